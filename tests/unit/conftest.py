@@ -1,0 +1,94 @@
+"""Copies of boards, built record by record with NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+import pytest
+
+from headway import _records
+from headway.model import Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW = 1_700_000_000  # seconds
+SECOND = 1_000_000_000
+
+Arrays: TypeAlias = "dict[str, np.ndarray[Any, Any]]"
+
+
+class MakeRaw(Protocol):
+    """A copy of a board with `count` running tasks, taken at NOW.
+
+    Each has 2 stages and 2 workers, of which the second is dead; every other one has a result. The last one was
+    created first. `edit` may change the records, of which `results` is an array of bytes.
+    """
+
+    def __call__(self, count: int = 3, *, edit: Callable[[Arrays], object] | None = None, sequence: int = 1) -> Raw: ...
+
+
+def build_raw(count: int = 3, *, edit: Callable[[Arrays], object] | None = None, sequence: int = 1) -> Raw:
+    def zeros(name: str, number: int) -> np.ndarray[Any, Any]:
+        return np.zeros(number, np.dtype(_records.DTYPES[name]))
+
+    tasks, stages, shares = zeros("tasks", count), zeros("stages", 2 * count), zeros("shares", 2 * count)
+    for number, task in enumerate(tasks):
+        task["id"] = f"task-{number}".encode()
+        task["label"] = f"Task {number} é".encode()
+        task["unit"], task["stage"], task["message"] = b"bar", b"fit", b"fold 3/5"
+        task["metric_name"][0], task["metric"][0] = b"loss", 0.5
+        task["rate"], task["count"], task["total"] = 4.0, 20 + number, 100
+        task["created_ns"] = task["started_ns"] = (NOW - 10) * SECOND
+        task["stage_ns"] = task["beat_ns"] = (NOW - 2) * SECOND
+        task["serial"], task["generation"], task["slot"] = count - number, 1, number
+        task["owner"], task["owner_pid"], task["owner_alive"], task["state"] = 1, 4242, 1, 1
+        for place, (stage, share) in enumerate(
+            zip(stages[2 * number : 2 * number + 2], shares[2 * number : 2 * number + 2], strict=True)
+        ):
+            stage["task"], stage["number"], stage["entered_ns"] = number, place, (NOW - 9 + 7 * place) * SECOND
+            stage["stage"] = (b"load", b"fit")[place]
+            share["task"], share["worker"], share["pid"] = number, 7 + place, 700 + place
+            share["count"], share["known"], share["alive"] = 10 + place, 1 - place, 1 - place
+            share["beat_ns"] = (NOW - 2 - place) * SECOND
+    workers = zeros("workers", 2)
+    for place, worker in enumerate(workers):
+        worker["incarnation"], worker["pid"], worker["alive"] = 7 + place, 700 + place, 1 - place
+        worker["started_ns"], worker["name"] = (NOW - 20) * SECOND, f"Worker-{place}".encode()
+    index, results = zeros("index", (count + 1) // 2), b""
+    for place, entry in enumerate(index):
+        json = b'{"auc": 0.%d}' % place
+        entry["task"], entry["bytes"], entry["offset"] = 2 * place, len(json), len(results)
+        results += json
+    arrays: Arrays = {
+        "tasks": tasks,
+        "stages": stages,
+        "shares": shares,
+        "workers": workers,
+        "index": index,
+        "results": np.frombuffer(results, np.uint8).copy(),
+    }
+    if edit is not None:
+        edit(arrays)
+    meta = {
+        "name": "nightly",
+        "uuid": "0123456789abcdef" * 2,
+        "directory": "/var/lib/headway/nightly",
+        "host": "here",
+        "boot_id": "fedcba9876543210" * 2,
+        "layout_version": _records.LAYOUT_VERSION,
+        "capacity": 1024,
+        "workers": 1024,
+        "created_ns": (NOW - 60) * SECOND,
+        "taken_ns": NOW * SECOND,
+        "sequence": sequence,
+        "dropped": 0,
+        "retired": False,
+    }
+    return Raw(meta, *(array.tobytes() for array in arrays.values()))
+
+
+@pytest.fixture(scope="session")
+def make_raw() -> MakeRaw:
+    return build_raw
