@@ -1,0 +1,394 @@
+/* copy.h - one consistent copy of a task, or of a whole board, into records (record.h). Readers take no lock and never
+ * stop a writer; where writers of one slot never pause, its lock is taken for one copy. */
+#ifndef HEADWAY_COPY_H
+#define HEADWAY_COPY_H
+
+#include "slots.h"
+
+#include <math.h>
+
+#include "record.h"
+
+/* An array of bytes that grows; a lent one does not. */
+typedef struct hw_sink {
+    char *data;
+    size_t bytes, room;
+    int lent;
+} hw_sink;
+
+#define HW_ALIVE_PLACES 256
+
+/* What one copy needs: clocks of the moment, who was found alive, and where the records go. */
+typedef struct hw_copy {
+    hw_board *board;
+    int64_t now_ns;      /* wall clock */
+    uint64_t monotonic_ns;
+    hw_sink tasks, stages, shares, workers, index, results;
+    hw_sink hashes; /* of the tasks' ids, while copying */
+    int failed; /* 1: out of memory */
+    int more;   /* 1: because the array lent for the tasks was too small */
+    uint32_t count;
+    uint32_t unread; /* tasks left out because their slot lock is held by a stopped process */
+    uint64_t asked[HW_ALIVE_PLACES]; /* incarnations whose liveness is known, one question each a copy */
+    uint8_t alive[HW_ALIVE_PLACES];
+} hw_copy;
+
+static void *hw_sink_add(hw_copy *copy, hw_sink *sink, size_t bytes) {
+    if (sink->bytes + bytes > sink->room) {
+        size_t room = (sink->bytes + bytes) * 2;
+        char *data = sink->lent ? NULL : (char *)realloc(sink->data, room);
+        if (!data) {
+            copy->failed = 1;
+            copy->more |= sink->lent;
+            return NULL;
+        }
+        sink->data = data;
+        sink->room = room;
+    }
+    sink->bytes += bytes;
+    return sink->data + sink->bytes - bytes;
+}
+
+static void hw_copy_begin(hw_copy *copy, hw_board *board) {
+    memset(copy, 0, sizeof *copy);
+    copy->board = board;
+    copy->now_ns = (int64_t)hw_clock_ns(CLOCK_REALTIME);
+    copy->monotonic_ns = hw_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Have the tasks written to memory of the caller, so that they need not be copied again. */
+static void hw_copy_lend(hw_copy *copy, char *data, size_t bytes) {
+    copy->tasks.data = data;
+    copy->tasks.room = bytes;
+    copy->tasks.lent = 1;
+}
+
+static uint32_t hw_live(const hw_board *board) {
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < board->capacity; i++) live += hw_load(&board->hashes[i]) != 0;
+    return live;
+}
+
+static void hw_copy_end(hw_copy *copy) {
+    if (!copy->tasks.lent) free(copy->tasks.data);
+    free(copy->stages.data);
+    free(copy->shares.data);
+    free(copy->workers.data);
+    free(copy->index.data);
+    free(copy->results.data);
+    free(copy->hashes.data);
+    memset(copy, 0, sizeof *copy);
+}
+
+static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {
+    uint64_t place = incarnation % HW_ALIVE_PLACES;
+    if (!incarnation) return 0;
+    if (copy->asked[place] != incarnation) {
+        copy->asked[place] = incarnation;
+        copy->alive[place] = (uint8_t)!hw_dead(copy->board, incarnation);
+    }
+    return copy->alive[place];
+}
+
+/* Beats are monotonic; people want the wall clock. */
+static inline int64_t hw_wall(const hw_copy *copy, uint64_t beat_ns) {
+    if (!beat_ns) return 0;
+    return copy->now_ns - (int64_t)(copy->monotonic_ns > beat_ns ? copy->monotonic_ns - beat_ns : 0);
+}
+
+/* Copy a text and zero what stands behind its end. */
+static inline void hw_take_text(char *to, const char *from, size_t room) {
+    size_t n = strnlen(from, room - 1);
+    memcpy(to, from, n);
+    memset(to + n, 0, room - n);
+}
+
+static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_stripe *stripes, uint32_t *left_out) {
+    uint64_t lost = hw_load(&hw_control_of(slot)->lost_count);
+    *left_out = lost > HW_LOST ? (uint32_t)(lost - HW_LOST) : 0;
+    for (uint64_t i = 0; i < HW_LOST && i < lost; i++) {
+        hw_lost one;
+        hw_share_record *to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
+        if (!to) return;
+        hw_load_words(&one, hw_lost_of(slot) + i, sizeof one);
+        memset(to, 0, sizeof *to);
+        to->task = number;
+        to->pid = (uint32_t)one.pid;
+        to->worker = one.worker;
+        to->known = one.share != INT64_MIN;
+        to->count = to->known ? one.share : 0;
+        to->beat_ns = hw_wall(copy, one.beat_ns);
+    }
+    for (int i = 0; i < HW_STRIPES; i++) {
+        const hw_stripe *stripe = stripes + i;
+        hw_share_record *to;
+        int repeated = 0;
+        if (!stripe->worker) continue;
+        /* Killed between remembering a dead worker and taking its stripe: it stands in both places. */
+        for (uint64_t n = 0; n < HW_LOST && n < lost; n++)
+            repeated |= hw_load(&hw_lost_of(slot)[n].worker) == stripe->worker;
+        if (repeated) continue;
+        to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
+        if (!to) return;
+        memset(to, 0, sizeof *to);
+        to->task = number;
+        to->worker = stripe->worker;
+        if (stripe->base_of == stripe->worker) {
+            to->pid = (uint32_t)stripe->pid;
+            to->known = !stripe->shared;
+            to->count = to->known ? hw_count_of(stripe->count) - stripe->base : 0;
+        }
+        to->beat_ns = hw_wall(copy, stripe->beat_ns);
+        to->alive = (uint8_t)hw_copy_alive(copy, stripe->worker);
+    }
+}
+
+static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, const hw_status *status,
+                           uint32_t *left_out) {
+    /* The place of the next entry may be half written: of 16 places the last 15 entries are read. */
+    uint64_t n = status->stage_count, first = n > HW_STAGES - 1 ? n - (HW_STAGES - 1) : 0;
+    *left_out = first > UINT32_MAX ? UINT32_MAX : (uint32_t)first;
+    for (uint64_t i = first; i < n; i++) {
+        const hw_stage *entry = log + i % HW_STAGES;
+        hw_stage_record *to = (hw_stage_record *)hw_sink_add(copy, &copy->stages, sizeof *to);
+        if (!to) return;
+        to->task = number;
+        to->number = (uint32_t)i;
+        to->entered_ns = entry->entered_ns;
+        hw_take_text(to->stage, entry->stage, sizeof to->stage);
+    }
+}
+
+/* Status and stage log of one moment. Bounded tries without a lock, then one copy under it. */
+static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_stage *log, uint64_t deadline_ns) {
+    const uint64_t *seq = &hw_control_of(slot)->status_seq;
+    for (int i = 0; i < HW_READ_TRIES; i++) {
+        uint64_t seen = hw_latch_begin(seq), n;
+        hw_load_status(status, hw_status_of(slot, seen & 1));
+        n = status->stage_count < HW_STAGES ? status->stage_count : HW_STAGES;
+        hw_load_words(log, hw_stages_of(slot), n * sizeof *log);
+        if (hw_latch_whole(seq, seen)) return HW_OK;
+        if (i > 16) hw_pause();
+    }
+    /* A reader that is nobody on this board cannot hold a lock. */
+    if (!hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    hw_load_status(status, hw_status_of(slot, 0));
+    hw_load_words(log, hw_stages_of(slot), sizeof(hw_stage) * HW_STAGES);
+    hw_slot_unlock(slot);
+    return HW_OK;
+}
+
+/* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or of another generation than asked for; 0 = any),
+ * HW_TIMEOUT. */
+static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
+    hw_board *board = copy->board;
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    uint64_t generation = hw_load(&control->generation), beat, seq, used;
+    size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
+    size_t indexes = copy->index.bytes, results = copy->results.bytes;
+    uint32_t number = copy->count, bytes = 0;
+    hw_task_record *to;
+    hw_identity identity;
+    hw_status status;
+    hw_stage log[HW_STAGES];
+    hw_stripe stripes[HW_STRIPES];
+    int carried, stripe_beats_late = 0;
+    if (!(generation & 1) || (wanted && generation != wanted)) return HW_ABSENT;
+    hw_load_text(identity.id, hw_identity_of(slot)->id, HW_ID_BYTES);
+    hw_load_text(identity.label, hw_identity_of(slot)->label, HW_LABEL_BYTES);
+    hw_load_words(identity.unit, hw_identity_of(slot)->unit, sizeof identity - offsetof(hw_identity, unit));
+    identity.unit[HW_UNIT_BYTES - 1] = 0;
+    /* The status before the stripes: else a success could show a count short of what it announces. */
+    if (hw_copy_status(board, slot, &status, log, copy->monotonic_ns + 1000000000u) != HW_OK) {
+        copy->unread++;
+        return HW_TIMEOUT;
+    }
+    beat = hw_load(&control->beat_ns);
+    to = (hw_task_record *)hw_sink_add(copy, &copy->tasks, sizeof *to);
+    if (!to) return HW_TIMEOUT;
+    to->count = 0;
+    carried = hw_copy_alive(copy, status.owner);
+    to->owner_alive = (uint8_t)carried;
+    used = hw_load(&control->stripes_used);
+    for (int i = 0; i < HW_STRIPES; i++) {
+        hw_stripe *stripe = stripes + i;
+        stripe->worker = 0;
+        if (!(used >> i & 1)) continue;
+        hw_load_words(stripe, hw_stripes_of(slot) + i, offsetof(hw_stripe, pad));
+        if (stripe->count >> HW_TAG_SHIFT == hw_tag(generation)) to->count += hw_count_of(stripe->count);
+        if (stripe->beat_ns > beat) beat = stripe->beat_ns;
+        if (stripe->worker && hw_copy_alive(copy, stripe->worker)) {
+            carried = 1;
+            stripe_beats_late |= hw_wall(copy, stripe->beat_ns) > status.ended_ns;
+        }
+    }
+    if (!hw_final(status.state) && !carried) status.state = HW_LOST_STATE;
+    if (status.state == HW_LOST_STATE && status.ended_ns && stripe_beats_late) status.state = HW_RUNNING;
+    memcpy(to->id, identity.id, sizeof to->id);
+    memcpy(to->label, identity.label, sizeof to->label);
+    memcpy(to->unit, identity.unit, sizeof to->unit);
+    memcpy(to->stage, status.stage, sizeof to->stage);
+    memcpy(to->message, status.message, sizeof to->message);
+    memcpy(to->error, status.error, sizeof to->error);
+    memcpy(to->metric_name, status.metric_name, sizeof to->metric_name);
+    memcpy(to->metric, status.metric, sizeof to->metric);
+    to->rate = NAN;
+    to->total = status.total;
+    to->base = status.base;
+    to->created_ns = identity.created_ns;
+    to->started_ns = status.started_ns;
+    to->beat_ns = hw_wall(copy, beat);
+    to->ended_ns = hw_final(status.state) ? status.ended_ns ? status.ended_ns : to->beat_ns : 0;
+    to->stage_ns = status.stage_count ? status.stage_ns : 0;
+    to->serial = identity.serial;
+    to->generation = generation;
+    to->owner = status.owner;
+    to->owner_pid = (uint32_t)status.owner_pid;
+    to->slot = index;
+    to->state = (uint8_t)status.state;
+    to->parent_bytes = (uint8_t)(identity.parent_bytes < strlen(to->id) ? identity.parent_bytes : 0);
+    to->resumed = status.resumed != 0;
+    memset(to->pad, 0, sizeof to->pad);
+    uint32_t stages_left_out = 0, lost_left_out = 0;
+    hw_copy_stages(copy, number, log, &status, &stages_left_out);
+    hw_copy_shares(copy, number, slot, stripes, &lost_left_out);
+    to->stages_left_out = stages_left_out;
+    to->lost_left_out = lost_left_out;
+    if (hw_load(&control->has_result)) {
+        char *json = (char *)hw_sink_add(copy, &copy->results, hw_align(board->result_bytes, 8));
+        if (json && hw_read_result(board, slot, json, &bytes, &seq) == HW_OK && bytes) {
+            hw_result_record *where = (hw_result_record *)hw_sink_add(copy, &copy->index, sizeof *where);
+            if (where) {
+                where->task = number;
+                where->bytes = bytes;
+                where->offset = results;
+            }
+        }
+        copy->results.bytes = results + bytes;
+    }
+    /* Relaxed: every word before was loaded with acquire. A slot freed meanwhile is no task of this copy. */
+    if (copy->failed || hw_peek(&control->generation) != generation) {
+        copy->tasks.bytes = tasks;
+        copy->stages.bytes = stages;
+        copy->shares.bytes = shares;
+        copy->index.bytes = indexes;
+        copy->results.bytes = results;
+        return copy->failed ? HW_TIMEOUT : HW_ABSENT;
+    }
+    copy->count++;
+    return HW_OK;
+}
+
+static void hw_copy_workers(hw_copy *copy) {
+    hw_board *board = copy->board;
+    for (uint32_t i = 0; i < board->workers; i++) {
+        hw_row *row = board->rows + i, seen;
+        uint64_t me = hw_load(&row->incarnation);
+        hw_worker_record *to;
+        if (!me || hw_load(&row->ready) != me) continue;
+        hw_load_words(&seen, row, sizeof seen);
+        if (hw_peek(&row->incarnation) != me || seen.ready != me) continue; /* taken anew while we read */
+        to = (hw_worker_record *)hw_sink_add(copy, &copy->workers, sizeof *to);
+        if (!to) return;
+        memset(to, 0, sizeof *to);
+        to->incarnation = me;
+        to->pid = (uint32_t)seen.pid;
+        to->alive = (uint8_t)hw_copy_alive(copy, me);
+        to->started_ns = seen.started_ns;
+        hw_take_text(to->name, seen.name, sizeof to->name);
+    }
+}
+
+/* Drop records marked in `gone` and number the others anew. */
+static void hw_copy_compact(hw_copy *copy, const uint8_t *gone, uint32_t *renumbered) {
+    hw_task_record *tasks = (hw_task_record *)copy->tasks.data;
+    hw_stage_record *stages = (hw_stage_record *)copy->stages.data;
+    hw_share_record *shares = (hw_share_record *)copy->shares.data;
+    hw_result_record *index = (hw_result_record *)copy->index.data;
+    size_t kept = 0, n;
+    for (uint32_t i = 0; i < copy->count; i++) {
+        renumbered[i] = (uint32_t)kept;
+        if (!gone[i]) tasks[kept++] = tasks[i];
+    }
+    copy->count = (uint32_t)kept;
+    copy->tasks.bytes = kept * sizeof *tasks;
+#define HW_KEEP(sink, records)                                     \
+    for (kept = n = 0; n < copy->sink.bytes / sizeof *records; n++) { \
+        if (gone[records[n].task]) continue;                       \
+        records[kept] = records[n];                                \
+        records[kept].task = renumbered[records[n].task];          \
+        kept++;                                                    \
+    }                                                              \
+    copy->sink.bytes = kept * sizeof *records
+    HW_KEEP(stages, stages);
+    HW_KEEP(shares, shares);
+    HW_KEEP(index, index);
+#undef HW_KEEP
+}
+
+/* Of two records with one id keep the one with the larger serial (invariant 3 of slots.h; and the second pass of
+ * hw_copy_board may copy a task twice). */
+static void hw_copy_unique(hw_copy *copy) {
+    hw_task_record *tasks = (hw_task_record *)copy->tasks.data;
+    size_t places = 16;
+    uint32_t *table, *renumbered;
+    uint8_t *gone;
+    int any = 0;
+    if (copy->count < 2) return;
+    while (places < 2 * (size_t)copy->count) places *= 2;
+    table = (uint32_t *)calloc(places, sizeof *table); /* number + 1, 0 = empty */
+    gone = (uint8_t *)calloc(copy->count, 1);
+    renumbered = (uint32_t *)malloc(copy->count * sizeof *renumbered);
+    if (!table || !gone || !renumbered) copy->failed = 1;
+    for (uint32_t i = 0; i < copy->count && !copy->failed; i++) {
+        uint64_t hash = ((uint64_t *)copy->hashes.data)[i];
+        size_t at = (size_t)(hash ^ hash >> 32) & (places - 1);
+        for (; table[at]; at = (at + 1) & (places - 1)) {
+            uint32_t other = table[at] - 1;
+            if (((uint64_t *)copy->hashes.data)[other] != hash || strcmp(tasks[other].id, tasks[i].id) != 0) continue;
+            any = 1;
+            if (tasks[i].serial > tasks[other].serial) {
+                gone[other] = 1;
+                table[at] = i + 1;
+            } else {
+                gone[i] = 1;
+            }
+            break;
+        }
+        if (!table[at]) table[at] = i + 1;
+    }
+    if (any && !copy->failed) hw_copy_compact(copy, gone, renumbered);
+    free(table);
+    free(gone);
+    free(renumbered);
+}
+
+static void hw_copy_slot(hw_copy *copy, uint32_t index, uint64_t hash) {
+    uint64_t *to;
+    if (hw_copy_task(copy, index, 0) != HW_OK) return;
+    to = (uint64_t *)hw_sink_add(copy, &copy->hashes, sizeof *to);
+    if (to) *to = hash;
+}
+
+/* Every task and worker of the board. HW_OK, or HW_SYSTEM when memory ran out. */
+static int hw_copy_board(hw_copy *copy) {
+    hw_board *board = copy->board;
+    uint64_t frees = hw_load(&board->header->frees), serial = hw_load(&board->header->next_serial);
+    for (uint32_t i = 0; i < board->capacity && !copy->failed; i++) {
+        uint64_t hash = hw_load(&board->hashes[i]);
+        if (hash) hw_copy_slot(copy, i, hash);
+    }
+    /* A task that started anew meanwhile may have moved behind our back: look at the new ones once more. */
+    if (hw_load(&board->header->frees) != frees) {
+        for (uint32_t i = 0; i < board->capacity && !copy->failed; i++) {
+            uint64_t hash = hw_load(&board->hashes[i]);
+            if (hash && hw_load(&hw_identity_of(hw_slot(board, i))->serial) > serial) hw_copy_slot(copy, i, hash);
+        }
+    }
+    if (!copy->failed) hw_copy_unique(copy);
+    if (!copy->failed) hw_copy_workers(copy);
+    return copy->failed ? HW_SYSTEM : HW_OK;
+}
+
+#endif

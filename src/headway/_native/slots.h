@@ -1,0 +1,587 @@
+/* slots.h - the life of a slot: find, claim, free, bind to a stripe, write a status, write a result.
+ *
+ * Invariants
+ *  1. `generation` is odd while the slot holds a task; claim and free publish by one store of it.
+ *  2. Whoever changes `generation`, a status or a result holds the slot lock. So a writer that holds it and has seen its
+ *     own generation cannot write into a foreign task.
+ *  3. Ids are unique among live slots but for one moment: a task that starts anew is published before the ended one of
+ *     the same id is freed, so that a kill between leaves the new state, not none. The larger serial counts; the next
+ *     claim of the id frees the other.
+ *  4. The stripes carry the tag of the generation for which they were zeroed.
+ */
+#ifndef HEADWAY_SLOTS_H
+#define HEADWAY_SLOTS_H
+
+#include "lock.h"
+
+#define HW_READ_TRIES 4096
+#define HW_EVICT_MAX 64
+
+static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
+
+/* One copy of a status, as far as it is used. */
+static inline void hw_load_status(hw_status *to, const hw_status *from) {
+    hw_load_words(to, from, offsetof(hw_status, stage));
+    hw_load_text(to->stage, from->stage, HW_STAGE_BYTES);
+    hw_load_text(to->message, from->message, HW_MESSAGE_BYTES);
+    hw_load_text(to->error, from->error, HW_ERROR_BYTES);
+    memset(to->metric_name, 0, sizeof to->metric_name);
+    memset(to->metric, 0, sizeof to->metric);
+    for (int i = 0; i < HW_METRICS; i++) { /* places are filled in order and never given back */
+        hw_load_text(to->metric_name[i], from->metric_name[i], HW_METRIC_BYTES);
+        if (!to->metric_name[i][0]) break;
+        hw_load_words(&to->metric[i], &from->metric[i], 8);
+    }
+    if (to->state >= HW_STATES) to->state = HW_FAILED; /* damage reads as a failure */
+}
+
+/* A status without tearing. HW_OK, or HW_TIMEOUT where writers never paused. */
+static int hw_read_status(char *slot, hw_status *status) {
+    const uint64_t *seq = &hw_control_of(slot)->status_seq;
+    for (int i = 0; i < HW_READ_TRIES; i++) {
+        uint64_t seen = hw_latch_begin(seq);
+        hw_load_status(status, hw_status_of(slot, seen & 1));
+        if (hw_latch_whole(seq, seen)) return HW_OK;
+        if (i > 16) hw_pause();
+    }
+    return HW_TIMEOUT;
+}
+
+/* Does a live process other than this one count on the task? */
+static int hw_others(hw_board *board, char *slot) {
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t me = hw_me(board);
+    for (int i = 0; i < HW_STRIPES; i++) {
+        uint64_t worker = hw_load(&stripes[i].worker);
+        if (worker && worker != me && !hw_dead(board, worker)) return 1;
+    }
+    return 0;
+}
+
+/* Does anyone alive carry this task on: its owner, or a process that counts on it? */
+static int hw_carried(hw_board *board, char *slot, const hw_status *status) {
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t me = hw_me(board);
+    if (status->owner && !hw_dead(board, status->owner)) return 1;
+    for (int i = 0; me && i < HW_STRIPES; i++)
+        if (hw_load(&stripes[i].worker) == me) return 1;
+    return hw_others(board, slot);
+}
+
+/* ------------------------------------------------------------------------------------------------------- find */
+
+/* Does this live slot hold the id? Its generation, or 0. */
+static uint64_t hw_holds(hw_board *board, uint32_t index, const hw_identity *want, uint64_t *serial) {
+    char *slot = hw_slot(board, index);
+    const uint64_t *generation = &hw_control_of(slot)->generation;
+    uint64_t seen = hw_load(generation);
+    hw_identity found;
+    if (!(seen & 1)) return 0;
+    hw_load_words(&found, hw_identity_of(slot), sizeof found);
+    if (hw_peek(generation) != seen) return 0; /* relaxed: the words before were loaded with acquire */
+    if (strncmp(found.id, want->id, HW_ID_BYTES) != 0) return 0;
+    *serial = found.serial;
+    return seen;
+}
+
+/* Find a task by id, without a lock. HW_OK with slot and generation, or HW_ABSENT. */
+static int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint32_t *index, uint64_t *generation) {
+    for (int tries = 0; tries < 8; tries++) {
+        uint64_t frees = hw_load(&board->header->frees), best = 0;
+        int found = 0;
+        for (uint32_t i = 0; i < board->capacity; i++) {
+            uint64_t seen, serial;
+            if (HW_LIKELY(hw_load(&board->hashes[i]) != hash)) continue; /* acquire: before `frees` is read again */
+            seen = hw_holds(board, i, want, &serial);
+            if (!seen || (found && serial < best)) continue;
+            best = serial;
+            *index = i;
+            *generation = seen;
+            found = 1;
+        }
+        if (found) return HW_OK;
+        /* A task that started anew may have moved behind our back: it was published before the old one was freed. */
+        if (hw_load(&board->header->frees) == frees) return HW_ABSENT;
+    }
+    return HW_ABSENT;
+}
+
+/* ------------------------------------------------------------------------------------------------------- bind */
+
+/* A dead worker gives up its stripe: remember it. Called under the slot lock. */
+static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker) {
+    hw_control *control = hw_control_of(slot);
+    uint64_t n = hw_peek(&control->lost_count);
+    hw_lost lost;
+    if (n < HW_LOST) {
+        int known = hw_load(&stripe->base_of) == worker && !hw_load(&stripe->shared);
+        lost.worker = worker;
+        lost.pid = hw_load(&stripe->base_of) == worker ? hw_load(&stripe->pid) : 0;
+        lost.beat_ns = hw_load(&stripe->beat_ns);
+        lost.share = known ? hw_count_of(hw_load(&stripe->count)) - (int64_t)hw_load(&stripe->base)
+                           : INT64_MIN;
+        hw_store_words(hw_lost_of(slot) + n, &lost, sizeof lost);
+    }
+    HW_STEP("lost");
+    hw_store(&control->lost_count, n + 1); /* publishes the entry */
+}
+
+/* Release: readers that see a count there see the bit, because it was set before. */
+static inline void hw_use_stripe(hw_control *control, ptrdiff_t stripe) {
+    __atomic_fetch_or(&control->stripes_used, (uint64_t)1 << stripe, __ATOMIC_ACQ_REL);
+}
+
+/* Give this process a stripe of a task: its own, a free one, a dead one's, or else a shared one. */
+static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    hw_stripe *stripes = hw_stripes_of(slot), *mine = NULL;
+    uint64_t me = hw_me(board);
+    int fresh = 0;
+    if (hw_load(&control->generation) != generation) return HW_STALE;
+    for (int i = 0; i < HW_STRIPES && !mine; i++)
+        if (hw_load(&stripes[i].worker) == me) mine = stripes + i;
+    for (int i = 0; i < HW_STRIPES && !mine; i++) {
+        hw_stripe *stripe = stripes + (me + (uint64_t)i) % HW_STRIPES;
+        if (hw_load(&stripe->worker) != 0) continue;
+        hw_use_stripe(control, stripe - stripes);
+        if (hw_cas(&stripe->worker, 0, me)) mine = stripe, fresh = 1;
+    }
+    for (int i = 0; i < HW_STRIPES && !mine; i++) {
+        hw_stripe *stripe = stripes + (me + (uint64_t)i) % HW_STRIPES;
+        uint64_t worker = hw_load(&stripe->worker);
+        if (!worker || !hw_dead(board, worker)) continue;
+        if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) break; /* then share one: counting never waits */
+        if (hw_load(&stripe->worker) == worker && hw_load(&control->generation) == generation) {
+            hw_remember_lost(slot, stripe, worker);
+            if (hw_cas(&stripe->worker, worker, me)) mine = stripe, fresh = 1;
+        }
+        hw_slot_unlock(slot);
+    }
+    if (mine && fresh) {
+        HW_STEP("stripe");
+        hw_store(&mine->pid, hw_pid(board));
+        hw_store(&mine->base, (uint64_t)hw_count_of(hw_load(&mine->count)));
+        hw_store(&mine->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
+        hw_store(&mine->base_of, me); /* release: base and pid are ours from here on */
+        if (hw_load(&control->generation) != generation) { /* claimed anew meanwhile: not our task's stripe */
+            hw_cas(&mine->worker, me, 0);
+            return HW_STALE;
+        }
+        hw_hold(board, index, (uint32_t)(mine - stripes), generation);
+    }
+    if (!mine) {
+        mine = stripes + me % HW_STRIPES;
+        hw_use_stripe(control, mine - stripes);
+        hw_store(&mine->shared, 1);
+    }
+    task->stripe = mine;
+    task->identity = board->page;
+    task->worker = me;
+    task->tag = hw_tag(generation);
+    return HW_OK;
+}
+
+/* ----------------------------------------------------------------------------------------------- status writes */
+
+enum hw_field {
+    HW_SET_STATE = 1,
+    HW_SET_OWNER = 2,
+    HW_SET_TOTAL = 4,
+    HW_SET_STAGE = 8,
+    HW_SET_MESSAGE = 16,
+    HW_SET_ERROR = 32,
+    HW_SET_ENDED = 64,
+    HW_SET_STARTED = 128, /* a run begins: started_ns := now */
+    HW_SET_RESUMED = 256, /* with it: the run goes on where an earlier one ended, base := count, error := "" */
+    HW_SET_RUNNING = 512  /* a pending task becomes running; a lost one too, and its writer becomes the owner */
+};
+
+#define HW_ANY_STATE ((1u << HW_STATES) - 1)
+#define HW_OPEN_STATES (1u << HW_PENDING | 1u << HW_RUNNING | 1u << HW_LOST_STATE)
+
+/* One transition, seen whole or not at all. Texts are cut and zero-filled by the caller. */
+typedef struct hw_change {
+    uint32_t fields;
+    uint32_t allowed; /* bit set of the states in which it may happen */
+    uint64_t state;
+    int64_t total;
+    int64_t now_ns; /* wall clock */
+    uint64_t expected_owner; /* 0 = any: else only while that one owns the task */
+    uint32_t metrics;
+    uint64_t was; /* out: the state before */
+    char stage[HW_STAGE_BYTES];
+    char message[HW_MESSAGE_BYTES];
+    char error[HW_ERROR_BYTES];
+    char metric_name[HW_METRICS][HW_METRIC_BYTES];
+    double metric[HW_METRICS];
+} hw_change;
+
+/* Store a text, with its end; what stands behind the end is never read. */
+static inline void hw_put_text(char *to, const char *from, size_t room) {
+    size_t words = strnlen(from, room - 1) / 8 + 1;
+    hw_store_words(to, from, words * 8);
+}
+
+static inline void hw_put(void *to, uint64_t value) {
+    HW_STEP("word");
+    hw_store(to, value);
+}
+
+/* Write the change into one copy. `metric_at` says which metric goes to which place. */
+static void hw_apply(hw_status *to, const hw_change *change, const hw_status *next, const int *metric_at) {
+    uint32_t fields = change->fields;
+    if (fields & HW_SET_STATE) hw_put(&to->state, next->state);
+    if (fields & HW_SET_OWNER) {
+        hw_put(&to->owner, next->owner);
+        hw_put(&to->owner_pid, next->owner_pid);
+    }
+    if (fields & HW_SET_TOTAL) hw_put(&to->total, (uint64_t)next->total);
+    if (fields & HW_SET_STARTED) {
+        hw_put(&to->started_ns, (uint64_t)next->started_ns);
+        hw_put(&to->base, (uint64_t)next->base);
+        hw_put(&to->resumed, next->resumed);
+    }
+    if (fields & HW_SET_ENDED) hw_put(&to->ended_ns, (uint64_t)next->ended_ns);
+    if (fields & HW_SET_STAGE) {
+        hw_put(&to->stage_ns, (uint64_t)next->stage_ns);
+        hw_put(&to->stage_count, next->stage_count);
+        hw_put_text(to->stage, change->stage, HW_STAGE_BYTES);
+    }
+    if (fields & HW_SET_MESSAGE) hw_put_text(to->message, change->message, HW_MESSAGE_BYTES);
+    if (fields & HW_SET_ERROR) hw_put_text(to->error, change->error, HW_ERROR_BYTES);
+    for (uint32_t i = 0; i < change->metrics; i++) {
+        uint64_t bits;
+        memcpy(&bits, &change->metric[i], 8);
+        hw_put_text(to->metric_name[metric_at[i]], change->metric_name[i], HW_METRIC_BYTES);
+        hw_put(&to->metric[metric_at[i]], bits);
+    }
+}
+
+static int64_t hw_total_count(char *slot, uint64_t tag) {
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used);
+    int64_t sum = 0;
+    for (int i = 0; i < HW_STRIPES; i++) {
+        uint64_t word = used >> i & 1 ? hw_load(&stripes[i].count) : 0;
+        if (word >> HW_TAG_SHIFT == tag) sum += hw_count_of(word);
+    }
+    return sum;
+}
+
+/* Places for the named metrics: the one of the same name, else an unused one. HW_OK or HW_FULL. */
+static int hw_metric_places(const hw_status *now, const hw_change *change, int *metric_at) {
+    unsigned taken = 0;
+    for (uint32_t m = 0; m < change->metrics; m++) {
+        int place = -1;
+        for (int i = 0; i < HW_METRICS && place < 0; i++)
+            if (!strncmp(now->metric_name[i], change->metric_name[m], HW_METRIC_BYTES)) place = i;
+        for (int i = 0; i < HW_METRICS && place < 0; i++)
+            if (!now->metric_name[i][0] && !(taken & 1u << i)) place = i;
+        if (place < 0) return HW_FULL;
+        taken |= 1u << place;
+        metric_at[m] = place;
+    }
+    return HW_OK;
+}
+
+/* Make one transition of a task. Under the slot lock, through the latch. `was` tells the state before.
+ * HW_OK, HW_STALE, HW_ENDED (the state does not allow it), HW_FULL (no room for another metric), HW_TIMEOUT. */
+static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_change *change, uint64_t deadline_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    hw_status *copy0 = hw_status_of(slot, 0), *copy1 = hw_status_of(slot, 1), next;
+    int metric_at[HW_METRICS];
+    if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    if (hw_load(&control->generation) != generation) {
+        hw_slot_unlock(slot);
+        return HW_STALE;
+    }
+    /* At rest both copies are equal and only the lock's holder writes: plain words of copy 0 are safe to read. */
+    change->was = hw_peek(&copy0->state);
+    if (change->was >= HW_STATES) change->was = HW_FAILED;
+    if (!(change->allowed >> change->was & 1) ||
+        (change->expected_owner && hw_peek(&copy0->owner) != change->expected_owner)) {
+        hw_slot_unlock(slot);
+        return HW_ENDED;
+    }
+    if (change->metrics && hw_metric_places(copy0, change, metric_at) != HW_OK) {
+        hw_slot_unlock(slot);
+        return HW_FULL;
+    }
+    next.state = change->state;
+    next.total = change->total;
+    if (change->fields & HW_SET_RUNNING && change->was != HW_RUNNING) {
+        change->fields |= HW_SET_STATE;
+        next.state = HW_RUNNING;
+        if (change->was == HW_PENDING) change->fields |= HW_SET_STARTED;
+        if (change->was == HW_LOST_STATE) change->fields |= HW_SET_OWNER | HW_SET_ENDED;
+    }
+    next.ended_ns = change->fields & HW_SET_STATE && hw_final(next.state) ? change->now_ns : 0;
+    if (change->fields & HW_SET_OWNER) {
+        next.owner = hw_me(board);
+        next.owner_pid = hw_pid(board);
+    }
+    next.resumed = (change->fields & HW_SET_RESUMED) != 0;
+    next.base = next.resumed ? hw_total_count(slot, hw_tag(generation)) : 0;
+    next.started_ns = change->now_ns;
+    if (next.resumed) {
+        change->fields |= HW_SET_STARTED | HW_SET_ENDED | HW_SET_ERROR;
+        memset(change->error, 0, sizeof change->error);
+    }
+    if (change->fields & HW_SET_STAGE) {
+        uint64_t n = hw_peek(&copy0->stage_count);
+        if (n && !strncmp(copy0->stage, change->stage, HW_STAGE_BYTES)) {
+            change->fields &= ~(uint32_t)HW_SET_STAGE; /* it is in that stage already */
+        } else {
+            hw_stage entry;
+            memset(&entry, 0, sizeof entry);
+            entry.entered_ns = change->now_ns;
+            memcpy(entry.stage, change->stage, sizeof entry.stage);
+            hw_store_words(hw_stages_of(slot) + n % HW_STAGES, &entry, sizeof entry);
+            next.stage_ns = change->now_ns;
+            next.stage_count = n + 1;
+        }
+    }
+    hw_latch_flip(&control->status_seq);
+    hw_apply(copy0, change, &next, metric_at);
+    hw_latch_flip(&control->status_seq);
+    hw_apply(copy1, change, &next, metric_at);
+    __atomic_store_n(&control->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE), __ATOMIC_RELAXED); /* as in hw_add */
+    hw_slot_unlock(slot);
+    return HW_OK;
+}
+
+/* ---------------------------------------------------------------------------------------------------- results */
+
+/* Copy the result out: bytes into `json` (room for result_bytes), its length, the sequence it was read at. */
+static int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq) {
+    const uint64_t *word = &hw_control_of(slot)->result_seq;
+    for (int i = 0; i < HW_READ_TRIES; i++) {
+        uint64_t seen = hw_latch_begin(word);
+        char *from = hw_result_of(board, slot, seen & 1);
+        uint64_t n = hw_load(from);
+        if (n > board->result_bytes) n = 0; /* damage, or a copy being written: then it is read again */
+        hw_load_words(json, from + 8, hw_align(n, 8));
+        if (hw_latch_whole(word, seen)) {
+            *bytes = (uint32_t)n;
+            *seq = seen;
+            return HW_OK;
+        }
+        if (i > 16) hw_pause();
+    }
+    return HW_TIMEOUT;
+}
+
+/* Put a result in place; `json` is readable up to a multiple of eight bytes. With `expected`, only if the sequence
+ * is still that one (then HW_EXISTS says that somebody else wrote): Python merges outside of every lock. */
+static int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
+                           const uint64_t *expected, uint64_t deadline_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    if (bytes > board->result_bytes) return HW_TOO_LARGE;
+    if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    int answer = hw_load(&control->generation) != generation ? HW_STALE
+                 : expected && hw_peek(&control->result_seq) != *expected ? HW_EXISTS
+                                                                           : HW_OK;
+    if (answer == HW_OK) {
+        hw_store(&control->has_result, 1);
+        for (int copy = 0; copy < 2; copy++) {
+            char *to = hw_result_of(board, slot, copy);
+            hw_latch_flip(&control->result_seq);
+            hw_put(to, bytes);
+            hw_store_words(to + 8, json, hw_align(bytes, 8));
+        }
+        __atomic_store_n(&control->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE), __ATOMIC_RELAXED);
+    }
+    hw_slot_unlock(slot);
+    return answer;
+}
+
+/* ---------------------------------------------------------------------------------------- claim and free (locked) */
+
+/* Give a slot back. Under the structural lock; the slot lock is only tried. */
+static int hw_free(hw_board *board, uint32_t index, uint64_t generation) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
+    if (hw_load(&control->generation) != generation) {
+        hw_slot_unlock(slot);
+        return HW_STALE;
+    }
+    hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
+    HW_STEP("free");
+    hw_store(&control->generation, generation + 1); /* publishes: free */
+    HW_STEP("freed");
+    hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1); /* release: before the hash is gone */
+    HW_STEP("frees");
+    hw_store(&board->hashes[index], 0);
+    hw_slot_unlock(slot);
+    return HW_OK;
+}
+
+/* Make room: free the tasks that ended longest ago, a batch at a time so that they rest together. */
+static uint32_t hw_evict(hw_board *board) {
+    struct {
+        int64_t ended_ns;
+        uint32_t index;
+        uint64_t generation;
+    } oldest[HW_EVICT_MAX];
+    uint32_t most = board->capacity / 16 ? board->capacity / 16 : 1, n = 0, freed = 0;
+    if (most > HW_EVICT_MAX) most = HW_EVICT_MAX;
+    for (uint32_t i = 0; i < board->capacity; i++) {
+        char *slot = hw_slot(board, i);
+        uint64_t generation = hw_load(&hw_control_of(slot)->generation);
+        hw_status status;
+        int64_t ended;
+        uint32_t at;
+        if (!(generation & 1) || hw_read_status(slot, &status) != HW_OK) continue;
+        if (!hw_final(status.state) && hw_carried(board, slot, &status)) continue;
+        ended = hw_final(status.state) ? status.ended_ns : status.started_ns;
+        if (n == most && ended >= oldest[n - 1].ended_ns) continue;
+        if (n < most) n++;
+        for (at = n - 1; at > 0 && oldest[at - 1].ended_ns > ended; at--) oldest[at] = oldest[at - 1];
+        oldest[at].ended_ns = ended;
+        oldest[at].index = i;
+        oldest[at].generation = generation;
+    }
+    for (uint32_t i = 0; i < n; i++) freed += hw_free(board, oldest[i].index, oldest[i].generation) == HW_OK;
+    hw_store(&board->header->dropped, hw_peek(&board->header->dropped) + freed);
+    return freed;
+}
+
+/* Who stands in the way, or where the task is. */
+typedef struct hw_found {
+    uint32_t slot;
+    uint64_t generation;
+    uint64_t pid;      /* HW_EXISTS: of the live owner, else of a live worker */
+    int owner_alive;
+    uint64_t state; /* HW_ENDED: as it stands there, and the owner of that state */
+    uint64_t owner;
+    uint64_t wait_ns;  /* HW_RESTING */
+} hw_found;
+
+/* The live task of this id, under the structural lock. An older one of the same id is freed (invariant 3). */
+static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t hash, hw_found *found) {
+    uint64_t best = 0;
+    int answer = HW_ABSENT;
+    for (uint32_t i = 0; i < board->capacity; i++) {
+        uint64_t serial, generation;
+        if (HW_LIKELY(hw_peek(&board->hashes[i]) != hash)) continue; /* relaxed: only lock holders write hashes */
+        generation = hw_holds(board, i, want, &serial);
+        if (!generation) continue;
+        if (answer == HW_OK && serial < best) {
+            hw_free(board, i, generation);
+            continue;
+        }
+        if (answer == HW_OK) hw_free(board, found->slot, found->generation);
+        best = serial;
+        found->slot = i;
+        found->generation = generation;
+        answer = HW_OK;
+    }
+    return answer;
+}
+
+/* Write a new task into a slot whose lock we hold, and publish it. */
+static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, const hw_status *status, uint64_t hash) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t generation = hw_peek(&control->generation) + 1;
+    uint64_t serial = hw_peek(&board->header->next_serial) + 1;
+    hw_store(&board->header->next_serial, serial);
+    for (int i = 0; i < HW_STRIPES; i++) {
+        hw_store(&stripes[i].worker, 0);
+        hw_store(&stripes[i].base_of, 0);
+        hw_store(&stripes[i].shared, 0);
+        hw_store(&stripes[i].beat_ns, 0);
+        HW_STEP("stripe zeroed");
+        hw_store(&stripes[i].count, hw_tag(generation) << HW_TAG_SHIFT);
+    }
+    identity->serial = serial;
+    hw_store_words(hw_identity_of(slot), identity, sizeof *identity);
+    hw_store_words(hw_status_of(slot, 0), status, sizeof *status);
+    hw_store_words(hw_status_of(slot, 1), status, sizeof *status);
+    hw_put(hw_result_of(board, slot, 0), 0);
+    hw_put(hw_result_of(board, slot, 1), 0);
+    hw_store(&control->lost_count, 0);
+    hw_store(&control->stripes_used, 0);
+    hw_store(&control->has_result, 0);
+    hw_store(&control->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
+    HW_STEP("filled");
+    hw_store(&board->hashes[index], hash);
+    HW_STEP("hashed");
+    hw_store(&control->generation, generation); /* publishes: live */
+    HW_STEP("published");
+}
+
+/* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
+ * task is handed back (HW_ABSENT does not occur then: HW_ENDED with its place) instead of replaced.
+ * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL. */
+static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable,
+                    hw_found *found) {
+    uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
+    uint64_t resting_until = 0;
+    uint32_t hint = (uint32_t)(hw_peek(&board->header->free_hint) % board->capacity);
+    hw_found old;
+    memset(&old, 0, sizeof old);
+    int replaces = hw_find_locked(board, identity, hash, &old) == HW_OK;
+    if (replaces) {
+        char *slot = hw_slot(board, old.slot);
+        hw_status status;
+        uint64_t state;
+        if (hw_read_status(slot, &status) != HW_OK) return HW_TIMEOUT;
+        state = status.state;
+        *found = old;
+        found->state = state;
+        found->owner = status.owner;
+        if (!hw_final(state)) {
+            if (hw_carried(board, slot, &status)) {
+                found->pid = status.owner_pid;
+                found->owner_alive = !hw_dead(board, status.owner);
+                if (!found->owner_alive) {
+                    hw_stripe *stripes = hw_stripes_of(slot);
+                    for (int i = 0; i < HW_STRIPES; i++) {
+                        uint64_t worker = hw_load(&stripes[i].worker);
+                        if (worker && !hw_dead(board, worker)) found->pid = hw_load(&stripes[i].pid);
+                    }
+                }
+                return HW_EXISTS;
+            }
+            state = HW_LOST_STATE;
+        }
+        if (resumable >> state & 1) return HW_ENDED;
+    }
+    for (uint32_t n = 0; n < board->capacity; n++) {
+        uint32_t i = (hint + n) % board->capacity;
+        char *slot;
+        hw_control *control;
+        uint64_t until;
+        if (hw_peek(&board->hashes[i])) continue;
+        slot = hw_slot(board, i);
+        control = hw_control_of(slot);
+        if (hw_load(&control->generation) & 1) continue;
+        until = hw_load(&control->reuse_ns);
+        if (until > now && until <= now + HW_REST_NS) { /* a later time is damage */
+            if (!resting_until || until < resting_until) resting_until = until;
+            continue;
+        }
+        if (hw_slot_try(board, slot) != HW_OK) continue; /* a late writer looks in */
+        hw_fill(board, i, identity, first, hash);
+        found->slot = i;
+        found->generation = hw_load(&control->generation);
+        hw_slot_unlock(slot);
+        hw_store(&board->header->free_hint, i + 1);
+        if (replaces) hw_free(board, old.slot, old.generation);
+        return HW_OK;
+    }
+    if (!resting_until) {
+        if (!hw_evict(board)) return HW_FULL;
+        resting_until = now + HW_REST_NS;
+    }
+    found->wait_ns = resting_until - now;
+    return HW_RESTING;
+}
+
+#endif
