@@ -1,0 +1,1012 @@
+"""Segments and slots of a board, over shared memory. No policy: what a task's life means stands in task.py.
+
+Every native call that may wait runs without the GIL in slices, so that Ctrl-C and other threads get their turn.
+"""
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.errno cimport errno
+from libc.string cimport memcpy, memset, strlen
+from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+
+import operator
+import os
+import warnings
+
+from headway import errors
+
+cdef extern from "Python.h":
+    const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+    PyObject *PyIter_Next(object iterator) except? NULL
+
+STATES = ("pending", "running", "success", "failed", "cancelled", "lost")
+FINAL_STATES = frozenset(STATES[2:])
+ID_BYTES = HW_ID_BYTES - 1
+LAYOUT_VERSION = HW_LAYOUT_VERSION
+CAPACITY_MAX = HW_CAPACITY_MAX
+WORKERS_MAX = HW_WORKERS_MAX
+RESULT_BYTES_MAX = HW_RESULT_BYTES_MAX
+LOCK_BASE = HW_LOCK_BASE
+LOCK_SECONDS = 5.0
+
+cdef dict _STATE_NUMBERS = {name: number for number, name in enumerate(STATES)}
+cdef uint64_t SECOND = 1_000_000_000
+cdef uint64_t SLICE = 50_000_000
+cdef uint64_t _nobody = 0  # the identity that an unbound handle compares itself with
+cdef bint _warned_stale = False
+cdef bint _warned_retired = False
+
+
+# ---------------------------------------------------------------------------------------------------------- texts
+
+cdef int _put_text(char *to, Py_ssize_t room, str text) except -1:
+    """Copy a text for people: without NUL, cut at a character boundary with an ellipsis."""
+    cdef Py_ssize_t size
+    cdef const char *data
+    cdef bytes whole
+    try:
+        data = PyUnicode_AsUTF8AndSize(text, &size)
+    except UnicodeEncodeError:
+        whole = text.encode("utf-8", "replace")
+        data, size = whole, len(whole)
+    if size >= room:
+        size = room - 1 - 3
+        while size > 0 and (data[size] & 0xC0) == 0x80:
+            size -= 1
+        memcpy(to, data, size)
+        memcpy(to + size, b"\xe2\x80\xa6", 3)
+        size += 3
+    else:
+        memcpy(to, data, size)
+    cdef Py_ssize_t i
+    for i in range(size):
+        if to[i] == 0:
+            to[i] = b" "
+    memset(to + size, 0, room - size)
+    return 0
+
+
+cdef int _put_key(char *to, Py_ssize_t room, str text, str what) except -1:
+    """Copy a text that is a key: never cut, refused when it does not fit."""
+    cdef bytes whole
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    try:
+        whole = text.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} {text!r} is not valid Unicode: give it without lone surrogates") from None
+    if not whole:
+        raise ValueError(f"{what} is empty: give it 1 to {room - 1} bytes of UTF-8")
+    if b"\0" in whole:
+        raise ValueError(f"{what} {text!r} contains a NUL character: leave it out")
+    if len(whole) >= room:
+        raise ValueError(f"{what} {text!r} has {len(whole)} bytes of UTF-8: shorten it to {room - 1}")
+    memset(to, 0, room)
+    memcpy(to, <char *>whole, len(whole))
+    return 0
+
+
+cdef str _text(const char *data, size_t room):
+    cdef size_t size = 0
+    while size < room and data[size]:
+        size += 1
+    return data[:size].decode("utf-8", "replace")
+
+
+def check_id(str id not None):
+    """Raise ValueError unless `id` is 1 to 95 bytes of UTF-8 without NUL."""
+    cdef char room[HW_ID_BYTES]
+    _put_key(room, sizeof(room), id, "task id")
+
+
+# ------------------------------------------------------------------------------------------------------- segments
+
+def segment_bytes(uint32_t capacity, uint32_t workers, uint32_t result_bytes):
+    """Return the size in bytes of a segment for so many slots, rows of processes, and bytes of result a slot."""
+    cdef hw_header header
+    hw_geometry(&header, capacity, workers, result_bytes)
+    return header.total_bytes
+
+
+def format_segment(int fd, *, uint32_t capacity, uint32_t workers, uint32_t result_bytes, bytes uuid not None,
+                   bytes boot_id not None, uint64_t pid_namespace, uint64_t time_namespace, int64_t created_ns,
+                   bytes name not None, bytes directory not None):
+    """Write the header into a segment file that is all zero and has its full size already.
+
+    uuid and boot_id have 16 bytes. Raises ValueError for texts too long, OSError if the file cannot be mapped.
+    """
+    cdef hw_header *header
+    if len(uuid) != 16 or len(boot_id) != 16:
+        raise ValueError("uuid and boot_id have 16 bytes each")
+    if len(name) >= HW_NAME_BYTES or len(directory) >= HW_DIRECTORY_BYTES:
+        raise ValueError(f"the board's directory has {len(directory)} bytes: choose one shorter than "
+                         f"{HW_DIRECTORY_BYTES} (HEADWAY_DIR)")
+    cdef void *base = mmap(NULL, sizeof(hw_header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+    if base == MAP_FAILED:
+        raise OSError(errno, os.strerror(errno))
+    header = <hw_header *>base
+    hw_geometry(header, capacity, workers, result_bytes)
+    header.byte_order = HW_BYTE_ORDER
+    header.layout_version = HW_LAYOUT_VERSION
+    memcpy(header.uuid, <const char *>uuid, 16)
+    memcpy(header.boot_id, <const char *>boot_id, 16)
+    header.pid_namespace = pid_namespace
+    header.time_namespace = time_namespace
+    header.created_ns = created_ns
+    memcpy(header.name, <const char *>name, len(name))
+    memcpy(header.directory, <const char *>directory, len(directory))
+    header.next_incarnation = 1
+    header.magic = HW_MAGIC
+    header.checksum = hw_checksum(header)
+    munmap(base, sizeof(hw_header))
+
+
+cdef class Segment:
+    """One process's hold on a board's segment.
+
+    fd: the segment's descriptor, mapped here and left to the caller; lock_fd: a second open of it, taken over;
+    size: of the file in bytes; semaphore: the name of the structural lock's semaphore; where: the segment's name, for
+    messages. Raises CorruptBoard or LayoutMismatch, each with the remedy.
+    """
+
+    def __init__(self, int fd, int lock_fd, uint64_t size, str semaphore not None, str where not None):
+        cdef int layout = 0
+        cdef const char *wrong
+        if self.board is not NULL or self.base is not NULL:
+            raise RuntimeError("a Segment is attached once")
+        if size < sizeof(hw_header):
+            raise errors.CorruptBoard(f"segment {where} has {size} bytes, less than a header: it is not a board, or "
+                                      f"was truncated; remove it with 'headway rm --force'")
+        self.base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+        if self.base == MAP_FAILED:
+            self.base = NULL
+            raise OSError(errno, os.strerror(errno), where)
+        self.bytes_mapped = size
+        wrong = hw_validate(<hw_header *>self.base, size, &layout)
+        if wrong is not NULL:
+            reason = wrong.decode()
+            if layout:
+                raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason}; end the programs that use it "
+                                            f"and remove it with 'headway rm', or use their version of Headway")
+            raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
+        cdef bytes name = semaphore.encode()
+        self.board = hw_attach(self.base, lock_fd, name)
+        if self.board is NULL:
+            raise OSError(errno, os.strerror(errno), where)
+        cdef hw_header *header = self.board.header
+        self.uuid = header.uuid[:16].hex()
+        self.name = _text(header.name, HW_NAME_BYTES)
+        self.directory = os.fsdecode(<bytes>header.directory)
+
+    def __dealloc__(self):
+        if self.board is not NULL:
+            hw_discard(self.board)
+        if self.base is not NULL:
+            munmap(self.base, self.bytes_mapped)
+
+    # What the header says -----------------------------------------------------------------------------------
+
+    @property
+    def capacity(self):
+        """Slots of the board."""
+        return self.board.capacity
+
+    @property
+    def workers(self):
+        """Rows of the process table."""
+        return (<hw_header *>self.base).workers
+
+    @property
+    def result_bytes(self):
+        """The longest result, in bytes of JSON."""
+        return self.board.result_bytes
+
+    @property
+    def size(self):
+        """Size of the segment in bytes."""
+        return self.bytes_mapped
+
+    @property
+    def created_ns(self):
+        """When the segment was made, in nanoseconds since 1970."""
+        return (<hw_header *>self.base).created_ns
+
+    @property
+    def boot_id(self):
+        """The boot of the machine in which it was made, 32 hexadecimal digits."""
+        return (<hw_header *>self.base).boot_id[:16].hex()
+
+    @property
+    def pid_namespace(self):
+        """Inode of the creator's pid namespace."""
+        return (<hw_header *>self.base).pid_namespace
+
+    @property
+    def time_namespace(self):
+        """Inode of the creator's time namespace."""
+        return (<hw_header *>self.base).time_namespace
+
+    @property
+    def retired(self):
+        """Was the board unlinked?"""
+        return hw_load(&(<hw_header *>self.base).retired) != 0
+
+    @property
+    def dropped(self):
+        """Finished tasks that gave up their slot because room was needed."""
+        return hw_load(&(<hw_header *>self.base).dropped)
+
+    @property
+    def repairs(self):
+        """Times the structural lock was taken over from a dead holder."""
+        return hw_load(&(<hw_header *>self.base).repairs)
+
+    # Identity -----------------------------------------------------------------------------------------------
+
+    cdef int become(self, bint with_row) except -1:
+        cdef int answer
+        if self.closed:
+            raise errors.BoardClosed(f"board {self.name!r} was closed in this process: open it again with "
+                                     f"headway.open({self.name!r})")
+        if hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
+            return 0
+        started, name = _process()
+        cdef bytes text = name
+        answer = hw_register(self.board, with_row, started, text)
+        if answer == HW_SYSTEM:
+            raise OSError(errno, f"no identity on board {self.name!r}: {os.strerror(errno)}")
+        if answer != HW_OK:
+            raise errors.CorruptBoard(f"board {self.name!r} has run out of identities: its segment is damaged; "
+                                      f"remove it with 'headway rm --force {self.name}'")
+        if with_row and _on_arrival is not None:
+            _on_arrival()
+        return 0
+
+    def register(self, bint with_row=True):
+        """Become somebody on this board: a worker with a row, or a watcher without. Returns the incarnation."""
+        self.become(with_row)
+        return hw_me(self.board)
+
+    @property
+    def incarnation(self):
+        """Who this process is on the board; 0 = nobody yet."""
+        return hw_me(self.board)
+
+    def dead(self, uint64_t incarnation):
+        """Is the process of this incarnation gone? What cannot be told counts as alive."""
+        return hw_dead(self.board, incarnation) != 0
+
+    def leave(self):
+        """Give up this process's identity in good order. The next use takes a new one."""
+        hw_leave(self.board)
+
+    def close(self):
+        """Let go of the board. The mapping stays while handles exist: a late update counts nothing and is safe."""
+        if not self.closed:
+            self.closed = True
+            hw_detach(self.board)
+
+    def retire(self):
+        """Tell everyone attached that the board was unlinked."""
+        hw_store(&(<hw_header *>self.base).retired, 1)
+
+    # Tasks --------------------------------------------------------------------------------------------------
+
+    def claim(self, str id not None, str label not None, str unit not None, int parent_bytes=0, total=None,
+              resumable=()):
+        """Claim a slot for a task and make this process its owner.
+
+        resumable: the states in which an existing task is handed back instead of replaced.
+        Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
+        Raises TaskExists, BoardFull, LockTimeout, ValueError for an id or unit that does not fit.
+        """
+        cdef hw_identity identity
+        cdef hw_status first
+        cdef hw_found found
+        cdef uint32_t states = 0
+        cdef int answer
+        cdef uint64_t give_up, nap
+        memset(&identity, 0, sizeof(identity))
+        memset(&first, 0, sizeof(first))
+        memset(&found, 0, sizeof(found))
+        _put_key(identity.id, HW_ID_BYTES, id, "task id")
+        _put_text(identity.label, HW_LABEL_BYTES, label)
+        _put_text(identity.unit, HW_UNIT_BYTES, unit)
+        identity.parent_bytes = parent_bytes
+        first.state = HW_PENDING
+        first.total = _total(total)
+        for state in resumable:
+            states |= <uint32_t>1 << <int>_STATE_NUMBERS[state]
+        self.become(True)
+        first.owner = hw_me(self.board)
+        first.owner_pid = hw_pid(self.board)
+        give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(2 * LOCK_SECONDS * SECOND)
+        while True:
+            if self.retired:
+                raise errors.BoardClosed(f"board {self.name!r} was unlinked: open it anew with "
+                                         f"headway.open({self.name!r})")
+            identity.created_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
+            self._lock()
+            with nogil:
+                answer = hw_claim(self.board, &identity, &first, states, &found)
+                hw_unlock(self.board)
+            if answer == HW_OK:
+                return found.slot, found.generation, None
+            if answer == HW_ENDED:
+                return found.slot, found.generation, (STATES[found.state], found.owner)
+            if answer == HW_EXISTS:
+                who = "its owner" if found.owner_alive else "its owner is dead, but a worker on it"
+                raise errors.TaskExists(
+                    f"task {id!r} is running on board {self.name!r}: {who} (pid {found.pid}) is alive; wait for it, "
+                    f"choose another id, or join it with board.attach({id!r})")
+            if answer == HW_FULL:
+                raise errors.BoardFull(
+                    f"board {self.name!r} has {self.board.capacity} slots and all hold tasks that have not ended: end "
+                    f"some, or unlink the board and open it with a larger capacity")
+            if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+                raise errors.LockTimeout(f"no slot of board {self.name!r} could be claimed in "
+                                         f"{2 * LOCK_SECONDS:g} s: other processes take every slot as it falls free")
+            nap = found.wait_ns if answer == HW_RESTING else 1000000
+            if nap > SLICE:
+                nap = SLICE
+            with nogil:
+                hw_nap(nap)
+            PyErr_CheckSignals()
+
+    def _lock(self):
+        """Take the structural lock, in slices so that signals are served. Raises LockTimeout."""
+        cdef int answer
+        cdef uint64_t until, now = hw_clock_ns(CLOCK_MONOTONIC)
+        cdef uint64_t give_up = now + <uint64_t>(LOCK_SECONDS * SECOND)
+        while True:
+            until = now + SLICE
+            with nogil:
+                answer = hw_lock(self.board, until)
+            if answer == HW_OK:
+                return
+            PyErr_CheckSignals()
+            self.become(True)  # a handler may have forked or closed
+            now = hw_clock_ns(CLOCK_MONOTONIC)
+            if now >= give_up:
+                raise errors.LockTimeout(
+                    f"board {self.name!r} is locked by pid {hw_peek(&self.board.header.lock_pid)}, which is alive but "
+                    f"has not moved for {LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
+
+    def find(self, str id not None):
+        """Return (slot, generation) of a task, or None."""
+        cdef hw_identity want
+        cdef uint32_t index = 0
+        cdef uint64_t generation = 0
+        _put_key(want.id, HW_ID_BYTES, id, "task id")
+        if hw_find(self.board, &want, hw_hash(want.id, strlen(want.id)), &index, &generation) != HW_OK:
+            return None
+        return index, generation
+
+    def owned(self):
+        """Return (slot, generation) of the tasks that this process owns and that have not ended."""
+        cdef uint32_t i
+        cdef hw_status status
+        cdef char *slot
+        cdef uint64_t generation, me = hw_me(self.board)
+        found = []
+        if me == 0:
+            return found
+        for i in range(self.board.capacity):
+            slot = hw_slot(self.board, i)
+            generation = hw_load(&hw_control_of(slot).generation)
+            if generation & 1 and hw_read_status(slot, &status) == HW_OK:
+                if status.owner == me and not hw_final(status.state):
+                    found.append((i, generation))
+        return found
+
+    def abandoned(self):
+        """Return (slot, generation, owner) of open tasks whose owner and workers are all dead."""
+        cdef uint32_t i
+        cdef hw_status status
+        cdef char *slot
+        cdef uint64_t generation
+        found = []
+        for i in range(self.board.capacity):
+            slot = hw_slot(self.board, i)
+            generation = hw_load(&hw_control_of(slot).generation)
+            if generation & 1 and hw_read_status(slot, &status) == HW_OK:
+                if not hw_final(status.state) and not hw_carried(self.board, slot, &status):
+                    found.append((i, generation, status.owner))
+        return found
+
+    # Copies -------------------------------------------------------------------------------------------------
+
+    def copy(self):
+        """Copy every task and worker: (now_ns, tasks, stages, shares, workers, index, results), arrays of records."""
+        cdef hw_copy copy
+        cdef int answer
+        cdef bytearray tasks
+        cdef size_t room = hw_live(self.board) + 16
+        for _ in range(16):
+            tasks = PyByteArray_FromStringAndSize(NULL, room * sizeof(hw_task_record))
+            hw_copy_begin(&copy, self.board)
+            try:
+                hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
+                with nogil:
+                    answer = hw_copy_board(&copy)
+                if copy.more:  # many tasks began meanwhile
+                    room *= 2
+                    continue
+                if copy.unread and not self.closed and not hw_me(self.board):
+                    self.become(False)  # the slot lock can be taken by somebody only
+                    continue
+                return _raw(&copy, answer, tasks)
+            finally:
+                hw_copy_end(&copy)
+        raise errors.LockTimeout(f"board {self.name!r} could not be copied: tasks begin faster than they are read")
+
+    def copy_task(self, uint32_t index, uint64_t generation):
+        """Copy one task, as copy() does; None if the slot is no longer of that generation."""
+        cdef hw_copy copy
+        cdef int answer
+        if index >= self.board.capacity:
+            return None
+        for _ in range(2):
+            hw_copy_begin(&copy, self.board)
+            try:
+                answer = hw_copy_task(&copy, index, generation)
+                if answer == HW_ABSENT:
+                    return None
+                if answer == HW_TIMEOUT and copy.unread and not self.closed and not hw_me(self.board):
+                    self.become(False)
+                    continue
+                if answer != HW_OK:
+                    break
+                return _raw(&copy, answer, bytearray())
+            finally:
+                hw_copy_end(&copy)
+        raise errors.LockTimeout(f"a task of board {self.name!r} could not be copied: the process that holds its slot "
+                                 f"(pid {hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid)}) has stopped")
+
+
+cdef tuple _raw(hw_copy *copy, int answer, bytearray tasks):
+    if answer != HW_OK:
+        raise MemoryError("no memory for a copy of the board")
+    PyByteArray_Resize(tasks, copy.tasks.bytes)  # a bytearray: rates are written into it
+    if not copy.tasks.lent and copy.tasks.bytes:
+        memcpy(PyByteArray_AS_STRING(tasks), copy.tasks.data, copy.tasks.bytes)
+    return (
+        copy.now_ns,
+        tasks,
+        PyBytes_FromStringAndSize(copy.stages.data, copy.stages.bytes),
+        PyBytes_FromStringAndSize(copy.shares.data, copy.shares.bytes),
+        PyBytes_FromStringAndSize(copy.workers.data, copy.workers.bytes),
+        PyBytes_FromStringAndSize(copy.index.data, copy.index.bytes),
+        PyBytes_FromStringAndSize(copy.results.data, copy.results.bytes),
+    )
+
+
+cdef tuple _process():
+    from headway import _liveness
+
+    return _liveness.process_started_ns(), _liveness.process_name().encode("utf-8", "replace")
+
+
+cdef object _on_arrival = None
+
+
+def on_arrival(callback):
+    """Have callback() called whenever this process has become a worker on some board: first use, and after a fork."""
+    global _on_arrival
+    _on_arrival = callback
+
+
+cdef int64_t _total(total) except? -2:
+    cdef int64_t n
+    if total is None:
+        return HW_NO_TOTAL
+    n = operator.index(total)
+    if n < 0 or n >= HW_COUNT_LIMIT:
+        raise ValueError(f"total {n} is out of range: give 0 to {HW_COUNT_LIMIT - 1}, or None if it is unknown")
+    return n
+
+
+# ---------------------------------------------------------------------------------------------------------- slots
+
+cdef inline void _begin(hw_change *change, uint32_t fields) noexcept:
+    """A change of an open task that sets nothing yet but `fields`. (All of it is 1 KB: too much to clear each time.)"""
+    change.fields = fields
+    change.allowed = HW_OPEN_STATES
+    change.expected_owner = 0
+    change.metrics = 0
+
+
+cdef class Slot:
+    """A handle on one task: where it is, and this process's stripe of it once it has counted.
+
+    The handle finds its segment on first use (method `_segment`, given by the subclass), so that making or unpickling
+    one touches nothing.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.handle.stripe = NULL
+        self.handle.identity = &_nobody
+        self.handle.worker = 1  # never equal to _nobody: the first add goes the long way
+        self.index = 0
+        self.generation = 0
+        self.look_ns = 0
+        self.id = ""
+
+    def _place(self, Segment segment, uint32_t index, uint64_t generation, str id not None):
+        """Set which task this is. segment None: looked up on first use."""
+        self.segment = segment
+        self.index = index
+        self.generation = generation
+        self.id = id
+        self.handle.identity = &_nobody
+        self.handle.worker = 1
+        self.handle.stripe = NULL
+        self.look_ns = 0
+        if segment is not None and index >= segment.board.capacity:
+            raise errors.UnknownTask(f"task {id!r}: slot {index} is not on board {segment.name!r}")
+
+    @property
+    def _where(self):
+        return self.index, self.generation
+
+    cdef int ready(self) except -1:
+        """The segment is there and open. Raises BoardClosed, UnknownBoard."""
+        if self.segment is None:
+            segment = self._segment()
+            if self.index >= (<Segment>segment).board.capacity:
+                raise errors.UnknownTask(f"task {self.id!r}: slot {self.index} is not on its board")
+            self.segment = segment
+        return 0
+
+    def _segment(self):
+        """Return the Segment of this handle's board; given by the subclass."""
+        raise errors.UnknownBoard(f"task {self.id!r} belongs to no board")
+
+    # Counting -----------------------------------------------------------------------------------------------
+
+    cdef inline int add(self, int64_t n) except -1:
+        cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
+        cdef int answer
+        if self.handle.identity[0] == self.handle.worker and now < self.look_ns:
+            answer = hw_add_at(&self.handle, n, now)
+            if answer == HW_OK:
+                return 0
+        return self.add_elsewhere(n, now)
+
+    cdef int add_elsewhere(self, int64_t n, uint64_t now) except -1:
+        """The rare paths: first use, after a fork, once a second, stale, closed, too much."""
+        global _warned_retired
+        cdef int answer = HW_OK
+        cdef hw_change change
+        cdef hw_status status
+        if self.segment is None:
+            try:
+                self.ready()
+            except (errors.HeadwayError, OSError) as error:
+                _stale(f"updates of task {self.id!r} are not counted: {error}")
+                return 0
+        if self.segment.closed:
+            return 0
+        if now >= self.look_ns:
+            self.look_ns = now + SECOND
+            if self.segment.retired and not _warned_retired:
+                _warned_retired = True
+                warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
+                              errors.StaleTaskWarning, stacklevel=2)
+        if self.handle.identity[0] != self.handle.worker:
+            self.segment.become(True)
+            answer = hw_bind(self.segment.board, &self.handle, self.index, self.generation,
+                             hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+            if answer == HW_OK and hw_read_status(hw_slot(self.segment.board, self.index), &status) == HW_OK:
+                if status.state == HW_PENDING or status.state == HW_LOST_STATE:
+                    _begin(&change, HW_SET_RUNNING)
+                    self.write(&change)
+        if answer == HW_OK:
+            answer = hw_add_at(&self.handle, n, now)
+        if answer == HW_OVERFLOW:
+            raise OverflowError(f"task {self.id!r}: adding {n} would take its count out of range "
+                                f"(±{HW_COUNT_LIMIT - 1} a process)")
+        if answer != HW_OK:
+            _stale(f"updates of task {self.id!r} are not counted: it ended and its slot was given to another task")
+        return 0
+
+    def update(self, n=1):
+        """Count `n` more items done (negative: fewer). Never waits, and never raises for a task's state.
+
+        After the board was closed here, or the task's slot was given to another task, nothing is counted; the latter
+        is told once a process by StaleTaskWarning. Raises TypeError, or OverflowError beyond 48 bits.
+        """
+        if type(n) is not int:
+            n = operator.index(n)
+        self.add(n)
+
+    def native(self):
+        """Return this process's handle for C, Cython and numba code: a NativeTask."""
+        return NativeTask(self)
+
+    @property
+    def count(self):
+        """Items done so far, by all processes together."""
+        cdef char *slot
+        cdef int64_t sum
+        self.ready()
+        slot = hw_slot(self.segment.board, self.index)
+        sum = hw_total_count(slot, hw_tag(self.generation))
+        if hw_load(&hw_control_of(slot).generation) != self.generation:
+            raise self._gone()
+        return sum
+
+    # Status -------------------------------------------------------------------------------------------------
+
+    def _gone(self):
+        return errors.UnknownTask(f"task {self.id!r} is no longer on board {self.segment.name!r}: it ended, and its "
+                                  f"slot was given to another task")
+
+    cdef int write(self, hw_change *change) except -1:
+        """Make one transition: 1, or 0 if the task's state does not allow it. The caller filled all but the rest here."""
+        cdef int answer
+        cdef uint64_t now, give_up
+        cdef hw_board *board
+        cdef uint32_t index = self.index
+        cdef uint64_t generation = self.generation
+        self.ready()
+        self.segment.become(True)
+        board = self.segment.board
+        change.now_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
+        answer = hw_write(board, index, generation, change, 0)
+        if answer == HW_TIMEOUT:
+            now = hw_clock_ns(CLOCK_MONOTONIC)
+            give_up = now + <uint64_t>(LOCK_SECONDS * SECOND)
+            while answer == HW_TIMEOUT:
+                with nogil:
+                    answer = hw_write(board, index, generation, change, now + SLICE)
+                PyErr_CheckSignals()
+                self.segment.become(True)
+                now = hw_clock_ns(CLOCK_MONOTONIC)
+                if answer == HW_TIMEOUT and now >= give_up:
+                    raise self._held()
+        if answer == HW_STALE:
+            raise self._gone()
+        if answer == HW_FULL:
+            raise ValueError(f"task {self.id!r} has {HW_METRICS} metrics already: reuse their names")
+        return answer == HW_OK
+
+    def _held(self):
+        slot_pid = hw_peek(&hw_control_of(hw_slot(self.segment.board, self.index)).lock_pid)
+        return errors.LockTimeout(f"task {self.id!r} is being written by pid {slot_pid}, which is alive but has not "
+                                  f"moved for {LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
+
+    def _set(self, stage=None, message=None, total=..., metrics=None):
+        """One transition of what a running task shows. Returns False if the task has ended."""
+        cdef hw_change change
+        _begin(&change, 0)
+        if total is not ...:
+            change.fields |= HW_SET_TOTAL
+            change.total = _total(total)
+        if stage is not None:
+            change.fields |= HW_SET_STAGE | HW_SET_RUNNING
+            _put_text(change.stage, HW_STAGE_BYTES, _str(stage, "stage"))
+        if message is not None:
+            change.fields |= HW_SET_MESSAGE | HW_SET_RUNNING
+            _put_text(change.message, HW_MESSAGE_BYTES, _str(message, "message"))
+        if metrics:
+            change.fields |= HW_SET_RUNNING
+            if len(metrics) > HW_METRICS:
+                raise ValueError(f"{len(metrics)} metrics are too many: a task has {HW_METRICS}")
+            for name, value in metrics.items():
+                _put_key(change.metric_name[change.metrics], HW_METRIC_BYTES, name, "metric name")
+                change.metric[change.metrics] = float(value)
+                change.metrics += 1
+        return bool(self.write(&change))
+
+    @property
+    def stage(self):
+        """What the task is at; assigning enters the next stage of its timeline."""
+        cdef hw_status status
+        self._read(&status)
+        return _text(status.stage, HW_STAGE_BYTES)
+
+    @stage.setter
+    def stage(self, str stage not None):
+        cdef hw_change change
+        _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
+        _put_text(change.stage, HW_STAGE_BYTES, stage)
+        self.write(&change)
+
+    @property
+    def message(self):
+        """A line for people."""
+        cdef hw_status status
+        self._read(&status)
+        return _text(status.message, HW_MESSAGE_BYTES)
+
+    @message.setter
+    def message(self, str message not None):
+        cdef hw_change change
+        _begin(&change, HW_SET_MESSAGE | HW_SET_RUNNING)
+        _put_text(change.message, HW_MESSAGE_BYTES, message)
+        self.write(&change)
+
+    @property
+    def total(self):
+        """How many items there are; None = unknown."""
+        cdef hw_status status
+        self._read(&status)
+        return None if status.total < 0 else status.total
+
+    @total.setter
+    def total(self, total):
+        self._set(total=total)
+
+    @property
+    def metrics(self):
+        """The named floats of the task; set(metrics=...) adds or changes some of the at most 8."""
+        cdef hw_status status
+        cdef int i
+        self._read(&status)
+        found = {}
+        for i in range(HW_METRICS):
+            if status.metric_name[i][0]:
+                found[_text(status.metric_name[i], HW_METRIC_BYTES)] = status.metric[i]
+        return found
+
+    @property
+    def state(self):
+        """pending, running, success, failed, cancelled, or lost (nobody alive carries it on)."""
+        cdef hw_status status
+        self._read(&status)
+        if not hw_final(status.state) and not hw_carried(self.segment.board,
+                                                          hw_slot(self.segment.board, self.index), &status):
+            return "lost"
+        return STATES[status.state]
+
+    @property
+    def parent(self):
+        """Id of the task that this one is part of; None if it stands alone."""
+        cdef hw_identity identity
+        cdef char *slot
+        self.ready()
+        slot = hw_slot(self.segment.board, self.index)
+        hw_load_words(&identity, hw_identity_of(slot), sizeof(hw_identity))
+        if hw_load(&hw_control_of(slot).generation) != self.generation:
+            raise self._gone()
+        if identity.parent_bytes == 0 or identity.parent_bytes >= HW_ID_BYTES:
+            return None
+        return _text(identity.id, identity.parent_bytes)
+
+    @property
+    def _run(self):
+        """(count at which this run began, does it continue an earlier one, owner's incarnation, owner's pid)."""
+        cdef hw_status status
+        self._read(&status)
+        return status.base, status.resumed != 0, status.owner, status.owner_pid
+
+    cdef int _read(self, hw_status *status) except -1:
+        cdef char *slot
+        self.ready()
+        slot = hw_slot(self.segment.board, self.index)
+        if hw_read_status(slot, status) != HW_OK:
+            raise self._held()
+        if hw_load(&hw_control_of(slot).generation) != self.generation:
+            raise self._gone()
+        return 0
+
+    def _transition(self, str state, allowed, error=None, message=None, bint own=False, bint resume=False,
+                    uint64_t expected_owner=0):
+        """Change the state, if it is one of `allowed` and the owner is `expected_owner` (0 = any).
+
+        own: become the owner; resume: a new run begins, at the count of this moment. Returns the state before, or None.
+        """
+        cdef hw_change change
+        _begin(&change, HW_SET_STATE)
+        change.state = <int>_STATE_NUMBERS[state]
+        if hw_final(change.state):
+            change.fields |= HW_SET_ENDED
+        change.allowed = 0
+        for name in allowed:
+            change.allowed |= <uint32_t>1 << <int>_STATE_NUMBERS[name]
+        change.expected_owner = expected_owner
+        if error is not None:
+            change.fields |= HW_SET_ERROR
+            _put_text(change.error, HW_ERROR_BYTES, error)
+        if message is not None:
+            change.fields |= HW_SET_MESSAGE
+            _put_text(change.message, HW_MESSAGE_BYTES, message)
+        if own:
+            change.fields |= HW_SET_OWNER
+        if resume:
+            change.fields |= HW_SET_RESUMED
+        return STATES[change.was] if self.write(&change) else None
+
+    def _own(self):
+        """Make this process the owner; a pending or lost task runs from here on. Returns False if it has ended."""
+        cdef hw_change change
+        _begin(&change, HW_SET_OWNER | HW_SET_RUNNING)
+        return bool(self.write(&change))
+
+    def _carried_by_others(self):
+        """Does a live process other than this one count on the task?"""
+        self.ready()
+        return hw_others(self.segment.board, hw_slot(self.segment.board, self.index)) != 0
+
+    # Result -------------------------------------------------------------------------------------------------
+
+    def _read_result(self):
+        """Return (JSON bytes, sequence number)."""
+        cdef uint32_t size = 0
+        cdef uint64_t seq = 0
+        cdef char *slot
+        self.ready()
+        slot = hw_slot(self.segment.board, self.index)
+        cdef bytearray room = bytearray((self.segment.board.result_bytes + 7) // 8 * 8)
+        if hw_read_result(self.segment.board, slot, room, &size, &seq) != HW_OK:
+            raise self._held()
+        if hw_load(&hw_control_of(slot).generation) != self.generation:
+            raise self._gone()
+        return bytes(room[:size]), seq
+
+    def _write_result(self, bytes json not None, expected=None):
+        """Put JSON bytes in place; with `expected`, only if the result is still that one: else False."""
+        cdef uint64_t seq = 0 if expected is None else expected
+        cdef uint64_t now, give_up
+        cdef uint32_t size = <uint32_t>min(len(json), 0xFFFFFFFF)
+        cdef bytes padded = json + b"\0" * 8
+        cdef const char *data = padded
+        cdef int answer
+        cdef bint compare = expected is not None
+        self.ready()
+        self.segment.become(True)
+        cdef hw_board *board = self.segment.board
+        if len(json) > board.result_bytes:
+            raise errors.ResultTooLarge(
+                f"the result of task {self.id!r} has {len(json)} bytes of JSON, its place {board.result_bytes}: make it "
+                f"smaller, or write it to a file and store its name; the old result is kept")
+        now = hw_clock_ns(CLOCK_MONOTONIC)
+        give_up = now + <uint64_t>(LOCK_SECONDS * SECOND)
+        while True:
+            with nogil:
+                answer = hw_write_result(board, self.index, self.generation, data, size, &seq if compare else NULL,
+                                         now + SLICE)
+            if answer != HW_TIMEOUT:
+                break
+            PyErr_CheckSignals()
+            self.segment.become(True)
+            now = hw_clock_ns(CLOCK_MONOTONIC)
+            if now >= give_up:
+                raise self._held()
+        if answer == HW_STALE:
+            raise self._gone()
+        return answer == HW_OK
+
+
+cdef int _stale(str text) except -1:
+    global _warned_stale
+    if not _warned_stale:
+        _warned_stale = True
+        warnings.warn(text, errors.StaleTaskWarning, stacklevel=2)
+    return 0
+
+
+cdef str _str(text, str what):
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    return text
+
+
+# --------------------------------------------------------------------------------------------- handles for native code
+
+cdef class NativeTask:
+    """A task for C, Cython and numba: call `hw_add(hw_task *, n)` of headway.h with `address` or `capsule`.
+
+    It keeps the mapping alive, belongs to the process that asked for it, and may be used from any thread, also without
+    the GIL. Adding after the task's slot was given away answers HW_STALE and counts nothing.
+    """
+
+    def __init__(self, Slot slot not None):
+        slot.add(0)  # take a stripe
+        if slot.handle.stripe is NULL:
+            slot._read_result()  # raises what is wrong
+            raise errors.UnknownTask(f"task {slot.id!r} cannot be counted on any more")
+        self.task = slot.handle
+        self.segment = slot.segment
+
+    @property
+    def address(self):
+        """Address of the hw_task, as an int."""
+        return <size_t>&self.task
+
+    @property
+    def capsule(self):
+        """A PyCapsule named "headway.hw_task" that keeps this handle alive."""
+        capsule = PyCapsule_New(&self.task, b"headway.hw_task", _free_capsule)
+        PyCapsule_SetContext(capsule, <void *>self)
+        Py_INCREF(self)
+        return capsule
+
+
+cdef void _free_capsule(object capsule) noexcept:
+    Py_DECREF(<object>PyCapsule_GetContext(capsule))
+
+
+# ---------------------------------------------------------------------------------------------------------- track
+
+cdef class Tracker:
+    """Iterate and count: an item is counted when the next one is asked for.
+
+    on_tick() is called about every tick_ns nanoseconds, on_end(error or None) once: at the end, at an exception of the
+    iterable, or with GeneratorExit when the loop was left early.
+    """
+
+    def __init__(self, Slot slot not None, iterable, on_end=None, on_tick=None, uint64_t tick_ns=100_000_000):
+        self.slot = slot
+        self.iterator = iter(iterable)
+        self.pending = False
+        self.on_end = on_end
+        self.on_tick = on_tick
+        self.tick_ns = tick_ns
+        self.next_tick_ns = 0
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef PyObject *item
+        cdef object found
+        if self.pending:
+            self.pending = False
+            self.slot.add(1)
+            if self.on_tick is not None:
+                self.tick()
+        if self.iterator is None:
+            raise StopIteration
+        if self.on_end is None:
+            item = PyIter_Next(self.iterator)
+        else:
+            try:
+                item = PyIter_Next(self.iterator)
+            except BaseException as error:
+                self.end(error)
+                raise
+        if item is NULL:
+            self.end(None)
+            raise StopIteration
+        self.pending = True
+        found = <object>item
+        Py_DECREF(found)  # the reference that PyIter_Next gave; `found` holds its own
+        return found
+
+    cdef int end(self, error) except -1:
+        on_end, self.on_end = self.on_end, None
+        self.iterator = None
+        if on_end is not None:
+            on_end(error)
+        return 0
+
+    cdef int tick(self) except -1:
+        cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
+        if now >= self.next_tick_ns:
+            self.next_tick_ns = now + self.tick_ns
+            self.on_tick()
+        return 0
+
+    def close(self):
+        """End early: the item in hand is not counted."""
+        self.pending = False
+        self.end(GeneratorExit())
+
+    def __del__(self):
+        self.close()
+
+
+cdef class SizedTracker(Tracker):
+    """A Tracker over an iterable that has a length."""
+
+    def __init__(self, Slot slot not None, iterable, on_end=None, on_tick=None, uint64_t tick_ns=100_000_000):
+        Tracker.__init__(self, slot, iterable, on_end, on_tick, tick_ns)
+        self.sized = iterable
+
+    def __len__(self):
+        return len(self.sized)
