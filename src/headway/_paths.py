@@ -1,0 +1,117 @@
+"""Where a board's files are, and what a board may be called."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from headway import errors
+
+__all__ = ["board_directory", "check_name", "default_name", "make_private", "roots"]
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
+
+
+def check_name(name: str) -> str:
+    """Return `name` if it is a legal board name: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot.
+
+    Raises ValueError that names it, TypeError for anything but a str.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"a board's name must be a str, not {type(name).__name__}")
+    if not _NAME.match(name):
+        raise ValueError(f"board name {name!r} is not legal: use 1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot")
+    return name
+
+
+def default_name() -> str:
+    """The board of a program that names none: HEADWAY_BOARD, else the script's name."""
+    chosen = os.environ.get("HEADWAY_BOARD")
+    if chosen:
+        return check_name(chosen)
+    script = Path((getattr(sys, "argv", None) or [""])[0])
+    stem = script.parent.name if script.name == "__main__.py" else script.stem
+    legal = re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:64].strip(".-")
+    return legal or "python"
+
+
+def _host_part() -> str:
+    import socket
+
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip(".") or "localhost"
+
+
+def _home_root() -> Path | None:
+    """The state directory of the user, by the XDG base directory specification; None without a home."""
+    base = os.environ.get("XDG_STATE_HOME", "")
+    if os.path.isabs(base):
+        return Path(base, "headway", _host_part())
+    home = os.path.expanduser("~")
+    return Path(home, ".local", "state", "headway", _host_part()) if os.path.isabs(home) else None
+
+
+def _fallback_root() -> Path:
+    """The one place, per user, for those whose home cannot be written."""
+    return Path(tempfile.gettempdir(), f"headway-{os.geteuid()}", _host_part())
+
+
+def roots() -> list[Path]:
+    """The directories that hold boards, the one for new boards first; watchers look in all of them."""
+    chosen = os.environ.get("HEADWAY_DIR")
+    if chosen:
+        return [Path(chosen).absolute()]
+    home = _home_root()
+    return [_fallback_root()] if home is None else [home, _fallback_root()]
+
+
+def make_private(directory: Path) -> None:
+    """Make a directory, with its parents, that only this user can enter.
+
+    Raises NotOwner if it is somebody else's or no directory, OSError if it cannot be made.
+    """
+    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):  # looked at below, whoever made it
+        directory.mkdir(mode=0o700)
+    found = directory.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise errors.NotOwner(f"{directory} is no directory: remove it, or choose another place with HEADWAY_DIR")
+    if found.st_uid != os.geteuid():
+        raise errors.NotOwner(
+            f"{directory} belongs to user {found.st_uid}, not to you ({os.geteuid()}): choose another place with HEADWAY_DIR"
+        )
+    if found.st_mode & 0o077:
+        directory.chmod(0o700)
+    elif found.st_mode & 0o700 != 0o700:  # made under a strange umask
+        directory.chmod(0o700)
+
+
+def board_directory(name: str, *, create: bool = False) -> Path:
+    """Return the directory of a board: where it is, else where it would be made (create=True: make it).
+
+    Raises ValueError for an illegal name, NotOwner, OSError.
+    """
+    check_name(name)
+    places = roots()
+    for root in places:
+        if (root / name / "segment").exists():
+            return root / name
+    for root in places:
+        if (root / name).is_dir() and os.access(root / name, os.W_OK):
+            return root / name
+    if not create:
+        return places[0] / name
+    for root in places[:-1]:
+        try:
+            make_private(root)
+            make_private(root / name)
+        except OSError:
+            continue  # an unwritable home: the next place, whose failure is the caller's
+        return root / name
+    make_private(places[-1])
+    make_private(places[-1] / name)
+    return places[-1] / name

@@ -1,0 +1,282 @@
+"""A board's segment and semaphore as named objects: create, attach, validate, unlink.
+
+A segment is named /headway-<uid>-<board>-<uuid>, its semaphore likewise; the uuid in force stands in the file `segment`
+of the board's directory. A fixed name could be squatted by any user of the machine; this one cannot be foreseen.
+
+Creation is serialised by a lock on `board.lock` beside it, which the kernel releases when its holder dies. The whole
+segment is built under a new uuid, then published by renaming `segment` into place: a creator killed at any step leaves
+at worst a segment that nothing refers to, which `headway gc` removes.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import time
+import uuid as uuid_module
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import posix_ipc
+
+from headway import _core, _liveness, _paths, errors
+
+__all__ = ["attach", "locked", "object_name", "open_or_create", "referenced", "remove_objects", "unlink"]
+
+SHM = Path("/dev/shm")
+LOCK_WAIT_S = 10.0
+
+
+def object_name(board: str, uuid: str) -> str:
+    """The name of the segment and of the semaphore of a board with this uuid."""
+    return f"/headway-{os.geteuid()}-{board}-{uuid}"
+
+
+def referenced(directory: Path) -> str | None:
+    """The uuid in force, from the file `segment` of a board's directory; None if there is none.
+
+    Raises CorruptBoard if the file holds anything else, NotOwner if it is somebody else's.
+    """
+    path = directory / "segment"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise errors.CorruptBoard(f"{path} cannot be read ({error.strerror}): remove it") from error
+    try:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid():
+            raise errors.NotOwner(f"{path} belongs to user {found.st_uid}: choose another place with HEADWAY_DIR")
+        text = os.read(fd, 64).decode("ascii", "replace") if stat.S_ISREG(found.st_mode) else ""
+    finally:
+        os.close(fd)
+    uuid = text.strip()
+    if len(uuid) != 32 or any(digit not in "0123456789abcdef" for digit in uuid):
+        raise errors.CorruptBoard(f"{path} does not name a segment: remove it with 'headway rm --force {directory.name}'")
+    return uuid
+
+
+@contextmanager
+def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lock of a board's directory, `board.lock`.
+
+    A flock: released by the kernel at death, and explicitly here, because a child forked meanwhile shares it.
+    Raises LockTimeout naming the holder's pid after wait_s seconds.
+    """
+    path = directory / "board.lock"
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        give_up = time.monotonic() + wait_s
+        nap_s = 0.0005
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= give_up:
+                    holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+                    raise errors.LockTimeout(
+                        f"{path} has been held by pid {holder} for {wait_s:g} s: resume or end that process"
+                    ) from None
+                time.sleep(nap_s)
+                nap_s = min(nap_s * 2, 0.02)
+        with suppress(OSError):  # a full disk: the pid in the file is for people only
+            os.pwrite(fd, f"{os.getpid():<31}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+def _check_file(fd: int, name: str) -> int:
+    """The size of a segment's file, if it is a regular one of ours that nobody else can open."""
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode):
+        raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}")
+    if found.st_uid != os.geteuid():
+        raise errors.NotOwner(
+            f"segment {name} belongs to user {found.st_uid}, not to you ({os.geteuid()}): use a board of your own"
+        )
+    if found.st_mode & 0o077:
+        raise errors.CorruptBoard(
+            f"segment {name} is open to other users (mode {stat.S_IMODE(found.st_mode):o}) and cannot be trusted: "
+            f"remove it with 'headway rm --force'"
+        )
+    return found.st_size
+
+
+def _ensure_semaphore(name: str) -> None:
+    """There is a semaphore of ours by this name. It only wakes, so a new one in place of a lost one is as good."""
+    path = SHM / f"sem.{name[1:]}"
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        with suppress(posix_ipc.Error, OSError):  # without one the lock is waited for by naps, see _native/lock.h
+            posix_ipc.Semaphore(name, posix_ipc.O_CREAT, mode=0o600, initial_value=1).close()
+        return
+    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
+        raise errors.NotOwner(f"semaphore {name} is not yours alone: remove it from {SHM}")
+    if found.st_size < 32:  # sizeof(sem_t): mapping less would end in SIGBUS
+        raise errors.CorruptBoard(f"semaphore {name} was truncated: remove it from {SHM}")
+
+
+def attach(name: str) -> _core.Segment:
+    """Attach to the segment of this name.
+
+    Raises FileNotFoundError if there is none; CorruptBoard, LayoutMismatch, NotOwner or BoardElsewhere if it cannot be
+    trusted or used, each with what to do.
+    """
+    try:
+        # Never with a size: that would resize it.
+        fd = posix_ipc.SharedMemory(name).fd
+    except posix_ipc.ExistentialError:
+        raise FileNotFoundError(errno.ENOENT, "no such segment", name) from None
+    except posix_ipc.PermissionsError:
+        raise errors.NotOwner(f"segment {name} belongs to another user: use a board of your own") from None
+    lock_fd = -1
+    try:
+        size = _check_file(fd, name)
+        _ensure_semaphore(name)
+        # A second description of the same file, which is never mapped: identities are locks on it.
+        lock_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
+        segment = _core.Segment(fd, lock_fd, size, name, name)
+        lock_fd = -1  # the segment's from here on
+    finally:
+        os.close(fd)
+        if lock_fd >= 0:
+            os.close(lock_fd)
+    if not name.endswith(f"-{segment.name}-{segment.uuid}"):
+        segment.close()
+        raise errors.CorruptBoard(f"segment {name} calls itself {segment.name}-{segment.uuid}: it was renamed; remove it")
+    if segment.time_namespace not in (0, _liveness.namespace("time")):
+        segment.close()
+        raise errors.BoardElsewhere(
+            f"board {segment.name!r} was made in another time namespace, whose clock cannot be compared with this one: "
+            f"open a board of another name here"
+        )
+    return segment
+
+
+def _reserve(fd: int, size: int, name: str) -> None:
+    """Give the segment its size and its memory now, so that a full /dev/shm is an error here, not SIGBUS later."""
+    os.ftruncate(fd, size)
+    try:
+        os.posix_fallocate(fd, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT):
+            raise
+        room = os.statvfs(SHM)
+        raise errors.NoSpace(
+            error.errno,
+            f"board segment {name} needs {size / 2**20:.1f} MiB, {SHM} has {room.f_bavail * room.f_frsize / 2**20:.1f} "
+            f"free: open the board with a smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
+        ) from None
+
+
+def _create(directory: Path, board: str, capacity: int, workers: int, result_bytes: int) -> _core.Segment:
+    """Build and publish a segment. The board's lock is held."""
+    uuid = uuid_module.uuid4().hex
+    name = object_name(board, uuid)
+    # Flags by hand: posix_ipc's size argument would truncate, and a failed truncate would unlink.
+    memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
+    try:
+        try:
+            os.fchmod(memory.fd, 0o600)  # whatever the umask
+            _reserve(memory.fd, _core.segment_bytes(capacity, workers, result_bytes), name)
+            _core.format_segment(
+                memory.fd,
+                capacity=capacity,
+                workers=workers,
+                result_bytes=result_bytes,
+                uuid=bytes.fromhex(uuid),
+                boot_id=_liveness.boot_id(),
+                pid_namespace=_liveness.namespace("pid"),
+                time_namespace=_liveness.namespace("time"),
+                created_ns=time.time_ns(),
+                name=board.encode(),
+                directory=os.fsencode(directory),
+            )
+        finally:
+            os.close(memory.fd)
+        posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
+        os.chmod(SHM / f"sem.{name[1:]}", 0o600)
+        segment = attach(name)
+        _publish(directory, uuid)
+    except BaseException:
+        remove_objects(name)
+        raise
+    return segment
+
+
+def _publish(directory: Path, uuid: str) -> None:
+    """Make `segment` name this uuid, by one rename."""
+    temporary = directory / f".segment.{os.getpid()}.{uuid[:8]}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(fd, f"{uuid}\n".encode())
+        os.fsync(fd)
+        os.rename(temporary, directory / "segment")
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _attach_referenced(directory: Path, board: str) -> _core.Segment | None:
+    """The segment in force, or None if there is none (any more: a reboot, an unlinked board)."""
+    uuid = referenced(directory)
+    if uuid is None:
+        return None
+    try:
+        segment = attach(object_name(board, uuid))
+    except FileNotFoundError:
+        return None
+    if segment.retired:
+        segment.close()
+        return None
+    return segment
+
+
+def open_or_create(
+    board: str, *, capacity: int, workers: int, result_bytes: int
+) -> tuple[_core.Segment, Path, bool]:
+    """Attach to a board's segment, or create it. Returns (segment, directory, created).
+
+    Raises what attach does, NoSpace if /dev/shm is full, LockTimeout, OSError.
+    """
+    directory = _paths.board_directory(board, create=True)
+    segment = _attach_referenced(directory, board)
+    if segment is not None:
+        return segment, directory, False
+    with locked(directory):
+        segment = _attach_referenced(directory, board)
+        if segment is not None:
+            return segment, directory, False
+        for stale in directory.glob(".segment.*"):  # of creators that were killed: we hold the lock
+            stale.unlink(missing_ok=True)
+        return _create(directory, board, capacity, workers, result_bytes), directory, True
+
+
+def remove_objects(name: str) -> None:
+    """Remove segment and semaphore of this name, as far as they exist."""
+    for unlink_object in (posix_ipc.unlink_shared_memory, posix_ipc.unlink_semaphore):
+        try:
+            unlink_object(name)
+        except posix_ipc.ExistentialError:
+            continue
+
+
+def unlink(directory: Path, segment: _core.Segment) -> None:
+    """Retire a board's segment and remove it, if it is still the one in force. Killed anywhere, gc ends the work."""
+    with locked(directory):
+        segment.retire()
+        if referenced(directory) == segment.uuid:
+            (directory / "segment").unlink(missing_ok=True)
+        remove_objects(object_name(segment.name, segment.uuid))
