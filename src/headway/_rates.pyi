@@ -1,0 +1,6 @@
+from typing import Final
+
+class Rates:
+    tau: Final[float]
+    def __init__(self, tau: float = 5.0) -> None: ...
+    def update(self, tasks: bytearray | memoryview, now_ns: int) -> None: ...

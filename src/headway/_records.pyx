@@ -1,0 +1,371 @@
+"""The records of a snapshot: what their fields are, and how they read in Python.
+
+Everything that is read is taken for hostile: what cannot be is a ValueError, and no text is read past the end of its
+field. Records are copied out before they are looked at, so that alignment does not matter. Stage, share and result
+records stand in the order of their tasks (`check` holds a file to it), so those of one task are found by bisection.
+"""
+
+import sys
+from types import MappingProxyType
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcpy, memset
+
+
+cdef extern from *:
+    """
+    #include "record.h"
+
+    /* What a field is: 'S' text, 'i' 'u' 'f' number, 'V' padding; `items` > 1 = an array of them. */
+    typedef struct { const char *record, *name; char kind; size_t offset, bytes, items; } hw_field;
+
+    #define HW_FIELD(record, field, kind, items) \
+        {#record, #field, kind, offsetof(hw_##record##_record, field), sizeof(((hw_##record##_record *)0)->field), items}
+    #define HW_TEXT(record, field) HW_FIELD(record, field, 'S', 1)
+    #define HW_SIGNED(record, field) HW_FIELD(record, field, 'i', 1)
+    #define HW_UNSIGNED(record, field) HW_FIELD(record, field, 'u', 1)
+
+    static const hw_field hw_fields[] = {
+        HW_TEXT(task, id), HW_TEXT(task, label), HW_TEXT(task, unit), HW_TEXT(task, stage), HW_TEXT(task, message),
+        HW_TEXT(task, error), HW_FIELD(task, metric_name, 'S', HW_METRICS), HW_FIELD(task, metric, 'f', HW_METRICS),
+        HW_FIELD(task, rate, 'f', 1), HW_SIGNED(task, count), HW_SIGNED(task, total), HW_SIGNED(task, base),
+        HW_SIGNED(task, created_ns), HW_SIGNED(task, started_ns), HW_SIGNED(task, ended_ns), HW_SIGNED(task, stage_ns),
+        HW_SIGNED(task, beat_ns), HW_UNSIGNED(task, serial), HW_UNSIGNED(task, generation), HW_UNSIGNED(task, owner),
+        HW_UNSIGNED(task, owner_pid), HW_UNSIGNED(task, slot), HW_UNSIGNED(task, stages_left_out),
+        HW_UNSIGNED(task, lost_left_out), HW_UNSIGNED(task, state), HW_UNSIGNED(task, parent_bytes),
+        HW_UNSIGNED(task, owner_alive), HW_UNSIGNED(task, resumed), HW_FIELD(task, pad, 'V', 1),
+        HW_UNSIGNED(stage, task), HW_UNSIGNED(stage, number), HW_SIGNED(stage, entered_ns), HW_TEXT(stage, stage),
+        HW_UNSIGNED(share, task), HW_UNSIGNED(share, pid), HW_UNSIGNED(share, worker), HW_SIGNED(share, count),
+        HW_SIGNED(share, beat_ns), HW_UNSIGNED(share, known), HW_UNSIGNED(share, alive), HW_FIELD(share, pad, 'V', 1),
+        HW_UNSIGNED(worker, incarnation), HW_UNSIGNED(worker, pid), HW_UNSIGNED(worker, alive),
+        HW_FIELD(worker, pad, 'V', 1), HW_SIGNED(worker, started_ns), HW_TEXT(worker, name),
+        HW_UNSIGNED(result, task), HW_UNSIGNED(result, bytes), HW_UNSIGNED(result, offset),
+    };
+    #define HW_FIELDS (sizeof hw_fields / sizeof *hw_fields)
+    """
+    ctypedef struct hw_field:
+        const char *record
+        const char *name
+        char kind
+        size_t offset
+        size_t bytes
+        size_t items
+    const hw_field hw_fields[]
+    const size_t HW_FIELDS
+
+
+LAYOUT_VERSION = HW_LAYOUT_VERSION
+CAPACITY_MAX = HW_CAPACITY_MAX
+WORKERS_MAX = HW_WORKERS_MAX
+RESULT_BYTES_MAX = HW_RESULT_BYTES_MAX
+cdef tuple _states = ("pending", "running", "success", "failed", "cancelled", "lost")
+STATES = _states
+RECORD_BYTES = MappingProxyType({
+    "tasks": sizeof(hw_task_record),
+    "stages": sizeof(hw_stage_record),
+    "shares": sizeof(hw_share_record),
+    "workers": sizeof(hw_worker_record),
+    "index": sizeof(hw_result_record),
+})
+assert len(STATES) == HW_STATES
+
+
+def _describe(str record, size_t record_bytes):
+    """The NumPy description of one record, with every byte of it accounted for."""
+    order = "<" if sys.byteorder == "little" else ">"
+    descr = []
+    cdef size_t end = 0, i
+    for i in range(HW_FIELDS):
+        field = hw_fields[i]
+        if field.record.decode() != record:
+            continue
+        kind, one = chr(field.kind), field.bytes // field.items
+        if field.offset != end:
+            raise ImportError(f"record.h: a gap or an overlap before {record}.{field.name.decode()}")
+        end += field.bytes
+        code = ("|" if kind in "SV" or one == 1 else order) + f"{kind}{one}"
+        name = field.name.decode()
+        descr.append((name, code) if field.items == 1 else (name, code, (field.items,)))
+    if end != record_bytes:
+        raise ImportError(f"record.h: fields of {record} are missing here")
+    return descr
+
+
+DTYPES = MappingProxyType({
+    array: _describe(record, RECORD_BYTES[array])
+    for array, record in (("tasks", "task"), ("stages", "stage"), ("shares", "share"), ("workers", "worker"),
+                          ("index", "result"))
+})
+
+
+# ------------------------------------------------------------------------------------------------ reading records
+
+cdef class _Array:
+    """A hold on the bytes of an array of records."""
+    cdef Py_buffer held
+    cdef Py_ssize_t record_bytes, count
+
+    def __cinit__(self, buffer, Py_ssize_t record_bytes):
+        PyObject_GetBuffer(buffer, &self.held, PyBUF_SIMPLE)
+        if self.held.len % record_bytes:
+            raise ValueError(f"{self.held.len} bytes are no whole number of records of {record_bytes} bytes")
+        self.record_bytes = record_bytes
+        self.count = self.held.len // record_bytes
+
+    def __dealloc__(self):
+        PyBuffer_Release(&self.held)
+
+    cdef char *at(self, Py_ssize_t index) noexcept:
+        return <char *> self.held.buf + index * self.record_bytes
+
+    cdef int take(self, Py_ssize_t index, void *record) except -1:
+        if not 0 <= index < self.count:
+            raise IndexError(f"record {index} of {self.count}")
+        memcpy(record, self.at(index), self.record_bytes)
+        return 0
+
+    cdef Py_ssize_t first_of(self, uint32_t task) noexcept:
+        """The first record of this task or a later one. A record that belongs to a task begins with its number."""
+        cdef Py_ssize_t low = 0, high = self.count, middle
+        cdef uint32_t number
+        while low < high:
+            middle = (low + high) // 2
+            memcpy(&number, self.at(middle), sizeof(number))
+            if number < task:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+cdef object _text(const char *field, size_t room):
+    cdef const char *end = <const char *> memchr(field, 0, room)
+    if end is NULL:
+        raise ValueError(f"a text of {room} bytes has no end")
+    return PyUnicode_DecodeUTF8(field, end - field, "replace")
+
+
+cdef inline object _seconds(int64_t ns):
+    return ns / 1e9 if ns > 0 else None
+
+
+cdef const char *_task_fault(const hw_task_record *r) noexcept:
+    """What cannot be about this record, or NULL. Texts are filled up with NUL, so their last byte tells."""
+    cdef int i
+    if r.state >= HW_STATES:
+        return "its state is none"
+    if r.slot >= HW_CAPACITY_MAX:
+        return "its slot lies outside of every board"
+    if (r.id[sizeof(r.id) - 1] | r.label[sizeof(r.label) - 1] | r.unit[sizeof(r.unit) - 1]
+            | r.stage[sizeof(r.stage) - 1] | r.message[sizeof(r.message) - 1] | r.error[sizeof(r.error) - 1]):
+        return "one of its texts has no end"
+    for i in range(HW_METRICS):
+        if r.metric_name[i][HW_METRIC_BYTES - 1]:
+            return "the name of a metric has no end"
+    if not r.id[0]:
+        return "its id is empty"
+    if r.parent_bytes and (r.parent_bytes >= sizeof(r.id) or memchr(r.id, 0, <size_t> r.parent_bytes + 1) is not NULL):
+        return "its parent is longer than its id"
+    return NULL
+
+
+def task_fields(buffer, Py_ssize_t index):
+    """The fields of record `index` of the array `tasks`, in a new dict. ValueError: it cannot be."""
+    cdef hw_task_record r
+    cdef const char *fault
+    cdef int i
+    _Array(buffer, sizeof(r)).take(index, &r)
+    fault = _task_fault(&r)
+    if fault is not NULL:
+        raise ValueError(f"record {index} of the tasks: {fault.decode()}")
+    metrics = {}
+    for i in range(HW_METRICS):
+        if r.metric_name[i][0]:
+            metrics[_text(r.metric_name[i], sizeof(r.metric_name[i]))] = r.metric[i]
+    return {
+        "id": _text(r.id, sizeof(r.id)),
+        "label": _text(r.label, sizeof(r.label)),
+        "unit": _text(r.unit, sizeof(r.unit)),
+        "parent": PyUnicode_DecodeUTF8(r.id, r.parent_bytes, "replace") if r.parent_bytes else None,
+        "state": _states[r.state],
+        "count": r.count,
+        "total": r.total if r.total >= 0 else None,
+        "base": r.base,
+        "stage": _text(r.stage, sizeof(r.stage)),
+        "message": _text(r.message, sizeof(r.message)),
+        "error": _text(r.error, sizeof(r.error)),
+        "metrics": metrics,
+        "rate": r.rate if isfinite(r.rate) else None,
+        "created": _seconds(r.created_ns),
+        "started": _seconds(r.started_ns),
+        "ended": _seconds(r.ended_ns),
+        "stage_entered": _seconds(r.stage_ns),
+        "beat": _seconds(r.beat_ns),
+        "serial": r.serial,
+        "owner": r.owner,
+        "owner_pid": r.owner_pid,
+        "owner_alive": r.owner_alive != 0,
+        "resumed_from": r.base if r.resumed else None,
+        "stages_left_out": r.stages_left_out,
+        "lost_left_out": r.lost_left_out,
+    }
+
+
+def worker_fields(buffer, Py_ssize_t index):
+    """The fields of record `index` of the array `workers`, in a new dict. ValueError: it cannot be."""
+    cdef hw_worker_record r
+    _Array(buffer, sizeof(r)).take(index, &r)
+    return {
+        "incarnation": r.incarnation,
+        "pid": r.pid,
+        "name": _text(r.name, sizeof(r.name)),
+        "alive": r.alive != 0,
+        "started": _seconds(r.started_ns),
+    }
+
+
+def stage_rows(buffer, uint32_t task):
+    """The stages of task number `task`: a list of (name, entered)."""
+    cdef hw_stage_record r
+    cdef _Array array = _Array(buffer, sizeof(r))
+    rows = []
+    for i in range(array.first_of(task), array.count):
+        array.take(i, &r)
+        if r.task != task:
+            break
+        rows.append((_text(r.stage, sizeof(r.stage)), _seconds(r.entered_ns)))
+    return rows
+
+
+def share_rows(buffer, uint32_t task):
+    """Who counts on task number `task`: a list of (pid, incarnation, count or None, beat, alive)."""
+    cdef hw_share_record r
+    cdef _Array array = _Array(buffer, sizeof(r))
+    rows = []
+    for i in range(array.first_of(task), array.count):
+        array.take(i, &r)
+        if r.task != task:
+            break
+        rows.append((r.pid, r.worker, r.count if r.known else None, _seconds(r.beat_ns), r.alive != 0))
+    return rows
+
+
+def result_place(buffer, uint32_t task, uint64_t results_bytes):
+    """(begin, end) of the result of task number `task`, or None. ValueError: it lies outside of the results."""
+    cdef hw_result_record r
+    cdef _Array array = _Array(buffer, sizeof(r))
+    cdef Py_ssize_t i = array.first_of(task)
+    if i == array.count:
+        return None
+    array.take(i, &r)
+    if r.task != task:
+        return None
+    if r.offset > results_bytes or r.bytes > results_bytes - r.offset:
+        raise ValueError(f"the result of task number {task} lies outside of the results")
+    return r.offset, r.offset + r.bytes
+
+
+# ----------------------------------------------------------------------------------------------- the whole board
+
+def task_ids(buffer):
+    """The id of every task, as a list in the order of the records."""
+    cdef _Array array = _Array(buffer, sizeof(hw_task_record))
+    return [_text(array.at(i), HW_ID_BYTES) for i in range(array.count)]  # an id begins its record
+
+
+def serials(buffer):
+    """The serial of every task, as a list: the order in which they were created."""
+    cdef hw_task_record r
+    cdef _Array array = _Array(buffer, sizeof(r))
+    found = []
+    for i in range(array.count):
+        hw_take_numbers(&r, array.at(i))
+        found.append(r.serial)
+    return found
+
+
+def state_counts(buffer):
+    """How many tasks are in each state, as a dict with every state. ValueError: a state is none."""
+    cdef hw_task_record r
+    cdef _Array array = _Array(buffer, sizeof(r))
+    cdef Py_ssize_t found[256]
+    cdef Py_ssize_t i
+    memset(found, 0, sizeof(found))
+    for i in range(array.count):
+        hw_take_numbers(&r, array.at(i))
+        if r.state >= HW_STATES:
+            raise ValueError(f"record {i} of the tasks: its state is none")
+        found[r.state] += 1
+    return {state: found[i] for i, state in enumerate(_states)}
+
+
+def shares_of_workers(shares, tasks):
+    """Where each worker counts: a dict from its incarnation to [last beat, numbers of tasks that go on or were lost]."""
+    cdef hw_share_record r
+    cdef hw_task_record task
+    cdef _Array array = _Array(shares, sizeof(r)), of = _Array(tasks, sizeof(task))
+    found = {}
+    for i in range(array.count):
+        array.take(i, &r)
+        if r.task >= of.count:
+            raise ValueError(f"record {i} of the shares: there is no task number {r.task}")
+        one = found.setdefault(r.worker, [None, []])
+        beat = _seconds(r.beat_ns)
+        if beat is not None and (one[0] is None or one[0] < beat):
+            one[0] = beat
+        hw_take_numbers(&task, of.at(r.task))
+        if task.state in (HW_PENDING, HW_RUNNING, HW_LOST_STATE):
+            one[1].append(r.task)
+    return found
+
+
+cdef int _check_order(object buffer, size_t record_bytes, Py_ssize_t tasks, bint once, str what) except -1:
+    """Records belong to tasks that exist, and stand in the order of the tasks."""
+    cdef uint32_t number
+    cdef int64_t last = -1
+    cdef _Array array = _Array(buffer, record_bytes)
+    for i in range(array.count):
+        memcpy(&number, array.at(i), sizeof(number))
+        if number >= tasks:
+            raise ValueError(f"record {i} of the {what}: there is no task number {number}")
+        if number < last or (once and number == last):
+            raise ValueError(f"record {i} of the {what}: it stands out of order")
+        last = number
+    return 0
+
+
+def check(tasks, stages, shares, workers, index, uint64_t results_bytes):
+    """Look at every record of a snapshot. ValueError tells the first one that cannot be."""
+    cdef hw_task_record task
+    cdef hw_stage_record stage
+    cdef hw_worker_record worker
+    cdef hw_result_record place
+    cdef const char *fault
+    cdef _Array array = _Array(tasks, sizeof(task))
+    cdef Py_ssize_t count = array.count
+    for i in range(count):
+        array.take(i, &task)
+        fault = _task_fault(&task)
+        if fault is not NULL:
+            raise ValueError(f"record {i} of the tasks: {fault.decode()}")
+    _check_order(stages, sizeof(stage), count, False, "stages")
+    _check_order(shares, sizeof(hw_share_record), count, False, "shares")
+    _check_order(index, sizeof(place), count, True, "index")
+    array = _Array(stages, sizeof(stage))
+    for i in range(array.count):
+        array.take(i, &stage)
+        if stage.stage[sizeof(stage.stage) - 1]:
+            raise ValueError(f"record {i} of the stages: its text has no end")
+    array = _Array(workers, sizeof(worker))
+    for i in range(array.count):
+        array.take(i, &worker)
+        if worker.name[sizeof(worker.name) - 1]:
+            raise ValueError(f"record {i} of the workers: its name has no end")
+    array = _Array(index, sizeof(place))
+    for i in range(array.count):
+        array.take(i, &place)
+        if place.offset > results_bytes or place.bytes > results_bytes - place.offset:
+            raise ValueError(f"record {i} of the index: it points outside of the results")

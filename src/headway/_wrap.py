@@ -1,0 +1,121 @@
+"""What counts on a task by itself: functions when they return, asynchronous iterators when the next item is asked for."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
+from typing import Any, Protocol
+
+__all__ = ["AsyncTracker", "Counted", "length_of"]
+
+
+class Countable(Protocol):
+    """All that is needed of a task here."""
+
+    def update(self, n: int = 1) -> None: ...
+
+
+def length_of(iterable: object) -> int | None:
+    """The length of an iterable; None if it has none, or has `__len__` but cannot tell."""
+    if not hasattr(iterable, "__len__"):
+        return None
+    try:
+        return len(iterable)
+    except (TypeError, NotImplementedError):  # as loaders over streams do: then it is as good as without
+        return None
+
+
+class Counted:
+    """A function whose calls count on a task when they return. Asynchronous functions count when awaited to the end."""
+
+    def __init__(self, task: Countable, function: Callable[..., Any]) -> None:
+        functools.update_wrapper(self, function)  # before all else: it copies the attributes of a Counted function, too
+        self._task = task
+        self._function = function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Counted, (self._task, self._function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        found = self._function(*args, **kwargs)
+        if isinstance(found, Coroutine):
+            return self._awaited(found)
+        self._task.update()
+        return found
+
+    async def _awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        found = await coroutine
+        self._task.update()
+        return found
+
+
+class AsyncTracker(AsyncIterator[Any]):
+    """Iterate asynchronously and count: an item is counted when the next one is asked for.
+
+    on_tick() is called about every tick_ns nanoseconds, on_end(error or None) once: at the end, at an exception of the
+    iterable, or with GeneratorExit when the loop was left early. So does Tracker of _core.
+    """
+
+    __slots__ = ("__weakref__", "_iterator", "_next_tick_ns", "_on_end", "_on_tick", "_pending", "_task", "_tick_ns")
+
+    def __init__(
+        self,
+        task: Countable,
+        iterable: AsyncIterable[Any],
+        on_end: Callable[[BaseException | None], object] | None = None,
+        on_tick: Callable[[], object] | None = None,
+        tick_ns: int = 100_000_000,
+    ) -> None:
+        self._on_end: Callable[[BaseException | None], object] | None = None  # nothing has begun if aiter() fails
+        self._task = task
+        self._iterator: AsyncIterator[Any] | None = aiter(iterable)
+        self._pending = False
+        self._on_end = on_end
+        self._on_tick = on_tick
+        self._tick_ns = tick_ns
+        self._next_tick_ns = 0
+
+    def __aiter__(self) -> AsyncTracker:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._pending:
+            self._pending = False
+            self._task.update()
+            if self._on_tick is not None:
+                now_ns = time.monotonic_ns()
+                if now_ns >= self._next_tick_ns:
+                    self._next_tick_ns = now_ns + self._tick_ns
+                    self._on_tick()
+        if self._iterator is None:
+            raise StopAsyncIteration
+        try:
+            item = await anext(self._iterator)
+        except StopAsyncIteration:
+            self._end(None)
+            raise
+        except BaseException as error:
+            if self._on_end is not None:
+                self._end(error)
+            raise
+        self._pending = True
+        return item
+
+    def _end(self, error: BaseException | None) -> None:
+        on_end, self._on_end = self._on_end, None
+        self._iterator = None
+        if on_end is not None:
+            on_end(error)
+
+    async def aclose(self) -> None:
+        """End early: the item in hand is not counted."""
+        iterator, self._pending = self._iterator, False
+        self._end(GeneratorExit())
+        close = getattr(iterator, "aclose", None)
+        if close is not None:
+            await close()
+
+    def __del__(self) -> None:
+        if self._on_end is not None:
+            self._end(GeneratorExit())

@@ -1,0 +1,323 @@
+"""A board as its program sees it, and what happens when the program leaves."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from headway import _core, _liveness, _paths, _segment, errors, snapshot
+from headway._rates import Rates
+from headway.model import BoardView, Raw, TaskView
+from headway.task import Task, failure_text
+
+__all__ = ["Board", "attached", "open_board"]
+
+_RESUMABLE = ("failed", "cancelled", "lost")
+
+_boards: dict[tuple[Path, str], Board] = {}  # one object per process, directory and name
+_by_uuid: dict[str, Board] = {}  # those, and boards that only a handle led to
+_guard = threading.RLock()
+
+
+class Board:
+    """One named board: tasks of all processes that open it. Made by headway.open; closed with close()."""
+
+    __slots__ = ("_meta", "_rates", "_segment", "_sequence", "directory", "name")
+
+    def __init__(self, segment: _core.Segment, directory: Path) -> None:
+        self.name: str = segment.name
+        self.directory = directory
+        self._segment = segment
+        self._rates = Rates()
+        self._sequence = 0
+        self._meta = {
+            "name": segment.name,
+            "uuid": segment.uuid,
+            "directory": str(directory),
+            "host": _liveness.host(),
+            "boot_id": segment.boot_id,
+            "layout_version": _core.LAYOUT_VERSION,
+            "capacity": segment.capacity,
+            "workers": segment.workers,
+            "created_ns": segment.created_ns,
+        }
+
+    def __repr__(self) -> str:
+        return f"<headway.Board {self.name!r}, {self._segment.capacity} slots>"
+
+    def __enter__(self) -> Board:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -------------------------------------------------------------------------------------------------------- tasks
+
+    def task(
+        self,
+        id: str,
+        *,
+        total: int | None = None,
+        unit: str = "it",
+        label: str | None = None,
+        resume: bool = False,
+    ) -> Task:
+        """Create a task, owned by this process. It is pending until it is entered, counted on or written to.
+
+        id: 1 to 95 bytes of UTF-8 without NUL; total: items, None = unknown; unit: of an item; label: for people, default
+        the id. An id that ended or was lost starts anew; with resume=True one that failed, was cancelled or was lost goes
+        on instead (see Task.resumed_from). Raises TaskExists if the id runs, BoardFull, LockTimeout, ValueError.
+        """
+        return self._create(id, total, unit, label or "", resume)
+
+    def _create(
+        self, id: str, total: int | None, unit: str, label: str, resume: bool, parent: str | None = None
+    ) -> Task:
+        segment = self._open_segment()
+        parent_bytes = len(parent.encode()) if parent else 0
+        while True:  # each further round means that another process resumed the task first: then it is TaskExists
+            index, generation, found = segment.claim(id, label, unit, parent_bytes, total, _RESUMABLE if resume else ())
+            task = self._handle(index, generation, id)
+            if found is None:
+                return task
+            state, owner = found
+            with contextlib.suppress(errors.UnknownTask):  # started anew by another process meanwhile
+                if task._transition("running", (state,), own=True, resume=True, expected_owner=owner) is not None:
+                    if total is not None:
+                        task.total = total
+                    return task
+
+    def _handle(self, index: int, generation: int, id: str) -> Task:
+        return Task._of(self.name, self._segment.uuid, index, generation, id, self._segment)
+
+    def attach(self, id: str) -> Task:
+        """Return a handle on a task that exists, whoever owns it. Raises UnknownTask (a KeyError)."""
+        found = self._open_segment().find(id)
+        if found is None:
+            raise errors.UnknownTask(f"board {self.name!r} has no task {id!r}: create it with board.task({id!r})")
+        return self._handle(*found, id)
+
+    def get(self, id: str) -> TaskView | None:
+        """Return what a task shows at this moment, or None if there is no such task."""
+        segment = self._open_segment()
+        found = segment.find(id)
+        return None if found is None else self._task_view(*found)
+
+    def _task_view(self, index: int, generation: int) -> TaskView | None:
+        raw = self._segment.copy_task(index, generation)
+        if raw is None:
+            return None
+        taken_ns, *arrays = raw
+        self._rates.update(raw[1], taken_ns)
+        return TaskView.from_raw(Raw({"name": self.name, "taken_ns": taken_ns}, *arrays))
+
+    def tasks(self, state: str | None = None) -> list[TaskView]:
+        """Return the views of all tasks, or of those in one state, in the order of their creation."""
+        if state is not None and state not in _core.STATES:
+            raise ValueError(f"state {state!r} is unknown: choose one of {', '.join(_core.STATES)}")
+        return [task for task in self.snapshot().tasks if state is None or task.state == state]
+
+    # -------------------------------------------------------------------------------------------------------- views
+
+    def snapshot(self) -> BoardView:
+        """Return one consistent copy of the board. Rates are weighted towards what changed since the last one."""
+        segment = self._open_segment()
+        taken_ns, *arrays = segment.copy()
+        self._rates.update(arrays[0], taken_ns)
+        self._sequence += 1
+        meta = {
+            **self._meta,
+            "taken_ns": taken_ns,
+            "sequence": self._sequence,
+            "dropped": segment.dropped,
+            "retired": segment.retired,
+        }
+        return BoardView.from_raw(Raw(meta, *arrays))
+
+    def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
+        """Yield a snapshot every `interval` seconds, until the board is closed here or unlinked."""
+        if not interval > 0:
+            raise ValueError(f"interval {interval!r} is not a positive number of seconds")
+        due = time.monotonic()
+        while not (self._segment.closed or self._segment.retired):
+            yield self.snapshot()
+            due = max(due + interval, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def write_snapshot(self) -> Path:
+        """Write a snapshot to the board's directory, atomically. Returns its path. Raises OSError, NoSpace."""
+        return snapshot.write(self.snapshot(), self.directory)
+
+    def reap(self) -> list[str]:
+        """Mark tasks as lost whose owner and workers are all dead. Returns their ids."""
+        segment = self._open_segment()
+        lost = []
+        for index, generation, owner in segment.abandoned():
+            task = self._handle(index, generation, "")
+            with contextlib.suppress(errors.UnknownTask):
+                if task._transition("lost", ("pending", "running"), expected_owner=owner) is not None:
+                    view = self._task_view(index, generation)
+                    if view is not None:
+                        lost.append(view.id)
+        return lost
+
+    # ---------------------------------------------------------------------------------------------------------- end
+
+    def _open_segment(self) -> _core.Segment:
+        if self._segment.closed:
+            raise errors.BoardClosed(
+                f"board {self.name!r} was closed in this process: open it again with headway.open({self.name!r})"
+            )
+        return self._segment
+
+    def close(self) -> None:
+        """Leave the board in good order. Tasks of this process that still run are cancelled, unless others count on them.
+
+        Handles stay safe: a late update counts nothing, a late status write raises BoardClosed. Idempotent.
+        """
+        with _guard:
+            if not self._segment.closed:
+                self._end_owned("left open at close", None)
+                self._segment.close()
+            for registry in (_boards, _by_uuid):
+                for key in [key for key, board in registry.items() if board is self]:
+                    del registry[key]  # type: ignore[attr-defined]
+
+    def unlink(self, files: bool = False) -> None:
+        """Remove the board for everyone: who is still attached counts into the void and is told so once.
+
+        files: remove its snapshots too. Raises LockTimeout, OSError.
+        """
+        if not self._segment.closed:
+            self._end_owned("board unlinked", None)
+        _segment.unlink(self.directory, self._segment)
+        self.close()
+        if files:
+            snapshot.remove(self.directory)
+            (self.directory / "board.lock").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
+                self.directory.rmdir()
+
+    def _end_owned(self, reason: str, error: BaseException | None) -> None:
+        """End what this process owns and leaves open, unless live workers still count on it."""
+        segment = self._segment
+        for index, generation in segment.owned():
+            task = self._handle(index, generation, "")
+            with contextlib.suppress(errors.HeadwayError):  # ended or started anew by another process meanwhile
+                if task._carried_by_others():
+                    continue
+                state, text = ("cancelled", reason) if error is None else ("failed", failure_text(error))
+                task._transition(state, ("pending", "running"), error=text, expected_owner=segment.incarnation)
+
+
+def open_board(
+    name: str | None = None, *, capacity: int = 1024, workers: int = 1024, result_bytes: int = 2048
+) -> Board:
+    """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
+
+    name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the script's name. For a new board: capacity: tasks
+    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON.
+    Raises ValueError, NoSpace, CorruptBoard, LayoutMismatch, NotOwner, BoardElsewhere, LockTimeout, OSError.
+    """
+    name = _paths.default_name() if name is None else _paths.check_name(name)
+    for what, value, most, least in (
+        ("capacity", capacity, _core.CAPACITY_MAX, 1),
+        ("workers", workers, _core.WORKERS_MAX, 1),
+        ("result_bytes", result_bytes, _core.RESULT_BYTES_MAX, 0),
+    ):
+        if not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"{what} {value!r} is out of range: give an int from {least} to {most}")
+    with _guard:
+        key = (_paths.board_directory(name), name)
+        board = _boards.get(key)
+        if board is not None and not board._segment.closed and not board._segment.retired:
+            return board
+        segment, directory, _ = _segment.open_or_create(
+            name, capacity=capacity, workers=workers, result_bytes=result_bytes
+        )
+        segment.register(with_row=False)  # present, though not counting yet: gc leaves the board alone
+        board = _by_uuid.get(segment.uuid)  # a handle led here first
+        if board is None or board._segment.closed:
+            board = Board(segment, directory)
+        else:
+            segment.close()
+        _boards[directory, name] = _by_uuid[segment.uuid] = board
+        return board
+
+
+def attached(name: str, uuid: str) -> Board:
+    """The board that a handle belongs to, attached to by the name of its segment alone.
+
+    Raises BoardClosed if it was closed in this process or is gone.
+    """
+    with _guard:
+        board = _by_uuid.get(uuid)
+        if board is None:
+            try:
+                segment = _segment.attach(_segment.object_name(name, uuid))
+            except FileNotFoundError:
+                raise errors.BoardClosed(
+                    f"board {name!r} of this handle was unlinked: open it anew with headway.open({name!r})"
+                ) from None
+            board = _by_uuid[uuid] = Board(segment, Path(segment.directory))
+        return board
+
+
+# ------------------------------------------------------------------------------------------------------ at the exit
+
+_armed_pid = 0
+
+
+def _arm_exit() -> None:
+    """This process has become a worker: see to it that it leaves in good order.
+
+    Children of multiprocessing skip atexit; there its own finalizers run, which it clears in a new child.
+    """
+    global _armed_pid
+    if _armed_pid == os.getpid():
+        return
+    if _armed_pid == 0:
+        atexit.register(_leave_all)
+    _armed_pid = os.getpid()
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import Finalize
+
+        Finalize(None, _leave_all, exitpriority=0)
+
+
+def _uncaught() -> BaseException | None:
+    """The exception that ends this process, if one does: reported already, or on its way through multiprocessing."""
+    on_its_way = sys.exc_info()[1]
+    reported = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    error = on_its_way or reported
+    if isinstance(error, SystemExit) and error.code in (0, None):
+        return None
+    return error if isinstance(error, BaseException) and not isinstance(error, KeyboardInterrupt) else None
+
+
+def _leave_all() -> None:
+    error = _uncaught()
+    for board in list(_by_uuid.values()):
+        segment = board._segment
+        if not segment.closed and segment.incarnation:
+            board._end_owned("left open at exit", error)
+            segment.leave()
+
+
+def _after_fork_in_child() -> None:
+    global _guard
+    _guard = threading.RLock()  # another thread of the parent may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+_core.on_arrival(_arm_exit)

@@ -1,0 +1,172 @@
+"""Puts views on a stream: redrawn in place on a terminal, elsewhere a line now and then, as a log wants it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from headway.terminal._row import Style, bar, detail, is_terminal, render
+from headway.terminal._text import counted, duration, number, rate, safe, width
+from headway.terminal.plain import lines, summary, tally
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from headway.model import BoardView, TaskView
+
+__all__ = ["Painter"]
+
+ENDS_MOST = 10  # ended tasks that are told by name at a time
+UNCHANGED_S = 60.0  # a log is told this often that nothing has changed
+
+
+class Painter:
+    """Draws one board, or one task, again and again. It starts no thread: draw() is called when there is time for it.
+
+    stream: default standard error; every_s: seconds between two lines where it is no terminal; rows: at most so many.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, every_s: float = 5.0, rows: int | None = None) -> None:
+        self.stream: TextIO = sys.stderr if stream is None else stream
+        self.style = Style.of(self.stream)
+        self.live: bool = is_terminal(self.stream)
+        """Is it redrawn in place?"""
+        self._every_s = every_s
+        self._rows = rows
+        self._frame: list[str] = []
+        self._due = 0.0
+        self._told = ""
+        self._told_at = 0.0
+        self._counts: dict[str, int] | None = None
+        self._ended: dict[tuple[str, int], str] | None = None
+
+    def draw(self, view: BoardView, *, last: bool = False) -> None:
+        """Show the board as it is now. last: there will be no other, so a log gets its line whether it is time or not."""
+        if self.live:
+            columns, rows = self._size()
+            rows = rows if self._rows is None else min(rows, self._rows)
+            self._paint(lines(view, columns, rows, self.style))
+        else:
+            self._log(view, last)
+
+    def draw_task(self, task: TaskView, *, last: bool = False) -> None:
+        """Show one task as one bar; arguments as draw()."""
+        if self.live:
+            self._paint([bar(task, self._size()[0], self.style)])
+        elif last or task.taken_at >= self._due:
+            self._due = task.taken_at + self._every_s
+            self._tell(task.taken_at, f"{safe(task.label or task.id, self.style.encoding)}: {self._task_text(task)}")
+
+    def say(self, text: str) -> None:
+        """Print a text of one or more lines above what is drawn."""
+        shown = "".join(f"{safe(line, self.style.encoding)}\n" for line in text.splitlines())
+        self.stream.write(self._back() + shown if self._frame else shown)
+        self.stream.flush()
+        self._frame = []
+
+    # ---------------------------------------------------------------------------------------------------- in place
+
+    def _size(self) -> tuple[int, int]:
+        """Columns and rows of a frame. The last column stays free, where terminals disagree about wrapping; so does the
+        last row, where the cursor waits."""
+        try:
+            columns, rows = os.get_terminal_size(self.stream.fileno())
+        except (OSError, ValueError):
+            columns = rows = 0
+        if columns <= 0 or rows <= 0:
+            columns, rows = shutil.get_terminal_size()
+        return max(columns - 1, 1), max(rows - 1, 1)
+
+    def _back(self) -> str:
+        """To the beginning of the last frame, and erase what is below. Where the terminal became narrower meanwhile, it
+        has broken the frame's lines, and there are more of them."""
+        columns = self._size()[0] + 1
+        rows = sum(max(1, -(-width(_without_colour(line)) // columns)) for line in self._frame)
+        return f"\r\x1b[{rows}A\x1b[J" if rows else "\r"
+
+    def _paint(self, frame: list[str]) -> None:
+        if frame == self._frame:
+            return
+        columns = self._size()[0]
+        if any(width(_without_colour(line)) > columns for line in self._frame):
+            start = self._back()
+        else:
+            start = f"\r\x1b[{len(self._frame)}A" if self._frame else "\r"
+        # Written over and in one piece, it does not flicker. No wrapping meanwhile: should the terminal think a character
+        # wider than we do, the line loses its end, and the frame keeps its shape.
+        body = "".join(f"{line}\x1b[K\n" for line in frame)
+        self.stream.write(f"{start}\x1b[?7l{body}\x1b[J\x1b[?7h")
+        self.stream.flush()
+        self._frame = frame
+
+    # ---------------------------------------------------------------------------------------------------- as a log
+
+    def _log(self, view: BoardView, last: bool) -> None:
+        now = view.taken_at
+        due = last or now >= self._due
+        counts = view.counts
+        if not due and counts == self._counts:
+            return  # nobody has ended: the tasks need not even be looked at
+        self._counts = counts
+        self._tell_ends(view)
+        if due:
+            self._due = now + self._every_s
+            text = self._board_text(view)
+            if last or text != self._told or now >= self._told_at + UNCHANGED_S:
+                self._told, self._told_at = text, now
+                self._tell(now, text)
+
+    def _tell(self, now: float, text: str) -> None:
+        self.stream.write(f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}\n")
+        self.stream.flush()
+
+    def _tell_ends(self, view: BoardView) -> None:
+        """Name those that have ended since the last time. Parts of a task that went well are left to the count."""
+        before, ended = self._ended, {(task.id, task.serial): task for task in view.tasks if task.done}
+        self._ended = {key: task.state for key, task in ended.items()}
+        if before is None:
+            return
+        news = [task for key, task in ended.items() if before.get(key) != task.state]
+        news = [task for task in news if task.parent is None or task.state != "success"]
+        news.sort(key=lambda task: (task.state == "success", task.ended or 0.0))
+        for task in news[:ENDS_MOST]:
+            why = detail(task, self.style.encoding)
+            name = safe(task.id, self.style.encoding)
+            self._tell(view.taken_at, f"{safe(view.name)}: {name}: {self._task_text(task)}" + (f": {why}" if why else ""))
+        if more := news[ENDS_MOST:]:
+            counts = Counter(task.state for task in more)
+            self._tell(view.taken_at, f"{safe(view.name)}: and {number(len(more))} more have ended ({tally(counts)})")
+
+    def _board_text(self, view: BoardView) -> str:
+        plain = Style(colour=False, unicode=self.style.unicode, encoding=self.style.encoding)
+        parts = [render(summary(view, plain), 1000, plain)]
+        running = [task for task in view.tasks if task.state == "running" and task.parent is None]
+        parts += [f"{safe(task.label or task.id, plain.encoding)} {self._task_text(task)}" for task in running[:3]]
+        return "; ".join(parts)
+
+    def _task_text(self, task: TaskView) -> str:
+        """42% 2,100/5,000 bar 95.2/s ETA 0:31 fit, fold 3/5"""
+        words = [] if task.state == "running" else [task.state]
+        if task.fraction is not None:
+            words.append(f"{int(task.fraction * 100)}%")
+        words.append(counted(task.count, task.total, safe(task.unit, self.style.encoding)))
+        if task.state == "running":
+            words += [rate(task.rate)] if task.rate is not None else []
+            words += [f"ETA {duration(task.eta, whole=True)}"] if task.eta is not None else []
+            words += ["stalled"] if task.stalled else []
+            words.append(safe(", ".join(filter(None, (task.stage, task.message))), self.style.encoding))
+        elif task.started is not None:
+            words.append(f"in {duration(task.elapsed)}")
+        return " ".join(filter(None, words))
+
+
+def _without_colour(line: str) -> str:
+    """The line as it is measured: colours take no columns."""
+    if "\x1b" not in line:
+        return line
+    first, *others = line.split("\x1b[")
+    return first + "".join(other.partition("m")[2] for other in others)

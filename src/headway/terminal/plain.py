@@ -1,0 +1,139 @@
+"""A whole board as lines of text: a pure function of its view, the width and the height; the clock is in the view.
+
+Lost tasks stand first and say what they died of; children stand under their parent; what does not fit into the height
+is told in one last line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from headway.terminal._row import Piece, Style, bar, detail, line_of, render, row_of, widths_of
+from headway.terminal._text import number, plural, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from headway.model import BoardView, TaskView
+
+__all__ = ["Style", "bar", "lines", "summary", "tally"]
+
+_URGENCY = {"lost": 0, "failed": 1, "running": 2, "pending": 3, "success": 4, "cancelled": 4}
+_ENDED_WELL = 4
+
+
+def lines(view: BoardView, columns: int, rows: int | None = None, style: Style | None = None) -> list[str]:
+    """The board as at most `rows` lines (None: as many as it takes) of at most `columns` columns each.
+
+    Lost and failed tasks have a second line that says why. If not all fit, lost, failed and running ones go first, then
+    pending ones, then those that ended last; the last line tells how many more there are.
+    """
+    style = style or Style()
+    found = [render(summary(view, style), columns, style)]
+    chosen, details = _choose(view, None if rows is None else max(rows - 1, 0))
+    placed = _placed(chosen)
+    cells = [row_of(task, style, depth, orphan=orphan) for task, depth, orphan in placed]
+    widths = widths_of(cells, columns, style)
+    hook = "↳ " if style.unicode else "-> "
+    for row in cells:
+        found.append(render(line_of(row, widths, style), columns, style))
+        if row.task.id in details:
+            indent = " " * (len(row.label) - len(row.label.lstrip()) + 2)
+            tone = row.tone if row.task.done else "stalled"
+            found.append(render([Piece(indent + hook + safe(details[row.task.id], style.encoding), tone)], columns, style))
+    if len(chosen) < len(view.tasks):
+        counts = view.counts
+        for task in chosen:
+            counts[task.state] -= 1
+        some = "and" if chosen else "there are"
+        more = f"{style.ellipsis} {some} {number(len(view.tasks) - len(chosen))} more ({tally(counts)})"
+        found.append(render([Piece(more, "dim")], columns, style))
+    return found if rows is None else found[: max(rows, 0)]
+
+
+def tally(counts: dict[str, int]) -> str:
+    """30 success, 7 pending: the states that occur, most frequent first."""
+    return ", ".join(f"{number(n)} {state}" for state, n in sorted(counts.items(), key=lambda item: -item[1]) if n)
+
+
+def summary(view: BoardView, style: Style) -> list[Piece]:
+    """The first line: the board's name, how many tasks are pending, running and done, how many workers are alive."""
+    counts = view.counts
+    items = [
+        Piece(f"{number(counts[state])} {state}", state) for state in ("lost", "failed") if counts[state]
+    ]  # among those done, but what one looks for first
+    items += [
+        Piece(f"{number(counts['pending'])} pending"),
+        Piece(f"{number(counts['running'])} running", "running" if counts["running"] else ""),
+        Piece(f"{number(view.done)} done", "success" if view.done else ""),
+        Piece(plural(sum(worker.alive for worker in view.workers), "worker")),
+    ]
+    if view.dropped:
+        items.append(Piece(f"{number(view.dropped)} dropped", "stalled"))
+    pieces = [Piece(safe(view.name, style.encoding), "bold")]
+    for item in items:
+        pieces += Piece("  " if len(pieces) == 1 else style.dot, "dim"), item
+    return pieces
+
+
+def _choose(view: BoardView, rows: int | None) -> tuple[list[TaskView], dict[str, str]]:
+    """The tasks that get a line, and the details of those that have any."""
+    if rows is None or len(view.tasks) <= rows:
+        chosen, details = _fitting(view.tasks, rows)
+        if len(chosen) == len(view.tasks):
+            return chosen, details
+
+    def urgency(task: TaskView) -> tuple[int, float]:
+        rank = _URGENCY[task.state]
+        return rank, -(task.ended or 0.0) if rank == _ENDED_WELL else 0.0
+
+    assert rows is not None  # without a limit, all fitted
+    return _fitting(sorted(view.tasks, key=urgency), rows - 1)
+
+
+def _fitting(tasks: Iterable[TaskView], rows: int | None) -> tuple[list[TaskView], dict[str, str]]:
+    """The first of these tasks, as long as there are rows for them and their details."""
+    chosen: list[TaskView] = []
+    details: dict[str, str] = {}
+    used = 0
+    for task in tasks:
+        said = detail(task)
+        used += 2 if said else 1
+        if rows is not None and used > rows:
+            break
+        chosen.append(task)
+        if said:
+            details[task.id] = said
+    return chosen, details
+
+
+class _Placed(NamedTuple):
+    task: TaskView
+    depth: int
+    orphan: bool  # its parent has no line of its own
+
+
+def _placed(tasks: list[TaskView]) -> list[_Placed]:
+    """The tasks in the order of their creation, children under their parent, those with a lost one among them first."""
+    ids = {task.id for task in tasks}
+    children: dict[str | None, list[TaskView]] = {}
+    for task in tasks:
+        parent = task.parent if task.parent in ids and task.parent != task.id else None
+        children.setdefault(parent, []).append(task)
+    parents = {task.id: task.parent for task in tasks}
+    hurt: set[str | None] = set()
+    for task in tasks:
+        at: str | None = task.id
+        while task.state == "lost" and at in ids and at not in hurt:
+            hurt.add(at)
+            at = parents[at]
+
+    placed: list[_Placed] = []
+
+    def place(parent: str | None, depth: int) -> None:
+        for task in sorted(children.pop(parent, ()), key=lambda task: (task.id not in hurt, task.serial)):
+            placed.append(_Placed(task, depth, parent is None and task.parent is not None))
+            place(task.id, depth + 1)
+
+    place(None, 0)
+    return placed
