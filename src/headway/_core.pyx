@@ -145,14 +145,13 @@ def format_segment(int fd, *, uint32_t capacity, uint32_t workers, uint32_t resu
 
 
 cdef class Segment:
-    """One process's hold on a board's segment.
+    """Segment(fd, lock_fd, size, where)\n--\n\nOne process's hold on a board's segment.
 
     fd: the segment's descriptor, mapped here and left to the caller; lock_fd: a second open of it, taken over;
-    size: of the file in bytes; semaphore: the name of the structural lock's semaphore; where: the segment's name, for
-    messages. Raises CorruptBoard or LayoutMismatch, each with the remedy.
+    size: of the file in bytes; where: the segment's name, for messages. Raises CorruptBoard or LayoutMismatch, each with the remedy.
     """
 
-    def __init__(self, int fd, int lock_fd, uint64_t size, str semaphore not None, str where not None):
+    def __init__(self, int fd, int lock_fd, uint64_t size, str where not None):
         cdef int layout = 0
         cdef const char *wrong
         if self.board is not NULL or self.base is not NULL:
@@ -172,14 +171,20 @@ cdef class Segment:
                 raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason}; end the programs that use it "
                                             f"and remove it with 'headway rm', or use their version of Headway")
             raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
-        cdef bytes name = semaphore.encode()
-        self.board = hw_attach(self.base, lock_fd, name)
+        self.board = hw_attach(self.base, lock_fd)
         if self.board is NULL:
             raise OSError(errno, os.strerror(errno), where)
         cdef hw_header *header = self.board.header
         self.uuid = header.uuid[:16].hex()
         self.name = _text(header.name, HW_NAME_BYTES)
         self.directory = os.fsdecode(<bytes>header.directory)
+
+    def use_semaphore(self, str name not None):
+        """Be woken by this semaphore while waiting for the structural lock. Without one it is waited for by naps."""
+        cdef bytes encoded
+        encoded = name.encode()
+        if not self.closed:
+            hw_use_semaphore(self.board, encoded)
 
     def __dealloc__(self):
         if self.board is not NULL:
@@ -520,7 +525,7 @@ cdef inline void _begin(hw_change *change, uint32_t fields) noexcept:
 
 
 cdef class Slot:
-    """A handle on one task: where it is, and this process's stripe of it once it has counted.
+    """Slot()\n--\n\nA handle on one task: where it is, and this process's stripe of it once it has counted.
 
     The handle finds its segment on first use (method `_segment`, given by the subclass), so that making or unpickling
     one touches nothing.
@@ -899,7 +904,7 @@ cdef str _str(text, str what):
 # --------------------------------------------------------------------------------------------- handles for native code
 
 cdef class NativeTask:
-    """A task for C, Cython and numba: call `hw_add(hw_task *, n)` of headway.h with `address` or `capsule`.
+    """NativeTask(slot)\n--\n\nA task for C, Cython and numba: call `hw_add(hw_task *, n)` of headway.h with `address` or `capsule`.
 
     It keeps the mapping alive, belongs to the process that asked for it, and may be used from any thread, also without
     the GIL. Adding after the task's slot was given away answers HW_STALE and counts nothing.
@@ -934,7 +939,7 @@ cdef void _free_capsule(object capsule) noexcept:
 # ---------------------------------------------------------------------------------------------------------- track
 
 cdef class Tracker:
-    """Iterate and count: an item is counted when the next one is asked for.
+    """Tracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nIterate and count: an item is counted when the next one is asked for.
 
     on_tick() is called about every tick_ns nanoseconds, on_end(error or None) once: at the end, at an exception of the
     iterable, or with GeneratorExit when the loop was left early.
@@ -1002,7 +1007,7 @@ cdef class Tracker:
 
 
 cdef class SizedTracker(Tracker):
-    """A Tracker over an iterable that has a length."""
+    """SizedTracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nA Tracker over an iterable that has a length."""
 
     def __init__(self, Slot slot not None, iterable, on_end=None, on_tick=None, uint64_t tick_ns=100_000_000):
         Tracker.__init__(self, slot, iterable, on_end, on_tick, tick_ns)

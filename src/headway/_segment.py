@@ -17,7 +17,7 @@ import stat
 import time
 import uuid as uuid_module
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import posix_ipc
@@ -28,6 +28,8 @@ __all__ = ["attach", "locked", "object_name", "open_or_create", "referenced", "r
 
 SHM = Path("/dev/shm")
 LOCK_WAIT_S = 10.0
+_NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # what opening a link, a folder, a socket as a segment gives
+_NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT)
 
 
 def object_name(board: str, uuid: str) -> str:
@@ -56,8 +58,28 @@ def referenced(directory: Path) -> str | None:
         os.close(fd)
     uuid = text.strip()
     if len(uuid) != 32 or any(digit not in "0123456789abcdef" for digit in uuid):
-        raise errors.CorruptBoard(f"{path} does not name a segment: remove it with 'headway rm --force {directory.name}'")
+        raise errors.CorruptBoard(
+            f"{path} does not name a segment: remove it with 'headway rm --force {directory.name}'"
+        )
     return uuid
+
+
+def _try_lock(path: Path) -> int | str:
+    """A descriptor that holds the lock, or the pid of who holds it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(path.lstat(), os.fstat(fd)):
+            found, fd = fd, -1
+            return found
+        return "unknown"  # its last holder removed the board: the next one's lock is another file
+    except BlockingIOError:
+        return os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+    except FileNotFoundError:
+        return "unknown"
+    finally:
+        if fd >= 0:
+            os.close(fd)
 
 
 @contextmanager
@@ -68,22 +90,14 @@ def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     Raises LockTimeout naming the holder's pid after wait_s seconds.
     """
     path = directory / "board.lock"
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    give_up = time.monotonic() + wait_s
+    nap_s = 0.0005
+    while isinstance(fd := _try_lock(path), str):
+        if time.monotonic() >= give_up:
+            raise errors.LockTimeout(f"{path} has been held by pid {fd} for {wait_s:g} s: resume or end that process")
+        time.sleep(nap_s)
+        nap_s = min(nap_s * 2, 0.02)
     try:
-        give_up = time.monotonic() + wait_s
-        nap_s = 0.0005
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= give_up:
-                    holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-                    raise errors.LockTimeout(
-                        f"{path} has been held by pid {holder} for {wait_s:g} s: resume or end that process"
-                    ) from None
-                time.sleep(nap_s)
-                nap_s = min(nap_s * 2, 0.02)
         with suppress(OSError):  # a full disk: the pid in the file is for people only
             os.pwrite(fd, f"{os.getpid():<31}\n".encode(), 0)
         try:
@@ -139,13 +153,16 @@ def attach(name: str) -> _core.Segment:
         raise FileNotFoundError(errno.ENOENT, "no such segment", name) from None
     except posix_ipc.PermissionsError:
         raise errors.NotOwner(f"segment {name} belongs to another user: use a board of your own") from None
+    except (ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_SEGMENT:
+            raise
+        raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}") from None
     lock_fd = -1
     try:
         size = _check_file(fd, name)
-        _ensure_semaphore(name)
         # A second description of the same file, which is never mapped: identities are locks on it.
         lock_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
-        segment = _core.Segment(fd, lock_fd, size, name, name)
+        segment = _core.Segment(fd, lock_fd, size, name)
         lock_fd = -1  # the segment's from here on
     finally:
         os.close(fd)
@@ -153,29 +170,38 @@ def attach(name: str) -> _core.Segment:
             os.close(lock_fd)
     if not name.endswith(f"-{segment.name}-{segment.uuid}"):
         segment.close()
-        raise errors.CorruptBoard(f"segment {name} calls itself {segment.name}-{segment.uuid}: it was renamed; remove it")
+        raise errors.CorruptBoard(
+            f"segment {name} calls itself {segment.name}-{segment.uuid}: it was renamed; remove it"
+        )
     if segment.time_namespace not in (0, _liveness.namespace("time")):
         segment.close()
         raise errors.BoardElsewhere(
             f"board {segment.name!r} was made in another time namespace, whose clock cannot be compared with this one: "
-            f"open a board of another name here"
+            f"use a board of another name here"
         )
+    try:
+        _ensure_semaphore(name)
+    except BaseException:
+        segment.close()
+        raise
+    segment.use_semaphore(name)
     return segment
 
 
-def _reserve(fd: int, size: int, name: str) -> None:
-    """Give the segment its size and its memory now, so that a full /dev/shm is an error here, not SIGBUS later."""
-    os.ftruncate(fd, size)
+@contextmanager
+def _room_for(size: int, name: str) -> Iterator[None]:
+    """Turn the errors of a full /dev/shm into NoSpace."""
     try:
-        os.posix_fallocate(fd, 0, size)
+        yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT):
+        if error.errno not in _NO_ROOM:
             raise
         room = os.statvfs(SHM)
         raise errors.NoSpace(
             error.errno,
-            f"board segment {name} needs {size / 2**20:.1f} MiB, {SHM} has {room.f_bavail * room.f_frsize / 2**20:.1f} "
-            f"free: open the board with a smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
+            f"board segment {name} needs {size / 2**20:.1f} MiB and 2 files, {SHM} has "
+            f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a smaller "
+            f"capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
         ) from None
 
 
@@ -183,12 +209,16 @@ def _create(directory: Path, board: str, capacity: int, workers: int, result_byt
     """Build and publish a segment. The board's lock is held."""
     uuid = uuid_module.uuid4().hex
     name = object_name(board, uuid)
-    # Flags by hand: posix_ipc's size argument would truncate, and a failed truncate would unlink.
-    memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
+    size = _core.segment_bytes(capacity, workers, result_bytes)
+    with _room_for(size, name):
+        # Flags by hand: posix_ipc's size argument would truncate, and a failed truncate would unlink.
+        memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
     try:
         try:
             os.fchmod(memory.fd, 0o600)  # whatever the umask
-            _reserve(memory.fd, _core.segment_bytes(capacity, workers, result_bytes), name)
+            os.ftruncate(memory.fd, size)
+            with _room_for(size, name):  # reserved now, so that a full /dev/shm is an error here, not SIGBUS later
+                os.posix_fallocate(memory.fd, 0, size)
             _core.format_segment(
                 memory.fd,
                 capacity=capacity,
@@ -204,7 +234,8 @@ def _create(directory: Path, board: str, capacity: int, workers: int, result_byt
             )
         finally:
             os.close(memory.fd)
-        posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
+        with _room_for(size, name):
+            posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
         os.chmod(SHM / f"sem.{name[1:]}", 0o600)
         segment = attach(name)
         _publish(directory, uuid)
@@ -244,9 +275,7 @@ def _attach_referenced(directory: Path, board: str) -> _core.Segment | None:
     return segment
 
 
-def open_or_create(
-    board: str, *, capacity: int, workers: int, result_bytes: int
-) -> tuple[_core.Segment, Path, bool]:
+def open_or_create(board: str, *, capacity: int, workers: int, result_bytes: int) -> tuple[_core.Segment, Path, bool]:
     """Attach to a board's segment, or create it. Returns (segment, directory, created).
 
     Raises what attach does, NoSpace if /dev/shm is full, LockTimeout, OSError.
@@ -275,7 +304,7 @@ def remove_objects(name: str) -> None:
 
 def unlink(directory: Path, segment: _core.Segment) -> None:
     """Retire a board's segment and remove it, if it is still the one in force. Killed anywhere, gc ends the work."""
-    with locked(directory):
+    with locked(directory) if directory.is_dir() else nullcontext():  # without a directory nobody finds the board
         segment.retire()
         if referenced(directory) == segment.uuid:
             (directory / "segment").unlink(missing_ok=True)

@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,7 @@ def semaphore_of(path: Path) -> Path:
     return path.with_name(f"sem.{path.name}")
 
 
-def fnv(data: bytes, seed: int = 0) -> int:
+def fnv(data: bytes | bytearray, seed: int = 0) -> int:
     value = seed ^ FNV_START
     for byte in data:
         value = (value ^ byte) * FNV_PRIME & (2**64 - 1)
@@ -595,7 +596,7 @@ def test_a_full_shared_memory_is_an_error_that_names_sizes_and_remedy(tmp_path: 
     said, objects, files = on_a_small_tmpfs(tmp_path, "size=1m", 1024)
     assert said.startswith("NoSpace True 28")
     needed = _core.segment_bytes(1024, 8, 64) / 2**20
-    assert f"needs {needed:.1f} MiB, /dev/shm has 1.0 free" in said
+    assert f"needs {needed:.1f} MiB and 2 files, /dev/shm has 1.0 MiB" in said
     assert "smaller capacity" in said
     assert "headway gc" in said
     assert (objects, files) == ("[]", "['board.lock']")
@@ -627,10 +628,9 @@ def test_a_shared_memory_with_just_enough_room_is_enough(tmp_path: Path) -> None
 
 
 def test_the_directorys_lock_excludes_and_names_its_holder(tmp_path: Path) -> None:
-    with _segment.locked(tmp_path):
-        with pytest.raises(errors.LockTimeout, match=rf"held by pid {os.getpid()} for 0.05 s: resume or end"):  # noqa: SIM117
-            with _segment.locked(tmp_path, wait_s=0.05):
-                pytest.fail("two have the lock")
+    refused = pytest.raises(errors.LockTimeout, match=rf"held by pid {os.getpid()} for 0.05 s: resume or end")
+    with _segment.locked(tmp_path), refused, _segment.locked(tmp_path, wait_s=0.05):
+        pytest.fail("two have the lock")
     with _segment.locked(tmp_path, wait_s=0):
         pass
 
@@ -684,14 +684,16 @@ def test_removing_the_lock_file_under_a_waiter_does_not_let_two_in(tmp_path: Pat
     other = threading.Thread(target=wait_for_it)
     with _segment.locked(tmp_path):
         other.start()
-        while sum(f"{tmp_path}/board.lock" in os.readlink(f"/proc/self/fd/{fd}") for fd in descriptors()) < 2:
-            pass  # until it waits
+        # Our descriptor is one; until the waiter has one, too. It opens and closes it at each try, so look closely.
+        give_up = time.monotonic() + 30
+        while sum(target == f"{tmp_path}/board.lock" for target in descriptors()) < 2 and time.monotonic() < give_up:
+            pass
+        assert time.monotonic() < give_up, "nobody waits for the lock"
         (tmp_path / "board.lock").unlink()
     try:
         assert entered.wait(30)
-        with pytest.raises(errors.LockTimeout):  # noqa: SIM117
-            with _segment.locked(tmp_path, wait_s=0.1):
-                pytest.fail("two have the lock")
+        with pytest.raises(errors.LockTimeout), _segment.locked(tmp_path, wait_s=0.1):
+            pytest.fail("two have the lock")
     finally:
         leave.set()
         other.join()
@@ -700,8 +702,7 @@ def test_removing_the_lock_file_under_a_waiter_does_not_let_two_in(tmp_path: Pat
 def descriptors() -> Iterator[str]:
     for fd in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            os.readlink(f"/proc/self/fd/{fd}")
-            yield fd
+            yield os.readlink(f"/proc/self/fd/{fd}")
 
 
 # --- unlinked

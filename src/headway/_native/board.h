@@ -353,7 +353,7 @@ static hw_board *hw_entry(void) {
 }
 
 /* Take hold of a mapped, validated segment. NULL with errno where the system gives no page. Takes over lock_fd. */
-static hw_board *hw_attach(void *base, int lock_fd, const char *semaphore_name) {
+static hw_board *hw_attach(void *base, int lock_fd) {
     hw_header *header = (hw_header *)base;
     hw_board *board = hw_entry();
     if (!board) return NULL;
@@ -371,10 +371,15 @@ static hw_board *hw_attach(void *base, int lock_fd, const char *semaphore_name) 
     board->page[0] = 0;
     board->page[1] = 1;
     board->row = HW_NO_ROW;
-    board->semaphore = sem_open(semaphore_name, 0);
-    if (board->semaphore == SEM_FAILED) board->semaphore = NULL; /* then the lock is waited for by naps */
+    board->semaphore = NULL;
     board->lock_fd = lock_fd;
     return board;
+}
+
+/* Be woken by this semaphore. Without one the structural lock is waited for by naps. */
+static void hw_use_semaphore(hw_board *board, const char *name) {
+    sem_t *semaphore = board->semaphore ? SEM_FAILED : sem_open(name, 0);
+    if (semaphore != SEM_FAILED) board->semaphore = semaphore;
 }
 
 /* Let go of everything but the mapping of the segment, which late handles may still write to. */
