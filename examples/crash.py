@@ -1,4 +1,4 @@
-"""A worker is killed in the middle of its work: nothing hangs, nothing is lost, and it can be told what it was doing."""
+"""A worker is killed in the middle of its work: nothing hangs, nothing is lost, and what it was doing can be told."""
 
 import multiprocessing
 import os

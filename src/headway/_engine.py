@@ -22,7 +22,7 @@ def disabled() -> bool:
 def unusable() -> str | None:
     """Why no board can be opened here, and what to do about it; None if nothing is in the way."""
     if not sys.platform.startswith("linux"):
-        return f"boards live in the shared memory of Linux, and this is {sys.platform}: set HEADWAY_DISABLE=1 to do without"
+        return f"boards live in Linux shared memory, and this is {sys.platform}: set HEADWAY_DISABLE=1 to do without"
     try:
         import posix_ipc  # noqa: F401
 
@@ -30,7 +30,8 @@ def unusable() -> str | None:
     except ImportError as error:
         return (
             f"a native module is missing ({error}): install Headway anew for this Python, "
-            f"{sys.version_info.major}.{sys.version_info.minor} ('pip install --force-reinstall headway'), on 64-bit Linux"
+            f"{sys.version_info.major}.{sys.version_info.minor} ('pip install --force-reinstall headway'),"
+            " on 64-bit Linux"
         )
     if not os.path.isdir(SHM):
         return f"there is no {SHM}: mount a tmpfs there ('mount -t tmpfs -o size=64m shm {SHM}')"

@@ -82,11 +82,10 @@ def make_private(directory: Path) -> None:
         raise errors.NotOwner(f"{directory} is no directory: remove it, or choose another place with HEADWAY_DIR")
     if found.st_uid != os.geteuid():
         raise errors.NotOwner(
-            f"{directory} belongs to user {found.st_uid}, not to you ({os.geteuid()}): choose another place with HEADWAY_DIR"
+            f"{directory} belongs to user {found.st_uid}, not to you ({os.geteuid()}): "
+            f"choose another place with HEADWAY_DIR"
         )
-    if found.st_mode & 0o077:
-        directory.chmod(0o700)
-    elif found.st_mode & 0o700 != 0o700:  # made under a strange umask
+    if found.st_mode & 0o077 or found.st_mode & 0o700 != 0o700:
         directory.chmod(0o700)
 
 

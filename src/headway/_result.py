@@ -29,7 +29,7 @@ def _plain(value: Any) -> Any:
             return convert()
     if isinstance(value, set | frozenset):
         return sorted(value)
-    raise TypeError(f"a result cannot hold a {type(value).__name__} ({value!r:.60}): give numbers, texts, lists and dicts")
+    raise TypeError(f"a result cannot hold a {type(value).__name__} ({value!r:.60}): give numbers, texts, lists, dicts")
 
 
 def _finite(value: Any) -> Any:
@@ -57,7 +57,7 @@ def dump_result(value: Any) -> bytes:
 
 
 def load_result(raw: bytes) -> Any:
-    """The value of JSON bytes; None for b"". Raises CorruptBoard for anything else: slots hold what dump_result gave."""
+    """The value of JSON bytes; None for b"". Raises CorruptBoard for anything else: dump_result wrote it."""
     if not raw:
         return None
     try:
@@ -78,8 +78,8 @@ def merged(place: _Place, values: Mapping[str, Any]) -> dict[str, Any]:
         present = load_result(raw)
         if present is not None and not isinstance(present, dict):
             raise TypeError(
-                f"task {place.id!r} has the result {present!r:.60}, which is no object that keys can be added to: assign "
-                f"task.result instead"
+                f"task {place.id!r} has the result {present!r:.60}, which is no object that keys can be added to: "
+                f"assign task.result instead"
             )
         whole = {**(present or {}), **values}
         encoded = dump_result(whole)

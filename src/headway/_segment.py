@@ -200,8 +200,8 @@ def _room_for(size: int, name: str) -> Iterator[None]:
         raise errors.NoSpace(
             error.errno,
             f"board segment {name} needs {size / 2**20:.1f} MiB and 2 files, {SHM} has "
-            f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a smaller "
-            f"capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
+            f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a "
+            f"smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
         ) from None
 
 

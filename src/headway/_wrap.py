@@ -1,4 +1,4 @@
-"""What counts on a task by itself: functions when they return, asynchronous iterators when the next item is asked for."""
+"""What counts on a task by itself: functions when they return, asynchronous iterators at the next item."""
 
 from __future__ import annotations
 

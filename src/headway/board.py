@@ -73,9 +73,11 @@ class Board:
     ) -> Task:
         """Create a task, owned by this process. It is pending until it is entered, counted on or written to.
 
-        id: 1 to 95 bytes of UTF-8 without NUL; total: items, None = unknown; unit: of an item; label: for people, default
-        the id. An id that ended or was lost starts anew; with resume=True one that failed, was cancelled or was lost goes
-        on instead (see Task.resumed_from). Raises TaskExists if the id runs, BoardFull, LockTimeout, ValueError.
+        id: 1 to 95 bytes of UTF-8 without NUL; total: items, None = unknown; unit: of an item; label: for people,
+        default the id. An id that ended or was lost starts anew; with resume=True one that failed, was cancelled or
+        was lost goes on instead (see Task.resumed_from).
+
+        Raises TaskExists if the id runs, BoardFull, LockTimeout, ValueError.
         """
         return self._create(id, total, unit, label or "", resume)
 
@@ -180,7 +182,7 @@ class Board:
         return self._segment
 
     def close(self) -> None:
-        """Leave the board in good order. Tasks of this process that still run are cancelled, unless others count on them.
+        """Leave the board in good order: tasks of this process that still run are cancelled, unless others count on them.
 
         Handles stay safe: a late update counts nothing, a late status write raises BoardClosed. Idempotent.
         """

@@ -11,11 +11,19 @@ import struct
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import posix_ipc
 
 from headway import _core, _paths, _segment, errors, snapshot
 from headway.board import Board
 
-__all__ = ["BoardInfo", "Removed", "attach", "boards", "gc", "remove"]
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from headway.model import BoardView
+
+__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove"]
 
 _GRACE_S = 60.0  # a segment without a reference may be under construction for so long
 _FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
@@ -23,30 +31,42 @@ _FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, w
 
 @dataclass(frozen=True)
 class BoardInfo:
-    """A board as found: in shared memory (live), or as files only."""
+    """A board as found.
+
+    state: live (in shared memory, and in use), unused (there still, but all its processes are gone), snapshot (only
+    files are left) or damaged (`error` says how); bytes: what it takes up, in shared memory or as files; view: its last
+    state, if that can be read.
+    """
 
     name: str
     directory: Path
-    uuid: str | None
-    segment: str | None
-    live: bool
+    state: str
     bytes: int
-    workers_alive: int
-    error: str | None
+    view: BoardView | None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
 class Removed:
-    """One thing that gc removed, or would remove. kind: board, segment, semaphore, file; bytes: what it took up."""
+    """One thing that was removed, or would be. kind: board, segment, semaphore, file; error: why it is there still."""
 
     kind: str
     name: str
     bytes: int
     reason: str
+    error: str | None = None
+
+
+def in_use(name: str, uuid: str) -> bool:
+    """Does any process, of whatever program, hold an identity on this segment of a board?"""
+    try:
+        return _in_use(_memory(_segment.object_name(name, uuid)))
+    except FileNotFoundError:
+        return False
 
 
 def _in_use(path: Path) -> bool:
-    """Does any process hold an identity on this segment? One question to the kernel for all of them."""
+    """One question to the kernel for all identities."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _core.LOCK_BASE, 0, 0)
@@ -61,71 +81,97 @@ def _memory(name: str) -> Path:
 
 
 def _directories() -> list[Path]:
-    found = []
+    """The directories of all boards, by name. Of one that has several, the one in force."""
+    names = set()
     for root in _paths.roots():
         with contextlib.suppress(OSError):  # no such place, or none that we may enter: no boards there
-            found += [entry for entry in sorted(root.iterdir()) if entry.is_dir() and not entry.name.startswith(".")]
+            names |= {entry.name for entry in root.iterdir() if entry.is_dir()}
+    found = []
+    for name in sorted(names):
+        with contextlib.suppress(ValueError):  # no board can be called so
+            found.append(_paths.board_directory(name))
     return found
 
 
 def boards() -> list[BoardInfo]:
     """Every board of this user on this host, by name: those in shared memory and those that left a snapshot."""
-    return sorted(
-        (info for directory in _directories() if (info := _info(directory)) is not None), key=lambda info: info.name
-    )
+    return [info for directory in _directories() if (info := _info(directory)) is not None]
+
+
+def find(name: str) -> BoardInfo | None:
+    """The board of this name, or None. Raises ValueError for an illegal one."""
+    return _info(_paths.board_directory(name))
 
 
 def _info(directory: Path) -> BoardInfo | None:
-    name, uuid, segment_name = directory.name, None, None
+    name = directory.name
     try:
-        uuid = _segment.referenced(directory)
-        if uuid is not None:
-            segment_name = _segment.object_name(name, uuid)
-            segment = _segment.attach(segment_name)
+        board = _attached(directory)
+        if board is not None:
             try:
-                alive = sum(worker.alive for worker in Board(segment, directory).snapshot().workers)
-                return BoardInfo(name, directory, uuid, segment_name, not segment.retired, segment.size, alive, None)
+                segment = board._segment
+                state = "live" if in_use(name, segment.uuid) else "unused"
+                return BoardInfo(name, directory, state, segment.size, board.snapshot())
             finally:
-                segment.close()
-    except FileNotFoundError:
-        segment_name = None  # a reboot took it along: the files remain
+                board.close()
+        files = _snapshots(directory)
+        if not files:
+            return None
+        return BoardInfo(name, directory, "snapshot", sum(files.values()), snapshot.read(directory))
     except (errors.HeadwayError, OSError) as error:
-        return BoardInfo(name, directory, uuid, segment_name, False, 0, 0, str(error))
-    size = sum(entry.stat().st_size for entry in directory.glob("snapshot*.npz"))
-    return BoardInfo(name, directory, uuid, None, False, size, 0, None) if size else None
+        return BoardInfo(name, directory, "damaged", 0, None, str(error))
 
 
-def attach(name: str) -> Board:
-    """Attach to a board that exists, as a watcher: nothing is created, no row is taken.
+def _snapshots(directory: Path) -> dict[Path, int]:
+    """The snapshot files of a board, and their sizes."""
+    found = {}
+    for path in (directory / snapshot.SNAPSHOT, directory / snapshot.PREVIOUS):
+        with contextlib.suppress(FileNotFoundError):
+            found[path] = path.lstat().st_size
+    return found
 
-    Raises UnknownBoard naming the boards there are, and what _segment.attach raises. Close it after use.
-    """
-    directory = _paths.board_directory(name)
+
+def _attached(directory: Path) -> Board | None:
+    """The board of a directory as a watcher sees it, who takes no row; None if it is not in shared memory."""
     uuid = _segment.referenced(directory)
     if uuid is not None:
-        with contextlib.suppress(FileNotFoundError):
-            segment = _segment.attach(_segment.object_name(name, uuid))
+        with contextlib.suppress(FileNotFoundError):  # a reboot took it along
+            segment = _segment.attach(_segment.object_name(directory.name, uuid))
             if not segment.retired:
                 return Board(segment, directory)
             segment.close()
-    live = ", ".join(info.name for info in boards() if info.live) or "none"
-    raise errors.UnknownBoard(f"no board {name!r} is in shared memory; there are: {live}")
+    return None
 
 
-def gc(dry_run: bool = False) -> list[Removed]:
+def attach(name: str) -> Board | None:
+    """Attach to a board that exists, as a watcher: nothing is created, no row is taken. Close it after use.
+
+    None if it is not in shared memory. Raises CorruptBoard, LayoutMismatch, NotOwner, BoardElsewhere.
+    """
+    return _attached(_paths.board_directory(name))
+
+
+def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
     """Remove what nobody uses: boards whose processes are all gone, after a last snapshot; segments and semaphores that
-    nothing refers to; files of writers that were killed. dry_run: only say what would go.
+    nothing refers to; files of writers that were killed.
+
+    names: of these boards only; dry_run: only say what would go. Where something cannot be removed, its entry says why.
     """
     removed = []
     prefix = f"headway-{os.geteuid()}-"
     pattern = re.compile(rf"{prefix}(?P<board>.+)-(?P<uuid>[0-9a-f]{{32}})\Z")
     for path in sorted(_segment.SHM.glob(f"{prefix}*")):
         match = pattern.match(path.name)
-        if match is not None:
-            with contextlib.suppress(FileNotFoundError):  # its owner was quicker
+        if match is not None and (not names or match["board"] in names):
+            try:
                 removed += _gc_segment(path, match["board"], match["uuid"], dry_run)
+            except FileNotFoundError:
+                continue  # its owner was quicker
+            except (errors.HeadwayError, OSError) as error:  # a full disk, say: the others can go all the same
+                removed.append(Removed("board", match["board"], 0, "nobody uses it", str(error)))
     for path in sorted(_segment.SHM.glob(f"sem.{prefix}*")):
-        if (_segment.SHM / path.name.removeprefix("sem.")).exists():
+        match = pattern.match(path.name.removeprefix("sem."))
+        if match is None or (names and match["board"] not in names) or (_segment.SHM / match[0]).exists():
             continue
         with contextlib.suppress(FileNotFoundError):
             found = path.lstat()
@@ -134,7 +180,8 @@ def gc(dry_run: bool = False) -> list[Removed]:
                 if not dry_run:
                     path.unlink()
     for directory in _directories():
-        removed += _gc_files(directory, dry_run)
+        if not names or directory.name in names:
+            removed += _gc_files(directory, dry_run)
     return removed
 
 
@@ -195,12 +242,13 @@ def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
 def remove(name: str, *, files: bool = True, force: bool = False) -> list[Removed]:
     """Remove a board, and with files=True its snapshots. Returns what went.
 
-    Raises UnknownBoard; HeadwayError naming the pids if live processes use it and force is not given. With force a
-    damaged board is removed too.
+    force: even if it is damaged, or live processes use it, who count into the void from then on. Raises UnknownBoard;
+    without force HeadwayError naming the pids if it is in use, and what attach raises if it is damaged.
     """
     directory = _paths.board_directory(name)
     if not directory.is_dir():
-        raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}")
+        there = ", ".join(info.name for info in boards()) or "none"
+        raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
     removed: list[Removed] = []
     uuid = None
     try:
@@ -213,7 +261,8 @@ def remove(name: str, *, files: bool = True, force: bool = False) -> list[Remove
             removed += _remove_segment(name, uuid, force)
         (directory / "segment").unlink(missing_ok=True)
     if files:
-        removed += [Removed("file", str(path), 0, "asked for") for path in snapshot.remove(directory)]
+        removed += [Removed("file", str(path), size, "asked for") for path, size in _snapshots(directory).items()]
+        snapshot.remove(directory)
         (directory / "board.lock").unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
             directory.rmdir()
@@ -233,13 +282,16 @@ def _remove_segment(name: str, uuid: str, force: bool) -> list[Removed]:
     else:
         try:
             size = segment.size
-            alive = [worker.pid for worker in Board(segment, Path(segment.directory)).snapshot().workers if worker.alive]
-            used = _in_use(_memory(object_name))
-            if used and not force:
-                who = f"pid {', '.join(map(str, alive))}" if alive else "a process that has not counted yet"
+            if not force and _in_use(_memory(object_name)):
+                workers = Board(segment, Path(segment.directory)).snapshot().workers
+                pids = ", ".join(str(worker.pid) for worker in workers if worker.alive)
+                who = f"pid {pids}" if pids else "a process that has not counted yet"
                 raise errors.HeadwayError(f"board {name!r} is in use by {who}: end it first, or say --force")
             segment.retire()
         finally:
             segment.close()
-    _segment.remove_objects(object_name)
+    try:
+        _segment.remove_objects(object_name)
+    except posix_ipc.PermissionsError:
+        raise errors.NotOwner(f"segment {object_name} belongs to another user: ask them to remove it") from None
     return [Removed("segment", object_name, size, "asked for")]

@@ -126,7 +126,8 @@ class Task(_core.Slot):
 
     def fail(self, error: BaseException | str) -> bool:
         """End the task with an error: a text, or an exception, shown as "Type: text". Returns False if it had ended."""
-        return self._transition("failed", _OPEN, error=error if isinstance(error, str) else failure_text(error)) is not None
+        text = error if isinstance(error, str) else failure_text(error)
+        return self._transition("failed", _OPEN, error=text) is not None
 
     def cancel(self, reason: str | None = None) -> bool:
         """End the task unfinished on purpose. Returns False if it had ended already."""
@@ -145,7 +146,7 @@ class Task(_core.Slot):
         *,
         stage: str | None = None,
         message: str | None = None,
-        total: int | None | object = ...,
+        total: int | object | None = ...,
         metrics: Mapping[str, float] | None = None,
     ) -> bool:
         """Change what the task shows, in one transition that is seen whole or not at all.

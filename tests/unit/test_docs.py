@@ -25,6 +25,10 @@ def _anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
+def _anchors(file: Path) -> set[str]:
+    return {_anchor(line) for line in re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
     text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
@@ -34,9 +38,7 @@ def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
             continue
         path, _, anchor = target.partition("#")
         file = (page.parent / path).resolve() if path else page
-        if not file.exists():
-            broken.append(target)
-        elif anchor and anchor not in {_anchor(line) for line in re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)}:
+        if not file.exists() or (anchor and anchor not in _anchors(file)):
             broken.append(target)
     assert not broken
 
@@ -45,7 +47,7 @@ def test_the_programs_of_the_readme_run(run_python: RunPython) -> None:
     programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert programs
     for program in programs:
-        finished = run_python(program + '\n    board.unlink(files=True)\n')
+        finished = run_python(program + "\n    board.unlink(files=True)\n")
         assert not finished.stderr
 
 

@@ -43,11 +43,12 @@ FLOORS = {
     "maintenance": 2,
     "standin": 2,
     "task": 2,
+    "demo": 4,
     "terminal": 4,
     "tracking": 4,
-    "cli": 5,
     "__init__": 6,
-    "__main__": 7,
+    "cli": 7,
+    "__main__": 8,
 }
 # (importer, imported): why these two on one floor may know each other.
 SIBLINGS = {
@@ -61,8 +62,12 @@ SIBLINGS = {
     ("task", "board"): "a task knows its board, and attaches to it after it was unpickled",
     ("board", "standin"): "a board that is switched off is a stand-in",
     ("task", "standin"): "without a task, the current one is a stand-in",
+    ("maintenance", "board"): "the last state of a board that nobody uses is written by itself",
     ("tracking", "terminal"): "track() draws the bar",
-    ("cli", "cli.*"): "the parser imports the one command that was chosen",
+    ("terminal", "terminal.*"): "the package tells which names of its modules others use",
+    ("terminal.*", "terminal.*"): "texts make rows, rows make a board, boards are painted",
+    ("demo.*", "demo.*"): "the run knows its files, its work and its report",
+    ("demo.*", "terminal"): "the demo is drawn while it runs",
     ("cli.*", "cli._*"): "what several commands share stands in a private module beside them",
 }
 

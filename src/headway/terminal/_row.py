@@ -79,7 +79,7 @@ def render(pieces: Iterable[Piece], columns: int, style: Style) -> str:
     for text, colour in pieces:
         shown.append(Piece(cut(text, columns, style.ellipsis), colour))
         columns -= width(shown[-1].text)
-        if columns <= 0:
+        if columns <= 0 or shown[-1].text != text:
             break
     while shown and not shown[-1].text.strip():
         shown.pop()
@@ -87,9 +87,12 @@ def render(pieces: Iterable[Piece], columns: int, style: Style) -> str:
         shown[-1] = shown[-1]._replace(text=shown[-1].text.rstrip())
     if not style.colour:
         return "".join(text for text, _ in shown)
-    return "".join(
-        f"\x1b[{COLOURS[colour]}m{text}\x1b[0m" if colour in COLOURS and text.strip() else text for text, colour in shown
-    )
+    return "".join(_coloured(piece) for piece in shown)
+
+
+def _coloured(piece: Piece) -> str:
+    code = COLOURS.get(piece.colour)
+    return f"\x1b[{code}m{piece.text}\x1b[0m" if code and piece.text.strip() else piece.text
 
 
 class Row(NamedTuple):
@@ -133,7 +136,7 @@ def row_of(task: TaskView, style: Style, depth: int = 0, *, orphan: bool = False
 
 
 def _blocks(row: Row, columns: int, style: Style) -> str:
-    """The bar itself: full and empty cells between two edges, steps of an eighth of a cell where blocks can be shown."""
+    """The bar itself, between two edges; in steps of an eighth of a cell where block characters can be shown."""
     left, right = ("▕", "▏") if style.unicode else ("[", "]")
     cells = columns - 2
     fraction = row.task.fraction
@@ -269,7 +272,10 @@ def detail(task: TaskView, encoding: str = "utf-8") -> str:
             return f"{number(len(lost) + task.lost_left_out)} workers died here: pid {pids}"
         share = lost[0]
         unit = safe(task.unit, encoding)
-        counts = "its share of the count is not known" if share.count is None else f"it counted {counted(share.count, None, unit)}"
+        known = share.count is not None
+        counts = (
+            f"it counted {counted(share.count or 0, None, unit)}" if known else "its share of the count is not known"
+        )
         seen = "" if share.beat is None else f", last {duration(max(0.0, task.taken_at - share.beat))} ago"
         return f"worker pid {share.pid} died here: {counts}{seen}"
     return ""

@@ -12,12 +12,14 @@ __all__ = ["counted", "cut", "duration", "number", "pad", "plural", "rate", "saf
 
 MARKS_MAX = 3  # combining marks on one character: more only paint over the neighbours
 
-# Terminals disagree about what these join or modify, and so about the width: without them, every character stands alone.
+# Terminals disagree about what these join or modify, and so about the width: without them, each character stands alone.
 _IGNORED = frozenset(
-    (0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF)
-    + tuple(range(0xFE00, 0xFE10))  # variation selectors
-    + tuple(range(0x1F3FB, 0x1F400))  # skin tones
-    + tuple(range(0xE0000, 0xE01F0))  # tags, more variation selectors
+    (
+        *(0x00AD, 0x200B, 0x200C, 0x200D, 0x2060, 0xFEFF),
+        *range(0xFE00, 0xFE10),  # variation selectors
+        *range(0x1F3FB, 0x1F400),  # skin tones
+        *range(0xE0000, 0xE01F0),  # tags, more variation selectors
+    )
 )
 _UNSHOWABLE = frozenset(("Cc", "Cf", "Cn", "Cs", "Zl", "Zp"))  # controls, directions, surrogates, unassigned, line ends
 _MARKS = frozenset(("Mn", "Me"))

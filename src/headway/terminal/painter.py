@@ -45,7 +45,7 @@ class Painter:
         self._ended: dict[tuple[str, int], str] | None = None
 
     def draw(self, view: BoardView, *, last: bool = False) -> None:
-        """Show the board as it is now. last: there will be no other, so a log gets its line whether it is time or not."""
+        """Show the board as it is now. last: no other will follow, so a log gets its line whether it is time or not."""
         if self.live:
             columns, rows = self._size()
             rows = rows if self._rows is None else min(rows, self._rows)
@@ -96,8 +96,8 @@ class Painter:
             start = self._back()
         else:
             start = f"\r\x1b[{len(self._frame)}A" if self._frame else "\r"
-        # Written over and in one piece, it does not flicker. No wrapping meanwhile: should the terminal think a character
-        # wider than we do, the line loses its end, and the frame keeps its shape.
+        # Written over and in one piece, it does not flicker. No wrapping meanwhile: should the terminal think that a
+        # character is wider than we do, the line loses its end, and the frame keeps its shape.
         body = "".join(f"{line}\x1b[K\n" for line in frame)
         self.stream.write(f"{start}\x1b[?7l{body}\x1b[J\x1b[?7h")
         self.stream.flush()
@@ -136,7 +136,8 @@ class Painter:
         for task in news[:ENDS_MOST]:
             why = detail(task, self.style.encoding)
             name = safe(task.id, self.style.encoding)
-            self._tell(view.taken_at, f"{safe(view.name)}: {name}: {self._task_text(task)}" + (f": {why}" if why else ""))
+            text = f"{safe(view.name)}: {name}: {self._task_text(task)}"
+            self._tell(view.taken_at, f"{text}: {why}" if why else text)
         if more := news[ENDS_MOST:]:
             counts = Counter(task.state for task in more)
             self._tell(view.taken_at, f"{safe(view.name)}: and {number(len(more))} more have ended ({tally(counts)})")

@@ -40,7 +40,8 @@ def lines(view: BoardView, columns: int, rows: int | None = None, style: Style |
         if row.task.id in details:
             indent = " " * (len(row.label) - len(row.label.lstrip()) + 2)
             tone = row.tone if row.task.done else "stalled"
-            found.append(render([Piece(indent + hook + safe(details[row.task.id], style.encoding), tone)], columns, style))
+            why = Piece(indent + hook + safe(details[row.task.id], style.encoding), tone)
+            found.append(render([why], columns, style))
     if len(chosen) < len(view.tasks):
         counts = view.counts
         for task in chosen:

@@ -1,0 +1,190 @@
+"""Runs the benchmarks and prints their medians beside floors, peers and budgets, as one table.
+
+Exit code 0, also when a budget is missed: a figure may be noise. 1: a benchmark failed, or a row has no measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import instructions
+from benchmarks.budgets import EXPECTED, NOT_YET, Kind
+from benchmarks.rows import Row, Verdict, load, rows_of
+
+__all__ = ["main"]
+
+ROOT = Path(__file__).resolve().parent.parent
+LIMIT_S = 600.0
+SPREAD = "25 to 75 %"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """What ci/bench does. Returns its exit code."""
+    options = _parser().parse_args(arguments)
+    if options.only and (unknown := sorted(set(options.only) - set(EXPECTED))):
+        print(f"no benchmark is named {', '.join(unknown)}: choose among {', '.join(EXPECTED)}", file=sys.stderr)
+        return 2
+    path = options.results or ROOT / "build" / "benchmarks" / "results.json"
+    failed = False
+    if options.results is None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)
+        failed = not _run(path, options)
+    try:
+        rows, missing = rows_of(load(path), large=options.large, only=options.only)
+    except (OSError, ValueError) as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return 1
+    counted, why_not = (None, "not asked for") if options.results or options.only else instructions.count(_say)
+    if options.json:
+        json.dump(_as_json(rows, missing, counted), sys.stdout, indent=1, ensure_ascii=False)
+        print()
+    else:
+        _print(rows, counted, why_not)
+    for name in missing:
+        print(f"no measurement of {name}", file=sys.stderr)
+    if failed:
+        print("a benchmark failed: the reason stands above", file=sys.stderr)
+    return 1 if failed or missing or (counted is None and why_not == instructions.FAILED) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--quick", action="store_true", help="a quarter of the rounds: a look, not a measurement")
+    parser.add_argument("--large", action="store_true", help="boards of 100 000 tasks too: 430 MB of /dev/shm")
+    parser.add_argument("--json", action="store_true", help="print the rows as JSON; times are in seconds")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this benchmark; may be repeated")
+    parser.add_argument(
+        "--results", type=Path, metavar="FILE", help="run nothing, report this JSON of pytest-benchmark"
+    )
+    return parser
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+# ---------------------------------------------------------------------------------------------------------- running
+
+
+def _run(path: Path, options: argparse.Namespace) -> bool:
+    """Run the benchmarks into the file; each is named on standard error when it is done."""
+    folder = Path(__file__).parent
+    command = [sys.executable, "-m", "pytest", "-c", str(folder / "pytest.ini"), "--color=no", "-v", "--no-header"]
+    command += ["--benchmark-quiet", f"--benchmark-json={path}", "-p", "no:timeout"]
+    command += [f"--{name}" for name in ("quick", "large") if getattr(options, name)]
+    command += [f"{_file_of(name, folder)}::{name}" for name in options.only] or [str(folder)]
+    begin = time.monotonic()
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        guard = threading.Timer(LIMIT_S, process.kill)
+        guard.start()
+        lines: list[str] = []
+        for line in process.stdout or ():
+            lines.append(line)
+            if "::" in line:
+                _say(f"{time.monotonic() - begin:6.1f} s  {line.strip()}")
+        guard.cancel()
+    if process.returncode:
+        _say("".join(lines))
+    return process.returncode == 0
+
+
+def _file_of(name: str, folder: Path) -> Path:
+    function = f"def {name.partition('[')[0]}("
+    for path in sorted(folder.glob("bench_*.py")):
+        if function in path.read_text():
+            return path
+    raise LookupError(f"no file of {folder} defines {name}")
+
+
+# --------------------------------------------------------------------------------------------------------- printing
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if abs(seconds) >= size:
+            return f"{seconds / size:.3g} {unit}" if abs(seconds) < 999.5 * size else f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def _number(value: float) -> str:
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
+
+
+def _budget(verdict: Verdict) -> str:
+    budget = verdict.budget
+    match budget.kind:
+        case Kind.SECONDS:
+            return f"≤ {_time(budget.limit)}"
+        case Kind.RATIO:
+            return f"≤ {_number(budget.limit)} ×"
+        case Kind.RATE:
+            return f"rate ≥ {_number(budget.limit)} ×: {verdict.measured:.3f}"
+        case Kind.DIFFERENCE:
+            return f"≤ {_time(budget.limit)} more: {_time(verdict.measured)}"
+        case Kind.OVERHEAD:
+            return f"overhead ≥ {_number(budget.limit)} × ours: {_number(verdict.measured)}"
+
+
+def _cells(row: Row, first: bool) -> list[str]:
+    what = [row.title, _time(row.seconds)] if first else ["", ""]
+    if row.beside is None or row.beside_seconds is None or row.ratio is None:
+        what += ["", "", "", ""]
+    else:
+        low, middle, high = map(_number, row.ratio)
+        what += [row.beside, _time(row.beside_seconds), middle, f"{low} to {high}"]
+    return [
+        *what,
+        "; ".join(map(_budget, row.verdicts)),
+        "; ".join("met" if verdict.met else "MISSED" for verdict in row.verdicts),
+    ]
+
+
+def _print(rows: Sequence[Row], counted: dict[str, float] | None, why_not: str) -> None:
+    table = [["what", "median", "beside", "median", "ratio", SPREAD, "budget", ""]]
+    for number, row in enumerate(rows):
+        table.append(_cells(row, number == 0 or rows[number - 1].bench != row.bench))
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for number, line in enumerate(table):
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        if number == 0:
+            print("  ".join("-" * width for width in widths))
+    print()
+    if counted is None:
+        print(f"Instructions: {why_not}.")
+    else:
+        print("Instructions an operation (callgrind), the loop taken off:")
+        for name, value in counted.items():
+            print(f"  {name:<32} {value:8.1f}")
+    print("Not measured, the parts are not there yet:", *NOT_YET, sep="\n  ")
+    verdicts = [verdict for row in rows for verdict in row.verdicts]
+    met = sum(verdict.met for verdict in verdicts)
+    print(f"{met} of {len(verdicts)} budgets met on {os.cpu_count()} cores.")
+
+
+def _as_json(rows: Sequence[Row], missing: Sequence[str], counted: dict[str, float] | None) -> dict[str, Any]:
+    lines = []
+    for row in rows:
+        line = asdict(row)
+        for verdict in line["verdicts"]:
+            verdict["budget"]["kind"] = verdict["budget"]["kind"].name.lower()
+        lines.append(line)
+    return {"rows": lines, "missing": list(missing), "instructions": counted, "not_yet": list(NOT_YET)}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

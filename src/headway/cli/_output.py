@@ -1,0 +1,55 @@
+"""How commands print: JSON for programs, tables for people, nothing that a terminal could take for a command."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any
+
+from headway.terminal import Style, cut, pad, safe, width
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Collection, Sequence
+
+__all__ = ["add_json", "columns", "print_json", "say", "table"]
+
+
+def add_json(parser: argparse.ArgumentParser, told: str = "print JSON") -> None:
+    parser.add_argument("--json", action="store_true", help=told)
+
+
+def print_json(value: Any, *, indent: int | None = 2) -> None:
+    """ASCII, whatever the encoding of the output; one line if indent is None."""
+    print(json.dumps(value, indent=indent, allow_nan=False), flush=indent is None)
+
+
+def columns() -> int:
+    """The width of the output: that of the terminal, else COLUMNS, else 120."""
+    return max(shutil.get_terminal_size((120, 24)).columns - 1, 20) if sys.stdout.isatty() else _wide()
+
+
+def _wide() -> int:
+    """COLUMNS, or 120: nobody sees where the lines of a file would have to be broken."""
+    import os
+
+    text = os.environ.get("COLUMNS", "")
+    return max(int(text) - 1, 20) if text.isdecimal() and int(text) else 120
+
+
+def say(text: str = "", columns: int | None = None) -> None:
+    """Print one line, made safe, and cut to so many columns if that is given."""
+    style = Style.of(sys.stdout)
+    shown = safe(text, style.encoding)
+    print(shown if columns is None else cut(shown, columns, style.ellipsis))
+
+
+def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """Rows, the first one the heads, as lines; in the columns `right` numbers stand under each other."""
+    encoding = Style.of(sys.stdout).encoding
+    cells = [[safe(cell, encoding) for cell in row] for row in rows]
+    widths = [max(map(width, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join(pad(cell, widths[at], right=at in right) for at, cell in enumerate(row)).rstrip() for row in cells
+    ]

@@ -1,0 +1,87 @@
+"""List the boards of this user: those in shared memory, and those that left a snapshot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headway import maintenance
+from headway.cli._output import add_json, columns, print_json, say, table
+from headway.terminal import duration
+
+if TYPE_CHECKING:
+    import argparse
+
+    from headway.maintenance import BoardInfo
+
+__all__ = ["EXAMPLES", "configure", "run"]
+
+EXAMPLES = """\
+state of a board:
+  live      in shared memory, and some process uses it
+  unused    in shared memory, but all its processes are gone: 'headway gc' removes it
+  snapshot  only its files are left
+  damaged   it cannot be read, and the reason stands beside it
+
+examples:
+  headway ls
+  headway ls --json    with the progress of every task
+"""
+
+_TASK = ("id", "label", "parent", "state", "stage", "message", "count", "total", "unit", "fraction", "rate", "eta")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    boards = maintenance.boards()
+    if options.json:
+        print_json([_to_dict(info) for info in boards])
+    elif not boards:
+        say("there is no board: start a program that opens one, or 'headway demo'")
+    else:
+        rows = [("BOARD", "STATE", "RUNNING", "PENDING", "DONE", "WORKERS", "MIB", "AGE", "")]
+        for line in table(rows + [_row(info) for info in boards], right=(2, 3, 4, 5, 6, 7)):
+            say(line, columns())
+    return 0
+
+
+def _row(info: BoardInfo) -> tuple[str, ...]:
+    size = f"{info.bytes / 2**20:.1f}"
+    view = info.view
+    if view is None:
+        return (info.name, info.state, "", "", "", "", size, "", info.error or "")
+    bad = ", ".join(f"{view.counts[state]} {state}" for state in ("lost", "failed") if view.counts[state])
+    numbers = (view.running, view.pending, view.done, _alive(info))
+    return (
+        info.name,
+        info.state,
+        *map(str, numbers),
+        size,
+        duration(view.age) if info.state == "snapshot" else "",
+        bad,
+    )
+
+
+def _alive(info: BoardInfo) -> int:
+    """Workers of a snapshot were alive then; nobody says that they are now."""
+    if info.view is None or info.state == "snapshot":
+        return 0
+    return sum(worker.alive for worker in info.view.workers)
+
+
+def _to_dict(info: BoardInfo) -> dict[str, Any]:
+    view = info.view
+    return {
+        "name": info.name,
+        "state": info.state,
+        "directory": str(info.directory),
+        "bytes": info.bytes,
+        "error": info.error,
+        "uuid": view and view.uuid,
+        "taken_at": view and view.taken_at,
+        "workers_alive": _alive(info),
+        "counts": view and view.counts,
+        "tasks": [{name: getattr(task, name) for name in _TASK} for task in view.tasks] if view else [],
+    }

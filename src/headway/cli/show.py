@@ -1,0 +1,142 @@
+"""Show the tasks and workers of a board, or all that is known about one of its tasks."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from headway import errors
+from headway.cli._output import add_json, columns, print_json, say, table
+from headway.cli._source import add_board, find
+from headway.terminal import Style, counted, detail, duration, lines, rate
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from headway.model import BoardView, TaskView
+
+__all__ = ["EXAMPLES", "configure", "run"]
+
+EXAMPLES = """\
+A board that is not in shared memory any more is shown from its last snapshot; the last line tells which it is.
+
+examples:
+  headway show nightly              every task and every worker
+  headway show nightly BTC-1h       one task: stages, workers, metrics, result
+  headway show ./snapshot.npz       a file that came from elsewhere
+  headway show nightly -- -odd-id   an id that begins with a dash
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_board(parser)
+    parser.add_argument("task", metavar="TASK", nargs="?", help="the id of a task")
+    add_json(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    source = find(options.board)
+    if options.task is None:
+        if options.json:
+            print_json(source.to_dict())
+            return 0
+        for line in lines(source.view, columns(), None, Style.of(sys.stdout)):
+            print(line)
+        _show_workers(source.view)
+    else:
+        task = _task(source.view, options.task)
+        if options.json:
+            print_json({"source": source.state, "board": source.view.name, **task.to_dict()})
+            return 0
+        for name, text in _facts(task):
+            say(f"{name:9}{text}")
+    say()
+    say(source.told())
+    return 0
+
+
+def _task(view: BoardView, id: str) -> TaskView:
+    task = view.get(id)
+    if task is not None:
+        return task
+    import difflib
+
+    close = difflib.get_close_matches(id, [task.id for task in view.tasks], n=3, cutoff=0.4)
+    hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f": 'headway show {view.name}' lists them"
+    raise errors.UnknownTask(f"board {view.name!r} has no task {id!r}{hint}")
+
+
+def _show_workers(view: BoardView) -> None:
+    rows = [("PID", "WORKER", "STATE", "COUNTED", "TASKS")]
+    for worker in view.workers:
+        state = "stalled" if worker.stalled else "alive" if worker.alive else "gone"
+        last = "never" if worker.idle is None else f"{duration(worker.idle)} ago"
+        more = f" and {len(worker.tasks) - 3} more" if len(worker.tasks) > 3 else ""
+        rows.append((str(worker.pid), worker.name, state, last, ", ".join(worker.tasks[:3]) + more))
+    if len(rows) > 1:
+        say()
+        for line in table(rows, right=(0,)):
+            say(line, columns())
+
+
+def _moment(at: float | None) -> str:
+    return "never" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
+    """What there is to tell of one task, as name and text."""
+    yield "task", task.id
+    if task.label and task.label != task.id:
+        yield "label", task.label
+    if task.parent:
+        yield "part of", task.parent
+    yield "state", "running, but stalled" if task.stalled else task.state
+    if why := detail(task):
+        yield "", why
+    fraction = "" if task.fraction is None else f", {task.fraction:.1%}"
+    resumed = "" if task.resumed_from is None else f", went on from {task.resumed_from:,}"
+    yield "count", counted(task.count, task.total, task.unit) + fraction + resumed
+    if task.rate is not None and task.state == "running":
+        yield "rate", rate(task.rate) + ("" if task.eta is None else f", ETA {duration(task.eta, whole=True)}")
+    if task.stage:
+        yield "stage", task.stage
+    if task.message:
+        yield "message", task.message
+    yield "created", _moment(task.created)
+    if task.started is not None:
+        yield "started", _moment(task.started)
+        yield (
+            ("ended", f"{_moment(task.ended)}, after {duration(task.elapsed)}")
+            if task.ended
+            else (
+                "for",
+                duration(task.elapsed),
+            )
+        )
+    if task.owner_pid and not task.done:
+        yield "owner", f"pid {task.owner_pid}, {'alive' if task.owner_alive else 'dead'}"
+    yield from _timeline(task)
+    for title, shares in (("workers", task.workers), ("died", task.workers_lost)):
+        for share in shares:
+            known = "its share is not known" if share.count is None else counted(share.count, None, task.unit)
+            yield title, f"pid {share.pid}: {known}"
+            title = ""
+    for at, (name, value) in enumerate(task.metrics.items()):
+        yield "metrics" if at == 0 else "", f"{name} = {value:g}"
+    if task.result is not None:
+        yield "result", json.dumps(task.result, ensure_ascii=False)
+
+
+def _timeline(task: TaskView) -> Iterator[tuple[str, str]]:
+    title = "stages"
+    if task.stages_left_out:
+        yield title, f"({task.stages_left_out} earlier ones are not kept)"
+        title = ""
+    for stage in task.stages:
+        until = task.taken_at if stage.left is None else stage.left
+        took = "" if stage.entered is None else f"  {duration(max(0.0, until - stage.entered))}"
+        yield title, f"{stage.name}{took}"
+        title = ""

@@ -1,0 +1,117 @@
+"""Follow a board while it goes on: redrawn in place on a terminal, a line now and then elsewhere.
+
+It ends when the board is removed, and when no process uses it any more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from headway import errors, maintenance
+from headway.cli._output import add_json, print_json, say
+from headway.cli._source import add_board, choose, find
+from headway.terminal import Painter
+
+if TYPE_CHECKING:
+    from headway.board import Board
+    from headway.model import BoardView
+
+__all__ = ["EXAMPLES", "configure", "run"]
+
+EXAMPLES = """\
+A board that is not in shared memory is shown once, from its last snapshot; with --wait its next start is waited for.
+
+examples:
+  headway watch                      the only board there is
+  headway watch nightly --wait       from before its program has started
+  headway watch nightly --json       a JSON object a line, for programs
+  headway watch nightly >> log.txt   a line every 5 s, and one for each task that ends
+"""
+_USE_CHECK_S = 1.0
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.01 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.01 to 3600")
+    return value
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_board(parser, files=False)
+    parser.add_argument(
+        "--interval", type=_seconds, metavar="S", help="seconds between two looks (default: 0.25; lines: 5)"
+    )
+    parser.add_argument("--once", action="store_true", help="show it once and end")
+    parser.add_argument("--wait", action="store_true", help="wait for the board if it is not in shared memory")
+    add_json(parser, "print one JSON object a line")
+
+
+def run(options: argparse.Namespace) -> int:
+    name = options.board or (_first() if options.wait else choose())
+    while (board := maintenance.attach(name)) is None and options.wait:
+        time.sleep(0.1)
+    show = _Show(options)
+    if board is None:
+        source = find(name)
+        show.view(source.view, last=True)
+        if not options.json:
+            say(source.told())
+        return 0
+    with contextlib.closing(board):
+        _follow(board, show, once=options.once)
+    return 0
+
+
+def _first() -> str:
+    """With --wait and no name: the first board that is in use."""
+    while True:
+        try:
+            name = choose()
+            if maintenance.attach(name) is not None:
+                return name
+        except errors.UnknownBoard:
+            pass
+        time.sleep(0.1)
+
+
+def _follow(board: Board, show: _Show, *, once: bool) -> None:
+    check_at = time.monotonic() + _USE_CHECK_S
+    view = board.snapshot()
+    for view in board.watch(show.interval_s):
+        ended = once
+        if time.monotonic() >= check_at and not ended:
+            check_at = time.monotonic() + _USE_CHECK_S
+            ended = not maintenance.in_use(board.name, view.uuid)
+        show.view(view, last=ended)
+        if ended:
+            break
+    else:
+        # Whoever unlinks a board ends its tasks first, and what was copied before may not show it.
+        show.view(board.snapshot(), last=True)
+    if not once and not show.json:
+        say(f"{board.name} has ended")
+
+
+class _Show:
+    """Shows views as the options say."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.json: bool = options.json
+        given: float | None = options.interval
+        self._painter = Painter(sys.stdout, every_s=given or 5.0)
+        # Lines are due seldom, but tasks that end are told at once.
+        self.interval_s = given if given and (self.json or self._painter.live) else 0.25
+
+    def view(self, view: BoardView, *, last: bool = False) -> None:
+        if self.json:
+            print_json(view.to_dict(), indent=None)
+        else:
+            self._painter.draw(view, last=last)

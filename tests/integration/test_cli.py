@@ -1,0 +1,210 @@
+"""The commands on real boards of other processes, as a person or a program calls them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import headway.snapshot
+from headway import maintenance
+from headway.board import Board, open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Finished, RunPython
+
+    Headway = Callable[..., Finished]
+
+ODD = "全部/\x1b[31mred\x07 🎉/.."
+
+
+@pytest.fixture
+def call(run_python: RunPython) -> Headway:
+    """Runs the command `headway` in a process of its own."""
+
+    def run(*arguments: str, **options: Any) -> Finished:
+        finished = run_python(Path("headway"), *arguments, options=("-m",), **options)
+        assert "Traceback" not in finished.stderr
+        assert "Warning" not in finished.stderr
+        return finished
+
+    return run
+
+
+@pytest.fixture
+def board(board_name: str) -> Iterator[Board]:
+    made = open_board(board_name, capacity=16)
+    task = made.task(ODD, total=5000, unit="bar", label="All of them")
+    task.set(stage="fit", message="fold 3/5", metrics={"loss": 0.5})
+    task.update(2100)
+    task.result = {"auc": 0.91, "note": "é\x1b"}
+    made.task("broken").fail(ValueError("no such bar"))
+    yield made
+    with contextlib.suppress(FileNotFoundError):
+        made.unlink(files=True)
+
+
+def test_ls_tells_the_boards_and_their_tasks(call: Headway, board: Board) -> None:
+    (line,) = [line for line in call("ls").stdout.splitlines() if board.name in line]
+    assert line.split()[1:6] == ["live", "1", "0", "1", "1"]
+    assert line.endswith("1 failed")
+    (found,) = json.loads(call("ls", "--json").stdout)
+    assert (found["name"], found["state"], found["workers_alive"]) == (board.name, "live", 1)
+    assert [(task["id"], task["count"], task["total"]) for task in found["tasks"]] == [
+        (ODD, 2100, 5000),
+        ("broken", 0, None),
+    ]
+
+
+def test_show_tells_tasks_workers_and_where_they_are_from(call: Headway, board: Board) -> None:
+    told = call("show", board.name).stdout
+    assert "2,100/5,000 bar" in told
+    assert "ValueError: no such bar" in told
+    assert str(os.getpid()) in told
+    assert told.splitlines()[-1] == "live from shared memory"
+    assert "\x1b" not in told
+
+
+def test_show_tells_all_about_one_task(call: Headway, board: Board) -> None:
+    told = call("show", board.name, ODD).stdout
+    for expected in (r"\x1b[31mred\x07", "running", "2,100/5,000 bar, 42.0%", "fold 3/5", "loss = 0.5", '"auc": 0.91'):
+        assert expected in told
+    assert "\x1b" not in told
+    task = json.loads(call("show", board.name, ODD, "--json").stdout)
+    assert (task["id"], task["count"], task["source"], task["result"]["note"]) == (ODD, 2100, "live", "é\x1b")
+
+
+def test_an_unknown_task_is_named_with_its_like(call: Headway, board: Board) -> None:
+    finished = call("show", board.name, "brokem", check=False)
+    assert finished.returncode == 1
+    assert finished.stderr == f"headway: board '{board.name}' has no task 'brokem'; did you mean 'broken'?\n"
+
+
+def test_an_output_in_ascii_is_no_obstacle(call: Headway, board: Board) -> None:
+    env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    for arguments in (("ls",), ("show", board.name), ("show", board.name, ODD), ("watch", board.name, "--once")):
+        assert call(*arguments, env=env).stdout.isascii()
+
+
+def test_the_only_board_need_not_be_named(call: Headway, board: Board) -> None:
+    assert call("show").stdout.startswith(f"{board.name} ")
+    other = open_board(f"{board.name}-b", capacity=8)
+    with contextlib.closing(other):
+        finished = call("show", check=False)
+        assert finished.returncode == 1
+        assert f"there are 2 boards: name one of {board.name}, {other.name}" in finished.stderr
+        assert call("show", env={"HEADWAY_BOARD": other.name}).stdout.startswith(f"{other.name} ")
+        other.unlink(files=True)
+
+
+def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: Board) -> None:
+    path = board.write_snapshot()
+    board.unlink()
+    told = call("show", board.name).stdout
+    assert "2,100/5,000 bar" in told
+    assert told.splitlines()[-1].startswith("from the snapshot of ")
+    assert told.splitlines()[-1].endswith(str(path))
+    assert json.loads(call("show", board.name, "--json").stdout)["source"] == "snapshot"
+    assert json.loads(call("ls", "--json").stdout)[0]["state"] == "snapshot"
+    assert "2,100/5,000 bar" in call("show", str(path)).stdout
+    maintenance.remove(board.name)
+
+
+def test_a_damaged_snapshot_is_one_sentence(call: Headway, board: Board) -> None:
+    path = board.write_snapshot()
+    board.unlink()
+    path.write_bytes(b"PK nonsense")
+    finished = call("show", board.name, check=False)
+    assert finished.returncode == 1
+    assert str(path) in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert "damaged" in call("ls").stdout
+    maintenance.remove(board.name)
+
+
+def test_export_writes_json(call: Headway, board: Board, tmp_path: Path) -> None:
+    found = json.loads(call("export", board.name).stdout)
+    assert {task["id"]: task["count"] for task in found["tasks"]} == {ODD: 2100, "broken": 0}
+    call("export", board.name, "-o", str(tmp_path / "out.json"))
+    assert json.loads((tmp_path / "out.json").read_text())["tasks"][0]["result"]["auc"] == 0.91
+
+
+def test_export_writes_what_numpy_and_headway_read(call: Headway, board: Board, tmp_path: Path) -> None:
+    call("export", board.name, "-o", str(tmp_path / "out.npz"))
+    assert [path.name for path in tmp_path.glob("out*")] == ["out.npz"]
+    assert not list(tmp_path.glob(".headway-*"))
+    with np.load(tmp_path / "out.npz", allow_pickle=False) as arrays:
+        assert sorted(arrays["tasks"]["count"]) == [0, 2100]
+    view = headway.snapshot.read(tmp_path / "out.npz")
+    assert view.tasks[0].id == ODD
+    assert call("export", board.name, "--format", "npz").stdout.strip() == str(board.directory / "snapshot.npz")
+    assert headway.snapshot.read(board.directory).tasks[0].count == 2100
+
+
+def test_export_to_where_nothing_can_be_written_is_one_sentence(call: Headway, board: Board, tmp_path: Path) -> None:
+    for place, why in ((tmp_path, "is a directory"), (tmp_path / "no" / "such.json", "No such file or directory")):
+        finished = call("export", board.name, "-o", str(place), check=False)
+        assert finished.returncode == 1
+        assert why in finished.stderr
+        assert finished.stderr.count("\n") == 1
+
+
+def test_rm_asks_for_force_where_a_board_is_in_use(call: Headway, board: Board) -> None:
+    finished = call("rm", board.name, check=False)
+    assert finished.returncode == 1
+    assert f"in use by pid {os.getpid()}" in finished.stderr
+    assert "removed segment" in call("rm", board.name, "--force").stdout
+    assert maintenance.find(board.name) is None
+
+
+def test_gc_tells_what_it_removes(call: Headway, board: Board) -> None:
+    assert "nothing to remove" in call("gc", board.name).stdout
+    board.close()  # the last one leaves, without unlinking
+    assert "would remove board" in call("gc", board.name, "--dry-run").stdout
+    (removed,) = json.loads(call("gc", board.name, "--json").stdout)
+    assert (removed["kind"], removed["name"]) == ("board", board.name)
+    assert "2,100/5,000 bar" in call("show", board.name).stdout
+    maintenance.remove(board.name)
+
+
+def test_a_reader_that_has_had_enough_is_no_error(board: Board) -> None:
+    for number in range(14):
+        board.task(f"task-{number}", label="x" * 60)
+    command = [sys.executable, "-m", "headway", "watch", board.name, "--json", "--interval", "0.01"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(10)
+        process.stdout.close()
+        assert process.wait(20) == 141
+        assert process.stderr.read() == b""
+
+
+def test_an_output_that_is_full_is_one_sentence(board: Board) -> None:
+    for arguments in (("ls",), ("export", board.name)):
+        with open("/dev/full", "w") as full:
+            command = [sys.executable, "-m", "headway", *arguments]
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+        assert done.returncode == 1
+        assert done.stderr == "headway: No space left on device\n"
+
+
+def test_without_shared_memory_the_reason_is_told(run_python: RunPython) -> None:
+    script = """
+import sys
+sys.platform = "darwin"
+from headway.cli import main
+sys.exit(main(["ls"]))
+"""
+    finished = run_python(script, check=False)
+    assert finished.returncode == 1
+    assert "this is darwin" in finished.stderr
