@@ -182,7 +182,7 @@ class Board:
         return self._segment
 
     def close(self) -> None:
-        """Leave the board in good order: tasks of this process that still run are cancelled, unless others count on them.
+        """Leave the board in good order: open tasks of this process are cancelled, unless others count on them.
 
         Handles stay safe: a late update counts nothing, a late status write raises BoardClosed. Idempotent.
         """
