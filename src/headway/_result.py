@@ -15,7 +15,8 @@ __all__ = ["dump_result", "load_result", "merged"]
 
 
 class _Place(Protocol):
-    id: str
+    @property
+    def id(self) -> str: ...
 
     def _read_result(self) -> tuple[bytes, int]: ...
     def _write_result(self, json: bytes, expected: int | None = None) -> bool: ...
