@@ -11,9 +11,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from headway import _core, _liveness, _paths, _segment, errors, snapshot
+from headway import _core, _launch, _liveness, _paths, _segment, archive, errors, snapshot
 from headway._rates import Rates
+from headway._restore import restore
 from headway.model import BoardView, Raw, TaskView
 from headway.task import Task, failure_text
 
@@ -29,14 +31,13 @@ _guard = threading.RLock()
 class Board:
     """One named board: tasks of all processes that open it. Made by headway.open; closed with close()."""
 
-    __slots__ = ("_meta", "_rates", "_segment", "_sequence", "directory", "name")
+    __slots__ = ("_meta", "_rates", "_segment", "directory", "name")
 
     def __init__(self, segment: _core.Segment, directory: Path) -> None:
         self.name: str = segment.name
         self.directory = directory
         self._segment = segment
         self._rates = Rates()
-        self._sequence = 0
         self._meta = {
             "name": segment.name,
             "uuid": segment.uuid,
@@ -87,7 +88,9 @@ class Board:
         segment = self._open_segment()
         parent_bytes = len(parent.encode()) if parent else 0
         while True:  # each further round means that another process resumed the task first: then it is TaskExists
-            index, generation, found = segment.claim(id, label, unit, parent_bytes, total, _RESUMABLE if resume else ())
+            index, generation, found = segment.claim(
+                id, label, unit, parent_bytes, total, _RESUMABLE if resume else (), self._make_room
+            )
             task = self._handle(index, generation, id)
             if found is None:
                 return task
@@ -132,18 +135,26 @@ class Board:
 
     def snapshot(self) -> BoardView:
         """Return one consistent copy of the board. Rates are weighted towards what changed since the last one."""
+        return BoardView.from_raw(self._copy())
+
+    def _copy(self) -> Raw:
         segment = self._open_segment()
         taken_ns, *arrays = segment.copy()
         self._rates.update(arrays[0], taken_ns)
-        self._sequence += 1
-        meta = {
+        return Raw({**self._copy_meta(), "taken_ns": taken_ns}, *arrays)
+
+    def _copy_meta(self) -> dict[str, Any]:
+        segment = self._segment
+        failed, error = segment.recorder_errors
+        return {
             **self._meta,
-            "taken_ns": taken_ns,
-            "sequence": self._sequence,
+            "sequence": segment.sequence,
             "dropped": segment.dropped,
             "retired": segment.retired,
+            "recorder_pid": segment.recorder_pid if segment.recorder_alive else None,
+            "recorder_errors": failed,
+            "recorder_error": os.strerror(error) if error else None,
         }
-        return BoardView.from_raw(Raw(meta, *arrays))
 
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
         """Yield a snapshot every `interval` seconds, until the board is closed here or unlinked."""
@@ -157,7 +168,16 @@ class Board:
 
     def write_snapshot(self) -> Path:
         """Write a snapshot to the board's directory, atomically. Returns its path. Raises OSError, NoSpace."""
-        return snapshot.write(self.snapshot(), self.directory)
+        return self._write(self._copy())
+
+    def _write(self, raw: Raw, *, sync: bool = True, interval_s: float | None = None) -> Path:
+        """Write a copy as the next snapshot file. interval_s: how soon the recorder means to write another."""
+        meta = {**raw.meta, "sequence": self._segment.next_sequence(), "interval_s": interval_s}
+        return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync)
+
+    def _make_room(self, place: tuple[int, int] | None) -> bool:
+        self.reap()
+        return archive.make_room(self._segment, self.directory, self._copy_meta(), place)
 
     def reap(self) -> list[str]:
         """Mark tasks as lost whose owner and workers are all dead. Returns their ids."""
@@ -222,12 +242,18 @@ class Board:
 
 
 def open_board(
-    name: str | None = None, *, capacity: int = 1024, workers: int = 1024, result_bytes: int = 2048
+    name: str | None = None,
+    *,
+    capacity: int = 1024,
+    workers: int = 1024,
+    result_bytes: int = 2048,
+    record: bool = True,
 ) -> Board:
     """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
 
     name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the script's name. For a new board: capacity: tasks
-    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON.
+    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON. record: have a
+    helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
     Raises ValueError, NoSpace, CorruptBoard, LayoutMismatch, NotOwner, BoardElsewhere, LockTimeout, OSError.
     """
     name = _paths.default_name() if name is None else _paths.check_name(name)
@@ -244,15 +270,17 @@ def open_board(
         if board is not None and not board._segment.closed and not board._segment.retired:
             return board
         segment, directory, _ = _segment.open_or_create(
-            name, capacity=capacity, workers=workers, result_bytes=result_bytes
+            name, capacity=capacity, workers=workers, result_bytes=result_bytes, fill=restore
         )
-        segment.register(with_row=False)  # present, though not counting yet: gc leaves the board alone
         board = _by_uuid.get(segment.uuid)  # a handle led here first
         if board is None or board._segment.closed:
             board = Board(segment, directory)
         else:
             segment.close()
         _boards[directory, name] = _by_uuid[segment.uuid] = board
+        if record and _launch.wanted():
+            board._segment.want_recorder()
+            _launch.ensure(board._segment)
         return board
 
 
@@ -323,3 +351,4 @@ def _after_fork_in_child() -> None:
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
 _core.on_arrival(_arm_exit)
+_core.on_silence(_launch.ensure)

@@ -6,6 +6,7 @@ __all__ = [
     "BoardClosed",
     "BoardElsewhere",
     "BoardFull",
+    "BoardRecorded",
     "CorruptBoard",
     "DamagedSnapshot",
     "HeadwayError",
@@ -32,6 +33,10 @@ class BoardClosed(HeadwayError):
 
 class BoardFull(HeadwayError):
     """Every slot of the board holds a task that has not ended."""
+
+
+class BoardRecorded(HeadwayError):
+    """The board has a recorder, and its process is alive."""
 
 
 class BoardElsewhere(HeadwayError):
