@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 
 from headway import _core, _liveness, _paths, _segment, errors, snapshot
+from headway._ending import failure_text, uncaught
 from headway._rates import Rates
 from headway.model import BoardView, Raw, TaskView
-from headway.task import Task, failure_text
+from headway.task import Task
 
 __all__ = ["Board", "attached", "open_board"]
 
@@ -118,9 +119,8 @@ class Board:
         raw = self._segment.copy_task(index, generation)
         if raw is None:
             return None
-        taken_ns, *arrays = raw
-        self._rates.update(raw[1], taken_ns)
-        return TaskView.from_raw(Raw({"name": self.name, "taken_ns": taken_ns}, *arrays))
+        self._rates.update(raw[1], raw[0])
+        return TaskView.from_raw(Raw({"name": self.name, "taken_ns": raw[0]}, *raw[1:]))
 
     def tasks(self, state: str | None = None) -> list[TaskView]:
         """Return the views of all tasks, or of those in one state, in the order of their creation."""
@@ -133,17 +133,17 @@ class Board:
     def snapshot(self) -> BoardView:
         """Return one consistent copy of the board. Rates are weighted towards what changed since the last one."""
         segment = self._open_segment()
-        taken_ns, *arrays = segment.copy()
-        self._rates.update(arrays[0], taken_ns)
+        raw = segment.copy()
+        self._rates.update(raw[1], raw[0])
         self._sequence += 1
         meta = {
             **self._meta,
-            "taken_ns": taken_ns,
+            "taken_ns": raw[0],
             "sequence": self._sequence,
             "dropped": segment.dropped,
             "retired": segment.retired,
         }
-        return BoardView.from_raw(Raw(meta, *arrays))
+        return BoardView.from_raw(Raw(meta, *raw[1:]))
 
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
         """Yield a snapshot every `interval` seconds, until the board is closed here or unlinked."""
@@ -190,9 +190,10 @@ class Board:
             if not self._segment.closed:
                 self._end_owned("left open at close", None)
                 self._segment.close()
-            for registry in (_boards, _by_uuid):
-                for key in [key for key, board in registry.items() if board is self]:
-                    del registry[key]  # type: ignore[attr-defined]
+            for place in [place for place, board in _boards.items() if board is self]:
+                del _boards[place]
+            if _by_uuid.get(self._segment.uuid) is self:
+                del _by_uuid[self._segment.uuid]
 
     def unlink(self, files: bool = False) -> None:
         """Remove the board for everyone: who is still attached counts into the void and is told so once.
@@ -236,7 +237,7 @@ def open_board(
         ("workers", workers, _core.WORKERS_MAX, 1),
         ("result_bytes", result_bytes, _core.RESULT_BYTES_MAX, 0),
     ):
-        if not isinstance(value, int) or not least <= value <= most:
+        if type(value) is not int or not least <= value <= most:
             raise ValueError(f"{what} {value!r} is out of range: give an int from {least} to {most}")
     with _guard:
         key = (_paths.board_directory(name), name)
@@ -297,18 +298,8 @@ def _arm_exit() -> None:
         Finalize(None, _leave_all, exitpriority=0)
 
 
-def _uncaught() -> BaseException | None:
-    """The exception that ends this process, if one does: reported already, or on its way through multiprocessing."""
-    on_its_way = sys.exc_info()[1]
-    reported = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    error = on_its_way or reported
-    if isinstance(error, SystemExit) and error.code in (0, None):
-        return None
-    return error if isinstance(error, BaseException) and not isinstance(error, KeyboardInterrupt) else None
-
-
 def _leave_all() -> None:
-    error = _uncaught()
+    error = uncaught()
     for board in list(_by_uuid.values()):
         segment = board._segment
         if not segment.closed and segment.incarnation:
