@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from headway.model import BoardView
 
-__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove"]
+__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove", "retire"]
 
 _GRACE_S = 60.0  # a segment without a reference may be under construction for so long
 _FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
@@ -204,7 +204,7 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         referenced = directory.is_dir() and _segment.referenced(directory) == uuid
         if referenced:
             if not dry_run:
-                _retire_quiet(Board(segment, directory), path)
+                retire(Board(segment, directory))
             return [Removed("board", board, found.st_size, f"nobody uses it; its last state is in {directory}")]
         if not old:
             return []
@@ -215,17 +215,26 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         segment.close()
 
 
-def _retire_quiet(board: Board, path: Path) -> None:
-    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile."""
+def retire(board: Board) -> bool:
+    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile.
+
+    This process gives up its own identity on it first. Returns whether the board is gone. Raises OSError, LockTimeout.
+    """
+    segment = board._segment
+    path = _memory(_segment.object_name(board.name, segment.uuid))
+    segment.leave()
+    if _in_use(path):
+        return False
     board.reap()
     board.write_snapshot()
-    board._segment.leave()  # reaping made us somebody
+    segment.leave()  # reaping made us somebody
     with _segment.locked(board.directory):
-        if _in_use(path) or _segment.referenced(board.directory) != board._segment.uuid:
-            return
-        board._segment.retire()
+        if _in_use(path) or _segment.referenced(board.directory) != segment.uuid:
+            return False
+        segment.retire()
         (board.directory / "segment").unlink(missing_ok=True)
         _segment.remove_objects(f"/{path.name}")
+    return True
 
 
 def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:

@@ -32,6 +32,7 @@ FLOORS = {
     "_context": 0,
     "_core": 0,
     "_ending": 0,
+    "_leaving": 0,
     "_liveness": 0,
     "_npz": 0,
     "_paths": 0,
