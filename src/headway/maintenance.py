@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from headway.model import BoardView
 
-__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove"]
+__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove", "retire"]
 
 _GRACE_S = 60.0  # a segment without a reference may be under construction for so long
 
@@ -213,7 +213,7 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
             if segment.recorder_alive:
                 return []  # which removes it in a moment
             if not dry_run:
-                _retire_quiet(Board(segment, directory))
+                retire(Board(segment, directory))
             return [Removed("board", board, found.st_size, f"nobody uses it; its last state is in {directory}")]
         if not old:
             return []
@@ -224,12 +224,25 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         segment.close()
 
 
-def _retire_quiet(board: Board) -> None:
-    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile."""
-    recorder = Recorder.elected(board)
+def retire(board: Board) -> bool:
+    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile.
+
+    This process gives up its own identity on it first. A recorded board is left to its recorder. Returns whether
+    the board is gone. Raises OSError, HeadwayError where the last state cannot be written.
+    """
+    segment = board._segment
+    segment.leave()
+    if segment.in_use:
+        return False
     try:
-        if not recorder.finish() and recorder.problem is not None:
+        recorder = Recorder.elected(board)
+    except errors.BoardRecorded:
+        return False
+    try:
+        gone = recorder.finish()
+        if not gone and recorder.problem is not None:
             raise recorder.problem
+        return gone
     finally:
         recorder.resign()
 
