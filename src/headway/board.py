@@ -14,10 +14,11 @@ from types import TracebackType
 from typing import Any
 
 from headway import _core, _launch, _liveness, _paths, _segment, archive, errors, snapshot
+from headway._ending import failure_text, uncaught
 from headway._rates import Rates
 from headway._restore import restore
 from headway.model import BoardView, Raw, TaskView
-from headway.task import Task, failure_text
+from headway.task import Task
 
 __all__ = ["Board", "attached", "open_board"]
 
@@ -121,9 +122,8 @@ class Board:
         raw = self._segment.copy_task(index, generation)
         if raw is None:
             return None
-        taken_ns, *arrays = raw
-        self._rates.update(raw[1], taken_ns)
-        return TaskView.from_raw(Raw({"name": self.name, "taken_ns": taken_ns}, *arrays))
+        self._rates.update(raw[1], raw[0])
+        return TaskView.from_raw(Raw({"name": self.name, "taken_ns": raw[0]}, *raw[1:]))
 
     def tasks(self, state: str | None = None) -> list[TaskView]:
         """Return the views of all tasks, or of those in one state, in the order of their creation."""
@@ -139,9 +139,9 @@ class Board:
 
     def _copy(self) -> Raw:
         segment = self._open_segment()
-        taken_ns, *arrays = segment.copy()
-        self._rates.update(arrays[0], taken_ns)
-        return Raw({**self._copy_meta(), "taken_ns": taken_ns}, *arrays)
+        raw = segment.copy()
+        self._rates.update(raw[1], raw[0])
+        return Raw({**self._copy_meta(), "taken_ns": raw[0]}, *raw[1:])
 
     def _copy_meta(self) -> dict[str, Any]:
         segment = self._segment
@@ -210,9 +210,10 @@ class Board:
             if not self._segment.closed:
                 self._end_owned("left open at close", None)
                 self._segment.close()
-            for registry in (_boards, _by_uuid):
-                for key in [key for key, board in registry.items() if board is self]:
-                    del registry[key]  # type: ignore[attr-defined]
+            for place in [place for place, board in _boards.items() if board is self]:
+                del _boards[place]
+            if _by_uuid.get(self._segment.uuid) is self:
+                del _by_uuid[self._segment.uuid]
 
     def unlink(self, files: bool = False) -> None:
         """Remove the board for everyone: who is still attached counts into the void and is told so once.
@@ -262,7 +263,7 @@ def open_board(
         ("workers", workers, _core.WORKERS_MAX, 1),
         ("result_bytes", result_bytes, _core.RESULT_BYTES_MAX, 0),
     ):
-        if not isinstance(value, int) or not least <= value <= most:
+        if type(value) is not int or not least <= value <= most:
             raise ValueError(f"{what} {value!r} is out of range: give an int from {least} to {most}")
     with _guard:
         key = (_paths.board_directory(name), name)
@@ -325,18 +326,8 @@ def _arm_exit() -> None:
         Finalize(None, _leave_all, exitpriority=0)
 
 
-def _uncaught() -> BaseException | None:
-    """The exception that ends this process, if one does: reported already, or on its way through multiprocessing."""
-    on_its_way = sys.exc_info()[1]
-    reported = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    error = on_its_way or reported
-    if isinstance(error, SystemExit) and error.code in (0, None):
-        return None
-    return error if isinstance(error, BaseException) and not isinstance(error, KeyboardInterrupt) else None
-
-
 def _leave_all() -> None:
-    error = _uncaught()
+    error = uncaught()
     for board in list(_by_uuid.values()):
         segment = board._segment
         if not segment.closed and segment.incarnation:
