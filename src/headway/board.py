@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from typing import Any
 
 from headway import _core, _launch, _liveness, _paths, _segment, archive, errors, snapshot
 from headway._ending import failure_text, uncaught
+from headway._leaving import at_exit
 from headway._rates import Rates
 from headway._restore import restore
 from headway.model import BoardView, Raw, TaskView
@@ -305,26 +304,6 @@ def attached(name: str, uuid: str) -> Board:
 
 # ------------------------------------------------------------------------------------------------------ at the exit
 
-_armed_pid = 0
-
-
-def _arm_exit() -> None:
-    """This process has become a worker: see to it that it leaves in good order.
-
-    Children of multiprocessing skip atexit; there its own finalizers run, which it clears in a new child.
-    """
-    global _armed_pid
-    if _armed_pid == os.getpid():
-        return
-    if _armed_pid == 0:
-        atexit.register(_leave_all)
-    _armed_pid = os.getpid()
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
-        from multiprocessing.util import Finalize
-
-        Finalize(None, _leave_all, exitpriority=0)
-
 
 def _leave_all() -> None:
     error = uncaught()
@@ -341,5 +320,5 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-_core.on_arrival(_arm_exit)
+_core.on_arrival(lambda: at_exit(_leave_all))  # this process has become a worker: it leaves in good order
 _core.on_silence(_launch.ensure)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from headway import _context, _engine, _paths, errors
+from headway import _context, _engine, errors
+from headway.nobody import NOBODY
 
 if TYPE_CHECKING:
     from headway.board import Board
@@ -53,8 +53,6 @@ def current() -> Task:
         task = unpickled(*handle)
         _context.inherit(task, handle)
         return task
-    from headway.nobody import NOBODY
-
     return cast("Task", NOBODY)
 
 
@@ -62,13 +60,13 @@ def read(board: str | os.PathLike[str]) -> BoardView:
     """Read the last snapshot of a board, from files alone.
 
     board: its name; or the path of a snapshot, or of a board's directory: what holds a "/" or ends in ".npz".
-    Where the last one is damaged, the one before it is taken: `from_prev` of the view tells. Raises UnknownBoard if there
-    is none, ValueError for an illegal name, DamagedSnapshot, LayoutMismatch, NotOwner, OSError.
+    Where the last one is damaged, the one before it is taken: `from_prev` of the view tells. Raises UnknownBoard if
+    there is none, ValueError for an illegal name, DamagedSnapshot, LayoutMismatch, NotOwner, OSError.
     """
-    from headway import snapshot
+    from headway import _paths, snapshot
 
     is_path = not isinstance(board, str) or os.sep in board or board.endswith(".npz")
-    place = Path(board) if is_path else _paths.board_directory(cast(str, board))
+    place = board if is_path else _paths.board_directory(cast(str, board))
     try:
         return snapshot.read(place)
     except ImportError as error:
@@ -79,4 +77,4 @@ def read(board: str | os.PathLike[str]) -> BoardView:
 
 def get_include() -> str:
     """The folder of headway.h, for the -I option of a C compiler."""
-    return str(Path(__file__).parent / "include")
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "include")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from headway.model import BoardView
 
-__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove"]
+__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove", "retire"]
 
 _GRACE_S = 60.0  # a segment without a reference may be under construction for so long
 
@@ -213,7 +213,7 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
             if segment.recorder_alive:
                 return []  # which removes it in a moment
             if not dry_run:
-                _retire_quiet(Board(segment, directory))
+                retire(Board(segment, directory))
             return [Removed("board", board, found.st_size, f"nobody uses it; its last state is in {directory}")]
         if not old:
             return []
@@ -224,8 +224,16 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         segment.close()
 
 
-def _retire_quiet(board: Board) -> None:
-    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile."""
+def retire(board: Board) -> None:
+    """Do the last work of a recorder, for a board that nobody uses: write its last state, and remove the segment.
+
+    This process gives up its own identity on it first. Nothing is done if somebody uses it, or a recorder looks after
+    it. Raises what kept the state from being written: OSError, NoSpace, LockTimeout, BoardElsewhere.
+    """
+    segment = board._segment
+    segment.leave()
+    if segment.in_use or segment.recorder_alive:
+        return
     recorder = Recorder.elected(board)
     try:
         if not recorder.finish() and recorder.problem is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["NOBODY", "Nobody", "StandinNative"]
 
 
+_CAPSULE = b"headway.hw_task"  # a capsule keeps a pointer to its name
+
+
+@functools.cache
+def _nowhere() -> Any:
+    """A hw_task without a stripe, and the word that it takes for this process's identity: hw_add answers HW_UNBOUND."""
+    import ctypes
+
+    words = (ctypes.c_uint64 * 5)()
+    words[:] = [0, ctypes.addressof(words) + 4 * ctypes.sizeof(ctypes.c_uint64), 1, 0, 0]
+    return words
+
+
 class StandinNative:
     """What `Task.native` gives where nothing is shared: a handle for hw_add() of headway.h that counts nothing."""
 
@@ -22,20 +35,18 @@ class StandinNative:
     @property
     def address(self) -> int:
         """Address of the hw_task, as an int."""
-        return ctypes.addressof(_nowhere)
+        import ctypes
+
+        return ctypes.addressof(_nowhere())
 
     @property
     def capsule(self) -> Any:
         """A PyCapsule named "headway.hw_task"."""
+        import ctypes
+
         new = ctypes.pythonapi.PyCapsule_New
         new.restype, new.argtypes = ctypes.py_object, (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
         return new(self.address, _CAPSULE, None)
-
-
-_CAPSULE = b"headway.hw_task"  # a capsule keeps a pointer to its name
-# A hw_task without a stripe, and the word that it takes for this process's identity: hw_add answers HW_UNBOUND.
-_nowhere = (ctypes.c_uint64 * 5)()
-_nowhere[:] = [0, ctypes.addressof(_nowhere) + 4 * ctypes.sizeof(ctypes.c_uint64), 1, 0, 0]
 
 
 class _Ignored:

@@ -39,6 +39,7 @@ FLOORS = {
     "recorder": 2,
     "_locks": 1,
     "_ending": 0,
+    "_leaving": 0,
     "_liveness": 0,
     "_npz": 0,
     "_paths": 0,
