@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 __all__ = ["current", "get_include", "open", "read"]
 
 
-def open(name: str | None = None, *, capacity: int = 1024, workers: int = 1024, result_bytes: int = 2048) -> Board:
+def open(
+    name: str | None = None,
+    *,
+    capacity: int = 1024,
+    workers: int = 1024,
+    result_bytes: int = 2048,
+    record: bool = True,
+) -> Board:
     """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
 
     name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the script's name. For a new board: capacity: tasks
-    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON.
+    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON. record: have a
+    helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
     With HEADWAY_DISABLE=1 it is a board of this process alone.
     Raises Unsupported where there can be no board, ValueError, NoSpace, CorruptBoard, LayoutMismatch, NotOwner,
     BoardElsewhere, LockTimeout, OSError.
@@ -28,14 +36,14 @@ def open(name: str | None = None, *, capacity: int = 1024, workers: int = 1024, 
     if _engine.disabled():
         from headway import standin
 
-        alone = standin.open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes)
+        alone = standin.open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
         return cast("Board", alone)
     reason = _engine.unusable()
     if reason is not None:
         raise errors.Unsupported(reason)
     from headway.board import open_board
 
-    return open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes)
+    return open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
 
 
 def current() -> Task:
