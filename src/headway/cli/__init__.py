@@ -21,6 +21,8 @@ COMMANDS = {
     "show": "show the tasks and workers of a board, or all about one task",
     "watch": "follow a board while it goes on",
     "export": "write a board as JSON, or as a snapshot file for NumPy",
+    "record": "record a board in the foreground, instead of its helper process",
+    "doctor": "look for what is wrong, or will be, each with what mends it",
     "gc": "remove what dead programs left in shared memory",
     "rm": "remove a board",
 }
