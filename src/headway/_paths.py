@@ -97,10 +97,10 @@ def board_directory(name: str, *, create: bool = False) -> Path:
     check_name(name)
     places = roots()
     for root in places:
-        if (root / name / "segment").exists():
+        if os.path.exists(root / name / "segment"):  # False, not an error, in a home that cannot be entered
             return root / name
     for root in places:
-        if (root / name).is_dir() and os.access(root / name, os.W_OK):
+        if os.path.isdir(root / name) and os.access(root / name, os.W_OK):
             return root / name
     if not create:
         return places[0] / name
