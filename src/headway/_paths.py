@@ -66,7 +66,18 @@ def roots() -> list[Path]:
     if chosen:
         return [Path(chosen).absolute()]
     home = _home_root()
-    return [_fallback_root()] if home is None else [home, _fallback_root()]
+    return [_fallback_root()] if home is None or _is_closed(home) else [home, _fallback_root()]
+
+
+def _is_closed(directory: Path) -> bool:
+    """May this user not even look whether it is there? So it is with a service's user whose HOME is root's."""
+    try:
+        directory.joinpath("any").lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        pass  # not there yet, or found out when it is used
+    return False
 
 
 def make_private(directory: Path) -> None:
@@ -97,10 +108,10 @@ def board_directory(name: str, *, create: bool = False) -> Path:
     check_name(name)
     places = roots()
     for root in places:
-        if os.path.exists(root / name / "segment"):  # False, not an error, in a home that cannot be entered
+        if (root / name / "segment").exists():
             return root / name
     for root in places:
-        if os.path.isdir(root / name) and os.access(root / name, os.W_OK):
+        if (root / name).is_dir() and os.access(root / name, os.W_OK):
             return root / name
     if not create:
         return places[0] / name
