@@ -66,7 +66,18 @@ def roots() -> list[Path]:
     if chosen:
         return [Path(chosen).absolute()]
     home = _home_root()
-    return [_fallback_root()] if home is None else [home, _fallback_root()]
+    return [_fallback_root()] if home is None or _is_closed(home) else [home, _fallback_root()]
+
+
+def _is_closed(directory: Path) -> bool:
+    """May this user not even look whether it is there? So it is with a service's user whose HOME is root's."""
+    try:
+        directory.joinpath("any").lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        pass  # not there yet, or found out when it is used
+    return False
 
 
 def make_private(directory: Path) -> None:

@@ -82,7 +82,7 @@ def _shared_memory() -> Iterator[Finding]:
 
 
 def _logout() -> Iterator[Finding]:
-    """Source: logind.conf(5), RemoveIPC: removes what non-system users have in /dev/shm when their last session ends."""
+    """Does systemd clear our /dev/shm at logout? Source: logind.conf(5), RemoveIPC, which spares system users."""
     if os.geteuid() < SYSTEM_UIDS or not Path("/run/systemd/system").exists():
         return
     value = "yes"  # the default
