@@ -96,7 +96,7 @@ def _make_way(name: str) -> None:
         )
     if info.view is None:
         raise errors.HeadwayError(
-            f"what is left of board {name!r} cannot be read ({info.error}): remove it with 'headway rm --force {name}', "
+            f"what is left of board {name!r} cannot be read ({info.error}): remove it with 'headway rm --force {name}' "
             "or choose another name with --board"
         )
     task = info.view.get("all")
