@@ -41,6 +41,7 @@ FLOORS = {
     "_rates": 0,
     "_records": 0,
     "_scans": 0,
+    "_series": 0,
     "_task_view": 0,
     "_wrap": 0,
     "errors": 0,
@@ -73,6 +74,7 @@ FLOORS = {
 SIBLINGS = {
     ("_core", "errors"): "the native code raises the package's own errors",
     ("_core", "_liveness"): "an identity is dropped and taken anew from within the hot path",
+    ("_series", "_records"): "series are read off the native records",
     ("_scans", "_records"): "one pass over the native records",
     ("_rates", "_records"): "rates are worked out on the native records",
     ("_paths", "errors"): "a bad board name is a typed error",
