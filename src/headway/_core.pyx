@@ -627,8 +627,12 @@ cdef class Segment:
 
     # Copies -------------------------------------------------------------------------------------------------
 
-    def copy(self):
-        """Copy every task and worker: (now_ns, tasks, stages, shares, workers, index, results), arrays of records."""
+    def copy(self, bint results=True):
+        """Copy every task and worker: (now_ns, tasks, stages, shares, workers, index, results), arrays of records.
+
+        `pulse`, `states` and `given` tell afterwards, by being others than before, that anything, a state, or a result
+        has changed; `open_tasks`, how many have not ended. results=False: leave out the results.
+        """
         cdef hw_copy copy
         cdef int answer
         cdef bytearray tasks
@@ -636,6 +640,7 @@ cdef class Segment:
         for _ in range(16):
             tasks = PyByteArray_FromStringAndSize(NULL, room * sizeof(hw_task_record))
             hw_copy_begin(&copy, self.board)
+            copy.bare = not results
             try:
                 hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
                 with nogil:
@@ -646,7 +651,8 @@ cdef class Segment:
                 if copy.unread and not self.closed and not hw_me(self.board):
                     self.become(False)  # the slot lock can be taken by somebody only
                     continue
-                self.pulse, self.states, self.open_tasks = copy.pulse, copy.states, copy.open
+                self.pulse, self.states, self.given = copy.pulse, copy.states, copy.given
+                self.open_tasks = copy.open
                 return _raw(&copy, answer, tasks)
             finally:
                 hw_copy_end(&copy)

@@ -136,9 +136,9 @@ class Board:
         """Return one consistent copy of the board. Rates are weighted towards what changed since the last one."""
         return BoardView.from_raw(self._copy())
 
-    def _copy(self) -> Raw:
+    def _copy(self, *, results: bool = True) -> Raw:
         segment = self._open_segment()
-        raw = segment.copy()
+        raw = segment.copy(results)
         self._rates.update(raw[1], raw[0])
         return Raw({**self._copy_meta(), "taken_ns": raw[0]}, *raw[1:])
 
@@ -170,9 +170,13 @@ class Board:
         return self._write(self._copy())
 
     def _write(self, raw: Raw, *, sync: bool = True, interval_s: float | None = None) -> Path:
-        """Write a copy as the next snapshot file. interval_s: how soon the recorder means to write another."""
+        """Write a copy as the next snapshot file.
+
+        interval_s: for a recorder, how soon it means to write another one; it writes the results apart.
+        """
         meta = {**raw.meta, "sequence": self._segment.next_sequence(), "interval_s": interval_s}
-        return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync)
+        apart = interval_s is not None
+        return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync, results_apart=apart)
 
     def _make_room(self, place: tuple[int, int] | None) -> bool:
         self.reap()

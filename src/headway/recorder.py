@@ -20,7 +20,7 @@ import time
 import traceback
 from pathlib import Path
 
-from headway import _locks, _scans, _segment, archive, errors
+from headway import _locks, _scans, _segment, archive, errors, snapshot
 from headway.board import Board
 from headway.model import Raw
 
@@ -50,6 +50,8 @@ class Recorder:
         self._interval_s = INTERVAL_S
         self._seen: tuple[int, int] | None = None  # pulse and states of the last snapshot file
         self._synced_states = 0
+        self._results_seen: int | None = None  # of the last file of results
+        self._results_synced = True
         self._written_at = self._synced_at = self._retained_at = -1e9
         self._leave_at = 0.0
 
@@ -126,9 +128,9 @@ class Recorder:
 
     def _cycle(self, *, last: bool = False) -> bool:
         """Settle, archive, write. Returns whether all of it is safely on disk."""
-        raw = self._board._copy()
+        raw = self._board._copy(results=False)
         if self._settle(raw):
-            raw = self._board._copy()
+            raw = self._board._copy(results=False)
         self.problem = None
         for step in (self._archive, self._write):  # a history that cannot be written keeps no snapshot from being
             try:
@@ -157,6 +159,11 @@ class Recorder:
         if seen == self._seen and not stale and not last:
             return
         sync = last or seen[1] != self._synced_states or now - self._synced_at >= SYNC_S
+        if self._segment.given != self._results_seen or (sync and not self._results_synced):
+            with_results = self._board._copy()
+            given = self._segment.given
+            snapshot.write_results(with_results, self._board.directory, sync=sync)
+            self._results_seen, self._results_synced = given, sync
         self._board._write(raw, sync=sync, interval_s=self._interval_s)
         self._seen, self._written_at = seen, now
         if sync:
