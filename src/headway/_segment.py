@@ -11,23 +11,21 @@ at worst a segment that nothing refers to, which `headway gc` removes.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import time
 import uuid as uuid_module
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import posix_ipc
 
-from headway import _core, _liveness, _paths, errors
+from headway import _core, _flock, _liveness, _paths, errors
 
 __all__ = ["attach", "locked", "object_name", "open_or_create", "referenced", "remove_objects", "unlink"]
 
 SHM = Path("/dev/shm")
-LOCK_WAIT_S = 10.0
 _NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # what opening a link, a folder, a socket as a segment gives
 _NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT)
 
@@ -64,48 +62,9 @@ def referenced(directory: Path) -> str | None:
     return uuid
 
 
-def _try_lock(path: Path) -> int | str:
-    """A descriptor that holds the lock, or the pid of who holds it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(path.lstat(), os.fstat(fd)):
-            found, fd = fd, -1
-            return found
-        return "unknown"  # its last holder removed the board: the next one's lock is another file
-    except BlockingIOError:
-        return os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-    except FileNotFoundError:
-        return "unknown"
-    finally:
-        if fd >= 0:
-            os.close(fd)
-
-
-@contextmanager
-def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-    """Hold the lock of a board's directory, `board.lock`.
-
-    A flock: released by the kernel at death, and explicitly here, because a child forked meanwhile shares it.
-    Raises LockTimeout naming the holder's pid after wait_s seconds.
-    """
-    path = directory / "board.lock"
-    give_up = time.monotonic() + wait_s
-    nap_s = 0.0005
-    while isinstance(fd := _try_lock(path), str):
-        if time.monotonic() >= give_up:
-            raise errors.LockTimeout(f"{path} has been held by pid {fd} for {wait_s:g} s: resume or end that process")
-        time.sleep(nap_s)
-        nap_s = min(nap_s * 2, 0.02)
-    try:
-        with suppress(OSError):  # a full disk: the pid in the file is for people only
-            os.pwrite(fd, f"{os.getpid():<31}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)
-    finally:
-        os.close(fd)
+def locked(directory: Path, wait_s: float = _flock.LOCK_WAIT_S) -> AbstractContextManager[None]:
+    """Hold the lock of a board's directory, `board.lock`. Raises LockTimeout naming the holder's pid after wait_s s."""
+    return _flock.locked(directory / "board.lock", wait_s)
 
 
 def _check_file(fd: int, name: str) -> int:
