@@ -7,6 +7,7 @@ __all__ = [
     "BoardElsewhere",
     "BoardFull",
     "CorruptBoard",
+    "DamagedHistory",
     "DamagedSnapshot",
     "HeadwayError",
     "LayoutMismatch",
@@ -40,6 +41,10 @@ class BoardElsewhere(HeadwayError):
 
 class CorruptBoard(HeadwayError):
     """What stands in the board's shared memory cannot be."""
+
+
+class DamagedHistory(HeadwayError):
+    """A history file is not what was written."""
 
 
 class DamagedSnapshot(HeadwayError):
