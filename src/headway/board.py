@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway import _core, _launch, _liveness, _paths, _segment, archive, errors, snapshot
 from headway._ending import failure_text, uncaught
@@ -18,6 +18,9 @@ from headway._rates import Rates
 from headway._restore import restore
 from headway.model import BoardView, Raw, TaskView
 from headway.task import Task
+
+if TYPE_CHECKING:
+    from headway.history import PastTask
 
 __all__ = ["Board", "attached", "open_board"]
 
@@ -195,6 +198,24 @@ class Board:
                         lost.append(view.id)
         return lost
 
+    def history(
+        self,
+        hours: float | None = 24,
+        *,
+        id: str | None = None,
+        state: str | None = None,
+        limit: int | None = None,
+    ) -> list[PastTask]:
+        """Return finished and lost tasks from the board's history file, the newest first.
+
+        hours: only what ended within so many hours, None = all; id, state: only these; limit: so many at most. Tasks
+        come there within a second of their end if the board is recorded. Raises ValueError, DamagedHistory,
+        LayoutMismatch, NotOwner, LockTimeout, OSError.
+        """
+        from headway import history
+
+        return history.read(self.directory, hours=hours, id=id, state=state, limit=limit)
+
     # ---------------------------------------------------------------------------------------------------------- end
 
     def _open_segment(self) -> _core.Segment:
@@ -228,7 +249,12 @@ class Board:
         _segment.unlink(self.directory, self._segment)
         self.close()
         if files:
+            from headway import history
+
             snapshot.remove(self.directory)
+            history.remove(self.directory)
+            for name in ("recorder.lock", "recorder.log"):
+                (self.directory / name).unlink(missing_ok=True)
             (self.directory / "board.lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
                 self.directory.rmdir()

@@ -21,7 +21,9 @@ import traceback
 from pathlib import Path
 
 from headway import _locks, _scans, _segment, archive, errors, snapshot
+from headway._series import Series
 from headway.board import Board
+from headway.history import Writer
 from headway.model import Raw
 
 __all__ = ["Recorder", "record"]
@@ -33,7 +35,10 @@ SYNC_S = 5.0
 REFRESH_S = 5.0  # an unchanged board with open tasks: their rates fade, and they stall
 QUIET_S = 3.0
 BEAT_S = 0.5
-RETENTION_S = 24 * 3600.0
+RETENTION_S = 24 * 3600.0  # on the board
+HISTORY_HOURS = 30 * 24.0
+HISTORY_ROWS = 1_000_000
+BATCH = 256
 LOCK_TRIES = 60  # of 50 ms: the recorder of an earlier segment of this board is about to leave
 LEAVE_AGAIN_S = 30.0  # after the last snapshot could not be written
 
@@ -45,6 +50,8 @@ class Recorder:
         self._board = board
         self._segment = board._segment
         self._lock = lock
+        self._history = Writer(board.directory)
+        self._series = Series()
         self.problem: Exception | None = None  # of the last attempt
         self._stop = False
         self._interval_s = INTERVAL_S
@@ -86,6 +93,7 @@ class Recorder:
 
     def resign(self) -> None:
         """Let another process be the recorder."""
+        self._history.close()
         self._segment.resign()
         self._segment.leave()
         self._lock.release()
@@ -171,13 +179,18 @@ class Recorder:
 
     def _archive(self, raw: Raw, last: bool) -> None:
         """Put what has ended into the history; free what ended a day ago."""
-        archive.add(self._segment, self._board.directory, raw)
+        self._series.look(raw.tasks, raw.taken_at)
+        if not self._segment.recorder_wanted:
+            return  # its last work on a board that nobody wanted to be recorded
+        places = [(slot, generation) for _, slot, generation, _ in _scans.unarchived(raw.tasks)]
+        for at in range(0, len(places), BATCH):
+            archive.add(self._segment, self._history, raw.meta, places[at : at + BATCH], self._series)
         now = time.monotonic()
         if not last and now - self._retained_at >= 60.0:
             self._retained_at = now
             before_ns = raw.meta["taken_ns"] - int(RETENTION_S * 1e9)
             self._segment.free_archived(_scans.archived_before(raw.tasks, before_ns))
-            archive.prune(self._board.directory)
+            self._history.prune(keep_hours=HISTORY_HOURS, keep_rows=HISTORY_ROWS)
 
     # ------------------------------------------------------------------------------------------------------ the end
 

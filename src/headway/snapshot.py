@@ -236,7 +236,7 @@ def _with_results(raw: Raw, directory: Path) -> Raw:
 
 
 def _read_results(path: Path, uuid: str) -> tuple[bytes, bytes]:
-    """(which result is whose, the results). ValueError: it is not what was written; FileNotFoundError: nor is it there."""
+    """(which result is whose, the results). ValueError: not what was written; FileNotFoundError: there is none."""
     descriptor = _open(path)
     try:
         members = _npz.unpack(descriptor, RESULT_MEMBERS)
