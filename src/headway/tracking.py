@@ -184,6 +184,8 @@ class _Loop:
             _painter = Painter(every_s=LINES_EVERY_S)
             _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
         _open[id(self.task)] = self
+        with contextlib.suppress(errors.HeadwayError, OSError):
+            self.task.adopt()  # it runs from here on, however long the first item takes
         at_exit(_leave)
         _draw()
 
