@@ -155,4 +155,4 @@ class Nobody:
         return StandinNative()
 
 
-NOBODY = Nobody()
+NOBODY: Any = Nobody()  # whoever gets it takes it for a Task
