@@ -383,4 +383,8 @@ def _unpickled(
     """The task itself in the process that made it, and in others one like it that stands on no board."""
     from headway.standin import found
 
-    return found(board, id, serial) or StandinTask(board, id, total, unit, label, parent)
+    task = found(board, id, serial)
+    if task is None:
+        task = StandinTask(board, id, total, unit, label, parent)
+        task._serial = serial  # it may go back
+    return task
