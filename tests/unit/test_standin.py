@@ -60,7 +60,8 @@ def test_names_and_signatures_are_those_of_the_engine(engine: type, other: type,
 
 def test_a_mistyped_name_raises() -> None:
     with standin.open_board("mistyped") as board:
-        for one in (board, board.task("one"), NOBODY):
+        things: list[Any] = [board, board.task("one"), NOBODY]
+        for one in things:
             with pytest.raises(AttributeError):
                 one.mesage = "x"
 
