@@ -18,8 +18,8 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from headway import _context, _engine, _paths, errors
-from headway._ending import ending, failure_text, uncaught
-from headway._leaving import at_exit
+from headway._ending import ending, failure_text
+from headway._leaving import at_exit, uncaught
 from headway.entry import current
 from headway.nobody import NOBODY
 from headway.standin import StandinBoard, StandinTask, open_board

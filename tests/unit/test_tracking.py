@@ -155,7 +155,7 @@ def test_after_a_kill_the_next_run_goes_on_with_the_board(own_board: str, run_py
     assert states(headway.read(own_board)) == {"track": ("lost", 1), "other": ("success", 2)}
 
 
-def test_a_board_that_is_open_already_stays(run_python: RunPython, own_board: str, board_name: str) -> None:
+def test_a_board_that_is_open_already_stays(run_python: RunPython, own_board: str) -> None:
     script = """
 import headway
 board = headway.open()
@@ -164,6 +164,7 @@ for _ in headway.track(range(3)):
 assert board.get("track").state == "success"
 """
     run_python(script)
+    assert list(Path("/dev/shm").glob(f"headway-*-{own_board}-*"))
     with open_board(own_board) as board:
         assert states(board.snapshot()) == {"track": ("success", 3)}
         board.unlink(files=True)
