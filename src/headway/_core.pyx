@@ -898,7 +898,7 @@ cdef class Slot:
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
             warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
-                          errors.StaleTaskWarning, stacklevel=2)
+                          errors.StaleTaskWarning)
         if _on_silence is not None and self.segment.silent(now):
             _on_silence(self.segment)
         return 0
@@ -1179,7 +1179,7 @@ cdef int _stale(str text) except -1:
     global _warned_stale
     if not _warned_stale:
         _warned_stale = True
-        warnings.warn(text, errors.StaleTaskWarning, stacklevel=2)
+        warnings.warn(text, errors.StaleTaskWarning)  # no stacklevel: native code has no frame of its own
     return 0
 
 

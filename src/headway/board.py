@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from headway import _core, _launch, _liveness, _paths, _segment, archive, errors, snapshot
-from headway._ending import failure_text, uncaught
-from headway._leaving import at_exit
+from headway._ending import failure_text
+from headway._leaving import at_exit, uncaught
 from headway._rates import Rates
 from headway._restore import restore
 from headway.model import BoardView, Raw, TaskView

@@ -18,8 +18,8 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from headway import _context, _engine, _paths, errors
-from headway._ending import ending, failure_text, uncaught
-from headway._leaving import at_exit
+from headway._ending import ending, failure_text
+from headway._leaving import at_exit, uncaught
 from headway.entry import current
 from headway.nobody import NOBODY
 from headway.standin import StandinBoard, StandinTask, open_board
@@ -181,9 +181,12 @@ class _Loop:
         self._outer = _open.get(id(self._before))
         self.depth = 0 if self._outer is None else self._outer.depth + 1
         if not _open and _is_drawn_here():
-            _painter = Painter(every_s=LINES_EVERY_S)
-            _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
+            with contextlib.suppress(OSError, ValueError):  # standard error was closed
+                _painter = Painter(every_s=LINES_EVERY_S)
+                _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
         _open[id(self.task)] = self
+        with contextlib.suppress(errors.HeadwayError, OSError):
+            self.task.adopt()  # it runs from here on, however long the first item takes
         at_exit(_leave)
         _draw()
 

@@ -1,4 +1,4 @@
-"""Copies of boards, built record by record with NumPy, and their histories."""
+"""Copies of boards, built record by record with NumPy, and their histories; boards to try things on."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import pytest
 
-from headway import _records, history
+from headway import _records, history, standin
+from headway.board import Board, open_board
 from headway.model import Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
 NOW = 1_700_000_000  # seconds
@@ -126,3 +127,24 @@ def add(directory: Path, raw: Raw, numbers: Collection[int] | None = None, **mor
     all_of_them = range(len(raw.tasks) // _records.RECORD_BYTES["tasks"])
     with history.Writer(directory) as writer:
         return writer.add(raw, all_of_them if numbers is None else numbers, **more)
+
+
+@pytest.fixture
+def board(board_name: str) -> Iterator[Board]:
+    """A small board of this test."""
+    board = open_board(board_name, capacity=16, workers=16, result_bytes=256)
+    try:
+        yield board
+    finally:
+        board.unlink(files=True)
+
+
+@pytest.fixture(params=["engine", "stand-in"])
+def any_board(request: pytest.FixtureRequest, board_name: str) -> Iterator[Board]:
+    """A small board, once of the engine and once without shared memory: what is promised of one holds for the other."""
+    opener: Any = open_board if request.param == "engine" else standin.open_board
+    board: Board = opener(board_name, capacity=16, workers=16, result_bytes=256)
+    try:
+        yield board
+    finally:
+        board.unlink(files=True)

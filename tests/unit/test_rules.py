@@ -79,6 +79,7 @@ SIBLINGS = {
     ("_core", "_liveness"): "an identity is dropped and taken anew from within the hot path",
     ("_series", "_records"): "series are read off the native records",
     ("_scans", "_records"): "one pass over the native records",
+    ("_leaving", "_ending"): "how a process ends is how its tasks end",
     ("_rates", "_records"): "rates are worked out on the native records",
     ("_paths", "errors"): "a bad board name is a typed error",
     ("model", "_records"): "a view decodes the native records",
