@@ -41,7 +41,7 @@ def at_exit(callback: Callable[[], object]) -> None:
 def _frame_of(function: Callable[..., object]) -> FrameType | None:
     """The innermost call of this function that the main thread is in."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    while frame is not None and frame.f_code is not function.__code__:  # type: ignore[attr-defined]
+    while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back
     return frame
 

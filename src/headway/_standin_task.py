@@ -163,6 +163,16 @@ class StandinTask:
             raise errors.HeadwayError(f"task {self.id!r} has ended ({self._state}): start it anew with board.task")
         return self
 
+    def _again(self) -> bool:
+        """As Task._again."""
+        with guard:
+            if self._state in OPEN:
+                return False
+            self._count = 0
+            self._message = ""
+            self._resume(None)
+            return True
+
     def succeed(self, message: str | None = None) -> bool:
         """As Task.succeed."""
         return self._change("success", message=message)

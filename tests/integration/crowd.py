@@ -148,7 +148,11 @@ def main() -> None:
     context = multiprocessing.get_context(method)
     board = open_board(name, capacity=CAPACITY, workers=16, result_bytes=64)
     try:
-        found = (count if what == "count" else kill)(context, *map(int, numbers), board)
+        if what == "count":
+            processes, updates = map(int, numbers)
+            found = count(context, processes, updates, board)
+        else:
+            found = kill(context, int(numbers[0]), board)
     finally:
         board.unlink(files=True)
     print(json.dumps(found))

@@ -223,6 +223,51 @@ def test_a_loop_in_a_loop_is_a_part_of_it(board: Board) -> None:
     assert states(board.snapshot()) == {"epochs": ("success", 2), "epochs/batches": ("success", 3)}
 
 
+def test_a_loop_that_runs_again_inside_another_is_the_same_task_from_zero(any_board: Board) -> None:
+    handles: set[int] = set()
+    for length in headway.track((3, 1, 2), label="outer", board=any_board):
+        for number in headway.track(range(length), label="inner"):
+            task = headway.current()
+            handles.add(id(task))
+            assert (task.count, task.total, task.state) == (number, length, "running")
+            assert task.message == ("" if number == 0 else "of this time")
+            task.message = "of this time"
+            for _ in headway.track(iter("ab"), label="inmost"):
+                assert (headway.current().id, headway.current().total) == ("outer/inner/inmost", None)
+            if length == 1:
+                break
+        assert any_board.attach("outer/inner").state == ("cancelled" if length == 1 else "success")
+    assert len(handles) == 1
+    view = any_board.get("outer/inner")
+    assert view is not None
+    assert (view.state, view.count, view.total, view.error) == ("success", 2, 2, "")
+    assert states(any_board.snapshot()) == {
+        "outer": ("success", 3),
+        "outer/inner": ("success", 2),
+        "outer/inner/inmost": ("success", 2),
+    }
+
+
+def test_a_loop_whose_place_was_given_away_gets_a_new_one(board: Board) -> None:
+    for _ in headway.track(range(2), label="outer", board=board):
+        assert list(headway.track("abc", label="inner")) == ["a", "b", "c"]
+        for number in range(20):  # more than there are slots
+            board.task(f"other {number}").succeed()
+    assert board.get("outer/inner") is None or states(board.snapshot())["outer/inner"] == ("success", 3)
+    assert states(board.snapshot())["outer"] == ("success", 2)
+
+
+def test_loops_of_one_name_inside_each_other_are_told_apart(board: Board) -> None:
+    for _ in headway.track("a", board=board):
+        assert list(zip(headway.track("ab"), headway.track("ab"), strict=False)) == [("a", "a"), ("b", "b")]
+        assert list(headway.track("ab")) == ["a", "b"]
+    assert states(board.snapshot()) == {
+        "track": ("success", 1),
+        "track/track": ("success", 2),
+        "track/track/track": ("cancelled", 1),
+    }
+
+
 def test_a_loop_in_a_block_is_a_part_of_its_task(any_board: Board) -> None:
     with any_board.task("one") as one:
         assert list(headway.track("abc")) == ["a", "b", "c"]
