@@ -108,14 +108,10 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
     yield "created", _moment(task.created)
     if task.started is not None:
         yield "started", _moment(task.started)
-        yield (
-            ("ended", f"{_moment(task.ended)}, after {duration(task.elapsed)}")
-            if task.ended
-            else (
-                "for",
-                duration(task.elapsed),
-            )
-        )
+        if task.ended is None:
+            yield "for", duration(task.elapsed)
+        else:
+            yield "ended", f"{_moment(task.ended)}, after {duration(task.elapsed)}"
     if task.owner_pid and not task.done:
         yield "owner", f"pid {task.owner_pid}, {'alive' if task.owner_alive else 'dead'}"
     yield from _timeline(task)
