@@ -36,7 +36,7 @@ def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The demo in the background; the whole group is killed in the end."""
     command = [sys.executable, "-W", "always", "-m", "headway", "demo", *arguments]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )
     with process:
         try:
