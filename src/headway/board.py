@@ -19,7 +19,7 @@ from headway._restore import restore
 from headway.model import BoardView, Raw, TaskView
 from headway.task import Task
 
-__all__ = ["Board", "attached", "open_board"]
+__all__ = ["Board", "attached", "open_board", "remove_files"]
 
 _RESUMABLE = ("failed", "cancelled", "lost")
 
@@ -228,10 +228,7 @@ class Board:
         _segment.unlink(self.directory, self._segment)
         self.close()
         if files:
-            snapshot.remove(self.directory)
-            (self.directory / "board.lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
-                self.directory.rmdir()
+            remove_files(self.directory)
 
     def _end_owned(self, reason: str, error: BaseException | None) -> None:
         """End what this process owns and leaves open, unless live workers still count on it."""
@@ -245,6 +242,15 @@ class Board:
                     continue
                 state, text = ("cancelled", reason) if error is None else ("failed", failure_text(error))
                 task._transition(state, ("pending", "running"), error=text, expected_owner=segment.incarnation)
+
+
+def remove_files(directory: Path) -> None:
+    """Remove what a board left in its directory, and the directory if nothing else lies there. Raises OSError."""
+    snapshot.remove(directory)
+    for name in ("recorder.log", "recorder.lock", "board.lock"):
+        (directory / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
+        directory.rmdir()
 
 
 def open_board(

@@ -35,9 +35,7 @@ def files_of(folder: Path) -> int:
 def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The demo in the background; the whole group is killed in the end."""
     command = [sys.executable, "-W", "always", "-m", "headway", "demo", *arguments]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     with process:
         try:
             yield process
