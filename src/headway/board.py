@@ -22,7 +22,7 @@ from headway.task import Task
 if TYPE_CHECKING:
     from headway.history import PastTask
 
-__all__ = ["Board", "attached", "open_board"]
+__all__ = ["Board", "attached", "open_board", "remove_files"]
 
 _RESUMABLE = ("failed", "cancelled", "lost")
 
@@ -249,15 +249,7 @@ class Board:
         _segment.unlink(self.directory, self._segment)
         self.close()
         if files:
-            from headway import history
-
-            snapshot.remove(self.directory)
-            history.remove(self.directory)
-            for name in ("recorder.lock", "recorder.log"):
-                (self.directory / name).unlink(missing_ok=True)
-            (self.directory / "board.lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
-                self.directory.rmdir()
+            remove_files(self.directory)
 
     def _end_owned(self, reason: str, error: BaseException | None) -> None:
         """End what this process owns and leaves open, unless live workers still count on it."""
@@ -271,6 +263,18 @@ class Board:
                     continue
                 state, text = ("cancelled", reason) if error is None else ("failed", failure_text(error))
                 task._transition(state, ("pending", "running"), error=text, expected_owner=segment.incarnation)
+
+
+def remove_files(directory: Path) -> None:
+    """Remove what a board left in its directory, and the directory if nothing else lies there. Raises OSError."""
+    from headway import history
+
+    snapshot.remove(directory)
+    history.remove(directory)
+    for name in ("recorder.log", "recorder.lock", "board.lock"):
+        (directory / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
+        directory.rmdir()
 
 
 def open_board(
