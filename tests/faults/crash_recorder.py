@@ -124,6 +124,7 @@ def cycle(name: str, stride: int) -> int:
 
 def finish(name: str, stride: int) -> int:
     """The end: the last snapshot, and the removal of the segment."""
+    maintenance.GRACE_S = 0.0  # what a killed one left in /dev/shm is tidied up at once
     made, number = 0, -os.getpid() % stride
     while True:
         board = fill(name)
