@@ -181,7 +181,7 @@ class Board:
         apart = interval_s is not None
         return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync, results_apart=apart)
 
-    def _make_room(self, place: tuple[int, int] | None) -> bool:
+    def _make_room(self, place: tuple[int, int] | None) -> int | None:
         self.reap()
         return archive.make_room(self._segment, self.directory, self._copy_meta(), place)
 

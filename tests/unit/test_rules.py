@@ -115,6 +115,7 @@ SIBLINGS = {
 LONG_MODULES = {
     "_core.pyx": "the one native module over the segment: splitting it would cost cross-module calls on the hot path",
     "include/headway.h": "the layout and its hot path stand in one place",
+    "_native/slots.h": "the life of a slot is one state machine, and its invariants hold across all of it",
 }
 LONGEST = 400
 MODULE_NAMES_TO_AVOID = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}
