@@ -57,12 +57,12 @@ _SCHEMA = {
 }
 _NEW = (
     "PRAGMA auto_vacuum=INCREMENTAL",
-    "PRAGMA journal_mode=WAL",
     "BEGIN IMMEDIATE",
     *_SCHEMA.values(),
     f"PRAGMA application_id={APPLICATION}",
     f"PRAGMA user_version={SCHEMA_VERSION}",
     "COMMIT",
+    "PRAGMA journal_mode=WAL",  # last: all is in the database itself then, and nothing in a log that stays behind
 )
 _SETTINGS = ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
 
@@ -310,7 +310,8 @@ def read(
 
     hours: only what ended within so many hours from now; id, state: only these; limit: so many at most. While others
     write, a reader sees whole batches only, and keeps nobody from writing.
-    Raises ValueError, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout; OSError if it may not be read.
+    Raises ValueError, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout; OSError if it may not be read, NoSpace
+    where not even a reader's locks find room.
     """
     if hours is not None and not hours >= 0:
         raise ValueError(f"hours {hours!r} is no number of hours")
