@@ -115,7 +115,8 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
 def create(path: Path, statements: tuple[str, ...]) -> None:
     """Make a database and put it in its place, whole. To be used within `typed`, and under a lock.
 
-    statements: that make it; none may leave anything in a write-ahead log, which does not move along. Killed anywhere, it leaves a file that `abandoned` finds, and the next call removes.
+    statements: that make it; none may leave anything in a write-ahead log, which does not move along.
+    Killed anywhere, it leaves a file that `abandoned` finds, and the next call removes.
     """
     if any(os.path.lexists(_beside(path, side)) for side in SIDES):
         set_aside(path)  # a log without its database: SQLite would take it for one of the new database

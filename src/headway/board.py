@@ -197,14 +197,17 @@ class Board:
     def unlink(self, files: bool = False) -> None:
         """Remove the board for everyone: who is still attached counts into the void and is told so once.
 
-        files: remove its snapshots too. Raises LockTimeout, OSError.
+        files: remove its snapshots and its history too. Raises LockTimeout, OSError.
         """
         if not self._segment.closed:
             self._end_owned("board unlinked", None)
         _segment.unlink(self.directory, self._segment)
         self.close()
         if files:
+            from headway import history  # here, because workers have no use for it
+
             snapshot.remove(self.directory)
+            history.remove(self.directory)
             (self.directory / "board.lock").unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
                 self.directory.rmdir()

@@ -32,7 +32,7 @@ from headway.model import Raw
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["HISTORY", "PastTask", "Writer", "abandoned", "files", "read", "remove"]
+__all__ = ["FINAL_STATES", "HISTORY", "PastTask", "Writer", "files", "read", "remove", "remove_abandoned"]
 
 T = TypeVar("T")
 
@@ -368,9 +368,17 @@ def files(directory: str | os.PathLike[str]) -> dict[Path, int]:
     return found
 
 
-def abandoned(directory: str | os.PathLike[str]) -> list[Path]:
-    """Files that creators left who were killed, or are at work: which of both, only the next creator knows."""
-    return _database.abandoned(Path(directory, HISTORY))
+def remove_abandoned(directory: str | os.PathLike[str], *, dry_run: bool = False) -> dict[Path, int]:
+    """Remove what creators of a history left who were killed. Returns it, with the sizes. dry_run: only tell."""
+    path, lock = Path(directory, HISTORY), Path(directory, LOCK)
+    found = {}
+    if _database.abandoned(path):
+        with _flock.locked(lock, _database.BUSY_S):  # so that no creator is alive
+            for one in _database.abandoned(path):
+                found[one] = one.lstat().st_size
+                if not dry_run:
+                    one.unlink()
+    return found
 
 
 def remove(directory: str | os.PathLike[str]) -> None:

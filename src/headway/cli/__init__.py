@@ -20,7 +20,8 @@ COMMANDS = {
     "ls": "list the boards of this user",
     "show": "show the tasks and workers of a board, or all about one task",
     "watch": "follow a board while it goes on",
-    "export": "write a board as JSON, or as a snapshot file for NumPy",
+    "history": "show the tasks of a board that have ended or were lost",
+    "export": "write a board as JSON or CSV, or as a snapshot file for NumPy",
     "gc": "remove what dead programs left in shared memory",
     "rm": "remove a board",
 }
