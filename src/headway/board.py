@@ -242,7 +242,7 @@ class Board:
     def unlink(self, files: bool = False) -> None:
         """Remove the board for everyone: who is still attached counts into the void and is told so once.
 
-        files: remove its snapshots too. Raises LockTimeout, OSError.
+        files: remove its snapshots and its history too. Raises LockTimeout, OSError.
         """
         if not self._segment.closed:
             self._end_owned("board unlinked", None)
