@@ -468,7 +468,7 @@ def test_it_writes_nothing_beside_somebody_who_removes_the_files(board: Board, b
         snapshot.remove(board.directory)
         time.sleep(1.0)  # four looks of the recorder
         assert not (board.directory / "snapshot.npz").exists()
-    eventually(lambda: (board.directory / "snapshot.npz").exists())
+    eventually((board.directory / "snapshot.npz").exists)
     board.unlink(files=True)
     eventually(lambda: not recorders(board_name))
     assert not board.directory.exists()
