@@ -19,6 +19,7 @@ __all__ = ["RATE_LEAST", "UNITS_MAX", "Summary", "rate_shown", "records"]
 
 UNITS_MAX = 8
 _PENDING, _RUNNING = STATES.index("pending"), STATES.index("running")
+INTERVAL_MOST_S = 3600.0  # what a file says beyond it is not believed
 RATE_LEAST = 1e-9  # a rate that fades does so for ever; below this it is none
 
 
@@ -28,7 +29,8 @@ class Summary:
 
     counts: tasks by state, every state is there; stalled: running tasks without a sign of life for `stall_after`
     seconds; workers_lost: dead processes that counted on tasks that go on; rates: items a second by unit, of running
-    tasks without running children, the busiest UNITS_MAX units.
+    tasks without running children, the busiest UNITS_MAX units; interval: in seconds, how soon the recorder means to write
+    again; recorder_error: why it could not the last time.
     """
 
     name: str
@@ -48,6 +50,8 @@ class Summary:
     workers_lost: int
     rates: Mapping[str, float]
     stall_after: float
+    interval: float | None
+    recorder_error: str | None
 
     @classmethod
     def of(cls, view: BoardView) -> Summary:
@@ -75,6 +79,8 @@ class Summary:
             workers_lost=len(np.unique(lost["worker"])),
             rates=_rates(tasks),
             stall_after=view.stall_after,
+            interval=_number(meta.get("interval_s")),
+            recorder_error=error if isinstance(error := meta.get("recorder_error"), str) else None,
         )
 
     @property
@@ -97,6 +103,10 @@ def rate_shown(rate: float) -> float | None:
     if not math.isfinite(rate):
         return None
     return float(f"{rate:.4g}") if abs(rate) >= RATE_LEAST else 0.0
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and 0 < value < INTERVAL_MOST_S else None
 
 
 def _stalled(tasks: np.ndarray[Any, Any], taken_ns: int, stall_after: float) -> int:

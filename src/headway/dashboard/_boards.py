@@ -6,7 +6,6 @@ tell from this state alone what that client lacks; nothing of the past is kept b
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,7 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Boards", "Followed", "Known"]
 
-SILENT_S = 3.0  # a recorder writes four times a second
+SILENT_S = 3.0  # a recorder shows a sign of life in every interval, of a quarter of a second as a rule
+SILENT_INTERVALS = 2.5
+STUCK_S = 15.0  # it writes every five seconds at least
 GONE_MAX = 1000
 LINGER_S = 60.0  # a table is kept so long after its last use, so that who comes back gets a patch
 IDLE_TABLES_MAX = 8
@@ -122,11 +123,9 @@ class Boards:
         return changed
 
     def take_silence(self, found: Found, revision: int) -> bool:
-        """Is anything to be recorded, and has nobody done so for a while? Notes since when. Has that changed?"""
+        """Note who records, and since when nobody does though there is something to record. Has that changed?"""
         known = self.known[found.name]
-        taken_at = known.seen.taken_at if known.seen is not None and known.seen.open else math.inf
-        silent = found.recorder != "alive" and time.time() - taken_at > SILENT_S
-        fresh = {"recorder": found.recorder, "silent_since": taken_at if silent else None}
+        fresh = {"recorder": found.recorder, "silent_since": _silent_since(known.seen, found, time.time())}
         if all(known.summary[key] == value for key, value in fresh.items()):
             return False
         known.summary, known.since = known.summary | fresh, revision
@@ -143,6 +142,17 @@ class Boards:
         while len(self.gone) > GONE_MAX:
             self.gone_complete_since = self.gone.pop(next(iter(self.gone)))
         return True
+
+
+def _silent_since(seen: Summary | None, found: Found, now: float) -> float | None:
+    if seen is None or not seen.open:
+        return None
+    interval = seen.interval or 0.0
+    alive_at = max(seen.taken_at, found.recorder_seen)
+    if now - alive_at > max(SILENT_S, SILENT_INTERVALS * interval):
+        return alive_at
+    # It lives, but where tasks are open it writes now and then, changed or not.
+    return seen.taken_at if now - seen.taken_at > max(STUCK_S, SILENT_INTERVALS * interval) else None
 
 
 def _take_table(followed: Followed, seen: Look, revision: int) -> bool:

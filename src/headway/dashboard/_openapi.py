@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
-from headway import __version__
 from headway._records import STATES
 
 __all__ = ["document"]
@@ -85,6 +85,8 @@ _SCHEMAS: dict[str, Schema] = {
         workers_lost=_or_null(_COUNT),
         rates=_or_null(_map({"type": "number"})),
         stall_after=_or_null({"type": "number"}),
+        interval=_or_null({"type": "number"}),
+        recorder_error=_or_null(_TEXT),
         recorder={"type": "string", "enum": ["alive", "gone", "unknown"]},
         silent_since=_or_null(_TIME),
         error=_or_null(_object(code=_TEXT, detail=_TEXT)),
@@ -160,7 +162,7 @@ def document() -> Schema:
         "openapi": "3.1.0",
         "info": {
             "title": "Headway",
-            "version": __version__,
+            "version": version("headway"),
             "summary": "How far every process of a program has got",
             "description": "Read only. Every answer is made of snapshot files; docs/http.md tells more.",
         },

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway import _paths
+from headway import _locks, _paths
 from headway.snapshot import PREVIOUS, SNAPSHOT
 
 if TYPE_CHECKING:
@@ -18,19 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Found", "Shelf"]
 
-RECORDER_LOCK = "recorder.lock"
-_FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
-_QUESTION = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)  # would the whole file be to be had?
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A board's directory. signature: another one means another snapshot; recorder: alive, gone, unknown."""
+    """A board's directory. signature: another one means another snapshot.
+
+    recorder: alive, gone, or unknown where there never was one; recorder_seen: its last sign of life.
+    """
 
     name: str
     directory: Path
     signature: tuple[int, ...]
     recorder: str
+    recorder_seen: float
 
 
 class Shelf:
@@ -82,20 +80,14 @@ def _found(directory: Path, name: str) -> Found | None:
             continue
         # A rename makes another inode; one that was just freed can be the next one's, so the time counts, too.
         signature = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
-        return Found(name, directory, signature, _recorder(directory))
+        return Found(name, directory, signature, *_recorder(directory))
     return None
 
 
-def _recorder(directory: Path) -> str:
-    """Does a recorder hold its lock? The kernel frees it at its death, however it comes."""
+def _recorder(directory: Path) -> tuple[str, float]:
+    """The kernel frees the lock at its death, however it comes. The file is touched while it is well."""
     try:
-        descriptor = os.open(directory / RECORDER_LOCK, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        seen = os.lstat(directory / "recorder.lock").st_mtime
     except OSError:
-        return "unknown"
-    try:
-        kind: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _QUESTION))[0]
-    except OSError:
-        return "unknown"  # a file system without locks
-    finally:
-        os.close(descriptor)
-    return "gone" if kind == fcntl.F_UNLCK else "alive"
+        return "unknown", 0.0
+    return "gone" if _locks.lock_holder(directory) is None else "alive", seen
