@@ -29,7 +29,7 @@ class Summary:
 
     counts: tasks by state, every state is there; stalled: running tasks without a sign of life for `stall_after`
     seconds; workers_lost: dead processes that counted on tasks that go on; rates: items a second by unit, of running
-    tasks without running children, the busiest UNITS_MAX units; interval: in seconds, how soon the recorder means to write
+    tasks without running children, the busiest UNITS_MAX units; interval: seconds until the recorder means to write
     again; recorder_error: why it could not the last time.
     """
 
