@@ -224,25 +224,23 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         segment.close()
 
 
-def retire(board: Board) -> bool:
-    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile.
+def retire(board: Board) -> None:
+    """Do the last work of a recorder, for a board that nobody uses: write its last state, and remove the segment.
 
-    This process gives up its own identity on it first. A recorded board is left to its recorder. Returns whether
-    the board is gone. Raises OSError, HeadwayError where the last state cannot be written.
+    This process gives up its own identity on it first. Nothing is done if somebody uses it, or a recorder looks after
+    it. Raises what kept the state from being written: OSError, NoSpace, LockTimeout, BoardElsewhere.
     """
     segment = board._segment
     segment.leave()
-    if segment.in_use:
-        return False
+    if segment.in_use or segment.recorder_alive:
+        return
     try:
         recorder = Recorder.elected(board)
     except errors.BoardRecorded:
-        return False
+        return
     try:
-        gone = recorder.finish()
-        if not gone and recorder.problem is not None:
+        if not recorder.finish() and recorder.problem is not None:
             raise recorder.problem
-        return gone
     finally:
         recorder.resign()
 
