@@ -58,7 +58,7 @@ class Child:
         text = self.process.stdout.readline() if ready else ""
         if not text:
             self.end()
-            raise AssertionError(f"{self.process.args} said nothing; its errors: {self.errors}")
+            raise AssertionError(f"{self.process.args!r} said nothing; its errors: {self.errors}")
         return text.rstrip("\n")
 
     def say(self, text: str) -> str:
@@ -191,6 +191,11 @@ class Mirror:
     rev: int | None = None
     wholes: int = 0
     patches: int = 0
+
+    @property
+    def sequence(self) -> int:
+        """Of the snapshot that it shows; 0 for none."""
+        return self.summary["sequence"] or 0 if self.summary else 0
 
     def apply(self, event: Event) -> None:
         data = event.data

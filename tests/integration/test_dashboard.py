@@ -186,7 +186,7 @@ def test_patches_add_up_to_the_whole_board(server: Server, at_work: AtWork, boar
     with server.stream(board_name) as stream:
         stream.until(mirror, lambda seen: seen.patches >= 12)
         sequence = at_work.freeze()
-        stream.until(mirror, lambda seen: seen.summary is not None and seen.summary["sequence"] == sequence)
+        stream.until(mirror, lambda seen: seen.sequence == sequence)
     assert mirror.wholes == 1
     whole = server.board(board_name)
     mirror.shows(whole)
@@ -222,7 +222,7 @@ def test_who_comes_back_gets_what_it_missed(server: Server, at_work: AtWork, boa
     time.sleep(1.0)
     sequence = at_work.freeze()
     with server.stream(board_name, last_id) as stream:
-        stream.until(mirror, lambda seen: seen.summary is not None and seen.summary["sequence"] == sequence)
+        stream.until(mirror, lambda seen: seen.sequence == sequence)
     assert (mirror.wholes, mirror.patches) == (1, 3), "one patch for all that was missed"
     mirror.shows(server.board(board_name))
 

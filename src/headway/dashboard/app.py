@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from headway.dashboard._table import Table
 
@@ -167,11 +167,20 @@ class _Dashboard:
 
 
 class _Events(EventSourceResponse):
-    """A stream that ends when its client takes nothing for too long: it comes back with Last-Event-ID, if it lives."""
+    """A stream that ends in good order when the server does, or when its client takes nothing for too long."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ended = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal ended
+            await send(message)
+            ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+
         with contextlib.suppress(SendTimeoutError):
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, noting_send)
+            if not ended:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _json(fields: bytes) -> Response:
