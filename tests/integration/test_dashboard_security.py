@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headway import snapshot
 from headway.board import open_board
 from tests.integration.dashboard import Mirror, Server, drain, eventually
 
