@@ -82,22 +82,18 @@ class Child:
         return self.process.returncode
 
 
-class Server(Child):
-    """`headway serve` on a free port of 127.0.0.1. before: Python code to run first, to shorten its patience, say."""
+class Client:
+    """Asks what is on a port of this machine."""
 
-    def __init__(self, *arguments: str, before: str = "", env: Mapping[str, str] | None = None) -> None:
-        code = f"import sys\n{before}\nfrom headway.cli import main\nsys.exit(main())"
-        super().__init__([sys.executable, "-c", code, "serve", "--port", "0", "--json", *arguments], env)
-        told = json.loads(self.line())
-        self.url: str = told["url"]
-        self.token: str | None = told["token"]
-        self.port = int(self.url.rstrip("/").rpartition(":")[2])
+    port: int
+    prefix = ""
 
     def get(self, path: str, *, method: str = "GET", **headers: str) -> Answer:
         """Ask for a path; `_` in the names of headers stands for `-`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
         with contextlib.closing(connection):
-            connection.request(method, path, headers={name.replace("_", "-"): text for name, text in headers.items()})
+            named = {name.replace("_", "-"): text for name, text in headers.items()}
+            connection.request(method, self.prefix + path, headers=named)
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
 
@@ -116,7 +112,20 @@ class Server(Child):
             return drain(client, limit)
 
     def stream(self, board: str | None = None, last_id: str = "", **headers: str) -> Stream:
+        """Listen."""
         return Stream(self, board, last_id, headers)
+
+
+class Server(Child, Client):
+    """`headway serve` on a free port of 127.0.0.1. before: Python code to run first, to shorten its patience, say."""
+
+    def __init__(self, *arguments: str, before: str = "", env: Mapping[str, str] | None = None) -> None:
+        code = f"import sys\n{before}\nfrom headway.cli import main\nsys.exit(main())"
+        super().__init__([sys.executable, "-c", code, "serve", "--port", "0", "--json", *arguments], env)
+        told = json.loads(self.line())
+        self.url: str = told["url"]
+        self.token: str | None = told["token"]
+        self.port = int(self.url.rstrip("/").rpartition(":")[2])
 
     def is_well(self) -> bool:
         """Does it still answer?"""
@@ -143,8 +152,8 @@ class Event(NamedTuple):
 class Stream:
     """A listener: iterates over events as they come."""
 
-    def __init__(self, server: Server, board: str | None, last_id: str, headers: Mapping[str, str]) -> None:
-        path = "/api/events" + (f"?board={quote(board, safe='')}" if board is not None else "")
+    def __init__(self, server: Client, board: str | None, last_id: str, headers: Mapping[str, str]) -> None:
+        path = f"{server.prefix}/api/events" + (f"?board={quote(board, safe='')}" if board is not None else "")
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
         self._connection.request("GET", path, headers={**headers, **({"Last-Event-ID": last_id} if last_id else {})})
         self.response = self._connection.getresponse()
