@@ -22,10 +22,9 @@ def main() -> None:
     board = headway.open("example-pool")
     with board.task("factors", total=len(numbers), unit="number") as task, ProcessPoolExecutor(2) as pool:
         found = list(pool.map(task.counts(largest_factor), numbers, chunksize=20))
-        workers = [worker.pid for worker in board.snapshot().workers if "factors" in worker.tasks]
     view = board.get("factors")
     assert view is not None
-    print(f"{view.count} numbers by {len(workers)} workers, {view.state} after {view.elapsed:.1f} s")
+    print(f"{view.count} numbers, {view.state} after {view.elapsed:.1f} s")
     print(f"the largest prime factor among them: {max(found)}")
     board.unlink(files=True)
 

@@ -232,6 +232,8 @@ class Board:
     def _end_owned(self, reason: str, error: BaseException | None) -> None:
         """End what this process owns and leaves open, unless live workers still count on it."""
         segment = self._segment
+        if segment.retired:
+            return  # removed by somebody else: nobody will see it
         for index, generation in segment.owned():
             task = self._handle(index, generation, "")
             with contextlib.suppress(errors.HeadwayError):  # ended or started anew by another process meanwhile
