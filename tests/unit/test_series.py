@@ -60,9 +60,7 @@ def test_a_long_task_is_covered_evenly_from_its_first_look_to_its_latest(watched
 
 
 @given(
-    st.lists(
-        st.tuples(st.floats(-10, 1e6, allow_nan=False), st.integers(-(2**47), 2**47)), min_size=1, max_size=400
-    )
+    st.lists(st.tuples(st.floats(-10, 1e6, allow_nan=False), st.integers(-(2**47), 2**47)), min_size=1, max_size=400)
 )
 def test_a_series_is_bounded_ordered_and_made_of_what_was_seen(
     make_raw: MakeRaw, looks: list[tuple[float, int]]
