@@ -13,6 +13,7 @@ __all__ = [
     "HeadwayError",
     "LayoutMismatch",
     "LockTimeout",
+    "MissingExtra",
     "NoSpace",
     "NotOwner",
     "ResultTooLarge",
@@ -66,6 +67,10 @@ class NotOwner(HeadwayError):
 
 class TaskExists(HeadwayError):
     """The id runs already, and its owner is alive."""
+
+
+class MissingExtra(HeadwayError, ImportError):
+    """A part of Headway needs packages that are not installed; the message names the extra that brings them."""
 
 
 class NoSpace(HeadwayError, OSError):

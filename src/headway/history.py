@@ -373,7 +373,7 @@ def remove_abandoned(directory: str | os.PathLike[str], *, dry_run: bool = False
     path, lock = Path(directory, HISTORY), Path(directory, LOCK)
     found = {}
     if _database.abandoned(path):
-        with _flock.locked(lock, _database.BUSY_S):  # so that no creator is alive
+        with _locks.held(lock, _database.BUSY_S):  # so that no creator is alive
             for one in _database.abandoned(path):
                 found[one] = one.lstat().st_size
                 if not dry_run:

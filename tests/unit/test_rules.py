@@ -64,9 +64,12 @@ FLOORS = {
     "recorder": 2,
     "standin": 2,
     "task": 2,
+    "_summary": 3,
     "entry": 3,
     "_recorder": 3,
+    "dashboard": 4,
     "demo": 4,
+    "exporters": 4,
     "terminal": 4,
     "tracking": 4,
     "__init__": 6,
@@ -109,6 +112,9 @@ SIBLINGS = {
     ("terminal.*", "terminal.*"): "texts make rows, rows make a board, boards are painted",
     ("demo.*", "demo.*"): "the run knows its files, its work and its report",
     ("demo.*", "terminal"): "the demo is drawn while it runs",
+    ("dashboard", "dashboard.*"): "the package leads to the application, once its extra is there",
+    ("dashboard.*", "dashboard.*"): "files are looked at, looks make rows, rows are fed to readers, routes serve them",
+    ("dashboard.*", "exporters.*"): "/metrics is the exporter, fed by the dashboard's look",
     ("cli.*", "cli._*"): "what several commands share stands in a private module beside them",
 }
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "ls": "list the boards of this user",
     "show": "show the tasks and workers of a board, or all about one task",
     "watch": "follow a board while it goes on",
+    "serve": "show all boards in a browser",
     "history": "show the tasks of a board that have ended or were lost",
     "export": "write a board as JSON or CSV, or as a snapshot file for NumPy",
     "record": "record a board in the foreground, instead of its helper process",
