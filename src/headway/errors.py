@@ -11,6 +11,7 @@ __all__ = [
     "DamagedHistory",
     "DamagedSnapshot",
     "HeadwayError",
+    "InvalidRecord",
     "LayoutMismatch",
     "LockTimeout",
     "NoSpace",
@@ -20,6 +21,7 @@ __all__ = [
     "TaskExists",
     "UnknownBoard",
     "UnknownTask",
+    "UnknownTracker",
     "Unsupported",
 ]
 
@@ -54,6 +56,10 @@ class DamagedHistory(HeadwayError):
 
 class DamagedSnapshot(HeadwayError):
     """A snapshot file is not what was written."""
+
+
+class InvalidRecord(HeadwayError, ValueError):
+    """What should be the record of an analysis is none."""
 
 
 class LayoutMismatch(HeadwayError):
@@ -96,6 +102,10 @@ class UnknownTask(_NotFound):
 
 class UnknownBoard(_NotFound):
     """There is no board of this name, or no snapshot of it."""
+
+
+class UnknownTracker(HeadwayError, ValueError):
+    """There is no tracker of analyses of this kind."""
 
 
 class StaleTaskWarning(UserWarning):
