@@ -108,9 +108,7 @@ class Board:
 
     def _restart(self, id: str, label: str) -> Task:
         """Create a task in place of one of the same id, whatever its state: who carried that one finds it gone."""
-        index, generation, _ = self._open_segment().claim(
-            id, label, "it", archive=self._make_room, anew=True
-        )
+        index, generation, _ = self._open_segment().claim(id, label, "it", archive=self._make_room, anew=True)
         return self._handle(index, generation, id)
 
     def _handle(self, index: int, generation: int, id: str) -> Task:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headway import _paths, _segment, errors, snapshot
+from headway import _paths, _segment, errors, maintenance
 from headway._result import load_result
 from headway.analysis.contract import SECONDS_PER_HOUR, ProgressTracker, age_limit, checked_result
 from headway.analysis.document import (
@@ -36,8 +36,9 @@ from headway.analysis.document import (
     whole_stage,
 )
 from headway.analysis.model import AnalysisProgress, Result, check_id, check_text
+from headway.analysis.past import Past
 from headway.board import Board, open_board
-from headway.model import BoardView, TaskView
+from headway.model import TaskView
 from headway.task import Task
 
 __all__ = ["SharedMemoryProgressTracker", "shared_progress_tracker"]
@@ -60,13 +61,14 @@ class SharedMemoryProgressTracker(ProgressTracker):
     those of the board: BoardFull if 1024 analyses run at once, LockTimeout, NoSpace, CorruptBoard, NotOwner.
     """
 
-    __slots__ = ("_board", "_files", "_handles", "name")
+    __slots__ = ("_board", "_handles", "_past", "_watched", "name")
 
     def __init__(self, board: str = "analysis") -> None:
         self.name = _paths.check_name(board)
-        self._board: Board | None = None
+        self._board: Board | None = None  # to write to
+        self._watched: Board | None = None  # to look at, as long as this process has written nothing
         self._handles: dict[str, Task] = {}
-        self._files: tuple[tuple[str, int, int], BoardView] | None = None
+        self._past = Past(self.name)
 
     def __reduce__(self) -> tuple[type[SharedMemoryProgressTracker], tuple[str]]:
         return SharedMemoryProgressTracker, (self.name,)
@@ -82,7 +84,9 @@ class SharedMemoryProgressTracker(ProgressTracker):
         task = board._restart(id, label)
         if before is not None:
             _remove_files(before, board.directory)
-        begun = {"by": [board._segment.incarnation, os.getpid()], **({} if label == text else {"symbol": text})}
+        begun: Document = {"by": [board._segment.uuid, board._segment.incarnation, os.getpid()]}
+        if label != text:
+            begun["symbol"] = text
         with suppress(errors.UnknownTask):  # started over at once by another process
             rewrite(task, board.directory, board._segment.result_bytes, lambda document: {**document, **begun})
             task._enter("initializing")
@@ -107,7 +111,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
                 self._put(task, board, lambda document: {**document, "stage": stage})
             self._carry_on(task, board, short)
 
-        return self._write(id, enter) or self._has_ended(id)
+        return self._write(id, enter) or self._past.has_ended(id, self._existing())
 
     def _store(self, execution_id: str, name: str, result: Result) -> bool:
         id, values = check_id(execution_id), checked_result(name, result).to_dict()
@@ -149,7 +153,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
 
             self._announce(task, part(self._put(task, board, first), "end", board.directory))
 
-        ended = self._write(id, decide) or self._has_ended(id)
+        ended = self._write(id, decide) or self._past.has_ended(id, self._existing())
         self._handles.pop(id, None)
         return ended
 
@@ -182,8 +186,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
 
     def _existing(self) -> Board | None:
         """The board, if it is in shared memory: looking for an analysis makes none."""
-        board = self._board
-        if board is not None and not (board._segment.closed or board._segment.retired):
+        if (board := _usable(self._board)) is not None:
             return board
         uuid = _segment.referenced(_paths.board_directory(self.name))
         if uuid is None or not (_segment.SHM / _segment.object_name(self.name, uuid)[1:]).exists():
@@ -195,7 +198,14 @@ class SharedMemoryProgressTracker(ProgressTracker):
         if board is not self._board:
             self._handles.clear()
             board._hand_on = _hand_on
-            self._board = board
+            self._board, self._watched = board, None
+        return board
+
+    def _readable(self) -> Board | None:
+        """The board to read from: who only looks on does not keep it in shared memory."""
+        board = _usable(self._board) or _usable(self._watched)
+        if board is None:
+            board = self._watched = maintenance.attach(self.name)
         return board
 
     def _remember(self, task: Task) -> None:
@@ -236,10 +246,10 @@ class SharedMemoryProgressTracker(ProgressTracker):
         """Return what an analysis looks like now: of the board, else of its last snapshot; None if it is unknown."""
         id = check_id(execution_id)
         for _ in range(TRIES):
-            board = self._existing()
+            board = self._readable()
             view = None if board is None else board.get(id)
             if board is None or view is None:
-                return self._from_files(id, board)
+                return self._past.get(id, board)
             with suppress(PartGone):
                 return progress(view, board.directory)
         return None
@@ -247,7 +257,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
     def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
         """Return the analyses that were started within the last `hours`, the newest first."""
         limit = age_limit(hours)
-        board = self._existing()
+        board = self._readable()
         views = () if board is None else board.snapshot().tasks
         recent = {}
         for view in views:
@@ -256,45 +266,16 @@ class SharedMemoryProgressTracker(ProgressTracker):
                     recent[view.id] = progress(view, board.directory)
                 except PartGone:
                     recent[view.id] = self.get_progress(view.id)
-        for view in self._views_of_files(board):
-            if (view.created or 0.0) >= limit and view.id not in recent:
-                recent[view.id] = progress(view, _paths.board_directory(self.name), gone=True)
+        for id, record in self._past.since(limit, board):
+            recent.setdefault(id, record)
         found = [record for record in recent.values() if record is not None]
         return sorted(found, key=lambda record: record.start_time, reverse=True)
 
     def get_active_executions(self) -> list[str]:
         """Return the ids of the analyses whose status is running."""
-        board = self._existing()
+        board = self._readable()
         views = () if board is None else board.snapshot().tasks
         return [view.id for view in views if not view.done and "end" not in document_of(view)]
-
-    def _snapshot_of_files(self, board: Board | None) -> BoardView | None:
-        """The last snapshot, if it tells of a board that is no more: one of this board tells less than the board."""
-        path = _paths.board_directory(self.name) / snapshot.SNAPSHOT
-        try:
-            found = path.stat()
-            seen = (str(path), found.st_ino, found.st_mtime_ns)
-            if self._files is None or self._files[0] != seen:
-                self._files = seen, snapshot.read(path.parent)
-        except (errors.HeadwayError, OSError):
-            return None
-        view = self._files[1]
-        return None if board is not None and view.uuid == board._segment.uuid else view
-
-    def _views_of_files(self, board: Board | None) -> Iterator[TaskView]:
-        view = self._snapshot_of_files(board)
-        yield from () if view is None else view.tasks
-
-    def _from_files(self, id: str, board: Board | None) -> AnalysisProgress | None:
-        view = self._snapshot_of_files(board)
-        task = None if view is None else view.get(id)
-        return None if task is None else progress(task, _paths.board_directory(self.name), gone=True)
-
-    def _has_ended(self, id: str) -> bool:
-        """Is an analysis that is not on the board known to have ended by a call? Then there is nothing to change."""
-        view = self._snapshot_of_files(self._existing())
-        task = None if view is None else view.get(id)
-        return task is not None and "end" in document_of(task)
 
     # ------------------------------------------------------------------------------------------------------- cleanup
 
@@ -303,6 +284,8 @@ class SharedMemoryProgressTracker(ProgressTracker):
         limit = age_limit(hours)
         before_ns = int(max(1.0, time.monotonic_ns() - hours * SECONDS_PER_HOUR * 1e9))  # beats are monotonic
         board = self._existing()
+        if board is None and self._past.exists():
+            board = self._attach()  # the tasks of the last snapshot come back, and then some of them go
         if board is None:
             return 0
         removed = 0
@@ -325,11 +308,18 @@ def _document_of(task: Task) -> Document:
 
 def _hand_on(task: Task) -> bool:
     """This process leaves in good order: who began the analysis answers for it from here on, if that is alive."""
-    by = _document_of(task).get("by")
-    if not (isinstance(by, list) and len(by) == 2 and all(isinstance(one, int) and 0 < one < 1 << 61 for one in by)):
-        return False
     segment = task._home()._segment
-    return by[0] != segment.incarnation and not segment.dead(by[0]) and task._hand_to(*by)
+    by = _document_of(task).get("by")
+    if not (isinstance(by, list) and len(by) == 3 and by[0] == segment.uuid):
+        return False
+    incarnation, pid = (one if isinstance(one, int) and 0 < one < 1 << 61 else 0 for one in by[1:])
+    if incarnation in (0, segment.incarnation) or segment.dead(incarnation):
+        return False
+    return task._hand_to(incarnation, pid)
+
+
+def _usable(board: Board | None) -> Board | None:
+    return None if board is None or board._segment.closed or board._segment.retired else board
 
 
 def _remove_files(view: TaskView, directory: Path) -> None:
