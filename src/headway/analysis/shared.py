@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -289,7 +289,8 @@ class SharedMemoryProgressTracker(ProgressTracker):
         if board is None:
             return 0
         removed = 0
-        for view in board.snapshot().tasks:
+        views = board.snapshot().tasks
+        for view in views:
             place = board._segment.find(view.id) if max(view.beat or 0.0, view.created or 0.0) < limit else None
             if place is not None and board._segment.free(*place, before_ns):
                 _remove_files(view, board.directory)
@@ -298,7 +299,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         if removed:
             with suppress(OSError):  # a full disk: an old snapshot may tell of them for a while
                 board.write_snapshot()
-        _remove_orphans(board, min(limit, time.time() - ORPHANED_S))
+        _remove_orphans(views, board.directory, min(limit, time.time() - ORPHANED_S))
         return removed
 
 
@@ -327,10 +328,12 @@ def _remove_files(view: TaskView, directory: Path) -> None:
         (directory / name).unlink(missing_ok=True)
 
 
-def _remove_orphans(board: Board, before: float) -> None:
+def _remove_orphans(views: Iterable[TaskView], directory: Path, before: float) -> None:
     """Remove files of parts that no document names: their writers were killed."""
-    named = {name for view in board.snapshot().tasks for name in files_of(document_of(view))}
-    for path in board.directory.glob("result-*.json"):
+    named: set[str] | None = None
+    for path in directory.glob("result-*.json"):
+        if named is None:
+            named = {name for view in views for name in files_of(document_of(view))}
         with suppress(FileNotFoundError):
             if path.name not in named and path.lstat().st_mtime < before:
                 path.unlink()
