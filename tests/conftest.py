@@ -230,9 +230,10 @@ def _no_leak(request: pytest.FixtureRequest) -> Iterator[None]:
 def headway_dir(_no_leak: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory of the boards of this test, and of the processes it starts."""
     directory = tmp_path / "headway"
-    for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE", "HEADWAY_RECORD"):
+    for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HEADWAY_DIR", str(directory))
+    monkeypatch.setenv("HEADWAY_RECORD", "0")  # tests of the recorder say otherwise
     return directory
 
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
-__all__ = ["Board", "BoardView", "HeadwayError", "Task", "TaskView", "WorkerView"]
+__all__ = [
+    "Board",
+    "BoardView",
+    "HeadwayError",
+    "Task",
+    "TaskView",
+    "WorkerView",
+    "current",
+    "get_include",
+    "read",
+    "track",
+]
 __version__ = "0.1.0"
 
+# Where each name is from. Every worker of a pool pays for what is imported: each comes when it is first used.
 _HOMES = {
     "Board": "board",
     "BoardView": "model",
@@ -15,13 +24,30 @@ _HOMES = {
     "Task": "task",
     "TaskView": "model",
     "WorkerView": "model",
+    "current": "entry",
+    "get_include": "entry",
+    "open": "entry",  # not in __all__: a star import leaves the builtin alone
+    "read": "entry",
+    "track": "tracking",
 }
+_STANDINS = {"Board": "StandinBoard", "Task": "StandinTask"}  # where the native modules are missing
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'headway' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"headway.{home}"), name)
+    import importlib
+
+    try:
+        value = getattr(importlib.import_module(f"headway.{home}"), name)
+    except ImportError:
+        if name not in _STANDINS:
+            raise
+        value = getattr(importlib.import_module("headway.standin"), _STANDINS[name])
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextvars import ContextVar, Token
 from typing import Any
 
-__all__ = ["enter", "hand_down", "handed_down", "innermost", "leave", "put"]
+__all__ = ["enter", "handed_down", "inherit", "innermost", "leave", "put"]
+
+_KEY = "headway"
 
 _context: ContextVar[Any] = ContextVar("headway_task", default=None)
-_entered: list[Any] = []  # innermost last: what threads, which inherit no context, take for the current task
+_entered: list[tuple[Any, Any]] = []  # (task, handle), innermost last: threads, which inherit no context, take the last
+_inherited: tuple[int, Any] | None = None  # what the parent handed down, while a task of this process hides it
 
 
 def innermost() -> Any:
     """The task of the innermost block of this context, else of this process; None if there is none."""
     task = _context.get()
     if task is None and _entered:
-        return _entered[-1]
+        return _entered[-1][0]
     return task
 
 
@@ -25,42 +29,73 @@ def put(task: Any) -> Token[Any]:
     return _context.set(task)
 
 
-def enter(task: Any) -> Token[Any]:
-    """Make a task the current one of this context, and of the threads that have none."""
-    _entered.append(task)
+def enter(task: Any, handle: Any) -> Token[Any]:
+    """Make a task the current one: of this context, of threads that have none, and of children started from here on.
+
+    handle: what the children are to be handed down; None hides what this process itself was handed down.
+    """
+    _entered.append((task, handle))
+    _hand_down(handle)
     return _context.set(task)
 
 
-def leave(task: Any, token: Token[Any] | None) -> Any:
-    """Undo `enter`. Returns the task that is the current one of the process now, or None."""
-    if task in _entered:
-        _entered.remove(task)
+def leave(task: Any, token: Token[Any] | None) -> None:
+    """Undo `enter`."""
+    for place in reversed(range(len(_entered))):
+        if _entered[place][0] is task:
+            del _entered[place]
+            break
+    if _entered:
+        _hand_down(_entered[-1][1])
+    else:
+        _restore()
     if token is not None:
         try:
             _context.reset(token)
         except ValueError:  # left in another context than entered, as a generator closed elsewhere does
             _context.set(None)
-    return _entered[-1] if _entered else None
 
 
-def hand_down(handle: tuple[Any, ...] | None) -> None:
-    """Have children that multiprocessing starts from here on inherit the current task, under every start method.
+# ----------------------------------------------------------------------------------- from parents to their children
+#
+# A Process object of multiprocessing carries a copy of its parent's `_config`, under every start method: that is how
+# multiprocessing hands down its own settings. Ours is (pid of who wrote it, handle of the task).
 
-    Its Process objects carry a copy of the parent's _config, which is how multiprocessing hands down its own settings.
-    """
+
+def _config() -> dict[str, Any]:
     from multiprocessing.process import current_process
 
     config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
-    if handle is None:
-        config.pop("headway", None)
+    return config
+
+
+def _hand_down(handle: Any) -> None:
+    global _inherited
+    config = _config()
+    present = config.get(_KEY)
+    if present is not None and present[0] != os.getpid():
+        _inherited = present
+    config[_KEY] = (os.getpid(), handle)
+
+
+def _restore() -> None:
+    """No task of this process is entered any more: children get what this process got itself."""
+    config = _config()
+    if _inherited is not None and _inherited[0] != os.getpid():
+        config[_KEY] = _inherited
     else:
-        config["headway"] = handle
+        config.pop(_KEY, None)
 
 
-def handed_down() -> tuple[Any, ...] | None:
-    """What the parent handed down when multiprocessing started this process."""
+def handed_down() -> Any:
+    """The handle that the parent handed down when multiprocessing started this process; None if it did not."""
     process = sys.modules.get("multiprocessing.process")
     if process is None:
         return None
-    handle: tuple[Any, ...] | None = process.current_process()._config.get("headway")
-    return handle
+    present = process.current_process()._config.get(_KEY)
+    return None if present is None else present[1]
+
+
+def inherit(task: Any, handle: Any) -> None:
+    """Keep the task that was handed down: it is the current one of every thread that has entered none itself."""
+    _entered.insert(0, (task, handle))

@@ -48,6 +48,11 @@ cdef extern from "headway.h" nogil:
         HW_TOO_LARGE
         HW_SYSTEM
         HW_DAMAGED
+        HW_UNARCHIVED
+    enum:
+        HW_RECORDER_OFFSET
+        HW_RETIRED_FOR_GOOD
+        HW_RETIRING
     const uint64_t HW_MAGIC
     const uint32_t HW_BYTE_ORDER
     const int64_t HW_COUNT_LIMIT
@@ -71,6 +76,14 @@ cdef extern from "headway.h" nogil:
         uint64_t lock_owner
         uint64_t lock_pid
         uint64_t next_incarnation
+        uint64_t recorder
+        uint64_t recorder_wanted
+        uint64_t recorder_beat_ns
+        uint64_t recorder_deadline_ns
+        uint64_t recorder_pid
+        uint64_t recorder_errors
+        uint64_t recorder_errno
+        uint64_t sequence
         uint64_t retired
         uint64_t dropped
         uint64_t repairs
@@ -80,6 +93,7 @@ cdef extern from "headway.h" nogil:
         uint64_t generation
         uint64_t lock_pid
         uint64_t result_seq
+        uint64_t archived
 
     ctypedef struct hw_stripe:
         pass
@@ -98,6 +112,7 @@ cdef extern from "headway.h" nogil:
         int64_t total
         int64_t base
         uint64_t resumed
+        int64_t ended_ns
         char stage[48]
         char message[192]
         char error[192]
@@ -113,6 +128,8 @@ cdef extern from "headway.h" nogil:
     uint64_t hw_load(const void *word)
     uint64_t hw_peek(const void *word)
     void hw_store(void *word, uint64_t value)
+    int hw_cas(uint64_t *word, uint64_t seen, uint64_t value)
+    uint64_t hw_next(uint64_t *word)
     void hw_load_words(void *to, const void *source, size_t bytes)
     uint64_t hw_clock_ns(int clock)
     uint64_t hw_tag(uint64_t generation)
@@ -143,6 +160,9 @@ cdef extern from "board.h" nogil:
     hw_board *hw_attach(void *base, int lock_fd)
     void hw_use_semaphore(hw_board *board, const char *name)
     void hw_leave(hw_board *board)
+    void hw_announce(hw_board *board, uint64_t retired)
+    int hw_retiring(hw_board *board)
+    int hw_in_use(hw_board *board)
     void hw_detach(hw_board *board)
     void hw_discard(hw_board *board)
 
@@ -201,11 +221,41 @@ cdef extern from "slots.h" nogil:
     int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq)
     int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
                         const uint64_t *expected, uint64_t deadline_ns)
-    int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, hw_found *found)
+    int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int drop,
+                 hw_found *found)
+    int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t deadline_ns)
+    int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation)
 
 cdef extern from "record.h" nogil:
     ctypedef struct hw_task_record:
+        uint64_t serial
+
+    ctypedef struct hw_stage_record:
         pass
+
+    ctypedef struct hw_share_record:
+        pass
+
+    ctypedef struct hw_result_record:
+        uint32_t task
+        uint32_t bytes
+        uint64_t offset
+
+cdef extern from "restore.h" nogil:
+    ctypedef struct hw_past:
+        hw_task_record task
+        const char *stages
+        size_t stage_count
+        const char *shares
+        size_t share_count
+        const char *json
+        uint32_t json_bytes
+        int64_t taken_ns
+
+    void hw_restore(hw_board *board, uint32_t index, const hw_past *past)
+
+cdef extern from "launch.h" nogil:
+    int hw_start(char **argv, char **envp)
 
 cdef extern from "copy.h" nogil:
     ctypedef struct hw_sink:
@@ -221,7 +271,11 @@ cdef extern from "copy.h" nogil:
         hw_sink workers
         hw_sink index
         hw_sink results
+        uint64_t pulse
+        uint64_t states
+        uint32_t open
         uint32_t unread
+        int failed
         bint more
 
     uint32_t hw_live(const hw_board *board)
@@ -240,6 +294,11 @@ cdef class Segment:
     cdef readonly str uuid
     cdef readonly str directory
     cdef readonly bint closed
+    cdef public bint watching
+    cdef readonly uint64_t pulse
+    cdef readonly uint64_t states
+    cdef readonly uint32_t open_tasks
+    cdef bint silent(self, uint64_t now) noexcept
     cdef int become(self, bint with_row) except -1
 
 
@@ -253,6 +312,7 @@ cdef class Slot:
     cdef int add(self, int64_t n) except -1
     cdef int add_elsewhere(self, int64_t n, uint64_t now) except -1
     cdef int write(self, hw_change *change) except -1
+    cdef int look(self, uint64_t now) except -1
     cdef int ready(self) except -1
     cdef int _read(self, hw_status *status) except -1
 

@@ -3,12 +3,13 @@
 Every native call that may wait runs without the GIL in slices, so that Ctrl-C and other threads get their turn.
 """
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
-from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset, strlen
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
@@ -30,7 +31,10 @@ CAPACITY_MAX = HW_CAPACITY_MAX
 WORKERS_MAX = HW_WORKERS_MAX
 RESULT_BYTES_MAX = HW_RESULT_BYTES_MAX
 LOCK_BASE = HW_LOCK_BASE
+RECORDER_OFFSET = HW_RECORDER_OFFSET
 LOCK_SECONDS = 5.0
+SILENT_SECONDS = 2.0  # a recorder beats several times a second
+START_SECONDS = 5.0  # whoever starts a recorder has so long to bring it to life
 
 cdef dict _STATE_NUMBERS = {name: number for number, name in enumerate(STATES)}
 cdef uint64_t SECOND = 1_000_000_000
@@ -148,7 +152,8 @@ cdef class Segment:
     """Segment(fd, lock_fd, size, where)\n--\n\nOne process's hold on a board's segment.
 
     fd: the segment's descriptor, mapped here and left to the caller; lock_fd: a second open of it, taken over;
-    size: of the file in bytes; where: the segment's name, for messages. Raises CorruptBoard or LayoutMismatch, each with the remedy.
+    size: of the file in bytes; where: the segment's name, for messages. Raises CorruptBoard or LayoutMismatch, each with
+    the remedy. `watching`: set it in a process that looks on; it takes no row of the process table.
     """
 
     def __init__(self, int fd, int lock_fd, uint64_t size, str where not None):
@@ -237,7 +242,12 @@ cdef class Segment:
     @property
     def retired(self):
         """Was the board unlinked?"""
-        return hw_load(&(<hw_header *>self.base).retired) != 0
+        return hw_load(&(<hw_header *>self.base).retired) == HW_RETIRED_FOR_GOOD
+
+    @property
+    def retiring(self):
+        """Was the board unlinked, or is somebody about to? To be asked after `register`: see hw_announce."""
+        return hw_retiring(self.board) != 0
 
     @property
     def dropped(self):
@@ -253,6 +263,7 @@ cdef class Segment:
 
     cdef int become(self, bint with_row) except -1:
         cdef int answer
+        with_row = with_row and not self.watching
         if self.closed:
             raise errors.BoardClosed(f"board {self.name!r} was closed in this process: open it again with "
                                      f"headway.open({self.name!r})")
@@ -284,6 +295,11 @@ cdef class Segment:
         """Is the process of this incarnation gone? What cannot be told counts as alive."""
         return hw_dead(self.board, incarnation) != 0
 
+    @property
+    def in_use(self):
+        """Does any other process than this one and the recorder hold an identity on the board?"""
+        return hw_in_use(self.board) != 0
+
     def leave(self):
         """Give up this process's identity in good order. The next use takes a new one."""
         hw_leave(self.board)
@@ -296,15 +312,119 @@ cdef class Segment:
 
     def retire(self):
         """Tell everyone attached that the board was unlinked."""
-        hw_store(&(<hw_header *>self.base).retired, 1)
+        hw_announce(self.board, HW_RETIRED_FOR_GOOD)
+
+    def announce_retirement(self, bint meant=True):
+        """Have those who join look elsewhere for the board, before it is unlinked; meant=False: it stays after all."""
+        hw_announce(self.board, HW_RETIRING if meant else 0)
+
+    # Recorder -----------------------------------------------------------------------------------------------
+
+    @property
+    def recorder(self):
+        """Incarnation of the process that was elected the board's recorder; 0 = none."""
+        return hw_load(&self.board.header.recorder)
+
+    @property
+    def recorder_pid(self):
+        """Its pid, for people."""
+        return hw_peek(&self.board.header.recorder_pid)
+
+    @property
+    def recorder_alive(self):
+        """Is there a recorder, and is its process alive?"""
+        recorder = self.recorder
+        return recorder != 0 and not hw_dead(self.board, recorder)
+
+    @property
+    def recorder_silence(self):
+        """Seconds since the recorder's last sign of life; None if there never was one."""
+        cdef uint64_t beat = hw_peek(&self.board.header.recorder_beat_ns), now = hw_clock_ns(CLOCK_MONOTONIC)
+        if beat == 0:
+            return None
+        return (now - beat) / 1e9 if now > beat else 0.0
+
+    @property
+    def recorder_wanted(self):
+        """Has somebody opened the board with a recorder?"""
+        return hw_peek(&self.board.header.recorder_wanted) != 0
+
+    @property
+    def recorder_errors(self):
+        """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
+        return hw_peek(&self.board.header.recorder_errors), hw_peek(&self.board.header.recorder_errno)
+
+    def want_recorder(self):
+        """Say that the board is to be recorded: whoever finds no recorder alive starts one."""
+        hw_store(&self.board.header.recorder_wanted, 1)
+
+    def elect(self):
+        """Become the recorder, unless a live process is. Returns whether we are."""
+        cdef hw_header *header = self.board.header
+        cdef uint64_t seen
+        self.become(False)
+        seen = hw_load(&header.recorder)
+        if seen == hw_me(self.board):
+            return True
+        # As for the structural lock: incarnations never recur, so a dead one that was seen cannot come alive.
+        if (seen and not hw_dead(self.board, seen)) or not hw_cas(&header.recorder, seen, hw_me(self.board)):
+            return False
+        hw_store(&header.recorder_pid, hw_pid(self.board))
+        self.beat()
+        hw_store(&header.recorder_deadline_ns, 0)  # should we die at once, another may start one
+        return True
+
+    def resign(self):
+        """Give up being the recorder."""
+        hw_cas(&self.board.header.recorder, hw_me(self.board), 0)
+
+    def beat(self):
+        """The recorder's sign of life."""
+        hw_store(&self.board.header.recorder_beat_ns, hw_clock_ns(CLOCK_MONOTONIC))
+
+    def note(self, int error):
+        """Count an attempt of the recorder: errno, or 0 for one that succeeded."""
+        if error:
+            hw_next(&self.board.header.recorder_errors)
+        hw_store(&self.board.header.recorder_errno, <uint64_t>error)
+
+    def next_sequence(self):
+        """Draw the number of the next snapshot file."""
+        return hw_next(&self.board.header.sequence)
+
+    @property
+    def sequence(self):
+        """The number of the last snapshot file."""
+        return hw_peek(&self.board.header.sequence)
+
+    cdef bint silent(self, uint64_t now) noexcept:
+        cdef hw_header *header = self.board.header
+        cdef uint64_t recorder
+        if not hw_peek(&header.recorder_wanted) or hw_load(&header.retired):
+            return False
+        if now < hw_peek(&header.recorder_beat_ns) + <uint64_t>(SILENT_SECONDS * SECOND):
+            return False
+        recorder = hw_load(&header.recorder)
+        return recorder == 0 or hw_dead(self.board, recorder)
+
+    def may_start_recorder(self):
+        """Is the board without a recorder that it should have, and are we the one to start it?"""
+        cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC)
+        cdef uint64_t deadline = hw_load(&self.board.header.recorder_deadline_ns)
+        if not self.silent(now) or (now < deadline and deadline <= now + <uint64_t>(START_SECONDS * SECOND)):
+            return False  # (a later deadline is damage)
+        return hw_cas(&self.board.header.recorder_deadline_ns, deadline,
+                      now + <uint64_t>(START_SECONDS * SECOND)) != 0
 
     # Tasks --------------------------------------------------------------------------------------------------
 
     def claim(self, str id not None, str label not None, str unit not None, int parent_bytes=0, total=None,
-              resumable=()):
+              resumable=(), archive=None):
         """Claim a slot for a task and make this process its owner.
 
-        resumable: the states in which an existing task is handed back instead of replaced.
+        resumable: the states in which an existing task is handed back instead of replaced; archive: called, with no
+        lock held, when tasks have to go that the history does not hold yet: with (slot, generation) of one, or None for
+        the oldest. Returns whether it could; without it, or when it could not, tasks are dropped, and counted.
         Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
         Raises TaskExists, BoardFull, LockTimeout, ValueError for an id or unit that does not fit.
         """
@@ -314,6 +434,7 @@ cdef class Segment:
         cdef uint32_t states = 0
         cdef int answer
         cdef uint64_t give_up, nap
+        cdef bint drop = archive is None or not self.recorder_wanted
         memset(&identity, 0, sizeof(identity))
         memset(&first, 0, sizeof(first))
         memset(&found, 0, sizeof(found))
@@ -336,7 +457,7 @@ cdef class Segment:
             identity.created_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
             self._lock()
             with nogil:
-                answer = hw_claim(self.board, &identity, &first, states, &found)
+                answer = hw_claim(self.board, &identity, &first, states, drop, &found)
                 hw_unlock(self.board)
             if answer == HW_OK:
                 return found.slot, found.generation, None
@@ -347,6 +468,10 @@ cdef class Segment:
                 raise errors.TaskExists(
                     f"task {id!r} is running on board {self.name!r}: {who} (pid {found.pid}) is alive; wait for it, "
                     f"choose another id, or join it with board.attach({id!r})")
+            if answer == HW_UNARCHIVED:
+                drop = not archive((found.slot, found.generation) if found.generation else None)
+                drop = drop or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
+                continue
             if answer == HW_FULL:
                 raise errors.BoardFull(
                     f"board {self.name!r} has {self.board.capacity} slots and all hold tasks that have not ended: end "
@@ -422,6 +547,84 @@ cdef class Segment:
                     found.append((i, generation, status.owner))
         return found
 
+    def finished(self, int limit):
+        """Return (slot, generation) of the tasks that have ended and are not archived, the oldest first."""
+        cdef uint32_t i
+        cdef hw_status status
+        cdef hw_control *control
+        cdef uint64_t generation
+        found = []
+        for i in range(self.board.capacity):
+            control = hw_control_of(hw_slot(self.board, i))
+            generation = hw_load(&control.generation)
+            if generation & 1 and hw_load(&control.archived) != generation:
+                if hw_read_status(<char *>control, &status) == HW_OK and hw_final(status.state):
+                    found.append((status.ended_ns, i, generation))
+        found.sort()
+        return [(index, number) for _, index, number in found[:limit]]
+
+    def mark_archived(self, uint32_t index, uint64_t generation, uint64_t version):
+        """Say that the history holds the task as it was copied. Returns False if it has changed since."""
+        cdef int answer
+        if index >= self.board.capacity:
+            return False
+        self.become(False)
+        with nogil:
+            answer = hw_mark_archived(self.board, index, generation, version, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+        return answer == HW_OK
+
+    def free_archived(self, places):
+        """Free tasks, given as (slot, generation), that have ended and are archived. Returns how many."""
+        cdef int freed = 0
+        cdef uint32_t index
+        cdef uint64_t generation
+        self.become(False)
+        for at in range(0, len(places), 64):  # a few at a time: others want the lock too
+            self._lock()
+            try:
+                for index, generation in places[at:at + 64]:
+                    if index < self.board.capacity:
+                        freed += hw_free_archived(self.board, index, generation) == HW_OK
+            finally:
+                hw_unlock(self.board)
+        return freed
+
+    def restore(self, numbers, tasks, stages, shares, index, results, int64_t taken_ns):
+        """Put tasks of a snapshot, by their numbers there, into slots; open ones are lost. Nobody else may be attached.
+
+        The records must have passed _records.check. Returns how many found room.
+        """
+        cdef const unsigned char[::1] of_tasks = tasks, of_stages = stages, of_shares = shares
+        cdef const unsigned char[::1] of_index = index, of_results = results
+        cdef hw_past past
+        cdef hw_result_record place
+        cdef bytes json
+        cdef uint32_t slot = 0
+        cdef size_t number
+        places = {}
+        for at in range(0, of_index.shape[0], sizeof(place)):
+            memcpy(&place, &of_index[at], sizeof(place))
+            places[place.task] = place.offset, place.bytes
+        for number in numbers:
+            if slot >= self.board.capacity:
+                break
+            memset(&past, 0, sizeof(past))
+            past.taken_ns = taken_ns
+            memcpy(&past.task, &of_tasks[number * sizeof(hw_task_record)], sizeof(hw_task_record))
+            past.stages = _of_task(of_stages, sizeof(hw_stage_record), number, &past.stage_count)
+            past.shares = _of_task(of_shares, sizeof(hw_share_record), number, &past.share_count)
+            begin, size = places.get(number, (0, 0))
+            json = bytes(of_results[begin:begin + size]) + b"\0" * 8
+            past.json = json
+            past.json_bytes = size
+            hw_restore(self.board, slot, &past)
+            slot += 1
+        return slot
+
+    def resume_sequence(self, uint64_t sequence):
+        """Go on numbering snapshot files after this one."""
+        hw_store(&self.board.header.sequence, sequence)
+
     # Copies -------------------------------------------------------------------------------------------------
 
     def copy(self):
@@ -443,33 +646,59 @@ cdef class Segment:
                 if copy.unread and not self.closed and not hw_me(self.board):
                     self.become(False)  # the slot lock can be taken by somebody only
                     continue
+                self.pulse, self.states, self.open_tasks = copy.pulse, copy.states, copy.open
                 return _raw(&copy, answer, tasks)
             finally:
                 hw_copy_end(&copy)
         raise errors.LockTimeout(f"board {self.name!r} could not be copied: tasks begin faster than they are read")
 
     def copy_task(self, uint32_t index, uint64_t generation):
-        """Copy one task, as copy() does; None if the slot is no longer of that generation."""
+        """Copy one task, as copy() does; None if the slot is no longer of that generation. Raises LockTimeout."""
+        copied = self.copy_slots(((index, generation),))
+        return copied if len(copied[1]) else None
+
+    def copy_slots(self, places):
+        """Copy the tasks at these places, given as (slot, generation), as copy() does; those gone are left out."""
         cdef hw_copy copy
         cdef int answer
-        if index >= self.board.capacity:
-            return None
-        for _ in range(2):
-            hw_copy_begin(&copy, self.board)
-            try:
-                answer = hw_copy_task(&copy, index, generation)
-                if answer == HW_ABSENT:
-                    return None
-                if answer == HW_TIMEOUT and copy.unread and not self.closed and not hw_me(self.board):
-                    self.become(False)
+        cdef uint32_t index
+        cdef uint64_t generation
+        hw_copy_begin(&copy, self.board)
+        try:
+            for index, generation in places:
+                if index >= self.board.capacity:
                     continue
-                if answer != HW_OK:
-                    break
-                return _raw(&copy, answer, bytearray())
-            finally:
-                hw_copy_end(&copy)
-        raise errors.LockTimeout(f"a task of board {self.name!r} could not be copied: the process that holds its slot "
-                                 f"(pid {hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid)}) has stopped")
+                answer = hw_copy_task(&copy, index, generation)
+                if answer == HW_TIMEOUT and copy.unread and not self.closed and not hw_me(self.board):
+                    self.become(False)  # the slot lock can be taken by somebody only
+                    answer = hw_copy_task(&copy, index, generation)
+                if answer == HW_TIMEOUT and not copy.failed:
+                    pid = hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid)
+                    raise errors.LockTimeout(f"a task of board {self.name!r} could not be copied: the process that "
+                                             f"holds its slot (pid {pid}) has stopped")
+            return _raw(&copy, HW_SYSTEM if copy.failed else HW_OK, bytearray())
+        finally:
+            hw_copy_end(&copy)
+
+
+cdef const char *_of_task(const unsigned char[::1] records, size_t record_bytes, uint32_t task, size_t *count) noexcept:
+    """The records of one task: they stand together, in the order of the tasks, and begin with the task's number."""
+    cdef size_t low = 0, total = records.shape[0] // record_bytes, high = total, middle
+    cdef uint32_t number
+    count[0] = 0
+    while low < high:
+        middle = (low + high) // 2
+        memcpy(&number, &records[middle * record_bytes], sizeof(number))
+        if number < task:
+            low = middle + 1
+        else:
+            high = middle
+    for middle in range(low, total):
+        memcpy(&number, &records[middle * record_bytes], sizeof(number))
+        if number != task:
+            break
+        count[0] += 1
+    return <const char *>&records[low * record_bytes] if count[0] else NULL
 
 
 cdef tuple _raw(hw_copy *copy, int answer, bytearray tasks):
@@ -496,6 +725,44 @@ cdef tuple _process():
 
 
 cdef object _on_arrival = None
+cdef object _on_silence = None
+
+
+def on_silence(callback):
+    """Have callback(segment) called, about once a second and handle, while a board is without the recorder it should have."""
+    global _on_silence
+    _on_silence = callback
+
+
+def start_program(list arguments not None, list environment not None):
+    """Start a program that is no child of this process and shares nothing with it. Returns its pid; raises OSError.
+
+    arguments: bytes, the first one the path; environment: bytes NAME=VALUE. See _native/launch.h.
+    """
+    cdef char **argv
+    cdef char **envp
+    cdef int pid = -1, reason
+    cdef Py_ssize_t i
+    if not arguments:
+        raise ValueError("a program needs its path as first argument")
+    argv = <char **>calloc(len(arguments) + 1, sizeof(char *))
+    envp = <char **>calloc(len(environment) + 1, sizeof(char *))
+    try:
+        if argv is NULL or envp is NULL:
+            raise MemoryError
+        for i, text in enumerate(arguments):
+            argv[i] = PyBytes_AsString(text)
+        for i, text in enumerate(environment):
+            envp[i] = PyBytes_AsString(text)
+        with nogil:
+            pid = hw_start(argv, envp)
+            reason = errno
+    finally:
+        free(argv)
+        free(envp)
+    if pid < 0:
+        raise OSError(reason, os.strerror(reason), os.fsdecode(arguments[0]))
+    return pid
 
 
 def on_arrival(callback):
@@ -583,7 +850,6 @@ cdef class Slot:
 
     cdef int add_elsewhere(self, int64_t n, uint64_t now) except -1:
         """The rare paths: first use, after a fork, once a second, stale, closed, too much."""
-        global _warned_retired
         cdef int answer = HW_OK
         cdef hw_change change
         cdef hw_status status
@@ -596,11 +862,7 @@ cdef class Slot:
         if self.segment.closed:
             return 0
         if now >= self.look_ns:
-            self.look_ns = now + SECOND
-            if self.segment.retired and not _warned_retired:
-                _warned_retired = True
-                warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
-                              errors.StaleTaskWarning, stacklevel=2)
+            self.look(now)
         if self.handle.identity[0] != self.handle.worker:
             self.segment.become(True)
             answer = hw_bind(self.segment.board, &self.handle, self.index, self.generation,
@@ -616,6 +878,18 @@ cdef class Slot:
                                 f"(±{HW_COUNT_LIMIT - 1} a process)")
         if answer != HW_OK:
             _stale(f"updates of task {self.id!r} are not counted: it ended and its slot was given to another task")
+        return 0
+
+    cdef int look(self, uint64_t now) except -1:
+        """Once a second: was the board unlinked, is it without its recorder?"""
+        global _warned_retired
+        self.look_ns = now + SECOND
+        if self.segment.retired and not _warned_retired:
+            _warned_retired = True
+            warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
+                          errors.StaleTaskWarning, stacklevel=2)
+        if _on_silence is not None and self.segment.silent(now):
+            _on_silence(self.segment)
         return 0
 
     def update(self, n=1):
@@ -660,6 +934,9 @@ cdef class Slot:
         self.ready()
         self.segment.become(True)
         board = self.segment.board
+        now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
+        if now >= self.look_ns:
+            self.look(now)
         change.now_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
         answer = hw_write(board, index, generation, change, 0)
         if answer == HW_TIMEOUT:
@@ -808,8 +1085,8 @@ cdef class Slot:
         cdef hw_change change
         _begin(&change, HW_SET_STATE)
         change.state = <int>_STATE_NUMBERS[state]
-        if hw_final(change.state):
-            change.fields |= HW_SET_ENDED
+        if hw_final(change.state) or change.state == HW_RUNNING:
+            change.fields |= HW_SET_ENDED  # with the time, or with none
         change.allowed = 0
         for name in allowed:
             change.allowed |= <uint32_t>1 << <int>_STATE_NUMBERS[name]

@@ -38,6 +38,7 @@ cdef extern from "record.h" nogil:
         uint64_t serial
         uint64_t generation
         uint64_t owner
+        uint64_t version
         uint32_t owner_pid
         uint32_t slot
         uint32_t stages_left_out
@@ -46,6 +47,8 @@ cdef extern from "record.h" nogil:
         uint8_t parent_bytes
         uint8_t owner_alive
         uint8_t resumed
+        uint8_t written
+        uint8_t archived
 
     ctypedef struct hw_stage_record:
         uint32_t task
@@ -81,7 +84,11 @@ cdef extern from * nogil:
     static inline void hw_take_numbers(hw_task_record *to, const char *from) {
         memcpy((char *)to + HW_NUMBERS, from + HW_NUMBERS, sizeof *to - HW_NUMBERS);
     }
+    static inline void hw_put_numbers(char *to, const hw_task_record *from) {
+        memcpy(to + HW_NUMBERS, (const char *)from + HW_NUMBERS, sizeof *from - HW_NUMBERS);
+    }
     static inline void hw_put_rate(char *to, double rate) { memcpy(to + HW_NUMBERS, &rate, sizeof rate); }
     """
     void hw_take_numbers(hw_task_record *to, const char *begin)
+    void hw_put_numbers(char *to, const hw_task_record *numbers)
     void hw_put_rate(char *to, double rate)

@@ -11,23 +11,31 @@ at worst a segment that nothing refers to, which `headway gc` removes.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 import time
 import uuid as uuid_module
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import posix_ipc
 
-from headway import _core, _liveness, _paths, errors
+from headway import _core, _liveness, _locks, _paths, errors
 
-__all__ = ["attach", "locked", "object_name", "open_or_create", "referenced", "remove_objects", "unlink"]
+__all__ = [
+    "attach",
+    "object_name",
+    "open_or_create",
+    "referenced",
+    "remove",
+    "remove_objects",
+    "unlink",
+]
 
 SHM = Path("/dev/shm")
-LOCK_WAIT_S = 10.0
+Fill: TypeAlias = Callable[[_core.Segment, Path], object]
 _NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # what opening a link, a folder, a socket as a segment gives
 _NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT)
 
@@ -64,50 +72,6 @@ def referenced(directory: Path) -> str | None:
     return uuid
 
 
-def _try_lock(path: Path) -> int | str:
-    """A descriptor that holds the lock, or the pid of who holds it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(path.lstat(), os.fstat(fd)):
-            found, fd = fd, -1
-            return found
-        return "unknown"  # its last holder removed the board: the next one's lock is another file
-    except BlockingIOError:
-        return os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-    except FileNotFoundError:
-        return "unknown"
-    finally:
-        if fd >= 0:
-            os.close(fd)
-
-
-@contextmanager
-def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-    """Hold the lock of a board's directory, `board.lock`.
-
-    A flock: released by the kernel at death, and explicitly here, because a child forked meanwhile shares it.
-    Raises LockTimeout naming the holder's pid after wait_s seconds.
-    """
-    path = directory / "board.lock"
-    give_up = time.monotonic() + wait_s
-    nap_s = 0.0005
-    while isinstance(fd := _try_lock(path), str):
-        if time.monotonic() >= give_up:
-            raise errors.LockTimeout(f"{path} has been held by pid {fd} for {wait_s:g} s: resume or end that process")
-        time.sleep(nap_s)
-        nap_s = min(nap_s * 2, 0.02)
-    try:
-        with suppress(OSError):  # a full disk: the pid in the file is for people only
-            os.pwrite(fd, f"{os.getpid():<31}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)
-    finally:
-        os.close(fd)
-
-
 def _check_file(fd: int, name: str) -> int:
     """The size of a segment's file, if it is a regular one of ours that nobody else can open."""
     found = os.fstat(fd)
@@ -140,8 +104,8 @@ def _ensure_semaphore(name: str) -> None:
         raise errors.CorruptBoard(f"semaphore {name} was truncated: remove it from {SHM}")
 
 
-def attach(name: str) -> _core.Segment:
-    """Attach to the segment of this name.
+def attach(name: str, *, watching: bool = False) -> _core.Segment:
+    """Attach to the segment of this name. watching: to look on, without a row of the process table.
 
     Raises FileNotFoundError if there is none; CorruptBoard, LayoutMismatch, NotOwner or BoardElsewhere if it cannot be
     trusted or used, each with what to do.
@@ -185,6 +149,7 @@ def attach(name: str) -> _core.Segment:
         segment.close()
         raise
     segment.use_semaphore(name)
+    segment.watching = watching
     return segment
 
 
@@ -205,7 +170,9 @@ def _room_for(size: int, name: str) -> Iterator[None]:
         ) from None
 
 
-def _create(directory: Path, board: str, capacity: int, workers: int, result_bytes: int) -> _core.Segment:
+def _create(
+    directory: Path, board: str, capacity: int, workers: int, result_bytes: int, fill: Fill | None
+) -> _core.Segment:
     """Build and publish a segment. The board's lock is held."""
     uuid = uuid_module.uuid4().hex
     name = object_name(board, uuid)
@@ -238,6 +205,9 @@ def _create(directory: Path, board: str, capacity: int, workers: int, result_byt
             posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
         os.chmod(SHM / f"sem.{name[1:]}", 0o600)
         segment = attach(name)
+        if fill is not None:
+            fill(segment, directory)
+        segment.register(with_row=False)
         _publish(directory, uuid)
     except BaseException:
         remove_objects(name)
@@ -260,8 +230,11 @@ def _publish(directory: Path, uuid: str) -> None:
         os.close(fd)
 
 
-def _attach_referenced(directory: Path, board: str) -> _core.Segment | None:
-    """The segment in force, or None if there is none (any more: a reboot, an unlinked board)."""
+def _join(directory: Path, board: str) -> _core.Segment | None:
+    """Attach to the segment in force and be present on it; None if there is none (any more), or it is being retired.
+
+    Present first, looked at afterwards: who retires a board announces it first, and looks who is present afterwards.
+    """
     uuid = referenced(directory)
     if uuid is None:
         return None
@@ -269,28 +242,41 @@ def _attach_referenced(directory: Path, board: str) -> _core.Segment | None:
         segment = attach(object_name(board, uuid))
     except FileNotFoundError:
         return None
-    if segment.retired:
-        segment.close()
+    try:
+        segment.register(with_row=False)
+        if not segment.retiring:
+            found, segment = segment, None
+            return found
         return None
-    return segment
+    finally:
+        if segment is not None:
+            segment.close()
 
 
-def open_or_create(board: str, *, capacity: int, workers: int, result_bytes: int) -> tuple[_core.Segment, Path, bool]:
-    """Attach to a board's segment, or create it. Returns (segment, directory, created).
+def open_or_create(
+    board: str, *, capacity: int, workers: int, result_bytes: int, fill: Fill | None = None
+) -> tuple[_core.Segment, Path, bool]:
+    """Attach to a board's segment and be present on it, or create it. Returns (segment, directory, created).
 
-    Raises what attach does, NoSpace if /dev/shm is full, LockTimeout, OSError.
+    fill: called with a new segment and the directory, before anybody else can find it. Raises what attach does, NoSpace
+    if /dev/shm is full, BoardElsewhere if another machine or container uses the directory, LockTimeout, OSError.
     """
     directory = _paths.board_directory(board, create=True)
-    segment = _attach_referenced(directory, board)
+    segment = _join(directory, board)
     if segment is not None:
         return segment, directory, False
-    with locked(directory):
-        segment = _attach_referenced(directory, board)
+    with _locks.locked(directory):
+        segment = _join(directory, board)
         if segment is not None:
             return segment, directory, False
+        if referenced(directory) is not None and (holder := _locks.lock_holder(directory)) is not None:
+            raise errors.BoardElsewhere(
+                f"board {board!r} is in use by {holder}, in a /dev/shm other than this one, and both would write to "
+                f"{directory}: give each machine or container a HEADWAY_DIR of its own, or each board another name"
+            )
         for stale in directory.glob(".segment.*"):  # of creators that were killed: we hold the lock
             stale.unlink(missing_ok=True)
-        return _create(directory, board, capacity, workers, result_bytes), directory, True
+        return _create(directory, board, capacity, workers, result_bytes, fill), directory, True
 
 
 def remove_objects(name: str) -> None:
@@ -302,10 +288,17 @@ def remove_objects(name: str) -> None:
             continue
 
 
+def remove(directory: Path, segment: _core.Segment) -> None:
+    """Retire a segment and remove it. The board's lock is held. Killed anywhere, gc ends the work."""
+    segment.retire()
+    if referenced(directory) == segment.uuid:
+        (directory / "segment").unlink(missing_ok=True)
+    remove_objects(object_name(segment.name, segment.uuid))
+
+
 def unlink(directory: Path, segment: _core.Segment) -> None:
-    """Retire a board's segment and remove it, if it is still the one in force. Killed anywhere, gc ends the work."""
-    with locked(directory) if directory.is_dir() else nullcontext():  # without a directory nobody finds the board
-        segment.retire()
-        if referenced(directory) == segment.uuid:
-            (directory / "segment").unlink(missing_ok=True)
-        remove_objects(object_name(segment.name, segment.uuid))
+    """Retire and remove a board's segment, whoever uses it."""
+    with (
+        _locks.locked(directory) if directory.is_dir() else nullcontext()
+    ):  # without a directory nobody finds the board
+        remove(directory, segment)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["AsyncTracker", "Counted", "length_of"]
+__all__ = ["AsyncTracker", "Counted", "Sized", "counting", "is_async", "length_of"]
+
+TICK_NS = 100_000_000
 
 
 class Countable(Protocol):
@@ -26,10 +28,17 @@ def length_of(iterable: object) -> int | None:
         return None
 
 
+def is_async(iterable: object) -> bool:
+    """Can it be iterated over only by `async for`?"""
+    return isinstance(iterable, AsyncIterable) and not isinstance(iterable, Iterable)
+
+
 class Counted:
     """A function whose calls count on a task when they return. Asynchronous functions count when awaited to the end."""
 
     def __init__(self, task: Countable, function: Callable[..., Any]) -> None:
+        if not callable(function):
+            raise TypeError(f"counts() wraps a function, and {function!r:.60} cannot be called")
         functools.update_wrapper(self, function)  # before all else: it copies the attributes of a Counted function, too
         self._task = task
         self._function = function
@@ -50,6 +59,53 @@ class Counted:
         return found
 
 
+def counting(
+    task: Countable,
+    iterator: Iterator[Any],
+    on_end: Callable[[BaseException | None], object] | None = None,
+    on_tick: Callable[[], object] | None = None,
+    tick_ns: int = TICK_NS,
+) -> Generator[Any, None, None]:
+    """Iterate and count, as Tracker of _core does.
+
+    It yields once before the first item: a generator that has not begun would not notice that it is dropped.
+    """
+    due_ns = 0
+    try:
+        yield None
+        for item in iterator:
+            yield item
+            task.update()
+            if on_tick is not None and (now_ns := time.monotonic_ns()) >= due_ns:
+                due_ns = now_ns + tick_ns
+                on_tick()
+    except BaseException as error:
+        if on_end is not None:
+            on_end(error)
+        raise
+    if on_end is not None:
+        on_end(None)
+
+
+class Sized(Iterator[Any]):
+    """An iterator that has the length of what it iterates over. A `for` loop goes to the iterator itself."""
+
+    __slots__ = ("_iterator", "_sized")
+
+    def __init__(self, iterator: Iterator[Any], sized: Any) -> None:
+        self._iterator = iterator
+        self._sized = sized
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._iterator
+
+    def __next__(self) -> Any:
+        return next(self._iterator)
+
+    def __len__(self) -> int:
+        return len(self._sized)
+
+
 class AsyncTracker(AsyncIterator[Any]):
     """Iterate asynchronously and count: an item is counted when the next one is asked for.
 
@@ -65,7 +121,7 @@ class AsyncTracker(AsyncIterator[Any]):
         iterable: AsyncIterable[Any],
         on_end: Callable[[BaseException | None], object] | None = None,
         on_tick: Callable[[], object] | None = None,
-        tick_ns: int = 100_000_000,
+        tick_ns: int = TICK_NS,
     ) -> None:
         self._on_end: Callable[[BaseException | None], object] | None = None  # nothing has begun if aiter() fails
         self._task = task

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
-from headway import _core, _liveness, _paths, _segment, errors, snapshot
+from headway import _core, _launch, _liveness, _paths, _segment, archive, errors, snapshot
+from headway._ending import failure_text, uncaught
+from headway._leaving import at_exit
 from headway._rates import Rates
+from headway._restore import restore
 from headway.model import BoardView, Raw, TaskView
-from headway.task import Task, failure_text
+from headway.task import Task
 
 __all__ = ["Board", "attached", "open_board"]
 
@@ -29,14 +31,13 @@ _guard = threading.RLock()
 class Board:
     """One named board: tasks of all processes that open it. Made by headway.open; closed with close()."""
 
-    __slots__ = ("_meta", "_rates", "_segment", "_sequence", "directory", "name")
+    __slots__ = ("_meta", "_rates", "_segment", "directory", "name")
 
     def __init__(self, segment: _core.Segment, directory: Path) -> None:
         self.name: str = segment.name
         self.directory = directory
         self._segment = segment
         self._rates = Rates()
-        self._sequence = 0
         self._meta = {
             "name": segment.name,
             "uuid": segment.uuid,
@@ -87,7 +88,9 @@ class Board:
         segment = self._open_segment()
         parent_bytes = len(parent.encode()) if parent else 0
         while True:  # each further round means that another process resumed the task first: then it is TaskExists
-            index, generation, found = segment.claim(id, label, unit, parent_bytes, total, _RESUMABLE if resume else ())
+            index, generation, found = segment.claim(
+                id, label, unit, parent_bytes, total, _RESUMABLE if resume else (), self._make_room
+            )
             task = self._handle(index, generation, id)
             if found is None:
                 return task
@@ -118,9 +121,8 @@ class Board:
         raw = self._segment.copy_task(index, generation)
         if raw is None:
             return None
-        taken_ns, *arrays = raw
-        self._rates.update(raw[1], taken_ns)
-        return TaskView.from_raw(Raw({"name": self.name, "taken_ns": taken_ns}, *arrays))
+        self._rates.update(raw[1], raw[0])
+        return TaskView.from_raw(Raw({"name": self.name, "taken_ns": raw[0]}, *raw[1:]))
 
     def tasks(self, state: str | None = None) -> list[TaskView]:
         """Return the views of all tasks, or of those in one state, in the order of their creation."""
@@ -132,18 +134,26 @@ class Board:
 
     def snapshot(self) -> BoardView:
         """Return one consistent copy of the board. Rates are weighted towards what changed since the last one."""
+        return BoardView.from_raw(self._copy())
+
+    def _copy(self) -> Raw:
         segment = self._open_segment()
-        taken_ns, *arrays = segment.copy()
-        self._rates.update(arrays[0], taken_ns)
-        self._sequence += 1
-        meta = {
+        raw = segment.copy()
+        self._rates.update(raw[1], raw[0])
+        return Raw({**self._copy_meta(), "taken_ns": raw[0]}, *raw[1:])
+
+    def _copy_meta(self) -> dict[str, Any]:
+        segment = self._segment
+        failed, error = segment.recorder_errors
+        return {
             **self._meta,
-            "taken_ns": taken_ns,
-            "sequence": self._sequence,
+            "sequence": segment.sequence,
             "dropped": segment.dropped,
             "retired": segment.retired,
+            "recorder_pid": segment.recorder_pid if segment.recorder_alive else None,
+            "recorder_errors": failed,
+            "recorder_error": os.strerror(error) if error else None,
         }
-        return BoardView.from_raw(Raw(meta, *arrays))
 
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
         """Yield a snapshot every `interval` seconds, until the board is closed here or unlinked."""
@@ -157,7 +167,16 @@ class Board:
 
     def write_snapshot(self) -> Path:
         """Write a snapshot to the board's directory, atomically. Returns its path. Raises OSError, NoSpace."""
-        return snapshot.write(self.snapshot(), self.directory)
+        return self._write(self._copy())
+
+    def _write(self, raw: Raw, *, sync: bool = True, interval_s: float | None = None) -> Path:
+        """Write a copy as the next snapshot file. interval_s: how soon the recorder means to write another."""
+        meta = {**raw.meta, "sequence": self._segment.next_sequence(), "interval_s": interval_s}
+        return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync)
+
+    def _make_room(self, place: tuple[int, int] | None) -> bool:
+        self.reap()
+        return archive.make_room(self._segment, self.directory, self._copy_meta(), place)
 
     def reap(self) -> list[str]:
         """Mark tasks as lost whose owner and workers are all dead. Returns their ids."""
@@ -190,9 +209,10 @@ class Board:
             if not self._segment.closed:
                 self._end_owned("left open at close", None)
                 self._segment.close()
-            for registry in (_boards, _by_uuid):
-                for key in [key for key, board in registry.items() if board is self]:
-                    del registry[key]  # type: ignore[attr-defined]
+            for place in [place for place, board in _boards.items() if board is self]:
+                del _boards[place]
+            if _by_uuid.get(self._segment.uuid) is self:
+                del _by_uuid[self._segment.uuid]
 
     def unlink(self, files: bool = False) -> None:
         """Remove the board for everyone: who is still attached counts into the void and is told so once.
@@ -222,12 +242,18 @@ class Board:
 
 
 def open_board(
-    name: str | None = None, *, capacity: int = 1024, workers: int = 1024, result_bytes: int = 2048
+    name: str | None = None,
+    *,
+    capacity: int = 1024,
+    workers: int = 1024,
+    result_bytes: int = 2048,
+    record: bool = True,
 ) -> Board:
     """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
 
     name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the script's name. For a new board: capacity: tasks
-    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON.
+    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON. record: have a
+    helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
     Raises ValueError, NoSpace, CorruptBoard, LayoutMismatch, NotOwner, BoardElsewhere, LockTimeout, OSError.
     """
     name = _paths.default_name() if name is None else _paths.check_name(name)
@@ -236,7 +262,7 @@ def open_board(
         ("workers", workers, _core.WORKERS_MAX, 1),
         ("result_bytes", result_bytes, _core.RESULT_BYTES_MAX, 0),
     ):
-        if not isinstance(value, int) or not least <= value <= most:
+        if type(value) is not int or not least <= value <= most:
             raise ValueError(f"{what} {value!r} is out of range: give an int from {least} to {most}")
     with _guard:
         key = (_paths.board_directory(name), name)
@@ -244,15 +270,17 @@ def open_board(
         if board is not None and not board._segment.closed and not board._segment.retired:
             return board
         segment, directory, _ = _segment.open_or_create(
-            name, capacity=capacity, workers=workers, result_bytes=result_bytes
+            name, capacity=capacity, workers=workers, result_bytes=result_bytes, fill=restore
         )
-        segment.register(with_row=False)  # present, though not counting yet: gc leaves the board alone
         board = _by_uuid.get(segment.uuid)  # a handle led here first
         if board is None or board._segment.closed:
             board = Board(segment, directory)
         else:
             segment.close()
         _boards[directory, name] = _by_uuid[segment.uuid] = board
+        if record and _launch.wanted():
+            board._segment.want_recorder()
+            _launch.ensure(board._segment)
         return board
 
 
@@ -276,39 +304,9 @@ def attached(name: str, uuid: str) -> Board:
 
 # ------------------------------------------------------------------------------------------------------ at the exit
 
-_armed_pid = 0
-
-
-def _arm_exit() -> None:
-    """This process has become a worker: see to it that it leaves in good order.
-
-    Children of multiprocessing skip atexit; there its own finalizers run, which it clears in a new child.
-    """
-    global _armed_pid
-    if _armed_pid == os.getpid():
-        return
-    if _armed_pid == 0:
-        atexit.register(_leave_all)
-    _armed_pid = os.getpid()
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
-        from multiprocessing.util import Finalize
-
-        Finalize(None, _leave_all, exitpriority=0)
-
-
-def _uncaught() -> BaseException | None:
-    """The exception that ends this process, if one does: reported already, or on its way through multiprocessing."""
-    on_its_way = sys.exc_info()[1]
-    reported = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    error = on_its_way or reported
-    if isinstance(error, SystemExit) and error.code in (0, None):
-        return None
-    return error if isinstance(error, BaseException) and not isinstance(error, KeyboardInterrupt) else None
-
 
 def _leave_all() -> None:
-    error = _uncaught()
+    error = uncaught()
     for board in list(_by_uuid.values()):
         segment = board._segment
         if not segment.closed and segment.incarnation:
@@ -322,4 +320,5 @@ def _after_fork_in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
-_core.on_arrival(_arm_exit)
+_core.on_arrival(lambda: at_exit(_leave_all))  # this process has become a worker: it leaves in good order
+_core.on_silence(_launch.ensure)

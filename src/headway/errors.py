@@ -6,11 +6,13 @@ __all__ = [
     "BoardClosed",
     "BoardElsewhere",
     "BoardFull",
+    "BoardRecorded",
     "CorruptBoard",
     "DamagedSnapshot",
     "HeadwayError",
     "LayoutMismatch",
     "LockTimeout",
+    "MissingExtra",
     "NoSpace",
     "NotOwner",
     "ResultTooLarge",
@@ -32,6 +34,10 @@ class BoardClosed(HeadwayError):
 
 class BoardFull(HeadwayError):
     """Every slot of the board holds a task that has not ended."""
+
+
+class BoardRecorded(HeadwayError):
+    """The board has a recorder, and its process is alive."""
 
 
 class BoardElsewhere(HeadwayError):
@@ -56,6 +62,10 @@ class NotOwner(HeadwayError):
 
 class TaskExists(HeadwayError):
     """The id runs already, and its owner is alive."""
+
+
+class MissingExtra(HeadwayError, ImportError):
+    """A part of Headway needs packages that are not installed; the message names the extra that brings them."""
 
 
 class NoSpace(HeadwayError, OSError):

@@ -7,7 +7,7 @@ import fcntl
 import os
 import re
 import stat
-import struct
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 
 import posix_ipc
 
-from headway import _core, _paths, _segment, errors, snapshot
+from headway import _core, _locks, _paths, _segment, errors, snapshot
 from headway.board import Board
+from headway.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from headway.model import BoardView
 
-__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove"]
+__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove", "retire"]
 
 _GRACE_S = 60.0  # a segment without a reference may be under construction for so long
-_FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,21 @@ def in_use(name: str, uuid: str) -> bool:
 
 
 def _in_use(path: Path) -> bool:
-    """One question to the kernel for all identities."""
+    """Two questions to the kernel for all identities but the recorder's, which outlives the others by a moment."""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, _core.LOCK_BASE, 0, 0)
-        kind: int = _FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
-        return kind != fcntl.F_UNLCK
+        recorder = int.from_bytes(os.pread(fd, 8, _core.RECORDER_OFFSET), sys.byteorder) & (1 << 61) - 1
+        below, above = (_core.LOCK_BASE, recorder), (_core.LOCK_BASE + recorder + 1, 0)
+        return any(_locked(fd, *extent) for extent in ((below, above) if recorder else ((_core.LOCK_BASE, 0),)))
     finally:
         os.close(fd)
+
+
+def _locked(fd: int, begin: int, size: int) -> bool:
+    """Is any of these bytes locked? size 0: all to the end."""
+    asked = _locks.FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, begin, size, 0)
+    kind: int = _locks.FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
+    return kind != fcntl.F_UNLCK
 
 
 def _memory(name: str) -> Path:
@@ -136,7 +143,7 @@ def _attached(directory: Path) -> Board | None:
     uuid = _segment.referenced(directory)
     if uuid is not None:
         with contextlib.suppress(FileNotFoundError):  # a reboot took it along
-            segment = _segment.attach(_segment.object_name(directory.name, uuid))
+            segment = _segment.attach(_segment.object_name(directory.name, uuid), watching=True)
             if not segment.retired:
                 return Board(segment, directory)
             segment.close()
@@ -192,7 +199,7 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         return []
     old = time.time() - found.st_mtime > _GRACE_S
     try:
-        segment = _segment.attach(name)
+        segment = _segment.attach(name, watching=True)
     except errors.HeadwayError:
         if not old:
             return []
@@ -203,8 +210,10 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         directory = Path(segment.directory)
         referenced = directory.is_dir() and _segment.referenced(directory) == uuid
         if referenced:
+            if segment.recorder_alive:
+                return []  # which removes it in a moment
             if not dry_run:
-                _retire_quiet(Board(segment, directory), path)
+                retire(Board(segment, directory))
             return [Removed("board", board, found.st_size, f"nobody uses it; its last state is in {directory}")]
         if not old:
             return []
@@ -215,24 +224,34 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         segment.close()
 
 
-def _retire_quiet(board: Board, path: Path) -> None:
-    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile."""
-    board.reap()
-    board.write_snapshot()
-    board._segment.leave()  # reaping made us somebody
-    with _segment.locked(board.directory):
-        if _in_use(path) or _segment.referenced(board.directory) != board._segment.uuid:
-            return
-        board._segment.retire()
-        (board.directory / "segment").unlink(missing_ok=True)
-        _segment.remove_objects(f"/{path.name}")
+def retire(board: Board) -> bool:
+    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile.
+
+    This process gives up its own identity on it first. A recorded board is left to its recorder. Returns whether
+    the board is gone. Raises OSError, HeadwayError where the last state cannot be written.
+    """
+    segment = board._segment
+    segment.leave()
+    if segment.in_use:
+        return False
+    try:
+        recorder = Recorder.elected(board)
+    except errors.BoardRecorded:
+        return False
+    try:
+        gone = recorder.finish()
+        if not gone and recorder.problem is not None:
+            raise recorder.problem
+        return gone
+    finally:
+        recorder.resign()
 
 
 def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
     """Temporary files of creators that were killed: under the board's lock there is no live one."""
     removed = []
     for path in sorted(directory.glob(".segment.*")):
-        with _segment.locked(directory), contextlib.suppress(FileNotFoundError):
+        with _locks.locked(directory), contextlib.suppress(FileNotFoundError):
             removed.append(Removed("file", str(path), path.lstat().st_size, "its writer was killed"))
             if not dry_run:
                 path.unlink()
@@ -256,7 +275,7 @@ def remove(name: str, *, files: bool = True, force: bool = False) -> list[Remove
     except errors.CorruptBoard:
         if not force:
             raise
-    with _segment.locked(directory):
+    with _locks.locked(directory):
         if uuid is not None:
             removed += _remove_segment(name, uuid, force)
         (directory / "segment").unlink(missing_ok=True)
@@ -273,7 +292,7 @@ def _remove_segment(name: str, uuid: str, force: bool) -> list[Removed]:
     object_name = _segment.object_name(name, uuid)
     size = 0
     try:
-        segment = _segment.attach(object_name)
+        segment = _segment.attach(object_name, watching=True)
     except FileNotFoundError:
         return []
     except errors.HeadwayError:

@@ -167,6 +167,11 @@ class BoardView:
         return max(0.0, self._clock() - self.taken_at)
 
     @property
+    def stall_after(self) -> float:
+        """Seconds without a sign of life after which a running task counts as stalled."""
+        return self._stall_after
+
+    @property
     def raw(self) -> Raw:
         """The records. Raises Unsupported for a view that was made without shared memory."""
         if self._raw is None:

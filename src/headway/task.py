@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
-import inspect
 import os
-import sys
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextvars import ContextVar, Token
+from contextvars import Token
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from headway import _core, errors
+from headway import _context, _core, errors
+from headway._ending import ending, failure_text
 from headway._result import dump_result, load_result, merged
+from headway._wrap import AsyncTracker, Counted, is_async, length_of
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from types import EllipsisType, TracebackType
 
     from headway.board import Board
 
-__all__ = ["AsyncTracker", "Counted", "Task", "current", "failure_text"]
+__all__ = ["Task", "unpickled"]
 
 T = TypeVar("T")
+OnEnd = Callable[[BaseException | None], object]
+OnTick = Callable[[], object]
 
 _OPEN = ("pending", "running", "lost")
-_context: ContextVar[Task | None] = ContextVar("headway_task", default=None)
-_entered: list[Task] = []  # innermost last: what threads, which inherit no context, take for the current task
 
 
 class Task(_core.Slot):
@@ -40,7 +38,7 @@ class Task(_core.Slot):
     _board: str
     _uuid: str
     _pid: int
-    _token: Token[Task | None] | None
+    _token: Token[Any] | None
 
     @classmethod
     def _of(cls, board: str, uuid: str, index: int, generation: int, id: str, segment: _core.Segment | None) -> Task:
@@ -56,7 +54,12 @@ class Task(_core.Slot):
         raise TypeError("a Task is made by board.task(id) or found by board.attach(id)")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self._board, self._uuid, *self._where, self.id)
+        return unpickled, self._handle
+
+    @property
+    def _handle(self) -> tuple[str, str, int, int, str]:
+        """All that another process needs to find this task."""
+        return self._board, self._uuid, *self._where, self.id
 
     def __repr__(self) -> str:
         return f"<headway.Task {self.id!r} on board {self._board!r}>"
@@ -84,9 +87,7 @@ class Task(_core.Slot):
             raise errors.HeadwayError(f"task {self.id!r} was entered already: use one 'with' for it")
         self.adopt()
         self._pid = os.getpid()
-        self._token = _context.set(self)
-        _entered.append(self)
-        _hand_down(self)
+        self._token = _context.enter(self, self._handle)
         return self
 
     def __exit__(
@@ -95,18 +96,14 @@ class Task(_core.Slot):
         if self._pid != os.getpid():
             return  # a forked child that left the parent's block: the task is the parent's to end
         self._pid = 0
-        if self in _entered:
-            _entered.remove(self)
-        _hand_down(_entered[-1] if _entered else None)
         token, self._token = self._token, None
-        if token is not None:
-            _leave_context(token)
-        if error is None or (isinstance(error, SystemExit) and error.code in (0, None)):
-            self.succeed()
-        elif _is_cancellation(error):
-            self.cancel(failure_text(error))
-        else:
-            self.fail(error)
+        _context.leave(self, token)
+        state, text = ending(error)
+        try:
+            self._transition(state, _OPEN, error=text)
+        except errors.HeadwayError:
+            if error is None:
+                raise  # else the exception of the block is what the program has to hear of
 
     def adopt(self) -> Task:
         """Make this process the owner: the task is lost when it dies and nobody else counts. Returns the task.
@@ -146,7 +143,7 @@ class Task(_core.Slot):
         *,
         stage: str | None = None,
         message: str | None = None,
-        total: int | object | None = ...,
+        total: int | EllipsisType | None = ...,
         metrics: Mapping[str, float] | None = None,
     ) -> bool:
         """Change what the task shows, in one transition that is seen whole or not at all.
@@ -165,16 +162,19 @@ class Task(_core.Slot):
         """Iterate and count: an item counts when the next one is asked for, so not the one that breaks or raises.
 
         total: items, set on the task; default: the iterable's length, if it has one and the task has no total yet.
-        The iterator has a length if the iterable has. An asynchronous iterable gives an asynchronous iterator.
+        The iterator has a length if the iterable can tell one. An asynchronous iterable gives an asynchronous iterator.
         """
-        sized = hasattr(iterable, "__len__")
-        if total is None and sized and self.total is None:
-            total = len(iterable)
+        return self._tracker(iterable, total, None, None)
+
+    def _tracker(self, iterable: Any, total: int | None, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
+        length = length_of(iterable)
+        if total is None and length is not None and self.total is None:
+            total = length
         if total is not None:
             self._set(total=total)
-        if isinstance(iterable, AsyncIterable):
-            return AsyncTracker(self, iterable)
-        return (_core.SizedTracker if sized else _core.Tracker)(self, iterable)
+        if is_async(iterable):
+            return AsyncTracker(self, iterable, on_end, on_tick)
+        return (_core.Tracker if length is None else _core.SizedTracker)(self, iterable, on_end, on_tick)
 
     def counts(self, function: Callable[..., T]) -> Callable[..., T]:
         """Wrap a function so that each call that returns counts one item here. Picklable if the function is."""
@@ -214,108 +214,6 @@ class Task(_core.Slot):
         return merged(self, values)
 
 
-def _unpickled(board: str, uuid: str, index: int, generation: int, id: str) -> Task:
-    """Touches nothing: an error here would break the pool that unpickles it."""
+def unpickled(board: str, uuid: str, index: int, generation: int, id: str) -> Task:
+    """The task of a handle that was pickled. Touches nothing: an error here would break the pool that unpickles it."""
     return Task._of(board, uuid, index, generation, id, None)
-
-
-def failure_text(error: BaseException) -> str:
-    """ "Type: text" of an exception, or "Type" where it has no text."""
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    futures = sys.modules.get("concurrent.futures")
-    kinds: tuple[type[BaseException], ...] = (KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
-    return isinstance(error, kinds if futures is None else (*kinds, futures.CancelledError))
-
-
-class Counted:
-    """A function whose calls count on a task when they return. Asynchronous functions count when awaited to the end."""
-
-    def __init__(self, task: Task, function: Callable[..., Any]) -> None:
-        self._task = task
-        self._function = function
-        functools.update_wrapper(self, function)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Counted, (self._task, self._function)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        found = self._function(*args, **kwargs)
-        if inspect.iscoroutine(found):
-            return self._awaited(found)
-        self._task.update()
-        return found
-
-    async def _awaited(self, coroutine: Any) -> Any:
-        found = await coroutine
-        self._task.update()
-        return found
-
-
-class AsyncTracker(AsyncIterator[Any]):
-    """Iterate asynchronously and count, as _core.Tracker does."""
-
-    def __init__(self, task: Task, iterable: AsyncIterable[Any]) -> None:
-        self._task = task
-        self._iterator = aiter(iterable)
-        self._pending = False
-
-    def __aiter__(self) -> AsyncTracker:
-        return self
-
-    async def __anext__(self) -> Any:
-        if self._pending:
-            self._pending = False
-            self._task.update()
-        item = await anext(self._iterator)
-        self._pending = True
-        return item
-
-
-# ------------------------------------------------------------------------------------------------- the current task
-
-
-def _leave_context(token: Token[Task | None]) -> None:
-    try:
-        _context.reset(token)
-    except ValueError:  # left in another context than entered, as a generator closed elsewhere does
-        _context.set(None)
-
-
-def _hand_down(task: Task | None) -> None:
-    """Have children that multiprocessing starts from here on inherit the current task, under every start method.
-
-    Its Process objects carry a copy of the parent's _config, which is how multiprocessing hands down its own settings.
-    """
-    from multiprocessing.process import current_process
-
-    config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
-    if task is None:
-        config.pop("headway", None)
-    else:
-        config["headway"] = (task._board, task._uuid, *task._where, task.id)
-
-
-def current() -> Task:
-    """The task of this context: the innermost `with`, inherited by threads and by the children of a pool.
-
-    Without one: a stand-in whose every method is a cheap no-op.
-    """
-    task = _context.get()
-    if task is not None:
-        return task
-    if _entered:
-        return _entered[-1]
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None:
-        handed: tuple[Any, ...] | None = process.current_process()._config.get("headway")
-        if handed is not None:
-            task = _unpickled(*handed)
-            _context.set(task)
-            return task
-    from headway.standin import NOBODY
-
-    return NOBODY

@@ -46,7 +46,7 @@ def test_offsets_are_those_of_the_compiler() -> None:
     tasks = np.dtype(_records.DTYPES["tasks"])
     assert tasks.fields is not None
     found = {name: tasks.fields[name][1] for name in ("id", "error", "metric", "rate", "serial", "state", "pad")}
-    assert found == {"id": 0, "error": 448, "metric": 832, "rate": 896, "serial": 968, "state": 1008, "pad": 1012}
+    assert found == {"id": 0, "error": 448, "metric": 832, "rate": 896, "serial": 968, "state": 1016, "pad": 1022}
     assert tasks["metric_name"].shape == (8,)
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway import _core, _liveness, _paths, _segment, errors
+from headway import _core, _liveness, _locks, _paths, _segment, errors
 from headway.board import Board, open_board
 
 if TYPE_CHECKING:
@@ -629,42 +629,42 @@ def test_a_shared_memory_with_just_enough_room_is_enough(tmp_path: Path) -> None
 
 def test_the_directorys_lock_excludes_and_names_its_holder(tmp_path: Path) -> None:
     refused = pytest.raises(errors.LockTimeout, match=rf"held by pid {os.getpid()} for 0.05 s: resume or end")
-    with _segment.locked(tmp_path), refused, _segment.locked(tmp_path, wait_s=0.05):
+    with _locks.locked(tmp_path), refused, _locks.locked(tmp_path, wait_s=0.05):
         pytest.fail("two have the lock")
-    with _segment.locked(tmp_path, wait_s=0):
+    with _locks.locked(tmp_path, wait_s=0):
         pass
 
 
 def test_the_directorys_lock_is_let_go_when_its_holder_fails(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), _segment.locked(tmp_path):
+    with pytest.raises(ZeroDivisionError), _locks.locked(tmp_path):
         raise ZeroDivisionError
-    with _segment.locked(tmp_path, wait_s=0):
+    with _locks.locked(tmp_path, wait_s=0):
         pass
 
 
 def test_the_directorys_lock_is_let_go_by_the_death_of_its_holder(tmp_path: Path) -> None:
     def hold_and_die() -> None:
-        with _segment.locked(tmp_path):
+        with _locks.locked(tmp_path):
             os.kill(os.getpid(), 9)
 
     child = FORK.Process(target=hold_and_die)
     child.start()
     child.join(30)
     assert child.exitcode == -9
-    with _segment.locked(tmp_path):
+    with _locks.locked(tmp_path):
         pass
 
 
 def test_a_forked_child_does_not_keep_the_directorys_lock(tmp_path: Path) -> None:
     reader, writer = os.pipe()
-    with _segment.locked(tmp_path):
+    with _locks.locked(tmp_path):
         pid = os.fork()
         if pid == 0:
             os.close(writer)
             os.read(reader, 1)
             os._exit(0)
     try:
-        with _segment.locked(tmp_path, wait_s=0):
+        with _locks.locked(tmp_path, wait_s=0):
             pass
     finally:
         os.close(writer)
@@ -677,12 +677,12 @@ def test_removing_the_lock_file_under_a_waiter_does_not_let_two_in(tmp_path: Pat
     entered, leave = threading.Event(), threading.Event()
 
     def wait_for_it() -> None:
-        with _segment.locked(tmp_path):
+        with _locks.locked(tmp_path):
             entered.set()
             leave.wait(30)
 
     other = threading.Thread(target=wait_for_it)
-    with _segment.locked(tmp_path):
+    with _locks.locked(tmp_path):
         other.start()
         # Our descriptor is one; until the waiter has one, too. It opens and closes it at each try, so look closely.
         give_up = time.monotonic() + 30
@@ -692,7 +692,7 @@ def test_removing_the_lock_file_under_a_waiter_does_not_let_two_in(tmp_path: Pat
         (tmp_path / "board.lock").unlink()
     try:
         assert entered.wait(30)
-        with pytest.raises(errors.LockTimeout), _segment.locked(tmp_path, wait_s=0.1):
+        with pytest.raises(errors.LockTimeout), _locks.locked(tmp_path, wait_s=0.1):
             pytest.fail("two have the lock")
     finally:
         leave.set()

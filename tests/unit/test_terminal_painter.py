@@ -163,7 +163,7 @@ def test_a_limit_of_rows_is_kept(pty: Pty) -> None:
 def test_one_task_is_one_line(pty: Pty) -> None:
     painter = Painter(pty.stream)
     for count in (1, 50, 100):
-        painter.draw_task(view(count, "running").tasks[0])
+        painter.draw_tasks([(view(count, "running").tasks[0], 0)])
         (line,) = pty.look()
         assert f"{count}%" in line
 

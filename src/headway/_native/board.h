@@ -211,6 +211,24 @@ static int hw_dead(hw_board *board, uint64_t incarnation) {
     return lock.l_type == F_UNLCK;
 }
 
+/* Does any process other than this one and the recorder hold an identity on the board? Our own lock is not in our own
+ * way. What cannot be told counts as in use. */
+static int hw_in_use(hw_board *board) {
+    uint64_t recorder = hw_load(&board->header->recorder);
+    int fd = hw_own_fd(board);
+    if (fd < 0) return 1;
+    for (int above = 0; above <= (recorder != 0); above++) { /* below the recorder's byte, then above it */
+        struct flock lock;
+        memset(&lock, 0, sizeof lock);
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        lock.l_start = HW_LOCK_BASE + (above ? (int64_t)(recorder & (HW_INCARNATION_MAX - 1)) + 1 : 0);
+        lock.l_len = !above && recorder ? (int64_t)(recorder & (HW_INCARNATION_MAX - 1)) : 0;
+        if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK) return 1;
+    }
+    return 0;
+}
+
 /* Take a row of the process table. Without one a process still counts, but is not listed. */
 static void hw_take_row(hw_board *board, uint64_t me, uint64_t pid, int64_t started_ns, const char *name) {
     char text[sizeof((hw_row *)0)->name];
@@ -322,6 +340,19 @@ static void hw_leave(hw_board *board) {
     lock.l_start = HW_LOCK_BASE + (int64_t)me;
     lock.l_len = 1;
     fcntl(board->lock_fd, F_OFD_SETLK, &lock);
+}
+
+/* Retiring a board that nobody uses, and joining one, are each other's mirror: here the word is stored, then the locks of
+ * all identities are looked at; there the own lock is taken, then the word is looked at. Sequentially consistent, both:
+ * at least one side sees the other. */
+static void hw_announce(hw_board *board, uint64_t retired) {
+    __atomic_store_n(&board->header->retired, retired, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static int hw_retiring(hw_board *board) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&board->header->retired, __ATOMIC_SEQ_CST) != 0;
 }
 
 /* -------------------------------------------------------------------------------------------- attach, detach */

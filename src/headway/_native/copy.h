@@ -28,6 +28,9 @@ typedef struct hw_copy {
     int failed; /* 1: out of memory */
     int more;   /* 1: because the array lent for the tasks was too small */
     uint32_t count;
+    uint64_t pulse;  /* differs between two copies that differ in anything but the clock */
+    uint64_t states; /* differs where a task came, went, or changed its state */
+    uint32_t open;   /* tasks that have not ended */
     uint32_t unread; /* tasks left out because their slot lock is held by a stopped process */
     uint64_t asked[HW_ALIVE_PLACES]; /* incarnations whose liveness is known, one question each a copy */
     uint8_t alive[HW_ALIVE_PLACES];
@@ -96,6 +99,11 @@ static inline int64_t hw_wall(const hw_copy *copy, uint64_t beat_ns) {
     return copy->now_ns - (int64_t)(copy->monotonic_ns > beat_ns ? copy->monotonic_ns - beat_ns : 0);
 }
 
+/* Not for enemies: it only has to tell a board from what it was a moment ago. */
+static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
+    return (hash ^ value) * 0x9e3779b97f4a7c15ull ^ hash >> 29;
+}
+
 /* Copy a text and zero what stands behind its end. */
 static inline void hw_take_text(char *to, const char *from, size_t room) {
     size_t n = strnlen(from, room - 1);
@@ -160,13 +168,15 @@ static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, 
 }
 
 /* Status and stage log of one moment. Bounded tries without a lock, then one copy under it. */
-static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_stage *log, uint64_t deadline_ns) {
+static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_stage *log, uint64_t *at,
+                          uint64_t deadline_ns) {
     const uint64_t *seq = &hw_control_of(slot)->status_seq;
     for (int i = 0; i < HW_READ_TRIES; i++) {
         uint64_t seen = hw_latch_begin(seq), n;
         hw_load_status(status, hw_status_of(slot, seen & 1));
         n = status->stage_count < HW_STAGES ? status->stage_count : HW_STAGES;
         hw_load_words(log, hw_stages_of(slot), n * sizeof *log);
+        *at = seen;
         if (hw_latch_whole(seq, seen)) return HW_OK;
         if (i > 16) hw_pause();
     }
@@ -174,6 +184,7 @@ static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_sta
     if (!hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
     hw_load_status(status, hw_status_of(slot, 0));
     hw_load_words(log, hw_stages_of(slot), sizeof(hw_stage) * HW_STAGES);
+    *at = hw_peek(seq);
     hw_slot_unlock(slot);
     return HW_OK;
 }
@@ -184,7 +195,8 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     hw_board *board = copy->board;
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
-    uint64_t generation = hw_load(&control->generation), beat, seq, used;
+    uint64_t generation = hw_load(&control->generation), beat, seq, used, at = 0, mix;
+    uint64_t result_seq = hw_load(&control->result_seq), archived = hw_load(&control->archived);
     size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
     size_t indexes = copy->index.bytes, results = copy->results.bytes;
     uint32_t number = copy->count, bytes = 0;
@@ -200,7 +212,7 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     hw_load_words(identity.unit, hw_identity_of(slot)->unit, sizeof identity - offsetof(hw_identity, unit));
     identity.unit[HW_UNIT_BYTES - 1] = 0;
     /* The status before the stripes: else a success could show a count short of what it announces. */
-    if (hw_copy_status(board, slot, &status, log, copy->monotonic_ns + 1000000000u) != HW_OK) {
+    if (hw_copy_status(board, slot, &status, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
         copy->unread++;
         return HW_TIMEOUT;
     }
@@ -208,6 +220,8 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     to = (hw_task_record *)hw_sink_add(copy, &copy->tasks, sizeof *to);
     if (!to) return HW_TIMEOUT;
     to->count = 0;
+    mix = hw_mix(generation, index);
+    to->written = (uint8_t)status.state;
     carried = hw_copy_alive(copy, status.owner);
     to->owner_alive = (uint8_t)carried;
     used = hw_load(&control->stripes_used);
@@ -218,6 +232,11 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
         hw_load_words(stripe, hw_stripes_of(slot) + i, offsetof(hw_stripe, pad));
         if (stripe->count >> HW_TAG_SHIFT == hw_tag(generation)) to->count += hw_count_of(stripe->count);
         if (stripe->beat_ns > beat) beat = stripe->beat_ns;
+        mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
+        if (hw_shared_alive(hw_stripes_of(slot) + i, copy->monotonic_ns)) {
+            carried = 1;
+            stripe_beats_late |= hw_wall(copy, stripe->beat_ns) > status.ended_ns;
+        }
         if (stripe->worker && hw_copy_alive(copy, stripe->worker)) {
             carried = 1;
             stripe_beats_late |= hw_wall(copy, stripe->beat_ns) > status.ended_ns;
@@ -249,6 +268,9 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     to->state = (uint8_t)status.state;
     to->parent_bytes = (uint8_t)(identity.parent_bytes < strlen(to->id) ? identity.parent_bytes : 0);
     to->resumed = status.resumed != 0;
+    /* The result's number was read before `has_result`: none written since means that neither was one. */
+    to->version = at + result_seq;
+    to->archived = archived == generation;
     memset(to->pad, 0, sizeof to->pad);
     uint32_t stages_left_out = 0, lost_left_out = 0;
     hw_copy_stages(copy, number, log, &status, &stages_left_out);
@@ -276,6 +298,12 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
         copy->results.bytes = results;
         return copy->failed ? HW_TIMEOUT : HW_ABSENT;
     }
+    mix = hw_mix(mix, to->version ^ (uint64_t)to->state << 56 ^ (uint64_t)to->archived << 48);
+    for (size_t i = shares / sizeof(hw_share_record); i < copy->shares.bytes / sizeof(hw_share_record); i++)
+        mix = hw_mix(mix, ((hw_share_record *)copy->shares.data)[i].alive);
+    copy->pulse = hw_mix(copy->pulse, mix);
+    copy->states = hw_mix(copy->states, hw_mix(generation, index) ^ (uint64_t)to->state << 56);
+    copy->open += !hw_final(to->state);
     copy->count++;
     return HW_OK;
 }
@@ -296,6 +324,7 @@ static void hw_copy_workers(hw_copy *copy) {
         to->pid = (uint32_t)seen.pid;
         to->alive = (uint8_t)hw_copy_alive(copy, me);
         to->started_ns = seen.started_ns;
+        copy->pulse = hw_mix(copy->pulse, me ^ (uint64_t)to->alive << 63);
         hw_take_text(to->name, seen.name, sizeof to->name);
     }
 }

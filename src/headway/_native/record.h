@@ -29,6 +29,7 @@ typedef struct hw_task_record {
     uint64_t serial;
     uint64_t generation;
     uint64_t owner; /* incarnation */
+    uint64_t version; /* grows with each status and result written */
     uint32_t owner_pid;
     uint32_t slot;
     uint32_t stages_left_out; /* entered, but no longer in the log */
@@ -37,10 +38,12 @@ typedef struct hw_task_record {
     uint8_t parent_bytes;
     uint8_t owner_alive;
     uint8_t resumed;
-    uint8_t pad[4];
+    uint8_t written;  /* the state as it stands on the board: `state` may be lost, or running again, unwritten */
+    uint8_t archived; /* 1: the history holds the task as it is here */
+    uint8_t pad[2];
 } hw_task_record;
 
-HW_ASSERT(sizeof(hw_task_record) == 1016);
+HW_ASSERT(sizeof(hw_task_record) == 1024);
 
 /* A place of the stage log: task number `task` of the first array entered `stage`. */
 typedef struct hw_stage_record {

@@ -16,6 +16,7 @@
 
 #define HW_READ_TRIES 4096
 #define HW_EVICT_MAX 64
+#define HW_SHARED_GRACE_NS 5000000000ull
 
 static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
 
@@ -58,6 +59,13 @@ static int hw_others(hw_board *board, char *slot) {
     return 0;
 }
 
+/* Is a stripe that several processes share still counted on? Who they are is not known, so neither is their death: for
+ * this long after the last add they are taken for alive. */
+static inline int hw_shared_alive(const hw_stripe *stripe, uint64_t now_ns) {
+    uint64_t beat = hw_load(&stripe->beat_ns);
+    return hw_load(&stripe->shared) == 1 && beat && now_ns < beat + HW_SHARED_GRACE_NS;
+}
+
 /* Does anyone alive carry this task on: its owner, or a process that counts on it? */
 static int hw_carried(hw_board *board, char *slot, const hw_status *status) {
     hw_stripe *stripes = hw_stripes_of(slot);
@@ -65,7 +73,10 @@ static int hw_carried(hw_board *board, char *slot, const hw_status *status) {
     if (status->owner && !hw_dead(board, status->owner)) return 1;
     for (int i = 0; me && i < HW_STRIPES; i++)
         if (hw_load(&stripes[i].worker) == me) return 1;
-    return hw_others(board, slot);
+    if (hw_others(board, slot)) return 1;
+    for (int i = 0; i < HW_STRIPES; i++)
+        if (hw_shared_alive(stripes + i, hw_clock_ns(CLOCK_MONOTONIC_COARSE))) return 1;
+    return 0;
 }
 
 /* ------------------------------------------------------------------------------------------------------- find */
@@ -343,6 +354,7 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
             next.stage_count = n + 1;
         }
     }
+    hw_store(&control->archived, 0); /* before the change: a kill between has it archived once more, not never */
     hw_latch_flip(&control->status_seq);
     hw_apply(copy0, change, &next, metric_at);
     hw_latch_flip(&control->status_seq);
@@ -385,6 +397,7 @@ static int hw_write_result(hw_board *board, uint32_t index, uint64_t generation,
                  : expected && hw_peek(&control->result_seq) != *expected ? HW_EXISTS
                                                                            : HW_OK;
     if (answer == HW_OK) {
+        hw_store(&control->archived, 0); /* as in hw_write */
         hw_store(&control->has_result, 1);
         for (int copy = 0; copy < 2; copy++) {
             char *to = hw_result_of(board, slot, copy);
@@ -420,23 +433,51 @@ static int hw_free(hw_board *board, uint32_t index, uint64_t generation) {
     return HW_OK;
 }
 
-/* Make room: free the tasks that ended longest ago, a batch at a time so that they rest together. */
-static uint32_t hw_evict(hw_board *board) {
+/* Remember that the history holds the task as it was at this version. HW_OK, HW_STALE if it is another by now. */
+static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version,
+                            uint64_t deadline_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    int answer = HW_STALE;
+    if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    /* Both numbers only grow, so their sum is the same only if both are. */
+    if (hw_load(&control->generation) == generation &&
+        hw_peek(&control->status_seq) + hw_peek(&control->result_seq) == version) {
+        hw_store(&control->archived, generation);
+        answer = HW_OK;
+    }
+    hw_slot_unlock(slot);
+    return answer;
+}
+
+/* Free a task that has ended and that the history holds. Under the structural lock. */
+static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation) {
+    hw_control *control = hw_control_of(hw_slot(board, index));
+    if (hw_load(&control->generation) != generation || hw_load(&control->archived) != generation) return HW_STALE;
+    return hw_free(board, index, generation);
+}
+
+/* Make room: free the tasks that ended longest ago, a batch at a time so that they rest together. Only those that the
+ * history holds; with `drop` the others too, and those that were lost without anybody having said so. */
+static uint32_t hw_evict(hw_board *board, int drop) {
     struct {
         int64_t ended_ns;
         uint32_t index;
         uint64_t generation;
+        int archived;
     } oldest[HW_EVICT_MAX];
-    uint32_t most = board->capacity / 16 ? board->capacity / 16 : 1, n = 0, freed = 0;
+    uint32_t most = board->capacity / 8 ? board->capacity / 8 : 1, n = 0, freed = 0, dropped = 0;
     if (most > HW_EVICT_MAX) most = HW_EVICT_MAX;
     for (uint32_t i = 0; i < board->capacity; i++) {
         char *slot = hw_slot(board, i);
-        uint64_t generation = hw_load(&hw_control_of(slot)->generation);
+        hw_control *control = hw_control_of(slot);
+        uint64_t generation = hw_load(&control->generation);
+        int archived = hw_load(&control->archived) == generation;
         hw_status status;
         int64_t ended;
         uint32_t at;
-        if (!(generation & 1) || hw_read_status(slot, &status) != HW_OK) continue;
-        if (!hw_final(status.state) && hw_carried(board, slot, &status)) continue;
+        if (!(generation & 1) || !(archived || drop) || hw_read_status(slot, &status) != HW_OK) continue;
+        if (!hw_final(status.state) && (!drop || hw_carried(board, slot, &status))) continue;
         ended = hw_final(status.state) ? status.ended_ns : status.started_ns;
         if (n == most && ended >= oldest[n - 1].ended_ns) continue;
         if (n < most) n++;
@@ -444,9 +485,14 @@ static uint32_t hw_evict(hw_board *board) {
         oldest[at].ended_ns = ended;
         oldest[at].index = i;
         oldest[at].generation = generation;
+        oldest[at].archived = archived;
     }
-    for (uint32_t i = 0; i < n; i++) freed += hw_free(board, oldest[i].index, oldest[i].generation) == HW_OK;
-    hw_store(&board->header->dropped, hw_peek(&board->header->dropped) + freed);
+    for (uint32_t i = 0; i < n; i++) {
+        if (hw_free(board, oldest[i].index, oldest[i].generation) != HW_OK) continue;
+        freed++;
+        dropped += !oldest[i].archived;
+    }
+    hw_store(&board->header->dropped, hw_peek(&board->header->dropped) + dropped);
     return freed;
 }
 
@@ -517,12 +563,15 @@ static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, cons
 }
 
 /* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
- * task is handed back (HW_ABSENT does not occur then: HW_ENDED with its place) instead of replaced.
- * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL. */
-static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable,
+ * task is handed back (HW_ABSENT does not occur then: HW_ENDED with its place) instead of replaced. `drop`: finished
+ * tasks may go though the history does not hold them.
+ * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
+ * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and come again. */
+static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int drop,
                     hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
     uint64_t resting_until = 0;
+    uint32_t resting = 0;
     uint32_t hint = (uint32_t)(hw_peek(&board->header->free_hint) % board->capacity);
     hw_found old;
     memset(&old, 0, sizeof old);
@@ -552,6 +601,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
             state = HW_LOST_STATE;
         }
         if (resumable >> state & 1) return HW_ENDED;
+        if (!drop && hw_load(&hw_control_of(slot)->archived) != old.generation) return HW_UNARCHIVED;
     }
     for (uint32_t n = 0; n < board->capacity; n++) {
         uint32_t i = (hint + n) % board->capacity;
@@ -565,6 +615,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         until = hw_load(&control->reuse_ns);
         if (until > now && until <= now + HW_REST_NS) { /* a later time is damage */
             if (!resting_until || until < resting_until) resting_until = until;
+            resting++;
             continue;
         }
         if (hw_slot_try(board, slot) != HW_OK) continue; /* a late writer looks in */
@@ -576,9 +627,11 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         if (replaces) hw_free(board, old.slot, old.generation);
         return HW_OK;
     }
+    /* At most half of the board rests at a time: more would only empty it. */
+    if (resting < (board->capacity + 1) / 2 && hw_evict(board, drop) && !resting_until) resting_until = now + HW_REST_NS;
     if (!resting_until) {
-        if (!hw_evict(board)) return HW_FULL;
-        resting_until = now + HW_REST_NS;
+        found->generation = 0;
+        return drop ? HW_FULL : HW_UNARCHIVED;
     }
     found->wait_ns = resting_until - now;
     return HW_RESTING;

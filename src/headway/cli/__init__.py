@@ -20,6 +20,7 @@ COMMANDS = {
     "ls": "list the boards of this user",
     "show": "show the tasks and workers of a board, or all about one task",
     "watch": "follow a board while it goes on",
+    "serve": "show all boards in a browser",
     "export": "write a board as JSON, or as a snapshot file for NumPy",
     "gc": "remove what dead programs left in shared memory",
     "rm": "remove a board",

@@ -89,6 +89,10 @@ void hw_step(const char *where);
 #define HW_CAPACITY_MAX 1048576u
 #define HW_WORKERS_MAX 65536u
 
+/* `retired`: whoever unlinks a board announces it first, then looks whether somebody came; see Segment.retire. */
+#define HW_RETIRING 2
+#define HW_RETIRED_FOR_GOOD 1
+
 #define HW_NO_TOTAL (-1) /* total of a task that has none */
 
 #define HW_TAG_SHIFT 48                                  /* a count word: tag, 16 bits | count, 48 bits */
@@ -143,12 +147,18 @@ typedef struct hw_header {
     uint64_t next_incarnation;
     uint64_t pad2[15];
 
-    /* 512: the recorder of the board. */
+    /* 512: the recorder of the board, elected by CAS from 0 or from a dead one, as the structural lock's owner is. */
+    uint64_t recorder;             /* incarnation, 0 = none */
+    uint64_t recorder_wanted;      /* 1: somebody opened the board with a recorder */
     uint64_t recorder_beat_ns;     /* monotonic */
     uint64_t recorder_deadline_ns; /* monotonic; who moves it by CAS may start a recorder */
-    uint64_t pad3[14];
+    uint64_t recorder_pid;         /* for people */
+    uint64_t recorder_errors;      /* snapshots and archive steps that failed */
+    uint64_t recorder_errno;       /* of the last attempt, 0 = it succeeded */
+    uint64_t sequence;             /* snapshot files begun so far; goes on when the board is restored */
+    uint64_t pad3[8];
 
-    /* 640: set to 1 when the board was unlinked; who is still attached counts into the void. */
+    /* 640: HW_RETIRED_FOR_GOOD when the board was unlinked; who is still attached counts into the void. */
     uint64_t retired;
     uint64_t pad4[15];
 
@@ -170,7 +180,8 @@ HW_ASSERT(offsetof(hw_header, uuid) == 72);
 HW_ASSERT(offsetof(hw_header, checksum) == 248);
 HW_ASSERT(offsetof(hw_header, lock_owner) == 256);
 HW_ASSERT(offsetof(hw_header, next_incarnation) == 384);
-HW_ASSERT(offsetof(hw_header, recorder_beat_ns) == 512);
+#define HW_RECORDER_OFFSET 512
+HW_ASSERT(offsetof(hw_header, recorder) == HW_RECORDER_OFFSET);
 HW_ASSERT(offsetof(hw_header, retired) == 640);
 HW_ASSERT(offsetof(hw_header, next_serial) == 768);
 HW_ASSERT(offsetof(hw_header, directory) == 1024);
@@ -204,7 +215,8 @@ typedef struct hw_control {
     uint64_t has_result;   /* 1: a result was written; set before it is */
     uint64_t lock_pid;     /* for people */
     uint64_t reuse_ns;     /* monotonic: a free slot rests until then */
-    uint64_t pad[6];
+    uint64_t archived;     /* the generation that the history holds as it is; status and result writes clear it */
+    uint64_t pad[5];
 } hw_control;
 
 HW_ASSERT(sizeof(hw_control) == HW_LINE);
@@ -302,6 +314,9 @@ static inline void hw_store(void *word, uint64_t value) { __atomic_store_n((hw_w
 static inline int hw_cas(uint64_t *word, uint64_t seen, uint64_t value) {
     return __atomic_compare_exchange_n(word, &seen, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
+
+/* The next number of a counter. Relaxed: it orders nothing but itself. */
+static inline uint64_t hw_next(uint64_t *word) { return __atomic_add_fetch(word, 1, __ATOMIC_RELAXED); }
 
 /* Copy out of shared memory. Acquire: see the head of this file. */
 static inline void hw_load_words(void *to, const void *from, size_t bytes) {
@@ -412,7 +427,8 @@ enum hw_answer {
     HW_TOO_LARGE = 10,
     HW_RETIRED = 11, /* the board was unlinked */
     HW_SYSTEM = 12,  /* a system call failed, errno tells */
-    HW_DAMAGED = 13  /* what stands in the segment cannot be */
+    HW_DAMAGED = 13, /* what stands in the segment cannot be */
+    HW_UNARCHIVED = 14 /* room could be had from finished tasks, but the history does not hold them yet */
 };
 
 /* A task as one process counts on it. Comes from Task.native() and belongs to the process that asked. */

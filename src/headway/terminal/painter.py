@@ -9,11 +9,12 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from headway.terminal._row import Style, bar, detail, is_terminal, render
+from headway.terminal._row import Style, detail, is_terminal, render
 from headway.terminal._text import counted, duration, number, rate, safe, width
-from headway.terminal.plain import lines, summary, tally
+from headway.terminal.plain import bars, lines, summary, tally
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import TextIO
 
     from headway.model import BoardView, TaskView
@@ -25,7 +26,7 @@ UNCHANGED_S = 60.0  # a log is told this often that nothing has changed
 
 
 class Painter:
-    """Draws one board, or one task, again and again. It starts no thread: draw() is called when there is time for it.
+    """Draws one board, or some tasks, again and again. It starts no thread: draw() is called when there is time for it.
 
     stream: default standard error; every_s: seconds between two lines where it is no terminal; rows: at most so many.
     """
@@ -53,17 +54,35 @@ class Painter:
         else:
             self._log(view, last)
 
-    def draw_task(self, task: TaskView, *, last: bool = False) -> None:
-        """Show one task as one bar; arguments as draw()."""
+    def draw_tasks(
+        self, tasks: Sequence[tuple[TaskView, int]], *, ended: Sequence[TaskView] = (), last: bool = False
+    ) -> None:
+        """Show some tasks, each as one bar. The number tells how far it is indented: it is part of the one above.
+
+        ended: those to show for the last time; they stay, above the others. last: as in draw().
+        """
+        now = max((task.taken_at for task in (*ended, *(task for task, _ in tasks))), default=0.0)
         if self.live:
-            self._paint([bar(task, self._size()[0], self.style)])
-        elif last or task.taken_at >= self._due:
-            self._due = task.taken_at + self._every_s
-            self._tell(task.taken_at, f"{safe(task.label or task.id, self.style.encoding)}: {self._task_text(task)}")
+            columns, rows = self._size()
+            if ended:
+                self._leave(bars([(task, 0) for task in ended], columns, self.style))
+            if tasks or self._frame:
+                self._paint(bars(tasks, columns, self.style)[:rows])
+            return
+        texts = [self._named(task) for task in ended]
+        if tasks and (last or now >= self._due):
+            self._due = now + self._every_s
+            texts.append("; ".join(self._named(task) for task, _ in tasks))
+        for text in texts:
+            self._tell(now, text)
 
     def say(self, text: str) -> None:
         """Print a text of one or more lines above what is drawn."""
-        shown = "".join(f"{safe(line, self.style.encoding)}\n" for line in text.splitlines())
+        self._leave([safe(line, self.style.encoding) for line in text.splitlines()])
+
+    def _leave(self, lines: list[str]) -> None:
+        """Print lines that stay, in place of what is drawn."""
+        shown = "".join(f"{line}\n" for line in lines)
         self.stream.write(self._back() + shown if self._frame else shown)
         self.stream.flush()
         self._frame = []
@@ -146,8 +165,11 @@ class Painter:
         plain = Style(colour=False, unicode=self.style.unicode, encoding=self.style.encoding)
         parts = [render(summary(view, plain), 1000, plain)]
         running = [task for task in view.tasks if task.state == "running" and task.parent is None]
-        parts += [f"{safe(task.label or task.id, plain.encoding)} {self._task_text(task)}" for task in running[:3]]
+        parts += [self._named(task, "") for task in running[:3]]
         return "; ".join(parts)
+
+    def _named(self, task: TaskView, colon: str = ":") -> str:
+        return f"{safe(task.label or task.id, self.style.encoding)}{colon} {self._task_text(task)}"
 
     def _task_text(self, task: TaskView) -> str:
         """42% 2,100/5,000 bar 95.2/s ETA 0:31 fit, fold 3/5"""

@@ -12,11 +12,11 @@ from headway.terminal._row import Piece, Style, bar, detail, line_of, render, ro
 from headway.terminal._text import number, plural, safe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from headway.model import BoardView, TaskView
 
-__all__ = ["Style", "bar", "lines", "summary", "tally"]
+__all__ = ["Style", "bar", "bars", "lines", "summary", "tally"]
 
 _URGENCY = {"lost": 0, "failed": 1, "running": 2, "pending": 3, "success": 4, "cancelled": 4}
 _ENDED_WELL = 4
@@ -50,6 +50,14 @@ def lines(view: BoardView, columns: int, rows: int | None = None, style: Style |
         more = f"{style.ellipsis} {some} {number(len(view.tasks) - len(chosen))} more ({tally(counts)})"
         found.append(render([Piece(more, "dim")], columns, style))
     return found if rows is None else found[: max(rows, 0)]
+
+
+def bars(tasks: Sequence[tuple[TaskView, int]], columns: int, style: Style | None = None) -> list[str]:
+    """Some tasks, each as one line of at most so many columns. The number tells how far it is indented."""
+    style = style or Style()
+    cells = [row_of(task, style, depth, alone=True) for task, depth in tasks]
+    widths = widths_of(cells, columns, style)
+    return [render(line_of(row, widths, style), columns, style) for row in cells]
 
 
 def tally(counts: dict[str, int]) -> str:

@@ -1,0 +1,65 @@
+"""Starts the recorder of a board: a process that is nobody's child, and outlives the program that started it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import posix_ipc
+
+from headway import _core
+
+if TYPE_CHECKING:
+    from headway._core import Segment
+
+__all__ = ["GUARD", "ensure", "wanted"]
+
+GUARD = "HEADWAY_RECORDER"  # set in the recorder, which starts none
+SCRIPT = Path(__file__).with_name("_recorder.py")
+# What bends the start of a Python: meant for the user's program, a trap for its helper.
+_NOT_HANDED_DOWN = frozenset(
+    ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME")
+)
+
+_warned = False
+
+
+def wanted() -> bool:
+    """May boards be recorded here? Not with HEADWAY_RECORD=0, and not in a recorder."""
+    return os.environ.get("HEADWAY_RECORD", "1") not in ("0", "") and GUARD not in os.environ
+
+
+def ensure(segment: Segment) -> None:
+    """Start the recorder of a board that should have one and has none alive; of several processes, one does.
+
+    Never raises: progress is counted with or without it. Says once a process why it cannot.
+    """
+    if not wanted() or not segment.may_start_recorder():
+        return None
+    python = sys.executable or ""
+    if getattr(sys, "frozen", False) or not os.path.basename(python).startswith(("python", "pypy")):
+        return _warn(f"{python or 'this program'} is no Python that could run one")
+    command = [python, "-P", str(SCRIPT), segment.name, segment.uuid, os.path.dirname(posix_ipc.__file__)]
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_DOWN}
+    environment[GUARD] = "1"
+    try:
+        _core.start_program(
+            [os.fsencode(part) for part in command],
+            [os.fsencode(f"{name}={value}") for name, value in environment.items()],
+        )
+    except (OSError, ValueError) as error:
+        _warn(f"{python} could not be started ({error})")
+
+
+def _warn(reason: str) -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"nobody records the boards of this program: {reason}; run 'headway record' beside it, or say record=False",
+            RuntimeWarning,
+            stacklevel=3,
+        )

@@ -1,0 +1,123 @@
+"""The locks in a board's directory: `board.lock`, while a segment is made or removed, and `recorder.lock`.
+
+Both are the kernel's, so they end with their holder, however it ends. What stands in the files is for people.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from headway import _liveness, errors
+
+__all__ = ["FLOCK", "FileLock", "lock_holder", "locked", "recorder_lock"]
+
+LOCK_WAIT_S = 10.0
+FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
+
+
+def _try_lock(path: Path) -> int | str:
+    """A descriptor that holds the lock, or the pid of who holds it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(path.lstat(), os.fstat(fd)):
+            found, fd = fd, -1
+            return found
+        return "unknown"  # its last holder removed the board: the next one's lock is another file
+    except BlockingIOError:
+        return os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+    except FileNotFoundError:
+        return "unknown"
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+@contextmanager
+def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lock of a board's directory, `board.lock`.
+
+    A flock: released by the kernel at death, and explicitly here, because a child forked meanwhile shares it.
+    Raises LockTimeout naming the holder's pid after wait_s seconds.
+    """
+    path = directory / "board.lock"
+    give_up = time.monotonic() + wait_s
+    nap_s = 0.0005
+    while isinstance(fd := _try_lock(path), str):
+        if time.monotonic() >= give_up:
+            raise errors.LockTimeout(f"{path} has been held by pid {fd} for {wait_s:g} s: resume or end that process")
+        time.sleep(nap_s)
+        nap_s = min(nap_s * 2, 0.02)
+    try:
+        with suppress(OSError):  # a full disk: the pid in the file is for people only
+            os.pwrite(fd, f"{os.getpid():<31}\n".encode(), 0)
+        try:
+            yield
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
+
+
+# ------------------------------------------------------------------------------------------------ the recorder's lock
+
+
+class FileLock:
+    """The lock that a recorder holds on `recorder.lock` for as long as it lives."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def touch(self) -> None:
+        """Show those who read files only that the recorder is alive."""
+        with suppress(OSError):  # a read-only file system: then nothing can be written either, and that is counted
+            os.utime(self._fd)
+
+    def release(self) -> None:
+        """Let go of the lock. Idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def recorder_lock(directory: Path) -> FileLock | None:
+    """Take the lock of the recorder of a board's directory; None if it is held, by a process on whatever machine.
+
+    An open-file-description lock: it ends with its process, and a network file system knows it, too. Raises OSError.
+    """
+    fd = os.open(directory / "recorder.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except BaseException:
+        os.close(fd)
+        raise
+    with suppress(OSError):  # a full disk: it is for people only
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"pid {os.getpid()} on {_liveness.host()}\n".encode(), 0)
+    return FileLock(fd)
+
+
+def lock_holder(directory: Path) -> str | None:
+    """Who holds the lock of the recorder, as "pid N on HOST"; None if nobody does."""
+    try:
+        fd = os.open(directory / "recorder.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        asked = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
+        if FLOCK.unpack(asked)[0] == fcntl.F_UNLCK:
+            return None
+        return os.pread(fd, 256, 0).decode("utf-8", "replace").strip() or "another process"
+    except OSError:
+        return None  # locks are not to be had there: then nobody holds one
+    finally:
+        os.close(fd)

@@ -1,0 +1,101 @@
+/* launch.h - start a program that is not a child of this process, whatever this process is in the middle of.
+ *
+ * The program has to outlive us, and to be nobody's business here: no SIGCHLD, no zombie, nothing for a waitpid(-1) of
+ * the user's to find. So it is started by a process in between, which ends as soon as the program runs:
+ *
+ *   we --clone--> between --clone--> program         both clones share our memory and stop their maker until the exec
+ *                 _exit               execve         (as vfork does), so no page table is copied, however large we are
+ *
+ * The one in between is made without an exit signal: wait and waitpid(-1) pass over it, and only __WCLONE, below, finds
+ * it. pthread_atfork handlers do not run, and Python is not asked, so threads do no harm: until the exec, both call
+ * nothing but the kernel. Signals are blocked meanwhile; handlers of ours must not run on memory that we share.
+ */
+#ifndef HEADWAY_LAUNCH_H
+#define HEADWAY_LAUNCH_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define HW_STACK_BYTES (64 * 1024)
+
+typedef struct hw_launch {
+    char *const *argv;
+    char *const *envp;
+    char *stack;  /* of the program until its exec */
+    int pid;      /* out: of the program */
+    int error;    /* out: errno of the call that failed, 0 = it runs */
+} hw_launch;
+
+static void hw_close_from(unsigned first) {
+    struct rlimit limit;
+#ifdef SYS_close_range
+    if (syscall(SYS_close_range, first, ~0u, 0) == 0) return;
+#endif
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 65536) limit.rlim_cur = 65536;
+    for (unsigned fd = first; fd < limit.rlim_cur; fd++) close((int)fd);
+}
+
+/* In the new process: a session of its own, no stream, no descriptor, no handler, no blocked signal of ours. */
+static int hw_become_program(void *argument) {
+    hw_launch *launch = (hw_launch *)argument;
+    struct sigaction action;
+    sigset_t none;
+    int fd;
+    sigemptyset(&none);
+    action.sa_handler = SIG_DFL;
+    action.sa_flags = 0;
+    action.sa_mask = none;
+    for (int number = 1; number < 65; number++) sigaction(number, &action, NULL); /* refused for a few: they have none */
+    if (setsid() < 0 || chdir("/") != 0 || (fd = open("/dev/null", O_RDWR)) < 0 || dup2(fd, 0) < 0 || dup2(fd, 1) < 0 ||
+        dup2(fd, 2) < 0) {
+        launch->error = errno;
+        _exit(127);
+    }
+    hw_close_from(3);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execve(launch->argv[0], launch->argv, launch->envp);
+    launch->error = errno;
+    _exit(127);
+}
+
+static int hw_stand_between(void *argument) {
+    hw_launch *launch = (hw_launch *)argument;
+    launch->pid = clone(hw_become_program, launch->stack + HW_STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, launch);
+    if (launch->pid < 0) launch->error = errno;
+    _exit(0);
+}
+
+/* Run argv[0] with these arguments and environment. Its pid; -1 with errno where it could not be started. */
+static int hw_start(char *const *argv, char *const *envp) {
+    hw_launch launch = {argv, envp, NULL, -1, 0};
+    sigset_t all, before;
+    int status, between, answered;
+    char *stacks = (char *)mmap(NULL, 2 * HW_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stacks == MAP_FAILED) return -1;
+    launch.stack = stacks + HW_STACK_BYTES;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    between = clone(hw_stand_between, stacks + HW_STACK_BYTES, CLONE_VM | CLONE_VFORK, &launch);
+    if (between < 0) launch.error = errno;
+    else
+        do answered = waitpid(between, &status, __WCLONE);
+        while (answered < 0 && errno == EINTR);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    munmap(stacks, 2 * HW_STACK_BYTES);
+    errno = launch.error;
+    return launch.error ? -1 : launch.pid;
+}
+
+#endif

@@ -1,0 +1,45 @@
+"""The program that records one board, as headway._launch starts it: _recorder.py BOARD UUID FOLDER-OF-POSIX_IPC
+
+Run by its path with -P, so that nothing but the standard library is importable at first: the search path of the user's
+program may hold anything. The package is the one that this file belongs to, whatever else is installed.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+
+
+def _package() -> None:
+    """Make `headway` importable: this very one, and posix_ipc as the program has it, behind everything else."""
+    folder = os.path.dirname(os.path.abspath(__file__))
+    spec = importlib.util.spec_from_file_location(
+        "headway", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{folder} is no package")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["headway"] = module
+    spec.loader.exec_module(module)
+    sys.path.append(sys.argv[3])
+
+
+def _unbend() -> None:
+    """Any processor, no special scheduling: what the program chose for its own work is not for its helper."""
+    for step in (
+        lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)),
+        lambda: os.sched_setaffinity(0, range(os.cpu_count() or 1)),
+    ):
+        try:
+            step()
+        except OSError:
+            continue  # a container may forbid it: then it stays as it is
+
+
+if __name__ == "__main__":
+    _package()
+    _unbend()
+    from headway.recorder import record
+
+    record(sys.argv[1], sys.argv[2])

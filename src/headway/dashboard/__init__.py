@@ -1,0 +1,40 @@
+"""The dashboard: boards in a browser, from their snapshot files alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway import errors
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    token: str | None = None,
+    hosts: Iterable[str] = (),
+    max_listeners: int = 200,
+) -> ASGIApp:
+    """The dashboard as an ASGI application, to serve or to mount: `app.mount("/progress", create_app())`.
+
+    directory: that holds the boards' directories, default: those of this user; token: that everyone has to show, at
+    least 16 characters, default: none is asked for; hosts: names under which it is reached, besides localhost, this
+    machine's name and IP addresses ("*": any); max_listeners: streams of events at a time. Raises MissingExtra,
+    ValueError for a token that is too short.
+    """
+    try:
+        from headway.dashboard import app
+    except ImportError as error:
+        if (error.name or "").startswith("headway"):
+            raise
+        raise errors.MissingExtra(
+            f"the dashboard needs the package {error.name}: install it with 'pip install headway[dashboard]'"
+        ) from error
+    return app.create_app(directory, token=token, hosts=hosts, max_listeners=max_listeners)

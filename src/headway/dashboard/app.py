@@ -1,0 +1,204 @@
+"""The routes of the dashboard: an ASGI application of its own, or to be mounted in another one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from sse_starlette.sse import EventSourceResponse, SendTimeoutError
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from headway import errors
+from headway.dashboard._encode import encode, with_now
+from headway.dashboard._look import code_of
+from headway.dashboard._openapi import document
+from headway.dashboard._problem import Problem
+from headway.dashboard._static import Page
+from headway.dashboard.feed import Feed
+from headway.dashboard.security import Guard
+from headway.exporters.prometheus import BoardCollector
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Iterable
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from headway.dashboard._table import Table
+
+__all__ = ["create_app"]
+
+SEND_TIMEOUT_S = 60.0  # our own server has cut off who takes nothing by then; others may not
+_BOARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
+
+
+def create_app(
+    directory: str | os.PathLike[str] | None, *, token: str | None, hosts: Iterable[str], max_listeners: int
+) -> ASGIApp:
+    """See headway.dashboard.create_app."""
+    dashboard = _Dashboard(Feed(directory), max_listeners)
+    return Guard(dashboard.app, token=token, hosts=hosts)
+
+
+class _Dashboard:
+    def __init__(self, feed: Feed, max_listeners: int) -> None:
+        self.feed = feed
+        self.max_listeners = max_listeners
+        self.page = Page()
+        self.openapi = encode(document())
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(BoardCollector(feed.boards.seen))
+        self.packing = asyncio.Lock()
+        get = ("GET",)
+        self.app = Starlette(
+            routes=[
+                Route("/api/boards", self.boards, methods=get),
+                Route("/api/boards/{board}", self.board, methods=get),
+                Route("/api/boards/{board}/tasks", self.task, methods=get),
+                Route("/api/boards/{board}/tasks/{id:path}", self.task, methods=get),
+                Route("/api/events", self.events, methods=get),
+                Route("/metrics", self.metrics, methods=get),
+                Route("/healthz", self.health, methods=get),
+                Route("/openapi.json", self.describe, methods=get),
+                Route("/{path:path}", self.file, methods=get),
+            ],
+            exception_handlers={Problem: _problem, HTTPException: _http_problem},
+            lifespan=self.lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Where the server tells of it, watch from the start; mounted applications are not told, and begin later."""
+        self.feed.start()
+        yield
+        await self.feed.stop()
+
+    # ----------------------------------------------------------------------------------------------------------- boards
+
+    async def boards(self, _: Request) -> Response:
+        self.feed.start()
+        await self.feed.look()
+        return _json(encode({"boards": self.feed.boards.summaries()}))
+
+    async def board(self, request: Request) -> Response:
+        name, table = await self._table(request)
+        known = self.feed.boards.known[name]
+        fields = {"board": name, "summary": known.summary, "throughput": known.throughput.to_dict()}
+
+        def pack() -> bytes:
+            return encode({**fields, "tasks": table.rows(), "workers": list(table.workers.values())})
+
+        async with self.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
+            return _json(await asyncio.to_thread(pack))
+
+    async def task(self, request: Request) -> Response:
+        id = request.path_params.get("id") or request.query_params.get("id")
+        if not id:
+            raise Problem(422, "bad-parameter", "which task? Say '/tasks/ID', or '/tasks?id=ID'")
+        name, table = await self._table(request)
+        try:
+            view = table.view.get(id)
+            fields = None if view is None else view.to_dict()
+            body = encode({"board": name, "taken_at": table.view.taken_at, "task": fields})
+        except (errors.HeadwayError, ValueError, RecursionError) as error:
+            raise _unreadable(error) from None
+        if fields is None:
+            raise Problem(404, "unknown-task", f"board {name!r} has no task {id!r}: '/api/boards/{name}' lists them")
+        return _json(body)
+
+    async def _table(self, request: Request) -> tuple[str, Table]:
+        name = _name(request.path_params["board"])
+        self.feed.start()
+        table = await self.feed.table(name)
+        known = self.feed.boards.known.get(name)
+        if known is None:
+            raise _unknown(name)
+        problem = known.summary["error"]
+        if problem is not None or table is None:
+            problem = problem or {"code": "unreadable", "detail": f"board {name!r} cannot be read now: try again"}
+            raise Problem(503, problem["code"], problem["detail"])
+        return name, table
+
+    # ----------------------------------------------------------------------------------------------------------- events
+
+    async def events(self, request: Request) -> Response:
+        name = request.query_params.get("board")
+        if name is not None:
+            _name(name)
+        if self.feed.listeners >= self.max_listeners:
+            detail = f"{self.feed.listeners} listeners are connected, and no more are allowed: try again later"
+            raise Problem(503, "too-many-listeners", detail, {"Retry-After": "5"})
+        return _Events(
+            self.feed.events(name, request.headers.get("last-event-id", "")),
+            ping=3600,  # the feed has beats of its own, which a page can see
+            send_timeout=SEND_TIMEOUT_S,
+        )
+
+    # --------------------------------------------------------------------------------------------------------- the rest
+
+    async def metrics(self, request: Request) -> Response:
+        self.feed.start()
+        await self.feed.look()
+        encoder, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encoder(self.registry), headers={"Content-Type": media_type})
+
+    async def health(self, _: Request) -> Response:
+        fields = {"status": "ok", "boards": len(self.feed.boards.known), "listeners": self.feed.listeners}
+        return _json(encode(fields))
+
+    async def describe(self, _: Request) -> Response:
+        return Response(self.openapi, media_type="application/json")
+
+    async def file(self, request: Request) -> Response:
+        path = request.path_params["path"]
+        answer = self.page.answer(path, request)
+        if answer is None:
+            raise Problem(404, "not-found", f"there is no {path!r:.200} here")
+        return answer
+
+
+class _Events(EventSourceResponse):
+    """A stream that ends when its client takes nothing for too long: it comes back with Last-Event-ID, if it lives."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with contextlib.suppress(SendTimeoutError):
+            await super().__call__(scope, receive, send)
+
+
+def _json(fields: bytes) -> Response:
+    return Response(with_now(fields), media_type="application/json")
+
+
+def _name(text: str) -> str:
+    if not _BOARD.match(text):
+        raise _unknown(text)
+    return text
+
+
+def _unknown(name: str) -> Problem:
+    return Problem(404, "unknown-board", f"there is no board {name!r:.100}: '/api/boards' lists them")
+
+
+def _unreadable(error: Exception) -> Problem:
+    detail = str(error) if isinstance(error, errors.HeadwayError) else f"the task cannot be shown as JSON: {error}"
+    return Problem(503, code_of(error), detail)
+
+
+def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+def _http_problem(_: Request, error: Exception) -> Response:
+    """What Starlette itself refuses."""
+    assert isinstance(error, HTTPException)
+    code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
+    return Problem(error.status_code, code, error.detail, error.headers).response()

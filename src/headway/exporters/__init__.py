@@ -1,0 +1,1 @@
+"""Boards for other systems. Each module needs an extra of its own."""

@@ -1,0 +1,223 @@
+"""The recorder of a board: writes its snapshots, says which tasks were lost, archives those that ended, and tidies up.
+
+A process of its own (see `_launch`), one a board. It is elected by a word of the segment's header, which a dead one
+loses, and holds a lock on the file `recorder.lock` in the board's directory, which no other machine or container that
+shares the directory can hold at the same time. The file's modification time is its sign of life for those who read
+files only.
+
+It writes nothing when nothing changed, forces snapshots to the disk when a state changed or five seconds have passed,
+and stretches its interval so that it takes at most a fiftieth of a core. It outlives the program: when no process has
+used the board for a few seconds, it writes the last snapshot, removes the segment, and ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import time
+import traceback
+from pathlib import Path
+
+from headway import _locks, _records, _segment, archive, errors
+from headway.board import Board
+from headway.model import Raw
+
+__all__ = ["Recorder", "record"]
+
+INTERVAL_S = 0.25
+INTERVAL_MOST_S = 5.0
+DUTY = 0.02  # of a core, at most
+SYNC_S = 5.0
+REFRESH_S = 5.0  # an unchanged board with open tasks: their rates fade, and they stall
+QUIET_S = 3.0
+BEAT_S = 0.5
+RETENTION_S = 24 * 3600.0
+LOCK_TRIES = 60  # of 50 ms: the recorder of an earlier segment of this board is about to leave
+LEAVE_AGAIN_S = 30.0  # after the last snapshot could not be written
+
+
+class Recorder:
+    """One recorder at work. Made by `Recorder.elected`; `run` returns when it is no longer needed, and says why."""
+
+    def __init__(self, board: Board, lock: _locks.FileLock) -> None:
+        self._board = board
+        self._segment = board._segment
+        self._lock = lock
+        self.problem: Exception | None = None  # of the last attempt
+        self._stop = False
+        self._interval_s = INTERVAL_S
+        self._seen = (0, 0)  # pulse and states of the last snapshot file
+        self._synced_states = 0
+        self._written_at = self._synced_at = self._retained_at = -1e9
+        self._leave_at = 0.0
+
+    @classmethod
+    def elected(cls, board: Board) -> Recorder:
+        """Become the recorder of a board. Raises BoardRecorded naming its pid if there is one; BoardElsewhere."""
+        segment = board._segment
+        if not segment.elect():
+            raise errors.BoardRecorded(f"board {board.name!r} is recorded already, by pid {segment.recorder_pid}")
+        for _ in range(LOCK_TRIES):
+            lock = _locks.recorder_lock(board.directory)
+            if lock is not None:
+                return cls(board, lock)
+            segment.beat()
+            time.sleep(0.05)
+        segment.resign()
+        raise errors.BoardElsewhere(
+            f"{board.directory} is recorded by {_locks.lock_holder(board.directory)}, which this machine or "
+            f"container cannot see: give each a directory of its own with HEADWAY_DIR, or each board another name"
+        )
+
+    def stop(self) -> None:
+        """Have `run` write once more and return."""
+        self._stop = True
+
+    def run(self) -> str:
+        """Record until the board is removed, or nobody uses it any more, or `stop`. Returns which of these it was."""
+        try:
+            return self._run()
+        finally:
+            self.resign()
+
+    def resign(self) -> None:
+        """Let another process be the recorder."""
+        self._segment.resign()
+        self._segment.leave()
+        self._lock.release()
+
+    def _run(self) -> str:
+        used_at = time.monotonic()
+        while True:
+            self._segment.beat()
+            self._lock.touch()
+            if self._segment.retired or not self._is_ours():
+                return "the board was removed"
+            began = time.thread_time()
+            self._cycle()
+            spent = time.thread_time() - began
+            if self._stop:
+                return "it was stopped"
+            now = time.monotonic()
+            if self._segment.in_use:
+                used_at = now
+            elif now - used_at >= QUIET_S and now >= self._leave_at:
+                if self.finish():
+                    return "nobody uses the board any more"
+                self._leave_at = now + LEAVE_AGAIN_S
+            self._interval_s = min(max(INTERVAL_S, spent / DUTY), INTERVAL_MOST_S)
+            self._sleep(self._interval_s)
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._stop and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, BEAT_S))
+            self._segment.beat()
+
+    def _is_ours(self) -> bool:
+        """Does the directory still name this segment? With a directory that is gone, nobody reads what we write."""
+        with contextlib.suppress(errors.HeadwayError):
+            return _segment.referenced(self._board.directory) == self._segment.uuid
+        return False
+
+    # ------------------------------------------------------------------------------------------------------ one cycle
+
+    def _cycle(self, *, last: bool = False) -> bool:
+        """Settle, archive, write. Returns whether all of it is safely on disk."""
+        raw = self._board._copy()
+        if self._settle(raw):
+            raw = self._board._copy()
+        self.problem = None
+        for step in (self._archive, self._write):  # a history that cannot be written keeps no snapshot from being
+            try:
+                step(raw, last)
+            except (errors.HeadwayError, OSError) as problem:
+                self.problem = problem
+        self._segment.note(0 if self.problem is None else getattr(self.problem, "errno", None) or errno.EIO)
+        return self.problem is None
+
+    def _settle(self, raw: Raw) -> bool:
+        """Write the states that tasks have by themselves: lost, or running again. Returns whether there were any."""
+        found = _records.unsettled(raw.tasks)
+        for slot, generation, owner, state in found:
+            task = self._board._handle(slot, generation, "")
+            with contextlib.suppress(errors.HeadwayError):  # ended, started anew, or adopted meanwhile
+                if state == "lost":
+                    task._transition("lost", ("pending", "running"), expected_owner=owner)
+                else:
+                    task._transition("running", ("lost",), expected_owner=owner)
+        return bool(found)
+
+    def _write(self, raw: Raw, last: bool) -> None:
+        now = time.monotonic()
+        seen = (self._segment.pulse, self._segment.states)
+        stale = self._segment.open_tasks and now - self._written_at >= REFRESH_S
+        if seen == self._seen and not stale and not last:
+            return
+        sync = last or seen[1] != self._synced_states or now - self._synced_at >= SYNC_S
+        self._board._write(raw, sync=sync, interval_s=self._interval_s)
+        self._seen, self._written_at = seen, now
+        if sync:
+            self._synced_states, self._synced_at = seen[1], now
+
+    def _archive(self, raw: Raw, last: bool) -> None:
+        """Put what has ended into the history; free what ended a day ago."""
+        archive.add(self._segment, self._board.directory, raw)
+        now = time.monotonic()
+        if not last and now - self._retained_at >= 60.0:
+            self._retained_at = now
+            before_ns = raw.meta["taken_ns"] - int(RETENTION_S * 1e9)
+            self._segment.free_archived(_records.archived_before(raw.tasks, before_ns))
+            archive.prune(self._board.directory)
+
+    # ------------------------------------------------------------------------------------------------------ the end
+
+    def finish(self) -> bool:
+        """Write the last state and remove the segment, unless somebody came. False: it stays."""
+        segment, directory = self._segment, self._board.directory
+        try:
+            with _locks.locked(directory, wait_s=1.0):
+                segment.announce_retirement()
+                if segment.in_use or not self._is_ours() or not self._cycle(last=True):
+                    segment.announce_retirement(False)
+                    return False
+                _segment.remove(directory, segment)
+                self._lock.release()  # before the directory's: whoever opens the board next finds it free
+                return True
+        except (errors.HeadwayError, OSError) as problem:
+            self.problem = problem
+            segment.announce_retirement(False)
+            return False
+
+
+def record(name: str, uuid: str) -> None:
+    """Record the board of this segment until it is no longer used: the life of a recorder process."""
+    try:
+        segment = _segment.attach(_segment.object_name(name, uuid), watching=True)
+    except (FileNotFoundError, errors.HeadwayError):
+        return  # removed, or damaged, since we were started; whoever opens it is told
+    board = Board(segment, Path(segment.directory))
+    try:
+        recorder = Recorder.elected(board)
+    except errors.HeadwayError:
+        return  # another one was quicker
+
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: recorder.stop())
+    try:
+        recorder.run()
+    except BaseException:
+        _tell(board.directory, traceback.format_exc())
+        raise
+
+
+def _tell(directory: Path, text: str) -> None:
+    """Nobody sees a recorder's standard error: why it failed stands in a file, which `headway doctor` shows."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(
+            directory / "recorder.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
+        )
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}\n{text}")

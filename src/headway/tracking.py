@@ -1,0 +1,326 @@
+"""One loop, one bar, no set-up: `for item in headway.track(items)`.
+
+The loop is a task like any other, on a board that is opened when it is needed and removed when the program ends; its
+last state stays as a snapshot. There is no thread: the bar is drawn when an item is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+
+from headway import _context, _engine, _paths, errors
+from headway._ending import ending, failure_text, uncaught
+from headway._leaving import at_exit
+from headway.entry import current
+from headway.nobody import NOBODY
+from headway.standin import StandinBoard, StandinTask, open_board
+from headway.terminal import Painter
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from headway.board import Board
+    from headway.model import TaskView
+    from headway.task import Task
+
+__all__ = ["track"]
+
+T = TypeVar("T")
+AnyBoard: TypeAlias = "Board | StandinBoard"
+AnyTask: TypeAlias = "Task | StandinTask"
+
+ID = "track"
+ID_BYTES = 95
+NUMBER_BYTES = 6  # what tells loops of one name apart: -2, -3, ...
+LINES_EVERY_S = 5.0
+
+_open: dict[int, _Loop] = {}  # the loops of this process that go on, in the order of their begin, by id() of their task
+_boards: dict[str, Board] = {}  # those that were opened here, by uuid
+_left: deque[tuple[Task, CodeType, int]] = deque(maxlen=32)  # loops left early: by which instruction of which code
+_painter: Painter | None = None
+_painting = threading.Lock()
+_quiet_until = 0.0
+_last_rows: list[TaskView] = []  # loops that ended and are to be shown for the last time
+
+
+@overload
+def track(
+    iterable: Iterable[T],
+    *,
+    total: int | None = None,
+    label: str | None = None,
+    unit: str = "it",
+    board: str | Board | None = None,
+) -> Iterator[T]: ...
+@overload
+def track(
+    iterable: AsyncIterable[T],
+    *,
+    total: int | None = None,
+    label: str | None = None,
+    unit: str = "it",
+    board: str | Board | None = None,
+) -> AsyncIterator[T]: ...
+def track(
+    iterable: Any,
+    *,
+    total: int | None = None,
+    label: str | None = None,
+    unit: str = "it",
+    board: str | Board | None = None,
+) -> Any:
+    """Iterate, count, and show a bar on standard error: redrawn on a terminal, a line now and then elsewhere.
+
+    total: items, default: the iterable's length; label: for people; unit: of an item; board: a board, or its name,
+    default: HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for.
+
+    The task's id is the label, else "track"; if a loop of that id is going on, in this program or another one, it is
+    "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board.
+    Within the loop it is `headway.current()`. It ends well with the iterable, fails by an exception of the iterable,
+    and is cancelled if the loop is left early; if that was by an exception that ends the program, it has failed.
+
+    With HEADWAY_DISABLE=1 nothing is counted or shown. Where there can be no board, one warning says so, and the loop
+    is counted in this process only. Raises TypeError, and ValueError for an illegal board name or total.
+    """
+    if _engine.disabled():
+        return NOBODY.track(iterable, total=total)
+    for what, text in (("label", label or ""), ("unit", unit)):
+        if type(text) is not str:
+            raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    home, task = _begin(label, unit, board)
+    loop = _Loop(home, task)
+    try:
+        tracker = task._tracker(iterable, total, loop.end, loop.tick)
+    except BaseException as error:
+        task.fail(error)
+        raise
+    loop.begin()
+    return tracker
+
+
+# ------------------------------------------------------------------------------------------------------------ its task
+
+
+def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[AnyBoard, AnyTask]:
+    """The task of a loop, and its board; the stand-ins where there can be none."""
+    outer: Any = current()
+    reason = None if isinstance(outer, StandinTask) else _engine.unusable()
+    if reason is None:
+        try:
+            if board is None and outer is not NOBODY:
+                return _part_of(outer, label, unit)
+            home = _opened(board) if board is None or isinstance(board, str) else board
+            return home, _claimed(home, label, unit, ID_BYTES)
+        except (errors.HeadwayError, OSError) as error:  # a full /dev/shm must not keep a loop from its work
+            reason = str(error)
+    _engine.warn_once(reason, stacklevel=4)
+    alone = open_board(board if board is None or isinstance(board, str) else board.name)
+    return alone, _claimed(alone, label, unit, ID_BYTES)
+
+
+def _part_of(outer: AnyTask, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
+    home = outer._home()
+    room = ID_BYTES - len(outer.id.encode()) - 1
+    if room < len(ID) + NUMBER_BYTES:  # deep below: then beside it
+        return home, _claimed(home, label, unit, ID_BYTES)
+    return home, _claimed(outer, label, unit, room)
+
+
+def _claimed(maker: AnyBoard | AnyTask, label: str | None, unit: str, room: int) -> AnyTask:
+    """A new task of a board, or below another one, by the first id that is free. room: for the id, in bytes."""
+    raw = (label or ID).replace("\0", " ").encode("utf-8", "replace")
+    base = raw[: room - NUMBER_BYTES].decode("utf-8", "ignore") or ID
+    for number in itertools.count(1):
+        end = f"-{number}" if number > 1 else ""
+        with contextlib.suppress(errors.TaskExists):
+            return maker.task(base + end, unit=unit, label=label + end if label else None)
+    raise AssertionError("numbers do not end")
+
+
+def _opened(name: str | None) -> Board:
+    """Open a board that this program has not opened itself: it is removed in the end."""
+    from headway import board as engine
+
+    name = _paths.default_name() if name is None else _paths.check_name(name)
+    known = set(engine._boards.values())
+    board = engine.open_board(name)
+    if board not in known:
+        _boards[board._segment.uuid] = board
+    return board
+
+
+# ------------------------------------------------------------------------------------------------------------ its life
+
+
+class _Loop:
+    """A loop that goes on. All it does is done by the process that began it: a forked child has a copy of it."""
+
+    def __init__(self, home: AnyBoard, task: AnyTask) -> None:
+        self.task = task
+        self.depth = 0
+        self._home = home
+        self._pid = os.getpid()
+        self._ended = False
+        self._before: Any = None  # the current task of the context in which it began,
+        self._outer: _Loop | None = None  # and its loop, if it has one
+
+    def begin(self) -> None:
+        """Make its task the current one, and show it."""
+        global _painter, _quiet_until
+        before = _context.put(self.task).old_value
+        self._before = None if before is Token.MISSING else before
+        self._outer = _open.get(id(self._before))
+        self.depth = 0 if self._outer is None else self._outer.depth + 1
+        if not _open and _is_drawn_here():
+            _painter = Painter(every_s=LINES_EVERY_S)
+            _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
+        _open[id(self.task)] = self
+        at_exit(_leave)
+        _draw()
+
+    def tick(self) -> None:
+        """Called ten times a second at most."""
+        if self._pid == os.getpid() and not self._ended:
+            _draw()
+
+    def end(self, error: BaseException | None) -> None:
+        """The loop has ended: by the end of the iterable (None), by its exception, or early (GeneratorExit)."""
+        if self._ended or self._pid != os.getpid():
+            return
+        if isinstance(error, GeneratorExit):
+            place = _place_of_loop()
+            if place is not None and not isinstance(self.task, StandinTask):
+                _left.append((self.task, *place))
+            self.finish("cancelled", "the loop was left early")
+        else:
+            self.finish(*ending(error))
+
+    def finish(self, state: str, text: str | None) -> None:
+        """End the task, and show it for the last time."""
+        global _painter
+        self._ended = True
+        with contextlib.suppress(errors.HeadwayError, OSError):  # unlinked, say: the program goes on all the same
+            if state == "success":
+                self.task.succeed()
+            elif state == "failed":
+                self.task.fail(text or "")
+            else:
+                self.task.cancel(text)
+        if _context.innermost() is self.task:
+            _context.put(self._context_after())
+        _open.pop(id(self.task), None)
+        if self.depth == 0 and (view := self.view()) is not None:
+            _last_rows.append(view)
+        _draw(last=True)
+        if not _open:
+            _painter = None
+
+    def _context_after(self) -> Any:
+        """What was the current task before; of loops that overlapped, one that still goes on."""
+        loop = self
+        while loop._outer is not None and loop._outer._ended:
+            loop = loop._outer
+        return loop._before
+
+    def view(self) -> TaskView | None:
+        """What its task shows, if that can be told."""
+        try:
+            return self._home.get(self.task.id)
+        except (errors.HeadwayError, OSError):
+            return None
+
+
+def _place_of_loop() -> tuple[CodeType, int] | None:
+    """The code that the loop stands in, and the instruction at which it was left."""
+    frame = sys._getframe(1)
+    while frame.f_globals.get("__name__", "").startswith("headway."):
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def _forget() -> None:
+    """In a forked child: loops and bars are the parent's."""
+    global _painter, _painting
+    _painting = threading.Lock()
+    _painter = None
+    _open.clear()
+    _boards.clear()
+    _left.clear()
+    _last_rows.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _leave() -> None:
+    """At the end of the program: end what was left open, and remove the boards that were opened here."""
+    error = uncaught()
+    for loop in reversed(list(_open.values())):
+        loop.finish(*(ending(error) if error is not None else ("cancelled", "left open at exit")))
+    if error is not None:
+        _fail_what_was_left_by(error)
+    for board in _boards.values():
+        if not board._segment.closed:
+            from headway.maintenance import retire
+
+            with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: then gc does it
+                retire(board)
+    _boards.clear()
+
+
+def _fail_what_was_left_by(error: BaseException) -> None:
+    """A loop knows that it was left, not by what. If an exception that ends the program came by, it was by that one."""
+    places = set()
+    link: BaseException | None = error
+    for _ in range(100):  # chains may be circular
+        if link is None:
+            break
+        trace = link.__traceback__
+        while trace is not None:
+            places.add((trace.tb_frame.f_code, trace.tb_lasti))
+            trace = trace.tb_next
+        link = link.__cause__ or link.__context__
+    for task, code, instruction in _left:
+        if (code, instruction) in places:
+            with contextlib.suppress(errors.HeadwayError, OSError):
+                task._transition("failed", ("cancelled",), error=failure_text(error))
+
+
+# ------------------------------------------------------------------------------------------------------------- its bar
+
+
+def _is_drawn_here() -> bool:
+    """Workers of a pool write to the terminal of their parent: they would only disturb each other's bars."""
+    process = sys.modules.get("multiprocessing.process")
+    return sys.stderr is not None and (process is None or process.parent_process() is None)
+
+
+def _draw(*, last: bool = False) -> None:
+    """Show the loops that go on, those inside others below them. last: one has ended, which has to be seen."""
+    painter = _painter
+    if painter is None or (time.monotonic() < _quiet_until and not last):
+        return
+    # Should another thread be drawing: it shows the others too, and the next tick is near.
+    if not _painting.acquire(timeout=0.2 if last else 0):
+        return
+    try:
+        rows = [(view, loop.depth) for loop in list(_open.values()) if (view := loop.view()) is not None]
+        ended = [_last_rows.pop(0) for _ in range(len(_last_rows))]
+        if time.monotonic() < _quiet_until:
+            rows = []
+        painter.draw_tasks(rows, ended=ended)
+    except (OSError, ValueError):  # the terminal is gone, or standard error was closed: nobody looks any more
+        return
+    finally:
+        _painting.release()
