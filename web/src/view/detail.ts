@@ -15,7 +15,7 @@ export function useDetail(board: string, id: string, change: string): Detail {
     const wait = Math.max(0, asked.current + PACE_MS - Date.now());
     const timer = setTimeout(() => {
       asked.current = Date.now();
-      const path = `api/boards/${encodeURIComponent(board)}/tasks/${encodeURIComponent(id)}`;
+      const path = `api/boards/${encodeURIComponent(board)}/tasks?id=${encodeURIComponent(id)}`;
       ask<{ task: Task }>(path, stop.signal).then(
         ({ task }) => setDetail({ state: "there", task }),
         (error: unknown) => {
