@@ -6,6 +6,7 @@ program may hold anything. The package is the one that this file belongs to, wha
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -27,14 +28,10 @@ def _package() -> None:
 
 def _unbend() -> None:
     """Any processor, no special scheduling: what the program chose for its own work is not for its helper."""
-    for step in (
-        lambda: os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0)),
-        lambda: os.sched_setaffinity(0, range(os.cpu_count() or 1)),
-    ):
-        try:
-            step()
-        except OSError:
-            continue  # a container may forbid it: then it stays as it is
+    with contextlib.suppress(OSError):  # a container may forbid it: then it stays as it is
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 if __name__ == "__main__":

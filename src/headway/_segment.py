@@ -244,13 +244,14 @@ def _join(directory: Path, board: str) -> _core.Segment | None:
         return None
     try:
         segment.register(with_row=False)
-        if not segment.retiring:
-            found, segment = segment, None
-            return found
-        return None
-    finally:
-        if segment is not None:
-            segment.close()
+        joined = not segment.retiring
+    except BaseException:
+        segment.close()
+        raise
+    if joined:
+        return segment
+    segment.close()
+    return None
 
 
 def open_or_create(

@@ -48,7 +48,7 @@ class Recorder:
         self.problem: Exception | None = None  # of the last attempt
         self._stop = False
         self._interval_s = INTERVAL_S
-        self._seen = (0, 0)  # pulse and states of the last snapshot file
+        self._seen: tuple[int, int] | None = None  # pulse and states of the last snapshot file
         self._synced_states = 0
         self._written_at = self._synced_at = self._retained_at = -1e9
         self._leave_at = 0.0

@@ -17,10 +17,11 @@ import json
 import os
 import re
 import stat
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway import _npz, errors
+from headway import _locks, _npz, errors
 from headway._paths import check_name
 from headway.model import BoardView, Raw
 
@@ -33,6 +34,7 @@ SNAPSHOT = "snapshot.npz"
 PREVIOUS = "snapshot.prev.npz"
 META = "meta.json"
 META_BYTES_MAX = 1 << 16
+ABANDONED_AFTER_S = 10.0  # a recorder that was killed is started again within seconds, if anybody is there
 ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results")  # in the order of Raw
 MEMBERS = (META, *(f"{name}.npy" for name in ARRAYS))
 
@@ -74,8 +76,10 @@ def read(where: str | os.PathLike[str]) -> BoardView:
     """Read a snapshot: of a board's directory, or one file.
 
     In a directory the snapshot before the last one is taken where the last one is damaged; `from_prev` of the view
-    tells. Raises UnknownBoard if there is none, DamagedSnapshot, LayoutMismatch, NotOwner; OSError if it may not be
-    read.
+    tells. Tasks that ran are lost there if the recorder is gone and has written nothing for a while: it outlives the
+    program, unless everything was killed at once.
+
+    Raises UnknownBoard if there is none, DamagedSnapshot, LayoutMismatch, NotOwner; OSError if it may not be read.
     """
     path = Path(where)
     if not path.is_dir():
@@ -86,7 +90,7 @@ def read(where: str | os.PathLike[str]) -> BoardView:
     damage: errors.DamagedSnapshot | None = None
     for name in (SNAPSHOT, PREVIOUS):
         try:
-            return _load(path / name, name == PREVIOUS)
+            return _load(path / name, name == PREVIOUS, path)
         except FileNotFoundError:
             continue
         except errors.DamagedSnapshot as error:
@@ -160,16 +164,29 @@ def _check_meta(meta: Any) -> None:
             raise ValueError(f"{META} says {meta[name]} as {name}")
 
 
-def _load(path: Path, from_prev: bool) -> BoardView:
+def _load(path: Path, from_prev: bool, directory: Path | None = None) -> BoardView:
     descriptor = _open(path)
     try:
-        return BoardView.from_raw(_decode(path, descriptor, from_prev))
+        raw = _decode(path, descriptor, from_prev)
+        return BoardView.from_raw(raw if directory is None else _settled(raw, directory))
     except (ValueError, RecursionError) as error:
         raise errors.DamagedSnapshot(
             f"{path} is not what was written: {error}. Delete it; the next snapshot of the board takes its place"
         ) from None
     finally:
         os.close(descriptor)
+
+
+def _settled(raw: Raw, directory: Path) -> Raw:
+    """The copy, with the tasks that ran marked as lost where neither they nor their recorder can be alive any more."""
+    recorded = raw.meta.get("interval_s") is not None
+    if not recorded or time.time() - raw.taken_at < ABANDONED_AFTER_S or _locks.lock_holder(directory) is not None:
+        return raw
+    from headway._records import mark_lost
+
+    tasks = bytearray(raw.tasks)
+    mark_lost(tasks, raw.meta["taken_ns"])
+    return raw._replace(tasks=tasks)
 
 
 def _open(path: Path) -> int:

@@ -77,6 +77,7 @@ SIBLINGS = {
     ("_rates", "_records"): "rates are worked out on the native records",
     ("_paths", "errors"): "a bad board name is a typed error",
     ("model", "_records"): "a view decodes the native records",
+    ("snapshot", "_locks"): "whether a board is recorded still, its lock tells",
     ("_segment", "_locks"): "a segment is made and removed under the lock of its directory",
     ("model", "_task_view"): "the view of a task is a module of its own",
     ("model", "_rates"): "a view is given its rates",
