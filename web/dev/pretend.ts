@@ -84,7 +84,7 @@ class Pretended {
     return {
       name: this.name, uuid: "f".repeat(32), host: "box", taken_at: this.frozen ? this.begun - 30 : now, created_at: this.begun,
       capacity: 16384, dropped: 0, from_prev: false, counts, stalled: 0, workers_alive: 8, workers_gone: 1, workers_lost: 1,
-      rates: { bar: bars, task: this.rows[0]?.rate ?? 0 }, stall_after: 10, recorder: "unknown",
+      rates: { bar: bars, task: this.rows[0]?.rate ?? 0 }, stall_after: 10, recorder_error: null, recorder: "unknown",
       silent_since: this.frozen ? this.begun - 30 : null, error: null,
     };
   }
@@ -98,7 +98,7 @@ class Pretended {
       return {
         incarnation: index + 1, pid, name: `ForkProcess-${index + 1}`, alive, started: this.begun,
         beat: Math.max(0, ...tasks.map((row) => row.beat ?? 0)) || null, tasks: tasks.slice(0, 20).map((row) => row.id),
-        task_count: tasks.length,
+        task_count: tasks.length, rate: alive && tasks.length ? 1200 : null,
       };
     });
   }
@@ -123,6 +123,8 @@ class Pretended {
     const each = (until - begin) / Math.max(met.length, 1);
     return {
       ...row,
+      series: Array.from({ length: 60 }, (_, index) => [begin + ((until - begin) * index) / 59, (row.count * index) / 59 + 20 * Math.sin(index)]),
+      metric_series: { loss: Array.from({ length: 60 }, (_, index) => [begin + ((until - begin) * index) / 59, 1 / (1 + index / 9)]) },
       stages: met.map((name, index) => ({ name, entered: begin + index * each, left: index === met.length - 1 ? row.ended : begin + (index + 1) * each })),
       stages_left_out: 0, workers_lost: [], lost_left_out: 0, stall_after: 10, taken_at: Date.now() / 1000,
       workers: [{ pid: row.owner_pid, incarnation: 1, count: row.count, beat: row.beat, alive: true }],

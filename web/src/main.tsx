@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { start } from "./store";
 import { App } from "./view/app";
+import "uplot/dist/uPlot.min.css";
 import "./style/base.css";
 import "./style/frame.css";
 import "./style/board.css";

@@ -4,14 +4,11 @@ import { computed, signal } from "@preact/signals";
 import { Connection, type Link } from "./feed/connection";
 import { applyBoard, applyBoards, type Board } from "./feed/patch";
 import type { Summary } from "./feed/types";
-import { momentOf } from "./model/derive";
-import { Courses } from "./model/series";
 import { parseRoute } from "./route";
 
 export const route = signal(parseRoute(location.hash));
 export const boards = signal<Summary[] | null>(null);
 export const link = signal<Link>({ state: "connecting" });
-export const courses = new Courses();
 
 /** By the server's clock; it ticks once a second, and with every event. */
 export const now = signal(Date.now() / 1000);
@@ -26,10 +23,7 @@ export const board = computed(() => {
 });
 
 /** The moment that the followed board speaks of. */
-export const moment = computed(() => {
-  const summary = board.value?.summary;
-  return summary ? momentOf(summary, now.value) : now.value;
-});
+export const moment = computed(() => board.value?.summary?.taken_at ?? now.value);
 
 let frame = 0;
 function draw(): void {
@@ -47,7 +41,6 @@ const connection = new Connection({
     const next = applyBoard(followed, event);
     if (next === null) return false;
     followed = next;
-    courses.record(next, event);
     draw();
     return true;
   },

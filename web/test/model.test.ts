@@ -1,10 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { applyBoard, type Board } from "../src/feed/patch";
 import { deathsOf } from "../src/model/deaths";
-import { elapsedOf, etaOf, fractionOf, idleOf, isStalled, momentOf, workerKind } from "../src/model/derive";
-import { Courses, ratesOf, Series } from "../src/model/series";
+import { elapsedOf, etaOf, fractionOf, idleOf, isStalled, workerKind } from "../src/model/derive";
+import { type Point, ratesOf } from "../src/model/series";
 import { stretchesOf, sumsOf } from "../src/model/stages";
-import { event, row, summary, worker } from "./rows";
+import { row, worker } from "./rows";
 
 describe("what follows from a row", () => {
   it("a fraction stays within 0 and 1, and a total of nothing is done", () => {
@@ -35,12 +34,6 @@ describe("what follows from a row", () => {
     expect(isStalled(row("a", { state: "success" }), 500, 10)).toBe(false);
     expect(idleOf(row("a", { state: "lost" }), 500)).toBeNull();
     expect(idleOf(row("a", { created: null, started: null, beat: null }), 500)).toBeNull();
-  });
-
-  it("what a recorder that lives last wrote holds now; without one it holds of then", () => {
-    expect(momentOf(summary({ taken_at: 100, recorder: "alive" }), 130)).toBe(130);
-    expect(momentOf(summary({ taken_at: 100, recorder: "alive", silent_since: 100 }), 130)).toBe(100);
-    expect(momentOf(summary({ taken_at: 100, recorder: "unknown" }), 130)).toBe(100);
   });
 
   it("a worker is lost at its tasks, and gone without any", () => {
@@ -80,44 +73,12 @@ describe("what died and where", () => {
   });
 });
 
-describe("courses", () => {
-  it("keep the newest point and stay short, however long they go on", () => {
-    const series = new Series();
-    for (let tick = 0; tick <= 40_000; tick++) series.push(tick / 4, tick);
-    expect(series.at.length).toBeLessThanOrEqual(240);
-    expect(series.at[0]).toBe(0);
-    expect(series.at.at(-1)).toBe(10_000);
-    expect(series.values.at(-1)).toBe(40_000);
-    expect([...series.at].sort((a, b) => a - b)).toEqual(series.at);
-  });
-
-  it("a moment that was told is not told again", () => {
-    const series = new Series();
-    series.push(5, 1);
-    series.push(5, 2);
-    series.push(4, 3);
-    expect(series.at).toEqual([5]);
-  });
-
-  it("follow counts and metrics of what changed, and begin anew with another segment", () => {
-    const courses = new Courses();
-    const a = row("a", { count: 1, metrics: { loss: 0.5 } });
-    const first = event({ whole: true, from: null, rev: 1, tasks: [a] });
-    const board = applyBoard(null, first) as Board;
-    courses.record(board, first);
-    const next = event({ summary: summary({ taken_at: 102 }), moved: { serial: [a.serial], count: [9], rate: [4], beat: [102] } });
-    courses.record(applyBoard(board, next) as Board, next);
-    expect(courses.of(a.serial)?.count.values).toEqual([1, 9]);
-    expect(courses.of(a.serial)?.metrics.get("loss")?.values).toEqual([0.5, 0.5]);
-    const other = event({ whole: true, from: null, summary: summary({ uuid: "b".repeat(32) }) });
-    courses.record(applyBoard(board, other) as Board, other);
-    expect(courses.of(a.serial)).toBeUndefined();
-  });
-
+describe("the course of a task", () => {
   it("rates begin where the run began", () => {
-    const series = new Series();
-    series.push(110, 40);
-    series.push(112, 60);
+    const series: Point[] = [
+      [110, 40],
+      [112, 60],
+    ];
     expect(ratesOf(series, { at: 100, count: 0 })).toEqual([
       [100, 110, 112],
       [4, 4, 10],
@@ -125,6 +86,20 @@ describe("courses", () => {
     expect(ratesOf(series, null)).toEqual([
       [110, 112],
       [10, 10],
+    ]);
+  });
+
+  it("what was counted back, or told twice, makes no rate below zero and none without end", () => {
+    const series: Point[] = [
+      [110, 40],
+      [112, 30],
+      [112, 35],
+      [113, null],
+      [114, 39],
+    ];
+    expect(ratesOf(series, null)).toEqual([
+      [110, 112, 114],
+      [0, 0, 2],
     ]);
   });
 });

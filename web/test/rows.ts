@@ -34,7 +34,7 @@ export function row(id: string, more: Partial<Row> = {}): Row {
 }
 
 export function worker(incarnation: number, more: Partial<Worker> = {}): Worker {
-  return { incarnation, pid: 4700 + incarnation, name: "", alive: true, started: 100, beat: 100, tasks: [], task_count: 0, ...more };
+  return { incarnation, pid: 4700 + incarnation, name: "", alive: true, started: 100, beat: 100, tasks: [], task_count: 0, rate: null, ...more };
 }
 
 export function summary(more: Partial<Summary> = {}): Summary {
@@ -54,6 +54,7 @@ export function summary(more: Partial<Summary> = {}): Summary {
     workers_lost: 0,
     rates: { it: 5 },
     stall_after: 10,
+    recorder_error: null,
     recorder: "alive",
     silent_since: null,
     error: null,

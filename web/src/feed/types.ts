@@ -25,6 +25,7 @@ export interface Summary {
   workers_lost: number | null;
   rates: Record<string, number> | null;
   stall_after: number | null;
+  recorder_error: string | null;
   recorder: "alive" | "gone" | "unknown";
   silent_since: number | null;
   error: Problem | null;
@@ -83,6 +84,9 @@ export interface Task extends Omit<Row, "worker_count" | "lost_count"> {
   result: unknown;
   stall_after: number;
   taken_at: number;
+  /** How its count, and each metric, got on while the server watched. */
+  series: [number, number][];
+  metric_series: Record<string, [number, number | null][]>;
 }
 
 export interface Worker {
@@ -94,8 +98,8 @@ export interface Worker {
   beat: number | null;
   tasks: string[];
   task_count: number;
-  /** Items a second, where the server tells it. */
-  rate?: number | null;
+  /** What it counts a second, on whatever tasks; null where that cannot be told. */
+  rate: number | null;
 }
 
 export interface Throughput {
@@ -106,12 +110,7 @@ export interface Throughput {
 }
 
 /** A task that has ended, as the history keeps it. */
-export type Finished = Partial<Task> & {
-  id: string;
-  state: State;
-  count: number;
-  series?: [number, number][];
-};
+export type Finished = Partial<Task> & Pick<Task, "id" | "state" | "count">;
 
 export interface BoardsEvent {
   now: number;

@@ -1,6 +1,7 @@
 /** What died, and where: dead processes with the tasks they were at. */
 
 import type { Row, Worker } from "../feed/types";
+import { deepestFirst } from "./names";
 
 export interface Death {
   key: string;
@@ -49,9 +50,9 @@ export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>): Death
     }
   }
   const all = [...deaths.values()];
-  // Where it really was: what is lost says it best, then what is deepest (a child's id begins with its parent's).
-  const rank = (row: Row): number => (row.state === "lost" ? 1000 : 0) + row.id.length;
-  for (const death of all) death.tasks.sort((a, b) => rank(b) - rank(a));
+  // Where it really was: what is lost says it best, then what is deepest.
+  const isLost = (row: Row): number => (row.state === "lost" ? 1 : 0);
+  for (const death of all) death.tasks = deepestFirst(death.tasks).sort((a, b) => isLost(b) - isLost(a));
   for (const row of bereft) all.push({ key: `b${row.serial}`, pid: 0, name: "", at: null, tasks: [row], more: 0 });
   return all.sort((a, b) => (b.at ?? 0) - (a.at ?? 0));
 }

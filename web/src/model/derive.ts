@@ -1,6 +1,6 @@
 /** What follows from a row and the time; the formulas of docs/http.md. Times are seconds since 1970. */
 
-import type { Row, State, Summary, Worker } from "../feed/types";
+import type { Row, State, Worker } from "../feed/types";
 
 type Timed = Pick<Row, "state" | "started" | "ended" | "created" | "beat">;
 type Counted = Pick<Row, "state" | "count" | "total" | "rate">;
@@ -34,15 +34,6 @@ export function idleOf(row: Timed, at: number): number | null {
 
 export function isStalled(row: Timed, at: number, stallAfter: number): boolean {
   return row.state === "running" && (idleOf(row, at) ?? 0) > stallAfter;
-}
-
-/**
- * The moment that the rows of a board speak of. A recorder that lives does not write what did not change, so what it
- * last wrote holds now; without one, nothing is known of after the last snapshot.
- */
-export function momentOf(summary: Summary, now: number): number {
-  const taken = summary.taken_at ?? now;
-  return summary.recorder === "alive" && summary.silent_since === null ? Math.max(taken, now) : taken;
 }
 
 export const WORKER_KINDS = ["lost", "stalled", "working", "idle", "gone"] as const;

@@ -1,5 +1,5 @@
 import { computed } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useEffect, useLayoutEffect } from "preact/hooks";
 import { number } from "../format";
 import { hrefOf } from "../route";
 import { nextTheme, theme } from "../settings";
@@ -21,7 +21,7 @@ const title = computed(() => {
 });
 
 export function App() {
-  useEffect(listenForKeys, []);
+  useLayoutEffect(listenForKeys, []);
   useEffect(() => {
     document.title = title.value;
   }, [title.value]);

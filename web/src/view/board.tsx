@@ -30,7 +30,6 @@ export function BoardPage({ name, tab, params }: { name: string; tab: Tab; param
           There is no board <Text of={name} /> yet
         </h1>
         <p>It appears here by itself as soon as there is something of it.</p>
-        <History name={name} params={{}} done={0} />
       </Empty>
     );
   }

@@ -1,6 +1,6 @@
 /** Lines over time. The library that paints them is fetched when the first chart is shown. */
 
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import { tick } from "../format";
 import { shade } from "../settings";
@@ -143,6 +143,7 @@ function point(chart: uPlot, props: ChartProps): void {
 export function Chart(props: ChartProps) {
   const place = useRef<HTMLDivElement>(null);
   const chart = useRef<uPlot | null>(null);
+  const [missing, setMissing] = useState(false);
   const newest = useRef(props);
   newest.current = props;
   const form = JSON.stringify([props.curves.map(({ name, color, dashed }) => [name, color, dashed]), props.height, shade.value]);
@@ -152,15 +153,18 @@ export function Chart(props: ChartProps) {
     if (!box) return;
     let gone = false;
     const watch = new ResizeObserver(() => chart.current?.setSize({ width: box.clientWidth, height: props.height }));
-    void import("./plot").then(({ default: library }) => {
-      if (gone) return;
-      chart.current = new library(
-        optionsOf(library, box, () => newest.current),
-        dataOf(newest.current),
-        box,
-      );
-      watch.observe(box);
-    });
+    import("./plot").then(
+      ({ default: library }) => {
+        if (gone) return;
+        chart.current = new library(
+          optionsOf(library, box, () => newest.current),
+          dataOf(newest.current),
+          box,
+        );
+        watch.observe(box);
+      },
+      () => setMissing(true), // the server went away in the meantime
+    );
     return () => {
       gone = true;
       watch.disconnect();
@@ -173,6 +177,7 @@ export function Chart(props: ChartProps) {
 
   return (
     <figure class="chart" role="img" aria-label={props.label}>
+      {missing && <p class="dim">The chart could not be loaded. Load the page again.</p>}
       <div ref={place} style={{ height: `${props.height}px` }} />
     </figure>
   );

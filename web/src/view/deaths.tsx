@@ -6,6 +6,7 @@ import type { Board } from "../feed/patch";
 import type { Row } from "../feed/types";
 import { ago, number, plural } from "../format";
 import { type Death, deathsOf } from "../model/deaths";
+import { nameOf } from "../model/names";
 import { boardHref, taskHref } from "../route";
 import { Text } from "./parts";
 
@@ -19,10 +20,10 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
   const [all, showAll] = useState(false);
   const deaths = deathsOf(board.tasks.values(), board.workers.values());
   if (!deaths.length) return null;
-  const nameOf = (death: Death): string => `${board.name} ${board.summary?.uuid} ${death.key}`;
+  const keyOf = (death: Death): string => `${board.name} ${board.summary?.uuid} ${death.key}`;
   const lost = board.summary?.counts?.lost ?? 0;
   const headline = `${plural(deaths.length, "process").replace("processs", "processes")} died${lost ? `, ${plural(lost, "task")} lost` : ""}`;
-  if (deaths.every((death) => putAway.value.has(nameOf(death)))) {
+  if (deaths.every((death) => putAway.value.has(keyOf(death)))) {
     return (
       <p class="deaths-away">
         <span class="is-lost">{headline}</span>{" "}
@@ -42,7 +43,7 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
             Lost tasks only
           </a>
         )}
-        <button type="button" class="link" onClick={() => (putAway.value = new Set(deaths.map(nameOf)))}>
+        <button type="button" class="link" onClick={() => (putAway.value = new Set(deaths.map(keyOf)))}>
           Put away
         </button>
       </div>
@@ -92,7 +93,7 @@ function Where({ row, board }: { row: Row; board: string }) {
     <>
       on{" "}
       <a href={taskHref(board, row.id)}>
-        <Text of={row.label || row.id} />
+        <Text of={nameOf(row)} />
       </a>
       {row.stage && (
         <>

@@ -1,5 +1,5 @@
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { keyGroups } from "./keys";
 import { Icon } from "./parts";
 
@@ -18,7 +18,7 @@ const NAMES: Record<string, string> = {
 /** The keys that do something where one is. */
 export function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (helpShown.value) dialog.current?.showModal();
     else dialog.current?.close();
   }, [helpShown.value]);

@@ -4,6 +4,7 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask, Refused } from "../feed/http";
 import { type Finished, STATES, type State } from "../feed/types";
 import { duration, fine, moment as timeOf, number, percent, plural, rate, short } from "../format";
+import { nameOf } from "../model/names";
 import { stretchesOf } from "../model/stages";
 import { boardHref, type Params } from "../route";
 import { go, now } from "../store";
@@ -132,6 +133,7 @@ export function History({ name, params, done }: { name: string; params: Params; 
 
 function Ended({ task }: { task: Finished }) {
   const [open, setOpen] = useState(false);
+  const name = nameOf({ id: task.id, label: task.label ?? "", parent: task.parent ?? null });
   const took = task.started != null && task.ended != null ? task.ended - task.started : null;
   const counted = task.count - (task.resumed_from ?? task.base ?? 0);
   const stretches = stretchesOf(task.stages ?? [], task.ended ?? 0);
@@ -142,8 +144,8 @@ function Ended({ task }: { task: Finished }) {
         <summary>
           <StateWord state={task.state} />
           <span class="ended-name">
-            <Text of={task.label || task.id} />
-            {task.label && task.label !== task.id && <Text of={task.id} class="id" />}
+            <Text of={name} />
+            {name !== task.id && <Text of={task.id} class="id" />}
           </span>
           <span class="mini" aria-hidden="true">
             {stretches.map((one, index) => (

@@ -1,7 +1,7 @@
 /** What keys do: each part of the page tells its own while it is shown, and the help lists them. */
 
 import { signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 
 export interface Key {
   /** As in KeyboardEvent.key; the first is the one that the help names. */
@@ -19,13 +19,20 @@ export const keyGroups = signal<readonly KeyGroup[]>([]);
 
 /** Offer these keys for as long as the component is there. */
 export function useKeys(title: string, keys: readonly Key[]): void {
-  useEffect(() => {
-    const group = { title, keys };
+  const latest = useRef(keys);
+  latest.current = keys;
+  useLayoutEffect(() => {
+    const group: KeyGroup = {
+      title,
+      get keys() {
+        return latest.current;
+      },
+    };
     keyGroups.value = [...keyGroups.peek(), group];
     return () => {
       keyGroups.value = keyGroups.peek().filter((one) => one !== group);
     };
-  });
+  }, [title]);
 }
 
 function isTyping(target: EventTarget | null): boolean {

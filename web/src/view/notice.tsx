@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { ago, duration } from "../format";
 import { board, link, now, reconnect, route } from "../store";
+import { Text } from "./parts";
 
 type Pulsing = "live" | "idle" | "stale" | "offline" | "connecting";
 
@@ -75,6 +76,11 @@ function Stale() {
           <strong>Recorder silent</strong>
           <span aria-hidden="true"> for {duration(now.value - silent, true)}</span>. What you see is of then: tasks may have
           gone on, ended or died since.
+        </Line>
+      )}
+      {summary.recorder_error && (
+        <Line kind="stale">
+          <strong>The recorder cannot write</strong>: <Text of={summary.recorder_error} />
         </Line>
       )}
       {summary.from_prev && (

@@ -1,2 +1,1 @@
 export { default } from "uplot";
-import "uplot/dist/uPlot.min.css";

@@ -1,7 +1,7 @@
 import type { Board } from "../feed/patch";
-import type { Row } from "../feed/types";
 import { duration, number, percent, rate } from "../format";
 import { elapsedOf, etaOf, fractionOf } from "../model/derive";
+import { namesBelowParent } from "../model/names";
 import type { Line } from "../model/tree";
 import { taskHref } from "../route";
 import { go } from "../store";
@@ -18,18 +18,13 @@ interface Props {
   onPoint: () => void;
 }
 
-/** The id without that of the parent, which stands above. */
-export function shortId(row: Pick<Row, "id" | "parent">): string {
-  const prefix = row.parent === null ? null : `${row.parent}/`;
-  return prefix !== null && row.id.startsWith(prefix) && row.id.length > prefix.length ? row.id.slice(prefix.length) : row.id;
-}
-
 export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }: Props) {
   const row = board.tasks.get(line.row.serial) ?? line.row;
   const look: Look = line.stalled ? "stalled" : row.state;
   const fraction = fractionOf(row);
   const eta = etaOf(row);
   const elapsed = row.started === null ? null : elapsedOf(row, at);
+  const [name, id] = namesBelowParent(row);
   const told = row.state === "failed" || row.state === "lost" ? row.error || row.message : row.message;
   const open = (event: MouseEvent): void => {
     onPoint();
@@ -69,9 +64,9 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
           <i class="fold" aria-hidden="true" />
         )}
         <a href={taskHref(board.name, row.id)} tabIndex={-1}>
-          <Text of={row.label && row.label !== row.id ? row.label : shortId(row)} />
+          <Text of={name} />
         </a>
-        {row.label && row.label !== row.id && <Text of={shortId(row)} class="id" />}
+        {id !== null && <Text of={id} class="id" />}
         {line.children > 0 && !line.open && <span class="folded">{number(line.children)}</span>}
         {row.lost_count > 0 && row.state === "running" && <span class="badge is-lost">{number(row.lost_count)} died</span>}
       </span>

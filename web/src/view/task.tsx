@@ -4,15 +4,15 @@ import type { ComponentChildren } from "preact";
 import type { Row, Share, Task } from "../feed/types";
 import { ago, duration, metric, moment as timeOf, number, percent, rate, short } from "../format";
 import { elapsedOf, etaOf, fractionOf, idleOf, isDone, isStalled } from "../model/derive";
-import { type Course, ratesOf } from "../model/series";
+import { nameOf, namesBelowParent } from "../model/names";
+import { type Point, ratesOf } from "../model/series";
 import { boardHref, taskHref } from "../route";
-import { board as followed, courses, go, moment, now } from "../store";
+import { board as followed, go, moment, now } from "../store";
 import { Chart } from "./chart";
 import { useDetail } from "./detail";
 import { useKeys } from "./keys";
 import { Bar, Empty, type Look, StateWord, Text } from "./parts";
 import { Result } from "./result";
-import { shortId } from "./task-line";
 import { Timeline } from "./timeline";
 
 export function TaskPage({ board: name, id }: { board: string; id: string }) {
@@ -74,7 +74,6 @@ function Panel({ title, children, class: name = "" }: { title: string; children:
 
 function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
   const stalled = isStalled(row, at, stallAfter);
-  const course = courses.of(row.serial);
   const died = row.state === "lost" || row.state === "failed";
   const metrics = Object.keys(row.metrics);
   return (
@@ -121,12 +120,12 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
               <p class="dim">Loading …</p>
             )}
           </Panel>
-          <Speed row={row} course={course} at={at} />
+          <Speed row={row} course={task?.series ?? []} at={at} />
           {metrics.length > 0 && (
             <Panel title="Metrics">
               <div class="metrics">
                 {metrics.map((name) => (
-                  <Metric key={name} name={name} value={row.metrics[name] ?? null} course={course} />
+                  <Metric key={name} name={name} value={row.metrics[name] ?? null} course={task?.metric_series?.[name] ?? []} />
                 ))}
               </div>
             </Panel>
@@ -155,9 +154,9 @@ function TaskHead({ row, look, at }: { row: Row | Task; look: Look; at: number }
       <div class="task-title">
         <StateWord state={look} />
         <h1>
-          <Text of={row.label || row.id} />
+          <Text of={nameOf(row)} />
         </h1>
-        {row.label && row.label !== row.id && <Text of={row.id} class="id" />}
+        {nameOf(row) !== row.id && <Text of={row.id} class="id" />}
       </div>
       <dl class="task-figures">
         <div>
@@ -217,17 +216,16 @@ function TaskHead({ row, look, at }: { row: Row | Task; look: Look; at: number }
   );
 }
 
-function Speed({ row, course, at }: { row: Row | Task; course: Course | undefined; at: number }) {
+function Speed({ row, course, at }: { row: Row | Task; course: readonly Point[]; at: number }) {
   const start = row.started === null ? null : { at: row.started, count: row.resumed_from === null ? row.base : row.resumed_from };
-  const [times, rates] = course ? ratesOf(course.count, start) : [[], []];
+  const [times, rates] = ratesOf(course, start);
   const spent = row.started === null ? 0 : (row.ended ?? at) - row.started;
   const average = spent > 0 ? (row.count - (start?.count ?? 0)) / spent : 0;
   if (times.length < 2) {
     return (
       <Panel title="Throughput">
         <p class="dim">
-          {spent > 0 ? `${rate(average, row.unit)} on average.` : "It has not begun."} The chart begins when the count moves
-          while this page is open.
+          {spent > 0 ? `${rate(average, row.unit)} on average.` : "It has not begun."}
         </p>
       </Panel>
     );
@@ -255,24 +253,23 @@ function Speed({ row, course, at }: { row: Row | Task; course: Course | undefine
   );
 }
 
-function Metric({ name, value, course }: { name: string; value: number | null; course: Course | undefined }) {
-  const series = course?.metrics.get(name);
+function Metric({ name, value, course }: { name: string; value: number | null; course: readonly Point[] }) {
   return (
     <div class="metric">
       <h3>
         <Text of={name} />
         <b class="number">{metric(value)}</b>
       </h3>
-      {series && series.at.length > 1 ? (
+      {course.length > 1 && (
         <Chart
           label={`${name}: ${metric(value)} now`}
-          at={[...series.at]}
-          curves={[{ name, color: "accent", values: [...series.values] }]}
+          at={course.map(([at]) => at)}
+          curves={[{ name, color: "accent", values: course.map(([, one]) => one) }]}
           height={96}
           format={metric}
           fromZero={false}
         />
-      ) : null}
+      )}
     </div>
   );
 }
@@ -370,7 +367,7 @@ function Children({ tasks, board }: { tasks: Row[]; board: string }) {
           <li key={row.serial}>
             <StateWord state={row.state} />
             <a href={taskHref(board, row.id)}>
-              <Text of={row.label && row.label !== row.id ? row.label : shortId(row)} />
+              <Text of={namesBelowParent(row)[0]} />
             </a>
             <Bar fraction={row.state === "pending" ? 0 : fractionOf(row)} look={row.state} />
           </li>

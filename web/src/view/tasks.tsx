@@ -64,7 +64,7 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
   const grid = useRef<HTMLDivElement>(null);
   const body = useRef<HTMLDivElement>(null);
   const span = useSpan(body, lines.length, height);
-  const place = lines.findIndex((line) => line.row.id === cursor.value);
+  const place = placeOf(lines, cursor.value);
 
   const narrowTo = (next: Query): void => go(boardHref(board.name, "tasks", paramsOf(next)), true);
   const fold = (id: string, open: boolean): void => {
@@ -80,9 +80,27 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
     grid.current?.focus({ preventScroll: true });
     reveal(body.current, lines.indexOf(line), height);
   };
-  const step = (by: number) => (): void => goTo(place < 0 ? (by < 0 ? lines.length - 1 : span.first ? span.first + 8 : 0) : place + by);
+  // Keys may come faster than they are drawn: the place is where the cursor is now.
+  const here = (): Line | undefined => lines[placeOf(lines, cursor.value)];
+  const step = (by: number) => (): void => {
+    const from = placeOf(lines, cursor.value);
+    goTo(from >= 0 ? from + by : by < 0 ? lines.length - 1 : span.first && span.first + 8);
+  };
+  const open = (): void => {
+    const line = here();
+    if (line) go(taskHref(board.name, line.row.id));
+  };
+  const unfold = (): void => {
+    const line = here();
+    if (line?.open) step(1)();
+    else if (line?.children) fold(line.row.id, true);
+  };
+  const foldUp = (): void => {
+    const line = here();
+    if (line?.open) fold(line.row.id, false);
+    else if (line?.row.parent) goTo(placeOf(lines, line.row.parent));
+  };
   const page = Math.max(1, Math.floor(innerHeight / height) - 4);
-  const here = lines[place];
 
   useKeys("List of tasks", [
     { on: ["/"], does: "search", run: focusSearch },
@@ -92,20 +110,9 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
     { on: ["PageUp"], does: "a page up", run: step(-page) },
     { on: ["g", "Home"], does: "first task", run: () => goTo(0) },
     { on: ["G", "End"], does: "last task", run: () => goTo(lines.length - 1) },
-    { on: ["Enter", "o"], does: "open the task", run: () => here && go(taskHref(board.name, here.row.id)) },
-    {
-      on: ["ArrowRight", "l"],
-      does: "unfold",
-      run: () => here?.children && (here.open ? goTo(place + 1) : fold(here.row.id, true)),
-    },
-    {
-      on: ["ArrowLeft", "h"],
-      does: "fold, or go to the parent",
-      run: () => {
-        if (here?.open) fold(here.row.id, false);
-        else if (here?.row.parent) goTo(lines.findIndex((line) => line.row.id === here.row.parent));
-      },
-    },
+    { on: ["Enter", "o"], does: "open the task", run: open },
+    { on: ["ArrowRight", "l"], does: "unfold", run: unfold },
+    { on: ["ArrowLeft", "h"], does: "fold, or go to the parent", run: foldUp },
     { on: ["r"], does: "running only, or all", run: () => narrowTo(toggled(query, "running")) },
     { on: ["x"], does: "lost only, or all", run: () => narrowTo(toggled(query, "lost")) },
     { on: ["f"], does: "failed only, or all", run: () => narrowTo(toggled(query, "failed")) },
@@ -123,7 +130,7 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
         aria-label="Tasks"
         aria-rowcount={lines.length + 1}
         aria-colcount={COLUMNS.length}
-        aria-activedescendant={place >= span.first && place < span.end ? `task-${here?.row.serial}` : undefined}
+        aria-activedescendant={place >= span.first && place < span.end ? `task-${lines[place]?.row.serial}` : undefined}
         tabIndex={0}
         style={{ "--count": `${countWidth(lines)}ch` }}
       >
@@ -166,6 +173,10 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
       )}
     </section>
   );
+}
+
+function placeOf(lines: readonly Line[], id: string | null): number {
+  return id === null ? -1 : lines.findIndex((line) => line.row.id === id);
 }
 
 /** The column of counts is as wide as the longest that may come: all lines share it. */

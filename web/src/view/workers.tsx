@@ -4,6 +4,7 @@ import type { Board } from "../feed/patch";
 import type { Row, Worker } from "../feed/types";
 import { ago, number, plural, rate } from "../format";
 import { fractionOf, WORKER_KINDS, type WorkerKind, workerKind } from "../model/derive";
+import { deepestFirst, nameOf } from "../model/names";
 import { boardHref, taskHref } from "../route";
 import { Bar, Empty, StateWord, Text } from "./parts";
 
@@ -11,19 +12,6 @@ interface Person {
   worker: Worker;
   kind: WorkerKind;
   rows: Row[];
-  /** Items a second, and of what; null where it cannot be told. */
-  rate: [number, string] | null;
-}
-
-/** A process that has a task for itself is as fast as the task; of shares the server alone can tell. */
-function speed(worker: Worker, kind: WorkerKind, rows: Row[]): [number, string] | null {
-  if (kind !== "working" && kind !== "stalled") return null;
-  const own = rows.filter((row) => row.state === "running" && row.worker_count === 1 && row.rate !== null);
-  if (typeof worker.rate === "number") return [worker.rate, rows[0]?.unit ?? ""];
-  const first = own[0];
-  if (!first) return null;
-  const alike = own.filter((row) => row.unit === first.unit);
-  return [alike.reduce((sum, row) => sum + (row.rate ?? 0), 0), first.unit];
 }
 
 function peopleOf(board: Board, at: number): Person[] {
@@ -31,8 +19,7 @@ function peopleOf(board: Board, at: number): Person[] {
   const people = [...board.workers.values()].map((worker): Person => {
     const kind = workerKind(worker, at, board.summary?.stall_after ?? 10);
     const rows = worker.tasks.map((id) => byId.get(id)).filter((row): row is Row => row !== undefined);
-    rows.sort((a, b) => (b.stage_entered ?? b.started ?? 0) - (a.stage_entered ?? a.started ?? 0));
-    return { worker, kind, rows, rate: speed(worker, kind, rows) };
+    return { worker, kind, rows: deepestFirst(rows) };
   });
   const rank = (person: Person): number => WORKER_KINDS.indexOf(person.kind);
   return people.sort((a, b) => rank(a) - rank(b) || a.worker.incarnation - b.worker.incarnation);
@@ -52,7 +39,7 @@ export function WorkerPanel({ board, at }: { board: Board; at: number }) {
       <h2 id="crew-title">Workers</h2>
       {!people.length && <p class="dim">No process is registered.</p>}
       <ul>
-        {people.slice(0, PANEL_MOST).map(({ worker, kind, rows, rate: speed }) => (
+        {people.slice(0, PANEL_MOST).map(({ worker, kind, rows }) => (
           <li key={worker.incarnation} class={`is-${kind}`}>
             <p>
               <StateWord state={kind} />
@@ -63,10 +50,10 @@ export function WorkerPanel({ board, at }: { board: Board; at: number }) {
             {rows[0] && (
               <p>
                 <a href={taskHref(board.name, rows[0].id)}>
-                  <Text of={rows[0].label || rows[0].id} />
+                  <Text of={nameOf(rows[0])} />
                 </a>
                 {worker.task_count > 1 && <span class="dim">+{number(worker.task_count - 1)}</span>}
-                <span class="beat number">{speed && rate(...speed)}</span>
+                <span class="beat number">{worker.rate != null && rate(worker.rate)}</span>
               </p>
             )}
             {rows[0] && <Bar fraction={fractionOf(rows[0])} look={kind === "working" ? "running" : kind} />}
@@ -107,7 +94,7 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
         </tr>
       </thead>
       <tbody>
-        {people.map(({ worker, kind, rows, rate: speed }) => (
+        {people.map(({ worker, kind, rows }) => (
           <tr key={worker.incarnation} class={`is-${kind}`}>
             <td>
               <StateWord state={kind} />
@@ -117,14 +104,14 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
             <td class="worker-tasks">
               {rows.slice(0, 3).map((row) => (
                 <a key={row.serial} href={taskHref(board.name, row.id)}>
-                  <Text of={row.label || row.id} />
+                  <Text of={nameOf(row)} />
                 </a>
               ))}
               {worker.task_count > Math.min(rows.length, 3) && (
                 <span class="dim">+{number(worker.task_count - Math.min(rows.length, 3))}</span>
               )}
             </td>
-            <td class="number">{speed && rate(...speed)}</td>
+            <td class="number">{worker.rate != null && rate(worker.rate)}</td>
             <td class="number">{lastBeat(worker, at)}</td>
             <td class="number wide">{worker.started !== null && ago(at - worker.started)}</td>
           </tr>
