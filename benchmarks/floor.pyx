@@ -52,6 +52,14 @@ def phase():
     headway_phase()
 
 
+def nothing(int64_t times):
+    """The loop alone."""
+    cdef int64_t i
+    with nogil:
+        for i in range(times):
+            in_earnest()
+
+
 def add(size_t task, int64_t times):
     """Call hw_add so many times on the hw_task at this address."""
     cdef int64_t i

@@ -11,15 +11,29 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 __all__ = ["FAILED", "count"]
 
 FAILED = "valgrind is there, but it did not count"
 LIMIT_S = 120.0
 TIMES = 2_000  # of each operation; the counts are exact, so few do
+PYTHON, ITERATION, NATIVE = "a call loop in Python", "a for loop in Python", "a loop in C"
+PHASES = {  # what is counted, and the loop around it, which is taken off
+    PYTHON: "",
+    ITERATION: "",
+    NATIVE: "",
+    "empty Cython method": PYTHON,
+    "task.update()": PYTHON,
+    "hw_add in C": NATIVE,
+    "track, an item": ITERATION,
+    "task.stage = text": PYTHON,
+    "task.message = text": PYTHON,
+    "board.get of 1": PYTHON,
+}
 
 
 def count(say: Callable[[str], None] = lambda _: None) -> tuple[dict[str, float] | None, str]:
@@ -61,24 +75,20 @@ def count(say: Callable[[str], None] = lambda _: None) -> tuple[dict[str, float]
             say(f"valgrind ended with {ran.returncode}, {len(totals)} of {len(names)} counts\n{ran.stdout}{ran.stderr}")
             return None, FAILED
     counts = dict(zip(names, totals, strict=False))
-    loops = {"update": counts.pop("loop"), "track": counts.pop("bare loop")}
-    return {
-        name: (total - loops["track" if name.startswith("track") else "update"]) / TIMES
-        for name, total in counts.items()
-    }, ""
+    loops = {loop: counts.pop(loop) for loop in dict.fromkeys(PHASES.values()) if loop}
+    return {name: (total - loops[PHASES[name]]) / TIMES for name, total in counts.items()}, ""
 
 
 def _program() -> None:
     from benchmarks.building import load_floor
     from headway.board import open_board
 
-    floor = load_floor()
+    floor: Any = load_floor()
     board = open_board(f"bench-{os.getpid()}", capacity=16)
     task = board.task("one")
     empty = floor.Empty()
     items = range(TIMES)
-    add: Callable[[int, int], None] = floor.add
-    address = task.native().address
+    native = task.native()  # its memory is what hw_add works on
 
     def loop(function: Callable[[], object]) -> Callable[[], None]:
         def run() -> None:
@@ -91,12 +101,8 @@ def _program() -> None:
         for _ in repeat(None, TIMES):
             pass
 
-    def bare() -> None:
-        for _ in items:
-            pass
-
-    def track() -> None:
-        for _ in task.track(items):
+    def iterate(iterable: Iterable[object]) -> None:
+        for _ in iterable:
             pass
 
     def stage() -> None:
@@ -107,20 +113,25 @@ def _program() -> None:
         for _ in repeat(None, TIMES):
             task.message = "fold 3/5"
 
-    phases = {
-        "loop": nothing,
-        "bare loop": bare,
-        "empty Cython method": loop(empty.update),
-        "task.update()": loop(task.update),
-        "hw_add in C": lambda: add(address, TIMES),
-        "track, an item": track,
-        "task.stage = text": stage,
-        "task.message = text": message,
-        "board.get of 1": lambda: [board.get("one") for _ in items] and None,
-    }
-    for run in phases.values():  # once before, so that nothing happens for the first time while it is counted
+    def get() -> None:
+        for _ in repeat(None, TIMES):
+            board.get("one")
+
+    runs: list[Callable[[], object]] = [
+        nothing,
+        lambda: iterate(items),
+        lambda: floor.nothing(TIMES),
+        loop(empty.update),
+        loop(task.update),
+        lambda: floor.add(native.address, TIMES),
+        lambda: iterate(task.track(items)),
+        stage,
+        message,
+        get,
+    ]
+    for run in runs:  # once before, so that nothing happens for the first time while it is counted
         run()
-    for name, run in phases.items():
+    for name, run in zip(PHASES, runs, strict=True):
         floor.phase()
         run()
         print(f"phase {name}", flush=True)

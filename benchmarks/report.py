@@ -6,8 +6,11 @@ Exit code 0, also when a budget is missed: a figure may be noise. 1: a benchmark
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import platform
+import re
 import subprocess
 import sys
 import threading
@@ -155,6 +158,7 @@ def _cells(row: Row, first: bool) -> list[str]:
 
 
 def _print(rows: Sequence[Row], counted: dict[str, float] | None, why_not: str) -> None:
+    print(f"{_machine()}\n")
     table = [["what", "median", "beside", "median", "ratio", SPREAD, "budget", ""]]
     for number, row in enumerate(rows):
         table.append(_cells(row, number == 0 or rows[number - 1].bench != row.bench))
@@ -167,13 +171,23 @@ def _print(rows: Sequence[Row], counted: dict[str, float] | None, why_not: str) 
     if counted is None:
         print(f"Instructions: {why_not}.")
     else:
-        print("Instructions an operation (callgrind), the loop taken off:")
+        print("Instructions an operation (callgrind), the loop around it taken off:")
         for name, value in counted.items():
             print(f"  {name:<32} {value:8.1f}")
     print("Not measured, the parts are not there yet:", *NOT_YET, sep="\n  ")
     verdicts = [verdict for row in rows for verdict in row.verdicts]
     met = sum(verdict.met for verdict in verdicts)
-    print(f"{met} of {len(verdicts)} budgets met on {os.cpu_count()} cores.")
+    print(f"{met} of {len(verdicts)} budgets met.")
+
+
+def _machine() -> str:
+    """On what this was measured, and how busy it was."""
+    with contextlib.suppress(OSError):
+        model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        processor = model[1] if model else platform.machine()
+        load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+        return f"Python {platform.python_version()}, {os.cpu_count()} cores of {processor}; load average {load}"
+    return f"Python {platform.python_version()}, {platform.platform()}"
 
 
 def _as_json(rows: Sequence[Row], missing: Sequence[str], counted: dict[str, float] | None) -> dict[str, Any]:
@@ -183,7 +197,13 @@ def _as_json(rows: Sequence[Row], missing: Sequence[str], counted: dict[str, flo
         for verdict in line["verdicts"]:
             verdict["budget"]["kind"] = verdict["budget"]["kind"].name.lower()
         lines.append(line)
-    return {"rows": lines, "missing": list(missing), "instructions": counted, "not_yet": list(NOT_YET)}
+    return {
+        "machine": _machine(),
+        "rows": lines,
+        "missing": list(missing),
+        "instructions": counted,
+        "not_yet": list(NOT_YET),
+    }
 
 
 if __name__ == "__main__":

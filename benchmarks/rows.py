@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, assert_never
 
 from benchmarks.budgets import BUDGETS, Budget, Kind, titles
 
@@ -80,9 +80,9 @@ def rows_of(
         if figures is None:
             missing.append(name)
             continue
-        for side in {side for one in budgets for side in (one.beside, one.floor) if side} - set(figures.beside):
-            missing.append(f"{name} beside {side}")
-            budgets = [one for one in budgets if side not in (one.beside, one.floor)]
+        for lacking in {side for one in budgets for side in (one.beside, one.floor) if side} - set(figures.beside):
+            missing.append(f"{name} beside {lacking}")
+            budgets = [one for one in budgets if lacking not in (one.beside, one.floor)]
         sides: list[str | None] = [*figures.beside]
         sides = sides or [None]
         for side in sides:
@@ -118,5 +118,7 @@ def _verdict(budget: Budget, figures: Figures) -> Verdict:
             mine = median(a - b for a, b in zip(ours, floor, strict=True))
             theirs = median(a - b for a, b in zip(other, floor, strict=True))
             measured = theirs / mine if mine > 0 else math.inf
+        case _:
+            assert_never(budget.kind)
     at_least = budget.kind in (Kind.RATE, Kind.OVERHEAD)
     return Verdict(budget, measured, measured >= budget.limit if at_least else measured <= budget.limit)

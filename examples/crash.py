@@ -28,10 +28,10 @@ def main() -> None:
     for worker in workers:
         worker.join()
 
-    for task in board.tasks():
+    for task in sorted(board.tasks(), key=lambda task: task.id):
         print(f"{task.id}: {task.state} at {task.count} of {task.total}, {task.message!r}, pid {task.owner_pid}")
     path = board.write_snapshot()
-    print(f"and from the file alone: {[task.state for task in headway.read(str(path)).tasks]}")
+    print(f"and from the file alone: {headway.read(str(path)).counts}")
     board.unlink(files=True)
 
 

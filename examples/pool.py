@@ -24,7 +24,7 @@ def main() -> None:
         found = list(pool.map(task.counts(largest_factor), numbers, chunksize=20))
     view = board.get("factors")
     assert view is not None
-    print(f"{view.count} numbers by {len(view.workers)} workers, {view.state} after {view.elapsed:.1f} s")
+    print(f"{view.count} numbers, {view.state} after {view.elapsed:.1f} s")
     print(f"the largest prime factor among them: {max(found)}")
     board.unlink(files=True)
 

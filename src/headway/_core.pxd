@@ -308,7 +308,7 @@ cdef class Slot:
     cdef uint32_t index
     cdef uint64_t generation
     cdef uint64_t look_ns
-    cdef readonly str id
+    cdef str key  # the id: a property, so that it has a docstring
     cdef int add(self, int64_t n) except -1
     cdef int add_elsewhere(self, int64_t n, uint64_t now) except -1
     cdef int write(self, hw_change *change) except -1

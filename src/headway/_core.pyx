@@ -805,20 +805,25 @@ cdef class Slot:
         self.index = 0
         self.generation = 0
         self.look_ns = 0
-        self.id = ""
+        self.key = ""
 
     def _place(self, Segment segment, uint32_t index, uint64_t generation, str id not None):
         """Set which task this is. segment None: looked up on first use."""
         self.segment = segment
         self.index = index
         self.generation = generation
-        self.id = id
+        self.key = id
         self.handle.identity = &_nobody
         self.handle.worker = 1
         self.handle.stripe = NULL
         self.look_ns = 0
         if segment is not None and index >= segment.board.capacity:
             raise errors.UnknownTask(f"task {id!r}: slot {index} is not on board {segment.name!r}")
+
+    @property
+    def id(self):
+        """What the task is called on its board: 1 to 95 bytes of UTF-8, unique among those there."""
+        return self.key
 
     @property
     def _where(self):

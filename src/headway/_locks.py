@@ -21,10 +21,17 @@ LOCK_WAIT_S = 10.0
 FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 
 
+def _be_private(fd: int) -> None:
+    """Ours alone, whatever the umask gave or took away."""
+    if os.fstat(fd).st_mode & 0o777 != 0o600:
+        os.fchmod(fd, 0o600)
+
+
 def _try_lock(path: Path) -> int | str:
     """A descriptor that holds the lock, or the pid of who holds it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        _be_private(fd)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(path.lstat(), os.fstat(fd)):
             found, fd = fd, -1
@@ -93,6 +100,7 @@ def recorder_lock(directory: Path) -> FileLock | None:
     """
     fd = os.open(directory / "recorder.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        _be_private(fd)
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
     except BlockingIOError:
         os.close(fd)

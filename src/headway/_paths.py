@@ -66,7 +66,18 @@ def roots() -> list[Path]:
     if chosen:
         return [Path(chosen).absolute()]
     home = _home_root()
-    return [_fallback_root()] if home is None else [home, _fallback_root()]
+    return [_fallback_root()] if home is None or _is_closed(home) else [home, _fallback_root()]
+
+
+def _is_closed(directory: Path) -> bool:
+    """May this user not even look whether it is there? So it is with a service's user whose HOME is root's."""
+    try:
+        directory.joinpath("any").lstat()
+    except PermissionError:
+        return True
+    except OSError:
+        pass  # not there yet, or found out when it is used
+    return False
 
 
 def make_private(directory: Path) -> None:
@@ -74,10 +85,11 @@ def make_private(directory: Path) -> None:
 
     Raises NotOwner if it is somebody else's or no directory, OSError if it cannot be made.
     """
-    directory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with suppress(FileExistsError):  # looked at below, whoever made it
-        directory.mkdir(mode=0o700)
-    found = directory.lstat()
+    for parent in reversed(directory.parents):  # nobody else may swap what is in those that are made on the way
+        if not parent.exists():
+            _make(parent)
+    _make(directory)
+    found = directory.lstat()  # looked at now, whoever made it
     if not stat.S_ISDIR(found.st_mode):
         raise errors.NotOwner(f"{directory} is no directory: remove it, or choose another place with HEADWAY_DIR")
     if found.st_uid != os.geteuid():
@@ -89,28 +101,46 @@ def make_private(directory: Path) -> None:
         directory.chmod(0o700)
 
 
+def _make(directory: Path) -> None:
+    with suppress(FileExistsError):
+        directory.mkdir(mode=0o700)
+        directory.chmod(0o700)  # whatever the umask took away
+
+
 def board_directory(name: str, *, create: bool = False) -> Path:
     """Return the directory of a board: where it is, else where it would be made (create=True: make it).
 
-    Raises ValueError for an illegal name, NotOwner, OSError.
+    With create=True it is this user's alone, as is the directory that holds it. Raises ValueError for an illegal name,
+    NotOwner, OSError.
     """
     check_name(name)
     places = roots()
+    found = _existing(name, places)
+    if not create:
+        return places[0] / name if found is None else found
+    for root in places[:-1] if found is None else [found.parent]:
+        try:
+            return _make_board_directory(root, name)
+        except OSError:
+            if found is not None:
+                raise
+            continue  # an unwritable home: the next place, whose failure is the caller's
+    return _make_board_directory(places[-1], name)
+
+
+def _make_board_directory(root: Path, name: str) -> Path:
+    if root == _fallback_root():
+        make_private(root.parent)  # under /tmp anybody can take the name before us
+    make_private(root)
+    make_private(root / name)
+    return root / name
+
+
+def _existing(name: str, places: list[Path]) -> Path | None:
     for root in places:
         if (root / name / "segment").exists():
             return root / name
     for root in places:
         if (root / name).is_dir() and os.access(root / name, os.W_OK):
             return root / name
-    if not create:
-        return places[0] / name
-    for root in places[:-1]:
-        try:
-            make_private(root)
-            make_private(root / name)
-        except OSError:
-            continue  # an unwritable home: the next place, whose failure is the caller's
-        return root / name
-    make_private(places[-1])
-    make_private(places[-1] / name)
-    return places[-1] / name
+    return None

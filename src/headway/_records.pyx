@@ -8,7 +8,7 @@ records stand in the order of their tasks (`check` holds a file to it), so those
 import sys
 from types import MappingProxyType
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -301,77 +301,6 @@ def state_counts(buffer):
             raise ValueError(f"record {i} of the tasks: its state is none")
         found[r.state] += 1
     return {state: found[i] for i, state in enumerate(_states)}
-
-
-def unsettled(buffer):
-    """The tasks whose state is not what stands on the board: a list of (slot, generation, owner, state)."""
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    found = []
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        if r.state != r.written and r.state < HW_STATES:
-            found.append((r.slot, r.generation, r.owner, _states[r.state]))
-    return found
-
-
-def unarchived(buffer):
-    """The tasks that have ended, and that the history does not hold: a list of (number, slot, generation, version)."""
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    found = []
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        if r.state > HW_RUNNING and r.state == r.written and not r.archived:
-            found.append((i, r.slot, r.generation, r.version))
-    return found
-
-
-def archived_before(buffer, int64_t ended_ns):
-    """The tasks that the history holds and that ended before this time: a list of (slot, generation)."""
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    found = []
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        if r.archived and r.state > HW_RUNNING and r.ended_ns < ended_ns:
-            found.append((r.slot, r.generation))
-    return found
-
-
-def restorable(buffer, uint32_t room):
-    """Which tasks of a snapshot to put on a board with so much room: (the newest, by age; the others), as numbers."""
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    order = []
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        order.append((r.serial, i))
-    order.sort()
-    numbers = [number for _, number in order]
-    return numbers[max(0, len(numbers) - room):], numbers[:max(0, len(numbers) - room)]
-
-
-def mark_lost(tasks, int64_t taken_ns):
-    """Have the open tasks of a snapshot read as lost, in place: nobody carries them on any more. Returns how many."""
-    cdef hw_task_record r
-    cdef Py_buffer held
-    cdef char *at
-    cdef Py_ssize_t i, found = 0
-    PyObject_GetBuffer(tasks, &held, PyBUF_WRITABLE)
-    try:
-        for i in range(held.len // <Py_ssize_t> sizeof(r)):
-            at = <char *> held.buf + i * <Py_ssize_t> sizeof(r)
-            hw_take_numbers(&r, at)
-            if r.state <= HW_RUNNING:
-                r.state = HW_LOST_STATE
-                r.ended_ns = r.beat_ns if 0 < r.beat_ns < taken_ns else taken_ns
-                r.owner_alive = 0
-                hw_put_numbers(at, &r)
-                found += 1
-    finally:
-        PyBuffer_Release(&held)
-    return found
 
 
 def shares_of_workers(shares, tasks):

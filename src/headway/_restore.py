@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway import _records, errors, snapshot
+from headway import _scans, errors, snapshot
 
 if TYPE_CHECKING:
     from headway._core import Segment
@@ -31,7 +31,7 @@ def restore(segment: Segment, directory: Path) -> None:
         _set_aside(directory, error)
         return
     raw = view.raw
-    kept, _ = _records.restorable(raw.tasks, segment.capacity)
+    kept, _ = _scans.restorable(raw.tasks, segment.capacity)
     segment.restore(kept, raw.tasks, raw.stages, raw.shares, raw.result_index, raw.results, raw.meta["taken_ns"])
     segment.resume_sequence(view.sequence)
 

@@ -220,6 +220,7 @@ def _publish(directory: Path, uuid: str) -> None:
     temporary = directory / f".segment.{os.getpid()}.{uuid[:8]}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
+        os.fchmod(fd, 0o600)  # whatever the umask took away
         os.write(fd, f"{uuid}\n".encode())
         os.fsync(fd)
         os.rename(temporary, directory / "segment")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway import _records, errors
+from headway import _scans, errors
 from headway.model import Raw
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ BATCH = 64
 
 def add(segment: Segment, directory: Path, raw: Raw) -> int:
     """Archive what has ended in a copy of the board. Returns how many tasks. Raises what History does, OSError."""
-    found = _records.unarchived(raw.tasks) if segment.recorder_wanted else []
+    found = _scans.unarchived(raw.tasks) if segment.recorder_wanted else []
     if found:
         from headway.history import History  # workers need no SQLite
 

@@ -232,6 +232,8 @@ class Board:
     def _end_owned(self, reason: str, error: BaseException | None) -> None:
         """End what this process owns and leaves open, unless live workers still count on it."""
         segment = self._segment
+        if segment.retired:
+            return  # removed by somebody else: nobody will see it
         for index, generation in segment.owned():
             task = self._handle(index, generation, "")
             with contextlib.suppress(errors.HeadwayError):  # ended or started anew by another process meanwhile
@@ -249,13 +251,7 @@ def open_board(
     result_bytes: int = 2048,
     record: bool = True,
 ) -> Board:
-    """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
-
-    name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the script's name. For a new board: capacity: tasks
-    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON. record: have a
-    helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
-    Raises ValueError, NoSpace, CorruptBoard, LayoutMismatch, NotOwner, BoardElsewhere, LockTimeout, OSError.
-    """
+    """As headway.open, but whether Headway is switched off, or can work here at all, is not asked."""
     name = _paths.default_name() if name is None else _paths.check_name(name)
     for what, value, most, least in (
         ("capacity", capacity, _core.CAPACITY_MAX, 1),

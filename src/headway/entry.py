@@ -36,7 +36,7 @@ def open(
     if _engine.disabled():
         from headway import standin
 
-        alone = standin.open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes)
+        alone = standin.open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
         return cast("Board", alone)
     reason = _engine.unusable()
     if reason is not None:

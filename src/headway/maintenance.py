@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from headway.model import BoardView
 
-__all__ = ["BoardInfo", "Removed", "attach", "boards", "find", "gc", "in_use", "remove", "retire"]
+__all__ = ["BoardInfo", "Removed", "attach", "boards", "directories", "find", "gc", "in_use", "remove", "retire"]
 
-_GRACE_S = 60.0  # a segment without a reference may be under construction for so long
+GRACE_S = 60.0  # a segment without a reference may be under construction for so long
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _memory(name: str) -> Path:
     return _segment.SHM / name[1:]
 
 
-def _directories() -> list[Path]:
+def directories() -> list[Path]:
     """The directories of all boards, by name. Of one that has several, the one in force."""
     names = set()
     for root in _paths.roots():
@@ -102,7 +102,7 @@ def _directories() -> list[Path]:
 
 def boards() -> list[BoardInfo]:
     """Every board of this user on this host, by name: those in shared memory and those that left a snapshot."""
-    return [info for directory in _directories() if (info := _info(directory)) is not None]
+    return [info for directory in directories() if (info := _info(directory)) is not None]
 
 
 def find(name: str) -> BoardInfo | None:
@@ -182,11 +182,11 @@ def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
             continue
         with contextlib.suppress(FileNotFoundError):
             found = path.lstat()
-            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > _GRACE_S:
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > GRACE_S:
                 removed.append(Removed("semaphore", path.name, found.st_size, "its segment is gone"))
                 if not dry_run:
                     path.unlink()
-    for directory in _directories():
+    for directory in directories():
         if not names or directory.name in names:
             removed += _gc_files(directory, dry_run)
     return removed
@@ -197,7 +197,7 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
     name = f"/{path.name}"
     if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode) or _in_use(path):
         return []
-    old = time.time() - found.st_mtime > _GRACE_S
+    old = time.time() - found.st_mtime > GRACE_S
     try:
         segment = _segment.attach(name, watching=True)
     except errors.HeadwayError:
@@ -224,25 +224,23 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         segment.close()
 
 
-def retire(board: Board) -> bool:
-    """Write the last state of a board that nobody uses, and unlink it, unless somebody came meanwhile.
+def retire(board: Board) -> None:
+    """Do the last work of a recorder, for a board that nobody uses: write its last state, and remove the segment.
 
-    This process gives up its own identity on it first. A recorded board is left to its recorder. Returns whether
-    the board is gone. Raises OSError, HeadwayError where the last state cannot be written.
+    This process gives up its own identity on it first. Nothing is done if somebody uses it, or a recorder looks after
+    it. Raises what kept the state from being written: OSError, NoSpace, LockTimeout, BoardElsewhere.
     """
     segment = board._segment
     segment.leave()
-    if segment.in_use:
-        return False
+    if segment.in_use or segment.recorder_alive:
+        return
     try:
         recorder = Recorder.elected(board)
     except errors.BoardRecorded:
-        return False
+        return
     try:
-        gone = recorder.finish()
-        if not gone and recorder.problem is not None:
+        if not recorder.finish() and recorder.problem is not None:
             raise recorder.problem
-        return gone
     finally:
         recorder.resign()
 

@@ -20,7 +20,7 @@ import time
 import traceback
 from pathlib import Path
 
-from headway import _locks, _records, _segment, archive, errors
+from headway import _locks, _scans, _segment, archive, errors
 from headway.board import Board
 from headway.model import Raw
 
@@ -140,7 +140,7 @@ class Recorder:
 
     def _settle(self, raw: Raw) -> bool:
         """Write the states that tasks have by themselves: lost, or running again. Returns whether there were any."""
-        found = _records.unsettled(raw.tasks)
+        found = _scans.unsettled(raw.tasks)
         for slot, generation, owner, state in found:
             task = self._board._handle(slot, generation, "")
             with contextlib.suppress(errors.HeadwayError):  # ended, started anew, or adopted meanwhile
@@ -169,7 +169,7 @@ class Recorder:
         if not last and now - self._retained_at >= 60.0:
             self._retained_at = now
             before_ns = raw.meta["taken_ns"] - int(RETENTION_S * 1e9)
-            self._segment.free_archived(_records.archived_before(raw.tasks, before_ns))
+            self._segment.free_archived(_scans.archived_before(raw.tasks, before_ns))
             archive.prune(self._board.directory)
 
     # ------------------------------------------------------------------------------------------------------ the end

@@ -182,7 +182,7 @@ def _settled(raw: Raw, directory: Path) -> Raw:
     recorded = raw.meta.get("interval_s") is not None
     if not recorded or time.time() - raw.taken_at < ABANDONED_AFTER_S or _locks.lock_holder(directory) is not None:
         return raw
-    from headway._records import mark_lost
+    from headway._scans import mark_lost
 
     tasks = bytearray(raw.tasks)
     mark_lost(tasks, raw.meta["taken_ns"])

@@ -169,9 +169,14 @@ class StandinBoard:
 
 
 def open_board(
-    name: str | None = None, *, capacity: int = 1024, workers: int = 1024, result_bytes: int = 2048
+    name: str | None = None,
+    *,
+    capacity: int = 1024,
+    workers: int = 1024,
+    result_bytes: int = 2048,
+    record: bool = True,
 ) -> StandinBoard:
-    """As headway.open, for this process alone."""
+    """As headway.open, for this process alone: nothing is recorded."""
     name = _paths.default_name() if name is None else _paths.check_name(name)
     for what, value, least in (("capacity", capacity, 1), ("workers", workers, 1), ("result_bytes", result_bytes, 0)):
         if type(value) is not int or value < least:

@@ -264,17 +264,17 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def _leave() -> None:
-    """At the end of the program: end what was left open, and remove the boards that were opened here."""
+    """At the end of the program: end what was left open. Boards that were opened here go, unless others use them."""
     error = uncaught()
     for loop in reversed(list(_open.values())):
         loop.finish(*(ending(error) if error is not None else ("cancelled", "left open at exit")))
     if error is not None:
         _fail_what_was_left_by(error)
     for board in _boards.values():
-        if not board._segment.closed:
+        if not (board._segment.closed or board._segment.retired or board._segment.recorder_alive):
             from headway.maintenance import retire
 
-            with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: then gc does it
+            with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: then 'headway gc' does it
                 retire(board)
     _boards.clear()
 

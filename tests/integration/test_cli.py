@@ -158,6 +158,23 @@ def test_export_to_where_nothing_can_be_written_is_one_sentence(call: Headway, b
         assert finished.stderr.count("\n") == 1
 
 
+def test_export_into_a_pipe_or_through_a_link_leaves_both_in_place(call: Headway, board: Board, tmp_path: Path) -> None:
+    pipe, link, file = tmp_path / "pipe", tmp_path / "link.json", tmp_path / "file.json"
+    os.mkfifo(pipe)
+    file.write_text("old")
+    link.symlink_to(file)
+    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True) as reader:
+        try:
+            call("export", board.name, "-o", str(pipe))
+            assert json.loads(reader.communicate(timeout=20)[0])["name"] == board.name
+        finally:
+            reader.kill()
+    assert pipe.is_fifo()
+    call("export", board.name, "-o", str(link))
+    assert link.is_symlink()
+    assert json.loads(file.read_text())["name"] == board.name
+
+
 def test_rm_asks_for_force_where_a_board_is_in_use(call: Headway, board: Board) -> None:
     finished = call("rm", board.name, check=False)
     assert finished.returncode == 1
@@ -167,7 +184,7 @@ def test_rm_asks_for_force_where_a_board_is_in_use(call: Headway, board: Board) 
 
 
 def test_gc_tells_what_it_removes(call: Headway, board: Board) -> None:
-    assert "nothing to remove" in call("gc", board.name).stdout
+    assert "there is nothing to remove" in call("gc", board.name).stdout
     board.close()  # the last one leaves, without unlinking
     assert "would remove board" in call("gc", board.name, "--dry-run").stdout
     (removed,) = json.loads(call("gc", board.name, "--json").stdout)
@@ -187,6 +204,35 @@ def test_a_reader_that_has_had_enough_is_no_error(board: Board) -> None:
         process.stdout.close()
         assert process.wait(20) == 141
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_are_no_obstacle(closed: str, board: Board) -> None:
+    for arguments, status in (
+        (("ls",), 0),
+        (("show", board.name), 0),
+        (("watch", board.name, "--once"), 0),
+        (("no",), 2),
+    ):
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-X", "dev", "-m", "headway", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert (done.returncode, "Traceback" in done.stderr, "Warning" in done.stderr) == (status, False, False)
+        assert bool(done.stdout) == (">&-" not in closed.split() and status == 0)
+
+
+def test_a_home_that_cannot_be_written_is_no_obstacle(call: Headway, board_name: str, tmp_path: Path) -> None:
+    """Then the files are in one place for each user below the temporary directory, and every command looks there."""
+    place = tmp_path / "with a space"
+    place.mkdir()
+    env = {"HOME": "/proc/self/no-home", "TMPDIR": str(place), "HEADWAY_DIR": None, "XDG_STATE_HOME": None}
+    source = str(Path(headway.snapshot.__file__).parent)
+    told = call("demo", "--board", board_name, "--source", source, env=env).stdout
+    (path,) = place.rglob("snapshot.npz")
+    assert str(path) in told
+    assert [found["name"] for found in json.loads(call("ls", "--json", env=env).stdout)] == [board_name]
+    assert "success" in call("show", board_name, "all", env=env).stdout
+    call("rm", board_name, env=env)
+    assert not list(place.rglob("*.npz"))
 
 
 def test_an_output_that_is_full_is_one_sentence(board: Board) -> None:

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SAYS = {
     "hello.py": r"the sum of the squares is 8955050",
-    "pool.py": r"400 numbers by [123] workers, success after \d+\.\d s",
+    "pool.py": r"400 numbers, success after \d+\.\d s",
     "stages.py": r"BTC, hourly: success, 3 of 3 folds, result \{'auc': 0.91, 'folds': 3\}\n  load +\d+\.\d ms\n  fit ",
     "crash.py": r"second: lost at \d{3,} of 1000, 'on item \d+', pid \d+\n"
-    r"and from the file alone: \['success', 'lost'\]",
+    r"and from the file alone: \{.*'success': 1,.*'lost': 1\}",
     "resume.py": r"first run: failed at 400 of 1000 \(ConnectionError: .*\)\n"
     r"second run: success at 1000 of 1000, resumed from 400",
     "threads_in_c.py": r"in the end 4,000,000, exactly",

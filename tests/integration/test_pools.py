@@ -18,7 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 from headway.board import open_board
-from headway.task import current
+from headway import current
 
 def square(number):
     return number * number

@@ -46,12 +46,12 @@ def board(board_name: str) -> Iterator[Board]:
 class OnTerminal:
     """The command `headway` on a terminal of so many columns."""
 
-    def __init__(self, *arguments: str, columns: int = 80, rows: int = 24) -> None:
+    def __init__(self, *arguments: str, columns: int = 80, rows: int = 24, **variables: str) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         command = [sys.executable, "-W", "always", "-c", ON_TERMINAL, *arguments]
         env = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "COLUMNS", "LINES")}
-        env |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+        env |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **variables}
         self.process = subprocess.Popen(
             command, stdin=slave, stdout=slave, stderr=slave, env=env, start_new_session=True
         )
@@ -108,6 +108,23 @@ def test_a_terminal_shows_the_count_rise_and_the_end(board: Board) -> None:
         assert f"{board.name} has ended" in watch.text
         # The whole of it was drawn in place: going up is all that moves the cursor.
         assert set(re.findall(r"\x1b\[\??[\d;]*([A-Za-z])", watch.text)) <= {"A", "J", "K", "h", "l", "m"}
+
+
+def test_no_color_leaves_the_colours_out_and_draws_in_place_all_the_same(board: Board) -> None:
+    task = board.task("work", total=100)
+    task.update(1)
+    with OnTerminal("watch", board.name, "--interval", "0.05", NO_COLOR="1") as watch:
+        watch.until("1/100")
+        task.update(1)
+        watch.until("2/100")
+        assert set(re.findall(r"\x1b\[\??[\d;]*([A-Za-z])", watch.text)) == {"A", "J", "K", "h", "l"}
+
+
+def test_a_dumb_terminal_gets_lines(board: Board) -> None:
+    board.task("work", total=100).update(1)
+    with OnTerminal("watch", board.name, "--once", TERM="dumb") as watch:
+        assert watch.end() == 0
+        assert "\x1b" not in watch.until("work 1% 1/100 it")
 
 
 def test_ctrl_c_ends_the_watch_and_nothing_else(board: Board) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -140,3 +142,19 @@ def test_no_boards_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
     assert "there is no board" in capsys.readouterr().out
     assert main(["ls", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize(
+    ("called", "told"),
+    [
+        ("/no such/place/headway", "'/no such/place/headway'"),
+        ("/usr/lib/headway/__main__.py", f"{shlex.quote(sys.executable)} -m headway"),
+    ],
+)
+def test_the_demo_tells_how_it_is_called_from_another_shell(
+    called: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headway.cli import demo
+
+    monkeypatch.setattr(sys, "argv", [called])
+    assert demo._command() == told

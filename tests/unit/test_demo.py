@@ -48,7 +48,7 @@ def test_the_standard_library_is_a_hundred_packages_or_so() -> None:
     found = packages(root)
     files = [file for package in found for file in package.files]
     assert 50 <= len(found) <= 200
-    assert len(files) == len(set(files)) > 1000
+    assert len(files) == len(set(files)) > 500  # Debian leaves out the tests of the library
     assert "json/decoder.py" in files
     assert not [file for file in files if "site-packages" in file]
     assert len({package.id for package in found}) == len(found)

@@ -22,6 +22,8 @@ COMMANDS = {
     "watch": "follow a board while it goes on",
     "serve": "show all boards in a browser",
     "export": "write a board as JSON, or as a snapshot file for NumPy",
+    "record": "record a board in the foreground, instead of its helper process",
+    "doctor": "look for what is wrong, or will be, each with what mends it",
     "gc": "remove what dead programs left in shared memory",
     "rm": "remove a board",
 }
@@ -39,11 +41,10 @@ environment: HEADWAY_BOARD the board to use, HEADWAY_DIR where files are, NO_COL
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status; argv: default the arguments of this process."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _fill_closed_streams()
     try:
         status = _run(arguments)
         sys.stdout.flush()  # a pipe that was closed is noticed here, not at the exit of the interpreter
-    except errors.HeadwayError as error:
-        return _fail(str(error))
     except BrokenPipeError:
         _drop_output()  # whoever read us has had enough
         return BROKEN_PIPE
@@ -51,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         _drop_output()
         return _fail(f"{where}{error.strerror or error}")
+    except errors.HeadwayError as error:
+        return _fail(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
     return status
@@ -106,6 +109,17 @@ class _Version(argparse.Action):
 
         print(f"headway {headway.__version__}")
         parser.exit()
+
+
+def _fill_closed_streams() -> None:
+    """Started with one of its standard streams closed, Python has None there: what is written then goes nowhere.
+
+    It also keeps a board's descriptor from becoming number 1 or 2, to which any library may write.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", closefd=False))
 
 
 def _drop_output() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         else:
             print_json(source.to_dict())
         return 0
-    _replace(
+    _put(
         output, (lambda folder: snapshot.write(source.view, folder)) if as_npz else lambda folder: _json(source, folder)
     )
     return 0
@@ -75,9 +76,18 @@ def _json(source: Source, folder: Path) -> Path:
     return path
 
 
-def _replace(output: Path, write: Callable[[Path], Path]) -> None:
-    """Have a file written into a folder beside its place, and put it there."""
-    if output.is_dir():
+def _put(output: Path, write: Callable[[Path], Path]) -> None:
+    """Have a file written into a folder beside its place, and put it there; a pipe or device gets its bytes instead."""
+    try:
+        mode = output.stat().st_mode
+    except FileNotFoundError:
+        mode = stat.S_IFREG
+    if stat.S_ISDIR(mode):
         raise errors.HeadwayError(f"{output} is a directory: name a file in it")
-    with tempfile.TemporaryDirectory(prefix=".headway-", dir=output.parent) as folder:
-        os.replace(write(Path(folder)), output)
+    if stat.S_ISREG(mode):
+        place = Path(os.path.realpath(output))  # a link goes on to lead there
+        with tempfile.TemporaryDirectory(prefix=".headway-", dir=place.parent) as folder:
+            os.replace(write(Path(folder)), place)
+    else:
+        with tempfile.TemporaryDirectory(prefix="headway-") as folder:
+            output.write_bytes(write(Path(folder)).read_bytes())

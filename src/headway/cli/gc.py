@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         gone = [one for one in found if one.error is None]
         size = f"{sum(one.bytes for one in gone) / 2**20:.1f} MiB"
         verb = "would be freed" if options.dry_run else "freed"
-        say(f"{plural(len(gone), 'object')}, {size} {verb}" if gone else "nothing to remove: every board is in use")
+        say(f"{plural(len(gone), 'object')}, {size} {verb}" if gone else "there is nothing to remove")
     failed = [one for one in found if one.error is not None]
     for one in failed:
         print(f"headway: {one.kind} {one.name} is still there: {one.error}", file=sys.stderr)

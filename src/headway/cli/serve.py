@@ -54,7 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway.dashboard import create_app
+    from headway.dashboard import create_app, extra
 
     if options.dir is not None and not options.dir.is_dir():
         raise errors.HeadwayError(f"{options.dir} is no folder: name the one that holds the boards with --dir")
@@ -64,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
         app = create_app(options.dir, token=token, hosts=options.allow_host)
     except ValueError as error:
         raise errors.HeadwayError(f"{error}: see --token and HEADWAY_TOKEN") from None
-    from headway.dashboard._server import listen, serve
+    with extra():
+        from headway.dashboard._server import listen, serve
 
     with contextlib.closing(listen(options.host, options.port)) as listening:
         url = _url(options.host, listening)

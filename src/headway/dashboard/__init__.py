@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from headway import errors
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from starlette.types import ASGIApp
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "extra"]
 
 
 def create_app(
@@ -29,12 +30,19 @@ def create_app(
     machine's name and IP addresses ("*": any); max_listeners: streams of events at a time. Raises MissingExtra,
     ValueError for a token that is too short.
     """
-    try:
+    with extra():
         from headway.dashboard import app
+    return app.create_app(directory, token=token, hosts=hosts, max_listeners=max_listeners)
+
+
+@contextlib.contextmanager
+def extra() -> Iterator[None]:
+    """Turns an import that fails, because a package is not installed, into MissingExtra."""
+    try:
+        yield
     except ImportError as error:
         if (error.name or "").startswith("headway"):
             raise
         raise errors.MissingExtra(
             f"the dashboard needs the package {error.name}: install it with 'pip install headway[dashboard]'"
         ) from error
-    return app.create_app(directory, token=token, hosts=hosts, max_listeners=max_listeners)

@@ -7,9 +7,11 @@ tell from this state alone what that client lacks; nothing of the past is kept b
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from headway.dashboard._course import Course
 from headway.dashboard._look import Wish, blank
 from headway.dashboard._throughput import Throughput
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from headway._summary import Summary
+    from headway.dashboard._course import Note
     from headway.dashboard._look import Look
     from headway.dashboard._shelf import Found
     from headway.dashboard._table import Table
@@ -29,6 +32,7 @@ STUCK_S = 15.0  # it writes every five seconds at least
 GONE_MAX = 1000
 LINGER_S = 60.0  # a table is kept so long after its last use, so that who comes back gets a patch
 IDLE_TABLES_MAX = 8
+NOTED_MAX = 32
 
 
 @dataclass
@@ -40,6 +44,7 @@ class Known:
     since: int
     seen: Summary | None = None
     throughput: Throughput = field(default_factory=Throughput)
+    course: Course = field(default_factory=Course)
 
 
 @dataclass
@@ -66,6 +71,7 @@ class Boards:
         self.followed: dict[str, Followed] = {}
         self.gone: dict[str, int] = {}
         self.gone_complete_since = 0
+        self._noted: OrderedDict[str, None] = OrderedDict()
 
     def summaries(self) -> list[dict[str, Any]]:
         """By name."""
@@ -95,11 +101,12 @@ class Boards:
     def wish(self, found: Found, follow: bool) -> Wish | None:
         """What to look at, if the file is another one than what is known was made of."""
         known, followed = self.known.get(found.name), self.followed.get(found.name)
+        due_at = 0.0 if known is None else known.course.due_at
         if followed is not None and (follow or followed.listeners):
             if followed.signature != found.signature:
-                return Wish(found, followed.table, True)
+                return Wish(found, followed.table, True, due_at)
         elif known is None or known.found.signature != found.signature:
-            return Wish(found, None, False)
+            return Wish(found, None, False, due_at)
         return None
 
     def take(self, seen: Look, revision: int) -> bool:
@@ -115,12 +122,25 @@ class Boards:
         known.found, known.seen = seen.found, seen.summary
         if seen.summary is not None:
             known.throughput.add(seen.summary)
+        if seen.note is not None:
+            self._note(known, seen.note)
         summary = blank(name) if seen.summary is None else seen.summary.to_dict() | {"name": name}
         summary |= {key: known.summary.get(key) for key in ("recorder", "silent_since")} | {"error": seen.problem}
         if summary != known.summary:
             known.summary, known.since = summary, revision
             changed = True
         return changed
+
+    def _note(self, known: Known, note: Note) -> None:
+        """Notes take room: those of the boards that changed last are kept."""
+        name = known.found.name
+        self._noted[name] = None
+        self._noted.move_to_end(name)
+        if len(self._noted) > NOTED_MAX:
+            oldest, _ = self._noted.popitem(last=False)
+            if oldest in self.known:
+                self.known[oldest].course = Course()
+        known.course.add(note)
 
     def take_silence(self, found: Found, revision: int) -> bool:
         """Note who records, and since when nobody does though there is something to record. Has that changed?"""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import errors, snapshot
 from headway._summary import Summary
+from headway.dashboard._course import Note
 from headway.dashboard._table import Table
 
 if TYPE_CHECKING:
@@ -29,11 +30,12 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to look at: the board, the table to go on from, and whether a table is wanted at all."""
+    """What to look at: the board; the table to go on from; is a table wanted at all? And from when on a note."""
 
     found: Found
     table: Table | None
     follow: bool
+    note_due_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Look:
     followed: bool
     summary: Summary | None
     table: Table | None
+    note: Note | None = None
     problem: dict[str, str] | None = None
 
 
@@ -57,10 +60,11 @@ def code_of(error: Exception) -> str:
 
 def look(wish: Wish, revision: int) -> Look:
     """Read a snapshot; a table made or advanced has this revision."""
-    found, summary, table, problem = wish.found, None, wish.table, None
+    found, summary, table, note, problem = wish.found, None, wish.table, None, None
     try:
         view = snapshot.read(found.directory)
         summary, table = Summary.of(view), _table(wish, view, revision)
+        note = Note.of(view) if view.taken_at >= wish.note_due_at else None
     except (errors.HeadwayError, OSError) as error:
         problem = {"code": code_of(error), "detail": str(error)}
         if problem["code"] == UNREADABLE:  # not the file's fault, maybe: no file has this signature, it is tried again
@@ -70,7 +74,7 @@ def look(wish: Wish, revision: int) -> Look:
         log.exception("the snapshot in %s cannot be shown", found.directory)
         detail = f"{found.directory} cannot be shown ({type(error).__name__}: {error}): see the server's log"
         problem = {"code": CODES[errors.DamagedSnapshot], "detail": detail}
-    return Look(found, wish.follow, summary, table, problem)
+    return Look(found, wish.follow, summary, table, note, problem)
 
 
 def _table(wish: Wish, view: BoardView, revision: int) -> Table | None:

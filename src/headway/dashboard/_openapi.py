@@ -58,6 +58,7 @@ _TASK: Schema = {
     "owner_alive": _FLAG,
     "resumed_from": _or_null({"type": "integer"}),
 }
+_POINT: Schema = {"type": "array", "items": _or_null({"type": "number"}), "minItems": 2, "maxItems": 2}
 _SHARE = _object(pid=_COUNT, incarnation=_COUNT, count=_or_null({"type": "integer"}), beat=_or_null(_TIME), alive=_FLAG)
 _SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
@@ -109,6 +110,8 @@ _SCHEMAS: dict[str, Schema] = {
         stall_after={"type": "number"},
         taken_at=_TIME,
         result={"description": "any JSON"},
+        series=_list(_POINT),
+        metric_series=_map(_list(_POINT)),
     ),
     "Worker": _object(
         incarnation=_COUNT,
@@ -117,6 +120,7 @@ _SCHEMAS: dict[str, Schema] = {
         alive=_FLAG,
         started=_or_null(_TIME),
         beat=_or_null(_TIME),
+        rate=_or_null({"type": "number"}),
         tasks=_list(_TEXT),
         task_count=_COUNT,
     ),

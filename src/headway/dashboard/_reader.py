@@ -103,7 +103,7 @@ class Reader:
         """Encoded rows, and the serial after which the next part begins."""
         begin = after is None
         rows, more = ([], False) if table is None else table.page(after, ROWS_AT_ONCE)
-        workers = list(table.workers.values()) if table is not None and begin else []
+        workers = list(table.workers.rows.values()) if table is not None and begin else []
         body = self._body(name, None if begin else revision, revision, Patch(rows, NOTHING_MOVED, [], workers, []))
         return body, rows[-1]["serial"] if more else None
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway import _locks, _paths
-from headway.snapshot import PREVIOUS, SNAPSHOT
+from headway.snapshot import ABANDONED_AFTER_S, PREVIOUS, SNAPSHOT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,7 +20,7 @@ __all__ = ["Found", "Shelf"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A board's directory. signature: another one means another snapshot.
+    """A board's directory. signature: another one means that its snapshot reads in another way.
 
     recorder: alive, gone, or unknown where there never was one; recorder_seen: its last sign of life.
     """
@@ -78,9 +79,12 @@ def _found(directory: Path, name: str) -> Found | None:
             status = os.lstat(directory / file)
         except OSError:  # none there, or no directory, or none that we may enter
             continue
+        recorder, seen = _recorder(directory)
+        # What was recorded reads in another way when its recorder has been gone for a while: its tasks are lost.
+        abandoned = recorder == "gone" and time.time() - status.st_mtime > ABANDONED_AFTER_S
         # A rename makes another inode; one that was just freed can be the next one's, so the time counts, too.
-        signature = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
-        return Found(name, directory, signature, *_recorder(directory))
+        signature = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size, abandoned)
+        return Found(name, directory, signature, recorder, seen)
     return None
 
 

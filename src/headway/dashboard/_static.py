@@ -43,11 +43,12 @@ class _File:
 class Page:
     """All files below a folder, by their path in it."""
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(self) -> None:
+        folder = FOLDER
         self._files = {
             str(path.relative_to(folder)): _read(path, "assets" in path.relative_to(folder).parts[:-1])
             for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            if path.is_file() and not path.is_symlink()
         }
 
     def answer(self, path: str, request: Request) -> Response | None:

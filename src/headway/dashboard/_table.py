@@ -16,14 +16,13 @@ import numpy as np
 
 from headway._records import DTYPES, RECORD_BYTES, STATES, task_fields
 from headway._summary import RATE_LEAST, rate_shown, records
+from headway.dashboard._graves import Graves
+from headway.dashboard._workers import Workers, milliseconds
 
 if TYPE_CHECKING:
-    from headway.model import BoardView, WorkerView
+    from headway.model import BoardView
 
 __all__ = ["NOTHING_MOVED", "Patch", "Table"]
-
-TOMBSTONES_MAX = 20_000
-TASKS_OF_WORKER_MAX = 20
 
 _WORDS = RECORD_BYTES["tasks"] // 8
 _OFFSETS: Any = np.dtype(DTYPES["tasks"]).fields
@@ -51,27 +50,6 @@ class Patch(NamedTuple):
         return bool(self.rows or self.moved["serial"] or self.removed or self.workers or self.workers_removed)
 
 
-class _Graves:
-    """Keys that have gone, with the revision; the oldest are forgotten, and then `complete_since` tells."""
-
-    def __init__(self, born: int, graves: tuple[tuple[int, int], ...] = ()) -> None:
-        self.graves = graves[-TOMBSTONES_MAX:]
-        self.complete_since = born if len(graves) <= TOMBSTONES_MAX else graves[-TOMBSTONES_MAX - 1][0]
-
-    def dug(self, keys: list[int], revision: int) -> _Graves:
-        if not keys:
-            return self
-        return _Graves(self.complete_since, self.graves + tuple((revision, key) for key in keys))
-
-    def since(self, revision: int) -> list[int]:
-        found = []
-        for at, key in reversed(self.graves):
-            if at <= revision:
-                break
-            found.append(key)
-        return found
-
-
 class Table:
     """The rows of the tasks and workers of one board, by serial and by incarnation."""
 
@@ -88,16 +66,15 @@ class Table:
         rates = self._moving[_RATE].view(np.float64)
         rates[np.abs(rates) < RATE_LEAST] = 0.0  # such a rate fades for an hour more, and shows as none
         self._shares = _shares(view, len(tasks))[:, self._order]
-        self.workers = {worker.incarnation: _worker_row(worker) for worker in view.workers}
+        self.workers = Workers(view, revision)
         self._fixed_since = np.full(len(self.serials), revision)
         self._moved_since = self._fixed_since
-        self._worker_since = dict.fromkeys(self.workers, revision)
-        self._gone = self._workers_gone = _Graves(revision)
+        self._gone = Graves(revision)
 
     @property
     def complete_since(self) -> int:
         """The revision from which on a patch is possible."""
-        return max(self._gone.complete_since, self._workers_gone.complete_since)
+        return max(self._gone.complete_since, self.workers.gone.complete_since)
 
     def __len__(self) -> int:
         return len(self.serials)
@@ -117,10 +94,7 @@ class Table:
         new._fixed_since[theirs] = np.where(same, self._fixed_since[mine], revision)
         new._moved_since[theirs] = np.where(still, self._moved_since[mine], revision)
         new._gone = self._gone.dug(np.delete(self.serials, mine).tolist(), revision)
-        for key, row in new.workers.items():
-            if self.workers.get(key) == row:
-                new._worker_since[key] = self._worker_since[key]
-        new._workers_gone = self._workers_gone.dug([key for key in self.workers if key not in new.workers], revision)
+        new.workers = self.workers.advanced(view, revision)
         return new
 
     def patch(self, revision: int) -> Patch:
@@ -131,8 +105,8 @@ class Table:
             [self._row(at) for at in np.flatnonzero(changed).tolist()],
             {"serial": self.serials[moved].tolist(), **_shown(self._moving[:, moved])},
             self._gone.since(revision),
-            [row for key, row in self.workers.items() if self._worker_since[key] > revision],
-            self._workers_gone.since(revision),
+            self.workers.since(revision),
+            self.workers.gone.since(revision),
         )
 
     def page(self, after: int | None, count: int) -> tuple[list[dict[str, Any]], bool]:
@@ -149,7 +123,7 @@ class Table:
         for name in _LEFT_OUT:
             del values[name]
         for name in _TIMES:
-            values[name] = _milliseconds(values[name])
+            values[name] = milliseconds(values[name])
         rate = values["rate"]
         values["rate"] = None if rate is None else rate_shown(rate)
         values["metrics"] = {name: value if math.isfinite(value) else None for name, value in values["metrics"].items()}
@@ -173,21 +147,4 @@ def _shown(moving: Array) -> dict[str, list[Any]]:
         "count": count.tolist(),
         "rate": [rate_shown(one) for one in rate.view(np.float64).tolist()],
         "beat": [round(ns / 1e9, 3) if ns > 0 else None for ns in beat_ns.tolist()],
-    }
-
-
-def _milliseconds(at: float | None) -> float | None:
-    return None if at is None else round(at, 3)
-
-
-def _worker_row(worker: WorkerView) -> dict[str, Any]:
-    return {
-        "incarnation": worker.incarnation,
-        "pid": worker.pid,
-        "name": worker.name,
-        "alive": worker.alive,
-        "started": _milliseconds(worker.started),
-        "beat": _milliseconds(worker.beat),
-        "tasks": list(worker.tasks[:TASKS_OF_WORKER_MAX]),
-        "task_count": len(worker.tasks),
     }

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from headway.dashboard._table import Table
 
@@ -94,7 +94,7 @@ class _Dashboard:
         fields = {"board": name, "summary": known.summary, "throughput": known.throughput.to_dict()}
 
         def pack() -> bytes:
-            return encode({**fields, "tasks": table.rows(), "workers": list(table.workers.values())})
+            return encode({**fields, "tasks": table.rows(), "workers": list(table.workers.rows.values())})
 
         async with self.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
             return _json(await asyncio.to_thread(pack))
@@ -104,9 +104,10 @@ class _Dashboard:
         if not id:
             raise Problem(422, "bad-parameter", "which task? Say '/tasks/ID', or '/tasks?id=ID'")
         name, table = await self._table(request)
+        known = self.feed.boards.known[name]
         try:
             view = table.view.get(id)
-            fields = None if view is None else view.to_dict()
+            fields = None if view is None else view.to_dict() | known.course.of(view.serial, list(view.metrics))
             body = encode({"board": name, "taken_at": table.view.taken_at, "task": fields})
         except (errors.HeadwayError, ValueError, RecursionError) as error:
             raise _unreadable(error) from None
@@ -166,11 +167,20 @@ class _Dashboard:
 
 
 class _Events(EventSourceResponse):
-    """A stream that ends when its client takes nothing for too long: it comes back with Last-Event-ID, if it lives."""
+    """A stream that ends in good order when the server does, or when its client takes nothing for too long."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        ended = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal ended
+            await send(message)
+            ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+
         with contextlib.suppress(SendTimeoutError):
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, noting_send)
+            if not ended:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _json(fields: bytes) -> Response:

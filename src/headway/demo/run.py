@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headway import _engine, errors, maintenance
+from headway import _engine, errors, maintenance, snapshot
 from headway.board import open_board
 from headway.demo.corpus import packages
 from headway.demo.report import Killed, Report
@@ -94,11 +94,17 @@ def _make_way(name: str) -> None:
         raise errors.HeadwayError(
             f"board {name!r} is in use by {who}: wait for its end, or choose another with --board"
         )
-    task = info.view.get("all") if info.view else None
+    if info.view is None:
+        raise errors.HeadwayError(
+            f"what is left of board {name!r} cannot be read ({info.error}): remove it with 'headway rm --force {name}' "
+            "or choose another name with --board"
+        )
+    task = info.view.get("all")
     if task is None or task.label != LABEL:
         raise errors.HeadwayError(f"board {name!r} was not made by the demo: choose another name with --board")
     if info.state == "unused":
         maintenance.remove(name, files=False)
+    snapshot.remove(info.directory)  # else the new board would begin with the tasks of this one
 
 
 class _Demo:

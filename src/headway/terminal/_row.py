@@ -231,15 +231,16 @@ def widths_of(rows: list[Row], columns: int, style: Style) -> Widths:
 def line_of(row: Row, sizes: Widths, style: Style) -> list[Piece]:
     gap = " " * sizes.gap
     ended = row.task.done
+    quiet = "dim" if ended or row.tone == "pending" else ""  # what counts now stands out
     label_colour = row.tone if row.tone in ("pending", "failed", "lost") else ""
     pieces = [Piece(pad(cut(row.label, sizes.label, style.ellipsis), sizes.label), label_colour)]
     if sizes.bar:
         pieces += Piece(gap), Piece(_blocks(row, sizes.bar, style), row.tone)
     for text, size, colour in (
-        (row.percent, sizes.percent, "" if ended else "bold"),
-        (row.counts, sizes.counts, "dim" if ended else ""),
+        (row.percent, sizes.percent, "" if ended else quiet or "bold"),
+        (row.counts, sizes.counts, quiet),
         (row.rate, sizes.rate, "dim"),
-        (row.time, sizes.time, "dim" if ended else ""),
+        (row.time, sizes.time, quiet),
     ):
         if size:
             pieces += Piece(gap), Piece(pad(text, size, right=True), colour)
@@ -247,7 +248,11 @@ def line_of(row: Row, sizes: Widths, style: Style) -> list[Piece]:
         pieces += Piece(gap), Piece(pad(row.state, sizes.state), row.tone)
     if sizes.tail:
         stage, message = row.tail
-        pieces += Piece(gap), Piece(stage, "running"), Piece(style.dot if stage and message else "", "dim")
+        pieces += (
+            Piece(gap),
+            Piece(stage, "dim" if ended else "running"),
+            Piece(style.dot if stage and message else "", "dim"),
+        )
         pieces.append(Piece(message, "dim" if ended else ""))
     return pieces
 

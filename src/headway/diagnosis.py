@@ -1,0 +1,193 @@
+"""What is wrong, or will be, with the boards of this user and with the machine they live on. Prints nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headway import _core, _engine, _launch, _liveness, _locks, _paths, _segment, errors, maintenance, snapshot
+
+__all__ = ["Finding", "diagnose"]
+
+SMALL_BYTES = 32 << 20  # of /dev/shm: two boards of the default size fill it
+FULL_SHARE = 0.9
+LOGIND = ("/etc/systemd/logind.conf", "/etc/systemd/logind.conf.d", "/run/systemd/logind.conf.d")
+SYSTEM_UIDS = 1000  # RemoveIPC spares the users below
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. level: ok, warning or error; remedy: what to do, "" where nothing is to be done."""
+
+    level: str
+    about: str
+    told: str
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self)
+
+
+def diagnose() -> list[Finding]:
+    """Look at everything. Nothing is changed."""
+    findings = [*_switches(), *_shared_memory(), *_logout()]
+    directories = maintenance.directories()
+    for directory in directories:
+        findings += _board(directory)
+    findings += _strays(directories)
+    return findings
+
+
+def _switches() -> Iterator[Finding]:
+    reason = _engine.unusable()
+    if reason is not None:
+        yield Finding("error", "platform", reason, "see the message")
+    if _engine.disabled():
+        yield Finding("warning", "environment", "HEADWAY_DISABLE is set: nothing is counted", "unset HEADWAY_DISABLE")
+    if not _launch.wanted():
+        yield Finding(
+            "warning",
+            "environment",
+            "HEADWAY_RECORD=0: no board that a program opens from here is recorded",
+            "unset HEADWAY_RECORD, or run 'headway record'",
+        )
+    for root in _paths.roots():
+        if root.exists() and not os.access(root, os.W_OK | os.X_OK):
+            yield Finding(
+                "error", "directory", f"{root} cannot be written", f"chmod u+rwx '{root}', or set HEADWAY_DIR"
+            )
+
+
+def _shared_memory() -> Iterator[Finding]:
+    try:
+        found = os.statvfs(_segment.SHM)
+    except OSError:
+        return  # said above
+    size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    told = f"{_segment.SHM} has {size / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of them free"
+    mount = f"mount -o remount,size=1g {_segment.SHM} (in a container: start it with --shm-size=1g)"
+    if size and size < SMALL_BYTES:
+        yield Finding("warning", "shared memory", f"{told}: little more than one board of the default size", mount)
+    elif size and free < (1 - FULL_SHARE) * size:
+        yield Finding("warning", "shared memory", told, "headway gc")
+    else:
+        yield Finding("ok", "shared memory", told)
+
+
+def _logout() -> Iterator[Finding]:
+    """Does systemd clear our /dev/shm at logout? Source: logind.conf(5), RemoveIPC, which spares system users."""
+    if os.geteuid() < SYSTEM_UIDS or not Path("/run/systemd/system").exists():
+        return
+    value = "yes"  # the default
+    for place in map(Path, LOGIND):
+        for path in sorted(place.glob("*.conf")) if place.is_dir() else [place]:
+            with contextlib.suppress(OSError):
+                for match in re.finditer(r"^\s*RemoveIPC\s*=\s*(\w+)", path.read_text(errors="replace"), re.MULTILINE):
+                    value = match[1]
+    if value.lower() in ("yes", "true", "1", "on"):
+        yield Finding(
+            "warning",
+            "logout",
+            "systemd removes your boards from shared memory when your last session ends (RemoveIPC=yes)",
+            "set RemoveIPC=no in /etc/systemd/logind.conf, or 'loginctl enable-linger' for programs that run on",
+        )
+
+
+def _board(directory: Path) -> Iterator[Finding]:
+    name = directory.name
+    yield from _files(directory)
+    try:
+        uuid = _segment.referenced(directory)
+        segment = uuid and _segment.attach(_segment.object_name(name, uuid), watching=True)
+    except FileNotFoundError:
+        holder = _locks.lock_holder(directory)
+        if holder is not None:
+            yield Finding(
+                "warning", name, f"it is recorded by {holder}, in another /dev/shm", "use another board there"
+            )
+        return
+    except errors.HeadwayError as error:
+        yield Finding("error", name, str(error), f"headway rm --force {name}")
+        return
+    if not segment:
+        return
+    try:
+        yield from _live(name, directory, segment)
+    finally:
+        segment.close()
+
+
+def _live(name: str, directory: Path, segment: _core.Segment) -> Iterator[Finding]:
+    used = segment.in_use
+    if not used and not segment.recorder_alive:
+        yield Finding("warning", name, "it is in shared memory, and no process uses it", f"headway gc {name}")
+    silence = segment.recorder_silence
+    if used and segment.recorder_wanted:
+        if not segment.recorder_alive:
+            yield Finding("warning", name, "it has no recorder: its files are not written", f"headway record {name}")
+        elif silence is not None and silence > 10 * _core.SILENT_SECONDS:
+            pid = segment.recorder_pid
+            told = f"its recorder (pid {pid}) is alive but has been silent for {silence:.0f} s"
+            yield Finding("warning", name, told, f"kill -CONT {pid}, or kill -KILL {pid}: another one is started")
+    failed, number = segment.recorder_errors
+    if number:
+        told = f"its files cannot be written: {os.strerror(number)} ({failed} attempts failed)"
+        yield Finding("error", name, told, f"df '{directory}'; ls -ld '{directory}'")
+    if segment.dropped:
+        yield Finding(
+            "warning",
+            name,
+            f"{segment.dropped} ended tasks gave up their place before the history had them",
+            "open the board with a larger capacity",
+        )
+    if segment.pid_namespace != _liveness.namespace("pid"):
+        yield Finding(
+            "warning", name, "it was made in another pid namespace: pids that it shows may mean other processes here"
+        )
+
+
+def _files(directory: Path) -> Iterator[Finding]:
+    name = directory.name
+    for file in (snapshot.SNAPSHOT, snapshot.PREVIOUS):
+        path = directory / file
+        try:
+            snapshot.read(path)
+        except errors.UnknownBoard:
+            continue
+        except (errors.HeadwayError, OSError) as error:
+            level = "warning" if file == snapshot.PREVIOUS else "error"
+            yield Finding(level, name, str(error), f"rm '{path}'")
+    aside = sorted(path.name for path in directory.glob("*.damaged-*"))
+    if aside:
+        told = f"damaged files were set aside: {', '.join(aside)}"
+        yield Finding("warning", name, told, f"look at them, then: rm '{directory}'/*.damaged-*")
+    log = directory / "recorder.log"
+    with contextlib.suppress(OSError):
+        lines = log.read_text(errors="replace")[-4000:].strip().splitlines()
+        if lines:
+            told = f"its recorder ended with an error: {lines[-1]} ({lines[0]})"
+            yield Finding("error", name, told, f"read '{log}', then rm it")
+
+
+def _strays(directories: list[Path]) -> Iterator[Finding]:
+    """Segments and semaphores that no directory refers to."""
+    referenced = set()
+    for directory in directories:
+        with contextlib.suppress(errors.HeadwayError):
+            referenced.add(_segment.referenced(directory))
+    old = time.time() - maintenance.GRACE_S
+    for path in sorted(_segment.SHM.glob(f"headway-{os.geteuid()}-*")):
+        with contextlib.suppress(OSError):
+            if path.name[-32:] not in referenced and path.stat().st_mtime < old:
+                yield Finding("warning", "shared memory", f"nothing refers to the segment {path.name}", "headway gc")
+    for path in sorted(_segment.SHM.glob(f"sem.headway-{os.geteuid()}-*")):
+        with contextlib.suppress(OSError):
+            if not (_segment.SHM / path.name.removeprefix("sem.")).exists() and path.stat().st_mtime < old:
+                yield Finding("warning", "shared memory", f"the segment of semaphore {path.name} is gone", "headway gc")

@@ -1,0 +1,315 @@
+"""The dashboard in another application, behind nginx, as a command, and measured by its own description."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+
+from headway.board import Board, open_board
+from tests.integration.dashboard import Child, Client, Mirror, Server, eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.conftest import RunPython
+
+TOKEN = "correct-horse-battery"
+
+
+@pytest.fixture
+def board(headway_dir: Path, board_name: str) -> Iterator[Board]:
+    made = open_board(board_name, capacity=16)
+    made.task("a/b", total=10).update(3)
+    made.write_snapshot()
+    yield made
+    made.unlink(files=True)
+
+
+def follows(client: Client, board: Board, **headers: str) -> None:
+    """The client hears of what happens on the board."""
+    mirror = Mirror()
+    with client.stream(board.name, **headers) as stream:
+        stream.until(mirror, lambda seen: len(seen.rows) == 1)
+        board.attach("a/b").update(4)
+        board.write_snapshot()
+        stream.until(mirror, lambda seen: [row["count"] for row in seen.rows.values()] == [7])
+
+
+# --- in another application
+
+MOUNTED = """
+import socket, uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
+from headway.dashboard import create_app
+
+async def hello(request):
+    return PlainTextResponse("hello")
+
+app = Starlette(routes=[Route("/hello", hello), Mount("/deep/progress", create_app(token={token!r}))])
+listening = socket.create_server(("127.0.0.1", 0))
+print(listening.getsockname()[1], flush=True)
+uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
+"""
+
+
+class Mounted(Child, Client):
+    """The dashboard below a path of another application, in uvicorn as it comes."""
+
+    def __init__(self, token: str | None = None) -> None:
+        super().__init__([sys.executable, "-c", MOUNTED.format(token=token)])
+        self.port = int(self.line())
+        self.prefix = "/deep/progress"
+
+
+def test_another_application_can_mount_it(board: Board) -> None:
+    outer = Mounted()
+    try:
+        assert outer.get("/").status == 200
+        assert [summary["name"] for summary in outer.get("/api/boards").json["boards"]] == [board.name]
+        assert outer.get(f"/api/boards/{board.name}/tasks/a%2Fb").json["task"]["count"] == 3
+        assert outer.get("/nix").json["code"] == "not-found"
+        assert outer.get("/api/boards", Host="evil.com").status == 403
+        follows(outer, board)
+    finally:
+        outer.end()
+    assert outer.errors == ""
+
+
+def test_a_mounted_one_asks_for_its_token_below_its_path(board: Board) -> None:
+    outer = Mounted(TOKEN)
+    try:
+        assert outer.get("/api/boards").status == 401
+        assert outer.get("/healthz").status == 200
+        assert outer.get("/").status == 401
+        answer = outer.get(f"/?token={TOKEN}")
+        assert (answer.status, answer.headers["location"]) == (303, "./")
+        assert outer.get("/api/boards", Cookie=answer.headers["set-cookie"].split(";")[0]).status == 200
+        follows(outer, board, Authorization=f"Bearer {TOKEN}")
+    finally:
+        outer.end()
+
+
+# --- behind a proxy
+
+NGINX = """
+daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
+events {{ worker_connections 64; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder}; scgi_temp_path {folder};
+    server {{
+        listen 127.0.0.1:{port};
+{location}
+    }}
+}}
+"""
+
+
+def documented_location(server_port: int) -> str:
+    """The example of docs/dashboard.md, as it stands there, for the server on this port."""
+    from tests.unit.test_rules import ROOT
+
+    text = (ROOT / "docs" / "dashboard.md").read_text()
+    begin = text.index("```nginx\n") + len("```nginx\n")
+    example = text[begin : text.index("```", begin)]
+    assert "127.0.0.1:8765" in example
+    return example.replace("127.0.0.1:8765", f"127.0.0.1:{server_port}")
+
+
+class Nginx(Client):
+    """A real nginx with the example of the documentation."""
+
+    def __init__(self, folder: Path, server: Server) -> None:
+        folder.mkdir()
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        self.prefix = "/headway"
+        configuration = folder / "nginx.conf"
+        location = documented_location(server.port)
+        configuration.write_text(NGINX.format(folder=folder, port=self.port, location=location))
+        log = str(folder / "error.log")
+        self.process = subprocess.Popen(
+            ["nginx", "-p", str(folder), "-c", str(configuration), "-e", log], stderr=subprocess.PIPE
+        )
+        eventually(self._is_up)
+
+    def _is_up(self) -> bool:
+        assert self.process.poll() is None, self.process.communicate()[1]
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def end(self) -> None:
+        """End it, its workers too."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.communicate(timeout=10)
+
+
+@pytest.mark.skipif(
+    shutil.which("nginx") is None, reason="nginx is not installed (Debian: apt-get install nginx-light)"
+)
+def test_nginx_serves_it_below_a_path_as_documented(board: Board, tmp_path: Path) -> None:
+    server = Server("--allow-host", "progress.example.com", env={"HEADWAY_TOKEN": TOKEN})
+    nginx = Nginx(tmp_path / "nginx", server)
+    outside = {"Host": "progress.example.com", "Origin": "http://progress.example.com"}
+    try:
+        assert nginx.get("/api/boards", **outside).status == 401
+        answer = nginx.get(f"/?token={TOKEN}", **outside)
+        assert (answer.status, answer.headers["location"]) == (303, "./")
+        known = {**outside, "Cookie": answer.headers["set-cookie"].split(";")[0]}
+        assert [summary["name"] for summary in nginx.get("/api/boards", **known).json["boards"]] == [board.name]
+        assert nginx.get(f"/api/boards/{board.name}/tasks?id=a%2Fb", **known).json["task"]["count"] == 3
+        assert nginx.get("/", **known).status == 200
+        assert nginx.get("/api/boards", **{**known, "Host": "evil.com"}).status == 403
+        assert nginx.get("/api/boards", **{**known, "Origin": "http://evil.com"}).status == 403
+        follows(nginx, board, **known)
+    finally:
+        nginx.end()
+        server.end()
+    assert server.errors == ""
+
+
+# --- as a command
+
+
+def test_the_command_says_where_it_is(headway_dir: Path) -> None:
+    headway_dir.mkdir()
+    server = Child([sys.executable, "-m", "headway", "serve", "--port", "0"])
+    line = server.line()
+    assert line.startswith("Headway shows its boards on http://127.0.0.1:")
+    assert server.end(signal.SIGINT) in (130, -2)
+    assert server.errors == ""
+
+
+def test_a_port_that_is_taken_is_told_with_the_remedy(headway_dir: Path, run_python: RunPython) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run_python(serve("--port", str(port)), check=False)
+    assert ended.returncode == 1
+    assert f"port {port}" in ended.stderr
+    assert "--port 0" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--dir", "/nonexistent"], "/nonexistent"),
+        (["--host", "256.1.1.1", "--port", "0"], "256.1.1.1"),
+        (["--token", "short"], "at least 16"),
+        (["--token", "with a space in it"], "without spaces"),
+        (["--port", "70000"], "70000"),
+    ],
+)
+def test_what_it_cannot_do_is_told_by_name(
+    headway_dir: Path, run_python: RunPython, arguments: list[str], said: str
+) -> None:
+    ended = run_python(serve(*arguments), check=False)
+    assert ended.returncode in (1, 2)
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("package", ["starlette", "sse_starlette", "uvicorn", "watchfiles", "prometheus_client"])
+def test_a_missing_package_is_told_with_the_extra_that_brings_it(
+    headway_dir: Path, run_python: RunPython, package: str
+) -> None:
+    script = f"import sys\nsys.modules[{package!r}] = None\n{serve('--port', '0')}"
+    ended = run_python(script, check=False)
+    assert ended.returncode == 1
+    assert "pip install headway[dashboard]" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def serve(*arguments: str) -> str:
+    return f"import sys\nfrom headway.cli import main\nsys.exit(main(['serve', *{list(arguments)!r}]))"
+
+
+def test_the_dashboard_never_opens_shared_memory(board: Board, headway_dir: Path) -> None:
+    server = Server()
+    try:
+        server.board(board.name)
+        assert server.get(f"/api/boards/{board.name}/tasks/a%2Fb").status == 200
+        maps = Path(f"/proc/{server.process.pid}/maps").read_text()
+        assert "/dev/shm/headway-" not in maps
+    finally:
+        server.end()
+
+
+# --- Prometheus
+
+
+def test_the_exporter_and_the_dashboard_tell_the_same(board: Board, run_python: RunPython) -> None:
+    script = """
+from prometheus_client import CollectorRegistry, generate_latest
+from headway.exporters.prometheus import BoardCollector
+registry = CollectorRegistry(auto_describe=True)
+registry.register(BoardCollector())
+print(generate_latest(registry).decode())
+"""
+    server = Server()
+    try:
+        told = server.get("/metrics")
+    finally:
+        server.end()
+    assert told.headers["content-type"].startswith("text/plain")
+
+    def numbers(text: str) -> dict[str, float]:
+        lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+
+    from_files, in_program = numbers(told.body.decode()), numbers(run_python(script).stdout)
+    assert from_files.keys() == in_program.keys()
+    for name, value in from_files.items():
+        if "timestamp" not in name and "per_second" not in name:
+            assert in_program[name] == value, name
+    assert from_files[f'headway_tasks{{board="{board.name}",state="running"}}'] == 1
+    assert len(from_files) <= 30
+
+
+# --- by its own description
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
+def test_every_answer_is_as_the_openapi_document_says(board: Board, mode: schemathesis.GenerationMode) -> None:
+    server = Server()
+    try:
+        schema = schemathesis.openapi.from_url(f"{server.url}openapi.json").exclude(path="/api/events")  # it has no end
+        found: list[Any] = list(schema.get_all_operations())
+        operations = [one.ok() for one in found]
+        assert len(operations) == len(json.loads(server.get("/openapi.json").body)["paths"]) - 1
+        if mode is schemathesis.GenerationMode.NEGATIVE:  # what has no parameter cannot be asked for in a wrong way
+            operations = [operation for operation in operations if list(operation.iter_parameters())]
+        statuses = {answers(operation, mode, board) for operation in operations}
+        assert server.is_well()
+    finally:
+        server.end()
+    assert server.errors == ""
+    assert 200 in statuses if mode is schemathesis.GenerationMode.POSITIVE else statuses <= {404, 422}
+
+
+def answers(operation: Any, mode: schemathesis.GenerationMode, board: Board) -> int:
+    """Ask for it in many ways. Every answer has to be of a kind that the document knows."""
+    last = 0
+
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Any) -> None:
+        nonlocal last
+        if mode is schemathesis.GenerationMode.POSITIVE and "board" in case.path_parameters:
+            case.path_parameters["board"] = board.name
+        last = case.call_and_validate(timeout=10).status_code
+
+    ask()
+    return last

@@ -1,0 +1,179 @@
+"""`headway doctor` names what is wrong, with what mends it; `headway record` records a board in the foreground."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headway import _segment, snapshot
+from headway.board import Board, open_board
+
+
+def headway(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "headway", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL, env=env
+    )
+
+
+def findings(about: str) -> list[dict[str, Any]]:
+    """What doctor says about a board."""
+    told = headway("doctor", "--json")
+    assert not told.stderr
+    return [one for one in json.loads(told.stdout) if one["about"] == about]
+
+
+def finding(about: str, words: str) -> dict[str, Any]:
+    (found,) = [one for one in findings(about) if words in one["told"]]
+    return found
+
+
+@pytest.fixture
+def board(board_name: str) -> Any:
+    board = open_board(board_name, capacity=8, workers=8)
+    yield board
+    if not board._segment.closed:
+        board.unlink(files=True)
+
+
+def test_a_sound_board_gives_no_finding(board: Board) -> None:
+    board.write_snapshot()
+    assert findings(board.name) == []
+    assert [one["level"] for one in findings("shared memory") if "MiB" in one["told"]] != []
+
+
+def test_a_damaged_snapshot_is_an_error_and_so_is_the_exit_status(board: Board) -> None:
+    path = board.write_snapshot()
+    path.write_bytes(b"nothing of the kind")
+    found = finding(board.name, "snapshot.npz")
+    assert found["level"] == "error"
+    assert found["remedy"] == f"rm '{path}'"
+    told = headway("doctor")
+    assert told.returncode == 1
+    assert str(path) in told.stdout
+
+
+def test_a_board_that_nobody_uses_is_named_with_its_remedy(board: Board) -> None:
+    board.task("one").succeed()
+    board._segment.leave()
+    assert finding(board.name, "no process uses it")["remedy"] == f"headway gc {board.name}"
+    assert headway("gc", board.name).returncode == 0
+    assert findings(board.name) == []
+    assert snapshot.read(board.directory).counts["success"] == 1
+
+
+def test_a_board_without_the_recorder_it_should_have_is_named(board: Board) -> None:
+    board._segment.want_recorder()
+    assert finding(board.name, "no recorder")["remedy"] == f"headway record {board.name}"
+
+
+def test_a_stopped_recorder_is_named(board: Board, board_name: str) -> None:
+    with subprocess.Popen([sys.executable, "-m", "headway", "record", board_name], stdout=subprocess.PIPE) as recorder:
+        try:
+            until = time.monotonic() + 30
+            while not board._segment.sequence:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            os.kill(recorder.pid, signal.SIGSTOP)
+            # Nobody waits twenty seconds for it here: its last sign of life is set back.
+            with (_segment.SHM / _segment.object_name(board_name, board._segment.uuid)[1:]).open("r+b") as file:
+                file.seek(528)
+                old = time.monotonic_ns() - 60 * 10**9
+                file.write(old.to_bytes(8, sys.byteorder))
+            found = finding(board_name, "silent")
+            assert str(recorder.pid) in found["told"]
+            assert f"kill -CONT {recorder.pid}" in found["remedy"]
+        finally:
+            os.kill(recorder.pid, signal.SIGCONT)
+            recorder.terminate()
+            recorder.wait()
+
+
+def test_errors_of_the_recorder_are_named(board: Board) -> None:
+    board._segment.note(28)  # ENOSPC
+    found = finding(board.name, "No space left")
+    assert found["level"] == "error"
+    assert str(board.directory) in found["remedy"]
+
+
+def test_a_recorder_that_failed_is_named_with_its_last_words(board: Board) -> None:
+    (board.directory / "recorder.log").write_text("2026-01-01 00:00:00 pid 1\nTraceback\nValueError: nonsense\n")
+    assert "ValueError: nonsense" in finding(board.name, "ended with an error")["told"]
+
+
+def test_a_segment_that_is_no_board_is_an_error(board: Board) -> None:
+    path = _segment.SHM / _segment.object_name(board.name, board._segment.uuid)[1:]
+    board.close()
+    os.truncate(path, 4096)
+    found = finding(board.name, "segment")
+    assert found["level"] == "error"
+    assert headway(*found["remedy"].split()[1:]).returncode == 0
+    assert findings(board.name) == []
+
+
+def test_strays_are_named(headway_dir: Path, board_name: str) -> None:
+    stray = _segment.SHM / f"headway-{os.geteuid()}-{board_name}-{'0' * 32}"
+    stray.write_bytes(b"")
+    os.utime(stray, (1, 1))
+    assert finding("shared memory", board_name)["remedy"] == "headway gc"
+    headway("gc", board_name)
+    assert not stray.exists()
+
+
+def test_switches_that_keep_boards_from_being_recorded_are_named() -> None:
+    assert "HEADWAY_RECORD=0" in headway("doctor").stdout
+    assert "HEADWAY_DISABLE" in headway("doctor", env={**os.environ, "HEADWAY_DISABLE": "1"}).stdout
+
+
+# --- record
+
+
+def test_record_writes_the_files_until_it_is_stopped_and_leaves_the_board(board: Board) -> None:
+    task = board.task("one", total=10)
+    with subprocess.Popen(
+        [sys.executable, "-m", "headway", "record", board.name], stdout=subprocess.PIPE, text=True
+    ) as recorder:
+        assert recorder.stdout is not None
+        assert "recording" in recorder.stdout.readline()
+        task.update(3)
+        until = time.monotonic() + 30
+        while not ((board.directory / "snapshot.npz").exists() and snapshot.read(board.directory).get("one")):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        second = headway("record", board.name)
+        assert second.returncode == 1
+        assert f"pid {recorder.pid}" in second.stderr
+        task.update(4)
+        recorder.send_signal(signal.SIGINT)
+        assert "stopped" in recorder.stdout.read()
+        assert recorder.wait(timeout=30) == 0
+    view = snapshot.read(board.directory).get("one")
+    assert view is not None
+    assert (view.count, view.state) == (7, "running")
+    assert not board._segment.retired
+    assert board._segment.recorder == 0
+
+
+def test_record_ends_with_the_board(board: Board) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "headway", "record", board.name], stdout=subprocess.PIPE, text=True
+    ) as recorder:
+        assert recorder.stdout is not None
+        assert "recording" in recorder.stdout.readline()
+        board.unlink()
+        assert "removed" in recorder.stdout.read()
+        assert recorder.wait(timeout=30) == 0
+
+
+def test_record_of_a_board_that_is_not_there_says_so(board_name: str) -> None:
+    told = headway("record", board_name)
+    assert told.returncode == 1
+    assert "--wait" in told.stderr
