@@ -62,7 +62,8 @@ export function Analyses() {
   if (all === null) return <Empty>Loading …</Empty>;
   if (!all.length) return <Empty>No analysis began within the last day.</Empty>;
   return (
-    <table class="table analyses">
+    <div class="panel scroll" tabIndex={0} role="region" aria-label="Analyses">
+    <table class="table">
       <caption class="sr">Analyses of the last day, the newest first</caption>
       <thead>
         <tr>
@@ -105,5 +106,6 @@ export function Analyses() {
         ))}
       </tbody>
     </table>
+    </div>
   );
 }

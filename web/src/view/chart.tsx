@@ -74,7 +74,7 @@ function optionsOf(library: typeof uPlot, place: HTMLElement, props: () => Chart
     scales: {
       x: {
         range: (_chart, min, max) => {
-          const seconds = props().seconds ?? 1;
+          const seconds = props().seconds ?? 0;
           return max - min < seconds ? [max - seconds, max] : [min, max];
         },
       },
@@ -173,7 +173,8 @@ export function Chart(props: ChartProps) {
     };
   }, [form]);
 
-  useEffect(() => chart.current?.setData(dataOf(props)));
+  const end = `${props.at.length} ${props.at.at(-1)} ${props.curves.map((curve) => curve.values.at(-1)).join(" ")}`;
+  useEffect(() => chart.current?.setData(dataOf(newest.current)), [end]);
 
   return (
     <figure class="chart" role="img" aria-label={props.label}>

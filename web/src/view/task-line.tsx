@@ -71,7 +71,7 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
         {row.lost_count > 0 && row.state === "running" && <span class="badge is-lost">{number(row.lost_count)} died</span>}
       </span>
       <span class="cell-progress" role="gridcell">
-        <Bar fraction={row.state === "pending" ? 0 : fraction} look={look} />
+        <Bar key={row.serial} fraction={row.state === "pending" ? 0 : fraction} look={look} />
         <span class="number">{fraction === null || row.state === "pending" ? "" : percent(fraction)}</span>
       </span>
       <span class="cell-count number" role="gridcell">

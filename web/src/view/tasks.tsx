@@ -17,6 +17,7 @@ import { useMedia, useSpan } from "./window";
 const REORDER_MS = 2000; // lines that change places four times a second cannot be read
 const LINE_PX = 32;
 const PHONE_LINE_PX = 62;
+const SLOTS = 256; // elements that are used again for other lines: more than fit on any screen
 
 const COLUMNS: readonly [string, string, Sort | null][] = [
   ["state", "State", "state"],
@@ -65,6 +66,8 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
   const body = useRef<HTMLDivElement>(null);
   const span = useSpan(body, lines.length, height);
   const place = placeOf(lines, cursor.value);
+  const width = useMemo(() => countWidth(lines), [lines]);
+  const folded = useMemo(() => foldedIn(board), [board, closed.value]);
 
   const narrowTo = (next: Query): void => go(boardHref(board.name, "tasks", paramsOf(next)), true);
   const fold = (id: string, open: boolean): void => {
@@ -122,7 +125,7 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
 
   return (
     <section class="tasks" aria-label="Tasks">
-      <TaskTools board={board} query={query} onQuery={narrowTo} folded={foldedIn(board)} onFold={foldAll(board)} found={lines.length} />
+      <TaskTools board={board} query={query} onQuery={narrowTo} folded={folded} onFold={foldAll(board)} found={lines.length} />
       <div
         ref={grid}
         class="list"
@@ -132,7 +135,7 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
         aria-colcount={COLUMNS.length}
         aria-activedescendant={place >= span.first && place < span.end ? `task-${lines[place]?.row.serial}` : undefined}
         tabIndex={0}
-        style={{ "--count": `${countWidth(lines)}ch` }}
+        style={{ "--count": `${width}ch` }}
       >
         <div class="list-head" role="rowgroup">
           <div class="line head" role="row" aria-rowindex={1}>
@@ -144,7 +147,7 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
         <div ref={body} class="list-body" role="rowgroup" style={{ height: `${lines.length * height}px` }}>
           {lines.slice(span.first, span.end).map((line, index) => (
             <TaskLine
-              key={line.row.serial}
+              key={(span.first + index) % SLOTS}
               board={board}
               line={line}
               at={at}

@@ -29,6 +29,10 @@ function lastBeat(worker: Worker, at: number): string {
   return worker.beat === null ? "never counted" : ago(at - worker.beat);
 }
 
+function isBusy(kind: WorkerKind): boolean {
+  return kind === "working" || kind === "stalled";
+}
+
 const PANEL_MOST = 40;
 
 /** Beside the tasks, where there is room. */
@@ -53,7 +57,7 @@ export function WorkerPanel({ board, at }: { board: Board; at: number }) {
                   <Text of={nameOf(rows[0])} />
                 </a>
                 {worker.task_count > 1 && <span class="dim">+{number(worker.task_count - 1)}</span>}
-                <span class="beat number">{worker.rate != null && rate(worker.rate)}</span>
+                <span class="beat number">{isBusy(kind) && worker.rate != null && rate(worker.rate)}</span>
               </p>
             )}
             {rows[0] && <Bar fraction={fractionOf(rows[0])} look={kind === "working" ? "running" : kind} />}
@@ -74,6 +78,7 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
   const people = peopleOf(board, at);
   if (!people.length) return <Empty>No process is registered on this board.</Empty>;
   return (
+    <div class="panel scroll" tabIndex={0} role="region" aria-label="Workers">
     <table class="table workers">
       <caption class="sr">Workers, lost and stalled ones first</caption>
       <thead>
@@ -111,12 +116,13 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
                 <span class="dim">+{number(worker.task_count - Math.min(rows.length, 3))}</span>
               )}
             </td>
-            <td class="number">{worker.rate != null && rate(worker.rate)}</td>
+            <td class="number">{isBusy(kind) && worker.rate != null && rate(worker.rate)}</td>
             <td class="number">{lastBeat(worker, at)}</td>
             <td class="number wide">{worker.started !== null && ago(at - worker.started)}</td>
           </tr>
         ))}
       </tbody>
     </table>
+    </div>
   );
 }
