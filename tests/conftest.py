@@ -95,10 +95,8 @@ def _family() -> set[int]:
 def _is_another_runs(name: str) -> bool:
     """Whether this file of /dev/shm belongs to another program of this user that runs at the same time."""
     board = re.match(r"t-(\d+)-", name.removeprefix("sem.").removeprefix(f"headway-{os.getuid()}-"))
-    if board and int(board[1]) != os.getpid():
-        return Path(f"/proc/{board[1]}").exists()
     if board:
-        return False
+        return int(board[1]) != os.getpid()
     family = _family()
     needle = f"{SHARED_MEMORY}/{name}"
     for maps in Path("/proc").glob("[0-9]*/maps"):

@@ -273,7 +273,9 @@ cdef extern from "copy.h" nogil:
         hw_sink results
         uint64_t pulse
         uint64_t states
+        uint64_t given
         uint32_t open
+        bint bare
         uint32_t unread
         int failed
         bint more
@@ -297,6 +299,7 @@ cdef class Segment:
     cdef public bint watching
     cdef readonly uint64_t pulse
     cdef readonly uint64_t states
+    cdef readonly uint64_t given
     cdef readonly uint32_t open_tasks
     cdef bint silent(self, uint64_t now) noexcept
     cdef int become(self, bint with_row) except -1

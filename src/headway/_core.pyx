@@ -627,8 +627,12 @@ cdef class Segment:
 
     # Copies -------------------------------------------------------------------------------------------------
 
-    def copy(self):
-        """Copy every task and worker: (now_ns, tasks, stages, shares, workers, index, results), arrays of records."""
+    def copy(self, bint results=True):
+        """Copy every task and worker: (now_ns, tasks, stages, shares, workers, index, results), arrays of records.
+
+        `pulse`, `states` and `given` tell afterwards, by being others than before, that anything, a state, or a result
+        has changed; `open_tasks`, how many have not ended. results=False: leave out the results.
+        """
         cdef hw_copy copy
         cdef int answer
         cdef bytearray tasks
@@ -636,6 +640,7 @@ cdef class Segment:
         for _ in range(16):
             tasks = PyByteArray_FromStringAndSize(NULL, room * sizeof(hw_task_record))
             hw_copy_begin(&copy, self.board)
+            copy.bare = not results
             try:
                 hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
                 with nogil:
@@ -646,7 +651,8 @@ cdef class Segment:
                 if copy.unread and not self.closed and not hw_me(self.board):
                     self.become(False)  # the slot lock can be taken by somebody only
                     continue
-                self.pulse, self.states, self.open_tasks = copy.pulse, copy.states, copy.open
+                self.pulse, self.states, self.given = copy.pulse, copy.states, copy.given
+                self.open_tasks = copy.open
                 return _raw(&copy, answer, tasks)
             finally:
                 hw_copy_end(&copy)
@@ -892,7 +898,7 @@ cdef class Slot:
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
             warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
-                          errors.StaleTaskWarning, stacklevel=2)
+                          errors.StaleTaskWarning)
         if _on_silence is not None and self.segment.silent(now):
             _on_silence(self.segment)
         return 0
@@ -1173,7 +1179,7 @@ cdef int _stale(str text) except -1:
     global _warned_stale
     if not _warned_stale:
         _warned_stale = True
-        warnings.warn(text, errors.StaleTaskWarning, stacklevel=2)
+        warnings.warn(text, errors.StaleTaskWarning)  # no stacklevel: native code has no frame of its own
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 
-__all__ = ["ending", "failure_text", "uncaught"]
+__all__ = ["ending", "failure_text"]
 
 
 def failure_text(error: BaseException) -> str:
@@ -32,13 +32,3 @@ def ending(error: BaseException | None) -> tuple[str, str | None]:
     if error is None or (isinstance(error, SystemExit) and error.code in (0, None)):
         return "success", None
     return "cancelled" if _is_cancellation(error) else "failed", failure_text(error)
-
-
-def uncaught() -> BaseException | None:
-    """The exception that ends this process, if one does: reported already, or on its way through multiprocessing.
-
-    Ctrl-C and an exit in good order are none.
-    """
-    reported: BaseException | None = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    error = sys.exception() or reported
-    return None if error is None or ending(error)[0] != "failed" else error

@@ -1,4 +1,4 @@
-"""The locks in a board's directory: `board.lock`, while a segment is made or removed, and `recorder.lock`.
+"""The locks in a board's directory: `board.lock`, while a segment is made or removed, `recorder.lock`, and others.
 
 Both are the kernel's, so they end with their holder, however it ends. What stands in the files is for people.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from headway import _liveness, errors
 
-__all__ = ["FLOCK", "FileLock", "lock_holder", "locked", "recorder_lock"]
+__all__ = ["FLOCK", "FileLock", "held", "lock_holder", "locked", "recorder_lock"]
 
 LOCK_WAIT_S = 10.0
 FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
@@ -36,7 +36,7 @@ def _try_lock(path: Path) -> int | str:
         if os.path.samestat(path.lstat(), os.fstat(fd)):
             found, fd = fd, -1
             return found
-        return "unknown"  # its last holder removed the board: the next one's lock is another file
+        return "unknown"  # its last holder removed the file: the next one's lock is another file
     except BlockingIOError:
         return os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
     except FileNotFoundError:
@@ -47,13 +47,12 @@ def _try_lock(path: Path) -> int | str:
 
 
 @contextmanager
-def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-    """Hold the lock of a board's directory, `board.lock`.
+def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lock that this file is; it is made if it is not there.
 
     A flock: released by the kernel at death, and explicitly here, because a child forked meanwhile shares it.
     Raises LockTimeout naming the holder's pid after wait_s seconds.
     """
-    path = directory / "board.lock"
     give_up = time.monotonic() + wait_s
     nap_s = 0.0005
     while isinstance(fd := _try_lock(path), str):
@@ -70,6 +69,13 @@ def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_UN)
     finally:
         os.close(fd)
+
+
+@contextmanager
+def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lock of a board's directory, `board.lock`. Raises LockTimeout."""
+    with held(directory / "board.lock", wait_s):
+        yield
 
 
 # ------------------------------------------------------------------------------------------------ the recorder's lock

@@ -215,6 +215,13 @@ def task_fields(buffer, Py_ssize_t index):
     }
 
 
+def task_place(buffer, Py_ssize_t index):
+    """Where the task of record `index` stood: (slot, generation)."""
+    cdef hw_task_record r
+    _Array(buffer, sizeof(r)).take(index, &r)
+    return r.slot, r.generation
+
+
 def worker_fields(buffer, Py_ssize_t index):
     """The fields of record `index` of the array `workers`, in a new dict. ValueError: it cannot be."""
     cdef hw_worker_record r

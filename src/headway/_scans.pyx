@@ -50,6 +50,16 @@ def archived_before(const unsigned char[::1] tasks not None, int64_t ended_ns):
     return found
 
 
+def places(const unsigned char[::1] tasks not None):
+    """Where the tasks stand: a list of (slot, generation) in the order of the records."""
+    cdef hw_task_record r
+    found = []
+    for i in range(_count(tasks)):
+        _take(&r, tasks, i)
+        found.append((r.slot, r.generation))
+    return found
+
+
 def restorable(const unsigned char[::1] tasks not None, uint32_t room):
     """Which tasks of a snapshot to put on a board with so much room: (the newest, by age; the others), as numbers."""
     cdef hw_task_record r

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from headway import _context, errors
 from headway._ending import ending, failure_text
@@ -27,6 +27,7 @@ __all__ = ["OPEN", "StandinTask", "check_id", "check_text", "check_total", "guar
 _ID_BYTES = 95
 _COUNT_LIMIT = 1 << 47
 _METRICS = 8
+_METRIC_BYTES = 23
 OPEN = ("pending", "running")
 
 guard = threading.RLock()
@@ -37,14 +38,18 @@ os.register_at_fork(after_in_child=guard._at_fork_reinit)  # type: ignore[attr-d
 
 
 def check_id(id: str) -> None:
-    if not isinstance(id, str):
-        raise TypeError(f"task id must be a str, not {type(id).__name__}")
+    _check_key(id, _ID_BYTES, "task id")
+
+
+def _check_key(key: str, most: int, what: str) -> None:
+    if not isinstance(key, str):
+        raise TypeError(f"{what} must be a str, not {type(key).__name__}")
     try:
-        size = len(id.encode())
+        size = len(key.encode())
     except UnicodeEncodeError:
-        raise ValueError(f"task id {id!r} is not valid Unicode: give it without lone surrogates") from None
-    if not 1 <= size <= _ID_BYTES or "\0" in id:
-        raise ValueError(f"task id {id!r} is not legal: give it 1 to {_ID_BYTES} bytes of UTF-8 without NUL")
+        raise ValueError(f"{what} {key!r} is not valid Unicode: give it without lone surrogates") from None
+    if not 1 <= size <= most or "\0" in key:
+        raise ValueError(f"{what} {key!r} is not legal: give it 1 to {most} bytes of UTF-8 without NUL")
 
 
 def check_total(total: int | None) -> int | None:
@@ -56,8 +61,8 @@ def check_total(total: int | None) -> int | None:
     return number
 
 
-def check_text(text: str | None, what: str) -> None:
-    if text is not None and not isinstance(text, str):
+def check_text(text: str | None, what: str, *, optional: bool = True) -> None:
+    if not (isinstance(text, str) or (optional and text is None)):
         raise TypeError(f"{what} must be a str, not {type(text).__name__}")
 
 
@@ -65,13 +70,13 @@ class StandinTask:
     """A task of this process alone. Everything is as on headway.Task, but nobody else sees it."""
 
     __slots__ = (
-        *("_base", "_beat", "_board", "_count", "_created", "_ended", "_error", "_label", "_message"),
+        *("_base", "_beat", "_board", "_count", "_created", "_ended", "_error", "_id", "_label", "_message"),
         *("_metrics", "_parent", "_pid", "_result", "_resumed", "_room", "_seen", "_serial", "_stages", "_started"),
-        *("_state", "_token", "_total", "_unit", "id"),
+        *("_state", "_token", "_total", "_unit"),
     )
 
     def __init__(self, board: str, id: str, total: int | None, unit: str, label: str, parent: str | None) -> None:
-        self.id = id
+        self._id = id
         self._board = board
         self._label = label
         self._unit = unit
@@ -92,6 +97,11 @@ class StandinTask:
         self._beat: float | None = None  # and when it was first seen to be that
         self._pid = 0
         self._token: Token[Any] | None = None
+
+    @property
+    def id(self) -> str:
+        """As Task.id."""
+        return self._id
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _unpickled, (self._board, self.id, self._serial, self._total, self._unit, self._label, self._parent)
@@ -153,6 +163,16 @@ class StandinTask:
             raise errors.HeadwayError(f"task {self.id!r} has ended ({self._state}): start it anew with board.task")
         return self
 
+    def _again(self) -> bool:
+        """As Task._again."""
+        with guard:
+            if self._state in OPEN:
+                return False
+            self._count = 0
+            self._message = ""
+            self._resume(None)
+            return True
+
     def succeed(self, message: str | None = None) -> bool:
         """As Task.succeed."""
         return self._change("success", message=message)
@@ -172,7 +192,7 @@ class StandinTask:
 
     # progress
 
-    def update(self, n: int = 1) -> None:
+    def update(self, n: SupportsIndex = 1) -> None:
         """As Task.update."""
         if type(n) is not int:
             n = operator.index(n)
@@ -198,6 +218,8 @@ class StandinTask:
         check_text(message, "message")
         if not isinstance(total, type(...)):
             total = check_total(total)
+        for name in metrics or ():
+            _check_key(name, _METRIC_BYTES, "metric name")
         with guard:
             more = self._metrics | {name: float(value) for name, value in (metrics or {}).items()}
             if len(more) > _METRICS:
@@ -220,6 +242,7 @@ class StandinTask:
 
     @stage.setter
     def stage(self, stage: str) -> None:
+        check_text(stage, "stage", optional=False)
         self.set(stage=stage)
 
     @property
@@ -229,6 +252,7 @@ class StandinTask:
 
     @message.setter
     def message(self, message: str) -> None:
+        check_text(message, "message", optional=False)
         self.set(message=message)
 
     @property
@@ -369,4 +393,8 @@ def _unpickled(
     """The task itself in the process that made it, and in others one like it that stands on no board."""
     from headway.standin import found
 
-    return found(board, id, serial) or StandinTask(board, id, total, unit, label, parent)
+    task = found(board, id, serial)
+    if task is None:
+        task = StandinTask(board, id, total, unit, label, parent)
+        task._serial = serial  # it may go back
+    return task

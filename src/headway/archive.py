@@ -1,7 +1,7 @@
 """Ended tasks into the history of their board: by the recorder as they end, and by who needs room before it came.
 
 Never under a lock: copy, insert, then mark the slot as archived if the task is still what was copied. Killed between
-the last two steps, the task is inserted once more, which changes nothing: the history knows it by its id and birth.
+the last two steps, the task is inserted once more, which changes nothing: the history knows it by where it stood.
 """
 
 from __future__ import annotations
@@ -13,40 +13,43 @@ from headway import _scans, errors
 from headway.model import Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from headway._core import Segment
+    from headway._series import Series
+    from headway.history import Writer
 
-__all__ = ["add", "make_room", "prune"]
+__all__ = ["add", "make_room"]
 
 BATCH = 64
 
 
-def add(segment: Segment, directory: Path, raw: Raw) -> int:
-    """Archive what has ended in a copy of the board. Returns how many tasks. Raises what History does, OSError."""
-    found = _scans.unarchived(raw.tasks) if segment.recorder_wanted else []
-    if found:
-        from headway.history import History  # workers need no SQLite
-
-        with History(directory) as history:
-            history.add(raw, [number for number, *_ in found])
-        for _, slot, generation, version in found:
-            segment.mark_archived(slot, generation, version)
+def add(
+    segment: Segment,
+    writer: Writer,
+    meta: Mapping[str, Any],
+    places: Sequence[tuple[int, int]],
+    series: Series | None = None,
+) -> int:
+    """Archive tasks that have ended, by slot and generation. Returns how many. Raises what Writer.add does."""
+    if not places:
+        return 0
+    copied = segment.copy_slots(places)  # with their results, and as they are now
+    raw = Raw({**meta, "taken_ns": copied[0]}, *copied[1:])
+    found = _scans.unarchived(raw.tasks)
+    grown = {} if series is None else {number: series.points(*place) for number, *place, _ in found}
+    writer.add(raw, [number for number, *_ in found], grown)
+    for _, slot, generation, version in found:
+        segment.mark_archived(slot, generation, version)
     return len(found)
 
 
 def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> bool:
     """Archive a task that is to be replaced, or else a batch of those that ended first. Returns whether it could."""
+    from headway.history import Writer  # workers need no SQLite until then
+
     try:
-        copy = segment.copy_slots([place] if place is not None else segment.finished(BATCH))
-        return add(segment, directory, Raw({**meta, "taken_ns": copy[0]}, *copy[1:])) > 0
+        with Writer(directory) as writer:
+            return add(segment, writer, meta, [place] if place is not None else segment.finished(BATCH)) > 0
     except (errors.HeadwayError, OSError):
         return False  # a full disk, say: then the oldest are dropped, which is counted and shown
-
-
-def prune(directory: Path) -> None:
-    """Keep the history within its bounds. Raises what History does, OSError."""
-    from headway.history import History
-
-    with History(directory) as history:
-        history.prune()

@@ -9,17 +9,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway import _core, _launch, _liveness, _paths, _segment, archive, errors, snapshot
-from headway._ending import failure_text, uncaught
-from headway._leaving import at_exit
+from headway._ending import failure_text
+from headway._leaving import at_exit, uncaught
 from headway._rates import Rates
 from headway._restore import restore
 from headway.model import BoardView, Raw, TaskView
 from headway.task import Task
 
-__all__ = ["Board", "attached", "open_board"]
+if TYPE_CHECKING:
+    from headway.history import PastTask
+
+__all__ = ["Board", "attached", "open_board", "remove_files"]
 
 _RESUMABLE = ("failed", "cancelled", "lost")
 
@@ -136,9 +139,9 @@ class Board:
         """Return one consistent copy of the board. Rates are weighted towards what changed since the last one."""
         return BoardView.from_raw(self._copy())
 
-    def _copy(self) -> Raw:
+    def _copy(self, *, results: bool = True) -> Raw:
         segment = self._open_segment()
-        raw = segment.copy()
+        raw = segment.copy(results)
         self._rates.update(raw[1], raw[0])
         return Raw({**self._copy_meta(), "taken_ns": raw[0]}, *raw[1:])
 
@@ -170,9 +173,13 @@ class Board:
         return self._write(self._copy())
 
     def _write(self, raw: Raw, *, sync: bool = True, interval_s: float | None = None) -> Path:
-        """Write a copy as the next snapshot file. interval_s: how soon the recorder means to write another."""
+        """Write a copy as the next snapshot file.
+
+        interval_s: for a recorder, how soon it means to write another one; it writes the results apart.
+        """
         meta = {**raw.meta, "sequence": self._segment.next_sequence(), "interval_s": interval_s}
-        return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync)
+        apart = interval_s is not None
+        return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync, results_apart=apart)
 
     def _make_room(self, place: tuple[int, int] | None) -> bool:
         self.reap()
@@ -190,6 +197,24 @@ class Board:
                     if view is not None:
                         lost.append(view.id)
         return lost
+
+    def history(
+        self,
+        hours: float | None = 24,
+        *,
+        id: str | None = None,
+        state: str | None = None,
+        limit: int | None = None,
+    ) -> list[PastTask]:
+        """Return finished and lost tasks from the board's history file, the newest first.
+
+        hours: only what ended within so many hours, None = all; id, state: only these; limit: so many at most. Tasks
+        come there within a second of their end if the board is recorded. Raises ValueError, DamagedHistory,
+        LayoutMismatch, NotOwner, LockTimeout, OSError.
+        """
+        from headway import history
+
+        return history.read(self.directory, hours=hours, id=id, state=state, limit=limit)
 
     # ---------------------------------------------------------------------------------------------------------- end
 
@@ -224,10 +249,7 @@ class Board:
         _segment.unlink(self.directory, self._segment)
         self.close()
         if files:
-            snapshot.remove(self.directory)
-            (self.directory / "board.lock").unlink(missing_ok=True)
-            with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
-                self.directory.rmdir()
+            remove_files(self.directory)
 
     def _end_owned(self, reason: str, error: BaseException | None) -> None:
         """End what this process owns and leaves open, unless live workers still count on it."""
@@ -241,6 +263,18 @@ class Board:
                     continue
                 state, text = ("cancelled", reason) if error is None else ("failed", failure_text(error))
                 task._transition(state, ("pending", "running"), error=text, expected_owner=segment.incarnation)
+
+
+def remove_files(directory: Path) -> None:
+    """Remove what a board left in its directory, and the directory if nothing else lies there. Raises OSError."""
+    from headway import history
+
+    snapshot.remove(directory)
+    history.remove(directory)
+    for name in ("recorder.log", "recorder.lock", "board.lock"):
+        (directory / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
+        directory.rmdir()
 
 
 def open_board(

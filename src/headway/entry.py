@@ -61,7 +61,8 @@ def current() -> Task:
         task = unpickled(*handle)
         _context.inherit(task, handle)
         return task
-    return cast("Task", NOBODY)
+    nobody: Task = NOBODY
+    return nobody
 
 
 def read(board: str | os.PathLike[str]) -> BoardView:

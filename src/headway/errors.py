@@ -8,6 +8,7 @@ __all__ = [
     "BoardFull",
     "BoardRecorded",
     "CorruptBoard",
+    "DamagedHistory",
     "DamagedSnapshot",
     "HeadwayError",
     "LayoutMismatch",
@@ -46,6 +47,10 @@ class BoardElsewhere(HeadwayError):
 
 class CorruptBoard(HeadwayError):
     """What stands in the board's shared memory cannot be."""
+
+
+class DamagedHistory(HeadwayError):
+    """A history file is not what was written."""
 
 
 class DamagedSnapshot(HeadwayError):

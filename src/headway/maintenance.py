@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import posix_ipc
 
 from headway import _core, _locks, _paths, _segment, errors, snapshot
-from headway.board import Board
+from headway.board import Board, remove_files
 from headway.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -279,10 +279,7 @@ def remove(name: str, *, files: bool = True, force: bool = False) -> list[Remove
         (directory / "segment").unlink(missing_ok=True)
     if files:
         removed += [Removed("file", str(path), size, "asked for") for path, size in _snapshots(directory).items()]
-        snapshot.remove(directory)
-        (directory / "board.lock").unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
-            directory.rmdir()
+        remove_files(directory)
     return removed
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from headway._wrap import Sized, is_async, length_of
 
@@ -93,7 +93,7 @@ class Nobody:
         """None are kept."""
         return {}
 
-    def update(self, n: int = 1) -> None:
+    def update(self, n: SupportsIndex = 1) -> None:
         """Count nothing."""
 
     def set(
@@ -155,4 +155,4 @@ class Nobody:
         return StandinNative()
 
 
-NOBODY = Nobody()
+NOBODY: Any = Nobody()  # whoever gets it takes it for a Task

@@ -20,8 +20,10 @@ import time
 import traceback
 from pathlib import Path
 
-from headway import _locks, _scans, _segment, archive, errors
+from headway import _locks, _scans, _segment, archive, errors, snapshot
+from headway._series import Series
 from headway.board import Board
+from headway.history import Writer
 from headway.model import Raw
 
 __all__ = ["Recorder", "record"]
@@ -33,7 +35,10 @@ SYNC_S = 5.0
 REFRESH_S = 5.0  # an unchanged board with open tasks: their rates fade, and they stall
 QUIET_S = 3.0
 BEAT_S = 0.5
-RETENTION_S = 24 * 3600.0
+RETENTION_S = 24 * 3600.0  # on the board
+HISTORY_HOURS = 30 * 24.0
+HISTORY_ROWS = 1_000_000
+BATCH = 256
 LOCK_TRIES = 60  # of 50 ms: the recorder of an earlier segment of this board is about to leave
 LEAVE_AGAIN_S = 30.0  # after the last snapshot could not be written
 
@@ -45,11 +50,15 @@ class Recorder:
         self._board = board
         self._segment = board._segment
         self._lock = lock
+        self._history = Writer(board.directory)
+        self._series = Series()
         self.problem: Exception | None = None  # of the last attempt
         self._stop = False
         self._interval_s = INTERVAL_S
         self._seen: tuple[int, int] | None = None  # pulse and states of the last snapshot file
         self._synced_states = 0
+        self._results_seen: int | None = None  # of the last file of results
+        self._results_synced = True
         self._written_at = self._synced_at = self._retained_at = -1e9
         self._leave_at = 0.0
 
@@ -84,6 +93,7 @@ class Recorder:
 
     def resign(self) -> None:
         """Let another process be the recorder."""
+        self._history.close()
         self._segment.resign()
         self._segment.leave()
         self._lock.release()
@@ -126,9 +136,9 @@ class Recorder:
 
     def _cycle(self, *, last: bool = False) -> bool:
         """Settle, archive, write. Returns whether all of it is safely on disk."""
-        raw = self._board._copy()
+        raw = self._board._copy(results=False)
         if self._settle(raw):
-            raw = self._board._copy()
+            raw = self._board._copy(results=False)
         self.problem = None
         for step in (self._archive, self._write):  # a history that cannot be written keeps no snapshot from being
             try:
@@ -157,6 +167,11 @@ class Recorder:
         if seen == self._seen and not stale and not last:
             return
         sync = last or seen[1] != self._synced_states or now - self._synced_at >= SYNC_S
+        if self._segment.given != self._results_seen or (sync and not self._results_synced):
+            with_results = self._board._copy()
+            given = self._segment.given
+            snapshot.write_results(with_results, self._board.directory, sync=sync)
+            self._results_seen, self._results_synced = given, sync
         self._board._write(raw, sync=sync, interval_s=self._interval_s)
         self._seen, self._written_at = seen, now
         if sync:
@@ -164,13 +179,18 @@ class Recorder:
 
     def _archive(self, raw: Raw, last: bool) -> None:
         """Put what has ended into the history; free what ended a day ago."""
-        archive.add(self._segment, self._board.directory, raw)
+        self._series.look(raw.tasks, raw.taken_at)
+        if not self._segment.recorder_wanted:
+            return  # its last work on a board that nobody wanted to be recorded
+        places = [(slot, generation) for _, slot, generation, _ in _scans.unarchived(raw.tasks)]
+        for at in range(0, len(places), BATCH):
+            archive.add(self._segment, self._history, raw.meta, places[at : at + BATCH], self._series)
         now = time.monotonic()
         if not last and now - self._retained_at >= 60.0:
             self._retained_at = now
             before_ns = raw.meta["taken_ns"] - int(RETENTION_S * 1e9)
             self._segment.free_archived(_scans.archived_before(raw.tasks, before_ns))
-            archive.prune(self._board.directory)
+            self._history.prune(keep_hours=HISTORY_HOURS, keep_rows=HISTORY_ROWS)
 
     # ------------------------------------------------------------------------------------------------------ the end
 

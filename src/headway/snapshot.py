@@ -1,75 +1,86 @@
 """Snapshot files: one copy of a board as `snapshot.npz`, and the one before it as `snapshot.prev.npz`.
 
-Written so that at every instant, whoever is killed and whenever, one of the two loads. A writer fills a file of its own
-(`.snapshot.<random>.tmp`), which it keeps locked as long as it lives and removes last; what it needs besides is named
-after it. So a file of that name that can be locked belongs to nobody, and the next writer removes it.
+A recorder keeps the results of tasks in a file of their own, `results.npz`, which it writes anew only when one changed:
+they are by far the largest part, and change least. It is written first, so that it holds at least the results that the
+tasks of `snapshot.npz` had. What else is written stands in one file. How files are replaced: see `_replacement`.
 
 Neither writing nor reading loads NumPy; `numpy.load(path, allow_pickle=False)` reads the files too.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import fcntl
 import functools
 import json
 import os
 import re
 import stat
+import struct
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway import _locks, _npz, errors
+from headway import _locks, _npz, _replacement, errors
 from headway._paths import check_name
+from headway._replacement import META, META_BYTES_MAX, previous_of
 from headway.model import BoardView, Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from headway._npz import Buffer
 
-__all__ = ["PREVIOUS", "SNAPSHOT", "read", "remove", "write"]
+__all__ = ["PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
 
 SNAPSHOT = "snapshot.npz"
-PREVIOUS = "snapshot.prev.npz"
-META = "meta.json"
-META_BYTES_MAX = 1 << 16
+PREVIOUS = previous_of(SNAPSHOT)
+RESULTS = "results.npz"
 ABANDONED_AFTER_S = 10.0  # a recorder that was killed is started again within seconds, if anybody is there
 ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results")  # in the order of Raw
 MEMBERS = (META, *(f"{name}.npy" for name in ARRAYS))
 
-_TEMPORARY = re.compile(r"\.snapshot\.[0-9a-f]{16}\.tmp\Z")
-_OPEN = os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+KEPT = "kept"  # which result belongs to the task of which slot and generation
+RESULT_MEMBERS = (META, f"{KEPT}.npy", "results.npy")
+_KEPT = struct.Struct("=QQII")  # generation, offset, slot, bytes
+_PLACED = struct.Struct("=IIQ")  # hw_result_record: task, bytes, offset
 _TEXTS = ("uuid", "directory", "host", "boot_id")
 _NUMBERS = ("layout_version", "capacity", "workers", "created_ns", "taken_ns", "sequence", "dropped", "retired")
 _OF_THE_READER = ("path", "from_prev")  # said of a view, not of a board
 
 
-def write(view: Raw | BoardView, directory: str | os.PathLike[str], *, sync: bool = True) -> Path:
+def write(
+    view: Raw | BoardView, directory: str | os.PathLike[str], *, sync: bool = True, results_apart: bool = False
+) -> Path:
     """Write a snapshot into a board's directory, atomically. Returns its path.
 
     view: the copy of a board, or a view of one; sync: force it to the disk, so that it survives the machine too.
-    Without sync the last snapshot that was forced there stays as the previous one. Raises NoSpace, and OSError where
-    the directory cannot be written, each with the present snapshot untouched; CorruptBoard for records that cannot
-    be; Unsupported for a view without records, or of more than 4 GiB.
+    results_apart: the results are in the file of `write_results`. Without sync the last snapshot that was forced to the
+    disk stays as the previous one. Raises NoSpace, and OSError where the directory cannot be written, each with the
+    present snapshot untouched; CorruptBoard for records that cannot be; Unsupported for a view without records, or of
+    more than 4 GiB.
     """
     raw = view.raw if isinstance(view, BoardView) else view
-    pieces = _pieces(raw, sync)
-    path = Path(directory, SNAPSHOT)
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        _remove_abandoned(folder)
-        _replace(folder, pieces, sync)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        size = sum(len(piece) for piece in pieces)
-        text = f"no room for a snapshot of {size} bytes: free some; the one before was kept"
-        raise errors.NoSpace(error.errno, text, str(path)) from None
-    finally:
-        os.close(folder)
-    return path
+    if results_apart:
+        raw = raw._replace(meta={**raw.meta, "results_apart": True}, result_index=b"", results=b"")
+    _replacement.replace(directory, SNAPSHOT, _pieces(raw, sync), sync=sync)
+    return Path(directory, SNAPSHOT)
+
+
+def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = True) -> None:
+    """Write the results of all tasks of a copy into a file of their own. Raises as `write` does."""
+    from headway._scans import places
+
+    meta = {name: raw.meta[name] for name in ("name", "uuid", "layout_version", "taken_ns")} | {"synced": sync}
+    of = places(raw.tasks)
+    kept = b"".join(
+        _KEPT.pack(of[task][1], offset, of[task][0], size)
+        for task, size, offset in _PLACED.iter_unpack(raw.result_index)
+    )
+    members: list[tuple[str, list[Buffer]]] = [
+        (META, [json.dumps(meta).encode()]),
+        (f"{KEPT}.npy", [_npz.npy_header(_description(KEPT), len(kept) // _KEPT.size), kept]),
+        ("results.npy", [_npz.npy_header(_description("results"), len(raw.results)), raw.results]),
+    ]
+    _replacement.replace(directory, RESULTS, _packed(raw, members), sync=sync)
 
 
 def read(where: str | os.PathLike[str]) -> BoardView:
@@ -102,13 +113,7 @@ def read(where: str | os.PathLike[str]) -> BoardView:
 
 def remove(directory: str | os.PathLike[str]) -> None:
     """Remove the snapshots of a board, and what killed writers left. Raises OSError if that is not allowed."""
-    with contextlib.suppress(FileNotFoundError):
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            _unlink(folder, SNAPSHOT, PREVIOUS)
-            _remove_abandoned(folder)
-        finally:
-            os.close(folder)
+    _replacement.remove(directory, SNAPSHOT, RESULTS)
 
 
 # --------------------------------------------------------------------------------------------------------- contents
@@ -118,16 +123,21 @@ def remove(directory: str | os.PathLike[str]) -> None:
 def _description(name: str) -> str:
     from headway._records import DTYPES
 
-    return repr("|u1" if name == "results" else DTYPES[name])
+    order = "<" if sys.byteorder == "little" else ">"
+    own = {
+        "results": "|u1",
+        KEPT: [("generation", f"{order}u8"), ("offset", f"{order}u8"), ("slot", f"{order}u4"), ("bytes", f"{order}u4")],
+    }
+    return repr(own[name] if name in own else DTYPES[name])
 
 
 def _item_bytes(name: str) -> int:
     from headway._records import RECORD_BYTES
 
-    return RECORD_BYTES.get(name, 1)
+    return _KEPT.size if name == KEPT else RECORD_BYTES.get(name, 1)
 
 
-def _pieces(raw: Raw, sync: bool) -> list[bytes | bytearray | memoryview]:
+def _pieces(raw: Raw, sync: bool) -> list[Buffer]:
     """The whole file. What could not be read again is not written."""
     from headway._records import check
 
@@ -138,10 +148,14 @@ def _pieces(raw: Raw, sync: bool) -> list[bytes | bytearray | memoryview]:
         check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
     except ValueError as error:
         raise raw.damage(error) from None
-    members: list[tuple[str, list[bytes | bytearray | memoryview]]] = [(META, [encoded])]
+    members: list[tuple[str, list[Buffer]]] = [(META, [encoded])]
     for name, content in zip(ARRAYS, raw[1:], strict=True):
         header = _npz.npy_header(_description(name), len(content) // _item_bytes(name))
         members.append((f"{name}.npy", [header, content]))
+    return _packed(raw, members)
+
+
+def _packed(raw: Raw, members: list[tuple[str, list[Buffer]]]) -> list[Buffer]:
     try:
         return _npz.pack(members)
     except ValueError as error:
@@ -168,6 +182,8 @@ def _load(path: Path, from_prev: bool, directory: Path | None = None) -> BoardVi
     descriptor = _open(path)
     try:
         raw = _decode(path, descriptor, from_prev)
+        if raw.meta.get("results_apart"):
+            raw = _with_results(raw, path.parent)
         return BoardView.from_raw(raw if directory is None else _settled(raw, directory))
     except (ValueError, RecursionError) as error:
         raise errors.DamagedSnapshot(
@@ -189,9 +205,58 @@ def _settled(raw: Raw, directory: Path) -> Raw:
     return raw._replace(tasks=tasks)
 
 
+def _with_results(raw: Raw, directory: Path) -> Raw:
+    """The copy with the results from the file beside it: the last one, or else the one before. Raises ValueError."""
+    from headway._scans import places
+
+    kept, results, damage = b"", b"", None
+    for name in (RESULTS, previous_of(RESULTS)):
+        try:
+            kept, results = _read_results(directory / name, raw.meta["uuid"])
+            damage = None
+            break
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            damage = damage or ValueError(f"{name} beside it is not what was written either: {error}")
+    if damage is not None:
+        raise damage
+    where = {(slot, generation): (offset, size) for generation, offset, slot, size in _KEPT.iter_unpack(kept)}
+    index = b"".join(
+        _PLACED.pack(task, size, offset)
+        for task, place in enumerate(places(raw.tasks))
+        if (found := where.get(place)) is not None
+        for offset, size in (found,)
+    )
+    raw = raw._replace(result_index=index, results=results)
+    from headway._records import check
+
+    check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+    return raw
+
+
+def _read_results(path: Path, uuid: str) -> tuple[bytes, bytes]:
+    """(which result is whose, the results). ValueError: not what was written; FileNotFoundError: there is none."""
+    descriptor = _open(path)
+    try:
+        members = _npz.unpack(descriptor, RESULT_MEMBERS)
+    finally:
+        os.close(descriptor)
+    meta = json.loads(members[META])
+    if not isinstance(meta, dict) or meta.get("uuid") != uuid:
+        return b"", b""  # of an earlier segment: those of this one are still to come
+    kept = _npz.npy_payload(members[f"{KEPT}.npy"], _description(KEPT), _KEPT.size)
+    results = _npz.npy_payload(members["results.npy"], _description("results"), 1)
+    if kept is None or results is None:
+        raise ValueError("it holds other records than a file of results has")
+    return kept, results
+
+
 def _open(path: Path) -> int:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)  # O_NONBLOCK: do not wait for a pipe's writer
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        )  # O_NONBLOCK: do not wait for a pipe's writer
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):
             raise
@@ -241,113 +306,3 @@ def _layout_version(head: bytes) -> int | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         return None  # damaged: what follows tells how
     return version if isinstance(version, int) else None
-
-
-# ------------------------------------------------------------------------------------------------------- replacing
-
-
-def _replace(folder: int, pieces: Sequence[bytes | bytearray | memoryview], sync: bool) -> None:
-    temporary, descriptor = _create(folder)
-    try:
-        os.fchmod(descriptor, 0o600)  # whatever the umask took away
-        _write_all(descriptor, pieces)
-        if sync:
-            os.fsync(descriptor)
-        _publish(folder, temporary)
-    finally:
-        _unlink(folder, f"{temporary}.new", f"{temporary}.old", temporary)  # the one that shows the owner last
-        os.close(descriptor)
-    if sync:
-        os.fsync(folder)
-
-
-def _create(folder: int) -> tuple[str, int]:
-    """A new file of one's own: its name and a descriptor that holds its lock."""
-    while True:
-        name = f".snapshot.{os.urandom(8).hex()}.tmp"
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600, dir_fd=folder)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lost = os.fstat(descriptor).st_nlink == 0
-        except BlockingIOError:
-            lost = True
-        except OSError:
-            lost = False  # locks are not to be had here: then nobody takes it for abandoned either
-        if not lost:
-            return name, descriptor
-        os.close(descriptor)  # before it was locked, another writer took it for abandoned and removes it
-
-
-def _remove_abandoned(folder: int) -> None:
-    for name in os.listdir(folder):
-        if not _TEMPORARY.match(name):
-            continue
-        with contextlib.suppress(OSError):  # a living writer's, gone, or not ours to touch: none of it matters here
-            descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)):
-                    _unlink(folder, f"{name}.new", f"{name}.old", name)
-            finally:
-                os.close(descriptor)
-
-
-def _write_all(descriptor: int, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
-    left = [memoryview(piece) for piece in pieces]
-    while left:
-        written = os.writev(descriptor, left)
-        while left and written >= len(left[0]):
-            written -= len(left.pop(0))
-        if left:
-            left[0] = left[0][written:]
-
-
-def _publish(folder: int, temporary: str) -> None:
-    """Make this file the snapshot, and the present one the previous one.
-
-    The new one takes its place first. So the previous one is given up only when two others are there, and one of them
-    was just written: it does not matter whether the present one is whole.
-    """
-    keep = _may_become_previous(folder)
-    new, old = f"{temporary}.new", f"{temporary}.old"
-    try:
-        os.link(temporary, new, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError as error:
-        if error.errno not in _NO_HARD_LINKS:
-            raise
-        if keep:  # between the two renames only the previous one is there: readers look for it next
-            os.rename(SNAPSHOT, PREVIOUS, src_dir_fd=folder, dst_dir_fd=folder)
-        os.rename(temporary, SNAPSHOT, src_dir_fd=folder, dst_dir_fd=folder)
-        return
-    if keep:
-        os.link(SNAPSHOT, old, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    os.rename(new, SNAPSHOT, src_dir_fd=folder, dst_dir_fd=folder)
-    if keep:
-        os.rename(old, PREVIOUS, src_dir_fd=folder, dst_dir_fd=folder)  # does nothing where both are one file already
-
-
-def _may_become_previous(folder: int) -> bool:
-    """A snapshot that was not forced to the disk does not replace one that was: a power cut would take both."""
-    present = _was_synced(folder, SNAPSHOT)
-    return present is True or (present is False and not _was_synced(folder, PREVIOUS))
-
-
-def _was_synced(folder: int, name: str) -> bool | None:
-    """Was this snapshot forced to the disk? None: there is none, or it is damaged."""
-    try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
-    except OSError:
-        return None
-    try:
-        head = _npz.first_member(descriptor, META, META_BYTES_MAX)
-        return None if head is None else json.loads(head).get("synced") is True
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return None
-    finally:
-        os.close(descriptor)
-
-
-def _unlink(folder: int, *names: str) -> None:
-    for name in names:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=folder)

@@ -142,7 +142,14 @@ class StandinBoard:
         """Draws nothing."""
         return nullcontext()
 
-    def history(self, hours: float | None = 24) -> list[TaskView]:
+    def history(
+        self,
+        hours: float | None = 24,
+        *,
+        id: str | None = None,
+        state: str | None = None,
+        limit: int | None = None,
+    ) -> list[TaskView]:
         """Nothing is archived: always empty."""
         return []
 

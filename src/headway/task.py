@@ -24,6 +24,7 @@ OnEnd = Callable[[BaseException | None], object]
 OnTick = Callable[[], object]
 
 _OPEN = ("pending", "running", "lost")
+_ENDED = ("success", "failed", "cancelled")
 
 
 class Task(_core.Slot):
@@ -116,6 +117,17 @@ class Task(_core.Slot):
                 f"board.task({self.id!r}, resume=True)"
             )
         return self
+
+    def _again(self) -> bool:
+        """Run once more, from zero, in the same place. Returns False if it has not ended, or its place is another's.
+
+        For loops inside loops: they may begin a thousand times a second, and each new task would be archived.
+        """
+        try:
+            self.update(-self.count)
+            return self._transition("running", _ENDED, message="", own=True, resume=True) is not None
+        except errors.HeadwayError:
+            return False
 
     def succeed(self, message: str | None = None) -> bool:
         """End the task well. Returns False if it had ended already: the first end counts."""

@@ -18,8 +18,9 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from headway import _context, _engine, _paths, errors
-from headway._ending import ending, failure_text, uncaught
-from headway._leaving import at_exit
+from headway._ending import ending, failure_text
+from headway._leaving import at_exit, uncaught
+from headway._wrap import length_of
 from headway.entry import current
 from headway.nobody import NOBODY
 from headway.standin import StandinBoard, StandinTask, open_board
@@ -42,6 +43,7 @@ ID = "track"
 ID_BYTES = 95
 NUMBER_BYTES = 6  # what tells loops of one name apart: -2, -3, ...
 LINES_EVERY_S = 5.0
+PARTS_MOST = 32  # loops inside one, by label, that are known again
 
 _open: dict[int, _Loop] = {}  # the loops of this process that go on, in the order of their begin, by id() of their task
 _boards: dict[str, Board] = {}  # those that were opened here, by uuid
@@ -84,9 +86,10 @@ def track(
     default: HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for.
 
     The task's id is the label, else "track"; if a loop of that id is going on, in this program or another one, it is
-    "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board.
-    Within the loop it is `headway.current()`. It ends well with the iterable, fails by an exception of the iterable,
-    and is cancelled if the loop is left early; if that was by an exception that ends the program, it has failed.
+    "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board; a
+    loop that runs many times inside another one is one task, which tells of the last time. Within the loop it is
+    `headway.current()`. It ends well with the iterable, fails by an exception of the iterable, and is cancelled if the
+    loop is left early; if that was by an exception that ends the program, it has failed.
 
     With HEADWAY_DISABLE=1 nothing is counted or shown. Where there can be no board, one warning says so, and the loop
     is counted in this process only. Raises TypeError, and ValueError for an illegal board name or total.
@@ -96,14 +99,19 @@ def track(
     for what, text in (("label", label or ""), ("unit", unit)):
         if type(text) is not str:
             raise TypeError(f"{what} must be a str, not {type(text).__name__}")
-    home, task = _begin(label, unit, board)
-    loop = _Loop(home, task)
+    outer = _open.get(id(current()))
+    loop = None if outer is None or board is not None else outer.part(label)
+    if loop is None:
+        loop = _Loop(*_begin(label, unit, board))
+    else:
+        total = length_of(iterable) if total is None else total
+        loop.task.total = total
     try:
-        tracker = task._tracker(iterable, total, loop.end, loop.tick)
+        tracker = loop.task._tracker(iterable, total, loop.end, loop.tick)
     except BaseException as error:
-        task.fail(error)
+        loop.task.fail(error)
         raise
-    loop.begin()
+    loop.begin(label)
     return tracker
 
 
@@ -164,26 +172,42 @@ def _opened(name: str | None) -> Board:
 class _Loop:
     """A loop that goes on. All it does is done by the process that began it: a forked child has a copy of it."""
 
-    def __init__(self, home: AnyBoard, task: AnyTask) -> None:
+    def __init__(self, home: AnyBoard, task: AnyTask, parts: dict[str | None, _Loop] | None = None) -> None:
         self.task = task
         self.depth = 0
         self._home = home
+        self._parts: dict[str | None, _Loop] = {} if parts is None else parts  # loops inside it, by label
         self._pid = os.getpid()
         self._ended = False
         self._before: Any = None  # the current task of the context in which it began,
         self._outer: _Loop | None = None  # and its loop, if it has one
 
-    def begin(self) -> None:
+    def part(self, label: str | None) -> _Loop | None:
+        """The loop of this label inside this one once more, if it ran here before and is over."""
+        last = self._parts.get(label)
+        if last is None or not last._ended or not last.task._again():
+            return None
+        return _Loop(last._home, last.task, last._parts)
+
+    def begin(self, label: str | None) -> None:
         """Make its task the current one, and show it."""
         global _painter, _quiet_until
         before = _context.put(self.task).old_value
         self._before = None if before is Token.MISSING else before
         self._outer = _open.get(id(self._before))
-        self.depth = 0 if self._outer is None else self._outer.depth + 1
+        if self._outer is not None:
+            self.depth = self._outer.depth + 1
+            parts = self._outer._parts
+            parts[label] = self
+            if len(parts) > PARTS_MOST:
+                del parts[next(iter(parts))]
         if not _open and _is_drawn_here():
-            _painter = Painter(every_s=LINES_EVERY_S)
-            _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
+            with contextlib.suppress(OSError, ValueError):  # standard error was closed
+                _painter = Painter(every_s=LINES_EVERY_S)
+                _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
         _open[id(self.task)] = self
+        with contextlib.suppress(errors.HeadwayError, OSError):
+            self.task.adopt()  # it runs from here on, however long the first item takes
         at_exit(_leave)
         _draw()
 
@@ -218,7 +242,7 @@ class _Loop:
         if _context.innermost() is self.task:
             _context.put(self._context_after())
         _open.pop(id(self.task), None)
-        if self.depth == 0 and (view := self.view()) is not None:
+        if self.depth == 0 and _painter is not None and (view := self.view()) is not None:
             _last_rows.append(view)
         _draw(last=True)
         if not _open:

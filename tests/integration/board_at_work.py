@@ -49,7 +49,7 @@ def work(board: Board, shared: Task, gate: Lock, tasks: int, pause_s: float, see
             for _ in range(1 + tasks // 10):
                 at = chance.randrange(tasks)
                 step(mine[at], chance)
-                if chance.random() < 0.02:
+                if chance.random() < 0.05:
                     if chance.random() < 0.3:
                         mine[at].fail("it had to be")
                     else:
@@ -74,7 +74,7 @@ def main() -> None:
     parser.add_argument("board")
     parser.add_argument("--workers", type=int, default=3)
     parser.add_argument("--tasks", type=int, default=5)
-    parser.add_argument("--capacity", type=int, default=64)
+    parser.add_argument("--capacity", type=int, default=24)
     parser.add_argument("--hz", type=float, default=4.0)
     parser.add_argument("--pause-s", type=float, default=0.005)
     options = parser.parse_args()

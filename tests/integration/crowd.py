@@ -14,6 +14,7 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 
@@ -148,7 +149,8 @@ def main() -> None:
     context = multiprocessing.get_context(method)
     board = open_board(name, capacity=CAPACITY, workers=16, result_bytes=64)
     try:
-        found = (count if what == "count" else kill)(context, *map(int, numbers), board)
+        act: Callable[..., object] = count if what == "count" else kill
+        found = act(context, *map(int, numbers), board)
     finally:
         board.unlink(files=True)
     print(json.dumps(found))

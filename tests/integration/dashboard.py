@@ -200,6 +200,7 @@ class Mirror:
     rev: int | None = None
     wholes: int = 0
     patches: int = 0
+    removals: int = 0
 
     @property
     def sequence(self) -> int:
@@ -227,7 +228,7 @@ class Mirror:
             self.patches += 1
         self.rev, self.summary = data["rev"], data["summary"]
         for serial in data["removed"]:
-            self.rows.pop(serial, None)
+            self.removals += self.rows.pop(serial, None) is not None
         self.rows |= {row["serial"]: row for row in data["tasks"]}
         moved = data["moved"]
         columns = zip(moved["serial"], moved["count"], moved["rate"], moved["beat"], strict=True)

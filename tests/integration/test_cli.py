@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,7 @@ def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: B
     board.unlink()
     told = call("show", board.name).stdout
     assert "2,100/5,000 bar" in told
+    assert re.search(rf"{os.getpid()} .* was alive ", told)
     assert told.splitlines()[-1].startswith("from the snapshot of ")
     assert told.splitlines()[-1].endswith(str(path))
     assert json.loads(call("show", board.name, "--json").stdout)["source"] == "snapshot"

@@ -35,9 +35,7 @@ def files_of(folder: Path) -> int:
 def demo(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The demo in the background; the whole group is killed in the end."""
     command = [sys.executable, "-W", "always", "-m", "headway", "demo", *arguments]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
     with process:
         try:
             yield process
@@ -198,3 +196,26 @@ def test_a_demo_that_is_switched_off_says_so(run_python: RunPython) -> None:
     finished = run_python(Path("headway"), "demo", options=("-m",), env={"HEADWAY_DISABLE": "1"}, check=False)
     assert finished.returncode == 1
     assert "HEADWAY_DISABLE is set" in finished.stderr
+
+
+def test_a_demo_whose_reader_has_gone_keeps_its_last_state_and_leaves_no_board(board_name: str) -> None:
+    with demo("--board", board_name, "--source", str(EMAIL), "--repeat", "100", "--workers", "2") as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        process.stderr.close()
+        assert process.wait(WAIT_S) == 141
+    info = maintenance.find(board_name)
+    assert info is not None
+    assert info.state == "snapshot"
+
+
+def test_ctrl_c_ends_a_demo_one_of_whose_workers_is_stopped(run_python: RunPython, board_name: str) -> None:
+    with demo("--board", board_name, "--source", str(EMAIL), "--repeat", "100", "--workers", "2") as process:
+        await_count(run_python, board_name, 0)
+        board = maintenance.attach(board_name)
+        assert board is not None
+        with contextlib.closing(board):
+            stopped = next(worker.pid for worker in board.snapshot().workers if worker.pid != process.pid)
+        os.kill(stopped, signal.SIGSTOP)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(WAIT_S) == 130

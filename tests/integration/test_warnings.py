@@ -61,9 +61,13 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize("record", ["0", "1"], ids=["alone", "recorded"])
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_no_thread_and_no_warning_in_the_users_program(method: str, run_python: RunPython, board_name: str) -> None:
-    done = run_python(SCRIPT, board_name, method, options=("-W", "always", "-X", "dev"))
+def test_no_thread_and_no_warning_in_the_users_program(
+    method: str, record: str, run_python: RunPython, board_name: str
+) -> None:
+    env = {"HEADWAY_RECORD": record}
+    done = run_python(SCRIPT, board_name, method, options=("-W", "always", "-X", "dev"), env=env)
     assert done.stdout.split() == ["7"]
     assert "multi-threaded" not in done.stderr
     assert done.stderr == ""

@@ -1,4 +1,4 @@
-"""Copies of boards, built record by record with NumPy."""
+"""Copies of boards, built record by record with NumPy, and their histories; boards to try things on."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import pytest
 
-from headway import _records
+from headway import _records, history, standin
+from headway.board import Board, open_board
 from headway.model import Raw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
 NOW = 1_700_000_000  # seconds
 SECOND = 1_000_000_000
+SUCCESS, FAILED, LOST = 2, 3, 5  # states
 
 Arrays: TypeAlias = "dict[str, np.ndarray[Any, Any]]"
 
@@ -92,3 +95,56 @@ def build_raw(count: int = 3, *, edit: Callable[[Arrays], object] | None = None,
 @pytest.fixture(scope="session")
 def make_raw() -> MakeRaw:
     return build_raw
+
+
+def ended(
+    count: int = 3,
+    *,
+    at: float = NOW,
+    taken: float = NOW,
+    state: int = SUCCESS,
+    generation: int = 1,
+    uuid: str = "",
+    edit: Callable[[Arrays], object] | None = None,
+) -> Raw:
+    """A copy of `count` tasks that ended one second after the other, the last one at `at`."""
+
+    def change(arrays: Arrays) -> None:
+        tasks = arrays["tasks"]
+        tasks["state"], tasks["generation"] = state, generation
+        for number, task in enumerate(tasks):
+            task["ended_ns"] = int((at - count + 1 + number) * SECOND)
+        if edit is not None:
+            edit(arrays)
+
+    raw = build_raw(count, edit=change)
+    meta = raw.meta | {"taken_ns": int(taken * SECOND)} | ({"uuid": uuid} if uuid else {})
+    return raw._replace(meta=meta)
+
+
+def add(directory: Path, raw: Raw, numbers: Collection[int] | None = None, **more: Any) -> int:
+    """Put these tasks of a copy, by default all, into the history in a directory."""
+    all_of_them = range(len(raw.tasks) // _records.RECORD_BYTES["tasks"])
+    with history.Writer(directory) as writer:
+        return writer.add(raw, all_of_them if numbers is None else numbers, **more)
+
+
+@pytest.fixture
+def board(board_name: str) -> Iterator[Board]:
+    """A small board of this test."""
+    board = open_board(board_name, capacity=16, workers=16, result_bytes=256)
+    try:
+        yield board
+    finally:
+        board.unlink(files=True)
+
+
+@pytest.fixture(params=["engine", "stand-in"])
+def any_board(request: pytest.FixtureRequest, board_name: str) -> Iterator[Board]:
+    """A small board, once of the engine and once without shared memory: what is promised of one holds for the other."""
+    opener: Any = open_board if request.param == "engine" else standin.open_board
+    board: Board = opener(board_name, capacity=16, workers=16, result_bytes=256)
+    try:
+        yield board
+    finally:
+        board.unlink(files=True)

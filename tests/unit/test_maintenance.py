@@ -192,6 +192,8 @@ def test_removing_tells_what_went(abandoned: str, headway_dir: Path) -> None:
     with contextlib.closing(watched):
         watched.write_snapshot()
         watched.write_snapshot()
+    for name in ("recorder.lock", "recorder.log"):
+        (headway_dir / abandoned / name).touch()
     removed = maintenance.remove(abandoned)
     assert [one.kind for one in removed] == ["segment", "file", "file"]
     assert {Path(one.name).name for one in removed[1:]} == {snapshot.SNAPSHOT, snapshot.PREVIOUS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,14 +56,12 @@ def test_a_long_task_is_covered_evenly_from_its_first_look_to_its_latest(watched
     assert POINTS // 2 <= len(points) <= POINTS
     assert points[0] == (0, 0)
     assert points[-1] == (last / 4, last)
-    gaps = [later[0] - sooner[0] for sooner, later in zip(points, points[1:], strict=False)]
+    gaps = [later[0] - sooner[0] for sooner, later in itertools.pairwise(points)]
     assert max(gaps) <= 2 * min(gaps[:-1]) + 0.25
 
 
 @given(
-    st.lists(
-        st.tuples(st.floats(-10, 1e6, allow_nan=False), st.integers(-(2**47), 2**47)), min_size=1, max_size=400
-    )
+    st.lists(st.tuples(st.floats(-10, 1e6, allow_nan=False), st.integers(-(2**47), 2**47)), min_size=1, max_size=400)
 )
 def test_a_series_is_bounded_ordered_and_made_of_what_was_seen(
     make_raw: MakeRaw, looks: list[tuple[float, int]]

@@ -30,7 +30,9 @@ typedef struct hw_copy {
     uint32_t count;
     uint64_t pulse;  /* differs between two copies that differ in anything but the clock */
     uint64_t states; /* differs where a task came, went, or changed its state */
+    uint64_t given;  /* differs where a result is another */
     uint32_t open;   /* tasks that have not ended */
+    int bare;        /* 1: without the results */
     uint32_t unread; /* tasks left out because their slot lock is held by a stopped process */
     uint64_t asked[HW_ALIVE_PLACES]; /* incarnations whose liveness is known, one question each a copy */
     uint8_t alive[HW_ALIVE_PLACES];
@@ -277,7 +279,8 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     hw_copy_shares(copy, number, slot, stripes, &lost_left_out);
     to->stages_left_out = stages_left_out;
     to->lost_left_out = lost_left_out;
-    if (hw_load(&control->has_result)) {
+    if (hw_load(&control->has_result)) copy->given = hw_mix(copy->given, hw_mix(generation, index) ^ result_seq);
+    if (!copy->bare && hw_load(&control->has_result)) {
         char *json = (char *)hw_sink_add(copy, &copy->results, hw_align(board->result_bytes, 8));
         if (json && hw_read_result(board, slot, json, &bytes, &seq) == HW_OK && bytes) {
             hw_result_record *where = (hw_result_record *)hw_sink_add(copy, &copy->index, sizeof *where);

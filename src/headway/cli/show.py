@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.cli._output import add_json, columns, print_json, say, table
-from headway.cli._source import add_board, find
+from headway.cli._source import Source, add_board, find
 from headway.terminal import Style, counted, detail, duration, lines, rate
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
             return 0
         for line in lines(source.view, columns(), None, Style.of(sys.stdout)):
             print(line)
-        _show_workers(source.view)
+        _show_workers(source)
     else:
         task = _task(source.view, options.task)
         if options.json:
@@ -69,10 +69,11 @@ def _task(view: BoardView, id: str) -> TaskView:
     raise errors.UnknownTask(f"board {view.name!r} has no task {id!r}{hint}")
 
 
-def _show_workers(view: BoardView) -> None:
+def _show_workers(source: Source) -> None:
+    alive = "was alive" if source.state == "snapshot" else "alive"  # a file does not know what came after it
     rows = [("PID", "WORKER", "STATE", "COUNTED", "TASKS")]
-    for worker in view.workers:
-        state = "stalled" if worker.stalled else "alive" if worker.alive else "gone"
+    for worker in source.view.workers:
+        state = "stalled" if worker.stalled else alive if worker.alive else "gone"
         last = "never" if worker.idle is None else f"{duration(worker.idle)} ago"
         more = f" and {len(worker.tasks) - 3} more" if len(worker.tasks) > 3 else ""
         rows.append((str(worker.pid), worker.name, state, last, ", ".join(worker.tasks[:3]) + more))
@@ -108,14 +109,10 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
     yield "created", _moment(task.created)
     if task.started is not None:
         yield "started", _moment(task.started)
-        yield (
-            ("ended", f"{_moment(task.ended)}, after {duration(task.elapsed)}")
-            if task.ended
-            else (
-                "for",
-                duration(task.elapsed),
-            )
-        )
+        if task.ended is None:
+            yield "for", duration(task.elapsed)
+        else:
+            yield "ended", f"{_moment(task.ended)}, after {duration(task.elapsed)}"
     if task.owner_pid and not task.done:
         yield "owner", f"pid {task.owner_pid}, {'alive' if task.owner_alive else 'dead'}"
     yield from _timeline(task)

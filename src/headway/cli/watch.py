@@ -75,7 +75,8 @@ def _first() -> str:
     while True:
         try:
             name = choose()
-            if maintenance.attach(name) is not None:
+            if (board := maintenance.attach(name)) is not None:
+                board.close()
                 return name
         except errors.UnknownBoard:
             pass

@@ -67,20 +67,15 @@ def run(options: Options, painter: Painter) -> Report:
         board.close()
         raise
     demo = _Demo(options, painter, board, everything)
-    try:
+    with contextlib.ExitStack() as end:
+        end.callback(board.unlink)
+        end.callback(demo.keep)
+        end.callback(demo.draw_last)  # the first to be called, and the others are if nobody is there to see it any more
         files = {package.id: package.files * options.repeat for package in found}
         with everything:
             demo.index(files)
         demo.report.counted = everything.count
-        return demo.report
-    finally:
-        view = board.snapshot()
-        painter.draw(view, last=True)
-        if painter.live:
-            painter.say("")
-        with contextlib.suppress(OSError):  # no room on the disk: what was found is told all the same
-            demo.report.snapshot = board.write_snapshot()
-        board.unlink()
+    return demo.report
 
 
 def _make_way(name: str) -> None:
@@ -145,6 +140,16 @@ class _Demo:
         if self._kill:
             raise errors.HeadwayError("no worker could be killed midway, it was over too soon: say --repeat")
 
+    def draw_last(self) -> None:
+        self._painter.draw(self._board.snapshot(), last=True)
+        if self._painter.live:
+            self._painter.say("")
+
+    def keep(self) -> None:
+        """Write the last snapshot. Without room on the disk, what was found is told all the same."""
+        with contextlib.suppress(OSError):
+            self.report.snapshot = self._board.write_snapshot()
+
     def _until_done(self, files: dict[str, tuple[str, ...]]) -> None:
         while todo := [name for name, task in self._tasks.items() if task.state != "success"]:
             if self.report.pools == POOLS_MOST:
@@ -174,6 +179,8 @@ class _Demo:
             except BaseException:  # Ctrl-C above all: nobody wants to wait for what is under way
                 for worker in multiprocessing.active_children():
                     worker.terminate()
+                    if worker.pid is not None:
+                        os.kill(worker.pid, signal.SIGCONT)  # one that is stopped ends no sooner
                 pool.shutdown(cancel_futures=True)
                 for task in self._tasks.values():
                     task.cancel("interrupted")

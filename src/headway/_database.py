@@ -1,0 +1,240 @@
+"""A SQLite file in which anything may stand: looked at before it is opened, and every failure given its name.
+
+A file that SQLite may have open is never opened besides: POSIX locks belong to a process and a file, and closing any
+descriptor of the file drops those of all its connections. So it is looked at from outside, by `lstat`.
+
+sqlite3 is imported where it is used: a worker that keeps no history does not pay for it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway import errors
+
+if TYPE_CHECKING:
+    import sqlite3
+
+__all__ = [
+    "BUSY_S",
+    "REMEDY",
+    "SIDES",
+    "abandoned",
+    "aside",
+    "connect",
+    "create",
+    "damaged",
+    "identity",
+    "set_aside",
+    "typed",
+]
+
+BUSY_S = 5.0  # how long another process's lock is waited for
+READ_S = 60.0  # a damaged file could have SQLite go round in circles: a reader gives up then
+REMEDY = (
+    ". The next task that ends on its board moves it aside and begins a new one; or move it away yourself "
+    "('sqlite3 FILE .recover' saves what can be saved)"
+)
+SIDES = ("-wal", "-shm", "-journal")  # the files that SQLite keeps beside its own
+VALUE_BYTES_MAX = 16 << 20  # no value is longer: what says it is, is damage
+ASIDE_MAX = 8  # damaged files that are kept; a disk that eats one after the other shall not be filled with them
+_SHORT = (522, 8458)  # SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS: the file is shorter than it says
+_CAREFUL = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "temp_store=MEMORY")
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands at this place; None if there is none."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _beside(path: Path, side: str) -> Path:
+    return path.with_name(path.name + side)
+
+
+def _inspect(path: Path) -> None:
+    """Is it a file of ours, and what SQLite keeps beside it too? Raises DamagedHistory, NotOwner, FileNotFoundError."""
+    for one in (path, *(_beside(path, side) for side in SIDES)):
+        try:
+            found = one.lstat()
+        except FileNotFoundError:
+            if one == path:
+                raise
+            continue
+        if not stat.S_ISREG(found.st_mode):
+            raise damaged(path, f"{one.name} is no regular file")
+        if found.st_uid != os.geteuid():
+            raise errors.NotOwner(
+                f"{one} belongs to user {found.st_uid}, not to you ({os.geteuid()}): read your own copy, or remove it"
+            )
+
+
+def damaged(path: Path, why: object) -> errors.DamagedHistory:
+    """The error to raise where the file cannot be what was written."""
+    return errors.DamagedHistory(f"{path} is not what was written: {why}{REMEDY}")
+
+
+def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+    """Open a database that exists, for writing or for reading. To be used within `typed`.
+
+    A reader makes no database, but SQLite may make the files beside it, in which a reader's locks are.
+    """
+    import sqlite3
+
+    _inspect(path)
+    mode = "rw" if write else "ro"
+    if not (write or os.access(path.parent, os.W_OK) or _beside(path, "-wal").exists()):
+        mode = "ro&immutable=1"  # no locks can be kept here, and nobody can write: nothing is lost by doing without
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
+    )
+    try:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
+        for setting in _CAREFUL:
+            connection.execute(f"PRAGMA {setting}")
+        if not write:
+            give_up = time.monotonic() + READ_S
+            connection.set_progress_handler(lambda: time.monotonic() > give_up, 100_000)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def create(path: Path, statements: tuple[str, ...]) -> None:
+    """Make a database and put it in its place, whole. To be used within `typed`, and under a lock.
+
+    Killed anywhere, it leaves a file that `abandoned` finds, and the next call removes.
+    """
+    if any(os.path.lexists(_beside(path, side)) for side in SIDES):
+        set_aside(path)  # a log without its database: SQLite would take it for one of the new database
+    for stale in abandoned(path):
+        stale.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.urandom(8).hex()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)  # whatever the umask took away; the files beside it get the same mode
+        finally:
+            os.close(descriptor)
+        connection = connect(temporary, write=True)
+        try:
+            for statement in statements:
+                connection.execute(statement).fetchall()
+        finally:
+            connection.close()
+        os.rename(temporary, path)
+    except BaseException:
+        for side in ("", *SIDES):
+            _beside(temporary, side).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def abandoned(path: Path) -> list[Path]:
+    """What creators of this database that were killed have left. Under the lock no creator is alive."""
+    return sorted(path.parent.glob(f".{path.stem}.*.tmp*"))
+
+
+def aside(path: Path) -> list[Path]:
+    """The damaged databases that were moved away from this place, and the files beside them."""
+    return sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}*"))
+
+
+def set_aside(path: Path) -> Path:
+    """Move a damaged database out of the way, with the files beside it. Returns where it is. Under a lock.
+
+    Raises DamagedHistory if too many lie there already, OSError.
+    """
+    kept = {one for one in aside(path) if one.suffix == path.suffix}
+    if len(kept) >= ASIDE_MAX:
+        raise errors.DamagedHistory(
+            f"{path} is damaged, and {len(kept)} damaged ones lie beside it already ({path.stem}.damaged-*): find out "
+            f"what damages them, and remove them"
+        )
+    stamp, tries = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), 1
+    to = path.with_name(f"{path.stem}.damaged-{stamp}{path.suffix}")
+    while any(os.path.lexists(_beside(to, side)) for side in ("", *SIDES)):
+        tries += 1
+        to = path.with_name(f"{path.stem}.damaged-{stamp}-{tries}{path.suffix}")
+    for side in ("", *SIDES):  # the database first: nobody shall find it without its log, which holds its last changes
+        with suppress(FileNotFoundError):
+            os.rename(_beside(path, side), _beside(to, side))
+    return to
+
+
+# ----------------------------------------------------------------------------------------------------------- errors
+
+
+@contextmanager
+def typed(path: Path) -> Iterator[None]:
+    """Give the errors of SQLite, and of a full disk, their names.
+
+    DamagedHistory, LockTimeout, NoSpace; OSError where the place cannot be written or read.
+    """
+    import sqlite3
+
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _fault(path, error) from None
+    except UnicodeDecodeError as error:  # a text of the schema, say
+        raise damaged(path, error) from None
+    except errors.HeadwayError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _no_space(path) from None
+
+
+def _no_space(path: Path) -> errors.NoSpace:
+    return errors.NoSpace(errno.ENOSPC, "no room: free some; what is in it was kept", str(path))
+
+
+def _fault(path: Path, error: sqlite3.Error) -> Exception:
+    import sqlite3
+
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    kind = code & 0xFF
+    if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
+        return errors.LockTimeout(
+            f"{path} has been locked by another program for {BUSY_S:g} s: end the one that keeps a transaction open"
+        )
+    if kind == sqlite3.SQLITE_INTERRUPT:
+        return errors.LockTimeout(f"reading {path} took longer than {READ_S:g} s: ask for less of it")
+    if kind == sqlite3.SQLITE_FULL:
+        return _no_space(path)
+    if kind in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return _refusal(path, kind == sqlite3.SQLITE_IOERR and code not in _SHORT) or damaged(path, error)
+    return damaged(path, error)
+
+
+def _refusal(path: Path, is_io: bool) -> OSError | None:
+    """Why the system would not let SQLite do it, as far as that can be found out; None: the file itself is to blame."""
+    try:
+        room = os.statvfs(path.parent)
+        path.lstat()
+    except OSError as error:
+        return error
+    if room.f_flag & os.ST_RDONLY:
+        return OSError(errno.EROFS, "the file system is read-only", str(path))
+    if not os.access(path.parent, os.W_OK | os.X_OK) or not os.access(path, os.R_OK | os.W_OK):
+        return OSError(errno.EACCES, "it, or its directory, may not be written: change their modes", str(path))
+    if room.f_bavail == 0:
+        return _no_space(path)
+    return OSError(errno.EIO, "reading or writing failed: see the system's log", str(path)) if is_io else None

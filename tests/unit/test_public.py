@@ -1,0 +1,176 @@
+"""What `import headway` offers, what it costs, and what other languages see of it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import headway
+from headway import errors, snapshot
+
+if TYPE_CHECKING:
+    from headway.board import Board
+    from tests.conftest import RunPython
+
+
+# --- names
+
+
+def test_names_come_when_they_are_first_used(run_python: RunPython) -> None:
+    script = """
+import json, sys
+import headway
+
+def loaded():
+    return sorted(name for name in sys.modules if name.partition(".")[0] in ("headway", "posix_ipc", "numpy"))
+
+steps = [loaded()]
+headway.current().update()
+steps.append(loaded())
+headway.HeadwayError
+steps.append(loaded())
+headway.Task
+steps.append(loaded())
+print(json.dumps(steps))
+"""
+    alone, current, error, task = json.loads(run_python(script).stdout)
+    assert alone == ["headway"]
+    assert not {"headway._core", "headway.board", "headway.standin", "posix_ipc", "numpy"} & set(current)
+    assert "headway.errors" in error
+    assert "headway._core" not in error
+    assert "headway._core" in task
+    assert "numpy" not in task
+
+
+def test_everything_public_is_listed() -> None:
+    assert {*headway.__all__, "open", "__version__"} <= set(dir(headway))
+    assert all(name.startswith("_") or getattr(headway, name) is not None for name in dir(headway))
+
+
+def test_a_star_import_brings_all_but_open(run_python: RunPython) -> None:
+    script = "from headway import *\nimport builtins, headway\nassert open is builtins.open\nprint(track, Board, read)"
+    assert "function track" in run_python(script).stdout
+
+
+def test_signatures_can_be_looked_at() -> None:
+    assert list(inspect.signature(headway.track).parameters) == ["iterable", "total", "label", "unit", "board"]
+    assert inspect.signature(headway.open).parameters["capacity"].default == 1024
+    assert list(inspect.signature(headway.Task.update).parameters) == ["self", "n"]
+    assert list(inspect.signature(headway.Task.set).parameters) == ["self", "stage", "message", "total", "metrics"]
+
+
+def test_an_open_board_is_the_engines(board: Board) -> None:
+    assert headway.open(board.name) is board
+    assert type(board) is headway.Board
+    assert type(board.task("one")) is headway.Task
+    assert type(board.get("one")) is headway.TaskView
+    assert type(board.snapshot()) is headway.BoardView
+    assert type(board.snapshot().workers[0]) is headway.WorkerView
+    with pytest.raises(headway.HeadwayError):
+        board.attach("two")
+
+
+# --- files
+
+
+def test_a_board_is_read_by_name_from_files_alone(board: Board, headway_dir: Path) -> None:
+    with board.task("one", total=3) as task:
+        task.update(3)
+        task.result = {"auc": 0.5}
+    path = board.write_snapshot()
+    name = board.name
+    board.unlink()
+    for where in (name, str(path), path, path.parent, f"{path.parent}/"):
+        view = headway.read(where)
+        assert view.name == name
+        assert view.path == path
+        assert [(one.id, one.state, one.count, one.result) for one in view.tasks] == [
+            ("one", "success", 3, {"auc": 0.5})
+        ]
+    snapshot.remove(headway_dir / name)
+    with pytest.raises(errors.UnknownBoard, match="no snapshot"):
+        headway.read(name)
+
+
+def test_a_file_in_this_folder_is_told_from_a_name_by_its_ending(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(board.write_snapshot(), tmp_path / "kept.npz")
+    monkeypatch.chdir(tmp_path)
+    assert headway.read("kept.npz").name == board.name
+    with pytest.raises(errors.UnknownBoard):
+        headway.read("kept")
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("no-such-board", errors.UnknownBoard),
+        ("no/such/folder", errors.UnknownBoard),
+        ("none.npz", errors.UnknownBoard),
+        ("", ValueError),
+        (".hidden", ValueError),
+        ("x" * 65, ValueError),
+    ],
+    ids=str,
+)
+def test_what_is_not_there_is_a_typed_error_that_names_it(where: str, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        headway.read(where)
+    assert where in str(caught.value)
+
+
+def test_a_damaged_file_is_a_typed_error(tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04 but nothing else")
+    with pytest.raises(errors.DamagedSnapshot, match=r"bad\.npz"):
+        headway.read(tmp_path / "bad.npz")
+
+
+# --- C and Cython
+
+
+def test_the_header_is_where_get_include_says() -> None:
+    assert Path(headway.get_include(), "headway.h").is_file()
+
+
+KERNEL = """
+from headway cimport HW_OK, hw_add, hw_task
+
+
+def count(size_t address, long times):
+    cdef hw_task *task = <hw_task *>address
+    cdef long done = 0
+    with nogil:
+        while done < times and hw_add(task, 1) == HW_OK:
+            done += 1
+    return done
+"""
+BUILD = """
+import headway
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+kernel = Extension("kernel", ["kernel.pyx"], include_dirs=[headway.get_include()])
+setup(ext_modules=cythonize([kernel], language_level=3), script_args=["--quiet", "build_ext", "--inplace"])
+"""
+
+
+def test_cython_code_counts_without_the_gil(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kernel.pyx").write_text(KERNEL)
+    built = subprocess.run([sys.executable, "-c", BUILD], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import kernel  # type: ignore[import-not-found]
+
+    task = board.task("one")
+    native = task.native()
+    assert kernel.count(native.address, 1000) == 1000
+    assert task.count == 1000
+    assert kernel.count(headway.current().native().address, 1000) == 0
