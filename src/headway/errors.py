@@ -10,6 +10,7 @@ __all__ = [
     "CorruptBoard",
     "DamagedSnapshot",
     "HeadwayError",
+    "InvalidRecord",
     "LayoutMismatch",
     "LockTimeout",
     "NoSpace",
@@ -19,6 +20,7 @@ __all__ = [
     "TaskExists",
     "UnknownBoard",
     "UnknownTask",
+    "UnknownTracker",
     "Unsupported",
 ]
 
@@ -49,6 +51,10 @@ class CorruptBoard(HeadwayError):
 
 class DamagedSnapshot(HeadwayError):
     """A snapshot file is not what was written."""
+
+
+class InvalidRecord(HeadwayError, ValueError):
+    """What should be the record of an analysis is none."""
 
 
 class LayoutMismatch(HeadwayError):
@@ -91,6 +97,10 @@ class UnknownTask(_NotFound):
 
 class UnknownBoard(_NotFound):
     """There is no board of this name, or no snapshot of it."""
+
+
+class UnknownTracker(HeadwayError, ValueError):
+    """There is no tracker of analyses of this kind."""
 
 
 class StaleTaskWarning(UserWarning):
