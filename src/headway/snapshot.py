@@ -28,7 +28,7 @@ from headway.model import BoardView, Raw
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["PREVIOUS", "SNAPSHOT", "read", "remove", "write"]
+__all__ = ["LARGE_RESULT", "PREVIOUS", "SNAPSHOT", "read", "remove", "write"]
 
 SNAPSHOT = "snapshot.npz"
 PREVIOUS = "snapshot.prev.npz"
@@ -37,6 +37,8 @@ META_BYTES_MAX = 1 << 16
 ABANDONED_AFTER_S = 10.0  # a recorder that was killed is started again within seconds, if anybody is there
 ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results")  # in the order of Raw
 MEMBERS = (META, *(f"{name}.npy" for name in ARRAYS))
+
+LARGE_RESULT = re.compile(r"result-[0-9a-f]{32}\.json")  # that of a task whose slot has no room for it
 
 _TEMPORARY = re.compile(r"\.snapshot\.[0-9a-f]{16}\.tmp\Z")
 _OPEN = os.O_NOFOLLOW | os.O_CLOEXEC
@@ -101,11 +103,11 @@ def read(where: str | os.PathLike[str]) -> BoardView:
 
 
 def remove(directory: str | os.PathLike[str]) -> None:
-    """Remove the snapshots of a board, and what killed writers left. Raises OSError if that is not allowed."""
+    """Remove the snapshots of a board, the large results beside them, and what killed writers left. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            _unlink(folder, SNAPSHOT, PREVIOUS)
+            _unlink(folder, SNAPSHOT, PREVIOUS, *filter(LARGE_RESULT.fullmatch, os.listdir(folder)))
             _remove_abandoned(folder)
         finally:
             os.close(folder)

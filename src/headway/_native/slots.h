@@ -17,6 +17,7 @@
 #define HW_READ_TRIES 4096
 #define HW_EVICT_MAX 64
 #define HW_SHARED_GRACE_NS 5000000000ull
+#define HW_BUSY_NS 50000u /* a slot lock is held for less: then it is tried again */
 
 static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
 
@@ -219,6 +220,7 @@ typedef struct hw_change {
     int64_t total;
     int64_t now_ns; /* wall clock */
     uint64_t expected_owner; /* 0 = any: else only while that one owns the task */
+    uint64_t owner, owner_pid; /* for HW_SET_OWNER: who; 0 = the writer */
     uint32_t metrics;
     uint64_t was; /* out: the state before */
     char stage[HW_STAGE_BYTES];
@@ -330,8 +332,9 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
     }
     next.ended_ns = change->fields & HW_SET_STATE && hw_final(next.state) ? change->now_ns : 0;
     if (change->fields & HW_SET_OWNER) {
-        next.owner = hw_me(board);
-        next.owner_pid = hw_pid(board);
+        next.owner = change->owner ? change->owner : hw_me(board);
+        next.owner_pid = change->owner ? change->owner_pid : hw_pid(board);
+        if (next.owner == hw_peek(&copy0->owner)) change->fields &= ~(uint32_t)HW_SET_OWNER; /* it is already */
     }
     next.resumed = (change->fields & HW_SET_RESUMED) != 0;
     next.base = next.resumed ? hw_total_count(slot, hw_tag(generation)) : 0;
@@ -413,15 +416,9 @@ static int hw_write_result(hw_board *board, uint32_t index, uint64_t generation,
 
 /* ---------------------------------------------------------------------------------------- claim and free (locked) */
 
-/* Give a slot back. Under the structural lock; the slot lock is only tried. */
-static int hw_free(hw_board *board, uint32_t index, uint64_t generation) {
-    char *slot = hw_slot(board, index);
-    hw_control *control = hw_control_of(slot);
-    if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
-    if (hw_load(&control->generation) != generation) {
-        hw_slot_unlock(slot);
-        return HW_STALE;
-    }
+/* Give back a slot whose lock we hold, and let go of the lock. Under the structural lock. */
+static void hw_free_held(hw_board *board, uint32_t index, uint64_t generation) {
+    hw_control *control = hw_control_of(hw_slot(board, index));
     hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
     HW_STEP("free");
     hw_store(&control->generation, generation + 1); /* publishes: free */
@@ -429,8 +426,26 @@ static int hw_free(hw_board *board, uint32_t index, uint64_t generation) {
     hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1); /* release: before the hash is gone */
     HW_STEP("frees");
     hw_store(&board->hashes[index], 0);
-    hw_slot_unlock(slot);
-    return HW_OK;
+    hw_slot_unlock(hw_slot(board, index));
+}
+
+/* Give a slot back, if its task was not written to since `before_ns` (coarse monotonic; UINT64_MAX = whenever that
+ * was). Under the structural lock; the slot lock is only tried. HW_OK, HW_TIMEOUT, HW_STALE, HW_EXISTS. */
+static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    int answer;
+    if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
+    answer = hw_load(&control->generation) != generation ? HW_STALE
+             : hw_peek(&control->beat_ns) >= before_ns    ? HW_EXISTS /* relaxed: written under the slot lock */
+                                                          : HW_OK;
+    if (answer == HW_OK) hw_free_held(board, index, generation);
+    else hw_slot_unlock(slot);
+    return answer;
+}
+
+static int hw_free(hw_board *board, uint32_t index, uint64_t generation) {
+    return hw_free_idle(board, index, generation, UINT64_MAX);
 }
 
 /* Remember that the history holds the task as it was at this version. HW_OK, HW_STALE if it is another by now. */
@@ -563,12 +578,13 @@ static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, cons
 }
 
 /* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
- * task is handed back (HW_ABSENT does not occur then: HW_ENDED with its place) instead of replaced. `drop`: finished
- * tasks may go though the history does not hold them.
+ * task is handed back (HW_ABSENT does not occur then: HW_ENDED with its place) instead of replaced. With `anew` a task
+ * is replaced even while it runs: its slot lock is held meanwhile, so that nobody writes to what is gone already.
+ * `drop`: finished tasks may go though the history does not hold them.
  * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
  * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and come again. */
-static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int drop,
-                    hw_found *found) {
+static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
+                    int drop, hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
     uint64_t resting_until = 0;
     uint32_t resting = 0;
@@ -576,7 +592,19 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
     hw_found old;
     memset(&old, 0, sizeof old);
     int replaces = hw_find_locked(board, identity, hash, &old) == HW_OK;
-    if (replaces) {
+    if (replaces && anew) {
+        char *slot = hw_slot(board, old.slot);
+        if (hw_slot_try(board, slot) != HW_OK) {
+            found->wait_ns = HW_BUSY_NS;
+            return HW_RESTING;
+        }
+        if (!drop && hw_final(hw_peek(&hw_status_of(slot, 0)->state)) &&
+            hw_load(&hw_control_of(slot)->archived) != old.generation) {
+            hw_slot_unlock(slot);
+            *found = old;
+            return HW_UNARCHIVED;
+        }
+    } else if (replaces) {
         char *slot = hw_slot(board, old.slot);
         hw_status status;
         uint64_t state;
@@ -624,9 +652,11 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         found->generation = hw_load(&control->generation);
         hw_slot_unlock(slot);
         hw_store(&board->header->free_hint, i + 1);
-        if (replaces) hw_free(board, old.slot, old.generation);
+        if (replaces && anew) hw_free_held(board, old.slot, old.generation);
+        else if (replaces) hw_free(board, old.slot, old.generation);
         return HW_OK;
     }
+    if (replaces && anew) hw_slot_unlock(hw_slot(board, old.slot));
     /* At most half of the board rests at a time: more would only empty it. */
     if (resting < (board->capacity + 1) / 2 && hw_evict(board, drop) && !resting_until) resting_until = now + HW_REST_NS;
     if (!resting_until) {

@@ -1,7 +1,7 @@
 """Trackers of analyses: one contract, kept in shared memory, in files, or within one process.
 
 Programs name the tracker that they were written for: `file_progress_tracker`, or `progress_tracker`. By these names
-HEADWAY_ANALYSIS_TRACKER (file or memory) gives them another one.
+HEADWAY_ANALYSIS_TRACKER (shared, file or memory) gives them another one.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
         MLPredictionResult,
         SupportResistanceResult,
     )
+    from headway.analysis.shared import SharedMemoryProgressTracker
 
     file_progress_tracker: ProgressTracker
     progress_tracker: ProgressTracker
+    shared_progress_tracker: SharedMemoryProgressTracker
 
 __all__ = [
     "AnalysisProgress",
@@ -35,9 +37,11 @@ __all__ = [
     "MLPredictionResult",
     "MarketContextResult",
     "ProgressTracker",
+    "SharedMemoryProgressTracker",
     "SupportResistanceResult",
     "file_progress_tracker",
     "progress_tracker",
+    "shared_progress_tracker",
     "tracker",
 ]
 
@@ -49,9 +53,12 @@ _HOMES = {
     "MLPredictionResult": "model",
     "MarketContextResult": "model",
     "ProgressTracker": "contract",
+    "SharedMemoryProgressTracker": "shared",
     "SupportResistanceResult": "model",
+    "shared_progress_tracker": "shared",
 }
 _TRACKERS = {
+    "shared": ("shared", "shared_progress_tracker"),
     "file": ("files", "file_progress_tracker"),
     "memory": ("memory", "progress_tracker"),
 }
@@ -59,7 +66,7 @@ _WRITTEN_FOR = {"file_progress_tracker": "file", "progress_tracker": "memory"}
 
 
 def tracker(kind: str | None = None) -> ProgressTracker:
-    """Return this process's tracker of a kind: "file" or "memory".
+    """Return this process's tracker of a kind: "shared", "file" or "memory".
 
     Default: what HEADWAY_ANALYSIS_TRACKER says, else file. It touches no disk and no shared memory before it is used.
     Raises UnknownTracker (a ValueError) for another kind.

@@ -229,10 +229,9 @@ def _converted(kind: Any, value: Any) -> Any:
             raise TypeError
         return int(value)
     if kind == Levels:
-        levels = json.loads(dump_result(value))
-        if not isinstance(levels, list) or not all(isinstance(level, dict) for level in levels):
+        if not isinstance(value, list) or not all(isinstance(level, dict) for level in value):
             raise TypeError
-        return levels
+        return [dict(level) for level in value]
     return value if isinstance(value, kind) else kind.from_dict(value)
 
 
