@@ -1008,13 +1008,15 @@ cdef class Slot:
 
     def _enter(self, stage):
         """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
-        the text would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
+        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
         """
         cdef hw_change change
         cdef Py_ssize_t size
         cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
         self.ready()
-        if size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL or self.segment.closed or self.segment.retired:
+        if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
+            return False
+        if self.segment.closed or self.segment.retired:
             return False
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING | HW_SET_OWNER)
         memcpy(change.stage, data, size)

@@ -52,7 +52,7 @@ ODD_IDS = [
 ]
 WRONG_IDS: list[Any] = ["", "a\0b", "\0", "x" * 96, "é" * 48, "\ud800", None, 5, b"a"]
 SHORT_HOURS = 0.2 / 3600
-LEVELS = [{"price": 101.5, "strength": 0.8}, {"price": 99.0, "strength": 0.5, "touches": [1, 2]}]
+LEVELS: list[dict[str, Any]] = [{"price": 101.5, "strength": 0.8}, {"price": 99.0, "strength": 0.5, "touches": [1, 2]}]
 
 RESULT_OF: dict[str, Any] = {
     "support_resistance": SupportResistanceResult("completed", 2, 1, LEVELS, LEVELS[:1]),
@@ -246,7 +246,7 @@ def test_a_wrong_id_is_a_value_error_of_every_call(tracker: ProgressTracker, exe
         lambda: tracker.update_stage(execution_id, "data_fetch"),
         lambda: tracker.complete_analysis(execution_id, "signal"),
         lambda: tracker.fail_analysis(execution_id, "data_fetch", "why"),
-        *(lambda name=name: updates(tracker)[name](execution_id, RESULT_OF[name]) for name in RESULTS),  # type: ignore[misc]
+        *(lambda name=name: updates(tracker)[name](execution_id, RESULT_OF[name]) for name in RESULTS),
     ]
     for call in calls:
         with pytest.raises(ValueError, match="id"):
@@ -332,15 +332,14 @@ def test_numbers_of_numpy_and_numbers_that_are_none(tracker: ProgressTracker) ->
 @pytest.mark.parametrize("levels", [20, 300, 20_000])
 def test_a_result_of_any_size_is_kept_whole(tracker: ProgressTracker, levels: int) -> None:
     many = [{"price": float(number), "strength": number / levels} for number in range(levels)]
-    tracker.start_analysis("BTC", "one")
+    begun = tracker.start_analysis("BTC", "one")
     tracker.update_ml_prediction("one", RESULT_OF["ml_prediction"])
     large = SupportResistanceResult("ok", levels, 1, many, many[:1])
     for _ in range(2):
         assert tracker.update_support_resistance("one", large)
-        found = seen(tracker, "one")
-        assert found.support_resistance == large
-        assert found.ml_prediction == RESULT_OF["ml_prediction"]
-    assert tracker.get_all_recent() == [found]
+        begun.support_resistance, begun.ml_prediction = large, RESULT_OF["ml_prediction"]
+        assert seen(tracker, "one") == begun
+    assert tracker.get_all_recent() == [begun]
     small = RESULT_OF["support_resistance"]
     assert tracker.update_support_resistance("one", small)
     assert seen(tracker, "one").support_resistance == small
