@@ -478,6 +478,9 @@ cdef class Segment:
                     f"board {self.name!r} has {self.board.capacity} slots and all hold tasks that have not ended: end "
                     f"some, or unlink the board and open it with a larger capacity")
             if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+                if found.pid:
+                    raise errors.LockTimeout(f"task {id!r} is being written by pid {found.pid}, which is alive but has "
+                                             f"not moved for {2 * LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
                 raise errors.LockTimeout(f"no slot of board {self.name!r} could be claimed in "
                                          f"{2 * LOCK_SECONDS:g} s: other processes take every slot as it falls free")
             nap = found.wait_ns if answer == HW_RESTING else 1000000

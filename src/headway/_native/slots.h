@@ -515,7 +515,7 @@ static uint32_t hw_evict(hw_board *board, int drop) {
 typedef struct hw_found {
     uint32_t slot;
     uint64_t generation;
-    uint64_t pid;      /* HW_EXISTS: of the live owner, else of a live worker */
+    uint64_t pid;      /* HW_EXISTS: of the live owner, else of a live worker; HW_RESTING: who writes the old task */
     int owner_alive;
     uint64_t state; /* HW_ENDED: as it stands there, and the owner of that state */
     uint64_t owner;
@@ -591,11 +591,13 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
     uint32_t hint = (uint32_t)(hw_peek(&board->header->free_hint) % board->capacity);
     hw_found old;
     memset(&old, 0, sizeof old);
+    found->pid = 0;
     int replaces = hw_find_locked(board, identity, hash, &old) == HW_OK;
     if (replaces && anew) {
         char *slot = hw_slot(board, old.slot);
         if (hw_slot_try(board, slot) != HW_OK) {
             found->wait_ns = HW_BUSY_NS;
+            found->pid = hw_peek(&hw_control_of(slot)->lock_pid);
             return HW_RESTING;
         }
         if (!drop && hw_final(hw_peek(&hw_status_of(slot, 0)->state)) &&
