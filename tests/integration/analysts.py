@@ -366,6 +366,40 @@ def crowd(tracker: ProgressTracker, executions: str, workers: str) -> dict[str, 
     }
 
 
+# --- kills at random
+
+
+def count_on(tracker: ProgressTracker, first: int, acknowledged: Any) -> None:
+    number = first
+    while True:
+        number += 1
+        store(tracker, "one", "support_resistance", number)
+        acknowledged.value = number
+
+
+def kills(tracker: ProgressTracker, times: str) -> dict[str, Any]:
+    """A writer is killed at a random moment, again and again: what it was told is stored is stored, and whole."""
+    context = multiprocessing.get_context("fork")
+    acknowledged = context.Value("q", 0, lock=False)
+    tracker.start_analysis("BTC", "one")
+    wrong = []
+    for _ in range(int(times)):
+        before = acknowledged.value
+        child = context.Process(target=count_on, args=(tracker, before, acknowledged))
+        child.start()
+        while acknowledged.value == before:
+            time.sleep(0.0005)
+        time.sleep(random.uniform(0, 0.01))
+        child.kill()
+        ended([child])
+        found = number_of(seen(tracker, "one"), "support_resistance")
+        if not acknowledged.value <= found <= acknowledged.value + 1:
+            wrong.append((acknowledged.value, found))
+        acknowledged.value = found
+    assert tracker.update_stage("one", "after all")
+    return {"wrong": wrong, "written": acknowledged.value, "stage": seen(tracker, "one").current_stage}
+
+
 # --- death
 
 

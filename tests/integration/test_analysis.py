@@ -104,6 +104,13 @@ def test_two_hundred_executions_by_eight_workers_keep_their_stages_in_order(anal
     assert found["midway"] > 10, f"the watcher came too late to see anything: {found}"
 
 
+def test_writers_killed_at_random_leave_a_whole_record_and_no_lock(analysts: Analysts, kind: str) -> None:
+    found = analysts("kills", kind, 40)
+    assert found["wrong"] == []
+    assert found["written"] >= 40, found
+    assert found["stage"] == "after all"
+
+
 # --- death, which the board alone knows of
 
 

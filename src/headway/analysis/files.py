@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -220,7 +221,8 @@ class _Files:
     def remove(self, limit: float) -> bool:
         """Remove them, unless somebody holds the lock or has written since `limit`. The lock file goes last."""
         with suppress(errors.LockTimeout, FileNotFoundError), locked(self.lock, 0.0):
-            if self.main.lstat().st_mtime < limit:
+            found = self.main.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_mtime < limit:
                 for path in (self.main, self.previous, self.lock):
                     path.unlink(missing_ok=True)
                 return True

@@ -27,11 +27,16 @@ def read_file(path: Path) -> bytes | None:
         raise
     except OSError:
         return None
-    with open(fd, "rb") as file:
+    try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size > FILE_BYTES_MAX:
             return None
-        return file.read(FILE_BYTES_MAX)
+        content = b""
+        while piece := os.read(fd, found.st_size + 1 - len(content)):
+            content += piece
+        return content
+    finally:
+        os.close(fd)
 
 
 def write_new(path: Path, content: bytes) -> None:
