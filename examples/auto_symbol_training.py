@@ -19,9 +19,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any
 
-import analysis_tracker
-import crash_proof_pool
-import market
 import numpy as np
 import pandas as pd
 from scipy.signal import argrelextrema
@@ -31,6 +28,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import analysis_tracker
+import crash_proof_pool
+import market
 from headway.analysis import (
     AnalysisProgress,
     LeverageDecisionResult,

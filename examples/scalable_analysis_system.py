@@ -16,16 +16,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
-import analysis_tracker
-import crash_proof_pool
-import market
 import numpy as np
 import pandas as pd
 
+import analysis_tracker
+import crash_proof_pool
 import headway
-from headway.analysis import AnalysisProgress, LeverageDecisionResult, ProgressTracker
+import market
+from headway.analysis import AnalysisProgress, LeverageDecisionResult, ProgressTracker, SharedMemoryProgressTracker
 
 COST = 0.0005  # of the position, at each change
 LEARN_SHARE = 0.6  # of the bars choose the parameters; the rest tells what they are worth
@@ -34,7 +34,7 @@ BEARABLE_LOSS = 0.20  # of the capital, from its highest point
 
 # ---------------------------------------------------------------------------------------------------------- strategies
 
-Positions = pd.Series  # of each bar: 1 in the market, 0 out of it, -1 against it, decided at its close
+Positions: TypeAlias = pd.Series  # of each bar: 1 in the market, 0 out of it, -1 against it, decided at its close
 
 
 def hold(bars: pd.DataFrame) -> Positions:
@@ -176,10 +176,11 @@ class Outcome:
 @contextlib.contextmanager
 def total_of(run: str, many: int, tracker: ProgressTracker) -> Iterator[headway.Task | None]:
     """The one total that all workers feed. Only shared memory has such a thing; with another tracker there is none."""
-    if True:
+    if not isinstance(tracker, SharedMemoryProgressTracker):
         yield None
         return
-    with headway.open("analysis").task(f"{run}/total", total=many, unit="backtest", label="all backtests") as task:
+    board = headway.open("totals", capacity=64)
+    with board, board.task(run, total=many, unit="backtest", label="backtests") as task:
         yield task
 
 
@@ -220,10 +221,13 @@ def run_all(chunks: Sequence[Chunk], workers: int, total: headway.Task | None) -
         if outcome.waiting == 0:
             print(f"{chunk.symbol:17} {conclude(chunk, outcome)}", file=sys.stderr)
     count_again()
+    many = sum(len(chunk.pairs) for chunk in chunks)
+    if total is not None and done() < many:
+        total.fail(f"{many - done()} backtests were not done")
     found = [asdict(each) for outcome in outcomes.values() for each in outcome.found]
     return {
         "done": done(),
-        "of": sum(len(chunk.pairs) for chunk in chunks),
+        "of": many,
         "counted": None if total is None else total.count,
         "broken_pools": broken_pools,
         "failed_chunks": failed,

@@ -18,9 +18,10 @@ from werkzeug.routing import BaseConverter
 from werkzeug.serving import make_server
 
 import headway
-from headway.analysis import AnalysisProgress, FileBasedProgressTracker, tracker
+from headway.analysis import AnalysisProgress, AnalysisSnapshots, FileBasedProgressTracker, tracker
 from headway.errors import HeadwayError, UnknownBoard
 
+TOTALS_SHOWN = 3
 HOSTS = ["127.0.0.1", "localhost"]  # any other name belongs to a page elsewhere that points here
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -33,19 +34,6 @@ class Analyses(Protocol):
 
     def get_progress(self, execution_id: str) -> AnalysisProgress | None: ...
     def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]: ...
-
-
-class Snapshots:
-    """The analyses of a board, as its last snapshot has them: files alone, no shared memory is touched."""
-
-    def get_progress(self, execution_id: str) -> AnalysisProgress | None:
-        raise NotImplementedError
-
-    def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
-        raise NotImplementedError
-
-    def totals(self) -> list[dict[str, Any]]:
-        return []
 
 
 class AnyId(BaseConverter):
@@ -90,7 +78,7 @@ def create_app(analyses: Analyses) -> Flask:
 
     @app.get("/api/analysis/totals")
     def totals() -> dict[str, Any]:
-        return {"totals": analyses.totals() if isinstance(analyses, Snapshots) else []}
+        return {"totals": counted() if isinstance(analyses, AnalysisSnapshots) else []}
 
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> tuple[dict[str, Any], int]:
@@ -112,12 +100,26 @@ def create_app(analyses: Analyses) -> Flask:
     return app
 
 
+def counted() -> list[dict[str, Any]]:
+    """The totals that all workers of a program feed, the newest first."""
+    try:
+        view = headway.read("totals")
+    except UnknownBoard:
+        return []
+    newest_first = sorted(view.tasks, key=lambda task: task.created or 0.0, reverse=True)
+    return [
+        {"id": task.id, "label": task.label, "state": task.state, "count": task.count, "total": task.total}
+        for task in newest_first[:TOTALS_SHOWN]
+        if task.total is not None
+    ]
+
+
 def analyses_of(kind: str, directory: str | None) -> Analyses:
     if directory is not None and kind == "file":
         return FileBasedProgressTracker(directory)
     if directory is not None:
         os.environ["HEADWAY_DIR"] = directory
-    return Snapshots() if kind == "shared" else tracker(kind)
+    return AnalysisSnapshots() if kind == "shared" else tracker(kind)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The programs over real prices, with each tracker: what they find, how they end early or fail, and who survives a kill.
+"""The programs over real prices, with each tracker: what they find, how they end early or fail, who survives a kill.
 
 Every program runs as a user would run it, in processes of its own.
 """
