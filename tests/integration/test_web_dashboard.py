@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
 
@@ -25,9 +23,8 @@ from headway.analysis import (
     SupportResistanceResult,
 )
 from headway.board import open_board
+from tests.integration.served import APP, WAIT_S, serving
 
-APP = Path(__file__).resolve().parents[2] / "examples" / "web_dashboard" / "app.py"
-WAIT_S = 30.0
 IDS = [
     "plain",
     "a/b",
@@ -71,22 +68,6 @@ class Page:
             open_board(self.tracker.name).write_snapshot()
 
 
-@contextlib.contextmanager
-def serving(kind: str, directory: Path) -> Iterator[int]:
-    command = [sys.executable, str(APP), "--tracker", kind, "--dir", str(directory), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None
-            url = urlsplit(server.stdout.readline().strip())
-            assert url.hostname == "127.0.0.1"
-            assert url.port
-            yield url.port
-        finally:
-            server.terminate()
-            _, said = server.communicate(timeout=WAIT_S)
-    assert said == ""
-
-
 @pytest.fixture(params=["shared", "file"])
 def page(request: pytest.FixtureRequest, headway_dir: Path) -> Iterator[Page]:
     shared = request.param == "shared"
@@ -97,19 +78,20 @@ def page(request: pytest.FixtureRequest, headway_dir: Path) -> Iterator[Page]:
         open_board("analysis").unlink()
 
 
-@pytest.mark.parametrize("execution_id", IDS)
-def test_an_analysis_of_another_process_is_told_as_it_is(page: Page, execution_id: str) -> None:
-    status, body = page.progress(execution_id)
-    assert (status, set(body)) == (404, {"error"})
-    page.tracker.start_analysis("BTC <1h>", execution_id)
-    page.tracker.update_stage(execution_id, "ml_prediction")
+def test_an_analysis_of_another_process_is_told_as_it_is(page: Page) -> None:
     levels = [{"price": 100.0, "strength": 0.8}]
-    page.tracker.update_support_resistance(execution_id, SupportResistanceResult("success", 1, 0, levels, []))
+    for execution_id in IDS:
+        status, body = page.progress(execution_id)
+        assert (status, set(body)) == (404, {"error"}), execution_id
+        page.tracker.start_analysis(f"symbol of {execution_id}", execution_id)
+        page.tracker.update_stage(execution_id, "ml_prediction")
+        page.tracker.update_support_resistance(execution_id, SupportResistanceResult("success", 1, 0, levels, []))
     page.written()
-    progress = page.tracker.get_progress(execution_id)
-    assert progress is not None
-    assert page.progress(execution_id) == (200, progress.to_dict())
-    assert page.recent() == {"analyses": [progress.to_dict()], "count": 1}
+    for execution_id in IDS:
+        progress = page.tracker.get_progress(execution_id)
+        assert progress is not None
+        assert page.progress(execution_id) == (200, progress.to_dict())
+    assert {each["execution_id"] for each in page.recent()["analyses"]} == set(IDS)
 
 
 def test_a_large_result_comes_back_whole(page: Page) -> None:
@@ -152,11 +134,11 @@ def test_recent_ones_are_the_newest_first_and_no_older_than_asked(page: Page) ->
     assert page.recent("1e308")["count"] == 5
 
 
-@pytest.mark.parametrize("hours", ["", "x", "-1", "nan", "1;2"])
-def test_hours_that_are_none_are_refused_by_name(page: Page, hours: str) -> None:
-    status, body, _ = page.get(f"/api/analysis/recent?hours={hours}")
-    assert status == 400
-    assert hours in body["error"]
+def test_hours_that_are_none_are_refused_by_name(page: Page) -> None:
+    for hours in ("", "x", "-1", "nan", "1;2"):
+        status, body, _ = page.get(f"/api/analysis/recent?hours={hours}")
+        assert status == 400
+        assert body["error"] == f"hours {hours!r} is no number of hours: give 0 or more"
 
 
 def test_an_analysis_that_was_cut_off_reads_as_before(page: Page) -> None:
@@ -173,10 +155,10 @@ def test_an_analysis_that_was_cut_off_reads_as_before(page: Page) -> None:
     assert page.progress("one")[0] == before[0] == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_nothing_can_be_changed(page: Page, method: str) -> None:
-    for path in ("/", "/api/analysis/recent", "/api/analysis/progress/x", "/static/page.js"):
-        assert page.get(path, method)[0] == 405
+def test_nothing_can_be_changed(page: Page) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH"):
+        for path in ("/", "/api/analysis/recent", "/api/analysis/progress/x", "/static/page.js"):
+            assert page.get(path, method)[0] == 405
 
 
 def test_a_page_elsewhere_that_points_here_is_refused(page: Page) -> None:
