@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -268,10 +269,12 @@ def outcome(job: Job, future: Future[AnalysisProgress]) -> AnalysisProgress:
     error = future.exception()
     if error is None:
         return future.result()
+    killed = isinstance(error, BrokenProcessPool)
+    if not killed:
+        traceback.print_exception(error)
     tracker = job.tracker
     progress = tracker.get_progress(job.execution_id) or tracker.start_analysis(name_of(job), job.execution_id)
     if progress.overall_status == "running":
-        killed = isinstance(error, BrokenProcessPool)
         text = "its worker was killed, twice" if killed else f"{type(error).__name__}: {error}"
         tracker.fail_analysis(job.execution_id, progress.current_stage, text)
     return ended(job)

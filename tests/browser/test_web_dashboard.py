@@ -79,8 +79,8 @@ def page(browser: Browser) -> Iterator[Page]:
 @contextlib.contextmanager
 def visited(page: Page, kind: str, directory: Path) -> Iterator[None]:
     """The page, open on what a tracker of this kind has in a directory."""
-    with serving(kind, directory) as port:
-        page.goto(f"http://127.0.0.1:{port}/")
+    with serving(kind, directory) as server:
+        page.goto(server.url)
         try:
             yield
             assert page.evaluate("window.hacked") is None

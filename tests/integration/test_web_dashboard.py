@@ -23,7 +23,7 @@ from headway.analysis import (
     SupportResistanceResult,
 )
 from headway.board import open_board
-from tests.integration.served import APP, WAIT_S, serving
+from tests.integration.served import WAIT_S, Served, serving
 
 IDS = [
     "plain",
@@ -43,14 +43,14 @@ IDS = [
 class Page:
     """A server that runs, and the tracker whose files it reads."""
 
-    port: int
+    server: Served
     tracker: ProgressTracker
     directory: Path
 
     def get(self, path: str, method: str = "GET", host: str | None = None) -> tuple[int, Any, dict[str, str]]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=WAIT_S)
         with contextlib.closing(connection):
-            connection.request(method, path, headers={"Host": host or f"127.0.0.1:{self.port}"})
+            connection.request(method, path, headers={"Host": host or f"127.0.0.1:{self.server.port}"})
             answer = connection.getresponse()
             body = answer.read()
             kind = answer.headers.get_content_type()
@@ -72,8 +72,8 @@ class Page:
 def page(request: pytest.FixtureRequest, headway_dir: Path) -> Iterator[Page]:
     shared = request.param == "shared"
     tracker = SharedMemoryProgressTracker() if shared else FileBasedProgressTracker(headway_dir)
-    with serving(request.param, headway_dir) as port:
-        yield Page(port, tracker, headway_dir)
+    with serving(request.param, headway_dir) as server:
+        yield Page(server, tracker, headway_dir)
     if maintenance.find("analysis") is not None:
         open_board("analysis").unlink()
 
@@ -163,8 +163,8 @@ def test_nothing_can_be_changed(page: Page) -> None:
 
 def test_a_page_elsewhere_that_points_here_is_refused(page: Page) -> None:
     for path in ("/", "/api/analysis/recent", "/static/page.js"):
-        assert page.get(path, host=f"evil.example:{page.port}")[0] == 400
-        assert page.get(path, host=f"localhost:{page.port}")[0] == 200
+        assert page.get(path, host=f"evil.example:{page.server.port}")[0] == 400
+        assert page.get(path, host=f"localhost:{page.server.port}")[0] == 200
 
 
 def test_every_answer_forbids_what_the_page_does_not_need(page: Page) -> None:
@@ -183,16 +183,16 @@ def test_no_file_but_the_page_is_served(page: Page) -> None:
 
 def test_a_tracker_in_memory_tells_nothing_to_another_process(headway_dir: Path) -> None:
     FileBasedProgressTracker(headway_dir).start_analysis("BTC", "one")
-    with serving("memory", headway_dir) as port:
-        alone = Page(port, FileBasedProgressTracker(headway_dir), headway_dir)
+    with serving("memory", headway_dir) as server:
+        alone = Page(server, FileBasedProgressTracker(headway_dir), headway_dir)
         assert alone.recent() == {"analyses": [], "count": 0}
         assert alone.progress("one")[0] == 404
         assert alone.get("/api/analysis/totals")[1] == {"totals": []}
 
 
 def test_a_total_of_all_workers_is_told(headway_dir: Path) -> None:
-    with serving("shared", headway_dir) as port:
-        page = Page(port, SharedMemoryProgressTracker(), headway_dir)
+    with serving("shared", headway_dir) as server:
+        page = Page(server, SharedMemoryProgressTracker(), headway_dir)
         assert page.get("/api/analysis/totals")[1] == {"totals": []}
         board = open_board("totals", capacity=8)
         task = board.task("run", total=240, label="backtests")
@@ -204,14 +204,14 @@ def test_a_total_of_all_workers_is_told(headway_dir: Path) -> None:
 
 
 def test_the_page_touches_no_shared_memory(headway_dir: Path) -> None:
-    with serving("shared", headway_dir) as port:
-        page = Page(port, SharedMemoryProgressTracker(), headway_dir)
+    with serving("shared", headway_dir) as server:
+        page = Page(server, SharedMemoryProgressTracker(), headway_dir)
         page.tracker.start_analysis("BTC", "one")
         page.written()
         assert page.recent()["count"] == 1
         board = open_board("analysis")
-        mapped = board._segment.uuid
-        (server,) = (pid for pid in Path("/proc").glob("[0-9]*") if str(APP) in (pid / "cmdline").read_bytes().decode())
-        assert mapped not in (server / "maps").read_text()
-        assert mapped in Path("/proc/self/maps").read_text()
+        uuid = board._segment.uuid
+        theirs, ours = (Path(f"/proc/{pid}/maps").read_text() for pid in (server.pid, "self"))
         board.unlink()
+        assert uuid in ours
+        assert uuid not in theirs
