@@ -25,11 +25,12 @@ def main() -> None:
     assert view is not None
     print(f"{view.label}: {view.state}, {view.count} of {view.total} folds, result {view.result}")
     for stage in view.stages:
+        assert stage.entered is not None
         spent = (stage.left or view.ended or view.taken_at) - stage.entered
         print(f"  {stage.name:10} {spent * 1000:6.1f} ms")
-    for child in board.tasks():
-        if child.parent == view.id:
-            print(f"  {child.id}: {child.count} steps, loss {child.metrics['loss']:.3f}")
+    for part in board.tasks():
+        if part.parent == view.id:
+            print(f"  {part.id}: {part.count} steps, loss {part.metrics['loss']:.3f}")
     board.unlink(files=True)
 
 
