@@ -385,9 +385,9 @@ cdef class Segment:
         """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
         return hw_peek(&self.board.header.recorder_errors), hw_peek(&self.board.header.recorder_errno)
 
-    def want_recorder(self):
+    def want_recorder(self, bint wanted=True):
         """Say that the board is to be recorded: whoever finds no recorder alive starts one."""
-        hw_store(&self.board.header.recorder_wanted, 1)
+        hw_store(&self.board.header.recorder_wanted, wanted)
 
     def elect(self):
         """Become the recorder, unless a live process is. Returns whether we are."""
