@@ -312,13 +312,16 @@ def test_nothing_loads_sqlite_before_it_is_used(run_python: RunPython) -> None:
 def test_a_forked_child_writes_by_a_connection_of_its_own(tmp_path: Path) -> None:
     with history.Writer(tmp_path) as writer:
         writer.add(ended(1), [0])
+        parents = writer._connection
         pid = os.fork()
         if pid == 0:
+            good = False
             try:
                 writer.add(ended(1, generation=3), [0])
+                good = writer._connection is not parents and len(history.read(tmp_path)) == 2
                 writer.close()
             finally:
-                os._exit(0 if len(history.read(tmp_path)) == 2 else 1)
+                os._exit(0 if good else 1)
         assert os.waitpid(pid, 0)[1] == 0
         writer.add(ended(1, generation=5), [0])
     assert [task.generation for task in history.read(tmp_path)] == [5, 3, 1]
