@@ -98,7 +98,7 @@ def test_a_damaged_history_is_an_error_to_readers_and_moved_aside_by_the_next_wr
     add(tmp_path, ended(200))
     DAMAGES[damage](tmp_path / TABLE)
     before = (tmp_path / TABLE).lstat()
-    with pytest.raises(errors.DamagedHistory, match=r"history.sqlite3 is not what was written: .*moves it aside"):
+    with pytest.raises(errors.DamagedHistory, match=r"is not what was written: .*'headway history .* --check' moves"):
         history.read(tmp_path)
     assert os.path.samestat((tmp_path / TABLE).lstat(), before)
     with history.Writer(tmp_path) as writer:
