@@ -1,0 +1,33 @@
+/** One question to the server. All addresses are relative to the page, so any path prefix will do. */
+
+export class Refused extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    detail: string,
+    readonly retryAfter: number | null = null,
+  ) {
+    super(detail);
+  }
+}
+
+/** Ask for JSON. Throws Refused for any answer but 200; status 0: no answer at all. */
+export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
+  let answer: Response;
+  try {
+    answer = await fetch(path, { headers: { Accept: "application/json" }, ...(signal && { signal }) });
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new Refused(0, "no-connection", "the server does not answer");
+  }
+  if (answer.ok) return (await answer.json()) as T;
+  if (answer.status === 401) location.reload(); // the server's own page asks for the token
+  const problem = (await answer.json().catch(() => ({}))) as { code?: string; detail?: string };
+  const wait = Number(answer.headers.get("Retry-After") ?? Number.NaN);
+  throw new Refused(
+    answer.status,
+    problem.code ?? "error",
+    problem.detail ?? `the server answers ${answer.status}`,
+    Number.isFinite(wait) ? wait : null,
+  );
+}

@@ -1,0 +1,95 @@
+/** Numbers and times for people; the same forms as in the terminal. */
+
+const PREFIXES = ["k", "M", "G", "T", "P", "E"];
+
+/** Three significant digits: 0.50, 95.2, 1.23k, 45.6M. */
+export function short(value: number): string {
+  let prefix = "";
+  let rest = value;
+  for (const bigger of PREFIXES) {
+    if (Math.abs(rest) < 999.5) break;
+    rest /= 1000;
+    prefix = bigger;
+  }
+  const size = Math.abs(rest);
+  if (!prefix && Number.isInteger(rest)) return String(rest);
+  return rest.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0) + prefix;
+}
+
+/** 1,234,567 in full; shortened from ten million on. */
+export function number(value: number): string {
+  return Math.abs(value) < 10_000_000 ? String(value).replace(/\B(?=(\d{3})+$)/g, ",") : short(value);
+}
+
+/** 1 worker, 2 workers. */
+export function plural(count: number, noun: string): string {
+  return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** 1.23k/s, 1.23k bar/s; a slow one by the minute or hour, where it is a number one can read. */
+export function rate(value: number, unit = ""): string {
+  const of = unit && ` ${unit}`;
+  for (const [seconds, time] of [[1, "s"], [60, "min"], [3600, "h"]] as const) {
+    if (value * seconds >= 1 || value <= 0) return `${short(value * seconds)}${of}/${time}`;
+  }
+  return `${(value * 3600).toPrecision(2)}${of}/h`;
+}
+
+/** 3.2 s, 42 s, 12:34, 1:02:03, 2 d 5 h. whole: no tenths, for what is an estimate. */
+export function duration(seconds: number, whole = false): string {
+  if (seconds < 9.95 && !whole) return `${Math.max(seconds, 0).toFixed(1)} s`;
+  const total = Math.round(Math.max(seconds, 0));
+  if (total < 60) return `${total} s`;
+  const two = (value: number): string => String(value).padStart(2, "0");
+  if (total < 3600) return `${Math.floor(total / 60)}:${two(total % 60)}`;
+  if (total < 86400) return `${Math.floor(total / 3600)}:${two(Math.floor(total / 60) % 60)}:${two(total % 60)}`;
+  const days = Math.floor(total / 86400);
+  return days < 100 ? `${days} d ${Math.floor(total / 3600) % 24} h` : `${number(days)} d`;
+}
+
+/** A short duration in the unit that suits it: 640 µs, 12 ms, then as `duration`. */
+export function fine(seconds: number): string {
+  if (seconds <= 0) return "0 s";
+  if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
+  return seconds < 1 ? `${Math.round(seconds * 1e3)} ms` : duration(seconds);
+}
+
+/** now, 12 s ago, 3 min ago, 5 h ago, 2 d ago. */
+export function ago(seconds: number): string {
+  if (seconds < 1) return "now";
+  for (const [unit, size, until] of [["s", 1, 60], ["min", 60, 3600], ["h", 3600, 86400]] as const) {
+    if (seconds < until) return `${Math.floor(seconds / size)} ${unit} ago`;
+  }
+  return `${number(Math.floor(seconds / 86400))} d ago`;
+}
+
+/** 42 %; never 100 before all is done, never 0 after something is. */
+export function percent(fraction: number): string {
+  const value = fraction * 100;
+  if (value > 0 && value < 1) return "<1 %";
+  return `${value < 100 ? Math.min(99, Math.floor(value)) : 100} %`;
+}
+
+const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
+
+/** The time of day; with the date where it was another day than `now`. */
+export function moment(at: number, now: number): string {
+  const date = new Date(at * 1000);
+  const sameDay = date.toDateString() === new Date(now * 1000).toDateString();
+  return sameDay ? CLOCK.format(date) : `${DAY.format(date)}, ${CLOCK.format(date)}`;
+}
+
+/** As on the axis of a chart: 15k, 2.5k. */
+export function tick(value: number): string {
+  return short(value).replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
+}
+
+/** A measured value: up to five significant digits, no needless zeros; whole numbers in full. */
+export function metric(value: number | null): string {
+  if (value === null) return "–";
+  if (Number.isInteger(value) && Math.abs(value) < 1e7) return number(value);
+  const size = Math.abs(value);
+  if (size !== 0 && (size >= 1e7 || size < 1e-4)) return value.toExponential(2);
+  return String(Number(value.toPrecision(5)));
+}

@@ -1,0 +1,62 @@
+/** What died, and where: dead processes with the tasks they were at. */
+
+import type { Row, Worker } from "../feed/types";
+import { deepestFirst } from "./names";
+
+export interface Death {
+  key: string;
+  /** 0 where it is not known which process it was. */
+  pid: number;
+  name: string;
+  /** Its last sign of life. */
+  at: number | null;
+  tasks: Row[];
+  /** Tasks beyond those listed. */
+  more: number;
+}
+
+/** The newest first. A task stands under its owner, or under each process that died while the task went on. */
+export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>): Death[] {
+  const byId = new Map<string, Row>();
+  const lost: Row[] = [];
+  const bereft = new Set<Row>(); // they go on, though a process died on them
+  for (const row of tasks) {
+    byId.set(row.id, row);
+    if (row.state === "lost") lost.push(row);
+    else if (row.state === "running" && row.lost_count > 0) bereft.add(row);
+  }
+  const deaths = new Map<number, Death>();
+  for (const worker of workers) {
+    if (worker.alive || worker.task_count === 0) continue;
+    const rows = worker.tasks.map((id) => byId.get(id)).filter((row): row is Row => row !== undefined);
+    for (const row of rows) bereft.delete(row);
+    deaths.set(worker.pid, {
+      key: `w${worker.incarnation}`,
+      pid: worker.pid,
+      name: worker.name,
+      at: worker.beat ?? worker.started,
+      tasks: rows,
+      more: worker.task_count - rows.length,
+    });
+  }
+  for (const row of lost) {
+    const death = deaths.get(row.owner_pid);
+    if (!death) {
+      deaths.set(row.owner_pid, { key: `t${row.serial}`, pid: row.owner_pid, name: "", at: beatOf(row), tasks: [row], more: 0 });
+    } else if (!death.tasks.includes(row)) {
+      death.tasks.push(row);
+      death.more = Math.max(0, death.more - 1);
+      death.at = Math.max(death.at ?? 0, beatOf(row) ?? 0) || null;
+    }
+  }
+  const all = [...deaths.values()];
+  // Where it really was: what is lost says it best, then what is deepest.
+  const isLost = (row: Row): number => (row.state === "lost" ? 1 : 0);
+  for (const death of all) death.tasks = deepestFirst(death.tasks).sort((a, b) => isLost(b) - isLost(a));
+  for (const row of bereft) all.push({ key: `b${row.serial}`, pid: 0, name: "", at: null, tasks: [row], more: 0 });
+  return all.sort((a, b) => (b.at ?? 0) - (a.at ?? 0));
+}
+
+function beatOf(row: Row): number | null {
+  return row.beat ?? row.ended ?? row.started;
+}

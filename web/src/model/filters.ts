@@ -1,0 +1,40 @@
+/** What a list of tasks is narrowed to and sorted by, as parameters of an address. */
+
+import { STATES } from "../feed/types";
+import type { Params } from "../route";
+import { type Filter, type Query, SORTS, type Sort } from "./tree";
+
+export const FILTERS: readonly Filter[] = ["running", "stalled", "pending", "lost", "failed", "cancelled", "success"];
+
+/** Sorts that begin with the largest. */
+const FALLING: ReadonlySet<Sort> = new Set(["rate", "progress", "elapsed"]);
+
+export function linkedFilters(params: Params): Query {
+  const [sort = "state", way] = (params["sort"] ?? "").split("-");
+  const known = SORTS.find((one) => one === sort) ?? "state";
+  const states = (params["state"] ?? "").split(",");
+  return {
+    text: params["q"] ?? "",
+    states: new Set([...STATES, "stalled" as const].filter((one) => states.includes(one))),
+    sort: known,
+    descending: way === "down" || (way !== "up" && FALLING.has(known)),
+  };
+}
+
+export function paramsOf(query: Query): Params {
+  const usual = query.descending === FALLING.has(query.sort);
+  const way = usual ? "" : query.descending ? "-down" : "-up";
+  const sort = query.sort + way;
+  return { q: query.text, state: [...query.states].join(","), sort: sort === "state" ? "" : sort };
+}
+
+/** Sort by this; once more: the other way round. */
+export function sortedBy(query: Query, sort: Sort): Query {
+  return { ...query, sort, descending: sort === query.sort ? !query.descending : FALLING.has(sort) };
+}
+
+export function toggled(query: Query, filter: Filter): Query {
+  const states = new Set(query.states);
+  if (!states.delete(filter)) states.add(filter);
+  return { ...query, states };
+}

@@ -1,0 +1,140 @@
+/** Tasks as the lines of a list: a tree, filtered and sorted. */
+
+import type { Row, State } from "../feed/types";
+import { elapsedOf, etaOf, fractionOf, isStalled } from "./derive";
+
+export const SORTS = ["state", "name", "progress", "rate", "eta", "elapsed", "created"] as const;
+export type Sort = (typeof SORTS)[number];
+
+export type Filter = State | "stalled";
+
+export interface Query {
+  text: string;
+  states: ReadonlySet<Filter>;
+  sort: Sort;
+  descending: boolean;
+}
+
+export interface Line {
+  row: Row;
+  depth: number;
+  /** Children in all, shown or not. */
+  children: number;
+  open: boolean;
+  /** Only there for what stands below it. */
+  dim: boolean;
+  stalled: boolean;
+  /** Its place among its siblings, from 1, and how many they are. */
+  place: number;
+  siblings: number;
+}
+
+interface Node {
+  row: Row;
+  key: number | string;
+  children: Node[];
+  stalled: boolean;
+  matches: boolean;
+  shown: boolean;
+}
+
+/** What needs a look comes first. */
+const URGENCY: Record<State, number> = { lost: 0, failed: 1, running: 3, pending: 4, cancelled: 5, success: 6 };
+const STALLED_URGENCY = 2;
+const LAST = Number.POSITIVE_INFINITY; // what is unknown stands at the end, whichever way the list is sorted
+
+export function isStable(sort: Sort): boolean {
+  return sort === "state" || sort === "name" || sort === "created";
+}
+
+function keyOf(row: Row, sort: Sort, stalled: boolean, at: number): number | string {
+  switch (sort) {
+    case "state":
+      return stalled ? STALLED_URGENCY : URGENCY[row.state];
+    case "name":
+      return (row.label || row.id).toLowerCase();
+    case "progress":
+      return fractionOf(row) ?? LAST;
+    case "rate":
+      return row.state === "running" && row.rate !== null ? row.rate : LAST;
+    case "eta":
+      return etaOf(row) ?? LAST;
+    case "elapsed":
+      return row.started === null ? LAST : elapsedOf(row, at);
+    case "created":
+      return row.serial;
+  }
+}
+
+function compare(a: Node, b: Node, descending: boolean): number {
+  if (a.key !== b.key) {
+    if (a.key === LAST) return 1;
+    if (b.key === LAST) return -1;
+    const order = a.key < b.key ? -1 : 1;
+    return descending ? -order : order;
+  }
+  return a.row.serial - b.row.serial;
+}
+
+export function matchesText(row: Row, words: readonly string[]): boolean {
+  if (!words.length) return true;
+  const text = `${row.id}\n${row.label}\n${row.stage}\n${row.message}\n${row.error}`.toLowerCase();
+  return words.every((word) => text.includes(word));
+}
+
+function matchesState(row: Row, stalled: boolean, states: ReadonlySet<Filter>): boolean {
+  return states.size === 0 || states.has(row.state) || (stalled && states.has("stalled"));
+}
+
+/** A task takes part with those above it, so that it is clear where it belongs. */
+export function linesOf(
+  rows: Iterable<Row>,
+  query: Query,
+  closed: ReadonlySet<string>,
+  at: number,
+  stallAfter: number,
+): Line[] {
+  const words = query.text.toLowerCase().split(/\s+/).filter(Boolean);
+  const nodes = new Map<string, Node>();
+  for (const row of rows) {
+    if ((nodes.get(row.id)?.row.serial ?? -1) > row.serial) continue; // started anew: for a moment both are there
+    const stalled = isStalled(row, at, stallAfter);
+    const matches = matchesState(row, stalled, query.states) && matchesText(row, words);
+    const key = keyOf(row, query.sort, stalled, at);
+    nodes.set(row.id, { row, key, children: [], stalled, matches, shown: matches });
+  }
+  const roots: Node[] = [];
+  for (const node of nodes.values()) {
+    const parent = node.row.parent === null ? undefined : nodes.get(node.row.parent);
+    // The id of a parent begins its child's, so there is no ring; but what a file says is not to be trusted.
+    (parent && parent.row.id.length < node.row.id.length ? parent.children : roots).push(node);
+  }
+  const lines: Line[] = [];
+  const narrowed = words.length > 0 || query.states.size > 0;
+  const order = (a: Node, b: Node): number => compare(a, b, query.descending);
+  const mark = (node: Node): boolean => {
+    for (const child of node.children) if (mark(child)) node.shown = true;
+    return node.shown;
+  };
+  const add = (siblings: Node[], depth: number): void => {
+    const shown = narrowed ? siblings.filter((node) => node.shown) : siblings;
+    shown.sort(order);
+    shown.forEach((node, index) => {
+      const open = node.children.length > 0 && !closed.has(node.row.id);
+      lines.push({
+        row: node.row,
+        depth,
+        children: node.children.length,
+        open,
+        dim: narrowed && !node.matches,
+        stalled: node.stalled,
+        place: index + 1,
+        siblings: shown.length,
+      });
+      if (open) add(node.children, depth + 1);
+    });
+  };
+  if (narrowed) for (const root of roots) mark(root);
+  add(roots, 0);
+  return lines;
+}

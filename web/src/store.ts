@@ -1,0 +1,86 @@
+/** What the page knows, as signals. Events are applied as they come, and drawn once a frame. */
+
+import { computed, signal } from "@preact/signals";
+import { Connection, type Link } from "./feed/connection";
+import { applyBoard, applyBoards, type Board } from "./feed/patch";
+import type { Summary } from "./feed/types";
+import { parseRoute } from "./route";
+
+export const route = signal(parseRoute(location.hash));
+export const boards = signal<Summary[] | null>(null);
+export const link = signal<Link>({ state: "connecting" });
+
+/** By the server's clock; it ticks once a second, and with every event. */
+export const now = signal(Date.now() / 1000);
+let ahead = 0; // of the clock of this browser, in seconds
+
+/** The board that is followed. Its rows are changed in place: `drawn` tells that they have. */
+let followed: Board | null = null;
+const drawn = signal(0);
+export const board = computed(() => {
+  drawn.value;
+  return followed === null ? null : { ...followed };
+});
+
+/** The moment that the followed board speaks of. */
+export const moment = computed(() => board.value?.summary?.taken_at ?? now.value);
+
+let frame = 0;
+function draw(): void {
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    drawn.value += 1;
+  });
+}
+
+const connection = new Connection({
+  boards(event) {
+    boards.value = applyBoards(boards.value ?? [], event);
+  },
+  board(event) {
+    const next = applyBoard(followed, event);
+    if (next === null) return false;
+    followed = next;
+    draw();
+    return true;
+  },
+  link(next) {
+    if (next.state !== "live" || link.value.state !== "live") link.value = next;
+  },
+  now(seconds) {
+    ahead = seconds - Date.now() / 1000;
+    now.value = seconds;
+  },
+});
+
+export function reconnect(): void {
+  connection.open();
+}
+
+/** Show the place that the address names. */
+export function arrive(): void {
+  const next = parseRoute(location.hash);
+  route.value = next;
+  const name = next.page === "boards" ? null : next.board;
+  if (followed?.name !== name) {
+    followed = null;
+    drawn.value += 1;
+  }
+  connection.follow(name);
+}
+
+export function start(): void {
+  addEventListener("hashchange", arrive);
+  setInterval(() => (now.value = Date.now() / 1000 + ahead), 1000);
+  arrive();
+}
+
+/** Go to a place; `replace` leaves no entry to come back to. */
+export function go(href: string, replace = false): void {
+  if (replace) {
+    history.replaceState(null, "", href);
+    arrive();
+  } else {
+    location.hash = href;
+  }
+}

@@ -1,0 +1,119 @@
+/** What died and where: first of all on the page, as long as it is so. */
+
+import { signal } from "@preact/signals";
+import { useState } from "preact/hooks";
+import type { Board } from "../feed/patch";
+import type { Row } from "../feed/types";
+import { ago, number, plural } from "../format";
+import { type Death, deathsOf } from "../model/deaths";
+import { nameOf } from "../model/names";
+import { boardHref, taskHref } from "../route";
+import { Text } from "./parts";
+
+const SHOWN = 3;
+const TASKS_SHOWN = 2;
+
+/** What was put away: whoever dies anew brings the panel back. */
+const putAway = signal<ReadonlySet<string>>(new Set());
+
+export function Deaths({ board, at }: { board: Board; at: number }) {
+  const [all, showAll] = useState(false);
+  const deaths = deathsOf(board.tasks.values(), board.workers.values());
+  if (!deaths.length) return null;
+  const keyOf = (death: Death): string => `${board.name} ${board.summary?.uuid} ${death.key}`;
+  const lost = board.summary?.counts?.lost ?? 0;
+  const headline = `${plural(deaths.length, "process").replace("processs", "processes")} died${lost ? `, ${plural(lost, "task")} lost` : ""}`;
+  if (deaths.every((death) => putAway.value.has(keyOf(death)))) {
+    return (
+      <p class="deaths-away">
+        <span class="is-lost">{headline}</span>{" "}
+        <button type="button" class="link" onClick={() => (putAway.value = new Set())}>
+          Show
+        </button>
+      </p>
+    );
+  }
+  const shown = all ? deaths : deaths.slice(0, SHOWN);
+  return (
+    <section class="deaths" aria-labelledby="deaths-title">
+      <div class="deaths-head">
+        <h2 id="deaths-title">{headline}</h2>
+        {lost > 0 && (
+          <a class="link" href={boardHref(board.name, "tasks", { state: "lost" })}>
+            Lost tasks only
+          </a>
+        )}
+        <button type="button" class="link" onClick={() => (putAway.value = new Set(deaths.map(keyOf)))}>
+          Put away
+        </button>
+      </div>
+      <ul>
+        {shown.map((death) => (
+          <li key={death.key}>
+            <Who death={death} at={at} />
+            <ul>
+              {death.tasks.slice(0, TASKS_SHOWN).map((row) => (
+                <li key={row.serial}>
+                  <Where row={row} board={board.name} />
+                </li>
+              ))}
+              {death.tasks.length + death.more > TASKS_SHOWN && (
+                <li class="dim">and {plural(death.tasks.length + death.more - TASKS_SHOWN, "more task")}</li>
+              )}
+            </ul>
+          </li>
+        ))}
+      </ul>
+      {deaths.length > SHOWN && (
+        <button type="button" class="link" onClick={() => showAll(!all)}>
+          {all ? "Show fewer" : `Show ${number(deaths.length - SHOWN)} more`}
+        </button>
+      )}
+    </section>
+  );
+}
+
+function Who({ death, at }: { death: Death; at: number }) {
+  return (
+    <p class="deaths-who">
+      <b>{death.pid ? `pid ${death.pid}` : "A process"}</b>
+      {death.name && (
+        <>
+          {" "}
+          <Text of={death.name} />
+        </>
+      )}
+      {death.at !== null && <span class="dim"> last seen {ago(at - death.at)}</span>}
+    </p>
+  );
+}
+
+function Where({ row, board }: { row: Row; board: string }) {
+  return (
+    <>
+      on{" "}
+      <a href={taskHref(board, row.id)}>
+        <Text of={nameOf(row)} />
+      </a>
+      {row.stage && (
+        <>
+          {", stage "}
+          <Text of={row.stage} class="strong" />
+        </>
+      )}
+      {", at "}
+      <span class="strong">
+        {number(row.count)}
+        {row.total !== null && ` of ${number(row.total)}`}
+      </span>{" "}
+      <Text of={row.unit} />
+      {row.message && (
+        <>
+          {", "}
+          <Text of={row.message} class="quote" />
+        </>
+      )}
+      {row.state === "lost" ? <span class="is-lost"> – lost</span> : <span class="dim"> – the task goes on</span>}
+    </>
+  );
+}

@@ -1,0 +1,56 @@
+import { signal } from "@preact/signals";
+import { useLayoutEffect, useRef } from "preact/hooks";
+import { keyGroups } from "./keys";
+import { Icon } from "./parts";
+
+export const helpShown = signal(false);
+
+const NAMES: Record<string, string> = {
+  ArrowDown: "↓",
+  ArrowUp: "↑",
+  ArrowLeft: "←",
+  ArrowRight: "→",
+  Escape: "Esc",
+  PageDown: "Page Down",
+  PageUp: "Page Up",
+};
+
+/** The keys that do something where one is. */
+export function Help() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useLayoutEffect(() => {
+    if (helpShown.value) dialog.current?.showModal();
+    else dialog.current?.close();
+  }, [helpShown.value]);
+  const hide = (): void => {
+    helpShown.value = false;
+  };
+  return (
+    <dialog ref={dialog} class="help" aria-labelledby="help-title" onClose={hide} onKeyDown={(event) => event.key === "?" && hide()}>
+      <div class="help-head">
+        <h2 id="help-title">Keys</h2>
+        <button type="button" class="tool" onClick={hide}>
+          <Icon name="close" />
+          <span class="sr">Close</span>
+        </button>
+      </div>
+      {keyGroups.value.map((group) => (
+        <section key={group.title}>
+          <h3>{group.title}</h3>
+          <dl>
+            {group.keys.map((key) => (
+              <div key={key.does}>
+                <dt>
+                  {key.on.map((name) => (
+                    <kbd key={name}>{NAMES[name] ?? name}</kbd>
+                  ))}
+                </dt>
+                <dd>{key.does}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      ))}
+    </dialog>
+  );
+}

@@ -1,0 +1,26 @@
+import { number } from "../format";
+import { Text } from "./parts";
+
+type Scalar = string | number | boolean | null;
+
+function isFlat(value: unknown): value is Record<string, Scalar> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  return Object.values(value).every((one) => typeof one !== "object" || one === null);
+}
+
+/** A result: a list of names and values where it is one, else as JSON. */
+export function Result({ value }: { value: unknown }) {
+  if (!isFlat(value)) return <pre class="json" tabIndex={0}>{JSON.stringify(value, null, 2)}</pre>;
+  return (
+    <dl class="pairs">
+      {Object.entries(value).map(([name, one]) => (
+        <div key={name}>
+          <dt>
+            <Text of={name} />
+          </dt>
+          <dd class="number">{Number.isInteger(one) ? number(one as number) : <Text of={String(one)} />}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}

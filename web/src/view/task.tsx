@@ -1,0 +1,379 @@
+/** One task: how far, how fast, in which stage when, who is at it, what came out. */
+
+import type { ComponentChildren } from "preact";
+import type { Row, Share, Task } from "../feed/types";
+import { ago, duration, metric, moment as timeOf, number, percent, rate, short } from "../format";
+import { elapsedOf, etaOf, fractionOf, idleOf, isDone, isStalled } from "../model/derive";
+import { nameOf, namesBelowParent } from "../model/names";
+import { type Point, ratesOf } from "../model/series";
+import { boardHref, taskHref } from "../route";
+import { board as followed, go, moment, now } from "../store";
+import { Chart } from "./chart";
+import { useDetail } from "./detail";
+import { useKeys } from "./keys";
+import { Bar, Empty, type Look, StateWord, Text } from "./parts";
+import { Result } from "./result";
+import { Timeline } from "./timeline";
+
+export function TaskPage({ board: name, id }: { board: string; id: string }) {
+  const board = followed.value;
+  let row: Row | undefined;
+  const children: Row[] = [];
+  for (const one of board?.tasks.values() ?? []) {
+    if (one.id === id && (row?.serial ?? -1) < one.serial) row = one;
+    if (one.parent === id) children.push(one);
+  }
+  const parent = row?.parent ?? null;
+  useKeys("Task", [
+    { on: ["Escape", "u"], does: "back to the board", run: () => go(boardHref(name)) },
+    ...(parent === null ? [] : [{ on: ["p"], does: "the parent", run: () => go(taskHref(name, parent)) }]),
+  ]);
+  const change = row ? [row.serial, row.state, row.count, row.beat, row.stage_entered, row.message].join(" ") : `${board !== null}`;
+  const detail = useDetail(name, id, change);
+  const task = detail.state === "there" ? detail.task : null;
+  const shown = row ?? task;
+  if (!shown) {
+    if (detail.state === "loading") return <Empty>Loading …</Empty>;
+    return (
+      <Empty>
+        <h1>
+          There is no task <Text of={id} />
+        </h1>
+        <p>{detail.state === "refused" && <Text of={detail.reason.message} />}</p>
+        <p>
+          <a class="link" href={boardHref(name, "history", { q: id })}>
+            Look for it in the history
+          </a>
+        </p>
+      </Empty>
+    );
+  }
+  return <Shown board={name} row={shown} task={task} tasks={children} at={moment.value} stallAfter={board?.summary?.stall_after ?? 10} />;
+}
+
+interface ShownProps {
+  board: string;
+  row: Row | Task;
+  task: Task | null;
+  tasks: Row[];
+  at: number;
+  stallAfter: number;
+}
+
+function Panel({ title, children, class: name = "" }: { title: string; children: ComponentChildren; class?: string }) {
+  const id = `panel-${title.replaceAll(" ", "-").toLowerCase()}`;
+  return (
+    <section class={`panel ${name}`} aria-labelledby={id}>
+      <div class="panel-head">
+        <h2 id={id}>{title}</h2>
+      </div>
+      {children}
+    </section>
+  );
+}
+
+function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
+  const stalled = isStalled(row, at, stallAfter);
+  const died = row.state === "lost" || row.state === "failed";
+  const metrics = Object.keys(row.metrics);
+  return (
+    <article class="task">
+      <TaskHead row={row} look={stalled ? "stalled" : row.state} at={at} />
+      {died && (
+        <p class={`verdict is-${row.state}`} role="status">
+          <StateWord state={row.state} />
+          <span>
+            {row.error && <Text of={row.error} />}
+            {row.error && row.state === "lost" && " – "}
+            {row.state === "lost" && row.owner_pid > 0 && (
+              <>
+                its process was pid <b>{row.owner_pid}</b>
+                {row.beat !== null && `, last seen ${ago(now.value - row.beat)}`}
+                {row.stage && (
+                  <>
+                    , in stage <Text of={row.stage} class="strong" />
+                  </>
+                )}
+                {row.message && (
+                  <>
+                    , at <Text of={row.message} class="quote" />
+                  </>
+                )}
+                .
+              </>
+            )}
+          </span>
+        </p>
+      )}
+      <div class="task-grid">
+        <div class="task-main">
+          <Panel title="Stages">
+            {task ? (
+              <Timeline
+                stages={task.stages}
+                leftOut={task.stages_left_out}
+                from={task.started}
+                until={task.ended ?? (task.state === "lost" ? (task.beat ?? at) : Math.max(at, task.taken_at))}
+                live={task.state === "running"}
+              />
+            ) : (
+              <p class="dim">Loading …</p>
+            )}
+          </Panel>
+          <Speed row={row} course={task?.series ?? []} at={at} />
+          {metrics.length > 0 && (
+            <Panel title="Metrics">
+              <div class="metrics">
+                {metrics.map((name) => (
+                  <Metric key={name} name={name} value={row.metrics[name] ?? null} course={task?.metric_series?.[name] ?? []} />
+                ))}
+              </div>
+            </Panel>
+          )}
+        </div>
+        <div class="task-side">
+          {task && task.result !== null && (
+            <Panel title="Result">
+              <Result value={task.result} />
+            </Panel>
+          )}
+          <Facts row={row} at={at} board={board} />
+          {task && <Workers task={task} at={at} />}
+          {tasks.length > 0 && <Children tasks={tasks} board={board} />}
+        </div>
+      </div>
+    </article>
+  );
+}
+
+function TaskHead({ row, look, at }: { row: Row | Task; look: Look; at: number }) {
+  const fraction = fractionOf(row);
+  const eta = etaOf(row);
+  return (
+    <header class="task-head">
+      <div class="task-title">
+        <StateWord state={look} />
+        <h1>
+          <Text of={nameOf(row)} />
+        </h1>
+        {nameOf(row) !== row.id && <Text of={row.id} class="id" />}
+      </div>
+      <dl class="task-figures">
+        <div>
+          <dt>Done</dt>
+          <dd>
+            <b>{fraction === null ? number(row.count) : percent(fraction)}</b>
+          </dd>
+        </div>
+        <div>
+          <dt>Count</dt>
+          <dd>
+            <b>{number(row.count)}</b>
+            {row.total !== null && ` of ${number(row.total)}`} <Text of={row.unit} />
+          </dd>
+        </div>
+        {row.state === "running" && (
+          <div>
+            <dt>Rate</dt>
+            <dd>
+              <b>{row.rate === null ? "unknown" : rate(row.rate, row.unit)}</b>
+            </dd>
+          </div>
+        )}
+        {row.state === "running" && (
+          <div>
+            <dt>Left</dt>
+            <dd>
+              <b>{eta === null ? "unknown" : duration(eta, true)}</b>
+            </dd>
+          </div>
+        )}
+        <div>
+          <dt>{row.ended === null ? "Elapsed" : "Took"}</dt>
+          <dd>
+            <b>{row.started === null ? "–" : duration(elapsedOf(row, at))}</b>
+          </dd>
+        </div>
+        {row.stage && (
+          <div>
+            <dt>Stage</dt>
+            <dd>
+              <b>
+                <Text of={row.stage} />
+              </b>
+              {row.stage_entered !== null && row.state === "running" && ` for ${duration(Math.max(0, at - row.stage_entered), true)}`}
+            </dd>
+          </div>
+        )}
+      </dl>
+      <Bar fraction={row.state === "pending" ? 0 : fraction} look={look} />
+      {row.message && row.state !== "lost" && (
+        <p class="task-message">
+          <Text of={row.message} />
+        </p>
+      )}
+    </header>
+  );
+}
+
+function Speed({ row, course, at }: { row: Row | Task; course: readonly Point[]; at: number }) {
+  const start = row.started === null ? null : { at: row.started, count: row.resumed_from === null ? row.base : row.resumed_from };
+  const [times, rates] = ratesOf(course, start);
+  const spent = row.started === null ? 0 : (row.ended ?? at) - row.started;
+  const average = spent > 0 ? (row.count - (start?.count ?? 0)) / spent : 0;
+  if (times.length < 2) {
+    return (
+      <Panel title="Throughput">
+        <p class="dim">
+          {spent > 0 ? `${rate(average, row.unit)} on average.` : "It has not begun."}
+        </p>
+      </Panel>
+    );
+  }
+  return (
+    <section class="panel" aria-labelledby="speed-title">
+      <div class="panel-head">
+        <h2 id="speed-title">Throughput</h2>
+        <span class="panel-figure">
+          {rate(average, row.unit)} <small>on average</small>
+        </span>
+      </div>
+      <Chart
+        label={`Throughput: ${row.rate === null ? "unknown" : rate(row.rate, row.unit)} now, ${rate(average, row.unit)} on average`}
+        at={times}
+        curves={[
+          { name: "rate", color: "running", values: rates },
+          { name: "average", color: "muted", values: times.map(() => average), dashed: true },
+        ]}
+        height={150}
+        format={short}
+        stepped
+      />
+    </section>
+  );
+}
+
+function Metric({ name, value, course }: { name: string; value: number | null; course: readonly Point[] }) {
+  return (
+    <div class="metric">
+      <h3>
+        <Text of={name} />
+        <b class="number">{metric(value)}</b>
+      </h3>
+      {course.length > 1 && (
+        <Chart
+          label={`${name}: ${metric(value)} now`}
+          at={course.map(([at]) => at)}
+          curves={[{ name, color: "accent", values: course.map(([, one]) => one) }]}
+          height={96}
+          format={metric}
+          fromZero={false}
+        />
+      )}
+    </div>
+  );
+}
+
+function Facts({ row, at, board }: { row: Row | Task; at: number; board: string }) {
+  const idle = idleOf(row, at);
+  const time = (value: number): string => timeOf(value, now.value);
+  return (
+    <Panel title="Facts">
+      <dl class="pairs">
+        {row.parent !== null && (
+          <Fact word="Parent">
+            <a href={taskHref(board, row.parent)}>
+              <Text of={row.parent} />
+            </a>
+          </Fact>
+        )}
+        {row.created !== null && <Fact word="Created">{time(row.created)}</Fact>}
+        {row.started !== null && <Fact word="Started">{time(row.started)}</Fact>}
+        {row.ended !== null && <Fact word="Ended">{time(row.ended)}</Fact>}
+        {row.resumed_from !== null && <Fact word="Resumed from">{number(row.resumed_from)}</Fact>}
+        {idle !== null && row.state === "running" && <Fact word="Last sign of life">{ago(idle)}</Fact>}
+        {row.owner_pid > 0 && (
+          <Fact word="Owner">
+            pid {row.owner_pid}
+            {row.owner_alive ? "" : ", gone"}
+          </Fact>
+        )}
+        <Fact word="Id">
+          <Text of={row.id} />
+        </Fact>
+      </dl>
+    </Panel>
+  );
+}
+
+function Fact({ word, children }: { word: string; children: ComponentChildren }) {
+  return (
+    <div>
+      <dt>{word}</dt>
+      <dd class="number">{children}</dd>
+    </div>
+  );
+}
+
+function Workers({ task, at }: { task: Task; at: number }) {
+  const all: [Share, Look][] = [
+    ...task.workers_lost.map((share): [Share, Look] => [share, "lost"]),
+    ...task.workers.map((share): [Share, Look] => [share, !share.alive ? "gone" : isDone(task.state) ? "idle" : "working"]),
+  ];
+  if (!all.length) return null;
+  return (
+    <Panel title="Who counted">
+      <table class="table">
+        <thead>
+          <tr>
+            <th scope="col">State</th>
+            <th scope="col">Process</th>
+            <th scope="col" class="number">
+              Share
+            </th>
+            <th scope="col" class="number">
+              Last beat
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {all.map(([share, look]) => (
+            <tr key={share.incarnation}>
+              <td>
+                <StateWord state={look} />
+              </td>
+              <td class="pid">{share.pid}</td>
+              <td class="number">
+                {share.count === null ? <span class="dim">shared</span> : number(share.count)}
+                {share.count !== null && task.count > 0 && <span class="dim"> {percent(Math.min(1, share.count / task.count))}</span>}
+              </td>
+              <td class="number">{share.beat === null ? "–" : ago(at - share.beat)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      {task.lost_left_out > 0 && <p class="dim">{number(task.lost_left_out)} more died.</p>}
+    </Panel>
+  );
+}
+
+const CHILDREN_SHOWN = 12;
+
+function Children({ tasks, board }: { tasks: Row[]; board: string }) {
+  return (
+    <Panel title="Children">
+      <ul class="children">
+        {tasks.slice(0, CHILDREN_SHOWN).map((row) => (
+          <li key={row.serial}>
+            <StateWord state={row.state} />
+            <a href={taskHref(board, row.id)}>
+              <Text of={namesBelowParent(row)[0]} />
+            </a>
+            <Bar fraction={row.state === "pending" ? 0 : fractionOf(row)} look={row.state} />
+          </li>
+        ))}
+      </ul>
+      {tasks.length > CHILDREN_SHOWN && <p class="dim">and {number(tasks.length - CHILDREN_SHOWN)} more on the board</p>}
+    </Panel>
+  );
+}

@@ -1,0 +1,50 @@
+/** How fast the whole board is, over the last quarter of an hour. */
+
+import { useState } from "preact/hooks";
+import type { Board } from "../feed/patch";
+import { rate, short } from "../format";
+import { Chart } from "./chart";
+import { Text } from "./parts";
+
+function busiest(board: Board): string[] {
+  const rates = board.summary?.rates ?? {};
+  const seen = board.throughput.rates;
+  const peak = (unit: string): number => Math.max(rates[unit] ?? 0, ...(seen[unit] ?? []).map((value) => value ?? 0));
+  const units = [...new Set([...Object.keys(rates), ...Object.keys(seen)])];
+  return units.filter((unit) => peak(unit) > 0).sort((a, b) => (rates[b] ?? 0) - (rates[a] ?? 0) || peak(b) - peak(a));
+}
+
+export function Throughput({ board }: { board: Board }) {
+  const units = busiest(board);
+  const [chosen, choose] = useState<string | null>(null);
+  const unit = chosen !== null && units.includes(chosen) ? chosen : units[0];
+  const { at, rates } = board.throughput;
+  const current = unit === undefined ? 0 : (board.summary?.rates?.[unit] ?? 0);
+  const values = (unit === undefined ? undefined : rates[unit]) ?? at.map(() => 0);
+  const peak = Math.max(0, ...values.map((value) => value ?? 0));
+  return (
+    <section class="panel throughput" aria-labelledby="throughput-title">
+      <div class="panel-head">
+        <h2 id="throughput-title">Throughput</h2>
+        {units.length > 1 && (
+          <div class="switch" role="group" aria-label="Unit">
+            {units.slice(0, 5).map((one) => (
+              <button key={one} type="button" aria-pressed={one === unit} onClick={() => choose(one)}>
+                <Text of={one} />
+              </button>
+            ))}
+          </div>
+        )}
+        <span class="panel-figure">{rate(current, unit ?? "")}</span>
+      </div>
+      <Chart
+        label={`Throughput: ${rate(current, unit ?? "")} now, at most ${rate(peak, unit ?? "")} since ${at.length ? "the chart begins" : "now"}`}
+        at={at}
+        curves={[{ name: unit ?? "", color: "running", values }]}
+        height={132}
+        seconds={60}
+        format={short}
+      />
+    </section>
+  );
+}

@@ -1,0 +1,67 @@
+import { describe, expect, it } from "vitest";
+import { ago, duration, fine, metric, number, percent, plural, rate, short, tick } from "../src/format";
+import { hrefOf, parseRoute, type Route } from "../src/route";
+
+describe("numbers and times", () => {
+  it.each([
+    [short(0.5), "0.50"],
+    [short(12), "12"],
+    [short(95.24), "95.2"],
+    [short(1234), "1.23k"],
+    [short(999.6), "1.00k"],
+    [short(45_600_000), "45.6M"],
+    [number(1_234_567), "1,234,567"],
+    [number(12_345_678), "12.3M"],
+    [tick(15_000), "15k"],
+    [tick(2500), "2.5k"],
+    [tick(0.5), "0.5"],
+    [tick(100_000), "100k"],
+    [plural(1, "worker"), "1 worker"],
+    [plural(2, "worker"), "2 workers"],
+    [rate(1234, "bar"), "1.23k bar/s"],
+    [rate(0.5), "30/min"],
+    [rate(1 / 1800), "2/h"],
+    [rate(0), "0/s"],
+    [duration(3.21), "3.2 s"],
+    [duration(3.21, true), "3 s"],
+    [duration(754), "12:34"],
+    [duration(3723), "1:02:03"],
+    [duration(190_800), "2 d 5 h"],
+    [fine(0.00064), "640 µs"],
+    [fine(0.012), "12 ms"],
+    [fine(12), "12 s"],
+    [ago(0.4), "now"],
+    [ago(12.9), "12 s ago"],
+    [ago(190), "3 min ago"],
+    [ago(86_400 * 3), "3 d ago"],
+    [metric(0.123456), "0.12346"],
+    [metric(124_812), "124,812"],
+    [metric(1e-9), "1.00e-9"],
+    [metric(null), "–"],
+  ])("%s is %s", (is, shall) => expect(is).toBe(shall));
+
+  it("nothing is done before all is, and something is not nothing", () => {
+    expect(percent(0.9999)).toBe("99 %");
+    expect(percent(1)).toBe("100 %");
+    expect(percent(0.001)).toBe("<1 %");
+    expect(percent(0)).toBe("0 %");
+  });
+});
+
+describe("places on the page", () => {
+  const routes: Route[] = [
+    { page: "boards" },
+    { page: "board", board: "nightly", tab: "tasks", params: {} },
+    { page: "board", board: "a.b-c_1", tab: "history", params: { q: "50% of & = ü", state: "lost" } },
+    { page: "task", board: "nightly", id: "a/../b?c#d%e" },
+    { page: "task", board: "nightly", id: "🚀 <img src=x onerror=alert(1)>" },
+  ];
+
+  it.each(routes)("%j comes back from its address", (route) => expect(parseRoute(hrefOf(route))).toEqual(route));
+
+  it("an address that somebody typed wrongly leads somewhere", () => {
+    expect(parseRoute("#/nightly/tasks/50%")).toEqual({ page: "task", board: "nightly", id: "50%" });
+    expect(parseRoute("#/nightly/nowhere")).toMatchObject({ page: "board", tab: "tasks" });
+    expect(parseRoute("#")).toEqual({ page: "boards" });
+  });
+});
