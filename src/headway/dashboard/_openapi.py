@@ -60,6 +60,7 @@ _TASK: Schema = {
 }
 _POINT: Schema = {"type": "array", "items": _or_null({"type": "number"}), "minItems": 2, "maxItems": 2}
 _SHARE = _object(pid=_COUNT, incarnation=_COUNT, count=_or_null({"type": "integer"}), beat=_or_null(_TIME), alive=_FLAG)
+_RESULT = _object(status=_TEXT, error_message=_TEXT)
 _WHOLE_TASK: Schema = {
     **_TASK,
     "done": _FLAG,
@@ -114,6 +115,20 @@ _SCHEMAS: dict[str, Schema] = {
     "Row": _object(**_TASK, worker_count=_COUNT, lost_count=_COUNT),
     "Task": _object(**_WHOLE_TASK, metric_series=_map(_list(_POINT))),
     "PastTask": _object(**_WHOLE_TASK, uuid=_TEXT, slot=_COUNT, generation=_COUNT, archived=_TIME),
+    "Analysis": _object(
+        symbol=_TEXT,
+        execution_id=_TEXT,
+        start_time={"type": "string", "description": "ISO 8601, local time"},
+        current_stage=_TEXT,
+        overall_status={"type": "string", "enum": ["running", "success", "failed"]},
+        support_resistance=_RESULT,
+        ml_prediction=_RESULT,
+        market_context=_RESULT,
+        leverage_decision=_RESULT,
+        final_signal=_TEXT,
+        failure_stage=_TEXT,
+        final_message=_TEXT,
+    ),
     "Worker": _object(
         incarnation=_COUNT,
         pid=_COUNT,
@@ -135,7 +150,7 @@ _BOARD_PARAMETER: Schema = {
     "required": True,
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"},
 }
-_ID: Schema = {"name": "id", "required": True, "schema": {"type": "string", "minLength": 1}}
+_ID: Schema = {"name": "id", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 95}}
 
 
 def _get(summary: str, content: dict[str, Schema], *parameters: Schema, safe: bool = False) -> Schema:
@@ -209,6 +224,16 @@ def document() -> Schema:
                 {"text/event-stream": {"schema": {"type": "string"}}},
                 {**_BOARD_PARAMETER, "in": "query", "required": False},
                 {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
+            ),
+            "/api/analysis/progress/{id}": _get(
+                "What an analysis looks like",
+                {"application/json": {"schema": _named("Analysis")}},
+                {**_ID, "in": "path"},
+            ),
+            "/api/analysis/recent": _get(
+                "The analyses that were started lately, the newest first",
+                {"application/json": {"schema": _object(analyses=_list(_named("Analysis")), count=_COUNT)}},
+                _query("hours", {"type": "number", "exclusiveMinimum": 0, "maximum": 8760, "default": 1}),
             ),
             "/metrics": _get("Prometheus metrics", {"text/plain": {"schema": {"type": "string"}}}),
             "/healthz": _get(
