@@ -3,10 +3,11 @@
 #ifndef HEADWAY_COPY_H
 #define HEADWAY_COPY_H
 
+#include "sink.h" /* first: it asks the C library for what is Linux's own */
+
 #include <math.h>
 
 #include "record.h"
-#include "sink.h"
 
 /* Copy a text and zero what stands behind its end. */
 static inline void hw_take_text(char *to, const char *from, size_t room) {
