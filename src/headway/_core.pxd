@@ -198,6 +198,8 @@ cdef extern from "slots.h" nogil:
         int64_t total
         int64_t now_ns
         uint64_t expected_owner
+        uint64_t owner
+        uint64_t owner_pid
         uint32_t metrics
         uint64_t was
         char stage[48]
@@ -229,9 +231,10 @@ cdef extern from "slots.h" nogil:
                               uint64_t deadline_ns)
     int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
                         const uint64_t *expected, uint64_t deadline_ns)
-    int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int drop,
-                 hw_found *found)
+    int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
+                 int drop, hw_found *found)
     int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t deadline_ns)
+    int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)
     int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation)
 
 cdef extern from "record.h" nogil:

@@ -13,7 +13,7 @@ from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_Se
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memchr, memcpy, memset, strlen
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
 import operator
@@ -450,12 +450,13 @@ cdef class Segment:
     # Tasks --------------------------------------------------------------------------------------------------
 
     def claim(self, str id not None, str label not None, str unit not None, int parent_bytes=0, total=None,
-              resumable=(), archive=None):
+              resumable=(), archive=None, bint anew=False):
         """Claim a slot for a task and make this process its owner.
 
         resumable: the states in which an existing task is handed back instead of replaced; archive: called, with no
         lock held, when tasks have to go that the history does not hold yet: with (slot, generation) of one, or None for
-        the oldest. Returns how many, or None if it could not; then, and without it, tasks are dropped, and counted.
+        the oldest. Returns how many, or None if it could not; then, and without it, tasks are dropped, and counted;
+        anew: replace a task that runs, too.
         Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
         Raises TaskExists, BoardFull, LockTimeout, ValueError for an id or unit that does not fit.
         """
@@ -494,7 +495,7 @@ cdef class Segment:
             with nogil:
                 locked = hw_lock(board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
                 if locked == HW_OK:
-                    answer = hw_claim(board, &identity, &first, states, drop, &found)
+                    answer = hw_claim(board, &identity, &first, states, anew, drop, &found)
                     hw_unlock(board)
             hw_come_out(board)
             if locked != HW_OK:
@@ -640,6 +641,28 @@ cdef class Segment:
                     break
                 self.wait_for_lock(give_up)
         return freed
+
+    def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
+        """Take a task off the board, if it was not written to since before_ns (CLOCK_MONOTONIC_COARSE): True if so.
+
+        Raises LockTimeout.
+        """
+        cdef int locked, answer = HW_STALE
+        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+        if index >= self.board.capacity:
+            return False
+        while True:
+            self.become(False)
+            hw_go_in(self.board)
+            with nogil:
+                locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                if locked == HW_OK:
+                    answer = hw_free_idle(self.board, index, generation, before_ns)
+                    hw_unlock(self.board)
+            hw_come_out(self.board)
+            if locked == HW_OK:
+                return answer == HW_OK
+            self.wait_for_lock(give_up)
 
     def restore(self, numbers, tasks, stages, shares, index, results, int64_t taken_ns):
         """Put tasks of a snapshot, by their numbers there, into slots; open ones are lost. Nobody else may be attached.
@@ -850,6 +873,7 @@ cdef inline void _begin(hw_change *change, uint32_t fields) noexcept:
     change.fields = fields
     change.allowed = HW_OPEN_STATES
     change.expected_owner = 0
+    change.owner = 0
     change.metrics = 0
 
 
@@ -1087,6 +1111,23 @@ cdef class Slot:
         _put_text(change.stage, HW_STAGE_BYTES, stage)
         self.write(&change)
 
+    def _enter(self, stage):
+        """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
+        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
+        """
+        cdef hw_change change
+        cdef Py_ssize_t size
+        cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
+        self.ready()
+        if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
+            return False
+        if self.segment.closed or self.segment.retired:
+            return False
+        _begin(&change, HW_SET_STAGE | HW_SET_RUNNING | HW_SET_OWNER)
+        memcpy(change.stage, data, size)
+        memset(change.stage + size, 0, HW_STAGE_BYTES - size)
+        return bool(self.write(&change))
+
     @property
     def message(self):
         """A line for people."""
@@ -1178,7 +1219,7 @@ cdef class Slot:
             raise self._gone()
         return 0
 
-    def _transition(self, str state, allowed, error=None, message=None, bint own=False, bint resume=False,
+    def _transition(self, str state, allowed, error=None, message=None, stage=None, bint own=False, bint resume=False,
                     uint64_t expected_owner=0):
         """Change the state, if it is one of `allowed` and the owner is `expected_owner` (0 = any).
 
@@ -1199,6 +1240,9 @@ cdef class Slot:
         if message is not None:
             change.fields |= HW_SET_MESSAGE
             _put_text(change.message, HW_MESSAGE_BYTES, message)
+        if stage is not None:
+            change.fields |= HW_SET_STAGE
+            _put_text(change.stage, HW_STAGE_BYTES, stage)
         if own:
             change.fields |= HW_SET_OWNER
         if resume:
@@ -1209,6 +1253,16 @@ cdef class Slot:
         """Make this process the owner; a pending or lost task runs from here on. Returns False if it has ended."""
         cdef hw_change change
         _begin(&change, HW_SET_OWNER | HW_SET_RUNNING)
+        return bool(self.write(&change))
+
+    def _hand_to(self, uint64_t incarnation, uint64_t pid):
+        """Make another process the owner. Returns False if the task has ended, or is not owned by this process."""
+        cdef hw_change change
+        self.ready()
+        self.segment.become(True)
+        _begin(&change, HW_SET_OWNER)
+        change.expected_owner = hw_me(self.segment.board)
+        change.owner, change.owner_pid = incarnation, pid
         return bool(self.write(&change))
 
     def _carried_by_others(self):

@@ -28,6 +28,8 @@ WRITING = {"slot lock", "flip", "word", "slot unlock"}
     [
         ("lock.claim_new", {"token", "owner", "unlock", "unlocked", *PUBLISHING}),
         ("lock.claim_again", {"token", "owner", "unlock", "unlocked", *PUBLISHING, *FREEING}),
+        ("lock.restart", {"token", "owner", "slot lock", "unlock", "unlocked", *PUBLISHING, *FREEING}),
+        ("lock.free", {"token", "owner", "slot lock", "unlock", "unlocked", *FREEING}),
         ("lock.evict", {"token", "owner", "unlock", "unlocked", *FREEING}),
         ("lock.repair", {"token", "owner", "repair"}),
         ("slot.status", WRITING),

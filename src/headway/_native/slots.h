@@ -245,6 +245,7 @@ typedef struct hw_change {
     int64_t total;
     int64_t now_ns; /* wall clock */
     uint64_t expected_owner; /* 0 = any: else only while that one owns the task */
+    uint64_t owner, owner_pid; /* for HW_SET_OWNER: who; 0 = the writer */
     uint32_t metrics;
     uint64_t was; /* out: the state before */
     char stage[HW_STAGE_BYTES];
@@ -356,8 +357,9 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
     }
     next.ended_ns = change->fields & HW_SET_STATE && hw_final(next.state) ? change->now_ns : 0;
     if (change->fields & HW_SET_OWNER) {
-        next.owner = hw_me(board);
-        next.owner_pid = hw_pid(board);
+        next.owner = change->owner ? change->owner : hw_me(board);
+        next.owner_pid = change->owner ? change->owner_pid : hw_pid(board);
+        if (next.owner == hw_peek(&copy0->owner)) change->fields &= ~(uint32_t)HW_SET_OWNER; /* it is already */
     }
     next.resumed = (change->fields & HW_SET_RESUMED) != 0;
     next.base = next.resumed ? hw_total_count(slot, hw_tag(generation)) : 0;
@@ -517,6 +519,20 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
     return HW_OK;
 }
 
+/* Free a task, whatever it is at, if nobody has written to it since `before_ns` (coarse monotonic). Under the structural
+ * lock. HW_OK, HW_STALE, HW_EXISTS. */
+static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    if (hw_load(&control->generation) != generation || hw_slot_try(board, slot) != HW_OK) return HW_STALE;
+    if (hw_peek(&control->beat_ns) >= before_ns) { /* relaxed: written under the slot lock */
+        hw_slot_unlock(slot);
+        return HW_EXISTS;
+    }
+    hw_free_locked(board, index);
+    return HW_OK;
+}
+
 /* Make room: free the tasks that ended longest ago and may go, a batch at a time so that they rest together. HW_OK,
  * HW_FULL where there is none, HW_TIMEOUT where others had all of them locked or resumed them meanwhile. */
 static int hw_evict(hw_board *board, int drop) {
@@ -644,12 +660,12 @@ static int hw_standing(hw_board *board, char *slot, const hw_status *status, uin
 /* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
  * task is handed back (HW_ENDED with its place) instead of replaced. `drop`: finished tasks may go though the history
  * does not hold them. A task that is replaced is locked from the last look at its state until it is freed: else somebody
- * could resume it in between, and lose it.
+ * could resume it in between, and lose it. `anew`: it is replaced even while it runs, by whoever that is.
  * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
  * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and come again;
  * HW_TIMEOUT where a slot lock is in the way, with the pid of its holder: to be tried again. */
-static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int drop,
-                    hw_found *found) {
+static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
+                    int drop, hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
     uint64_t resting_until = 0;
     uint32_t resting = 0;
@@ -662,16 +678,17 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         hw_status status;
         found->pid = hw_peek(&hw_control_of(slot)->lock_pid);
         if (hw_read_status(slot, &status) != HW_OK) return HW_TIMEOUT;
-        answer = hw_standing(board, slot, &status, resumable, found);
+        answer = anew ? HW_OK : hw_standing(board, slot, &status, resumable, found);
         if (answer != HW_OK) return answer;
         if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
         hw_load_life(slot, &status);
-        answer = hw_standing(board, slot, &status, resumable, found);
+        answer = anew ? HW_OK : hw_standing(board, slot, &status, resumable, found);
         if (answer != HW_OK) {
             hw_slot_unlock(slot);
             return answer;
         }
-        if (!drop && hw_load(&hw_control_of(slot)->archived) != found->generation) {
+        if (!drop && (!anew || hw_final(status.state)) &&
+            hw_load(&hw_control_of(slot)->archived) != found->generation) {
             hw_slot_unlock(slot);
             return HW_UNARCHIVED;
         }
