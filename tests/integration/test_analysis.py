@@ -90,13 +90,13 @@ def test_a_reader_never_sees_a_torn_or_missing_record(analysts: Analysts, kind: 
     found = analysts("reader", kind, 4)
     assert found["exits"] == [0]
     assert found["reads"] > 50, found
-    assert found["lives"] > 20, found
+    assert found["lives"] >= 10, found
 
 
 def test_lists_and_cleanup_work_while_others_write(analysts: Analysts, kind: str) -> None:
     found = analysts("cleaning", kind, 4)
     assert found["exits"] == [0] * 3
-    assert found["rounds"] > 5, found
+    assert found["rounds"] > 1, found
     assert found["removed"] > 5, found
     assert found["last"] >= 3, found
     assert found["left"] == 0, found
