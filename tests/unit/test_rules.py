@@ -66,6 +66,7 @@ FLOORS = {
     "standin": 2,
     "task": 2,
     "_summary": 3,
+    "analysis": 3,
     "entry": 3,
     "_recorder": 3,
     "analysis": 3,
