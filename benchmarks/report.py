@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.only and (unknown := sorted(set(options.only) - set(EXPECTED))):
         print(f"no benchmark is named {', '.join(unknown)}: choose among {', '.join(EXPECTED)}", file=sys.stderr)
         return 2
+    if options.trackers:
+        return _compare_trackers(options)
     path = options.results or ROOT / "build" / "benchmarks" / "results.json"
     failed = False
     if options.results is None:
@@ -63,10 +65,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failed or missing or (counted is None and why_not == instructions.FAILED) else 0
 
 
+def _compare_trackers(options: argparse.Namespace) -> int:
+    """Several processes on the trackers at once: tables, and a picture."""
+    from benchmarks import comparison, plot
+
+    path = ROOT / "build" / "benchmarks" / "trackers.json"
+    found = comparison.compare(_machine(), _say, quick=options.quick)
+    comparison.save(found, path)
+    picture = ROOT / "docs" / "trackers.svg" if not options.quick else path.with_suffix(".svg")
+    plot.draw(found, picture)
+    if options.json:
+        print(path.read_text())
+        return 0
+    print(found.machine)
+    for table in comparison.tables(found, _time):
+        print()
+        _print_table(table)
+    print(f"\n{picture}")
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__, allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="a quarter of the rounds: a look, not a measurement")
     parser.add_argument("--large", action="store_true", help="boards of 100 000 tasks too: 430 MB of /dev/shm")
+    parser.add_argument(
+        "--trackers", action="store_true", help="only this: several processes on the trackers, and docs/trackers.svg"
+    )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON; times are in seconds")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this benchmark; may be repeated")
     parser.add_argument(
@@ -162,11 +187,7 @@ def _print(rows: Sequence[Row], counted: dict[str, float] | None, why_not: str) 
     table = [["what", "median", "beside", "median", "ratio", SPREAD, "budget", ""]]
     for number, row in enumerate(rows):
         table.append(_cells(row, number == 0 or rows[number - 1].bench != row.bench))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    for number, line in enumerate(table):
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        if number == 0:
-            print("  ".join("-" * width for width in widths))
+    _print_table(table)
     print()
     if counted is None:
         print(f"Instructions: {why_not}.")
@@ -178,6 +199,14 @@ def _print(rows: Sequence[Row], counted: dict[str, float] | None, why_not: str) 
     verdicts = [verdict for row in rows for verdict in row.verdicts]
     met = sum(verdict.met for verdict in verdicts)
     print(f"{met} of {len(verdicts)} budgets met.")
+
+
+def _print_table(table: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    for number, line in enumerate(table):
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        if number == 0:
+            print("  ".join("-" * width for width in widths))
 
 
 def _machine() -> str:

@@ -153,11 +153,16 @@ cdef extern from "board.h" nogil:
     char *hw_slot(const hw_board *board, uint32_t slot)
     hw_control *hw_control_of(char *slot)
     hw_identity *hw_identity_of(char *slot)
+
+cdef extern from "identity.h" nogil:
     uint64_t hw_me(const hw_board *board)
     uint64_t hw_pid(hw_board *board)
     int hw_dead(hw_board *board, uint64_t incarnation)
     int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name)
-    hw_board *hw_attach(void *base, int lock_fd)
+    void hw_go_in(hw_board *board)
+    void hw_come_out(hw_board *board)
+    int hw_inside(const hw_board *board)
+    hw_board *hw_attach(void *base, const hw_header *header, int lock_fd)
     void hw_use_semaphore(hw_board *board, const char *name)
     void hw_leave(hw_board *board)
     void hw_announce(hw_board *board, uint64_t retired)
@@ -193,6 +198,8 @@ cdef extern from "slots.h" nogil:
         int64_t total
         int64_t now_ns
         uint64_t expected_owner
+        uint64_t owner
+        uint64_t owner_pid
         uint32_t metrics
         uint64_t was
         char stage[48]
@@ -212,17 +219,21 @@ cdef extern from "slots.h" nogil:
 
     bint hw_final(uint64_t state)
     int hw_read_status(char *slot, hw_status *status)
+    int hw_read_status_locked(hw_board *board, char *slot, hw_status *status, uint64_t deadline_ns)
     int hw_carried(hw_board *board, char *slot, const hw_status *status)
     int hw_others(hw_board *board, char *slot)
     int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint32_t *index, uint64_t *generation)
     int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns)
     int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_change *change, uint64_t deadline_ns)
+    int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)
     int64_t hw_total_count(char *slot, uint64_t tag)
     int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq)
+    int hw_read_result_locked(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq,
+                              uint64_t deadline_ns)
     int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
                         const uint64_t *expected, uint64_t deadline_ns)
-    int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int drop,
-                 hw_found *found)
+    int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
+                 int drop, hw_found *found)
     int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t deadline_ns)
     int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation)
 
@@ -257,7 +268,7 @@ cdef extern from "restore.h" nogil:
 cdef extern from "launch.h" nogil:
     int hw_start(char **argv, char **envp)
 
-cdef extern from "copy.h" nogil:
+cdef extern from "sink.h" nogil:
     ctypedef struct hw_sink:
         char *data
         size_t bytes
@@ -284,6 +295,8 @@ cdef extern from "copy.h" nogil:
     void hw_copy_lend(hw_copy *copy, char *data, size_t bytes)
     void hw_copy_begin(hw_copy *copy, hw_board *board)
     void hw_copy_end(hw_copy *copy)
+
+cdef extern from "copy.h" nogil:
     int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted)
     int hw_copy_board(hw_copy *copy)
 
@@ -292,10 +305,8 @@ cdef class Segment:
     cdef hw_board *board
     cdef void *base
     cdef uint64_t bytes_mapped
-    cdef readonly str name
-    cdef readonly str uuid
-    cdef readonly str directory
-    cdef readonly bint closed
+    cdef hw_header said  # the header as it was when it was checked
+    cdef bint _closed
     cdef public bint watching
     cdef readonly uint64_t pulse
     cdef readonly uint64_t states
@@ -303,6 +314,8 @@ cdef class Segment:
     cdef readonly uint32_t open_tasks
     cdef bint silent(self, uint64_t now) noexcept
     cdef int become(self, bint with_row) except -1
+    cdef int wait_for_lock(self, uint64_t give_up) except -1
+    cdef bint quiet(self) except -1
 
 
 cdef class Slot:
@@ -311,11 +324,13 @@ cdef class Slot:
     cdef uint32_t index
     cdef uint64_t generation
     cdef uint64_t look_ns
-    cdef str key  # the id: a property, so that it has a docstring
+    cdef str _id
     cdef int add(self, int64_t n) except -1
     cdef int add_elsewhere(self, int64_t n, uint64_t now) except -1
     cdef int write(self, hw_change *change) except -1
-    cdef int look(self, uint64_t now) except -1
+    cdef int look(self) except -1
+    cdef int look_around(self, uint64_t now) except -1
+    cdef int wait_for_lock(self, uint64_t give_up) except -1
     cdef int ready(self) except -1
     cdef int _read(self, hw_status *status) except -1
 

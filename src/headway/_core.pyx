@@ -1,7 +1,10 @@
 """Segments and slots of a board, over shared memory. No policy: what a task's life means stands in task.py.
 
-Every native call that may wait runs without the GIL in slices, so that Ctrl-C and other threads get their turn.
+Every native call that may wait runs without the GIL in slices, so that Ctrl-C and other threads get their turn. It stands
+between hw_go_in and hw_come_out, for which whoever leaves or closes the board waits. A lock is taken and let go within
+one such call: who has one waits neither for the GIL nor for Python.
 """
+cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals
@@ -10,7 +13,7 @@ from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_Se
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport errno
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset, strlen
+from libc.string cimport memchr, memcpy, memset, strlen
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
 import operator
@@ -39,6 +42,7 @@ START_SECONDS = 5.0  # whoever starts a recorder has so long to bring it to life
 cdef dict _STATE_NUMBERS = {name: number for number, name in enumerate(STATES)}
 cdef uint64_t SECOND = 1_000_000_000
 cdef uint64_t SLICE = 50_000_000
+cdef uint64_t BIND_WAIT = 1_000_000
 cdef uint64_t _nobody = 0  # the identity that an unbound handle compares itself with
 cdef bint _warned_stale = False
 cdef bint _warned_retired = False
@@ -156,11 +160,9 @@ cdef class Segment:
     the remedy. `watching`: set it in a process that looks on; it takes no row of the process table.
     """
 
-    def __init__(self, int fd, int lock_fd, uint64_t size, str where not None):
+    def __cinit__(self, int fd, int lock_fd, uint64_t size, str where not None):
         cdef int layout = 0
         cdef const char *wrong
-        if self.board is not NULL or self.base is not NULL:
-            raise RuntimeError("a Segment is attached once")
         if size < sizeof(hw_header):
             raise errors.CorruptBoard(f"segment {where} has {size} bytes, less than a header: it is not a board, or "
                                       f"was truncated; remove it with 'headway rm --force'")
@@ -169,26 +171,23 @@ cdef class Segment:
             self.base = NULL
             raise OSError(errno, os.strerror(errno), where)
         self.bytes_mapped = size
-        wrong = hw_validate(<hw_header *>self.base, size, &layout)
+        hw_load_words(&self.said, self.base, sizeof(hw_header))  # once: what was checked is what is used
+        wrong = hw_validate(&self.said, size, &layout)
         if wrong is not NULL:
             reason = wrong.decode()
             if layout:
                 raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason}; end the programs that use it "
                                             f"and remove it with 'headway rm', or use their version of Headway")
             raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
-        self.board = hw_attach(self.base, lock_fd)
+        self.board = hw_attach(self.base, &self.said, lock_fd)
         if self.board is NULL:
             raise OSError(errno, os.strerror(errno), where)
-        cdef hw_header *header = self.board.header
-        self.uuid = header.uuid[:16].hex()
-        self.name = _text(header.name, HW_NAME_BYTES)
-        self.directory = os.fsdecode(<bytes>header.directory)
 
     def use_semaphore(self, str name not None):
         """Be woken by this semaphore while waiting for the structural lock. Without one it is waited for by naps."""
         cdef bytes encoded
         encoded = name.encode()
-        if not self.closed:
+        if not self._closed:
             hw_use_semaphore(self.board, encoded)
 
     def __dealloc__(self):
@@ -200,6 +199,21 @@ cdef class Segment:
     # What the header says -----------------------------------------------------------------------------------
 
     @property
+    def name(self):
+        """Name of the board."""
+        return _text(self.said.name, HW_NAME_BYTES)
+
+    @property
+    def uuid(self):
+        """What tells this segment from any other, 32 hexadecimal digits."""
+        return self.said.uuid[:16].hex()
+
+    @property
+    def directory(self):
+        """Where the files of the board are."""
+        return os.fsdecode(<bytes>self.said.directory)
+
+    @property
     def capacity(self):
         """Slots of the board."""
         return self.board.capacity
@@ -207,7 +221,7 @@ cdef class Segment:
     @property
     def workers(self):
         """Rows of the process table."""
-        return (<hw_header *>self.base).workers
+        return self.said.workers
 
     @property
     def result_bytes(self):
@@ -222,22 +236,22 @@ cdef class Segment:
     @property
     def created_ns(self):
         """When the segment was made, in nanoseconds since 1970."""
-        return (<hw_header *>self.base).created_ns
+        return self.said.created_ns
 
     @property
     def boot_id(self):
         """The boot of the machine in which it was made, 32 hexadecimal digits."""
-        return (<hw_header *>self.base).boot_id[:16].hex()
+        return self.said.boot_id[:16].hex()
 
     @property
     def pid_namespace(self):
         """Inode of the creator's pid namespace."""
-        return (<hw_header *>self.base).pid_namespace
+        return self.said.pid_namespace
 
     @property
     def time_namespace(self):
         """Inode of the creator's time namespace."""
-        return (<hw_header *>self.base).time_namespace
+        return self.said.time_namespace
 
     @property
     def retired(self):
@@ -264,7 +278,7 @@ cdef class Segment:
     cdef int become(self, bint with_row) except -1:
         cdef int answer
         with_row = with_row and not self.watching
-        if self.closed:
+        if self._closed:
             raise errors.BoardClosed(f"board {self.name!r} was closed in this process: open it again with "
                                      f"headway.open({self.name!r})")
         if hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
@@ -300,15 +314,32 @@ cdef class Segment:
         """Does any other process than this one and the recorder hold an identity on the board?"""
         return hw_in_use(self.board) != 0
 
+    cdef bint quiet(self) except -1:
+        """Wait until no thread of this process is in a native call without the GIL. False if one stays there."""
+        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + SECOND
+        while hw_inside(self.board):
+            if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+                return False
+            with nogil:
+                hw_nap(1000000)
+        return True
+
     def leave(self):
         """Give up this process's identity in good order. The next use takes a new one."""
-        hw_leave(self.board)
+        if self.quiet():  # else it goes with the process
+            hw_leave(self.board)
+
+    @property
+    def closed(self):
+        """Did this process let go of the board?"""
+        return bool(self._closed)
 
     def close(self):
         """Let go of the board. The mapping stays while handles exist: a late update counts nothing and is safe."""
-        if not self.closed:
-            self.closed = True
-            hw_detach(self.board)
+        if not self._closed:
+            self._closed = True  # from here on nobody goes in
+            if self.quiet():  # else when the last handle goes
+                hw_detach(self.board)
 
     def retire(self):
         """Tell everyone attached that the board was unlinked."""
@@ -419,12 +450,13 @@ cdef class Segment:
     # Tasks --------------------------------------------------------------------------------------------------
 
     def claim(self, str id not None, str label not None, str unit not None, int parent_bytes=0, total=None,
-              resumable=(), archive=None):
+              resumable=(), archive=None, bint anew=False):
         """Claim a slot for a task and make this process its owner.
 
         resumable: the states in which an existing task is handed back instead of replaced; archive: called, with no
         lock held, when tasks have to go that the history does not hold yet: with (slot, generation) of one, or None for
-        the oldest. Returns whether it could; without it, or when it could not, tasks are dropped, and counted.
+        the oldest. Returns how many, or None if it could not; then, and without it, tasks are dropped, and counted;
+        anew: replace a task that runs, too.
         Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
         Raises TaskExists, BoardFull, LockTimeout, ValueError for an id or unit that does not fit.
         """
@@ -432,9 +464,11 @@ cdef class Segment:
         cdef hw_status first
         cdef hw_found found
         cdef uint32_t states = 0
-        cdef int answer
-        cdef uint64_t give_up, nap
+        cdef int locked, answer = HW_OK
+        cdef uint64_t now, give_up, lock_by, nap
+        cdef hw_board *board = self.board
         cdef bint drop = archive is None or not self.recorder_wanted
+        cdef int idle = 0
         memset(&identity, 0, sizeof(identity))
         memset(&first, 0, sizeof(first))
         memset(&found, 0, sizeof(found))
@@ -446,19 +480,27 @@ cdef class Segment:
         first.total = _total(total)
         for state in resumable:
             states |= <uint32_t>1 << <int>_STATE_NUMBERS[state]
-        self.become(True)
-        first.owner = hw_me(self.board)
-        first.owner_pid = hw_pid(self.board)
-        give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(2 * LOCK_SECONDS * SECOND)
+        now = hw_clock_ns(CLOCK_MONOTONIC)
+        give_up = now + <uint64_t>(2 * LOCK_SECONDS * SECOND)
+        lock_by = now + <uint64_t>(LOCK_SECONDS * SECOND)
         while True:
+            self.become(True)
             if self.retired:
                 raise errors.BoardClosed(f"board {self.name!r} was unlinked: open it anew with "
                                          f"headway.open({self.name!r})")
             identity.created_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
-            self._lock()
+            first.owner = hw_me(board)  # each time: a signal handler may have forked
+            first.owner_pid = hw_pid(board)
+            hw_go_in(board)
             with nogil:
-                answer = hw_claim(self.board, &identity, &first, states, drop, &found)
-                hw_unlock(self.board)
+                locked = hw_lock(board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                if locked == HW_OK:
+                    answer = hw_claim(board, &identity, &first, states, anew, drop, &found)
+                    hw_unlock(board)
+            hw_come_out(board)
+            if locked != HW_OK:
+                self.wait_for_lock(lock_by)
+                continue
             if answer == HW_OK:
                 return found.slot, found.generation, None
             if answer == HW_ENDED:
@@ -469,41 +511,59 @@ cdef class Segment:
                     f"task {id!r} is running on board {self.name!r}: {who} (pid {found.pid}) is alive; wait for it, "
                     f"choose another id, or join it with board.attach({id!r})")
             if answer == HW_UNARCHIVED:
-                drop = not archive((found.slot, found.generation) if found.generation else None)
-                drop = drop or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
+                archived = archive((found.slot, found.generation) if found.generation else None)
+                if archived == 0:
+                    idle += 1  # others did it meanwhile; or there is nothing, and every slot is live
+                drop = archived is None or idle > 3 or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
                 continue
             if answer == HW_FULL:
                 raise errors.BoardFull(
                     f"board {self.name!r} has {self.board.capacity} slots and all hold tasks that have not ended: end "
                     f"some, or unlink the board and open it with a larger capacity")
-            if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+            now = hw_clock_ns(CLOCK_MONOTONIC)
+            if now >= give_up and answer == HW_TIMEOUT and found.pid:
+                raise errors.LockTimeout(f"task {id!r} of board {self.name!r} cannot be started anew: the old one is "
+                                         f"being written by pid {found.pid}, which is alive but has not moved for "
+                                         f"{2 * LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
+            if now >= give_up:
                 raise errors.LockTimeout(f"no slot of board {self.name!r} could be claimed in "
                                          f"{2 * LOCK_SECONDS:g} s: other processes take every slot as it falls free")
-            nap = found.wait_ns if answer == HW_RESTING else 1000000
-            if nap > SLICE:
-                nap = SLICE
+            lock_by = now + <uint64_t>(LOCK_SECONDS * SECOND)
+            nap = min(found.wait_ns, SLICE) if answer == HW_RESTING else 1000000
             with nogil:
                 hw_nap(nap)
             PyErr_CheckSignals()
 
-    def _lock(self):
-        """Take the structural lock, in slices so that signals are served. Raises LockTimeout."""
-        cdef int answer
-        cdef uint64_t until, now = hw_clock_ns(CLOCK_MONOTONIC)
-        cdef uint64_t give_up = now + <uint64_t>(LOCK_SECONDS * SECOND)
+    cdef int wait_for_lock(self, uint64_t give_up) except -1:
+        """Between two slices without the structural lock: signals are served. Raises LockTimeout."""
+        PyErr_CheckSignals()
+        if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+            raise errors.LockTimeout(
+                f"board {self.name!r} is locked by pid {hw_peek(&self.board.header.lock_pid)}, which is alive but "
+                f"has not moved for {LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
+        return 0
+
+    def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
+        """Take a task off the board, if it was not written to since before_ns (CLOCK_MONOTONIC_COARSE): True if so.
+
+        Raises LockTimeout.
+        """
+        cdef int locked, answer = HW_TIMEOUT
+        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+        if index >= self.board.capacity:
+            return False
         while True:
-            until = now + SLICE
+            self.become(True)
+            hw_go_in(self.board)
             with nogil:
-                answer = hw_lock(self.board, until)
-            if answer == HW_OK:
-                return
-            PyErr_CheckSignals()
-            self.become(True)  # a handler may have forked or closed
-            now = hw_clock_ns(CLOCK_MONOTONIC)
-            if now >= give_up:
-                raise errors.LockTimeout(
-                    f"board {self.name!r} is locked by pid {hw_peek(&self.board.header.lock_pid)}, which is alive but "
-                    f"has not moved for {LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
+                locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                if locked == HW_OK:
+                    answer = hw_free_idle(self.board, index, generation, before_ns)
+                    hw_unlock(self.board)
+            hw_come_out(self.board)
+            if locked == HW_OK:
+                return answer == HW_OK
+            self.wait_for_lock(give_up)
 
     def find(self, str id not None):
         """Return (slot, generation) of a task, or None."""
@@ -569,24 +629,39 @@ cdef class Segment:
         if index >= self.board.capacity:
             return False
         self.become(False)
+        hw_go_in(self.board)
         with nogil:
             answer = hw_mark_archived(self.board, index, generation, version, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+        hw_come_out(self.board)
         return answer == HW_OK
 
     def free_archived(self, places):
         """Free tasks, given as (slot, generation), that have ended and are archived. Returns how many."""
-        cdef int freed = 0
+        cdef int freed = 0, locked, number, i
         cdef uint32_t index
-        cdef uint64_t generation
+        cdef uint64_t generation, give_up
+        cdef uint32_t indexes[64]
+        cdef uint64_t generations[64]
         self.become(False)
         for at in range(0, len(places), 64):  # a few at a time: others want the lock too
-            self._lock()
-            try:
-                for index, generation in places[at:at + 64]:
-                    if index < self.board.capacity:
-                        freed += hw_free_archived(self.board, index, generation) == HW_OK
-            finally:
-                hw_unlock(self.board)
+            number = 0
+            for index, generation in places[at:at + 64]:
+                if index < self.board.capacity:
+                    indexes[number], generations[number] = index, generation
+                    number += 1
+            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+            while True:
+                hw_go_in(self.board)
+                with nogil:
+                    locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                    if locked == HW_OK:
+                        for i in range(number):
+                            freed += hw_free_archived(self.board, indexes[i], generations[i]) == HW_OK
+                        hw_unlock(self.board)
+                hw_come_out(self.board)
+                if locked == HW_OK:
+                    break
+                self.wait_for_lock(give_up)
         return freed
 
     def restore(self, numbers, tasks, stages, shares, index, results, int64_t taken_ns):
@@ -643,12 +718,14 @@ cdef class Segment:
             copy.bare = not results
             try:
                 hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
+                hw_go_in(self.board)
                 with nogil:
                     answer = hw_copy_board(&copy)
+                hw_come_out(self.board)
                 if copy.more:  # many tasks began meanwhile
                     room *= 2
                     continue
-                if copy.unread and not self.closed and not hw_me(self.board):
+                if copy.unread and not self._closed and not hw_me(self.board):
                     self.become(False)  # the slot lock can be taken by somebody only
                     continue
                 self.pulse, self.states, self.given = copy.pulse, copy.states, copy.given
@@ -674,10 +751,12 @@ cdef class Segment:
             for index, generation in places:
                 if index >= self.board.capacity:
                     continue
-                answer = hw_copy_task(&copy, index, generation)
-                if answer == HW_TIMEOUT and copy.unread and not self.closed and not hw_me(self.board):
-                    self.become(False)  # the slot lock can be taken by somebody only
+                if not self._closed and not hw_me(self.board):
+                    self.become(False)  # the slot lock, should it be needed, can be taken by somebody only
+                hw_go_in(self.board)
+                with nogil:
                     answer = hw_copy_task(&copy, index, generation)
+                hw_come_out(self.board)
                 if answer == HW_TIMEOUT and not copy.failed:
                     pid = hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid)
                     raise errors.LockTimeout(f"a task of board {self.name!r} could not be copied: the process that "
@@ -794,9 +873,11 @@ cdef inline void _begin(hw_change *change, uint32_t fields) noexcept:
     change.fields = fields
     change.allowed = HW_OPEN_STATES
     change.expected_owner = 0
+    change.owner = 0
     change.metrics = 0
 
 
+@cython.no_gc_clear  # the handle leads into the segment: it is not taken away before the handle
 cdef class Slot:
     """Slot()\n--\n\nA handle on one task: where it is, and this process's stripe of it once it has counted.
 
@@ -811,14 +892,14 @@ cdef class Slot:
         self.index = 0
         self.generation = 0
         self.look_ns = 0
-        self.key = ""
+        self._id = ""
 
     def _place(self, Segment segment, uint32_t index, uint64_t generation, str id not None):
         """Set which task this is. segment None: looked up on first use."""
         self.segment = segment
         self.index = index
         self.generation = generation
-        self.key = id
+        self._id = id
         self.handle.identity = &_nobody
         self.handle.worker = 1
         self.handle.stripe = NULL
@@ -829,7 +910,7 @@ cdef class Slot:
     @property
     def id(self):
         """What the task is called on its board: 1 to 95 bytes of UTF-8, unique among those there."""
-        return self.key
+        return self._id
 
     @property
     def _where(self):
@@ -853,7 +934,7 @@ cdef class Slot:
     cdef inline int add(self, int64_t n) except -1:
         cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
         cdef int answer
-        if self.handle.identity[0] == self.handle.worker and now < self.look_ns:
+        if hw_peek(self.handle.identity) == self.handle.worker and now < self.look_ns:
             answer = hw_add_at(&self.handle, n, now)
             if answer == HW_OK:
                 return 0
@@ -862,26 +943,24 @@ cdef class Slot:
     cdef int add_elsewhere(self, int64_t n, uint64_t now) except -1:
         """The rare paths: first use, after a fork, once a second, stale, closed, too much."""
         cdef int answer = HW_OK
-        cdef hw_change change
-        cdef hw_status status
+        cdef bint looks = now >= self.look_ns
         if self.segment is None:
             try:
                 self.ready()
             except (errors.HeadwayError, OSError) as error:
                 _stale(f"updates of task {self.id!r} are not counted: {error}")
                 return 0
-        if self.segment.closed:
+        if self.segment._closed:
             return 0
-        if now >= self.look_ns:
-            self.look(now)
-        if self.handle.identity[0] != self.handle.worker:
+        if looks:
+            self.look_around(now)
+        if hw_peek(self.handle.identity) != self.handle.worker:
             self.segment.become(True)
             answer = hw_bind(self.segment.board, &self.handle, self.index, self.generation,
-                             hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-            if answer == HW_OK and hw_read_status(hw_slot(self.segment.board, self.index), &status) == HW_OK:
-                if status.state == HW_PENDING or status.state == HW_LOST_STATE:
-                    _begin(&change, HW_SET_RUNNING)
-                    self.write(&change)
+                             hw_clock_ns(CLOCK_MONOTONIC) + BIND_WAIT)
+            looks = True
+        if looks and answer == HW_OK:
+            answer = self.look()
         if answer == HW_OK:
             answer = hw_add_at(&self.handle, n, now)
         if answer == HW_OVERFLOW:
@@ -891,7 +970,7 @@ cdef class Slot:
             _stale(f"updates of task {self.id!r} are not counted: it ended and its slot was given to another task")
         return 0
 
-    cdef int look(self, uint64_t now) except -1:
+    cdef int look_around(self, uint64_t now) except -1:
         """Once a second: was the board unlinked, is it without its recorder?"""
         global _warned_retired
         self.look_ns = now + SECOND
@@ -902,6 +981,22 @@ cdef class Slot:
         if _on_silence is not None and self.segment.silent(now):
             _on_silence(self.segment)
         return 0
+
+    cdef int look(self) except -1:
+        """Is the slot still this task's? Its tag alone does not tell: it recurs after 65536 claims. HW_OK or HW_STALE.
+
+        A task that is counted on runs. Where a slot lock is in the way it is said at the next look: nothing waits here.
+        """
+        cdef hw_change change
+        cdef hw_status status
+        cdef char *slot = hw_slot(self.segment.board, self.index)
+        if hw_load(&hw_control_of(slot).generation) != self.generation:
+            return HW_STALE
+        if hw_read_status(slot, &status) == HW_OK and status.state in (HW_PENDING, HW_LOST_STATE):
+            _begin(&change, HW_SET_RUNNING)
+            change.now_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
+            hw_write(self.segment.board, self.index, self.generation, &change, 0)
+        return HW_OK
 
     def update(self, n=1):
         """Count `n` more items done (negative: fewer). Never waits, and never raises for a task's state.
@@ -938,34 +1033,39 @@ cdef class Slot:
     cdef int write(self, hw_change *change) except -1:
         """Make one transition: 1, or 0 if the task's state does not allow it. The caller filled all but the rest here."""
         cdef int answer
-        cdef uint64_t now, give_up
+        cdef uint64_t give_up
         cdef hw_board *board
-        cdef uint32_t index = self.index
-        cdef uint64_t generation = self.generation
         self.ready()
         self.segment.become(True)
         board = self.segment.board
         now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
         if now >= self.look_ns:
-            self.look(now)
+            self.look_around(now)
         change.now_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
-        answer = hw_write(board, index, generation, change, 0)
+        answer = hw_write(board, self.index, self.generation, change, 0)
         if answer == HW_TIMEOUT:
-            now = hw_clock_ns(CLOCK_MONOTONIC)
-            give_up = now + <uint64_t>(LOCK_SECONDS * SECOND)
-            while answer == HW_TIMEOUT:
+            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+            while True:
+                hw_go_in(board)
                 with nogil:
-                    answer = hw_write(board, index, generation, change, now + SLICE)
-                PyErr_CheckSignals()
-                self.segment.become(True)
-                now = hw_clock_ns(CLOCK_MONOTONIC)
-                if answer == HW_TIMEOUT and now >= give_up:
-                    raise self._held()
+                    answer = hw_write(board, self.index, self.generation, change, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                hw_come_out(board)
+                if answer != HW_TIMEOUT:
+                    break
+                self.wait_for_lock(give_up)
         if answer == HW_STALE:
             raise self._gone()
         if answer == HW_FULL:
             raise ValueError(f"task {self.id!r} has {HW_METRICS} metrics already: reuse their names")
         return answer == HW_OK
+
+    cdef int wait_for_lock(self, uint64_t give_up) except -1:
+        """Between two slices without the slot lock: signals are served. Raises LockTimeout, BoardClosed."""
+        PyErr_CheckSignals()
+        self.segment.become(True)  # a handler may have forked or closed
+        if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+            raise self._held()
+        return 0
 
     def _held(self):
         slot_pid = hw_peek(&hw_control_of(hw_slot(self.segment.board, self.index)).lock_pid)
@@ -990,9 +1090,28 @@ cdef class Slot:
             if len(metrics) > HW_METRICS:
                 raise ValueError(f"{len(metrics)} metrics are too many: a task has {HW_METRICS}")
             for name, value in metrics.items():
+                if change.metrics == HW_METRICS:
+                    raise ValueError(f"there are more than {HW_METRICS} metrics, though their length is {len(metrics)}")
                 _put_key(change.metric_name[change.metrics], HW_METRIC_BYTES, name, "metric name")
                 change.metric[change.metrics] = float(value)
                 change.metrics += 1
+        return bool(self.write(&change))
+
+    def _enter(self, stage):
+        """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
+        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
+        """
+        cdef hw_change change
+        cdef Py_ssize_t size
+        cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
+        self.ready()
+        if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
+            return False
+        if self.segment.closed or self.segment.retired:
+            return False
+        _begin(&change, HW_SET_STAGE | HW_SET_RUNNING | HW_SET_OWNER)
+        memcpy(change.stage, data, size)
+        memset(change.stage + size, 0, HW_STAGE_BYTES - size)
         return bool(self.write(&change))
 
     @property
@@ -1079,15 +1198,28 @@ cdef class Slot:
 
     cdef int _read(self, hw_status *status) except -1:
         cdef char *slot
+        cdef hw_board *board
+        cdef int answer
+        cdef uint64_t give_up
         self.ready()
-        slot = hw_slot(self.segment.board, self.index)
-        if hw_read_status(slot, status) != HW_OK:
-            raise self._held()
+        board = self.segment.board
+        slot = hw_slot(board, self.index)
+        if hw_read_status(slot, status) != HW_OK:  # its writers never pause
+            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+            while True:
+                self.segment.become(True)
+                hw_go_in(board)
+                with nogil:
+                    answer = hw_read_status_locked(board, slot, status, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                hw_come_out(board)
+                if answer == HW_OK:
+                    break
+                self.wait_for_lock(give_up)
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             raise self._gone()
         return 0
 
-    def _transition(self, str state, allowed, error=None, message=None, bint own=False, bint resume=False,
+    def _transition(self, str state, allowed, error=None, message=None, stage=None, bint own=False, bint resume=False,
                     uint64_t expected_owner=0):
         """Change the state, if it is one of `allowed` and the owner is `expected_owner` (0 = any).
 
@@ -1108,6 +1240,9 @@ cdef class Slot:
         if message is not None:
             change.fields |= HW_SET_MESSAGE
             _put_text(change.message, HW_MESSAGE_BYTES, message)
+        if stage is not None:
+            change.fields |= HW_SET_STAGE
+            _put_text(change.stage, HW_STAGE_BYTES, stage)
         if own:
             change.fields |= HW_SET_OWNER
         if resume:
@@ -1120,6 +1255,16 @@ cdef class Slot:
         _begin(&change, HW_SET_OWNER | HW_SET_RUNNING)
         return bool(self.write(&change))
 
+    def _hand_to(self, uint64_t incarnation, uint64_t pid):
+        """Make another process the owner. Returns False if the task has ended, or is not owned by this process."""
+        cdef hw_change change
+        self.ready()
+        self.segment.become(True)
+        _begin(&change, HW_SET_OWNER)
+        change.expected_owner = hw_me(self.segment.board)
+        change.owner, change.owner_pid = incarnation, pid
+        return bool(self.write(&change))
+
     def _carried_by_others(self):
         """Does a live process other than this one count on the task?"""
         self.ready()
@@ -1130,13 +1275,27 @@ cdef class Slot:
     def _read_result(self):
         """Return (JSON bytes, sequence number)."""
         cdef uint32_t size = 0
-        cdef uint64_t seq = 0
+        cdef uint64_t seq = 0, give_up
         cdef char *slot
+        cdef char *data
+        cdef hw_board *board
+        cdef int answer
         self.ready()
-        slot = hw_slot(self.segment.board, self.index)
-        cdef bytearray room = bytearray((self.segment.board.result_bytes + 7) // 8 * 8)
-        if hw_read_result(self.segment.board, slot, room, &size, &seq) != HW_OK:
-            raise self._held()
+        board = self.segment.board
+        slot = hw_slot(board, self.index)
+        cdef bytearray room = bytearray((board.result_bytes + 7) // 8 * 8)
+        data = room
+        if hw_read_result(board, slot, data, &size, &seq) != HW_OK:  # its writers never pause
+            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+            while True:
+                self.segment.become(True)
+                hw_go_in(board)
+                with nogil:
+                    answer = hw_read_result_locked(board, slot, data, &size, &seq, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                hw_come_out(board)
+                if answer == HW_OK:
+                    break
+                self.wait_for_lock(give_up)
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             raise self._gone()
         return bytes(room[:size]), seq
@@ -1144,7 +1303,7 @@ cdef class Slot:
     def _write_result(self, bytes json not None, expected=None):
         """Put JSON bytes in place; with `expected`, only if the result is still that one: else False."""
         cdef uint64_t seq = 0 if expected is None else expected
-        cdef uint64_t now, give_up
+        cdef uint64_t give_up
         cdef uint32_t size = <uint32_t>min(len(json), 0xFFFFFFFF)
         cdef bytes padded = json + b"\0" * 8
         cdef const char *data = padded
@@ -1157,19 +1316,16 @@ cdef class Slot:
             raise errors.ResultTooLarge(
                 f"the result of task {self.id!r} has {len(json)} bytes of JSON, its place {board.result_bytes}: make it "
                 f"smaller, or write it to a file and store its name; the old result is kept")
-        now = hw_clock_ns(CLOCK_MONOTONIC)
-        give_up = now + <uint64_t>(LOCK_SECONDS * SECOND)
+        give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
         while True:
+            hw_go_in(board)
             with nogil:
                 answer = hw_write_result(board, self.index, self.generation, data, size, &seq if compare else NULL,
-                                         now + SLICE)
+                                         hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+            hw_come_out(board)
             if answer != HW_TIMEOUT:
                 break
-            PyErr_CheckSignals()
-            self.segment.become(True)
-            now = hw_clock_ns(CLOCK_MONOTONIC)
-            if now >= give_up:
-                raise self._held()
+            self.wait_for_lock(give_up)
         if answer == HW_STALE:
             raise self._gone()
         return answer == HW_OK
@@ -1191,14 +1347,16 @@ cdef str _str(text, str what):
 
 # --------------------------------------------------------------------------------------------- handles for native code
 
+@cython.no_gc_clear  # as of Slot
 cdef class NativeTask:
     """NativeTask(slot)\n--\n\nA task for C, Cython and numba: call `hw_add(hw_task *, n)` of headway.h with `address` or `capsule`.
 
     It keeps the mapping alive, belongs to the process that asked for it, and may be used from any thread, also without
-    the GIL. Adding after the task's slot was given away answers HW_STALE and counts nothing.
+    the GIL. Adding after the task's slot was given away answers HW_STALE and counts nothing; after the board was closed
+    in this process it counts all the same.
     """
 
-    def __init__(self, Slot slot not None):
+    def __cinit__(self, Slot slot not None):
         slot.add(0)  # take a stripe
         if slot.handle.stripe is NULL:
             slot._read_result()  # raises what is wrong

@@ -43,6 +43,7 @@ REMEDY = (
     "('sqlite3 FILE .recover' saves what can be saved)"
 )
 SIDES = ("-wal", "-shm", "-journal")  # the files that SQLite keeps beside its own
+INDEX_BYTES = 1 << 15  # that the index of a log grows by: for want of them SQLite only says that it could not write
 VALUE_BYTES_MAX = 16 << 20  # no value is longer: what says it is, is damage
 ASIDE_MAX = 8  # damaged files that are kept; a disk that eats one after the other shall not be filled with them
 _SHORT = (522, 8458)  # SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS: the file is shorter than it says
@@ -114,6 +115,7 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
 def create(path: Path, statements: tuple[str, ...]) -> None:
     """Make a database and put it in its place, whole. To be used within `typed`, and under a lock.
 
+    statements: that make it; none may leave anything in a write-ahead log, which does not move along.
     Killed anywhere, it leaves a file that `abandoned` finds, and the next call removes.
     """
     if any(os.path.lexists(_beside(path, side)) for side in SIDES):
@@ -133,10 +135,11 @@ def create(path: Path, statements: tuple[str, ...]) -> None:
                 connection.execute(statement).fetchall()
         finally:
             connection.close()
+            for side in SIDES:  # on a full disk SQLite may leave an empty log
+                _beside(temporary, side).unlink(missing_ok=True)
         os.rename(temporary, path)
     except BaseException:
-        for side in ("", *SIDES):
-            _beside(temporary, side).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -228,13 +231,13 @@ def _refusal(path: Path, is_io: bool) -> OSError | None:
     """Why the system would not let SQLite do it, as far as that can be found out; None: the file itself is to blame."""
     try:
         room = os.statvfs(path.parent)
+        if room.f_flag & os.ST_RDONLY:
+            return OSError(errno.EROFS, "the file system is read-only", str(path))
+        if room.f_bavail * room.f_frsize < INDEX_BYTES:
+            return _no_space(path)
         path.lstat()
     except OSError as error:
         return error
-    if room.f_flag & os.ST_RDONLY:
-        return OSError(errno.EROFS, "the file system is read-only", str(path))
     if not os.access(path.parent, os.W_OK | os.X_OK) or not os.access(path, os.R_OK | os.W_OK):
         return OSError(errno.EACCES, "it, or its directory, may not be written: change their modes", str(path))
-    if room.f_bavail == 0:
-        return _no_space(path)
     return OSError(errno.EIO, "reading or writing failed: see the system's log", str(path)) if is_io else None

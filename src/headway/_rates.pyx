@@ -23,8 +23,8 @@ cdef struct _Pace:
 
 
 cdef double _between(int64_t since_ns, int64_t until_ns) noexcept:
-    """Seconds; 0 where the clock was set back. In floating point: hostile times must not overflow."""
-    return max(0.0, (<double> until_ns - <double> since_ns) / 1e9)
+    """Seconds; 0 where the clock was set back. The difference is exact, and hostile times do not overflow it."""
+    return <double> (<uint64_t> until_ns - <uint64_t> since_ns) / 1e9 if until_ns > since_ns else 0.0
 
 
 cdef double _mean(const hw_task_record *r, int64_t until_ns) noexcept:
@@ -34,7 +34,7 @@ cdef double _mean(const hw_task_record *r, int64_t until_ns) noexcept:
 
 
 cdef class Rates:
-    """How fast the tasks of one board get on, watched from one copy of it to the next.
+    """Rates(tau=5.0)\n--\n\nHow fast the tasks of one board get on, watched from one copy of it to the next.
 
     The rate is counted items over watched seconds, where both lose weight with age: a factor e each `tau` seconds, or
     each four usual gaps between two moves of the count where that is longer (else the rate of a task that takes a
@@ -44,12 +44,17 @@ cdef class Rates:
     """
     cdef _Pace *table
     cdef size_t room
-    cdef readonly double tau
+    cdef double _tau
 
     def __init__(self, double tau=5.0):
         if not (isfinite(tau) and tau > 0):
             raise ValueError(f"tau is {tau} seconds: say a positive number")
-        self.tau = tau
+        self._tau = tau
+
+    @property
+    def tau(self):
+        """Seconds in which what was counted loses weight by a factor e."""
+        return self._tau
 
     def __dealloc__(self):
         PyMem_Free(self.table)
@@ -102,7 +107,7 @@ cdef class Rates:
                 dt = _between(pace.moved_ns, now_ns)
                 pace.gap = pace.gap + (dt - pace.gap) / 4 if pace.gap else dt
                 pace.moved_ns = now_ns
-            dt, tau = _between(pace.seen_ns, now_ns), max(self.tau, 4 * pace.gap)
+            dt, tau = _between(pace.seen_ns, now_ns), max(self._tau, 4 * pace.gap)
             if dt > 0:
                 if dt != last_dt or tau != last_tau:  # most tasks share both, and expm1 is slow
                     fresh, last_dt, last_tau = -expm1(-dt / tau), dt, tau
@@ -117,5 +122,5 @@ cdef class Rates:
         cdef double mean = _mean(r, now_ns)
         pace.generation, pace.started_ns, pace.count = r.generation, r.started_ns, r.count
         pace.seen_ns, pace.moved_ns, pace.gap = now_ns, now_ns, 0
-        pace.seconds = -self.tau * expm1(-_between(r.started_ns, now_ns) / self.tau)
+        pace.seconds = -self._tau * expm1(-_between(r.started_ns, now_ns) / self._tau)
         pace.items = mean * pace.seconds if isfinite(mean) else 0

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from headway import errors
 
-__all__ = ["dump_result", "load_result", "merged"]
+__all__ = ["LARGE_RESULT", "changed", "dump_result", "load_result", "merged"]
+
+LARGE_RESULT = re.compile(r"result-[0-9a-f]{32}\.json")  # the file of one that has no room in its slot
 
 
 class _Place(Protocol):
@@ -67,10 +70,11 @@ def load_result(raw: bytes) -> Any:
         raise errors.CorruptBoard(f"a result is not JSON ({error}): its slot is damaged") from None
 
 
-def merged(place: _Place, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Add keys to the result of a task, and try again if somebody else wrote meanwhile; nobody waits on a lock.
+def changed(place: _Place, change: Callable[[Any], Any]) -> bytes:
+    """Replace the result of a task by what change(result) returns, and do so again if somebody else wrote meanwhile.
 
-    Each try that fails means that another process's succeeded, so work goes on; the time is bounded all the same.
+    Nobody waits on a lock. Each try that fails means that another process's succeeded, so work goes on; the time is
+    bounded all the same. Returns the JSON that was written.
     """
     from headway._core import LOCK_SECONDS  # here, so that the stand-in can do without
 
@@ -78,17 +82,9 @@ def merged(place: _Place, values: Mapping[str, Any]) -> dict[str, Any]:
     tries = 0
     while True:
         raw, seen = place._read_result()
-        present = load_result(raw)
-        if present is not None and not isinstance(present, dict):
-            raise TypeError(
-                f"task {place.id!r} has the result {present!r:.60}, which is no object that keys can be added to: "
-                f"assign task.result instead"
-            )
-        whole = {**(present or {}), **values}
-        encoded = dump_result(whole)
+        encoded = dump_result(change(load_result(raw)))
         if place._write_result(encoded, seen):
-            loaded: dict[str, Any] = json.loads(encoded)
-            return loaded
+            return encoded
         tries += 1
         if time.monotonic() >= give_up:
             raise errors.LockTimeout(
@@ -96,3 +92,18 @@ def merged(place: _Place, values: Mapping[str, Any]) -> dict[str, Any]:
             )
         if tries > 3:
             time.sleep(random.uniform(0, min(tries, 50)) * 20e-6)
+
+
+def merged(place: _Place, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Add keys to the result of a task; processes that do so at once lose nothing. Returns the whole."""
+
+    def merge(present: Any) -> dict[str, Any]:
+        if present is not None and not isinstance(present, dict):
+            raise TypeError(
+                f"task {place.id!r} has the result {present!r:.60}, which is no object that keys can be added to: "
+                f"assign task.result instead"
+            )
+        return {**(present or {}), **values}
+
+    whole: dict[str, Any] = json.loads(changed(place, merge))
+    return whole

@@ -44,12 +44,12 @@ def add(
     return len(found)
 
 
-def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> bool:
-    """Archive a task that is to be replaced, or else a batch of those that ended first. Returns whether it could."""
+def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:
+    """Archive a task to be replaced, or else a batch of those that ended first. Returns how many; None: it failed."""
     from headway.history import Writer  # workers need no SQLite until then
 
     try:
         with Writer(directory) as writer:
-            return add(segment, writer, meta, [place] if place is not None else segment.finished(BATCH)) > 0
+            return add(segment, writer, meta, [place] if place is not None else segment.finished(BATCH))
     except (errors.HeadwayError, OSError):
-        return False  # a full disk, say: then the oldest are dropped, which is counted and shown
+        return None  # a full disk, say: then the oldest are dropped, which is counted and shown

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from headway._ending import failure_text
 from headway._leaving import at_exit, uncaught
 from headway._rates import Rates
 from headway._restore import restore
+from headway._result import LARGE_RESULT
 from headway.model import BoardView, Raw, TaskView
 from headway.task import Task
 
@@ -34,13 +35,14 @@ _guard = threading.RLock()
 class Board:
     """One named board: tasks of all processes that open it. Made by headway.open; closed with close()."""
 
-    __slots__ = ("_meta", "_rates", "_segment", "directory", "name")
+    __slots__ = ("_hand_on", "_meta", "_rates", "_segment", "directory", "name")
 
     def __init__(self, segment: _core.Segment, directory: Path) -> None:
         self.name: str = segment.name
         self.directory = directory
         self._segment = segment
         self._rates = Rates()
+        self._hand_on: Callable[[Task], bool] | None = None  # who carries on, when this process leaves in good order
         self._meta = {
             "name": segment.name,
             "uuid": segment.uuid,
@@ -104,6 +106,11 @@ class Board:
                         task.total = total
                     return task
 
+    def _restart(self, id: str, label: str) -> Task:
+        """Create a task in place of one of the same id, whatever its state: who carried that one finds it gone."""
+        index, generation, _ = self._open_segment().claim(id, label, "it", archive=self._make_room, anew=True)
+        return self._handle(index, generation, id)
+
     def _handle(self, index: int, generation: int, id: str) -> Task:
         return Task._of(self.name, self._segment.uuid, index, generation, id, self._segment)
 
@@ -117,8 +124,10 @@ class Board:
     def get(self, id: str) -> TaskView | None:
         """Return what a task shows at this moment, or None if there is no such task."""
         segment = self._open_segment()
-        found = segment.find(id)
-        return None if found is None else self._task_view(*found)
+        view = None
+        while view is None and (found := segment.find(id)) is not None:
+            view = self._task_view(*found)  # None: it was started anew between the two
+        return view
 
     def _task_view(self, index: int, generation: int) -> TaskView | None:
         raw = self._segment.copy_task(index, generation)
@@ -181,7 +190,7 @@ class Board:
         apart = interval_s is not None
         return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync, results_apart=apart)
 
-    def _make_room(self, place: tuple[int, int] | None) -> bool:
+    def _make_room(self, place: tuple[int, int] | None) -> int | None:
         self.reap()
         return archive.make_room(self._segment, self.directory, self._copy_meta(), place)
 
@@ -242,7 +251,7 @@ class Board:
     def unlink(self, files: bool = False) -> None:
         """Remove the board for everyone: who is still attached counts into the void and is told so once.
 
-        files: remove its snapshots too. Raises LockTimeout, OSError.
+        files: remove its snapshots and its history too. Raises LockTimeout, OSError.
         """
         if not self._segment.closed:
             self._end_owned("board unlinked", None)
@@ -259,7 +268,7 @@ class Board:
         for index, generation in segment.owned():
             task = self._handle(index, generation, "")
             with contextlib.suppress(errors.HeadwayError):  # ended or started anew by another process meanwhile
-                if task._carried_by_others():
+                if task._carried_by_others() or (error is None and self._hand_on is not None and self._hand_on(task)):
                     continue
                 state, text = ("cancelled", reason) if error is None else ("failed", failure_text(error))
                 task._transition(state, ("pending", "running"), error=text, expected_owner=segment.incarnation)
@@ -271,7 +280,8 @@ def remove_files(directory: Path) -> None:
 
     snapshot.remove(directory)
     history.remove(directory)
-    for name in ("recorder.log", "recorder.lock", "board.lock"):
+    results = filter(LARGE_RESULT.fullmatch, os.listdir(directory))
+    for name in (*results, "recorder.log", "recorder.lock", "board.lock"):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
         directory.rmdir()

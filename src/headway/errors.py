@@ -11,6 +11,7 @@ __all__ = [
     "DamagedHistory",
     "DamagedSnapshot",
     "HeadwayError",
+    "InvalidRecord",
     "LayoutMismatch",
     "LockTimeout",
     "MissingExtra",
@@ -21,6 +22,7 @@ __all__ = [
     "TaskExists",
     "UnknownBoard",
     "UnknownTask",
+    "UnknownTracker",
     "Unsupported",
 ]
 
@@ -55,6 +57,10 @@ class DamagedHistory(HeadwayError):
 
 class DamagedSnapshot(HeadwayError):
     """A snapshot file is not what was written."""
+
+
+class InvalidRecord(HeadwayError, ValueError):
+    """What should be the record of an analysis is none."""
 
 
 class LayoutMismatch(HeadwayError):
@@ -101,6 +107,10 @@ class UnknownTask(_NotFound):
 
 class UnknownBoard(_NotFound):
     """There is no board of this name, or no snapshot of it."""
+
+
+class UnknownTracker(HeadwayError, ValueError):
+    """There is no tracker of analyses of this kind."""
 
 
 class StaleTaskWarning(UserWarning):

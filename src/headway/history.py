@@ -32,7 +32,7 @@ from headway.model import Raw
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["HISTORY", "PastTask", "Writer", "abandoned", "files", "read", "remove"]
+__all__ = ["FINAL_STATES", "HISTORY", "PastTask", "Writer", "files", "read", "remove", "remove_abandoned"]
 
 T = TypeVar("T")
 
@@ -57,12 +57,12 @@ _SCHEMA = {
 }
 _NEW = (
     "PRAGMA auto_vacuum=INCREMENTAL",
-    "PRAGMA journal_mode=WAL",
     "BEGIN IMMEDIATE",
     *_SCHEMA.values(),
     f"PRAGMA application_id={APPLICATION}",
     f"PRAGMA user_version={SCHEMA_VERSION}",
     "COMMIT",
+    "PRAGMA journal_mode=WAL",  # last: all is in the database itself then, and nothing in a log that stays behind
 )
 _SETTINGS = ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
 
@@ -310,7 +310,8 @@ def read(
 
     hours: only what ended within so many hours from now; id, state: only these; limit: so many at most. While others
     write, a reader sees whole batches only, and keeps nobody from writing.
-    Raises ValueError, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout; OSError if it may not be read.
+    Raises ValueError, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout; OSError if it may not be read, NoSpace
+    where not even a reader's locks find room.
     """
     if hours is not None and not hours >= 0:
         raise ValueError(f"hours {hours!r} is no number of hours")
@@ -367,9 +368,17 @@ def files(directory: str | os.PathLike[str]) -> dict[Path, int]:
     return found
 
 
-def abandoned(directory: str | os.PathLike[str]) -> list[Path]:
-    """Files that creators left who were killed, or are at work: which of both, only the next creator knows."""
-    return _database.abandoned(Path(directory, HISTORY))
+def remove_abandoned(directory: str | os.PathLike[str], *, dry_run: bool = False) -> dict[Path, int]:
+    """Remove what creators of a history left who were killed. Returns it, with the sizes. dry_run: only tell."""
+    path, lock = Path(directory, HISTORY), Path(directory, LOCK)
+    found = {}
+    if _database.abandoned(path):
+        with _locks.held(lock, _database.BUSY_S):  # so that no creator is alive
+            for one in _database.abandoned(path):
+                found[one] = one.lstat().st_size
+                if not dry_run:
+                    one.unlink()
+    return found
 
 
 def remove(directory: str | os.PathLike[str]) -> None:

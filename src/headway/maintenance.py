@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import posix_ipc
 
-from headway import _core, _locks, _paths, _segment, errors, snapshot
+from headway import _core, _locks, _paths, _segment, errors, history, snapshot
 from headway.board import Board, remove_files
 from headway.recorder import Recorder
 
@@ -253,11 +253,12 @@ def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
             removed.append(Removed("file", str(path), path.lstat().st_size, "its writer was killed"))
             if not dry_run:
                 path.unlink()
-    return removed
+    abandoned = history.remove_abandoned(directory, dry_run=dry_run)
+    return removed + [Removed("file", str(path), size, "its writer was killed") for path, size in abandoned.items()]
 
 
 def remove(name: str, *, files: bool = True, force: bool = False) -> list[Removed]:
-    """Remove a board, and with files=True its snapshots. Returns what went.
+    """Remove a board, and with files=True its snapshots and its history. Returns what went.
 
     force: even if it is damaged, or live processes use it, who count into the void from then on. Raises UnknownBoard;
     without force HeadwayError naming the pids if it is in use, and what attach raises if it is damaged.
@@ -278,7 +279,8 @@ def remove(name: str, *, files: bool = True, force: bool = False) -> list[Remove
             removed += _remove_segment(name, uuid, force)
         (directory / "segment").unlink(missing_ok=True)
     if files:
-        removed += [Removed("file", str(path), size, "asked for") for path, size in _snapshots(directory).items()]
+        found = _snapshots(directory) | history.files(directory)
+        removed += [Removed("file", str(path), size, "asked for") for path, size in found.items()]
         remove_files(directory)
     return removed
 

@@ -103,10 +103,9 @@ class Recorder:
         while True:
             self._segment.beat()
             self._lock.touch()
-            if self._segment.retired or not self._is_ours():
-                return "the board was removed"
             began = time.thread_time()
-            self._cycle()
+            if not self._cycle_if_ours():
+                return "the board was removed"
             spent = time.thread_time() - began
             if self._stop:
                 return "it was stopped"
@@ -125,6 +124,25 @@ class Recorder:
         while not self._stop and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, BEAT_S))
             self._segment.beat()
+
+    def _cycle_if_ours(self) -> bool:
+        """One cycle, under the lock of the directory: what is removed while it goes on must not be written once more.
+
+        Returns False if the board is no longer ours.
+        """
+        directory = self._board.directory
+        try:
+            with _locks.locked(directory, wait_s=1.0):
+                if self._segment.retired or not self._is_ours():
+                    return False
+                self._cycle()
+        except errors.LockTimeout as problem:  # somebody is stopped in the middle of creating or removing
+            self.problem = problem
+        except OSError as problem:
+            if not directory.exists():
+                return False
+            self.problem = problem
+        return True
 
     def _is_ours(self) -> bool:
         """Does the directory still name this segment? With a directory that is gone, nobody reads what we write."""

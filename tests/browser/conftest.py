@@ -60,7 +60,9 @@ def built_page() -> None:
 
 @pytest.fixture(scope="session")
 def chromium(built_page: None) -> Iterator[Browser]:
-    assert CHROMIUM.exists(), f"no browser at {CHROMIUM}: install it (Debian: apt-get install chromium), or set CHROMIUM"
+    assert CHROMIUM.exists(), (
+        f"no browser at {CHROMIUM}: install it (Debian: apt-get install chromium), or set CHROMIUM"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -231,4 +233,3 @@ def stage(stages: list[Stage], board_name: str) -> Stage:
 def big_stage(stages: list[Stage], board_name: str) -> Stage:
     stages.append(Stage(board_name, 10_100))
     return stages[-1]
-

@@ -1,8 +1,8 @@
-"""A program that is watched: holds a board, does what it is told line by line, and writes a snapshot four times a second.
+"""A program that is watched: holds a board, does what it is told line by line, writes a snapshot four times a second.
 
     stage.py BOARD CAPACITY
 
-What it is told are lines of Python, in which `board`, `task(id, …)` and `pool(n)` stand ready; each is answered by a line.
+What it is told are lines of Python, in which `board`, `task(id, …)` and `pool(n)` stand ready; a line answers each.
 """
 
 from __future__ import annotations

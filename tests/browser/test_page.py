@@ -31,7 +31,7 @@ HOSTILE = [
     "<script>alert(1)</script>",
     '"><svg onload=alert(1)>',
     "javascript:alert(1)",
-    "שלום עולם ‮txt.exe",
+    "שלום עולם \u202etxt.exe",
     "a/../../b?c=1#d%2e%00"[:20],
     "..",
     "Z̸̢̧͔͍̬̙̱a͓̺̻̖l͈͙͍g̮̖̠o",

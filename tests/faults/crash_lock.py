@@ -52,6 +52,58 @@ def claim_again(board: Board) -> Tried:
     return kills, steps
 
 
+def restart(board: Board) -> Tried:
+    """Kill who starts a task over that somebody alive carries: it is never missing, and never there twice."""
+    board._restart("victim", "Old")
+    steps = trace(lambda: board._restart("victim", "New"))
+    kills = 0
+    seen = set()
+    while True:
+        owner = board._restart("victim", "Old")
+        assert owner._enter("running")
+        if not killed_at(kills + 1, lambda: board._restart("victim", "New")):
+            break
+        kills += 1
+        fresh(lambda: goes_on(board))
+        fresh(lambda: look(board))
+        view = look(board)["victim"]
+        assert view.label in ("Old", "New"), view
+        assert view.stage == ("running" if view.label == "Old" else ""), view
+        seen.add(view.label)
+    assert seen == {"Old", "New"}
+    assert kills >= len(steps) - 1, (kills, steps)
+    board.attach("victim").succeed()
+    time.sleep(0.11)  # slots that were freed rest
+    fresh(lambda: every_slot_is_there(board))
+    return kills, steps
+
+
+def free(board: Board) -> Tried:
+    """Kill who takes a task off the board: it is there, or it is not."""
+
+    def take_off() -> None:
+        place = board._segment.find("victim")
+        assert place is not None
+        assert board._segment.free(*place, time.monotonic_ns() + 10**9)
+
+    board._restart("victim", "Old")
+    steps = trace(take_off)
+    kills = 0
+    seen = set()
+    while True:
+        board._restart("victim", "Old")
+        if not killed_at(kills + 1, take_off):
+            break
+        kills += 1
+        fresh(lambda: goes_on(board))
+        fresh(lambda: look(board))
+        seen.add(board.get("victim") is None)
+    assert seen == {False, True}
+    time.sleep(0.11)  # slots that were freed rest
+    fresh(lambda: every_slot_is_there(board))
+    return kills, steps
+
+
 def fill(board: Board) -> None:
     for _ in range(board._segment.capacity - len(look(board))):
         board.task(f"filler-{time.monotonic_ns()}").succeed()
@@ -126,6 +178,8 @@ if __name__ == "__main__":
         {
             "claim_new": (claim_new, 256),  # every kill may leave a task behind
             "claim_again": (claim_again, 24),
+            "restart": (restart, 24),
+            "free": (free, 24),
             "evict": (evict, 8),
             "repair": (repair, 8),
             "stop": (stop, 16),

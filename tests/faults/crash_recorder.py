@@ -1,6 +1,8 @@
 """A recorder killed at each system call of its work: one look at the board, and the removal of a quiet one.
 
-    python crash_recorder.py SCENARIO BOARD          with PYTHONPATH leading to this tree, HEADWAY_RECORD=0
+    python crash_recorder.py SCENARIO BOARD STRIDE   with PYTHONPATH leading to this tree, HEADWAY_RECORD=0
+
+STRIDE 1: at each call; n: at each n-th, beginning with another one each time.
 
 See test_recorder_crashes.py.
 """
@@ -92,9 +94,9 @@ def readable(board: Board, least: int) -> None:
         assert task.id not in ENDED or task.state in (ENDED[task.id], "running", "pending"), task
 
 
-def cycle(name: str) -> int:
+def cycle(name: str, stride: int) -> int:
     """One look: settle, archive, write."""
-    made, number = 0, 0
+    made, number = 0, -os.getpid() % stride
     while True:
         board = fill(name)
         board.write_snapshot()
@@ -103,7 +105,7 @@ def cycle(name: str) -> int:
             made = len(calls(lambda: record_once(name, last=False)))
             assert made > 50, made
         else:
-            number += 1
+            number += stride
             killed = killed_at(number, lambda: record_once(name, last=False))
             readable(board, least)
             look(board, open_state="running")
@@ -116,13 +118,14 @@ def cycle(name: str) -> int:
             if not killed:
                 board.unlink(files=True)
                 return made
-            assert number < made + SPARE
+            assert number < made + SPARE + stride
         board.unlink(files=True)
 
 
-def finish(name: str) -> int:
+def finish(name: str, stride: int) -> int:
     """The end: the last snapshot, and the removal of the segment."""
-    made, number = 0, 0
+    maintenance.GRACE_S = 0.0  # what a killed one left in /dev/shm is tidied up at once
+    made, number = 0, -os.getpid() % stride
     while True:
         board = fill(name)
         board.write_snapshot()
@@ -134,7 +137,7 @@ def finish(name: str) -> int:
             made = len(calls(work))
             assert made > 50, made
         else:
-            number += 1
+            number += stride
             killed = killed_at(number, work)
         retired = board._segment.retired
         board._segment.close()
@@ -147,13 +150,13 @@ def finish(name: str) -> int:
         maintenance.gc([name])
         if not killed:
             return made
-        assert number < made + SPARE
+        assert number < made + SPARE + stride
 
 
 SCENARIOS = {one.__name__: one for one in (cycle, finish)}
 
 if __name__ == "__main__":
     try:
-        print(SCENARIOS[sys.argv[1]](sys.argv[2]))
+        print(SCENARIOS[sys.argv[1]](sys.argv[2], int(sys.argv[3])))
     except errors.HeadwayError as error:
         raise SystemExit(f"{type(error).__name__}: {error}") from error

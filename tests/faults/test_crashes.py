@@ -1,7 +1,7 @@
 """A process killed, or stopped, at each step of the native code: everybody else goes on, and nobody sees half a thing.
 
-The scenarios stand in crash_lock.py and crash_slot.py, which run as processes of their own on a build with hooks. What
-is checked after each kill, by processes that come fresh to the board, stands in look.py.
+The scenarios stand in crash_lock.py, crash_slot.py and crash_meanwhile.py, which run as processes of their own on a
+build with hooks. What is checked after each kill, by processes that come fresh to the board, stands in look.py.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ WRITING = {"slot lock", "flip", "word", "slot unlock"}
     [
         ("lock.claim_new", {"token", "owner", "unlock", "unlocked", *PUBLISHING}),
         ("lock.claim_again", {"token", "owner", "unlock", "unlocked", *PUBLISHING, *FREEING}),
+        ("lock.restart", {"token", "owner", "slot lock", "unlock", "unlocked", *PUBLISHING, *FREEING}),
+        ("lock.free", {"token", "owner", "slot lock", "unlock", "unlocked", *FREEING}),
         ("lock.evict", {"token", "owner", "unlock", "unlocked", *FREEING}),
         ("lock.repair", {"token", "owner", "repair"}),
         ("slot.status", WRITING),
@@ -52,6 +54,14 @@ def test_a_stopped_holder_is_not_robbed_and_whoever_waits_is_told_its_pid(
     scenario: str, steps: set[str], run_python: RunPython, hooks_build: Path, board_name: str
 ) -> None:
     assert tried(run_python, hooks_build, scenario, board_name) >= steps
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["renew", "keep", "move", "remember", "count", "fork", "close", "leave", "hold"])
+def test_nobody_loses_what_is_theirs_while_somebody_stands_at_a_step(
+    scenario: str, run_python: RunPython, hooks_build: Path, board_name: str
+) -> None:
+    assert tried(run_python, hooks_build, f"meanwhile.{scenario}", board_name)
 
 
 def tried(run_python: RunPython, hooks_build: Path, scenario: str, board: str) -> set[str]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
 import os
 import re
@@ -14,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import headway.history
 import headway.snapshot
 from headway import maintenance
+from headway._records import RECORD_BYTES, task_fields
 from headway.board import Board, open_board
 
 if TYPE_CHECKING:
@@ -150,6 +154,106 @@ def test_export_writes_what_numpy_and_headway_read(call: Headway, board: Board, 
     assert view.tasks[0].id == ODD
     assert call("export", board.name, "--format", "npz").stdout.strip() == str(board.directory / "snapshot.npz")
     assert headway.snapshot.read(board.directory).tasks[0].count == 2100
+
+
+def test_export_writes_a_task_a_line(call: Headway, board: Board, tmp_path: Path) -> None:
+    for lines in (
+        call("export", board.name, "--format", "ndjson").stdout.splitlines(),
+        exported(call, board, tmp_path / "out.ndjson").read_text().splitlines(),
+        exported(call, board, tmp_path / "out.jsonl").read_text().splitlines(),
+    ):
+        found = [json.loads(line) for line in lines]
+        assert [(task["board"], task["id"], task["count"]) for task in found] == [
+            (board.name, ODD, 2100),
+            (board.name, "broken", 0),
+        ]
+        assert found[0]["result"] == {"auc": 0.91, "note": "é\x1b"}
+
+
+def test_export_writes_csv_that_reads_as_it_was(call: Headway, board: Board, tmp_path: Path) -> None:
+    board.attach(ODD).message = 'a "quoted", long\nmessage'
+    for text in (
+        call("export", board.name, "--format", "csv", env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}).stdout,
+        exported(call, board, tmp_path / "out.csv").read_text(),
+    ):
+        odd, broken = csv.DictReader(io.StringIO(text, newline=""))
+        assert (odd["id"], odd["count"], odd["total"], odd["fraction"]) == (ODD, "2100", "5000", "0.42")
+        assert odd["message"] == 'a "quoted", long\nmessage'
+        assert json.loads(odd["metrics"]) == {"loss": 0.5}
+        assert json.loads(odd["result"])["auc"] == 0.91
+        assert (broken["error"], broken["total"], broken["result"]) == ("ValueError: no such bar", "", "")
+
+
+def exported(call: Headway, board: Board, path: Path) -> Path:
+    call("export", board.name, "-o", str(path))
+    return path
+
+
+def archive(board: Board) -> int:
+    """Put what has ended into the history, as the recorder does. Returns how many tasks that were."""
+    raw = board.snapshot().raw
+    count = len(raw.tasks) // RECORD_BYTES["tasks"]
+    ended = [number for number in range(count) if task_fields(raw.tasks, number)["ended"] is not None]
+    with headway.history.Writer(board.directory) as writer:
+        return writer.add(raw, ended)
+
+
+def test_history_tells_what_has_ended_the_newest_first(call: Headway, board: Board) -> None:
+    board.task("all", total=7, unit="bar").update(7)
+    board.attach("all").succeed()
+    assert archive(board) == 2
+    told = call("history", board.name).stdout
+    heads, newest, oldest, _, last = told.splitlines()
+    assert heads.split() == ["ENDED", "STATE", "COUNT", "TOOK", "TASK"]
+    assert newest.split()[2:5] == ["success", "7/7", "bar"]
+    assert oldest.split()[2:] == ["failed", "0", "it", "broken", "ValueError:", "no", "such", "bar"]
+    assert last == f"2 tasks ended within the last 24 h: {board.directory / 'history.sqlite3'}"
+    assert ODD not in told  # it goes on
+
+
+def test_history_can_be_asked_for_less_and_in_other_forms(call: Headway, board: Board) -> None:
+    board.attach(ODD).succeed()
+    archive(board)
+
+    def ids(*arguments: str) -> list[str]:
+        return [task["id"] for task in json.loads(call("history", board.name, "--json", *arguments).stdout)]
+
+    assert ids() == [ODD, "broken"]
+    assert ids("--hours", "inf", "--limit", "1") == [ODD]
+    assert ids("--state", "failed") == ["broken"]
+    assert ids("--task", ODD) == [ODD]
+    assert ids("--task", "nope") == []
+    (line, _) = call("history", board.name, "--format", "ndjson").stdout.splitlines()
+    task = json.loads(line)
+    assert (task["board"], task["state"], task["result"]["auc"], task["uuid"]) == (
+        board.name,
+        "success",
+        0.91,
+        board.snapshot().uuid,
+    )
+    (row,) = csv.DictReader(call("history", board.name, "--format", "csv", "--limit", "1").stdout.splitlines())
+    assert (row["id"], row["state"], row["count"]) == (ODD, "success", "2100")
+    told = call("history", board.name, "--task", "nope").stdout
+    assert told == f"no such task ended within the last 24 h: {board.directory / 'history.sqlite3'}\n"
+    assert "\x1b" not in call("history", board.name).stdout
+
+
+def test_a_damaged_history_is_one_sentence(call: Headway, board: Board) -> None:
+    archive(board)
+    (board.directory / "history.sqlite3").write_text("nonsense")
+    finished = call("history", board.name, check=False)
+    assert finished.returncode == 1
+    assert "history.sqlite3 is not what was written" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
+def test_rm_takes_the_history_along_unless_files_are_kept(call: Headway, board: Board) -> None:
+    archive(board)
+    call("rm", board.name, "--force", "--keep-files")
+    assert json.loads(call("history", board.name, "--json").stdout)[0]["id"] == "broken"
+    removed = json.loads(call("rm", board.name, "--json").stdout)
+    assert str(board.directory / "history.sqlite3") in [one["name"] for one in removed]
+    assert not board.directory.exists()
 
 
 def test_export_to_where_nothing_can_be_written_is_one_sentence(call: Headway, board: Board, tmp_path: Path) -> None:

@@ -460,6 +460,20 @@ def test_it_leaves_when_the_board_is_removed(board: Board, board_name: str) -> N
     assert not (board.directory / "segment").exists()
 
 
+def test_it_writes_nothing_beside_somebody_who_removes_the_files(board: Board, board_name: str) -> None:
+    task = board.task("one")
+    recorded(board)
+    with _locks.locked(board.directory):
+        task.update()
+        snapshot.remove(board.directory)
+        time.sleep(1.0)  # four looks of the recorder
+        assert not (board.directory / "snapshot.npz").exists()
+    eventually((board.directory / "snapshot.npz").exists)
+    board.unlink(files=True)
+    eventually(lambda: not recorders(board_name))
+    assert not board.directory.exists()
+
+
 def test_whoever_opens_while_it_is_leaving_gets_a_whole_board(board_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Opened again and again around the moment at which the recorder removes a quiet board."""
     for delay_s in (2.9, 3.0, 3.1, 3.2, 3.3):

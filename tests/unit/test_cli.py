@@ -47,7 +47,7 @@ def test_the_version_loads_nothing_heavy(run_python: RunPython) -> None:
 def test_only_the_chosen_command_is_loaded(command: str, run_python: RunPython) -> None:
     modules = loaded(run_python, command, "--help")
     assert {name.rpartition(".")[2] for name in modules if name.startswith("headway.cli.")} & set(COMMANDS) == {command}
-    assert "numpy" not in modules
+    assert not modules & {"numpy", "sqlite3"}
     assert ("multiprocessing" in modules) == (command == "demo")
 
 
@@ -96,6 +96,12 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         ["watch", "x", "--interval", "0"],
         ["watch", "x", "--interval", "nan"],
         ["export", "x", "--format", "xml"],
+        ["history", "x", "--hours", "0"],
+        ["history", "x", "--hours", "nan"],
+        ["history", "x", "--limit", "0"],
+        ["history", "x", "--limit", "-1"],
+        ["history", "x", "--state", "running"],
+        ["history", "no/such.npz"],
         ["demo", "--workers", "0"],
         ["demo", "--repeat", "x"],
     ],
@@ -115,6 +121,7 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFix
         (["show", "no/such.npz"], "there is no file no/such.npz"),
         (["watch", "nope"], "there is no board 'nope'"),
         (["export", "nope"], "there is no board 'nope'"),
+        (["history", "nope"], "there is no board 'nope'"),
         (["rm", "nope"], "there is no board 'nope'"),
         (["demo", "--source", "/nowhere/at/all"], "/nowhere/at/all is no folder: name one with --source"),
     ],

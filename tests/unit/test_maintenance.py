@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway import _segment, errors, maintenance, snapshot
+from headway import _segment, errors, history, maintenance, snapshot
 from headway.board import Board, open_board
 
 if TYPE_CHECKING:
@@ -226,3 +226,24 @@ def test_a_damaged_board_is_removed_only_by_force(abandoned: str) -> None:
 def test_an_unknown_board_is_named_with_those_there_are(board: Board) -> None:
     with pytest.raises(errors.UnknownBoard, match=rf"no board 'nope'.*: {board.name}"):
         maintenance.remove("nope")
+
+
+def test_gc_removes_what_a_creator_of_a_history_left_who_was_killed(board: Board) -> None:
+    left = board.directory / ".history.0123456789abcdef.tmp"
+    left.write_bytes(b"half")
+    (told,) = maintenance.gc([board.name], dry_run=True)
+    assert (told.kind, told.name, told.bytes) == ("file", str(left), 4)
+    assert left.exists()
+    maintenance.gc([board.name])
+    assert not left.exists()
+
+
+def test_a_board_takes_its_history_along_when_its_files_are_removed(board: Board) -> None:
+    board.task("work").succeed()
+    raw = board.snapshot().raw
+    with history.Writer(board.directory) as writer:
+        writer.add(raw, [0])
+    board.unlink()
+    assert [task.id for task in history.read(board.directory)] == ["work"]
+    board.unlink(files=True)
+    assert not board.directory.exists()

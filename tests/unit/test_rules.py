@@ -67,6 +67,7 @@ FLOORS = {
     "_summary": 3,
     "entry": 3,
     "_recorder": 3,
+    "analysis": 3,
     "dashboard": 4,
     "demo": 4,
     "exporters": 4,
@@ -107,6 +108,8 @@ SIBLINGS = {
     ("_standin_task", "standin"): "and a task knows its board",
     ("diagnosis", "maintenance"): "what there is to look at",
     ("maintenance", "board"): "the last state of a board that nobody uses is written by itself",
+    ("analysis", "analysis.*"): "the package tells which names of its modules others use",
+    ("analysis.*", "analysis.*"): "the trackers share their contract, their data and their files",
     ("tracking", "terminal"): "track() draws the bar",
     ("terminal", "terminal.*"): "the package tells which names of its modules others use",
     ("terminal.*", "terminal.*"): "texts make rows, rows make a board, boards are painted",
@@ -121,6 +124,7 @@ SIBLINGS = {
 LONG_MODULES = {
     "_core.pyx": "the one native module over the segment: splitting it would cost cross-module calls on the hot path",
     "include/headway.h": "the layout and its hot path stand in one place",
+    "_native/slots.h": "the life of a slot is one state machine, and its invariants hold across all of it",
 }
 LONGEST = 400
 MODULE_NAMES_TO_AVOID = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "misc"}

@@ -1,34 +1,25 @@
-/* board.h - one process's hold on a mapped segment: geometry, validation, identity and death.
- *
- * Identity. A process draws an incarnation by fetch_add from the header, so none is ever used twice, and holds a write
- * lock on byte HW_LOCK_BASE + incarnation of the segment's file for as long as it lives: the kernel lets go of it
- * however the process dies. The lock belongs to an open file description (F_OFD_SETLK) that is never mapped, because a
- * mapping keeps its description open, in forked children too.
- *
- * The incarnation stands in a page that the kernel wipes in every forked child (MADV_WIPEONFORK), also after a raw
- * clone: a child reads 0 and registers anew. The page's second word says whether lock_fd is this process's own; the
- * inherited one must not be asked (it would call the parent dead) and not be kept (it would call a dead parent alive).
- */
+/* board.h - one process's hold on a mapped segment: geometry, validation, and where things are. */
 #ifndef HEADWAY_BOARD_H
 #define HEADWAY_BOARD_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <errno.h>
-#include <fcntl.h>
-#include <pthread.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "headway.h"
 
 #define HW_NO_ROW UINT32_MAX          /* no row yet */
 #define HW_ANONYMOUS (UINT32_MAX - 1) /* the table was full: this process counts unlisted */
+
+/* What stands in the page that is wiped in forked children. */
+enum hw_page {
+    HW_PAGE_ME = 0,     /* the incarnation, 0 = nobody */
+    HW_PAGE_FD = 1,     /* 1: lock_fd is this process's own, 2: a thread is about to make it so */
+    HW_PAGE_PID = 2,    /* 0: not asked yet */
+    HW_PAGE_INSIDE = 16 /* threads in a native call without the GIL; on a line of its own, the first is read by each add */
+};
 
 /* A stripe that this process took, to be given back when it leaves in good order. */
 typedef struct hw_held {
@@ -48,7 +39,7 @@ typedef struct hw_board {
     uint32_t result_bytes;
     uint64_t slot_bytes;
     uint64_t result_stride;
-    uint64_t *page; /* [0] incarnation, [1] 1 = lock_fd is ours, [2] pid; all read 0 after a fork */
+    uint64_t *page; /* enum hw_page; every word reads 0 after a fork */
     int lock_fd;    /* a second open of the segment, never mapped */
     sem_t *semaphore;
     uint32_t row;
@@ -94,7 +85,8 @@ static inline uint64_t hw_checksum(const hw_header *header) {
 }
 
 /* Is this a segment that we can use? NULL, or what is wrong with it. *layout is set to 1 where it is a sound segment of
- * another layout. `bytes` is the size of the file; at least a header is mapped. */
+ * another layout. `bytes` is the size of the file. `header` is a copy in private memory: what others may change while it
+ * is looked at proves nothing. */
 static const char *hw_validate(const hw_header *header, uint64_t bytes, int *layout) {
     hw_header want;
     *layout = 0;
@@ -136,300 +128,6 @@ static inline hw_stage *hw_stages_of(char *slot) { return (hw_stage *)(slot + HW
 static inline hw_lost *hw_lost_of(char *slot) { return (hw_lost *)(slot + HW_LOST_OFFSET); }
 static inline char *hw_result_of(const hw_board *board, char *slot, int copy) {
     return slot + HW_RESULT_OFFSET + (uint64_t)copy * board->result_stride;
-}
-
-/* ------------------------------------------------------------------------------------------------ descriptors */
-
-static hw_board *hw_boards; /* grows at its head only, entries are reused, never freed: a forked child walks it */
-
-/* A description of our own in place of the inherited one. By /proc, so that it is the same file even when the name is
- * gone. Only calls that are safe in a child forked from a process with threads; one thread does it, for another one
- * that asks meanwhile nothing can be told. */
-static int hw_reopen(hw_board *board) {
-    char path[32];
-    char digits[12];
-    int n = 0, fd = board->lock_fd, at = 14;
-    if (fd < 0 || !hw_cas(&board->page[1], 0, 2)) return -1;
-    memcpy(path, "/proc/self/fd/", 14);
-    do digits[n++] = (char)('0' + fd % 10);
-    while (fd /= 10);
-    while (n) path[at++] = digits[--n];
-    path[at] = 0;
-    fd = open(path, O_RDWR | O_CLOEXEC);
-    if (fd < 0) {
-        hw_store(&board->page[1], 0); /* tried again at the next use; until then everyone counts as alive */
-        return -1;
-    }
-    close(board->lock_fd);
-    board->lock_fd = fd;
-    hw_store(&board->page[1], 1); /* release: whoever reads 1 reads the new descriptor */
-    return fd;
-}
-
-/* lock_fd, made this process's own first if a fork handed it down. */
-static inline int hw_own_fd(hw_board *board) {
-    return HW_LIKELY(hw_load(&board->page[1]) == 1) ? board->lock_fd : hw_reopen(board);
-}
-
-/* getpid() is a system call; a status write has no time for one. */
-static inline uint64_t hw_pid(hw_board *board) {
-    uint64_t pid = hw_peek(&board->page[2]);
-    if (HW_UNLIKELY(!pid)) {
-        pid = (uint64_t)getpid();
-        __atomic_store_n(&board->page[2], pid, __ATOMIC_RELAXED); /* relaxed: every thread writes the same */
-    }
-    return pid;
-}
-
-static void hw_after_fork_in_child(void) {
-    for (hw_board *board = __atomic_load_n(&hw_boards, __ATOMIC_ACQUIRE); board; board = board->next) {
-        if (board->lock_fd < 0) continue;
-        hw_reopen(board);
-        board->held_count = 0; /* they are the parent's */
-        board->row = HW_NO_ROW;
-    }
-}
-
-/* --------------------------------------------------------------------------------------------------- liveness */
-
-static inline uint64_t hw_me(const hw_board *board) { return hw_peek(&board->page[0]); }
-
-/* Is the process of this incarnation gone? What cannot be told counts as alive: the living are never robbed. */
-static int hw_dead(hw_board *board, uint64_t incarnation) {
-    struct flock lock;
-    int fd;
-    if (incarnation == 0 || incarnation == hw_me(board)) return 0; /* our own byte would look free to us */
-    if (incarnation >= hw_load(&board->header->next_incarnation)) return 1; /* never drawn: damage */
-    fd = hw_own_fd(board);
-    if (fd < 0) return 0;
-    memset(&lock, 0, sizeof lock);
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = HW_LOCK_BASE + (int64_t)incarnation;
-    lock.l_len = 1;
-    if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return 0;
-    return lock.l_type == F_UNLCK;
-}
-
-/* Does any process other than this one and the recorder hold an identity on the board? Our own lock is not in our own
- * way. What cannot be told counts as in use. */
-static int hw_in_use(hw_board *board) {
-    uint64_t recorder = hw_load(&board->header->recorder);
-    int fd = hw_own_fd(board);
-    if (fd < 0) return 1;
-    for (int above = 0; above <= (recorder != 0); above++) { /* below the recorder's byte, then above it */
-        struct flock lock;
-        memset(&lock, 0, sizeof lock);
-        lock.l_type = F_WRLCK;
-        lock.l_whence = SEEK_SET;
-        lock.l_start = HW_LOCK_BASE + (above ? (int64_t)(recorder & (HW_INCARNATION_MAX - 1)) + 1 : 0);
-        lock.l_len = !above && recorder ? (int64_t)(recorder & (HW_INCARNATION_MAX - 1)) : 0;
-        if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK) return 1;
-    }
-    return 0;
-}
-
-/* Take a row of the process table. Without one a process still counts, but is not listed. */
-static void hw_take_row(hw_board *board, uint64_t me, uint64_t pid, int64_t started_ns, const char *name) {
-    char text[sizeof((hw_row *)0)->name];
-    memset(text, 0, sizeof text);
-    strncpy(text, name, sizeof text - 1);
-    for (int dead = 0; dead <= 1; dead++) { /* free rows first: a dead row still names who died */
-        for (uint32_t i = 0; i < board->workers; i++) {
-            uint32_t at = (uint32_t)((me + i) % board->workers);
-            hw_row *row = board->rows + at;
-            uint64_t seen = hw_load(&row->incarnation);
-            if (dead ? !hw_dead(board, seen) : seen != 0) continue;
-            if (!hw_cas(&row->incarnation, seen, me)) continue;
-            /* `ready` still names the last holder, or nobody: readers pass this row over until it names us. */
-            HW_STEP("row taken");
-            hw_store(&row->pid, pid);
-            hw_store(&row->started_ns, (uint64_t)started_ns);
-            hw_store_words(row->name, text, sizeof text);
-            HW_STEP("row filled");
-            hw_store(&row->ready, me);
-            board->row = at;
-            return;
-        }
-    }
-    board->row = HW_ANONYMOUS;
-}
-
-/* Become somebody on this board. HW_OK also if we are already; HW_SYSTEM where the kernel gives no lock. */
-static int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name) {
-    struct flock lock;
-    int fd;
-    if (hw_me(board)) {
-        if (with_row && board->row == HW_NO_ROW)
-            hw_take_row(board, hw_me(board), hw_pid(board), started_ns, name);
-        return HW_OK;
-    }
-    fd = hw_own_fd(board);
-    if (fd < 0) {
-        errno = errno ? errno : EBADF;
-        return HW_SYSTEM;
-    }
-    board->row = HW_NO_ROW;
-    board->held_count = 0;
-    for (;;) {
-        uint64_t me = __atomic_fetch_add(&board->header->next_incarnation, 1, __ATOMIC_ACQ_REL);
-        if (me == 0) continue;
-        if (me >= HW_INCARNATION_MAX) return HW_DAMAGED;
-        HW_STEP("drawn");
-        memset(&lock, 0, sizeof lock);
-        lock.l_type = F_WRLCK;
-        lock.l_whence = SEEK_SET;
-        lock.l_start = HW_LOCK_BASE + (int64_t)me;
-        lock.l_len = 1;
-        if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
-            if (errno == EAGAIN || errno == EACCES) continue; /* held: only damage brings a number up twice */
-            return HW_SYSTEM;
-        }
-        HW_STEP("alive");
-        __atomic_store_n(&board->page[0], me, __ATOMIC_RELEASE);
-        if (with_row) hw_take_row(board, me, hw_pid(board), started_ns, name);
-        return HW_OK;
-    }
-}
-
-/* Forget stripes of tasks that are gone. */
-static void hw_prune_held(hw_board *board) {
-    size_t kept = 0;
-    for (size_t i = 0; i < board->held_count; i++) {
-        hw_held *held = board->held + i;
-        if (hw_load(&hw_control_of(hw_slot(board, held->slot))->generation) == held->generation)
-            board->held[kept++] = *held;
-    }
-    board->held_count = kept;
-}
-
-/* Note a stripe that this process took. Without memory it is not noted: then it is given back by death alone. */
-static void hw_hold(hw_board *board, uint32_t slot, uint32_t stripe, uint64_t generation) {
-    if (board->held_count == board->held_room) {
-        hw_prune_held(board);
-        if (board->held_count * 2 >= board->held_room) { /* half is of use: double, so that pruning stays rare */
-            size_t room = board->held_room ? board->held_room * 2 : 64;
-            hw_held *held = (hw_held *)realloc(board->held, room * sizeof *held);
-            if (!held) return;
-            board->held = held;
-            board->held_room = room;
-        }
-    }
-    board->held[board->held_count].slot = slot;
-    board->held[board->held_count].stripe = stripe;
-    board->held[board->held_count].generation = generation;
-    board->held_count++;
-}
-
-/* Leave in good order: nobody will take this process for a lost worker. */
-static void hw_leave(hw_board *board) {
-    struct flock lock;
-    uint64_t me = hw_me(board);
-    if (!me) return; /* nobody here, or a forked child that never was somebody */
-    for (size_t i = 0; i < board->held_count; i++) {
-        hw_stripe *stripe = hw_stripes_of(hw_slot(board, board->held[i].slot)) + board->held[i].stripe;
-        hw_cas(&stripe->worker, me, 0);
-    }
-    board->held_count = 0;
-    if (board->row < board->workers) hw_cas(&board->rows[board->row].incarnation, me, 0);
-    board->row = HW_NO_ROW;
-    __atomic_store_n(&board->page[0], 0, __ATOMIC_RELEASE); /* handles see that they are nobody's now */
-    memset(&lock, 0, sizeof lock);
-    lock.l_type = F_UNLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = HW_LOCK_BASE + (int64_t)me;
-    lock.l_len = 1;
-    fcntl(board->lock_fd, F_OFD_SETLK, &lock);
-}
-
-/* Retiring a board that nobody uses, and joining one, are each other's mirror: here the word is stored, then the locks of
- * all identities are looked at; there the own lock is taken, then the word is looked at. Sequentially consistent, both:
- * at least one side sees the other. */
-static void hw_announce(hw_board *board, uint64_t retired) {
-    __atomic_store_n(&board->header->retired, retired, __ATOMIC_SEQ_CST);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-static int hw_retiring(hw_board *board) {
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    return __atomic_load_n(&board->header->retired, __ATOMIC_SEQ_CST) != 0;
-}
-
-/* -------------------------------------------------------------------------------------------- attach, detach */
-
-/* An entry for a board: a discarded one, or a new one with its page. NULL with errno where there is no memory. */
-static hw_board *hw_entry(void) {
-    static int registered;
-    hw_board *board;
-    void *page;
-    for (board = hw_boards; board; board = board->next)
-        if (!board->base) return board;
-    page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) return NULL;
-    board = (hw_board *)calloc(1, sizeof *board);
-    if (!board || madvise(page, 4096, MADV_WIPEONFORK) != 0 ||
-        (!registered && (errno = pthread_atfork(NULL, NULL, hw_after_fork_in_child)) != 0)) {
-        int reason = errno;
-        munmap(page, 4096);
-        free(board);
-        errno = reason;
-        return NULL;
-    }
-    registered = 1;
-    board->page = (uint64_t *)page;
-    board->lock_fd = -1;
-    board->next = hw_boards;
-    __atomic_store_n(&hw_boards, board, __ATOMIC_RELEASE); /* release: a child that sees the entry sees it whole */
-    return board;
-}
-
-/* Take hold of a mapped, validated segment. NULL with errno where the system gives no page. Takes over lock_fd. */
-static hw_board *hw_attach(void *base, int lock_fd) {
-    hw_header *header = (hw_header *)base;
-    hw_board *board = hw_entry();
-    if (!board) return NULL;
-    board->base = (char *)base;
-    board->header = header;
-    /* Copied once: what is changed in the header later cannot lead us astray. */
-    board->rows = (hw_row *)(board->base + header->rows_offset);
-    board->hashes = (uint64_t *)(board->base + header->hashes_offset);
-    board->slots = board->base + header->slots_offset;
-    board->capacity = header->capacity;
-    board->workers = header->workers;
-    board->result_bytes = header->result_bytes;
-    board->slot_bytes = header->slot_bytes;
-    board->result_stride = hw_result_stride(header->result_bytes);
-    board->page[0] = 0;
-    board->page[1] = 1;
-    board->row = HW_NO_ROW;
-    board->semaphore = NULL;
-    board->lock_fd = lock_fd;
-    return board;
-}
-
-/* Be woken by this semaphore. Without one the structural lock is waited for by naps. */
-static void hw_use_semaphore(hw_board *board, const char *name) {
-    sem_t *semaphore = board->semaphore ? SEM_FAILED : sem_open(name, 0);
-    if (semaphore != SEM_FAILED) board->semaphore = semaphore;
-}
-
-/* Let go of everything but the mapping of the segment, which late handles may still write to. */
-static void hw_detach(hw_board *board) {
-    hw_leave(board);
-    __atomic_store_n(&board->page[0], 0, __ATOMIC_RELEASE);
-    if (board->lock_fd >= 0) close(board->lock_fd);
-    board->lock_fd = -1;
-    if (board->semaphore) sem_close(board->semaphore);
-    board->semaphore = NULL;
-    free(board->held);
-    board->held = NULL;
-    board->held_count = board->held_room = 0;
-}
-
-/* No handle is left: the entry may serve another board. */
-static void hw_discard(hw_board *board) {
-    hw_detach(board);
-    board->base = NULL;
 }
 
 #endif

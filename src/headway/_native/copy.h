@@ -3,103 +3,10 @@
 #ifndef HEADWAY_COPY_H
 #define HEADWAY_COPY_H
 
-#include "slots.h"
-
 #include <math.h>
 
 #include "record.h"
-
-/* An array of bytes that grows; a lent one does not. */
-typedef struct hw_sink {
-    char *data;
-    size_t bytes, room;
-    int lent;
-} hw_sink;
-
-#define HW_ALIVE_PLACES 256
-
-/* What one copy needs: clocks of the moment, who was found alive, and where the records go. */
-typedef struct hw_copy {
-    hw_board *board;
-    int64_t now_ns;      /* wall clock */
-    uint64_t monotonic_ns;
-    hw_sink tasks, stages, shares, workers, index, results;
-    hw_sink hashes; /* of the tasks' ids, while copying */
-    int failed; /* 1: out of memory */
-    int more;   /* 1: because the array lent for the tasks was too small */
-    uint32_t count;
-    uint64_t pulse;  /* differs between two copies that differ in anything but the clock */
-    uint64_t states; /* differs where a task came, went, or changed its state */
-    uint64_t given;  /* differs where a result is another */
-    uint32_t open;   /* tasks that have not ended */
-    int bare;        /* 1: without the results */
-    uint32_t unread; /* tasks left out because their slot lock is held by a stopped process */
-    uint64_t asked[HW_ALIVE_PLACES]; /* incarnations whose liveness is known, one question each a copy */
-    uint8_t alive[HW_ALIVE_PLACES];
-} hw_copy;
-
-static void *hw_sink_add(hw_copy *copy, hw_sink *sink, size_t bytes) {
-    if (sink->bytes + bytes > sink->room) {
-        size_t room = (sink->bytes + bytes) * 2;
-        char *data = sink->lent ? NULL : (char *)realloc(sink->data, room);
-        if (!data) {
-            copy->failed = 1;
-            copy->more |= sink->lent;
-            return NULL;
-        }
-        sink->data = data;
-        sink->room = room;
-    }
-    sink->bytes += bytes;
-    return sink->data + sink->bytes - bytes;
-}
-
-static void hw_copy_begin(hw_copy *copy, hw_board *board) {
-    memset(copy, 0, sizeof *copy);
-    copy->board = board;
-    copy->now_ns = (int64_t)hw_clock_ns(CLOCK_REALTIME);
-    copy->monotonic_ns = hw_clock_ns(CLOCK_MONOTONIC);
-}
-
-/* Have the tasks written to memory of the caller, so that they need not be copied again. */
-static void hw_copy_lend(hw_copy *copy, char *data, size_t bytes) {
-    copy->tasks.data = data;
-    copy->tasks.room = bytes;
-    copy->tasks.lent = 1;
-}
-
-static uint32_t hw_live(const hw_board *board) {
-    uint32_t live = 0;
-    for (uint32_t i = 0; i < board->capacity; i++) live += hw_load(&board->hashes[i]) != 0;
-    return live;
-}
-
-static void hw_copy_end(hw_copy *copy) {
-    if (!copy->tasks.lent) free(copy->tasks.data);
-    free(copy->stages.data);
-    free(copy->shares.data);
-    free(copy->workers.data);
-    free(copy->index.data);
-    free(copy->results.data);
-    free(copy->hashes.data);
-    memset(copy, 0, sizeof *copy);
-}
-
-static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {
-    uint64_t place = incarnation % HW_ALIVE_PLACES;
-    if (!incarnation) return 0;
-    if (copy->asked[place] != incarnation) {
-        copy->asked[place] = incarnation;
-        copy->alive[place] = (uint8_t)!hw_dead(copy->board, incarnation);
-    }
-    return copy->alive[place];
-}
-
-/* Beats are monotonic; people want the wall clock. */
-static inline int64_t hw_wall(const hw_copy *copy, uint64_t beat_ns) {
-    if (!beat_ns) return 0;
-    return copy->now_ns - (int64_t)(copy->monotonic_ns > beat_ns ? copy->monotonic_ns - beat_ns : 0);
-}
+#include "sink.h"
 
 /* Not for enemies: it only has to tell a board from what it was a moment ago. */
 static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
@@ -132,12 +39,8 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
     for (int i = 0; i < HW_STRIPES; i++) {
         const hw_stripe *stripe = stripes + i;
         hw_share_record *to;
-        int repeated = 0;
-        if (!stripe->worker) continue;
         /* Killed between remembering a dead worker and taking its stripe: it stands in both places. */
-        for (uint64_t n = 0; n < HW_LOST && n < lost; n++)
-            repeated |= hw_load(&hw_lost_of(slot)[n].worker) == stripe->worker;
-        if (repeated) continue;
+        if (!stripe->worker || hw_is_remembered(slot, stripe->worker)) continue;
         to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
         if (!to) return;
         memset(to, 0, sizeof *to);
@@ -146,7 +49,7 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
         if (stripe->base_of == stripe->worker) {
             to->pid = (uint32_t)stripe->pid;
             to->known = !stripe->shared;
-            to->count = to->known ? hw_count_of(stripe->count) - stripe->base : 0;
+            to->count = to->known ? hw_share(stripe->count, stripe->base) : 0;
         }
         to->beat_ns = hw_wall(copy, stripe->beat_ns);
         to->alive = (uint8_t)hw_copy_alive(copy, stripe->worker);
@@ -191,6 +94,17 @@ static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_sta
     return HW_OK;
 }
 
+/* One stripe. The count last, so that it is not below the base; and while the worker is the same, nobody else's counts are
+ * among its own. Where the stripe changes hands all the time, the share cannot be told. */
+static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
+    for (int i = 0; i < 4; i++) {
+        hw_load_words(to, from, offsetof(hw_stripe, pad));
+        to->count = hw_load(&from->count);
+        if (hw_load(&from->worker) == to->worker) return;
+    }
+    to->shared = 1;
+}
+
 /* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or of another generation than asked for; 0 = any),
  * HW_TIMEOUT. */
 static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
@@ -231,7 +145,7 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
         hw_stripe *stripe = stripes + i;
         stripe->worker = 0;
         if (!(used >> i & 1)) continue;
-        hw_load_words(stripe, hw_stripes_of(slot) + i, offsetof(hw_stripe, pad));
+        hw_copy_stripe(stripe, hw_stripes_of(slot) + i);
         if (stripe->count >> HW_TAG_SHIFT == hw_tag(generation)) to->count += hw_count_of(stripe->count);
         if (stripe->beat_ns > beat) beat = stripe->beat_ns;
         mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
@@ -282,7 +196,10 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     if (hw_load(&control->has_result)) copy->given = hw_mix(copy->given, hw_mix(generation, index) ^ result_seq);
     if (!copy->bare && hw_load(&control->has_result)) {
         char *json = (char *)hw_sink_add(copy, &copy->results, hw_align(board->result_bytes, 8));
-        if (json && hw_read_result(board, slot, json, &bytes, &seq) == HW_OK && bytes) {
+        uint64_t until = copy->monotonic_ns + 1000000000u;
+        if (json && (hw_read_result(board, slot, json, &bytes, &seq) == HW_OK ||
+                     hw_read_result_locked(board, slot, json, &bytes, &seq, until) == HW_OK) &&
+            bytes) {
             hw_result_record *where = (hw_result_record *)hw_sink_add(copy, &copy->index, sizeof *where);
             if (where) {
                 where->task = number;
@@ -290,7 +207,7 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
                 where->offset = results;
             }
         }
-        copy->results.bytes = results + bytes;
+        copy->results.bytes = results + hw_align(bytes, 8); /* so that the next one is copied word by word, too */
     }
     /* Relaxed: every word before was loaded with acquire. A slot freed meanwhile is no task of this copy. */
     if (copy->failed || hw_peek(&control->generation) != generation) {
@@ -396,27 +313,32 @@ static void hw_copy_unique(hw_copy *copy) {
     free(renumbered);
 }
 
-static void hw_copy_slot(hw_copy *copy, uint32_t index, uint64_t hash) {
+/* The hash is taken of the id that was copied: by now the slot may have another one. */
+static void hw_copy_slot(hw_copy *copy, uint32_t index) {
     uint64_t *to;
+    const char *id;
     if (hw_copy_task(copy, index, 0) != HW_OK) return;
     to = (uint64_t *)hw_sink_add(copy, &copy->hashes, sizeof *to);
-    if (to) *to = hash;
+    id = ((hw_task_record *)copy->tasks.data)[copy->count - 1].id;
+    if (to) *to = hw_hash(id, strlen(id));
 }
 
 /* Every task and worker of the board. HW_OK, or HW_SYSTEM when memory ran out. */
 static int hw_copy_board(hw_copy *copy) {
     hw_board *board = copy->board;
-    uint64_t frees = hw_load(&board->header->frees), serial = hw_load(&board->header->next_serial);
-    for (uint32_t i = 0; i < board->capacity && !copy->failed; i++) {
-        uint64_t hash = hw_load(&board->hashes[i]);
-        if (hash) hw_copy_slot(copy, i, hash);
-    }
-    /* A task that started anew meanwhile may have moved behind our back: look at the new ones once more. */
-    if (hw_load(&board->header->frees) != frees) {
+    uint64_t serial = 0;
+    /* A task that started anew meanwhile may have moved behind our back: look at the new ones once more. The serial that
+     * was the last one before a pass may be of a task that was not published yet. */
+    for (int tries = 0; tries < 8; tries++) {
+        uint64_t frees = hw_load(&board->header->frees), last = hw_load(&board->header->next_serial);
         for (uint32_t i = 0; i < board->capacity && !copy->failed; i++) {
             uint64_t hash = hw_load(&board->hashes[i]);
-            if (hash && hw_load(&hw_identity_of(hw_slot(board, i))->serial) > serial) hw_copy_slot(copy, i, hash);
+            HW_STEP("looked");
+            if (!hash || (tries && hw_load(&hw_identity_of(hw_slot(board, i))->serial) < serial)) continue;
+            hw_copy_slot(copy, i);
         }
+        if (hw_load(&board->header->frees) == frees) break;
+        serial = last;
     }
     if (!copy->failed) hw_copy_unique(copy);
     if (!copy->failed) hw_copy_workers(copy);

@@ -17,9 +17,7 @@
 #ifndef HEADWAY_LOCK_H
 #define HEADWAY_LOCK_H
 
-#include <sched.h>
-
-#include "board.h"
+#include "identity.h"
 
 #define HW_TOKEN_WAIT_NS 20000000ull
 #define HW_REST_NS 100000000ull /* a freed slot is not claimed again for so long */
@@ -121,6 +119,7 @@ static inline void hw_slot_taken(hw_board *board, hw_control *control) {
 static int hw_slot_try(hw_board *board, char *slot) {
     hw_control *control = hw_control_of(slot);
     uint64_t seen = hw_peek(&control->lock), me = hw_me(board);
+    if (!me) return HW_TIMEOUT; /* nobody on this board: 0 in the word would keep nobody out */
     if (seen && (seen == me || !hw_dead(board, seen))) return HW_TIMEOUT;
     if (!hw_cas(&control->lock, seen, me)) return HW_TIMEOUT;
     hw_slot_taken(board, control);
@@ -133,7 +132,7 @@ static int hw_slot_lock(hw_board *board, char *slot, uint64_t deadline_ns) {
     hw_control *control = hw_control_of(slot);
     uint64_t me = hw_me(board), nap = 20000;
     for (int i = 0; i < 200; i++) {
-        if (!hw_peek(&control->lock) && hw_cas(&control->lock, 0, me)) {
+        if (me && !hw_peek(&control->lock) && hw_cas(&control->lock, 0, me)) {
             hw_slot_taken(board, control);
             return HW_OK;
         }

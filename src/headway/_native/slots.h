@@ -17,6 +17,7 @@
 #define HW_READ_TRIES 4096
 #define HW_EVICT_MAX 64
 #define HW_SHARED_GRACE_NS 5000000000ull
+#define HW_BUSY_NS 50000u /* a slot lock is held for less: then it is tried again */
 
 static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
 
@@ -46,6 +47,14 @@ static int hw_read_status(char *slot, hw_status *status) {
         if (i > 16) hw_pause();
     }
     return HW_TIMEOUT;
+}
+
+/* The same where writers never pause: under the slot lock, which the caller can hold, being somebody on this board. */
+static int hw_read_status_locked(hw_board *board, char *slot, hw_status *status, uint64_t deadline_ns) {
+    if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    hw_load_status(status, hw_status_of(slot, 0)); /* at rest both copies are equal */
+    hw_slot_unlock(slot);
+    return HW_OK;
 }
 
 /* Does a live process other than this one count on the task? */
@@ -102,6 +111,7 @@ static int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint
         int found = 0;
         for (uint32_t i = 0; i < board->capacity; i++) {
             uint64_t seen, serial;
+            HW_STEP("looked");
             if (HW_LIKELY(hw_load(&board->hashes[i]) != hash)) continue; /* acquire: before `frees` is read again */
             seen = hw_holds(board, i, want, &serial);
             if (!seen || (found && serial < best)) continue;
@@ -111,7 +121,8 @@ static int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint
             found = 1;
         }
         if (found) return HW_OK;
-        /* A task that started anew may have moved behind our back: it was published before the old one was freed. */
+        /* A task that started anew may have moved behind our back: it was published before `frees` was raised, and that
+         * before the old one was freed. */
         if (hw_load(&board->header->frees) == frees) return HW_ABSENT;
     }
     return HW_ABSENT;
@@ -119,22 +130,36 @@ static int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint
 
 /* ------------------------------------------------------------------------------------------------------- bind */
 
+/* Is this dead worker remembered already? Who did so may have been killed before it took the stripe. */
+static int hw_is_remembered(char *slot, uint64_t worker) {
+    uint64_t n = hw_load(&hw_control_of(slot)->lost_count);
+    for (uint64_t i = 0; i < n && i < HW_LOST; i++)
+        if (hw_load(&hw_lost_of(slot)[i].worker) == worker) return 1;
+    return 0;
+}
+
+/* What a worker counted on a stripe. Wraps around on damage, as hostile words shall not be undefined behaviour. */
+static inline int64_t hw_share(uint64_t count, int64_t base) {
+    return (int64_t)((uint64_t)hw_count_of(count) - (uint64_t)base);
+}
+
 /* A dead worker gives up its stripe: remember it. Called under the slot lock. */
 static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker) {
     hw_control *control = hw_control_of(slot);
     uint64_t n = hw_peek(&control->lost_count);
     hw_lost lost;
+    if (hw_is_remembered(slot, worker)) return;
     if (n < HW_LOST) {
         int known = hw_load(&stripe->base_of) == worker && !hw_load(&stripe->shared);
         lost.worker = worker;
         lost.pid = hw_load(&stripe->base_of) == worker ? hw_load(&stripe->pid) : 0;
         lost.beat_ns = hw_load(&stripe->beat_ns);
-        lost.share = known ? hw_count_of(hw_load(&stripe->count)) - (int64_t)hw_load(&stripe->base)
-                           : INT64_MIN;
+        lost.share = known ? hw_share(hw_load(&stripe->count), (int64_t)hw_load(&stripe->base)) : INT64_MIN;
         hw_store_words(hw_lost_of(slot) + n, &lost, sizeof lost);
     }
     HW_STEP("lost");
     hw_store(&control->lost_count, n + 1); /* publishes the entry */
+    HW_STEP("remembered");
 }
 
 /* Release: readers that see a count there see the bit, because it was set before. */
@@ -142,44 +167,46 @@ static inline void hw_use_stripe(hw_control *control, ptrdiff_t stripe) {
     __atomic_fetch_or(&control->stripes_used, (uint64_t)1 << stripe, __ATOMIC_ACQ_REL);
 }
 
-/* Give this process a stripe of a task: its own, a free one, a dead one's, or else a shared one. */
+/* Take a stripe that nobody has, or that a dead worker left. Under the slot lock: the slot cannot be filled anew
+ * meanwhile. NULL where others have all of them. */
+static hw_stripe *hw_take_stripe(hw_board *board, char *slot) {
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t me = hw_me(board);
+    for (int dead = 0; dead <= 1; dead++) {
+        for (int i = 0; i < HW_STRIPES; i++) {
+            hw_stripe *stripe = stripes + (me + (uint64_t)i) % HW_STRIPES;
+            uint64_t worker = hw_load(&stripe->worker);
+            if (dead ? !hw_dead(board, worker) : worker != 0) continue;
+            if (worker) hw_remember_lost(slot, stripe, worker);
+            hw_use_stripe(hw_control_of(slot), stripe - stripes);
+            hw_store(&stripe->worker, me);
+            HW_STEP("stripe");
+            hw_store(&stripe->pid, hw_pid(board));
+            hw_store(&stripe->base, (uint64_t)hw_count_of(hw_load(&stripe->count)));
+            hw_store(&stripe->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
+            hw_store(&stripe->base_of, me); /* release: base and pid are ours from here on */
+            return stripe;
+        }
+    }
+    return NULL;
+}
+
+/* Give this process a stripe of a task: its own, a free one, a dead one's, or else a shared one, as where the slot lock
+ * stays with somebody until the deadline: counting hardly waits. */
 static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     hw_stripe *stripes = hw_stripes_of(slot), *mine = NULL;
     uint64_t me = hw_me(board);
-    int fresh = 0;
     if (hw_load(&control->generation) != generation) return HW_STALE;
     for (int i = 0; i < HW_STRIPES && !mine; i++)
         if (hw_load(&stripes[i].worker) == me) mine = stripes + i;
-    for (int i = 0; i < HW_STRIPES && !mine; i++) {
-        hw_stripe *stripe = stripes + (me + (uint64_t)i) % HW_STRIPES;
-        if (hw_load(&stripe->worker) != 0) continue;
-        hw_use_stripe(control, stripe - stripes);
-        if (hw_cas(&stripe->worker, 0, me)) mine = stripe, fresh = 1;
-    }
-    for (int i = 0; i < HW_STRIPES && !mine; i++) {
-        hw_stripe *stripe = stripes + (me + (uint64_t)i) % HW_STRIPES;
-        uint64_t worker = hw_load(&stripe->worker);
-        if (!worker || !hw_dead(board, worker)) continue;
-        if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) break; /* then share one: counting never waits */
-        if (hw_load(&stripe->worker) == worker && hw_load(&control->generation) == generation) {
-            hw_remember_lost(slot, stripe, worker);
-            if (hw_cas(&stripe->worker, worker, me)) mine = stripe, fresh = 1;
-        }
+    if (!mine && hw_slot_lock(board, slot, deadline_ns) == HW_OK) {
+        int stale = hw_load(&control->generation) != generation;
+        if (!stale) mine = hw_take_stripe(board, slot);
         hw_slot_unlock(slot);
-    }
-    if (mine && fresh) {
-        HW_STEP("stripe");
-        hw_store(&mine->pid, hw_pid(board));
-        hw_store(&mine->base, (uint64_t)hw_count_of(hw_load(&mine->count)));
-        hw_store(&mine->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
-        hw_store(&mine->base_of, me); /* release: base and pid are ours from here on */
-        if (hw_load(&control->generation) != generation) { /* claimed anew meanwhile: not our task's stripe */
-            hw_cas(&mine->worker, me, 0);
-            return HW_STALE;
-        }
-        hw_hold(board, index, (uint32_t)(mine - stripes), generation);
+        if (stale) return HW_STALE;
+        if (mine) hw_hold(board, index, (uint32_t)(mine - stripes), generation);
     }
     if (!mine) {
         mine = stripes + me % HW_STRIPES;
@@ -219,6 +246,7 @@ typedef struct hw_change {
     int64_t total;
     int64_t now_ns; /* wall clock */
     uint64_t expected_owner; /* 0 = any: else only while that one owns the task */
+    uint64_t owner, owner_pid; /* for HW_SET_OWNER: who; 0 = the writer */
     uint32_t metrics;
     uint64_t was; /* out: the state before */
     char stage[HW_STAGE_BYTES];
@@ -330,8 +358,9 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
     }
     next.ended_ns = change->fields & HW_SET_STATE && hw_final(next.state) ? change->now_ns : 0;
     if (change->fields & HW_SET_OWNER) {
-        next.owner = hw_me(board);
-        next.owner_pid = hw_pid(board);
+        next.owner = change->owner ? change->owner : hw_me(board);
+        next.owner_pid = change->owner ? change->owner_pid : hw_pid(board);
+        if (next.owner == hw_peek(&copy0->owner)) change->fields &= ~(uint32_t)HW_SET_OWNER; /* it is already */
     }
     next.resumed = (change->fields & HW_SET_RESUMED) != 0;
     next.base = next.resumed ? hw_total_count(slot, hw_tag(generation)) : 0;
@@ -385,6 +414,17 @@ static int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *byt
     return HW_TIMEOUT;
 }
 
+/* The same where writers never pause: under the slot lock, which the caller can hold. */
+static int hw_read_result_locked(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq,
+                                 uint64_t deadline_ns) {
+    int answer = hw_slot_lock(board, slot, deadline_ns);
+    if (answer == HW_OK) {
+        answer = hw_read_result(board, slot, json, bytes, seq);
+        hw_slot_unlock(slot);
+    }
+    return answer;
+}
+
 /* Put a result in place; `json` is readable up to a multiple of eight bytes. With `expected`, only if the sequence
  * is still that one (then HW_EXISTS says that somebody else wrote): Python merges outside of every lock. */
 static int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
@@ -413,8 +453,31 @@ static int hw_write_result(hw_board *board, uint32_t index, uint64_t generation,
 
 /* ---------------------------------------------------------------------------------------- claim and free (locked) */
 
-/* Give a slot back. Under the structural lock; the slot lock is only tried. */
-static int hw_free(hw_board *board, uint32_t index, uint64_t generation) {
+/* Give a slot back, under the structural lock and the slot's own, which is let go. */
+static void hw_free_locked(hw_board *board, uint32_t index) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
+    HW_STEP("free");
+    /* Before the slot is free: a search that passed the task's new slot too early and this one too late has to see it. */
+    hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1);
+    HW_STEP("frees");
+    hw_store(&control->generation, hw_peek(&control->generation) + 1); /* publishes: free */
+    HW_STEP("freed");
+    hw_store(&board->hashes[index], 0);
+    hw_slot_unlock(slot);
+}
+
+/* Give a slot back whatever the task is at. Under the structural lock; the slot lock is only tried. */
+static int hw_free(hw_board *board, uint32_t index) {
+    if (hw_slot_try(board, hw_slot(board, index)) != HW_OK) return HW_TIMEOUT;
+    hw_free_locked(board, index);
+    return HW_OK;
+}
+
+/* Give a slot back, if its task was not written to since `before_ns` (coarse monotonic). Under the structural lock; the
+ * slot lock is only tried. HW_OK, HW_TIMEOUT, HW_STALE, HW_EXISTS. */
+static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
@@ -422,14 +485,11 @@ static int hw_free(hw_board *board, uint32_t index, uint64_t generation) {
         hw_slot_unlock(slot);
         return HW_STALE;
     }
-    hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
-    HW_STEP("free");
-    hw_store(&control->generation, generation + 1); /* publishes: free */
-    HW_STEP("freed");
-    hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1); /* release: before the hash is gone */
-    HW_STEP("frees");
-    hw_store(&board->hashes[index], 0);
-    hw_slot_unlock(slot);
+    if (hw_peek(&control->beat_ns) >= before_ns) { /* relaxed: written under the slot lock */
+        hw_slot_unlock(slot);
+        return HW_EXISTS;
+    }
+    hw_free_locked(board, index);
     return HW_OK;
 }
 
@@ -450,57 +510,80 @@ static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation
     return answer;
 }
 
-/* Free a task that has ended and that the history holds. Under the structural lock. */
-static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation) {
-    hw_control *control = hw_control_of(hw_slot(board, index));
-    if (hw_load(&control->generation) != generation || hw_load(&control->archived) != generation) return HW_STALE;
-    return hw_free(board, index, generation);
+/* The part of a status that decides about the task's life, as it stands under the slot lock: nobody changes it. */
+static void hw_load_life(char *slot, hw_status *status) {
+    hw_load_words(status, hw_status_of(slot, 0), offsetof(hw_status, stage));
+    if (status->state >= HW_STATES) status->state = HW_FAILED;
 }
 
-/* Make room: free the tasks that ended longest ago, a batch at a time so that they rest together. Only those that the
- * history holds; with `drop` the others too, and those that were lost without anybody having said so. */
-static uint32_t hw_evict(hw_board *board, int drop) {
+/* May this task give up its slot? One that has ended, and that the history holds; with `drop` also one that it does not
+ * hold, or that was lost without anybody having said so. */
+static int hw_may_go(hw_board *board, char *slot, const hw_status *status, int drop) {
+    hw_control *control = hw_control_of(slot);
+    if (!drop && hw_load(&control->archived) != hw_load(&control->generation)) return 0;
+    return hw_final(status->state) || (drop && !hw_carried(board, slot, status));
+}
+
+/* Free a task that has ended and that the history holds. Under the structural lock. */
+static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation) {
+    char *slot = hw_slot(board, index);
+    hw_status status;
+    if (hw_load(&hw_control_of(slot)->generation) != generation || hw_slot_try(board, slot) != HW_OK) return HW_STALE;
+    hw_load_life(slot, &status);
+    if (!hw_may_go(board, slot, &status, 0)) {
+        hw_slot_unlock(slot);
+        return HW_STALE;
+    }
+    hw_free_locked(board, index);
+    return HW_OK;
+}
+
+/* Make room: free the tasks that ended longest ago and may go, a batch at a time so that they rest together. HW_OK,
+ * HW_FULL where there is none, HW_TIMEOUT where others had all of them locked or resumed them meanwhile. */
+static int hw_evict(hw_board *board, int drop) {
     struct {
         int64_t ended_ns;
         uint32_t index;
-        uint64_t generation;
-        int archived;
     } oldest[HW_EVICT_MAX];
     uint32_t most = board->capacity / 8 ? board->capacity / 8 : 1, n = 0, freed = 0, dropped = 0;
     if (most > HW_EVICT_MAX) most = HW_EVICT_MAX;
     for (uint32_t i = 0; i < board->capacity; i++) {
         char *slot = hw_slot(board, i);
-        hw_control *control = hw_control_of(slot);
-        uint64_t generation = hw_load(&control->generation);
-        int archived = hw_load(&control->archived) == generation;
         hw_status status;
         int64_t ended;
         uint32_t at;
-        if (!(generation & 1) || !(archived || drop) || hw_read_status(slot, &status) != HW_OK) continue;
-        if (!hw_final(status.state) && (!drop || hw_carried(board, slot, &status))) continue;
+        if (!(hw_load(&hw_control_of(slot)->generation) & 1) || hw_read_status(slot, &status) != HW_OK) continue;
+        if (!hw_may_go(board, slot, &status, drop)) continue;
         ended = hw_final(status.state) ? status.ended_ns : status.started_ns;
         if (n == most && ended >= oldest[n - 1].ended_ns) continue;
         if (n < most) n++;
         for (at = n - 1; at > 0 && oldest[at - 1].ended_ns > ended; at--) oldest[at] = oldest[at - 1];
         oldest[at].ended_ns = ended;
         oldest[at].index = i;
-        oldest[at].generation = generation;
-        oldest[at].archived = archived;
     }
     for (uint32_t i = 0; i < n; i++) {
-        if (hw_free(board, oldest[i].index, oldest[i].generation) != HW_OK) continue;
+        char *slot = hw_slot(board, oldest[i].index);
+        hw_control *control = hw_control_of(slot);
+        hw_status status;
+        if (hw_slot_try(board, slot) != HW_OK) continue;
+        hw_load_life(slot, &status);
+        if (!hw_may_go(board, slot, &status, drop)) { /* resumed since */
+            hw_slot_unlock(slot);
+            continue;
+        }
+        dropped += hw_load(&control->archived) != hw_load(&control->generation);
+        hw_free_locked(board, oldest[i].index);
         freed++;
-        dropped += !oldest[i].archived;
     }
     hw_store(&board->header->dropped, hw_peek(&board->header->dropped) + dropped);
-    return freed;
+    return freed ? HW_OK : n ? HW_TIMEOUT : HW_FULL;
 }
 
 /* Who stands in the way, or where the task is. */
 typedef struct hw_found {
     uint32_t slot;
     uint64_t generation;
-    uint64_t pid;      /* HW_EXISTS: of the live owner, else of a live worker */
+    uint64_t pid;      /* HW_EXISTS: of the live owner, else of a live worker; HW_RESTING: who writes the old task */
     int owner_alive;
     uint64_t state; /* HW_ENDED: as it stands there, and the owner of that state */
     uint64_t owner;
@@ -517,10 +600,10 @@ static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t has
         generation = hw_holds(board, i, want, &serial);
         if (!generation) continue;
         if (answer == HW_OK && serial < best) {
-            hw_free(board, i, generation);
+            hw_free(board, i); /* where somebody has it locked, at the next claim */
             continue;
         }
-        if (answer == HW_OK) hw_free(board, found->slot, found->generation);
+        if (answer == HW_OK) hw_free(board, found->slot);
         best = serial;
         found->slot = i;
         found->generation = generation;
@@ -562,47 +645,60 @@ static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, cons
     HW_STEP("published");
 }
 
+/* What the task that has the id means for who claims it: HW_EXISTS, HW_ENDED, or HW_OK: it may be replaced. */
+static int hw_standing(hw_board *board, char *slot, const hw_status *status, uint32_t resumable, hw_found *found) {
+    found->state = status->state;
+    found->owner = status->owner;
+    if (!hw_final(status->state) && hw_carried(board, slot, status)) {
+        found->pid = status->owner_pid;
+        found->owner_alive = !hw_dead(board, status->owner);
+        for (int i = 0; !found->owner_alive && i < HW_STRIPES; i++) {
+            hw_stripe *stripe = hw_stripes_of(slot) + i;
+            uint64_t worker = hw_load(&stripe->worker);
+            if (worker && !hw_dead(board, worker)) found->pid = hw_load(&stripe->pid);
+        }
+        return HW_EXISTS;
+    }
+    return resumable >> (hw_final(status->state) ? status->state : (uint64_t)HW_LOST_STATE) & 1 ? HW_ENDED : HW_OK;
+}
+
 /* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
- * task is handed back (HW_ABSENT does not occur then: HW_ENDED with its place) instead of replaced. `drop`: finished
- * tasks may go though the history does not hold them.
+ * task is handed back (HW_ENDED with its place) instead of replaced. `drop`: finished tasks may go though the history
+ * does not hold them; `anew`: a task is replaced even while it runs. A task that is replaced is locked from the last look at its state until it is freed: else somebody
+ * could resume it in between, and lose it.
  * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
- * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and come again. */
-static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int drop,
-                    hw_found *found) {
+ * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and come again;
+ * HW_TIMEOUT where a slot lock is in the way, with the pid of its holder: to be tried again. */
+static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
+                    int drop, hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
     uint64_t resting_until = 0;
     uint32_t resting = 0;
-    uint32_t hint = (uint32_t)(hw_peek(&board->header->free_hint) % board->capacity);
-    hw_found old;
-    memset(&old, 0, sizeof old);
-    int replaces = hw_find_locked(board, identity, hash, &old) == HW_OK;
-    if (replaces) {
-        char *slot = hw_slot(board, old.slot);
+    uint32_t hint = (uint32_t)(hw_peek(&board->header->free_hint) % board->capacity), old;
+    char *replaced = NULL;
+    int answer;
+    memset(found, 0, sizeof *found);
+    if (hw_find_locked(board, identity, hash, found) == HW_OK) {
+        char *slot = hw_slot(board, found->slot);
         hw_status status;
-        uint64_t state;
+        found->pid = hw_peek(&hw_control_of(slot)->lock_pid);
         if (hw_read_status(slot, &status) != HW_OK) return HW_TIMEOUT;
-        state = status.state;
-        *found = old;
-        found->state = state;
-        found->owner = status.owner;
-        if (!hw_final(state)) {
-            if (hw_carried(board, slot, &status)) {
-                found->pid = status.owner_pid;
-                found->owner_alive = !hw_dead(board, status.owner);
-                if (!found->owner_alive) {
-                    hw_stripe *stripes = hw_stripes_of(slot);
-                    for (int i = 0; i < HW_STRIPES; i++) {
-                        uint64_t worker = hw_load(&stripes[i].worker);
-                        if (worker && !hw_dead(board, worker)) found->pid = hw_load(&stripes[i].pid);
-                    }
-                }
-                return HW_EXISTS;
-            }
-            state = HW_LOST_STATE;
+        answer = hw_standing(board, slot, &status, resumable, found);
+        if (answer != HW_OK && !(anew && answer == HW_EXISTS)) return answer;
+        if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
+        hw_load_life(slot, &status);
+        answer = hw_standing(board, slot, &status, resumable, found);
+        if (answer != HW_OK && !(anew && answer == HW_EXISTS)) {
+            hw_slot_unlock(slot);
+            return answer;
         }
-        if (resumable >> state & 1) return HW_ENDED;
-        if (!drop && hw_load(&hw_control_of(slot)->archived) != old.generation) return HW_UNARCHIVED;
+        if (answer == HW_OK && !drop && hw_load(&hw_control_of(slot)->archived) != found->generation) {
+            hw_slot_unlock(slot);
+            return HW_UNARCHIVED;
+        }
+        replaced = slot;
     }
+    old = found->slot;
     for (uint32_t n = 0; n < board->capacity; n++) {
         uint32_t i = (hint + n) % board->capacity;
         char *slot;
@@ -624,14 +720,18 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         found->generation = hw_load(&control->generation);
         hw_slot_unlock(slot);
         hw_store(&board->header->free_hint, i + 1);
-        if (replaces) hw_free(board, old.slot, old.generation);
+        if (replaced) hw_free_locked(board, old);
         return HW_OK;
     }
+    if (replaced) hw_slot_unlock(replaced); /* it may be the one that makes room */
     /* At most half of the board rests at a time: more would only empty it. */
-    if (resting < (board->capacity + 1) / 2 && hw_evict(board, drop) && !resting_until) resting_until = now + HW_REST_NS;
-    if (!resting_until) {
-        found->generation = 0;
-        return drop ? HW_FULL : HW_UNARCHIVED;
+    if (resting < (board->capacity + 1) / 2) {
+        answer = hw_evict(board, drop);
+        if (answer == HW_OK && !resting_until) resting_until = now + HW_REST_NS;
+        if (!resting_until) {
+            found->generation = 0;
+            return answer == HW_FULL && !drop ? HW_UNARCHIVED : answer;
+        }
     }
     found->wait_ns = resting_until - now;
     return HW_RESTING;

@@ -1,4 +1,4 @@
-"""Write the state of a board: as JSON, or as a snapshot file that headway.read and numpy.load read."""
+"""Write the state of a board: as JSON, its tasks as lines of JSON or CSV, or all as a snapshot file for NumPy."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway import errors, maintenance, snapshot
-from headway.cli._output import print_json, say
+from headway.cli._formats import FORMATS, emit, lines_of
+from headway.cli._output import say
 from headway.cli._source import Source, add_board, find
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -26,9 +27,12 @@ A file appears whole or not at all: it is written beside its place and renamed.
 examples:
   headway export nightly > nightly.json
   headway export nightly -o nightly.json
+  headway export nightly --format ndjson   a task a line; the whole board is in json alone
+  headway export nightly -o tasks.csv      pandas.read_csv("tasks.csv")
   headway export nightly -o nightly.npz    numpy.load("nightly.npz")["tasks"]["count"]
   headway export nightly --format npz      the board's own snapshot, where headway.read("nightly") finds it
 """
+_ENDINGS = {".npz": "npz", ".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -36,23 +40,38 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write to this file (default: standard output)"
     )
-    parser.add_argument("--format", choices=("json", "npz"), help="default: npz for a FILE that ends so, else json")
+    parser.add_argument("--format", choices=(*FORMATS, "npz"), help="default: by the ending of FILE, else json")
 
 
 def run(options: argparse.Namespace) -> int:
     output: Path | None = options.output
-    as_npz = (options.format or ("npz" if output is not None and output.suffix == ".npz" else "json")) == "npz"
+    form: str = options.format or _ENDINGS.get("" if output is None else output.suffix, "json")
     source = find(options.board)
-    if output is None:
-        if as_npz:
-            say(str(_own_snapshot(source)))
-        else:
-            print_json(source.to_dict())
-        return 0
-    _put(
-        output, (lambda folder: snapshot.write(source.view, folder)) if as_npz else lambda folder: _json(source, folder)
-    )
+    if output is not None:
+        _put(output, lambda folder: _write(source, form, folder))
+    elif form == "npz":
+        say(str(_own_snapshot(source)))
+    else:
+        emit(_lines(source, form))
     return 0
+
+
+def _lines(source: Source, form: str) -> Iterator[str]:
+    if form == "json":
+        yield json.dumps(source.to_dict(), indent=2, allow_nan=False)
+    else:
+        yield from lines_of(source.view.name, source.view.tasks, form)
+
+
+def _write(source: Source, form: str, folder: Path) -> Path:
+    if form == "npz":
+        return snapshot.write(source.view, folder)
+    path = folder / "board"
+    with path.open("wb") as file:
+        file.writelines(line.encode("utf-8", "backslashreplace") + b"\n" for line in _lines(source, form))
+        file.flush()
+        os.fsync(file.fileno())
+    return path
 
 
 def _own_snapshot(source: Source) -> Path:
@@ -64,16 +83,6 @@ def _own_snapshot(source: Source) -> Path:
         raise errors.UnknownBoard(f"board {source.view.name!r} was removed meanwhile: nothing was written")
     with contextlib.closing(board):
         return board.write_snapshot()
-
-
-def _json(source: Source, folder: Path) -> Path:
-    path = folder / "board.json"
-    with path.open("w", encoding="utf-8") as file:
-        json.dump(source.to_dict(), file, indent=2, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return path
 
 
 def _put(output: Path, write: Callable[[Path], Path]) -> None:

@@ -1,4 +1,4 @@
-"""Remove a board: its shared memory and its snapshots."""
+"""Remove a board: its shared memory, its snapshots and its history."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ A board that a process uses is not removed without --force; the process then goe
 
 examples:
   headway rm nightly
-  headway rm nightly --keep-files    its last snapshot stays readable
+  headway rm nightly --keep-files    its last snapshot and its history stay readable
 """
 
 

@@ -22,8 +22,10 @@ log = logging.getLogger(__name__)
 CODES = {
     errors.UnknownBoard: "unknown-board",
     errors.DamagedSnapshot: "damaged-snapshot",
+    errors.DamagedHistory: "damaged-history",
     errors.LayoutMismatch: "layout-mismatch",
     errors.NotOwner: "not-owner",
+    errors.LockTimeout: "busy",
 }
 UNREADABLE = "unreadable"
 

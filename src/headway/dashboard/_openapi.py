@@ -60,6 +60,25 @@ _TASK: Schema = {
 }
 _POINT: Schema = {"type": "array", "items": _or_null({"type": "number"}), "minItems": 2, "maxItems": 2}
 _SHARE = _object(pid=_COUNT, incarnation=_COUNT, count=_or_null({"type": "integer"}), beat=_or_null(_TIME), alive=_FLAG)
+_WHOLE_TASK: Schema = {
+    **_TASK,
+    "done": _FLAG,
+    "fraction": _or_null({"type": "number", "minimum": 0, "maximum": 1}),
+    "eta": _or_null({"type": "number"}),
+    "elapsed": {"type": "number"},
+    "idle": _or_null({"type": "number"}),
+    "stalled": _FLAG,
+    "stages": _list(_object(name=_TEXT, entered=_or_null(_TIME), left=_or_null(_TIME))),
+    "stages_left_out": _COUNT,
+    "workers": _list(_SHARE),
+    "workers_lost": _list(_SHARE),
+    "lost_left_out": _COUNT,
+    "owner": _COUNT,
+    "stall_after": {"type": "number"},
+    "taken_at": _TIME,
+    "result": {"description": "any JSON"},
+    "series": _list(_POINT),
+}
 _SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
         type=_TEXT,
@@ -93,26 +112,8 @@ _SCHEMAS: dict[str, Schema] = {
         error=_or_null(_object(code=_TEXT, detail=_TEXT)),
     ),
     "Row": _object(**_TASK, worker_count=_COUNT, lost_count=_COUNT),
-    "Task": _object(
-        **_TASK,
-        done=_FLAG,
-        fraction=_or_null({"type": "number", "minimum": 0, "maximum": 1}),
-        eta=_or_null({"type": "number"}),
-        elapsed={"type": "number"},
-        idle=_or_null({"type": "number"}),
-        stalled=_FLAG,
-        stages=_list(_object(name=_TEXT, entered=_or_null(_TIME), left=_or_null(_TIME))),
-        stages_left_out=_COUNT,
-        workers=_list(_SHARE),
-        workers_lost=_list(_SHARE),
-        lost_left_out=_COUNT,
-        owner=_COUNT,
-        stall_after={"type": "number"},
-        taken_at=_TIME,
-        result={"description": "any JSON"},
-        series=_list(_POINT),
-        metric_series=_map(_list(_POINT)),
-    ),
+    "Task": _object(**_WHOLE_TASK, metric_series=_map(_list(_POINT))),
+    "PastTask": _object(**_WHOLE_TASK, uuid=_TEXT, slot=_COUNT, generation=_COUNT, archived=_TIME),
     "Worker": _object(
         incarnation=_COUNT,
         pid=_COUNT,
@@ -159,6 +160,10 @@ def _json(**properties: Schema) -> dict[str, Schema]:
     return {"application/json": {"schema": _object(now=_TIME, **properties)}}
 
 
+def _query(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "query", "schema": schema}
+
+
 def document() -> Schema:
     """The document, for a server of this version."""
     task = _json(board=_TEXT, taken_at=_TIME, task=_named("Task"))
@@ -190,6 +195,14 @@ def document() -> Schema:
             ),
             "/api/boards/{board}/tasks/{id}": _get(
                 "Everything about one task", task, _BOARD_PARAMETER, {**_ID, "in": "path"}
+            ),
+            "/api/boards/{board}/history": _get(
+                "Tasks that have ended, the newest first",
+                _json(board=_TEXT, tasks=_list(_named("PastTask"))),
+                _BOARD_PARAMETER,
+                _query("hours", {"type": "number", "exclusiveMinimum": 0, "maximum": 8760, "default": 24}),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}),
+                _query("state", {"type": "string", "enum": list(STATES[2:])}),
             ),
             "/api/events": _get(
                 "What changes, as server-sent events",

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headway import errors
+from headway import errors, history
 from headway.dashboard._encode import encode, with_now
 from headway.dashboard._look import code_of
 from headway.dashboard._openapi import document
@@ -24,6 +24,7 @@ from headway.dashboard._static import Page
 from headway.dashboard.feed import Feed
 from headway.dashboard.security import Guard
 from headway.exporters.prometheus import BoardCollector
+from headway.model import STATES
 
 if TYPE_CHECKING:
     import os
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = ["create_app"]
 
+HOURS, HOURS_MOST = 24.0, 8760.0
+LIMIT, LIMIT_MOST = 200, 1000
 SEND_TIMEOUT_S = 60.0  # our own server has cut off who takes nothing by then; others may not
+FINAL_STATES = STATES[2:]
 _BOARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -57,6 +61,7 @@ class _Dashboard:
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(BoardCollector(feed.boards.seen))
         self.packing = asyncio.Lock()
+        self.digging = asyncio.Lock()
         get = ("GET",)
         self.app = Starlette(
             routes=[
@@ -64,6 +69,7 @@ class _Dashboard:
                 Route("/api/boards/{board}", self.board, methods=get),
                 Route("/api/boards/{board}/tasks", self.task, methods=get),
                 Route("/api/boards/{board}/tasks/{id:path}", self.task, methods=get),
+                Route("/api/boards/{board}/history", self.history, methods=get),
                 Route("/api/events", self.events, methods=get),
                 Route("/metrics", self.metrics, methods=get),
                 Route("/healthz", self.health, methods=get),
@@ -114,6 +120,30 @@ class _Dashboard:
         if fields is None:
             raise Problem(404, "unknown-task", f"board {name!r} has no task {id!r}: '/api/boards/{name}' lists them")
         return _json(body)
+
+    async def history(self, request: Request) -> Response:
+        name = _name(request.path_params["board"])
+        hours = _number(request, "hours", HOURS, HOURS_MOST)
+        limit = int(_number(request, "limit", LIMIT, LIMIT_MOST))
+        state = request.query_params.get("state")
+        if state is not None and state not in FINAL_STATES:
+            detail = f"state {state!r:.100} is none that a task ends in: choose one of {', '.join(FINAL_STATES)}"
+            raise Problem(422, "bad-parameter", detail)
+        self.feed.start()
+        await self.feed.look({name})
+        known = self.feed.boards.known.get(name)
+        if known is None:
+            raise _unknown(name)
+
+        def dig() -> bytes:
+            tasks = history.read(known.found.directory, hours=hours, state=state, limit=limit)
+            return encode({"board": name, "tasks": [task.to_dict() for task in tasks]})
+
+        async with self.digging:  # one at a time: it may have to wait for those who write
+            try:
+                return _json(await asyncio.to_thread(dig))
+            except (errors.HeadwayError, OSError, ValueError, RecursionError) as error:
+                raise _unreadable(error) from None
 
     async def _table(self, request: Request) -> tuple[str, Table]:
         name = _name(request.path_params["board"])
@@ -187,6 +217,20 @@ def _json(fields: bytes) -> Response:
     return Response(with_now(fields), media_type="application/json")
 
 
+def _number(request: Request, name: str, default: float, most: float) -> float:
+    """A parameter of the query: more than 0, and no more than so much."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= most or not text.isascii():
+        raise Problem(422, "bad-parameter", f"{name} {text!r:.100} is no number above 0, and at most {most:g}")
+    return value
+
+
 def _name(text: str) -> str:
     if not _BOARD.match(text):
         raise _unknown(text)
@@ -198,7 +242,7 @@ def _unknown(name: str) -> Problem:
 
 
 def _unreadable(error: Exception) -> Problem:
-    detail = str(error) if isinstance(error, errors.HeadwayError) else f"the task cannot be shown as JSON: {error}"
+    detail = str(error) if isinstance(error, errors.HeadwayError) else f"this cannot be shown as JSON: {error}"
     return Problem(503, code_of(error), detail)
 
 

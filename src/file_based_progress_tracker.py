@@ -1,0 +1,22 @@
+"""The import path of programs that were written before Headway. Importing it makes nothing, on no disk.
+
+HEADWAY_ANALYSIS_TRACKER=shared, file or memory chooses what `file_progress_tracker` is; see headway.analysis.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headway import analysis
+
+if TYPE_CHECKING:
+    from headway.analysis import FileBasedProgressTracker, file_progress_tracker
+
+__all__ = ["FileBasedProgressTracker", "file_progress_tracker"]
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return getattr(analysis, name)
+    except AttributeError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None

@@ -1,0 +1,337 @@
+/* identity.h - who this process is on a board, who is dead, and how a process comes and goes.
+ *
+ * A process draws an incarnation by fetch_add from the header, so none is ever used twice, and holds a write lock on
+ * byte HW_LOCK_BASE + incarnation of the segment's file for as long as it lives: the kernel lets go of it however the
+ * process dies. The lock belongs to an open file description (F_OFD_SETLK) that is never mapped, because a mapping keeps
+ * its description open, in forked children too.
+ *
+ * The incarnation stands in a page that the kernel wipes in every forked child (MADV_WIPEONFORK), also after a raw
+ * clone: a child reads 0 and registers anew. The page's second word says whether lock_fd is this process's own; the
+ * inherited one must not be asked (it would call the parent dead) and not be kept (it would call a dead parent alive).
+ *
+ * All that changes an hw_board runs under the GIL; a call without it is counted in the page (hw_go_in), and whoever
+ * leaves or detaches waits for those.
+ */
+#ifndef HEADWAY_IDENTITY_H
+#define HEADWAY_IDENTITY_H
+
+#include "board.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ------------------------------------------------------------------------------------------------ descriptors */
+
+static hw_board *hw_boards; /* grows at its head only, entries are reused, never freed: a forked child walks it */
+
+/* A description of our own in place of the inherited one, under the same number. By /proc, so that it is the same file
+ * even when the name is gone. Only calls that are safe in a child forked from a process with threads. One thread does
+ * it; another one that asks meanwhile waits a moment. -1 where nothing can be told: then everyone counts as alive. */
+static int hw_reopen(hw_board *board) {
+    uint64_t *ours = &board->page[HW_PAGE_FD];
+    char path[32];
+    char digits[12];
+    int n = 0, fd = board->lock_fd, own, at = 14;
+    if (fd < 0) return -1;
+    if (!hw_cas(ours, 0, 2)) {
+        for (int i = 0; i < 1000 && hw_load(ours) == 2; i++) sched_yield();
+        return hw_load(ours) == 1 ? fd : -1;
+    }
+    memcpy(path, "/proc/self/fd/", 14);
+    do digits[n++] = (char)('0' + fd % 10);
+    while (fd /= 10);
+    while (n) path[at++] = digits[--n];
+    path[at] = 0;
+    own = open(path, O_RDWR | O_CLOEXEC);
+    /* In one step: a thread that forks or opens a file meanwhile never meets a number that is free or somebody else's. */
+    fd = own < 0 ? -1 : dup3(own, board->lock_fd, O_CLOEXEC);
+    if (own >= 0) close(own);
+    hw_store(ours, fd >= 0); /* release: whoever reads 1 asks by the new description; 0: tried again at the next use */
+    return fd;
+}
+
+/* lock_fd, made this process's own first if a fork handed it down. */
+static inline int hw_own_fd(hw_board *board) {
+    return HW_LIKELY(hw_load(&board->page[HW_PAGE_FD]) == 1) ? board->lock_fd : hw_reopen(board);
+}
+
+/* getpid() is a system call; a status write has no time for one. */
+static inline uint64_t hw_pid(hw_board *board) {
+    uint64_t pid = hw_peek(&board->page[HW_PAGE_PID]);
+    if (HW_UNLIKELY(!pid)) {
+        pid = (uint64_t)getpid();
+        __atomic_store_n(&board->page[HW_PAGE_PID], pid, __ATOMIC_RELAXED); /* relaxed: every thread writes the same */
+    }
+    return pid;
+}
+
+/* The row and the stripes are the parent's. The list is left to itself: a thread may have been about to enlarge it. */
+static void hw_forget(hw_board *board) {
+    board->row = HW_NO_ROW;
+    board->held = NULL;
+    board->held_count = board->held_room = 0;
+}
+
+static void hw_after_fork_in_child(void) {
+    for (hw_board *board = __atomic_load_n(&hw_boards, __ATOMIC_ACQUIRE); board; board = board->next) {
+        if (board->lock_fd < 0) continue;
+        hw_reopen(board);
+        hw_forget(board);
+    }
+}
+
+/* A call that is made without the GIL, or waits, is counted: hw_leave and hw_detach take away what it works with. Relaxed
+ * on the way in: the GIL, which the caller has, orders it; release on the way out, for who sees that nobody is left. */
+static inline void hw_go_in(hw_board *board) {
+    __atomic_fetch_add(&board->page[HW_PAGE_INSIDE], 1, __ATOMIC_RELAXED);
+}
+static inline void hw_come_out(hw_board *board) {
+    __atomic_fetch_sub(&board->page[HW_PAGE_INSIDE], 1, __ATOMIC_RELEASE);
+}
+static inline int hw_inside(const hw_board *board) { return hw_load(&board->page[HW_PAGE_INSIDE]) != 0; }
+
+/* --------------------------------------------------------------------------------------------------- liveness */
+
+static inline uint64_t hw_me(const hw_board *board) { return hw_peek(&board->page[HW_PAGE_ME]); }
+
+/* Is the process of this incarnation gone? What cannot be told counts as alive: the living are never robbed. */
+static int hw_dead(hw_board *board, uint64_t incarnation) {
+    struct flock lock;
+    int fd;
+    if (incarnation == 0 || incarnation == hw_me(board)) return 0; /* our own byte would look free to us */
+    if (incarnation >= HW_INCARNATION_MAX || incarnation >= hw_load(&board->header->next_incarnation))
+        return 1; /* never drawn: damage */
+    fd = hw_own_fd(board);
+    if (fd < 0) return 0;
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = F_WRLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = HW_LOCK_BASE + (int64_t)incarnation;
+    lock.l_len = 1;
+    if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return 0;
+    return lock.l_type == F_UNLCK;
+}
+
+/* Does any process other than this one and the recorder hold an identity on the board? Our own lock is not in our own
+ * way. What cannot be told counts as in use. */
+static int hw_in_use(hw_board *board) {
+    uint64_t recorder = hw_load(&board->header->recorder);
+    int fd = hw_own_fd(board);
+    if (fd < 0) return 1;
+    for (int above = 0; above <= (recorder != 0); above++) { /* below the recorder's byte, then above it */
+        struct flock lock;
+        memset(&lock, 0, sizeof lock);
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        lock.l_start = HW_LOCK_BASE + (above ? (int64_t)(recorder & (HW_INCARNATION_MAX - 1)) + 1 : 0);
+        lock.l_len = !above && recorder ? (int64_t)(recorder & (HW_INCARNATION_MAX - 1)) : 0;
+        if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK) return 1;
+    }
+    return 0;
+}
+
+/* Take a row of the process table. Without one a process still counts, but is not listed. */
+static void hw_take_row(hw_board *board, uint64_t me, uint64_t pid, int64_t started_ns, const char *name) {
+    char text[sizeof((hw_row *)0)->name];
+    memset(text, 0, sizeof text);
+    strncpy(text, name, sizeof text - 1);
+    for (int dead = 0; dead <= 1; dead++) { /* free rows first: a dead row still names who died */
+        for (uint32_t i = 0; i < board->workers; i++) {
+            uint32_t at = (uint32_t)((me + i) % board->workers);
+            hw_row *row = board->rows + at;
+            uint64_t seen = hw_load(&row->incarnation);
+            if (dead ? !hw_dead(board, seen) : seen != 0) continue;
+            if (!hw_cas(&row->incarnation, seen, me)) continue;
+            /* `ready` still names the last holder, or nobody: readers pass this row over until it names us. */
+            HW_STEP("row taken");
+            hw_store(&row->pid, pid);
+            hw_store(&row->started_ns, (uint64_t)started_ns);
+            hw_store_words(row->name, text, sizeof text);
+            HW_STEP("row filled");
+            hw_store(&row->ready, me);
+            board->row = at;
+            return;
+        }
+    }
+    board->row = HW_ANONYMOUS;
+}
+
+/* Become somebody on this board. HW_OK also if we are already; HW_SYSTEM where the kernel gives no lock. */
+static int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name) {
+    struct flock lock;
+    int fd;
+    if (hw_me(board)) {
+        if (with_row && board->row == HW_NO_ROW)
+            hw_take_row(board, hw_me(board), hw_pid(board), started_ns, name);
+        return HW_OK;
+    }
+    fd = hw_own_fd(board);
+    if (fd < 0) {
+        errno = errno ? errno : EBADF;
+        return HW_SYSTEM;
+    }
+    hw_forget(board); /* after a raw clone nobody else did */
+    for (;;) {
+        uint64_t me = __atomic_fetch_add(&board->header->next_incarnation, 1, __ATOMIC_ACQ_REL);
+        if (me == 0) continue;
+        if (me >= HW_INCARNATION_MAX) return HW_DAMAGED;
+        HW_STEP("drawn");
+        memset(&lock, 0, sizeof lock);
+        lock.l_type = F_WRLCK;
+        lock.l_whence = SEEK_SET;
+        lock.l_start = HW_LOCK_BASE + (int64_t)me;
+        lock.l_len = 1;
+        if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+            if (errno == EAGAIN || errno == EACCES) continue; /* held: only damage brings a number up twice */
+            return HW_SYSTEM;
+        }
+        HW_STEP("alive");
+        hw_store(&board->page[HW_PAGE_ME], me); /* release: its lock is held */
+        if (with_row) hw_take_row(board, me, hw_pid(board), started_ns, name);
+        return HW_OK;
+    }
+}
+
+/* Forget stripes of tasks that are gone. */
+static void hw_prune_held(hw_board *board) {
+    size_t kept = 0;
+    for (size_t i = 0; i < board->held_count; i++) {
+        hw_held *held = board->held + i;
+        if (hw_load(&hw_control_of(hw_slot(board, held->slot))->generation) == held->generation)
+            board->held[kept++] = *held;
+    }
+    board->held_count = kept;
+}
+
+/* Note a stripe that this process took. Without memory it is not noted: then it is given back by death alone. */
+static void hw_hold(hw_board *board, uint32_t slot, uint32_t stripe, uint64_t generation) {
+    if (board->held_count == board->held_room) {
+        hw_prune_held(board);
+        if (board->held_count * 2 >= board->held_room) { /* half is of use: double, so that pruning stays rare */
+            size_t room = board->held_room ? board->held_room * 2 : 64;
+            hw_held *held = (hw_held *)realloc(board->held, room * sizeof *held);
+            if (!held) return;
+            board->held = held;
+            board->held_room = room;
+        }
+    }
+    board->held[board->held_count].slot = slot;
+    board->held[board->held_count].stripe = stripe;
+    board->held[board->held_count].generation = generation;
+    board->held_count++;
+}
+
+/* Leave in good order: nobody will take this process for a lost worker. */
+static void hw_leave(hw_board *board) {
+    struct flock lock;
+    uint64_t me = hw_me(board);
+    if (!me) return; /* nobody here, or a forked child that never was somebody */
+    for (size_t i = 0; i < board->held_count; i++) {
+        hw_stripe *stripe = hw_stripes_of(hw_slot(board, board->held[i].slot)) + board->held[i].stripe;
+        hw_cas(&stripe->worker, me, 0);
+    }
+    free(board->held);
+    if (board->row < board->workers) hw_cas(&board->rows[board->row].incarnation, me, 0);
+    hw_forget(board);
+    hw_store(&board->page[HW_PAGE_ME], 0); /* handles see that they are nobody's now */
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = F_UNLCK;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = HW_LOCK_BASE + (int64_t)me;
+    lock.l_len = 1;
+    fcntl(board->lock_fd, F_OFD_SETLK, &lock);
+}
+
+/* Retiring a board that nobody uses, and joining one, are each other's mirror: here the word is stored, then the locks of
+ * all identities are looked at; there the own lock is taken, then the word is looked at. Sequentially consistent, both:
+ * at least one side sees the other. */
+static void hw_announce(hw_board *board, uint64_t retired) {
+    __atomic_store_n(&board->header->retired, retired, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static int hw_retiring(hw_board *board) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(&board->header->retired, __ATOMIC_SEQ_CST) != 0;
+}
+
+/* -------------------------------------------------------------------------------------------- attach, detach */
+
+/* An entry for a board: a discarded one, or a new one with its page. NULL with errno where there is no memory. */
+static hw_board *hw_entry(void) {
+    static int registered;
+    hw_board *board;
+    void *page;
+    for (board = hw_boards; board; board = board->next)
+        if (!board->base) return board;
+    page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return NULL;
+    board = (hw_board *)calloc(1, sizeof *board);
+    if (!board || madvise(page, 4096, MADV_WIPEONFORK) != 0 ||
+        (!registered && (errno = pthread_atfork(NULL, NULL, hw_after_fork_in_child)) != 0)) {
+        int reason = errno;
+        munmap(page, 4096);
+        free(board);
+        errno = reason;
+        return NULL;
+    }
+    registered = 1;
+    board->page = (uint64_t *)page;
+    board->lock_fd = -1;
+    board->next = hw_boards;
+    __atomic_store_n(&hw_boards, board, __ATOMIC_RELEASE); /* release: a child that sees the entry sees it whole */
+    return board;
+}
+
+/* Take hold of a mapped segment; `header` is the copy that was validated: what is changed in the segment later cannot
+ * lead us astray. NULL with errno where the system gives no page. Takes over lock_fd. */
+static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd) {
+    hw_board *board = hw_entry();
+    if (!board) return NULL;
+    board->base = (char *)base;
+    board->header = (hw_header *)base;
+    board->rows = (hw_row *)(board->base + header->rows_offset);
+    board->hashes = (uint64_t *)(board->base + header->hashes_offset);
+    board->slots = board->base + header->slots_offset;
+    board->capacity = header->capacity;
+    board->workers = header->workers;
+    board->result_bytes = header->result_bytes;
+    board->slot_bytes = header->slot_bytes;
+    board->result_stride = hw_result_stride(header->result_bytes);
+    board->page[HW_PAGE_ME] = 0;
+    board->page[HW_PAGE_FD] = 1;
+    board->page[HW_PAGE_INSIDE] = 0;
+    hw_forget(board);
+    board->semaphore = NULL;
+    board->lock_fd = lock_fd;
+    return board;
+}
+
+/* Be woken by this semaphore. Without one the structural lock is waited for by naps. */
+static void hw_use_semaphore(hw_board *board, const char *name) {
+    sem_t *semaphore = board->semaphore ? SEM_FAILED : sem_open(name, 0);
+    if (semaphore != SEM_FAILED) board->semaphore = semaphore;
+}
+
+/* Let go of everything but the mapping of the segment, which late handles may still write to. */
+static void hw_detach(hw_board *board) {
+    int fd = board->lock_fd;
+    hw_leave(board);
+    board->lock_fd = -1; /* before it is closed: a child forked in between must not take a foreign file for it */
+    if (fd >= 0) close(fd);
+    if (board->semaphore) sem_close(board->semaphore);
+    board->semaphore = NULL;
+}
+
+/* No handle is left: the entry may serve another board. */
+static void hw_discard(hw_board *board) {
+    hw_detach(board);
+    board->base = NULL;
+}
+
+#endif

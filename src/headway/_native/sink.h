@@ -1,0 +1,98 @@
+/* sink.h - what one copy of a board needs: the clocks of the moment, who was found alive, and where the records go. */
+#ifndef HEADWAY_SINK_H
+#define HEADWAY_SINK_H
+
+#include "slots.h"
+
+/* An array of bytes that grows; a lent one does not. */
+typedef struct hw_sink {
+    char *data;
+    size_t bytes, room;
+    int lent;
+} hw_sink;
+
+#define HW_ALIVE_PLACES 256
+
+typedef struct hw_copy {
+    hw_board *board;
+    int64_t now_ns;      /* wall clock */
+    uint64_t monotonic_ns;
+    hw_sink tasks, stages, shares, workers, index, results;
+    hw_sink hashes; /* of the tasks' ids, while copying */
+    int failed; /* 1: out of memory */
+    int more;   /* 1: because the array lent for the tasks was too small */
+    uint32_t count;
+    uint64_t pulse;  /* differs between two copies that differ in anything but the clock */
+    uint64_t states; /* differs where a task came, went, or changed its state */
+    uint64_t given;  /* differs where a result is another */
+    uint32_t open;   /* tasks that have not ended */
+    int bare;        /* 1: without the results */
+    uint32_t unread; /* tasks left out because their slot lock is held by a stopped process */
+    uint64_t asked[HW_ALIVE_PLACES]; /* incarnations whose liveness is known, one question each a copy */
+    uint8_t alive[HW_ALIVE_PLACES];
+} hw_copy;
+
+static void *hw_sink_add(hw_copy *copy, hw_sink *sink, size_t bytes) {
+    if (sink->bytes + bytes > sink->room) {
+        size_t room = (sink->bytes + bytes) * 2;
+        char *data = sink->lent ? NULL : (char *)realloc(sink->data, room);
+        if (!data) {
+            copy->failed = 1;
+            copy->more |= sink->lent;
+            return NULL;
+        }
+        sink->data = data;
+        sink->room = room;
+    }
+    sink->bytes += bytes;
+    return sink->data + sink->bytes - bytes;
+}
+
+static void hw_copy_begin(hw_copy *copy, hw_board *board) {
+    memset(copy, 0, sizeof *copy);
+    copy->board = board;
+    copy->now_ns = (int64_t)hw_clock_ns(CLOCK_REALTIME);
+    copy->monotonic_ns = hw_clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Have the tasks written to memory of the caller, so that they need not be copied again. */
+static void hw_copy_lend(hw_copy *copy, char *data, size_t bytes) {
+    copy->tasks.data = data;
+    copy->tasks.room = bytes;
+    copy->tasks.lent = 1;
+}
+
+static uint32_t hw_live(const hw_board *board) {
+    uint32_t live = 0;
+    for (uint32_t i = 0; i < board->capacity; i++) live += hw_load(&board->hashes[i]) != 0;
+    return live;
+}
+
+static void hw_copy_end(hw_copy *copy) {
+    if (!copy->tasks.lent) free(copy->tasks.data);
+    free(copy->stages.data);
+    free(copy->shares.data);
+    free(copy->workers.data);
+    free(copy->index.data);
+    free(copy->results.data);
+    free(copy->hashes.data);
+    memset(copy, 0, sizeof *copy);
+}
+
+static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {
+    uint64_t place = incarnation % HW_ALIVE_PLACES;
+    if (!incarnation) return 0;
+    if (copy->asked[place] != incarnation) {
+        copy->asked[place] = incarnation;
+        copy->alive[place] = (uint8_t)!hw_dead(copy->board, incarnation);
+    }
+    return copy->alive[place];
+}
+
+/* Beats are monotonic; people want the wall clock. */
+static inline int64_t hw_wall(const hw_copy *copy, uint64_t beat_ns) {
+    if (!beat_ns) return 0;
+    return copy->now_ns - (int64_t)(copy->monotonic_ns > beat_ns ? copy->monotonic_ns - beat_ns : 0);
+}
+
+#endif

@@ -1,0 +1,64 @@
+"""Analyses for those who only watch: as the last snapshot of a board tells them, without its shared memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from headway import _paths, errors, snapshot
+from headway.analysis.contract import age_limit
+from headway.analysis.document import PartGone, progress
+from headway.analysis.model import AnalysisProgress, check_id
+from headway.model import BoardView
+
+__all__ = ["AnalysisSnapshots"]
+
+TRIES = 10
+NEXT_S = 0.1  # the recorder writes several snapshots a second
+
+Found = TypeVar("Found")
+
+
+class AnalysisSnapshots:
+    """The analyses of the SharedMemoryProgressTracker on a board of this name, read from files alone.
+
+    Its calls answer as those of a tracker do, a fraction of a second late, and change nothing. Without a snapshot there
+    are no analyses. They raise DamagedSnapshot, LayoutMismatch, NotOwner, OSError.
+    """
+
+    def __init__(self, board: str = "analysis") -> None:
+        self.name = _paths.check_name(board)
+
+    def get_progress(self, execution_id: str) -> AnalysisProgress | None:
+        """Return what an analysis looked like at the last snapshot; None if it is unknown or cannot be read."""
+        id = check_id(execution_id)
+
+        def find(view: BoardView, directory: Path, gone: bool) -> AnalysisProgress | None:
+            task = view.get(id)
+            return None if task is None else progress(task, directory, gone=gone)
+
+        return self._read(find, None)
+
+    def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
+        """Return the analyses that were started within the last `hours`, the newest first."""
+        limit = age_limit(hours)
+
+        def find(view: BoardView, directory: Path, gone: bool) -> list[AnalysisProgress]:
+            recent = (progress(task, directory, gone=gone) for task in view.tasks if (task.created or 0.0) >= limit)
+            return sorted(filter(None, recent), key=lambda record: record.start_time, reverse=True)
+
+        return self._read(find, [])
+
+    def _read(self, find: Callable[[BoardView, Path, bool], Found], nothing: Found) -> Found:
+        """find() in the last snapshot; in the next one, if a file that it names was replaced since it was written."""
+        directory = _paths.board_directory(self.name)
+        for attempt in range(TRIES):
+            try:
+                return find(snapshot.read(directory), directory, attempt == TRIES - 1)
+            except errors.UnknownBoard:
+                return nothing
+            except PartGone:
+                time.sleep(NEXT_S)
+        raise AssertionError("the last attempt takes what there is")

@@ -1,0 +1,96 @@
+"""Show the tasks of a board that have ended or were lost, the newest first."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING
+
+from headway import _paths, errors, history, maintenance
+from headway.cli._formats import FORMATS, emit, lines_of
+from headway.cli._output import add_json, columns, say, table
+from headway.cli._source import add_board, choose
+from headway.terminal import counted, detail, duration, plural
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headway.history import PastTask
+
+__all__ = ["EXAMPLES", "configure", "run"]
+
+EXAMPLES = """\
+A task is put there some time after it has ended, at the latest when its board needs the room; until then it is on the
+board, see 'headway show'. The history is one SQLite file, history.sqlite3 in the board's directory.
+
+examples:
+  headway history nightly                       what ended within the last 24 hours
+  headway history nightly --task BTC-1h --hours inf
+  headway history nightly --state lost --limit 1 --json
+  headway history nightly --format csv > tasks.csv
+"""
+
+
+def _hours(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not value > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours: give one above 0, or inf for all")
+    return value
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 2**63:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of tasks: give a whole one above 0")
+    return int(text)
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_board(parser, files=False)
+    parser.add_argument("--hours", type=_hours, default=24.0, metavar="H", help="ended within H hours (default: 24)")
+    parser.add_argument("--task", metavar="ID", help="only the task of this id, each time that it ran")
+    parser.add_argument("--state", choices=history.FINAL_STATES, help="only tasks that ended so")
+    parser.add_argument("--limit", type=_limit, metavar="N", help="only the N newest")
+    parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
+    add_json(parser, "the same as --format json")
+
+
+def run(options: argparse.Namespace) -> int:
+    name = options.board or choose()
+    directory = _paths.board_directory(name)
+    if not directory.is_dir():
+        there = ", ".join(info.name for info in maintenance.boards()) or "none"
+        raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
+    tasks = history.read(directory, hours=options.hours, id=options.task, state=options.state, limit=options.limit)
+    form = "json" if options.json else options.format
+    if form == "table":
+        _show(tasks, directory / history.HISTORY, f"{options.hours:g} h")
+    else:
+        emit(lines_of(name, tasks, form))
+    return 0
+
+
+def _show(tasks: list[PastTask], path: Path, hours: str) -> None:
+    since = "" if hours == "inf h" else f" within the last {hours}"
+    if not tasks:
+        say(f"no such task ended{since}: {path}")
+        return
+    rows = [("ENDED", "STATE", "COUNT", "TOOK", "TASK", "")]
+    for line in table(rows + [_row(task) for task in tasks], right=(2, 3)):
+        say(line, columns())
+    say()
+    say(f"{plural(len(tasks), 'task')} ended{since}: {path}")
+
+
+def _row(task: PastTask) -> tuple[str, ...]:
+    ended = task.archived if task.ended is None else task.ended
+    return (
+        time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ended)),
+        task.state,
+        counted(task.count, task.total, task.unit),
+        "" if task.started is None else duration(task.elapsed),
+        task.id,
+        detail(task),
+    )

@@ -1,0 +1,497 @@
+/* storm.c - threads that take themselves for processes, on the real native code, and are killed at its steps.
+ *
+ *     storm SECONDS THREADS KILL_ONE_IN STALL_ONE_IN CAPACITY
+ *
+ * Each thread has a hold of its own on one mapping: its own open of the file, so its own locked byte in the kernel. To
+ * kill it is to jump out of the native code at a step, and to close that descriptor, as the kernel does for a process;
+ * it comes back as somebody else. A stalled one sleeps at a step for longer than a freed slot rests. So a second has as
+ * many kills as an hour of real ones, and the sanitizers see all of it. Ends with 1 at the first broken promise.
+ */
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include <fcntl.h>
+
+/* The kernel orders what a dead process stored before what the one does that is told of its death. ThreadSanitizer does
+ * not see into the kernel, so it is said here. */
+static unsigned long deaths;
+
+static int told(int fd, int command, struct flock *lock) {
+    int answer = fcntl(fd, command, lock);
+    (void)__atomic_load_n(&deaths, __ATOMIC_ACQUIRE);
+    return answer;
+}
+#define fcntl(fd, command, lock) told(fd, command, lock)
+
+#include "copy.h"
+
+#define CHECK(what, ...) \
+    do { \
+        if (!(what)) broken(#what, __LINE__, __VA_ARGS__); \
+    } while (0)
+
+#define MOVERS 4                 /* ids x0 to x3 */
+#define GENERATIONS 4096         /* of one slot, that are told apart */
+#define OLD 16
+#define STAGE "%llu takes several words to say: %llu"
+#define MESSAGE "%llu has a message of some length, so that it takes many words: %llu"
+#define SECOND 1000000000ull
+
+static char *base;
+static hw_header said;
+static int file;
+static int stop_now;
+static long kill_one_in, stall_one_in;
+static uint32_t capacity;
+static uint64_t inside, acked_all;
+static uint64_t *issued; /* [slot][generation / 2 % GENERATIONS]: counts meant for that task */
+static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused;
+
+typedef struct person {
+    hw_board *board;
+    jmp_buf dead;
+    uint64_t random;
+    int armed, in_lock;
+    hw_task all;
+    uint32_t all_slot;
+    uint64_t all_generation;
+    struct {
+        hw_task task;
+        uint32_t slot;
+        uint64_t generation;
+    } old[OLD]; /* handles of earlier tasks */
+    uint32_t kept;
+} person;
+
+static __thread person *self;
+
+static void broken(const char *what, int line, const char *format, ...) {
+    va_list rest;
+    va_start(rest, format);
+    fprintf(stderr, "line %d: %s: ", line, what);
+    vfprintf(stderr, format, rest);
+    fprintf(stderr, "\n");
+    va_end(rest);
+    _exit(1);
+}
+
+static uint64_t chance(person *p) { /* xorshift64 (Marsaglia) */
+    p->random ^= p->random << 13;
+    p->random ^= p->random >> 7;
+    return p->random ^= p->random << 17;
+}
+
+static void add(uint64_t *word, uint64_t n) { __atomic_fetch_add(word, n, __ATOMIC_SEQ_CST); }
+
+void hw_step(const char *where) {
+    person *p = self;
+    (void)where;
+    if (!p || !p->armed) return;
+    if (stall_one_in && chance(p) % (uint64_t)stall_one_in == 0) {
+        add(&stalls, 1);
+        hw_nap(HW_REST_NS + HW_REST_NS / 5);
+    }
+    if (kill_one_in && chance(p) % (uint64_t)kill_one_in == 0) longjmp(p->dead, 1);
+}
+
+static uint64_t soon(void) { return hw_clock_ns(CLOCK_MONOTONIC) + 20 * SECOND; }
+
+static int own_description(void) {
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    CHECK(fd >= 0, "errno %d", errno);
+    return fd;
+}
+
+/* ------------------------------------------------------------------------------------------------ what they do */
+
+static void identity_of(hw_identity *identity, const char *id) {
+    memset(identity, 0, sizeof *identity);
+    snprintf(identity->id, sizeof identity->id, "%s", id);
+}
+
+static int find(person *p, const char *id, uint32_t *slot, uint64_t *generation) {
+    hw_identity want;
+    identity_of(&want, id);
+    add(&finds, 1);
+    return hw_find(p->board, &want, hw_hash(id, strlen(id)), slot, generation);
+}
+
+/* Start a task anew, whose owner this person is then. */
+static int claim(person *p, const char *id, uint32_t resumable, hw_found *found) {
+    hw_identity identity;
+    hw_status first;
+    int answer;
+    identity_of(&identity, id);
+    memset(&first, 0, sizeof first);
+    first.state = HW_PENDING;
+    first.total = HW_NO_TOTAL;
+    first.owner = hw_me(p->board);
+    answer = hw_lock(p->board, soon());
+    CHECK(answer == HW_OK, "the structural lock was not to be had: %d", answer);
+    p->in_lock = 1;
+    CHECK(__atomic_fetch_add(&inside, 1, __ATOMIC_SEQ_CST) == 0, "two have the structural lock");
+    answer = hw_claim(p->board, &identity, &first, resumable, found);
+    __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
+    p->in_lock = 0;
+    hw_unlock(p->board);
+    add(&claims, answer == HW_OK);
+    return answer;
+}
+
+/* A record all of whose fields say n. */
+static int write_all(person *p, uint32_t slot, uint64_t generation, uint64_t n, uint32_t fields, uint64_t state) {
+    hw_change change;
+    memset(&change, 0, sizeof change);
+    change.fields = HW_SET_TOTAL | HW_SET_STAGE | HW_SET_MESSAGE | fields;
+    change.allowed = HW_OPEN_STATES;
+    change.state = state;
+    change.total = (int64_t)n;
+    change.now_ns = (int64_t)hw_clock_ns(CLOCK_REALTIME);
+    snprintf(change.stage, sizeof change.stage, STAGE, (unsigned long long)n, (unsigned long long)n);
+    snprintf(change.message, sizeof change.message, MESSAGE, (unsigned long long)n, (unsigned long long)n);
+    strcpy(change.metric_name[0], "n");
+    change.metric[0] = (double)n;
+    change.metrics = 1;
+    add(&writes, 1);
+    return hw_write(p->board, slot, generation, &change, soon());
+}
+
+static int set_state(person *p, uint32_t slot, uint64_t generation, uint64_t state, uint32_t allowed, uint32_t fields) {
+    hw_change change;
+    memset(&change, 0, sizeof change);
+    change.fields = HW_SET_STATE | fields;
+    change.allowed = allowed;
+    change.state = state;
+    change.now_ns = (int64_t)hw_clock_ns(CLOCK_REALTIME);
+    return hw_write(p->board, slot, generation, &change, soon());
+}
+
+/* A text of one letter, whose length follows from the letter. */
+static int write_result(person *p, uint32_t slot, uint64_t generation) {
+    char json[64];
+    uint32_t letter = (uint32_t)(chance(p) % 26), bytes = 2 * letter + 7;
+    memset(json, 0, sizeof json);
+    memset(json, 'a' + (int)letter, bytes);
+    return hw_write_result(p->board, slot, generation, json, bytes, NULL, soon());
+}
+
+static uint64_t *issued_for(uint32_t slot, uint64_t generation) {
+    return issued + (size_t)slot * GENERATIONS + generation / 2 % GENERATIONS;
+}
+
+static void count_on(hw_task *task, uint32_t slot, uint64_t generation) {
+    add(issued_for(slot, generation), 1);
+    hw_add(task, 1);
+}
+
+static void keep(person *p, const hw_task *task, uint32_t slot, uint64_t generation) {
+    p->old[p->kept % OLD].task = *task;
+    p->old[p->kept % OLD].slot = slot;
+    p->old[p->kept++ % OLD].generation = generation;
+}
+
+static void count_on_all(person *p) {
+    if (hw_peek(p->all.identity) != p->all.worker || !p->all.stripe) {
+        int answer = find(p, "all", &p->all_slot, &p->all_generation);
+        CHECK(answer == HW_OK, "a task that is there was not found: %d", answer);
+        answer = hw_bind(p->board, &p->all, p->all_slot, p->all_generation, soon());
+        CHECK(answer == HW_OK, "%d", answer);
+    }
+    for (int i = 0; i < 20; i++) {
+        add(issued_for(p->all_slot, p->all_generation), 1);
+        CHECK(hw_add(&p->all, 1) == HW_OK, "a task that runs was not counted on");
+        add(&acked_all, 1);
+    }
+}
+
+/* Be the owner of a task, and end it. Nobody takes it away meanwhile. */
+static void carry(person *p, const char *id, uint32_t slot, uint64_t generation) {
+    hw_task task;
+    int answer;
+    for (int i = 0; i < 3; i++) {
+        answer = write_all(p, slot, generation, chance(p) % 1000, HW_SET_RUNNING, 0);
+        CHECK(answer == HW_OK, "a living owner cannot write to its task %s: %d", id, answer);
+        answer = write_result(p, slot, generation);
+        CHECK(answer == HW_OK, "%d", answer);
+        answer = hw_bind(p->board, &task, slot, generation, soon());
+        CHECK(answer == HW_OK, "a living owner cannot count on its task %s: %d", id, answer);
+        count_on(&task, slot, generation);
+        if (chance(p) % 8 == 0) hw_nap(2 * HW_REST_NS); /* so that others come to a decision about it meanwhile */
+    }
+    answer = set_state(p, slot, generation, chance(p) & 1 ? HW_FAILED : HW_SUCCESS, HW_OPEN_STATES, HW_SET_ENDED);
+    CHECK(answer == HW_OK, "a living owner cannot end its task %s: %d", id, answer);
+    count_on(&task, slot, generation); /* a straggler */
+    keep(p, &task, slot, generation);
+}
+
+/* Go on with a task that failed, unless somebody else does, or there is a newer one already. */
+static void resume(person *p, const char *id, uint32_t slot, uint64_t generation) {
+    uint32_t newest;
+    uint64_t its;
+    int answer = set_state(p, slot, generation, HW_RUNNING, 1u << HW_FAILED, HW_SET_OWNER | HW_SET_RESUMED);
+    if (answer != HW_OK) return;
+    if (find(p, id, &newest, &its) == HW_OK && newest != slot) return;
+    add(&resumes, 1);
+    carry(p, id, slot, generation);
+}
+
+static void own(person *p, const char *id) {
+    hw_found found;
+    int answer = claim(p, id, chance(p) & 1 ? 1u << HW_FAILED : 0, &found);
+    if (answer == HW_OK) carry(p, id, found.slot, found.generation);
+    else if (answer == HW_ENDED) resume(p, id, found.slot, found.generation);
+    else add(&refused, 1);
+    if (answer == HW_RESTING || answer == HW_TIMEOUT) hw_nap(200000);
+}
+
+/* Write to and count on whatever is there, with a handle that may be stale by then. */
+static void meddle(person *p, const char *id) {
+    uint32_t slot;
+    uint64_t generation;
+    hw_task task;
+    memset(&task, 0, sizeof task);
+    if (find(p, id, &slot, &generation) != HW_OK) return;
+    write_all(p, slot, generation, chance(p) % 1000, 0, 0);
+    write_result(p, slot, generation);
+    if (hw_bind(p->board, &task, slot, generation, soon()) != HW_OK) return;
+    for (int i = 0; i < 10; i++) count_on(&task, slot, generation);
+    keep(p, &task, slot, generation);
+}
+
+/* Come back with a handle of a task that may have gone long ago. */
+static void haunt(person *p) {
+    uint32_t i = (uint32_t)(chance(p) % OLD), slot = p->old[i].slot;
+    uint64_t generation = p->old[i].generation;
+    int gone, answer;
+    if (!generation) return;
+    count_on(&p->old[i].task, slot, generation);
+    gone = hw_load(&hw_control_of(hw_slot(p->board, slot))->generation) != generation;
+    answer = write_all(p, slot, generation, chance(p) % 1000, 0, 0);
+    CHECK(!gone || answer == HW_STALE, "a write with a stale handle ended with %d", answer);
+}
+
+static void live(person *p) {
+    while (!__atomic_load_n(&stop_now, __ATOMIC_ACQUIRE)) {
+        char id[16];
+        uint32_t slot;
+        uint64_t generation;
+        snprintf(id, sizeof id, "x%d", (int)(chance(p) % MOVERS));
+        switch (chance(p) % 10) {
+        case 0: case 1: own(p, id); break;
+        case 2: own(p, "moves"); break;
+        case 3: meddle(p, chance(p) & 1 ? id : "all"); break;
+        case 4:
+            if (find(p, id, &slot, &generation) == HW_OK) resume(p, id, slot, generation);
+            break;
+        case 5:
+            if (capacity > 3 * MOVERS) /* else it may have made room */
+                CHECK(find(p, "moves", &slot, &generation) == HW_OK, "a task that is always there was not found");
+            break;
+        case 6:
+            if (chance(p) % 16 == 0) {
+                hw_leave(p->board);
+                hw_register(p->board, 1, 0, "anew");
+            }
+            break;
+        case 7: haunt(p); break;
+        default: count_on_all(p);
+        }
+    }
+}
+
+static void *a_life(void *argument) {
+    person *p = (person *)argument;
+    self = p;
+    if (setjmp(p->dead)) { /* killed: the kernel closes what the process had open */
+        p->armed = 0;
+        add(&kills, 1);
+        if (p->in_lock) __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
+        p->in_lock = 0;
+        __atomic_fetch_add(&deaths, 1, __ATOMIC_ACQ_REL);
+        close(p->board->lock_fd);
+        hw_store(&p->board->page[HW_PAGE_ME], 0);
+        free(p->board->held);
+        hw_forget(p->board);
+        p->board->lock_fd = own_description();
+    }
+    memset(&p->all, 0, sizeof p->all);
+    p->all.identity = &p->board->page[HW_PAGE_ME];
+    p->all.worker = 1;
+    p->armed = 1;
+    CHECK(hw_register(p->board, 1, 0, "somebody") == HW_OK, "errno %d", errno);
+    live(p);
+    p->armed = 0;
+    hw_leave(p->board);
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------------- what is seen */
+
+/* The number that a text says twice; -1 if it is mixed. */
+static long long said_by(const char *text, const char *format) {
+    unsigned long long n, m;
+    return sscanf(text, format, &n, &m) == 2 && n == m ? (long long)n : -1;
+}
+
+static void look_at(hw_copy *copy) {
+    hw_task_record *tasks = (hw_task_record *)copy->tasks.data;
+    hw_stage_record *stages = (hw_stage_record *)copy->stages.data;
+    hw_share_record *shares = (hw_share_record *)copy->shares.data;
+    hw_result_record *index = (hw_result_record *)copy->index.data;
+    int all = 0, moves = 0;
+    for (uint32_t i = 0; i < copy->count; i++) {
+        hw_task_record *task = tasks + i;
+        all += !strcmp(task->id, "all");
+        moves += !strcmp(task->id, "moves");
+        for (uint32_t j = 0; j < i; j++) CHECK(strcmp(task->id, tasks[j].id) != 0, "%s is listed twice", task->id);
+        CHECK(task->state < HW_STATES, "%d", task->state);
+        CHECK(task->count >= 0 && (uint64_t)task->count <= hw_load(issued_for(task->slot, task->generation)),
+              "%s counts what was not meant for it: %lld of %llu", task->id, (long long)task->count,
+              (unsigned long long)hw_load(issued_for(task->slot, task->generation)));
+        if (task->stage[0]) {
+            long long n = said_by(task->stage, STAGE);
+            CHECK(n >= 0 && said_by(task->message, MESSAGE) == n && task->total == n && task->metric[0] == (double)n,
+                  "%s is mixed: %s; %s; %lld, %g", task->id, task->stage, task->message, (long long)task->total,
+                  task->metric[0]);
+        } else {
+            CHECK(!task->message[0] && task->total == HW_NO_TOTAL, "%s is mixed: %s", task->id, task->message);
+        }
+        CHECK(task->pad[0] == 0, "a record is not clean");
+    }
+    CHECK(all == 1, "a task that runs all the time is listed %d times", all);
+    if (capacity > 3 * MOVERS) CHECK(moves == 1, "a task that is always there is listed %d times", moves);
+    for (size_t i = 0; i < copy->stages.bytes / sizeof *stages; i++) {
+        int last = i + 1 == copy->stages.bytes / sizeof *stages || stages[i + 1].task != stages[i].task;
+        CHECK(said_by(stages[i].stage, STAGE) >= 0, "an entry of the log of %s is mixed: %s", tasks[stages[i].task].id,
+              stages[i].stage);
+        if (last)
+            CHECK(!strcmp(stages[i].stage, tasks[stages[i].task].stage), "the log of %s ends with %s, not with %s",
+                  tasks[stages[i].task].id, stages[i].stage, tasks[stages[i].task].stage);
+    }
+    for (size_t i = 0; i < copy->shares.bytes / sizeof *shares; i++) {
+        CHECK(!shares[i].known || shares[i].count >= 0, "a share of %s is %lld", tasks[shares[i].task].id,
+              (long long)shares[i].count);
+        for (size_t j = 0; j < i; j++)
+            CHECK(shares[i].task != shares[j].task || shares[i].worker != shares[j].worker,
+                  "worker %llu stands twice on %s", (unsigned long long)shares[i].worker, tasks[shares[i].task].id);
+    }
+    for (size_t i = 0; i < copy->index.bytes / sizeof *index; i++) {
+        const char *json = copy->results.data + index[i].offset;
+        uint32_t letter = (uint32_t)(json[0] - 'a');
+        CHECK(letter < 26 && index[i].bytes == 2 * letter + 7, "a result of %u bytes begins with %c", index[i].bytes, json[0]);
+        for (uint32_t at = 1; at < index[i].bytes; at++) CHECK(json[at] == json[0], "a result is mixed");
+    }
+}
+
+static void *a_watcher(void *argument) {
+    person *p = (person *)argument;
+    while (!__atomic_load_n(&stop_now, __ATOMIC_ACQUIRE)) {
+        hw_copy copy;
+        hw_copy_begin(&copy, p->board);
+        CHECK(hw_copy_board(&copy) == HW_OK, "no copy");
+        CHECK(copy.unread == 0, "%u tasks were not read", copy.unread);
+        look_at(&copy);
+        hw_copy_end(&copy);
+        add(&copies, 1);
+    }
+    return NULL;
+}
+
+/* ---------------------------------------------------------------------------------------------------- the board */
+
+static person *newcomer(uint64_t number) {
+    person *p = (person *)calloc(1, sizeof *p);
+    CHECK(p != NULL, "no memory");
+    p->board = hw_attach(base, &said, own_description());
+    CHECK(p->board != NULL, "errno %d", errno);
+    p->random = 0x9e3779b97f4a7c15ull * (number + 1);
+    return p;
+}
+
+static void make_board(void) {
+    memset(&said, 0, sizeof said);
+    hw_geometry(&said, capacity, 16, 64);
+    said.magic = HW_MAGIC;
+    said.byte_order = HW_BYTE_ORDER;
+    said.layout_version = HW_LAYOUT_VERSION;
+    said.next_incarnation = 1;
+    said.checksum = hw_checksum(&said);
+    int layout;
+    CHECK(hw_validate(&said, said.total_bytes, &layout) == NULL, "the header is not sound");
+    file = (int)memfd_create("storm", MFD_CLOEXEC);
+    CHECK(file >= 0 && ftruncate(file, (off_t)said.total_bytes) == 0, "errno %d", errno);
+    base = (char *)mmap(NULL, said.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    CHECK(base != MAP_FAILED, "errno %d", errno);
+    memcpy(base, &said, sizeof said);
+    issued = (uint64_t *)calloc((size_t)capacity * GENERATIONS, sizeof *issued);
+    CHECK(issued != NULL, "no memory");
+}
+
+int main(int argc, char **argv) {
+    enum { MOST = 64 };
+    pthread_t threads[MOST];
+    person *people[MOST], *owner, *watcher;
+    hw_found found;
+    int n;
+    CHECK(argc == 6, "say SECONDS THREADS KILL_ONE_IN STALL_ONE_IN CAPACITY");
+    double seconds = atof(argv[1]);
+    n = atoi(argv[2]);
+    kill_one_in = atol(argv[3]);
+    stall_one_in = atol(argv[4]);
+    capacity = (uint32_t)atoi(argv[5]);
+    CHECK(n > 0 && n < MOST, "%d threads", n);
+    make_board();
+    owner = newcomer(1000);
+    watcher = newcomer(1001);
+    CHECK(hw_register(owner->board, 1, 0, "owner") == HW_OK && hw_register(watcher->board, 0, 0, "") == HW_OK, "nobody");
+    CHECK(claim(owner, "all", 0, &found) == HW_OK, "no task");
+    CHECK(set_state(owner, found.slot, found.generation, HW_RUNNING, HW_ANY_STATE, 0) == HW_OK, "no state");
+    CHECK(claim(owner, "moves", 0, &found) == HW_OK, "no task");
+    CHECK(set_state(owner, found.slot, found.generation, HW_SUCCESS, HW_ANY_STATE, HW_SET_ENDED) == HW_OK, "no state");
+    for (int i = 0; i < n; i++) {
+        people[i] = newcomer((uint64_t)i);
+        CHECK(pthread_create(threads + i, NULL, a_life, people[i]) == 0, "no thread");
+    }
+    people[n] = watcher;
+    CHECK(pthread_create(threads + n, NULL, a_watcher, watcher) == 0, "no thread");
+    hw_nap((uint64_t)(seconds * 1e9));
+    __atomic_store_n(&stop_now, 1, __ATOMIC_RELEASE);
+    for (int i = 0; i <= n; i++) {
+        pthread_join(threads[i], NULL);
+        hw_discard(people[i]->board);
+        free(people[i]);
+    }
+    uint32_t slot = 0;
+    uint64_t generation = 0;
+    CHECK(find(owner, "all", &slot, &generation) == HW_OK, "lost");
+    uint64_t count = (uint64_t)hw_total_count(hw_slot(owner->board, slot), hw_tag(generation));
+    uint64_t meant = hw_load(issued_for(slot, generation));
+    CHECK(acked_all <= count && count <= meant, "%llu acknowledged, %llu counted, %llu issued",
+          (unsigned long long)acked_all, (unsigned long long)count, (unsigned long long)meant);
+    /* Nothing is lost: the board can be filled to its last slot. */
+    for (uint32_t i = 0;; i++) {
+        char id[32];
+        snprintf(id, sizeof id, "full-%u", i);
+        int answer = claim(owner, id, 0, &found);
+        if (answer == HW_RESTING) hw_nap(found.wait_ns), i--;
+        else if (answer == HW_FULL) {
+            CHECK(i == capacity - 1, "%u slots of %u are to be had", i, capacity - 1);
+            break;
+        } else CHECK(answer == HW_OK, "%d", answer);
+    }
+    printf("{\"kills\": %llu, \"stalls\": %llu, \"claims\": %llu, \"writes\": %llu, \"copies\": %llu, \"finds\": %llu, "
+           "\"resumes\": %llu, \"refused\": %llu, \"repairs\": %llu, \"count\": %llu}\n",
+           (unsigned long long)kills, (unsigned long long)stalls, (unsigned long long)claims, (unsigned long long)writes,
+           (unsigned long long)copies, (unsigned long long)finds, (unsigned long long)resumes,
+           (unsigned long long)refused, (unsigned long long)hw_load(&owner->board->header->repairs),
+           (unsigned long long)count);
+    hw_discard(owner->board);
+    free(owner);
+    free(issued);
+    return 0;
+}

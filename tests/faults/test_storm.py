@@ -1,0 +1,189 @@
+"""Threads that take themselves for processes, killed and stalled at the steps of the native code, thousands a second.
+
+See storm.c. It is compiled with the headers of the package; only the rest of a freed slot is cut from 100 ms to 1 ms,
+so that slots change hands a hundred times as often. The same storm has to find what is planted: broken variants of the
+headers, each of which is a mistake that somebody could make.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PACKAGE = HERE.parents[1] / "src" / "headway"
+COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
+REST = ("_native/lock.h", "HW_REST_NS 100000000ull", "HW_REST_NS 1000000ull")
+Edit = tuple[str, str, str]
+
+# kill one step in, stall one step in, slots: many kills, many stalls, and a board so small that it has to make room.
+KILLS, STALLS, SMALL = (1000, 5000, 64), (4000, 1000, 64), (4000, 1000, 6)
+
+
+def build(folder: Path, *edits: Edit, flags: tuple[str, ...] = ("-O2",)) -> Path:
+    """The storm, compiled with the headers as edited."""
+    headers = folder / "headers"
+    for name in ("include", "_native"):
+        shutil.copytree(PACKAGE / name, headers / name)
+    for file, old, new in edits:
+        path = headers / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
+        path.write_text(text.replace(old, new))
+    binary = folder / "storm"
+    command = [COMPILER, "-std=gnu11", "-w", *flags, "-D_GNU_SOURCE", "-DHW_HOOKS", "-pthread"]
+    paths = [f"-I{headers / 'include'}", f"-I{headers / '_native'}", str(HERE / "storm.c"), "-o", str(binary)]
+    subprocess.run([*command, *paths], check=True, timeout=100)
+    return binary
+
+
+def storm(binary: Path, seconds: float, how: tuple[int, int, int]) -> subprocess.CompletedProcess[str]:
+    kills, stalls, capacity = map(str, how)
+    return subprocess.run(
+        ["setarch", "-R", binary, str(seconds), "6", kills, stalls, capacity],  # TSan knows no randomised addresses
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"},
+    )
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("-O2",),
+        ("-O1", "-fsanitize=thread"),
+        ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+    ],
+    ids=["as shipped", "threads", "addresses"],
+)
+def sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("storm"), REST, flags=request.param)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [KILLS, STALLS, SMALL], ids=["kills", "stalls", "a small board"])
+def test_no_promise_is_broken_in_a_storm_of_kills(sound: Path, how: tuple[int, int, int]) -> None:
+    done = storm(sound, 1.5, how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    tried = json.loads(done.stdout)
+    assert tried["kills"] > 20, tried
+    assert all(tried[what] > 0 for what in ("stalls", "claims", "writes", "copies", "resumes", "repairs")), tried
+
+
+MISTAKES: dict[str, tuple[tuple[int, int, int], tuple[Edit, ...]]] = {
+    "a dead holder's lock is not followed by a repair": (
+        KILLS,
+        (("_native/lock.h", "            if (seen) hw_repair(board);\n", ""),),
+    ),
+    "a living holder is robbed": (KILLS, (("_native/lock.h", "hw_dead(board, seen)) &&", "now % 64 == 0) &&"),)),
+    "the owner is written in two steps": (
+        KILLS,
+        (
+            (
+                "_native/lock.h",
+                "hw_cas(&header->lock_owner, seen, me)) {",
+                "(hw_store(&header->lock_owner, me), 1)) {",
+            ),
+        ),
+    ),
+    "a dead writer's record is not mended": (KILLS, (("_native/lock.h", "    if (seen) hw_mend(board, slot);\n", ""),)),
+    "a record is written where it is read": (
+        KILLS,
+        (
+            (
+                "_native/slots.h",
+                "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy0",
+                "    hw_apply(copy0",
+            ),
+            (
+                "_native/slots.h",
+                "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy1",
+                "    hw_apply(copy1",
+            ),
+        ),
+    ),
+    "a reader does not look whether its copy was left alone": (
+        KILLS,
+        (("include/headway.h", "{ return hw_peek(seq) == seen; }", "{ return (void)seq, (void)seen, 1; }"),),
+    ),
+    "a count does not look at its tag": (
+        KILLS,
+        (
+            (
+                "include/headway.h",
+                "if (HW_UNLIKELY(old >> HW_TAG_SHIFT != tag)) return HW_STALE;",
+                "tag = old >> HW_TAG_SHIFT;",
+            ),
+        ),
+    ),
+    "a task is published before it is whole": (
+        KILLS,
+        (
+            (
+                "_native/slots.h",
+                "    hw_store(&board->header->next_serial, serial);\n",
+                "    hw_store(&board->header->next_serial, serial);\n    hw_store(&control->generation, generation);\n",
+            ),
+        ),
+    ),
+    "a task that is started anew is not locked": (
+        STALLS,
+        (
+            (
+                "_native/slots.h",
+                "        replaced = slot;\n",
+                "        hw_slot_unlock(slot);\n        replaced = slot;\n",
+            ),
+            ("_native/slots.h", "if (replaced) hw_free_locked(board, old);", "if (replaced) hw_free(board, old);"),
+            ("_native/slots.h", "    if (replaced) hw_slot_unlock(replaced); /*", "    /*"),
+        ),
+    ),
+    "a copy looks once at a board that moves": (KILLS, (("_native/copy.h", "tries < 8", "tries < 1"),)),
+    "a stage log is read to its last place": (
+        STALLS,
+        (("_native/copy.h", "n > HW_STAGES - 1 ? n - (HW_STAGES - 1) : 0", "n > HW_STAGES ? n - HW_STAGES : 0"),),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_storm_finds(mistake: str, tmp_path: Path) -> None:
+    how, edits = MISTAKES[mistake]
+    binary = build(tmp_path, REST, *edits)
+    assert any(storm(binary, 5, how).returncode == 1 for _ in range(6))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("sanitizer", "edit", "report"),
+    [
+        (
+            "thread",
+            (
+                "include/headway.h",
+                "{ __atomic_store_n((hw_word *)word, value, __ATOMIC_RELEASE); }",
+                "{ *(hw_word *)word = value; }",
+            ),
+            "ThreadSanitizer: data race",
+        ),
+        (
+            "address,undefined",
+            ("_native/copy.h", "results + hw_align(bytes, 8);", "results + bytes;"),
+            "misaligned address",
+        ),
+    ],
+)
+def test_a_sanitizer_finds(sanitizer: str, edit: Edit, report: str, tmp_path: Path) -> None:
+    flags = ("-O1", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all")
+    done = storm(build(tmp_path, REST, edit, flags=flags), 5, KILLS)
+    assert done.returncode != 0
+    assert report in done.stderr
