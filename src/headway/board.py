@@ -351,6 +351,9 @@ def _leave_all() -> None:
         segment = board._segment
         if not segment.closed and segment.incarnation:
             board._end_owned("left open at exit", error)
+            if os.getpid() == 1 and segment.recorder_wanted:  # the kernel takes our recorder along
+                with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: it was written before
+                    board.write_snapshot()
             segment.leave()
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,12 +79,16 @@ class Watched:
         self.allowed: tuple[str, ...] = ()  # parts of messages that a test provokes
         page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
-        page.on("dialog", lambda dialog: (self.console.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._refuse)
         page.on("request", lambda request: self.requests.append(request.url))
         page.add_init_script(
             "document.addEventListener('securitypolicyviolation', (event) =>"
             " console.error(`violation: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));"
         )
+
+    def _refuse(self, dialog: Dialog) -> None:
+        self.console.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def check(self, origins: set[str]) -> None:
         assert not [said for said in self.console if not any(one in said for one in self.allowed)]

@@ -100,8 +100,13 @@ def test_rows_move_while_a_pool_works_in_another_process(
     try:
         count = line(page, "sums").locator(".cell-count")
         expect(count).to_be_visible()
-        seen = set()
-        until("six different counts", lambda: seen.add(count.inner_text()) or len(seen) > 5)
+        seen: set[str] = set()
+
+        def six() -> bool:
+            seen.add(count.inner_text())
+            return len(seen) > 5
+
+        until("six different counts", six)
         expect(line(page, "sums").locator(".cell-rate")).to_contain_text("/s")
         expect(page.locator(".crew li.is-working")).to_have_count(2)
     finally:

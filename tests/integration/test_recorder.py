@@ -492,3 +492,25 @@ def test_whoever_opens_while_it_is_leaving_gets_a_whole_board(board_name: str, m
         assert not again._segment.retired
         again.close()
     open_board(board_name, capacity=8, workers=8).unlink(files=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root")
+@pytest.mark.parametrize("end", ["", "raise ValueError('nonsense')"])
+def test_the_last_state_of_a_program_that_is_process_one_is_written_though_its_recorder_goes_with_it(
+    board_name: str, end: str
+) -> None:
+    """As in a container without an init: when process 1 ends, the kernel kills everybody else."""
+    source = WORK + "assert os.getpid() == 1\ntask.succeed()\nboard.task('left open').update()\n" + end
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", source, board_name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == (1 if end else 0), done.stderr
+    assert not recorders(board_name)
+    found = maintenance.find(board_name)
+    assert found is not None
+    view = snapshot.read(found.directory)
+    assert {task.id: task.state for task in view.tasks} == {
+        "ended": "success",
+        "going on": "success",
+        "left open": "failed" if end else "cancelled",
+    }
+    maintenance.remove(board_name, force=True)
