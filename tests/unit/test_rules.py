@@ -69,7 +69,6 @@ FLOORS = {
     "analysis": 3,
     "entry": 3,
     "_recorder": 3,
-    "analysis": 3,
     "dashboard": 4,
     "demo": 4,
     "exporters": 4,
