@@ -51,14 +51,13 @@ class Region:
         if more:
             # Down as far as more lines are needed, which scrolls if there are none, and up again. Index, not line
             # feed: the terminal makes a carriage return of that, and the cursor may stand in the middle of a line.
-            start += "\x1bD" * more
+            start += "\x1bD" * more + f"\x1b[{more}A"
             self.held = len(shown)
         top = rows - self.held
         body = "".join(
             f"\x1b[{top + at + 1};1H{shown[at] if at < len(shown) else ''}\x1b[K" for at in range(self.held)
         )
-        end = f"\x1b[{more}A" if more else ""
-        return f"{start}\x1b7\x1b[1;{top}r\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h{end}"
+        return f"{start}\x1b7\x1b[1;{top}r\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h"
 
     def release(self) -> str:
         """Erase them, and have all lines scroll."""
