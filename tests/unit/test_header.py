@@ -169,7 +169,16 @@ def test_words_are_aligned_so_that_no_store_tears(struct: str, layout: Layout) -
 WRITERS = {
     "lock": ["lock_owner", "lock_pid"],
     "whoever arrives": ["next_incarnation"],
-    "the recorder": ["recorder_beat_ns", "recorder_deadline_ns"],
+    "the recorder, and who starts it": [
+        "recorder",
+        "recorder_wanted",
+        "recorder_beat_ns",
+        "recorder_deadline_ns",
+        "recorder_pid",
+        "recorder_errors",
+        "recorder_errno",
+        "sequence",
+    ],
     "whoever unlinks": ["retired"],
     "the lock's holder": ["next_serial", "frees", "dropped", "free_hint", "repairs"],
 }
@@ -203,9 +212,14 @@ def test_every_counter_row_and_slot_begins_on_a_line_of_its_own(layout: Layout) 
 
 
 @pytest.mark.parametrize(
-    ("pxd", "header"), [("_core.pxd", "copy.h"), ("_records.pxd", "record.h"), ("__init__.pxd", "headway.h")]
+    ("pxd", "headers"),
+    [
+        ("_core.pxd", ("copy.h", "restore.h", "launch.h")),
+        ("_records.pxd", ("record.h",)),
+        ("__init__.pxd", ("headway.h",)),
+    ],
 )
-def test_what_cython_declares_is_what_the_header_has(pxd: str, header: str, tmp_path: Path) -> None:
+def test_what_cython_declares_is_what_the_header_has(pxd: str, headers: tuple[str, ...], tmp_path: Path) -> None:
     """Each declared field has the declared type; functions and constants are there."""
     text = (PACKAGE / pxd).read_text().partition("cdef extern from * nogil:")[0]
     checks = []
@@ -229,7 +243,8 @@ def test_what_cython_declares_is_what_the_header_has(pxd: str, header: str, tmp_
     checks += [f"(void)&{name};" for name in functions]
     checks += [f"(void)({name});" for name in names]
     assert len(names) > 4
-    source = f'#define _GNU_SOURCE\n#include "{header}"\nvoid check(void);\nvoid check(void) {{ {" ".join(checks)} }}\n'
+    includes = "".join(f'#include "{header}"\n' for header in headers)
+    source = f"#define _GNU_SOURCE\n{includes}void check(void);\nvoid check(void) {{ {' '.join(checks)} }}\n"
     compiled(C, tmp_path, source, "-std=gnu11", "-Wno-unused", "-c")
 
 
