@@ -59,9 +59,7 @@ class _Dashboard:
         self.openapi = encode(document())
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(BoardCollector(feed.boards.seen))
-        self.packing = asyncio.Lock()
-        self.digging = asyncio.Lock()
-        self.analyses = Analyses(feed, self.digging)
+        self.analyses = Analyses(feed)
         get = ("GET",)
         self.app = Starlette(
             routes=[
@@ -104,7 +102,7 @@ class _Dashboard:
         def pack() -> bytes:
             return encode({**fields, "tasks": table.rows(), "workers": list(table.workers.rows.values())})
 
-        async with self.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
+        async with self.feed.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
             return answer(await asyncio.to_thread(pack))
 
     async def task(self, request: Request) -> Response:
@@ -141,7 +139,7 @@ class _Dashboard:
             tasks = history.read(known.found.directory, hours=hours, state=state, limit=limit)
             return encode({"board": name, "tasks": [task.to_dict() for task in tasks]})
 
-        async with self.digging:  # one at a time: it may have to wait for those who write
+        async with self.feed.digging:  # one at a time: it may have to wait for those who write
             try:
                 return answer(await asyncio.to_thread(dig))
             except (errors.HeadwayError, OSError, ValueError, RecursionError) as error:

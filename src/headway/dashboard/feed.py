@@ -39,24 +39,30 @@ RETRY_MS = 2000
 
 
 class Feed:
-    """The boards below a directory, as they are now, and streams of what changes about them."""
+    """The boards below a directory, as they are now, and streams of what changes about them.
+
+    packing, digging: locks for those who make a large answer, and who read other files: one at a time.
+    """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self.listeners = 0
         self.boards = Boards()
         self.shelf = Shelf(directory)
-        self._bell = Bell(self.shelf.roots)
         self._epoch = secrets.token_hex(6)
         self._encoded: dict[tuple[Any, ...], Any] = {}
-        self._changed = asyncio.Event()
-        self._listened = asyncio.Event()
-        self._looking = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # ------------------------------------------------------------------------------------------------------ the watch
 
     def start(self) -> None:
-        """Begin to watch, if that has not begun. Needs a running event loop."""
+        """Begin to watch, if that has not begun. To be called first, in the event loop that serves."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # an application may be served once more, in another loop
+            self._loop, self._watch, self.listeners = loop, None, 0
+            self._bell = Bell(self.shelf.roots)
+            self._changed, self._listened = asyncio.Event(), asyncio.Event()
+            self._looking, self.packing, self.digging = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._run(), name="headway-feed")
 
