@@ -385,9 +385,9 @@ cdef class Segment:
         """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
         return hw_peek(&self.board.header.recorder_errors), hw_peek(&self.board.header.recorder_errno)
 
-    def want_recorder(self):
+    def want_recorder(self, bint wanted=True):
         """Say that the board is to be recorded: whoever finds no recorder alive starts one."""
-        hw_store(&self.board.header.recorder_wanted, 1)
+        hw_store(&self.board.header.recorder_wanted, wanted)
 
     def elect(self):
         """Become the recorder, unless a live process is. Returns whether we are."""
@@ -663,6 +663,28 @@ cdef class Segment:
                     break
                 self.wait_for_lock(give_up)
         return freed
+
+    def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
+        """Take a task off the board, if it was not written to since before_ns (CLOCK_MONOTONIC_COARSE): True if so.
+
+        Raises LockTimeout.
+        """
+        cdef int locked, answer = HW_STALE
+        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+        if index >= self.board.capacity:
+            return False
+        while True:
+            self.become(False)
+            hw_go_in(self.board)
+            with nogil:
+                locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                if locked == HW_OK:
+                    answer = hw_free_idle(self.board, index, generation, before_ns)
+                    hw_unlock(self.board)
+            hw_come_out(self.board)
+            if locked == HW_OK:
+                return answer == HW_OK
+            self.wait_for_lock(give_up)
 
     def restore(self, numbers, tasks, stages, shares, index, results, int64_t taken_ns):
         """Put tasks of a snapshot, by their numbers there, into slots; open ones are lost. Nobody else may be attached.
@@ -1127,6 +1149,23 @@ cdef class Slot:
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
         _put_text(change.stage, HW_STAGE_BYTES, stage)
         self.write(&change)
+
+    def _enter(self, stage):
+        """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
+        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
+        """
+        cdef hw_change change
+        cdef Py_ssize_t size
+        cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
+        self.ready()
+        if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
+            return False
+        if self.segment.closed or self.segment.retired:
+            return False
+        _begin(&change, HW_SET_STAGE | HW_SET_RUNNING | HW_SET_OWNER)
+        memcpy(change.stage, data, size)
+        memset(change.stage + size, 0, HW_STAGE_BYTES - size)
+        return bool(self.write(&change))
 
     @property
     def message(self):

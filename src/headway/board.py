@@ -280,7 +280,7 @@ def remove_files(directory: Path) -> None:
 
     snapshot.remove(directory)
     history.remove(directory)
-    results = filter(LARGE_RESULT.fullmatch, os.listdir(directory))
+    results = [path.name for path in directory.glob("result-*.json") if LARGE_RESULT.fullmatch(path.name)]
     for name in (*results, "recorder.log", "recorder.lock", "board.lock"):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove

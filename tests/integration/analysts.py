@@ -233,9 +233,9 @@ def reader(tracker: ProgressTracker, seconds: str) -> dict[str, Any]:
     worker = context.Process(target=live_again, args=(tracker, until))
     worker.start()
     reads = lives = 0
-    stop = time.monotonic() + float(seconds)
+    begun = time.monotonic()
     last = (0, 0)
-    while time.monotonic() < stop:
+    while time.monotonic() < begun + float(seconds) or (lives < 10 and time.monotonic() < begun + BOUND_S / 2):
         record = seen(tracker, "one")
         listed = tracker.get_all_recent()
         assert [one.execution_id for one in listed] == ["one"], listed
@@ -468,6 +468,43 @@ def look(tracker: ProgressTracker) -> dict[str, Any]:
         "unknown": tracker.get_progress("unknown"),
         "late": tracker.update_stage("ended", "late"),
     }
+
+
+def resume(tracker: ProgressTracker) -> dict[str, Any]:
+    """A process goes on with what another one, that is gone with its shared memory, had begun."""
+    before = seen(tracker, "running")
+    found: dict[str, Any] = {"before": summary(tracker, "running")}
+    assert tracker.update_stage("running", "market_context")
+    found["carried on"] = summary(tracker, "running")
+    assert seen(tracker, "running").start_time == before.start_time
+    store(tracker, "running", "market_context", 4)
+    tracker.complete_analysis("running", "signal", "after all")
+    found["end"] = summary(tracker, "running")
+    found["all"] = sorted(record.execution_id for record in tracker.get_all_recent())
+    return found
+
+
+def churn(tracker: ProgressTracker, executions: str) -> dict[str, Any]:
+    """More analyses than the board has room for: what has ended makes room, and is known still."""
+    for number in range(int(executions)):
+        tracker.start_analysis("BTC", f"e{number}")
+        store(tracker, f"e{number}", "support_resistance", number)
+        tracker.complete_analysis(f"e{number}", "signal", f"{number}")
+    known = [seen(tracker, f"e{number}") for number in range(int(executions))]
+    recent = tracker.get_all_recent()
+    found = {
+        "numbers": [number_of(record, "support_resistance") for record in known],
+        "ends": [[record.overall_status, record.final_signal, record.final_message] for record in known],
+        "recent": [record.execution_id for record in recent],
+        "late": [tracker.update_stage("e0", "late"), tracker.complete_analysis("e0", "late")],
+        "unchanged": seen(tracker, "e0") == known[0],
+    }
+    time.sleep(0.2)
+    found["removed"] = tracker.cleanup_old(0.1 / 3600)
+    found["left"] = len(tracker.get_all_recent())
+    found["gone"] = [tracker.get_progress(f"e{number}") for number in range(int(executions))]
+    found["unknown"] = tracker.update_stage("e0", "late")
+    return found
 
 
 def main() -> None:
