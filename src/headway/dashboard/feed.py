@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Collection, Iterator
 
-    from headway.dashboard._table import Table
 
 __all__ = ["Feed"]
 
@@ -119,12 +118,6 @@ class Feed:
                 self._encoded.clear()
                 changed_event, self._changed = self._changed, asyncio.Event()
                 changed_event.set()
-
-    async def table(self, name: str) -> Table | None:
-        """The tasks and workers of a board as its file tells now; None if they cannot be read, or there is no board."""
-        await self.look({name}, follow=True)
-        followed = self.boards.followed.get(name)
-        return None if followed is None else followed.table
 
     # ------------------------------------------------------------------------------------------------------ listeners
 
