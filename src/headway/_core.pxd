@@ -267,7 +267,9 @@ cdef extern from "restore.h" nogil:
     void hw_restore(hw_board *board, uint32_t index, const hw_past *past)
 
 cdef extern from "launch.h" nogil:
-    int hw_start(char **argv, char **envp)
+    enum:
+        HW_KEPT_MOST
+    int hw_start(char **argv, char **envp, const int *kept, int n_kept)
 
 cdef extern from "sink.h" nogil:
     ctypedef struct hw_sink:

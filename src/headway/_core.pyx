@@ -841,17 +841,24 @@ def on_silence(callback):
     _on_silence = callback
 
 
-def start_program(list arguments not None, list environment not None):
+def start_program(list arguments not None, list environment not None, tuple descriptors=()):
     """Start a program that is no child of this process and shares nothing with it. Returns its pid; raises OSError.
 
-    arguments: bytes, the first one the path; environment: bytes NAME=VALUE. See _native/launch.h.
+    arguments: bytes, the first one the path; environment: bytes NAME=VALUE; descriptors: of this process, which the
+    program has as 3, 4, and so on. See _native/launch.h.
     """
+    cdef int kept[HW_KEPT_MOST]
     cdef char **argv
     cdef char **envp
     cdef int pid = -1, reason
     cdef Py_ssize_t i
     if not arguments:
         raise ValueError("a program needs its path as first argument")
+    if len(descriptors) > HW_KEPT_MOST:
+        raise ValueError(f"{len(descriptors)} descriptors are too many: a program is handed {HW_KEPT_MOST} at most")
+    for i, descriptor in enumerate(descriptors):
+        kept[i] = descriptor
+    cdef int n_kept = <int> len(descriptors)
     argv = <char **>calloc(len(arguments) + 1, sizeof(char *))
     envp = <char **>calloc(len(environment) + 1, sizeof(char *))
     try:
@@ -862,7 +869,7 @@ def start_program(list arguments not None, list environment not None):
         for i, text in enumerate(environment):
             envp[i] = PyBytes_AsString(text)
         with nogil:
-            pid = hw_start(argv, envp)
+            pid = hw_start(argv, envp, kept, n_kept)
             reason = errno
     finally:
         free(argv)

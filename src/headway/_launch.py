@@ -1,4 +1,4 @@
-"""Starts the recorder of a board: a process that is nobody's child, and outlives the program that started it."""
+"""Starts helper processes, which are nobody's children: the recorder of a board, and who draws live bars."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headway import _core
 if TYPE_CHECKING:
     from headway._core import Segment
 
-__all__ = ["GUARD", "ensure", "wanted"]
+__all__ = ["GUARD", "beside", "ensure", "wanted"]
 
 GUARD = "HEADWAY_RECORDER"  # set in the recorder, which starts none
 SCRIPT = Path(__file__).with_name("_recorder.py")
@@ -38,20 +38,35 @@ def ensure(segment: Segment) -> None:
     Never raises: progress is counted with or without it. Says once a process why it cannot.
     """
     if not wanted() or not segment.may_start_recorder():
-        return None
+        return
+    try:
+        beside(SCRIPT, segment)
+    except OSError as error:
+        _warn(error.strerror or str(error))
+    except ValueError as error:
+        _warn(str(error))
+
+
+def beside(script: Path, segment: Segment, *arguments: str, descriptors: tuple[int, ...] = ()) -> int:
+    """Start a script of this folder for a board. Returns its pid.
+
+    It gets the board's name and uuid, the folder of posix_ipc, and the arguments; the descriptors are 3, 4, ... there.
+    Raises OSError, and ValueError where this program is run by no Python that could be started.
+    """
     python = sys.executable or ""
     if getattr(sys, "frozen", False) or not os.path.basename(python).startswith(("python", "pypy")):
-        return _warn(f"{python or 'this program'} is no Python that could run one")
-    command = [python, "-P", str(SCRIPT), segment.name, segment.uuid, os.path.dirname(posix_ipc.__file__)]
+        raise ValueError(f"{python or 'this program'} is no Python that could run one")
+    command = [python, "-P", str(script), segment.name, segment.uuid, os.path.dirname(posix_ipc.__file__), *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_DOWN}
     environment[GUARD] = "1"
     try:
-        _core.start_program(
+        return _core.start_program(
             [os.fsencode(part) for part in command],
             [os.fsencode(f"{name}={value}") for name, value in environment.items()],
+            descriptors,
         )
-    except (OSError, ValueError) as error:
-        _warn(f"{python} could not be started ({error})")
+    except OSError as error:
+        raise OSError(error.errno, f"{python} could not be started ({error})") from None
 
 
 def _warn(reason: str) -> None:

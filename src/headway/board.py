@@ -7,11 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from headway import _core, _launch, _liveness, _paths, _segment, archive, errors, snapshot
+from headway import _core, _launch, _live, _liveness, _paths, _segment, archive, errors, snapshot
 from headway._ending import failure_text
 from headway._leaving import at_exit, uncaught
 from headway._rates import Rates
@@ -176,6 +177,15 @@ class Board:
             yield self.snapshot()
             due = max(due + interval, time.monotonic())
             time.sleep(max(0.0, due - time.monotonic()))
+
+    def live(self) -> AbstractContextManager[None]:
+        """Show the board while a `with` block goes on, below what the program prints.
+
+        On a terminal its last lines are bars of all processes; elsewhere lines on standard error tell how far it is. A
+        helper process draws: there is no thread, nothing is redirected, and pools may be started inside. Of blocks
+        inside each other the outermost draws; workers draw nothing. Raises BoardClosed.
+        """
+        return _live.Live(self._open_segment())
 
     def write_snapshot(self) -> Path:
         """Write a snapshot to the board's directory, atomically. Returns its path. Raises OSError, NoSpace."""

@@ -29,10 +29,13 @@
 #include <unistd.h>
 
 #define HW_STACK_BYTES (64 * 1024)
+#define HW_KEPT_MOST 8
 
 typedef struct hw_launch {
     char *const *argv;
     char *const *envp;
+    const int *kept; /* descriptors of ours that are 3, 4, ... in the program */
+    int n_kept;
     char *stack;  /* of the program until its exec */
     int pid;      /* out: of the program */
     int error;    /* out: errno of the call that failed, 0 = it runs */
@@ -47,23 +50,32 @@ static void hw_close_from(unsigned first) {
     for (unsigned fd = first; fd < limit.rlim_cur; fd++) close((int)fd);
 }
 
-/* In the new process: a session of its own, no stream, no descriptor, no handler, no blocked signal of ours. */
+/* In the new process: a session of its own, no stream, no descriptor that is not handed over, no handler, no blocked
+ * signal of ours. */
 static int hw_become_program(void *argument) {
     hw_launch *launch = (hw_launch *)argument;
     struct sigaction action;
     sigset_t none;
-    int fd;
+    int fd, moved[HW_KEPT_MOST];
     sigemptyset(&none);
     action.sa_handler = SIG_DFL;
     action.sa_flags = 0;
     action.sa_mask = none;
     for (int number = 1; number < 65; number++) sigaction(number, &action, NULL); /* refused for a few: they have none */
+    for (int i = 0; i < launch->n_kept; i++) { /* out of the way first: one may have a number that another will get */
+        moved[i] = fcntl(launch->kept[i], F_DUPFD, 3 + launch->n_kept);
+        if (moved[i] < 0) {
+            launch->error = errno;
+            _exit(127);
+        }
+    }
+    for (int i = 0; i < launch->n_kept; i++) dup2(moved[i], 3 + i); /* which also clears close-on-exec */
     if (setsid() < 0 || chdir("/") != 0 || (fd = open("/dev/null", O_RDWR)) < 0 || dup2(fd, 0) < 0 || dup2(fd, 1) < 0 ||
         dup2(fd, 2) < 0) {
         launch->error = errno;
         _exit(127);
     }
-    hw_close_from(3);
+    hw_close_from(3 + (unsigned)launch->n_kept);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execve(launch->argv[0], launch->argv, launch->envp);
     launch->error = errno;
@@ -77,9 +89,9 @@ static int hw_stand_between(void *argument) {
     _exit(0);
 }
 
-/* Run argv[0] with these arguments and environment. Its pid; -1 with errno where it could not be started. */
-static int hw_start(char *const *argv, char *const *envp) {
-    hw_launch launch = {argv, envp, NULL, -1, 0};
+/* Run argv[0] with these arguments, environment and descriptors. Its pid; -1 with errno where it could not be started. */
+static int hw_start(char *const *argv, char *const *envp, const int *kept, int n_kept) {
+    hw_launch launch = {argv, envp, kept, n_kept, NULL, -1, 0};
     sigset_t all, before;
     int status, between, answered;
     char *stacks = (char *)mmap(NULL, 2 * HW_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

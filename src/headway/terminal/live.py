@@ -1,0 +1,154 @@
+"""Live bars, as their process has them: it owns the last lines of the terminal, and leaves all others alone.
+
+A terminal can be told which lines scroll. The bars stand below those, so whatever any process prints goes by above
+them, unchanged. Each frame is one write, and the kernel does not mix two writes to one terminal: save the cursor, draw,
+restore it. Where there is no terminal, lines are written now and then.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway import _segment, errors
+from headway._live import CONTROL, DONE, OUTPUT, PROGRAM, RELEASE
+from headway.board import Board
+from headway.terminal._row import Style, is_terminal
+from headway.terminal.painter import Painter
+from headway.terminal.plain import lines
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from headway.model import BoardView
+
+__all__ = ["Region", "draw"]
+
+INTERVAL_S = 0.2
+REDRAW_S = 1.0  # so soon bars come back that a program has wiped away
+BARS_MOST = 12
+
+
+class Region:
+    """The last lines of a terminal. Pure: each method gives what to write, as one piece, and notes what it will do."""
+
+    def __init__(self) -> None:
+        self.rows = self.columns = 0
+        self.held = 0  # lines that do not scroll
+
+    def frame(self, shown: list[str], columns: int, rows: int) -> str:
+        """Draw these lines below what scrolls."""
+        start = ""
+        if self.held and (columns, rows) != (self.columns, self.rows):
+            start = self.release()  # lines were broken anew, and all of them scroll: begin again
+        self.columns, self.rows = columns, rows
+        more = max(len(shown) - self.held, 0)
+        if more:
+            # Down as far as more lines are needed, which scrolls if there are none, and up again. Index, not line
+            # feed: the terminal makes a carriage return of that, and the cursor may stand in the middle of a line.
+            start += "\x1bD" * more + f"\x1b[{more}A"
+            self.held = len(shown)
+        top = rows - self.held
+        body = "".join(
+            f"\x1b[{top + at + 1};1H{shown[at] if at < len(shown) else ''}\x1b[K" for at in range(self.held)
+        )
+        return f"{start}\x1b7\x1b[1;{top}r\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h"
+
+    def release(self) -> str:
+        """Erase them, and have all lines scroll."""
+        held, self.held = self.held, 0
+        return RELEASE if held else ""
+
+    def leave(self, shown: list[str]) -> str:
+        """The same, and print these lines as any program does."""
+        # So many blanks reach the next line from any column but the first: there the lines begin.
+        fresh = " " * (self.columns - 1) + "\r\x1b[J"
+        return self.release() + fresh + "".join(f"{line}\r\n" for line in shown)
+
+
+class _Terminal:
+    def __init__(self, stream: TextIO, style: Style) -> None:
+        self._stream = stream
+        self._style = style
+        self._region = Region()
+        self._shown: list[str] = []
+        self._drawn_at = 0.0
+
+    def draw(self, view: BoardView) -> None:
+        if not _in_front():
+            if self._region.held:
+                _write(self._region.release())
+            return
+        columns, rows = os.get_terminal_size(OUTPUT)
+        shown = self._lines(view, columns, rows)
+        size = (self._region.columns, self._region.rows)
+        due = time.monotonic() >= self._drawn_at + REDRAW_S
+        if shown and (due or shown != self._shown or size != (columns, rows) or not self._region.held):
+            _write(self._region.frame(shown, columns, rows))
+            self._shown, self._drawn_at = shown, time.monotonic()
+
+    def _lines(self, view: BoardView, columns: int, rows: int) -> list[str]:
+        if columns < 10 or rows < 4:
+            return []  # no room, or a size that nobody has set
+        return lines(view, columns - 1, min(rows // 2, BARS_MOST), self._style)
+
+    def end(self, view: BoardView) -> None:
+        columns, rows = os.get_terminal_size(OUTPUT)
+        if _in_front() and columns and rows:
+            self._region.columns = columns
+            _write(self._region.leave(self._lines(view, columns, max(rows, 8))))
+        else:
+            _write(self._region.release())
+
+
+class _Log:
+    def __init__(self, stream: TextIO) -> None:
+        self._painter = Painter(stream)
+
+    def draw(self, view: BoardView) -> None:
+        self._painter.draw(view)
+
+    def end(self, view: BoardView) -> None:
+        self._painter.draw(view, last=True)
+
+
+def draw(name: str, uuid: str, encoding: str) -> None:
+    """Draw a board on descriptor OUTPUT until the program says so, or ends."""
+    control = socket.socket(fileno=CONTROL)
+    segment = _segment.attach(_segment.object_name(name, uuid), watching=True)
+    board = Board(segment, Path(segment.directory))
+    with contextlib.suppress(OSError, errors.HeadwayError):  # the terminal is gone, or the board is damaged
+        stream = os.fdopen(OUTPUT, "w", encoding=encoding, errors="replace", closefd=False)
+        screen = _Terminal(stream, Style.of(stream)) if is_terminal(stream) else _Log(stream)
+        view = board.snapshot()
+        while not select.select([control, PROGRAM], [], [], INTERVAL_S)[0]:
+            view = board.snapshot() if not segment.retired else view
+            screen.draw(view)
+        screen.end(board.snapshot())
+        with contextlib.suppress(OSError):  # the program was killed
+            control.send(DONE)
+
+
+def _write(text: str) -> None:
+    data = text.encode()
+    while data:
+        select.select([], [OUTPUT], [])
+        with contextlib.suppress(BlockingIOError):
+            data = data[os.write(OUTPUT, data) :]
+
+
+def _in_front() -> bool:
+    """Has the program the terminal now? Not while it is stopped, or in the background: then the shell has it."""
+    with open(f"/proc/self/fdinfo/{PROGRAM}") as file:
+        pid = next((line.split()[1] for line in file if line.startswith("Pid:")), "-1")
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            _, _, group, _, _, foreground = file.read().rpartition(")")[2].split()[:6]
+    except FileNotFoundError:  # it has ended
+        return True
+    return foreground in (group, "-1")

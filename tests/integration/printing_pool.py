@@ -1,0 +1,59 @@
+"""A pool whose workers print, log and count inside live bars: python printing_pool.py BOARD [LINES [END]]
+
+END: what comes after the lines: "" (the end), "raise", or "hang" (until it is killed). Printed last: how many threads
+there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+import time
+
+import headway
+
+
+def work(task: headway.Task, number: int, lines: int) -> None:
+    logging.basicConfig(level=logging.INFO, format="log %(message)s", stream=sys.stderr, force=True)
+    for line in range(lines):
+        print(f"worker {number} line {line} {'x' * (line % 40)}|", flush=True)
+        if line % 10 == 0:
+            logging.info("worker %d line %d|", number, line)
+        task.update()
+        time.sleep(0.002)
+
+
+def main() -> None:
+    name = sys.argv[1]
+    lines = int(sys.argv[2]) if len(sys.argv) > 2 else 100
+    end = sys.argv[3] if len(sys.argv) > 3 else ""
+    board = headway.open(name, capacity=16, record=False)
+    try:
+        with board.live():
+            context = multiprocessing.get_context("fork")
+            tasks = [board.task(f"part {number}", total=lines, unit="line") for number in range(4)]
+            pool = [
+                context.Process(target=work, args=(task, number, lines), daemon=True)
+                for number, task in enumerate(tasks)
+            ]
+            for process in pool:
+                process.start()
+            print(f"threads {len(os.listdir('/proc/self/task'))}|", flush=True)
+            for process, task in zip(pool, tasks, strict=True):
+                process.join()
+                task.succeed()
+            print("half a line ", end="", flush=True)
+            if end == "raise":
+                raise RuntimeError("it had to be")
+            while end == "hang":
+                time.sleep(0.1)
+            time.sleep(0.5)
+    finally:
+        board.unlink(files=True)
+    print("after|")
+
+
+if __name__ == "__main__":
+    main()
