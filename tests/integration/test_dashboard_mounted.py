@@ -381,6 +381,7 @@ def test_the_analysis_api_answers_as_existing_programs_expect(headway_dir: Path)
 # --- by its own description
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_every_answer_is_as_the_openapi_document_says(board: Board, mode: schemathesis.GenerationMode) -> None:
     server = Server()
