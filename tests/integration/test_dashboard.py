@@ -294,6 +294,7 @@ def test_a_board_that_is_run_anew_comes_whole(server: Server, board: Board, head
     assert mirror.wholes >= 2
 
 
+@pytest.mark.slow
 def test_without_news_there_is_a_beat(server: Server, board: Board) -> None:
     board.write_snapshot()
     began = time.monotonic()
@@ -319,6 +320,7 @@ def test_a_killed_worker_is_gone_and_its_tasks_are_lost(server: Server, at_work:
     assert [share["pid"] for share in told["workers_lost"]] == [pid]
 
 
+@pytest.mark.slow
 def test_the_page_hears_of_it_where_the_kernel_does_not_tell(
     headway_dir: Path, at_work: AtWork, board_name: str
 ) -> None:
@@ -478,6 +480,7 @@ def test_a_result_of_whatever_kind_is_told_or_refused_as_a_problem(server: Serve
 # --- the recorder
 
 
+@pytest.mark.slow
 def test_a_recorder_that_falls_silent_is_noticed(
     server: Server, board_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,45 @@ def test_a_mounted_one_asks_for_its_token_below_its_path(board: Board) -> None:
         outer.end()
 
 
+SERVED_TWICE = """
+import asyncio, json
+from headway.dashboard import create_app
+
+app = create_app()
+
+async def ask(path):
+    sent = []
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"localhost")]}
+    gone = asyncio.Event()
+
+    async def receive():
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message):
+        sent.append(message)
+        if sum(b"event: " in one.get("body", b"") for one in sent) >= 1:
+            gone.set()
+
+    await asyncio.wait_for(app(scope, receive, send), 20)
+    return b"".join(one.get("body", b"") for one in sent)
+
+async def serve():
+    paths = 3 * ["/api/events", "/api/boards", "/api/analysis/recent"]
+    return await asyncio.gather(*map(ask, paths))
+
+for _ in range(2):
+    answers = asyncio.run(serve())
+    print(sum(b"event: boards" in one for one in answers), json.loads(answers[1])["boards"][0]["name"])
+"""
+
+
+def test_it_can_be_served_again_in_another_event_loop(board: Board, run_python: RunPython) -> None:
+    ended = run_python(SERVED_TWICE)
+    assert ended.stdout.splitlines() == 2 * [f"3 {board.name}"]
+    assert ended.stderr == ""
+
+
 # --- behind a proxy
 
 NGINX = """
@@ -342,6 +381,7 @@ def test_the_analysis_api_answers_as_existing_programs_expect(headway_dir: Path)
 # --- by its own description
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_every_answer_is_as_the_openapi_document_says(board: Board, mode: schemathesis.GenerationMode) -> None:
     server = Server()

@@ -90,6 +90,7 @@ def step(board: Board, what: str, chance: random.Random) -> None:
         board.task(task.id)  # anew, with another serial
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.lists(st.sampled_from(STEPS), max_size=6), min_size=1, max_size=10),

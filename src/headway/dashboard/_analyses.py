@@ -30,11 +30,10 @@ Found = TypeVar("Found")
 
 
 class Analyses:
-    """Two routes. lock: held while files are read, which may have to wait for the next snapshot."""
+    """Two routes."""
 
-    def __init__(self, feed: Feed, lock: asyncio.Lock) -> None:
+    def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._lock = lock
 
     async def one(self, request: Request) -> Response:
         """One analysis, or 404."""
@@ -66,7 +65,7 @@ class Analyses:
         if known is None:
             return None
         reader = AnalysisSnapshots(BOARD, directory=known.found.directory)
-        async with self._lock:
+        async with self._feed.digging:  # it may have to wait for the next snapshot
             try:
                 return await asyncio.to_thread(ask, reader)
             except (errors.HeadwayError, OSError) as error:

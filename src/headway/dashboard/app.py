@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headway import errors, history
+from headway import errors, history, snapshot
 from headway.dashboard._analyses import Analyses
 from headway.dashboard._answer import HOURS_MOST, answer, board_of, number_of, unknown_board, unreadable
 from headway.dashboard._encode import encode
@@ -28,12 +28,12 @@ from headway.model import STATES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from headway.dashboard._table import Table
+    from headway.dashboard._boards import Known
 
 __all__ = ["create_app"]
 
@@ -59,9 +59,7 @@ class _Dashboard:
         self.openapi = encode(document())
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(BoardCollector(feed.boards.seen))
-        self.packing = asyncio.Lock()
-        self.digging = asyncio.Lock()
-        self.analyses = Analyses(feed, self.digging)
+        self.analyses = Analyses(feed)
         get = ("GET",)
         self.app = Starlette(
             routes=[
@@ -97,68 +95,74 @@ class _Dashboard:
         return answer(encode({"boards": self.feed.boards.summaries()}))
 
     async def board(self, request: Request) -> Response:
-        name, table = await self._table(request)
-        known = self.feed.boards.known[name]
+        known = await self._known(request, follow=True)
+        name, followed = known.found.name, self.feed.boards.followed.get(known.found.name)
+        table = None if followed is None else followed.table
+        problem = known.summary["error"]
+        if problem is None and table is None:
+            problem = {"code": "unreadable", "detail": f"board {name!r} cannot be read now: try again"}
+        if problem is not None or table is None:
+            raise Problem(503, problem["code"], problem["detail"])
         fields = {"board": name, "summary": known.summary, "throughput": known.throughput.to_dict()}
 
         def pack() -> bytes:
             return encode({**fields, "tasks": table.rows(), "workers": list(table.workers.rows.values())})
 
-        async with self.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
+        async with self.feed.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
             return answer(await asyncio.to_thread(pack))
 
     async def task(self, request: Request) -> Response:
         id = request.path_params.get("id") or request.query_params.get("id")
         if not id:
             raise Problem(422, "bad-parameter", "which task? Say '/tasks/ID', or '/tasks?id=ID'")
-        name, table = await self._table(request)
-        known = self.feed.boards.known[name]
-        try:
-            view = table.view.get(id)
-            fields = None if view is None else view.to_dict() | known.course.of(view.serial, list(view.metrics))
-            body = encode({"board": name, "taken_at": table.view.taken_at, "task": fields})
-        except (errors.HeadwayError, ValueError, RecursionError) as error:
-            raise unreadable(error) from None
-        if fields is None:
+        known = await self._known(request)
+        name = known.found.name
+
+        def read() -> bytes:
+            view = snapshot.read(known.found.directory)  # with results, which the feed leaves out
+            task = view.get(id)
+            if task is None:
+                return b""
+            fields = task.to_dict() | known.course.of(task.serial, list(task.metrics))
+            return encode({"board": name, "taken_at": view.taken_at, "task": fields})
+
+        body = await self._dig(read)
+        if not body:
             raise Problem(404, "unknown-task", f"board {name!r} has no task {id!r}: '/api/boards/{name}' lists them")
         return answer(body)
 
     async def history(self, request: Request) -> Response:
-        name = board_of(request.path_params["board"])
         hours = number_of(request, "hours", HOURS, HOURS_MOST)
         limit = int(number_of(request, "limit", LIMIT, LIMIT_MOST))
         state = request.query_params.get("state")
         if state is not None and state not in FINAL_STATES:
             detail = f"state {state!r:.100} is none that a task ends in: choose one of {', '.join(FINAL_STATES)}"
             raise Problem(422, "bad-parameter", detail)
-        self.feed.start()
-        await self.feed.look({name})
-        known = self.feed.boards.known.get(name)
-        if known is None:
-            raise unknown_board(name)
+        known = await self._known(request)
 
-        def dig() -> bytes:
+        def read() -> bytes:
             tasks = history.read(known.found.directory, hours=hours, state=state, limit=limit)
-            return encode({"board": name, "tasks": [task.to_dict() for task in tasks]})
+            return encode({"board": known.found.name, "tasks": [task.to_dict() for task in tasks]})
 
-        async with self.digging:  # one at a time: it may have to wait for those who write
-            try:
-                return answer(await asyncio.to_thread(dig))
-            except (errors.HeadwayError, OSError, ValueError, RecursionError) as error:
-                raise unreadable(error) from None
+        return answer(await self._dig(read))
 
-    async def _table(self, request: Request) -> tuple[str, Table]:
+    async def _known(self, request: Request, *, follow: bool = False) -> Known:
+        """The board that is asked about, as its file tells now. Raises Problem if there is none."""
         name = board_of(request.path_params["board"])
         self.feed.start()
-        table = await self.feed.table(name)
+        await self.feed.look({name}, follow=follow)
         known = self.feed.boards.known.get(name)
         if known is None:
             raise unknown_board(name)
-        problem = known.summary["error"]
-        if problem is not None or table is None:
-            problem = problem or {"code": "unreadable", "detail": f"board {name!r} cannot be read now: try again"}
-            raise Problem(503, problem["code"], problem["detail"])
-        return name, table
+        return known
+
+    async def _dig(self, read: Callable[[], bytes]) -> bytes:
+        """What a thread reads from files: one at a time, because it may have to wait for those who write."""
+        async with self.feed.digging:
+            try:
+                return await asyncio.to_thread(read)
+            except (errors.HeadwayError, OSError, ValueError, RecursionError) as error:
+                raise unreadable(error) from None
 
     # ----------------------------------------------------------------------------------------------------------- events
 
