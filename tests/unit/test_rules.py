@@ -500,6 +500,18 @@ def test_the_stub_of_a_native_module_tells_all_and_no_more(name: str) -> None:
         assert stubbed == there, f"{name}.{cls}"
 
 
+@pytest.mark.parametrize("name", NATIVE)
+def test_every_native_callable_has_a_signature_and_a_docstring(name: str) -> None:
+    module = importlib.import_module(f"headway.{name}")
+    found = []
+    for own, thing in vars(module).items():
+        if not own.startswith("_") and is_defined_in(module, thing):
+            found += flaws(own, thing)
+            if inspect.isclass(thing):
+                found += [flaw for inner, member in members(thing) for flaw in flaws(inner, member)]
+    assert not found, "\n".join(found)
+
+
 def class_names(node: ast.ClassDef) -> Iterator[str]:
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
