@@ -29,8 +29,9 @@ from headway.analysis import (
 )
 
 STAGES = ("data_fetch", "support_resistance", "ml_prediction", "market_context", "leverage_decision")
+LEVELS = (500, 1, 2, 3, 4, 5, 6, 7, 8, 9)  # every tenth result is too large for a slot
 RESULTS: dict[str, Callable[[int], Any]] = {
-    "support_resistance": lambda n: SupportResistanceResult(f"{n}", n, n, [{"price": n}] * (n % 7), [{"price": n}]),
+    "support_resistance": lambda n: SupportResistanceResult(f"{n}", n, n, [{"price": n}] * LEVELS[n % 10], []),
     "ml_prediction": lambda n: MLPredictionResult(f"{n}", n, float(n)),
     "market_context": lambda n: MarketContextResult(f"{n}", f"{n}", f"{n}"),
     "leverage_decision": lambda n: LeverageDecisionResult(f"{n}", float(n), float(n), float(n)),
@@ -64,7 +65,7 @@ def seen(tracker: ProgressTracker, execution_id: str) -> AnalysisProgress:
 
 def run(context: BaseContext, target: Callable[..., None], *arguments: tuple[Any, ...]) -> list[int | None]:
     """Run the target in one process for each tuple of arguments; their exit codes."""
-    workers = [context.Process(target=target, args=args) for args in arguments]  # type: ignore[attr-defined]
+    workers = [context.Process(daemon=True, target=target, args=args) for args in arguments]  # type: ignore[attr-defined]
     for worker in workers:
         worker.start()
     return ended(workers)
@@ -141,7 +142,7 @@ def watch_counts(tracker: ProgressTracker, rounds: int) -> None:
 def counts(tracker: ProgressTracker, rounds: str) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     tracker.start_analysis("BTC", "one")
-    watcher = context.Process(target=watch_counts, args=(tracker, int(rounds)))
+    watcher = context.Process(daemon=True, target=watch_counts, args=(tracker, int(rounds)))
     watcher.start()
     exits = run(context, count_up, *((tracker, name, int(rounds)) for name in RESULTS))
     record = seen(tracker, "one")
@@ -190,9 +191,9 @@ def end_races(tracker: ProgressTracker, rounds: str) -> dict[str, Any]:
         tracker.start_analysis("BTC", execution_id)
         until = context.Event()
         workers: list[BaseProcess] = [
-            context.Process(target=keep_updating, args=(tracker, execution_id, until)) for _ in range(2)
+            context.Process(daemon=True, target=keep_updating, args=(tracker, execution_id, until)) for _ in range(2)
         ]
-        workers.append(context.Process(target=follow_end, args=(tracker, execution_id, until)))
+        workers.append(context.Process(daemon=True, target=follow_end, args=(tracker, execution_id, until)))
         for worker in workers:
             worker.start()
         while seen(tracker, execution_id).ml_prediction.status == "pending":
@@ -230,7 +231,7 @@ def reader(tracker: ProgressTracker, seconds: str) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     tracker.start_analysis("S0", "one")
     until = context.Event()
-    worker = context.Process(target=live_again, args=(tracker, until))
+    worker = context.Process(daemon=True, target=live_again, args=(tracker, until))
     worker.start()
     reads = lives = 0
     begun = time.monotonic()
@@ -283,7 +284,9 @@ def come_and_go(tracker: ProgressTracker, number: int, until: Any) -> None:
 def cleaning(tracker: ProgressTracker, seconds: str) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     until = context.Event()
-    workers: list[BaseProcess] = [context.Process(target=come_and_go, args=(tracker, n, until)) for n in range(3)]
+    workers: list[BaseProcess] = [
+        context.Process(daemon=True, target=come_and_go, args=(tracker, n, until)) for n in range(3)
+    ]
     for worker in workers:
         worker.start()
     steady = {f"steady-{n}" for n in range(3)}
@@ -351,7 +354,7 @@ def crowd(tracker: ProgressTracker, executions: str, workers: str) -> dict[str, 
 
     context = multiprocessing.get_context("spawn")
     report = context.SimpleQueue()
-    watcher = context.Process(target=watch_orders, args=(tracker, int(executions), report))
+    watcher = context.Process(daemon=True, target=watch_orders, args=(tracker, int(executions), report))
     watcher.start()
     with ProcessPoolExecutor(int(workers), mp_context=context) as pool:
         pids = set(pool.map(analyse, [(tracker, f"e{number}") for number in range(int(executions))]))
@@ -385,9 +388,12 @@ def kills(tracker: ProgressTracker, times: str) -> dict[str, Any]:
     wrong = []
     for _ in range(int(times)):
         before = acknowledged.value
-        child = context.Process(target=count_on, args=(tracker, before, acknowledged))
+        child = context.Process(daemon=True, target=count_on, args=(tracker, before, acknowledged))
         child.start()
+        give_up = time.monotonic() + BOUND_S
         while acknowledged.value == before:
+            assert child.is_alive(), "it ended by itself"
+            assert time.monotonic() < give_up
             time.sleep(0.0005)
         time.sleep(random.uniform(0, 0.01))
         child.kill()
@@ -430,7 +436,7 @@ def deaths(tracker: ProgressTracker, how: str) -> dict[str, Any]:
     """The parent begins, a child carries on and is gone; then the parent goes on."""
     context = multiprocessing.get_context("fork")
     tracker.start_analysis("BTC", "one")
-    child = context.Process(target=die_midway, args=(tracker, "one", how))
+    child = context.Process(daemon=True, target=die_midway, args=(tracker, "one", how))
     child.start()
     exits = ended([child])
     found = {"exits": exits, "pid": child.pid, "parent": os.getpid(), "after": summary(tracker, "one")}

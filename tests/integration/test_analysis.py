@@ -200,7 +200,7 @@ def test_after_a_reboot_a_live_process_carries_an_analysis_on(analysts: Analysts
     for execution_id in ("ended", "running"):
         tracker.start_analysis("BTC", execution_id)
         tracker.update_stage(execution_id, "ml_prediction")
-    tracker.update_support_resistance("running", SupportResistanceResult("3", 3, 3, [{"price": 3}] * 3, [{"price": 3}]))
+    tracker.update_support_resistance("running", SupportResistanceResult("3", 3, 3, [{"price": 3}] * 3))
     tracker.complete_analysis("ended", "signal", "well")
     gone(board_name)
     found = analysts("resume", "shared")
