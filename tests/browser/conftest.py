@@ -59,7 +59,7 @@ def built_page() -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium(built_page: None) -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     assert CHROMIUM.exists(), (
         f"no browser at {CHROMIUM}: install it (Debian: apt-get install chromium), or set CHROMIUM"
     )
@@ -105,7 +105,7 @@ class Open(Protocol):
 
 
 @pytest.fixture
-def open_page(chromium: Browser, server: Server, stages: list[Stage]) -> Iterator[Open]:
+def open_page(chromium: Browser, built_page: None, server: Server, stages: list[Stage]) -> Iterator[Open]:
     """Opens pages, which are closed before the server and the programs end."""
     contexts: list[BrowserContext] = []
     pages: list[Watched] = []

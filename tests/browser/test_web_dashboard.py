@@ -10,22 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from headway import maintenance
 from headway.analysis import FileBasedProgressTracker
 from tests.integration.served import WAIT_S, serving
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-FLAGS = [
-    "--no-sandbox",  # root in a container has none to offer
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 HOSTILE = [
     "<img src=x onerror=\"window.hacked = 'img'\">",
     "<script>window.hacked = 'script'</script>",
@@ -40,18 +31,10 @@ HOSTILE = [
 ]
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(chromium: Browser) -> Iterator[Page]:
     """A page that may say nothing on the console, and ask for nothing outside of its server."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(WAIT_S * 1000)
     expect.set_options(timeout=WAIT_S * 1000)
     page = context.new_page()
