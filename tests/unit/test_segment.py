@@ -164,7 +164,7 @@ def test_boards_of_one_name_in_two_places_are_two_boards(
 
 def test_those_who_create_at_once_get_one_board(board_name: str, headway_dir: Path) -> None:
     for round_ in range(10):
-        gate, answers = FORK.Barrier(4), FORK.SimpleQueue()
+        gate, answers = FORK.Event(), FORK.SimpleQueue()
         name = f"{board_name}-{round_}"
 
         def create(gate: object = gate, answers: object = answers, name: str = name) -> None:
@@ -174,6 +174,7 @@ def test_those_who_create_at_once_get_one_board(board_name: str, headway_dir: Pa
         children = [FORK.Process(target=create) for _ in range(4)]
         for child in children:
             child.start()
+        gate.set()
         for child in children:
             child.join(30)
             assert child.exitcode == 0
@@ -520,10 +521,10 @@ def test_attaching_never_resizes(name: str, path: Path) -> None:
 
 def test_a_missing_semaphore_is_made_anew(board_name: str, closed: Path) -> None:
     semaphore_of(closed).unlink()
-    board = open_board(board_name)
-    assert stat.S_IMODE(semaphore_of(closed).stat().st_mode) == 0o600
-    board.task("a").update()
-    assert board.attach("a").count == 1
+    with open_board(board_name) as board:
+        assert stat.S_IMODE(semaphore_of(closed).stat().st_mode) == 0o600
+        board.task("a").update()
+        assert board.attach("a").count == 1
 
 
 def test_a_semaphore_that_goes_away_in_use_stops_nobody(board: Board, path: Path) -> None:
