@@ -225,7 +225,6 @@ cdef extern from "slots.h" nogil:
     int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint32_t *index, uint64_t *generation)
     int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns)
     int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_change *change, uint64_t deadline_ns)
-    int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)
     int64_t hw_total_count(char *slot, uint64_t tag)
     int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq)
     int hw_read_result_locked(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq,

@@ -543,28 +543,6 @@ cdef class Segment:
                 f"has not moved for {LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
         return 0
 
-    def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
-        """Take a task off the board, if it was not written to since before_ns (CLOCK_MONOTONIC_COARSE): True if so.
-
-        Raises LockTimeout.
-        """
-        cdef int locked, answer = HW_TIMEOUT
-        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
-        if index >= self.board.capacity:
-            return False
-        while True:
-            self.become(True)
-            hw_go_in(self.board)
-            with nogil:
-                locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-                if locked == HW_OK:
-                    answer = hw_free_idle(self.board, index, generation, before_ns)
-                    hw_unlock(self.board)
-            hw_come_out(self.board)
-            if locked == HW_OK:
-                return answer == HW_OK
-            self.wait_for_lock(give_up)
-
     def find(self, str id not None):
         """Return (slot, generation) of a task, or None."""
         cdef hw_identity want

@@ -229,7 +229,7 @@ for number in range(rounds):
     counts["left"] += len(left)
     if left:  # of a creator that was killed: nothing refers to it, and gc removes it
         assert not (board.directory / "segment").exists()
-        maintenance._GRACE_S = -1.0
+        maintenance.GRACE_S = -1.0
         maintenance.gc([name])
         assert not list(shared.glob(f"*{name}*")), number
     assert {path.name for path in board.directory.iterdir()} <= {"board.lock"}, number
