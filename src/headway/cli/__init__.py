@@ -20,6 +20,8 @@ COMMANDS = {
     "ls": "list the boards of this user",
     "show": "show the tasks and workers of a board, or all about one task",
     "watch": "follow a board while it goes on",
+    "top": "follow a board full screen, with its tree of tasks, workers and stages",
+    "report": "write a picture of a run as one HTML file",
     "serve": "show all boards in a browser",
     "history": "show the tasks of a board that have ended or were lost",
     "export": "write a board as JSON or CSV, or as a snapshot file for NumPy",
