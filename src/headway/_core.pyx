@@ -152,7 +152,7 @@ cdef class Segment:
     """Segment(fd, lock_fd, size, where)\n--\n\nOne process's hold on a board's segment.
 
     fd: the segment's descriptor, mapped here and left to the caller; lock_fd: a second open of it, taken over;
-    size: of the file in bytes; where: the segment's name, for messages.
+    size: of the file in bytes; where: the segment's name in /dev/shm, beginning with a slash.
     Raises CorruptBoard or LayoutMismatch, each with the remedy.
     """
 
@@ -175,7 +175,8 @@ cdef class Segment:
                 raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason}; end the programs that use it "
                                             f"and remove it with 'headway rm', or use their version of Headway")
             raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
-        self.board = hw_attach(self.base, &self.said, lock_fd)
+        path = b"/dev/shm" + where.encode()
+        self.board = hw_attach(self.base, &self.said, lock_fd, path)
         if self.board is NULL:
             raise OSError(errno, os.strerror(errno), where)
 
@@ -275,6 +276,8 @@ cdef class Segment:
             return 0
         started, name = _process()
         cdef bytes text = name
+        if self._closed:  # meanwhile, by another thread
+            return self.become(with_row)
         answer = hw_register(self.board, with_row, started, text)
         if answer == HW_SYSTEM:
             raise OSError(errno, f"no identity on board {self.name!r}: {os.strerror(errno)}")
@@ -658,7 +661,7 @@ cdef class Slot:
         if answer == HW_OVERFLOW:
             raise OverflowError(f"task {self.id!r}: adding {n} would take its count out of range "
                                 f"(±{HW_COUNT_LIMIT - 1} a process)")
-        if answer != HW_OK:
+        if answer == HW_STALE:
             _stale(f"updates of task {self.id!r} are not counted: it ended and its slot was given to another task")
         return 0
 
@@ -670,6 +673,7 @@ cdef class Slot:
         cdef hw_change change
         cdef hw_status status
         cdef char *slot = hw_slot(self.segment.board, self.index)
+        hw_own_fd(self.segment.board)  # if somebody closed it, others take this process for dead
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             return HW_STALE
         if hw_read_status(slot, &status) == HW_OK and status.state in (HW_PENDING, HW_LOST_STATE):
