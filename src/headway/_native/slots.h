@@ -198,6 +198,7 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     hw_control *control = hw_control_of(slot);
     hw_stripe *stripes = hw_stripes_of(slot), *mine = NULL;
     uint64_t me = hw_me(board);
+    if (!me) return HW_UNBOUND;
     if (hw_load(&control->generation) != generation) return HW_STALE;
     for (int i = 0; i < HW_STRIPES && !mine; i++)
         if (hw_load(&stripes[i].worker) == me) mine = stripes + i;
