@@ -476,6 +476,24 @@ static int hw_free(hw_board *board, uint32_t index) {
     return HW_OK;
 }
 
+/* Give a slot back, if its task was not written to since `before_ns` (coarse monotonic). Under the structural lock; the
+ * slot lock is only tried. HW_OK, HW_TIMEOUT, HW_STALE, HW_EXISTS. */
+static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
+    if (hw_load(&control->generation) != generation) {
+        hw_slot_unlock(slot);
+        return HW_STALE;
+    }
+    if (hw_peek(&control->beat_ns) >= before_ns) { /* relaxed: written under the slot lock */
+        hw_slot_unlock(slot);
+        return HW_EXISTS;
+    }
+    hw_free_locked(board, index);
+    return HW_OK;
+}
+
 /* Remember that the history holds the task as it was at this version. HW_OK, HW_STALE if it is another by now. */
 static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version,
                             uint64_t deadline_ns) {
