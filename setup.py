@@ -37,7 +37,7 @@ variant = "-".join(
 build = Path("build", variant) if variant else Path("build")
 
 flags = ["-std=c11", "-fvisibility=hidden", "-pthread", *SANITIZERS[sanitize]]
-flags += ["-O0", "-g", "-UNDEBUG"] if debug else ["-O3"]
+flags += ["-O0", "-g", "-UNDEBUG"] if sanitize or coverage or debug else ["-O3"]
 macros: list[tuple[str, str | None]] = [("_GNU_SOURCE", "1")]  # open-file-description locks, sem_clockwait
 if coverage:
     macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")]
@@ -52,7 +52,7 @@ extensions = [
         f"headway.{source.stem}",
         sources=[str(source)],
         include_dirs=[str(PACKAGE / "include"), str(PACKAGE / "_native")],
-        depends=headers,
+        depends=[*headers, "setup.py"],
         define_macros=macros,
         extra_compile_args=flags,
         extra_link_args=["-pthread", *SANITIZERS[sanitize]],

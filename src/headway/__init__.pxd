@@ -1,12 +1,33 @@
-"""For `from headway cimport hw_task, hw_add`. The C compiler finds headway.h by `-I` and headway.get_include()."""
-from libc.stdint cimport int64_t
+# For Cython code that counts without the GIL:
+#
+#     from headway cimport HW_OK, hw_add, hw_task, native_task
+#
+#     cdef hw_task *task = native_task(capsule)  # of Task.native().capsule, which has to be kept as long as this is used
+#     with nogil:
+#         hw_add(task, 1)
+#
+# Compile with headway.get_include() among the include directories.
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int64_t, uint64_t
+
 
 cdef extern from "headway.h" nogil:
-    enum:
-        HW_OK
-        HW_STALE
-        HW_OVERFLOW
-        HW_UNBOUND
     ctypedef struct hw_task:
         pass
+
+    enum:
+        HW_OK        # counted
+        HW_STALE     # the slot is no longer this task's: nothing was counted
+        HW_OVERFLOW  # the count would leave 48 bits: nothing was counted
+        HW_UNBOUND   # the handle has no stripe
+    enum:
+        CLOCK_MONOTONIC_COARSE
+
     int hw_add(hw_task *task, int64_t n)
+    int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns)
+    uint64_t hw_clock_ns(int clock)
+
+
+cdef inline hw_task *native_task(object capsule) except NULL:
+    """The handle in a capsule. Raises ValueError if it is another kind of capsule."""
+    return <hw_task *> PyCapsule_GetPointer(capsule, b"headway.hw_task")

@@ -156,8 +156,8 @@ cdef class Segment:
     """Segment(fd, lock_fd, size, where)\n--\n\nOne process's hold on a board's segment.
 
     fd: the segment's descriptor, mapped here and left to the caller; lock_fd: a second open of it, taken over;
-    size: of the file in bytes; where: the segment's name, for messages. Raises CorruptBoard or LayoutMismatch, each with
-    the remedy. `watching`: set it in a process that looks on; it takes no row of the process table.
+    size: of the file in bytes; where: the segment's name in /dev/shm, beginning with a slash.
+    Raises CorruptBoard or LayoutMismatch, each with the remedy.
     """
 
     def __cinit__(self, int fd, int lock_fd, uint64_t size, str where not None):
@@ -179,7 +179,8 @@ cdef class Segment:
                 raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason}; end the programs that use it "
                                             f"and remove it with 'headway rm', or use their version of Headway")
             raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
-        self.board = hw_attach(self.base, &self.said, lock_fd)
+        path = b"/dev/shm" + where.encode()
+        self.board = hw_attach(self.base, &self.said, lock_fd, path)
         if self.board is NULL:
             raise OSError(errno, os.strerror(errno), where)
 
@@ -277,7 +278,7 @@ cdef class Segment:
 
     cdef int become(self, bint with_row) except -1:
         cdef int answer
-        with_row = with_row and not self.watching
+        with_row = with_row and not self._watching
         if self._closed:
             raise errors.BoardClosed(f"board {self.name!r} was closed in this process: open it again with "
                                      f"headway.open({self.name!r})")
@@ -285,6 +286,8 @@ cdef class Segment:
             return 0
         started, name = _process()
         cdef bytes text = name
+        if self._closed:  # meanwhile, by another thread
+            return self.become(with_row)
         answer = hw_register(self.board, with_row, started, text)
         if answer == HW_SYSTEM:
             raise OSError(errno, f"no identity on board {self.name!r}: {os.strerror(errno)}")
@@ -308,6 +311,35 @@ cdef class Segment:
     def dead(self, uint64_t incarnation):
         """Is the process of this incarnation gone? What cannot be told counts as alive."""
         return hw_dead(self.board, incarnation) != 0
+
+    @property
+    def watching(self):
+        """Does this process look on only? Then it takes no row of the process table."""
+        return bool(self._watching)
+
+    @watching.setter
+    def watching(self, bint value):
+        self._watching = value
+
+    @property
+    def pulse(self):
+        """A number of the last copy: another one than before if anything had changed."""
+        return self._pulse
+
+    @property
+    def states(self):
+        """A number of the last copy: another one than before if a task had come, gone, or changed its state."""
+        return self._states
+
+    @property
+    def given(self):
+        """A number of the last copy: another one than before if a result was another."""
+        return self._given
+
+    @property
+    def open_tasks(self):
+        """Tasks of the last copy that had not ended."""
+        return self._open_tasks
 
     @property
     def in_use(self):
@@ -385,9 +417,9 @@ cdef class Segment:
         """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
         return hw_peek(&self.board.header.recorder_errors), hw_peek(&self.board.header.recorder_errno)
 
-    def want_recorder(self):
+    def want_recorder(self, bint wanted=True):
         """Say that the board is to be recorded: whoever finds no recorder alive starts one."""
-        hw_store(&self.board.header.recorder_wanted, 1)
+        hw_store(&self.board.header.recorder_wanted, wanted)
 
     def elect(self):
         """Become the recorder, unless a live process is. Returns whether we are."""
@@ -543,28 +575,6 @@ cdef class Segment:
                 f"has not moved for {LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
         return 0
 
-    def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
-        """Take a task off the board, if it was not written to since before_ns (CLOCK_MONOTONIC_COARSE): True if so.
-
-        Raises LockTimeout.
-        """
-        cdef int locked, answer = HW_TIMEOUT
-        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
-        if index >= self.board.capacity:
-            return False
-        while True:
-            self.become(True)
-            hw_go_in(self.board)
-            with nogil:
-                locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-                if locked == HW_OK:
-                    answer = hw_free_idle(self.board, index, generation, before_ns)
-                    hw_unlock(self.board)
-            hw_come_out(self.board)
-            if locked == HW_OK:
-                return answer == HW_OK
-            self.wait_for_lock(give_up)
-
     def find(self, str id not None):
         """Return (slot, generation) of a task, or None."""
         cdef hw_identity want
@@ -664,6 +674,28 @@ cdef class Segment:
                 self.wait_for_lock(give_up)
         return freed
 
+    def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
+        """Take a task off the board, if it was not written to since before_ns (CLOCK_MONOTONIC_COARSE): True if so.
+
+        Raises LockTimeout.
+        """
+        cdef int locked, answer = HW_STALE
+        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+        if index >= self.board.capacity:
+            return False
+        while True:
+            self.become(False)
+            hw_go_in(self.board)
+            with nogil:
+                locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                if locked == HW_OK:
+                    answer = hw_free_idle(self.board, index, generation, before_ns)
+                    hw_unlock(self.board)
+            hw_come_out(self.board)
+            if locked == HW_OK:
+                return answer == HW_OK
+            self.wait_for_lock(give_up)
+
     def restore(self, numbers, tasks, stages, shares, index, results, int64_t taken_ns):
         """Put tasks of a snapshot, by their numbers there, into slots; open ones are lost. Nobody else may be attached.
 
@@ -728,8 +760,8 @@ cdef class Segment:
                 if copy.unread and not self._closed and not hw_me(self.board):
                     self.become(False)  # the slot lock can be taken by somebody only
                     continue
-                self.pulse, self.states, self.given = copy.pulse, copy.states, copy.given
-                self.open_tasks = copy.open
+                self._pulse, self._states, self._given = copy.pulse, copy.states, copy.given
+                self._open_tasks = copy.open
                 return _raw(&copy, answer, tasks)
             finally:
                 hw_copy_end(&copy)
@@ -973,7 +1005,7 @@ cdef class Slot:
         if answer == HW_OVERFLOW:
             raise OverflowError(f"task {self.id!r}: adding {n} would take its count out of range "
                                 f"(±{HW_COUNT_LIMIT - 1} a process)")
-        if answer != HW_OK:
+        if answer == HW_STALE:
             _stale(f"updates of task {self.id!r} are not counted: it ended and its slot was given to another task")
         return 0
 
@@ -997,6 +1029,7 @@ cdef class Slot:
         cdef hw_change change
         cdef hw_status status
         cdef char *slot = hw_slot(self.segment.board, self.index)
+        hw_own_fd(self.segment.board)  # if somebody closed it, others take this process for dead
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             return HW_STALE
         if hw_read_status(slot, &status) == HW_OK and status.state in (HW_PENDING, HW_LOST_STATE):
@@ -1134,6 +1167,23 @@ cdef class Slot:
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
         _put_text(change.stage, HW_STAGE_BYTES, stage)
         self.write(&change)
+
+    def _enter(self, stage):
+        """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
+        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
+        """
+        cdef hw_change change
+        cdef Py_ssize_t size
+        cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
+        self.ready()
+        if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
+            return False
+        if self.segment.closed or self.segment.retired:
+            return False
+        _begin(&change, HW_SET_STAGE | HW_SET_RUNNING | HW_SET_OWNER)
+        memcpy(change.stage, data, size)
+        memset(change.stage + size, 0, HW_STAGE_BYTES - size)
+        return bool(self.write(&change))
 
     @property
     def message(self):

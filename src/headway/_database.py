@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BUSY_S",
-    "REMEDY",
     "SIDES",
     "abandoned",
     "aside",
@@ -32,16 +31,13 @@ __all__ = [
     "create",
     "damaged",
     "identity",
+    "remedy",
     "set_aside",
     "typed",
 ]
 
 BUSY_S = 5.0  # how long another process's lock is waited for
 READ_S = 60.0  # a damaged file could have SQLite go round in circles: a reader gives up then
-REMEDY = (
-    ". The next task that ends on its board moves it aside and begins a new one; or move it away yourself "
-    "('sqlite3 FILE .recover' saves what can be saved)"
-)
 SIDES = ("-wal", "-shm", "-journal")  # the files that SQLite keeps beside its own
 INDEX_BYTES = 1 << 15  # that the index of a log grows by: for want of them SQLite only says that it could not write
 VALUE_BYTES_MAX = 16 << 20  # no value is longer: what says it is, is damage
@@ -82,7 +78,15 @@ def _inspect(path: Path) -> None:
 
 def damaged(path: Path, why: object) -> errors.DamagedHistory:
     """The error to raise where the file cannot be what was written."""
-    return errors.DamagedHistory(f"{path} is not what was written: {why}{REMEDY}")
+    return errors.DamagedHistory(f"{path} is not what was written: {why}{remedy(path)}")
+
+
+def remedy(path: Path) -> str:
+    """What to do about a damaged history, as the end of a sentence."""
+    return (
+        f". 'headway history {path.parent.name} --check' moves it aside, so that a new one begins; "
+        f"'sqlite3 FILE .recover' saves what can be saved of it"
+    )
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:

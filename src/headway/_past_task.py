@@ -237,7 +237,7 @@ COLUMNS = {name: sql for name, (sql, _, _) in _FIELDS.items()}
 
 
 def encode(raw: Raw, number: int, series: Sequence[tuple[float, int]], archived: float) -> dict[str, Any]:
-    """The values of a row, by column: of record `number` of a copy.
+    """The values of a row, by column, of record `number` of a copy; and `version`, by which copies of it are ordered.
 
     A result that is no JSON, which only damage can leave, is left out. Raises ValueError for a task that goes on and
     for a series that cannot be, IndexError, and CorruptBoard or DamagedSnapshot for a record that cannot be.
@@ -247,7 +247,7 @@ def encode(raw: Raw, number: int, series: Sequence[tuple[float, int]], archived:
     view = TaskView.from_raw(raw, number)
     if not view.done:
         raise ValueError(f"task {view.id!r} is {view.state}: only tasks that have ended, or were lost, are archived")
-    slot, generation = task_place(raw.tasks, number)
+    slot, generation, version = task_place(raw.tasks, number)
     more = {
         "uuid": raw.meta["uuid"],
         "slot": slot,
@@ -256,7 +256,8 @@ def encode(raw: Raw, number: int, series: Sequence[tuple[float, int]], archived:
         "result": _result_text(view),
         "series": series,
     }
-    return {name: write(more[name] if name in more else getattr(view, name)) for name, (_, write, _) in _FIELDS.items()}
+    row = {name: write(more[name] if name in more else getattr(view, name)) for name, (_, write, _) in _FIELDS.items()}
+    return row | {"version": _signed(version)}
 
 
 def _result_text(view: TaskView) -> str | None:

@@ -216,10 +216,10 @@ def task_fields(buffer, Py_ssize_t index):
 
 
 def task_place(buffer, Py_ssize_t index):
-    """Where the task of record `index` stood: (slot, generation)."""
+    """Where the task of record `index` stood, and how often it was written to: (slot, generation, version)."""
     cdef hw_task_record r
     _Array(buffer, sizeof(r)).take(index, &r)
-    return r.slot, r.generation
+    return r.slot, r.generation, r.version
 
 
 def worker_fields(buffer, Py_ssize_t index):

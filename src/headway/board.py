@@ -290,7 +290,7 @@ def remove_files(directory: Path) -> None:
 
     snapshot.remove(directory)
     history.remove(directory)
-    results = filter(LARGE_RESULT.fullmatch, os.listdir(directory))
+    results = [path.name for path in directory.glob("result-*.json") if LARGE_RESULT.fullmatch(path.name)]
     for name in (*results, "recorder.log", "recorder.lock", "board.lock"):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
@@ -361,6 +361,9 @@ def _leave_all() -> None:
         segment = board._segment
         if not segment.closed and segment.incarnation:
             board._end_owned("left open at exit", error)
+            if os.getpid() == 1 and segment.recorder_wanted:  # the kernel takes our recorder along
+                with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: it was written before
+                    board.write_snapshot()
             segment.leave()
 
 

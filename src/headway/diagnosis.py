@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from headway import _core, _engine, _launch, _liveness, _locks, _paths, _segment, errors, maintenance, snapshot
+from headway import _core, _engine, _launch, _liveness, _locks, _paths, _segment, errors, history, maintenance, snapshot
 
 __all__ = ["Finding", "diagnose"]
 
@@ -164,6 +164,10 @@ def _files(directory: Path) -> Iterator[Finding]:
         except (errors.HeadwayError, OSError) as error:
             level = "warning" if file == snapshot.PREVIOUS else "error"
             yield Finding(level, name, str(error), f"rm '{path}'")
+    try:
+        history.read(directory, limit=1)
+    except (errors.HeadwayError, OSError) as error:
+        yield Finding("error", name, str(error), f"headway history {name} --check")
     aside = sorted(path.name for path in directory.glob("*.damaged-*"))
     if aside:
         told = f"damaged files were set aside: {', '.join(aside)}"

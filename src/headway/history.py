@@ -6,9 +6,10 @@ forced to the disk (synchronous=FULL), because the slots of a batch are given aw
 has these tasks any more: a power cut must not take from the history what nobody else knows.
 
 A task is known by the segment's uuid, its slot and its generation, so that to add it twice is to add it once. Of two
-copies of one task the one that was taken later counts: a lost task that revived, or a failed one that was resumed, is
-there in its last state, in whatever order the copies arrive. A restore moves tasks into another segment; one with the
-same id and time of creation is the same task there, and its row moves along.
+copies of one task the one of the later version counts (the board raises it with every write), of one version the one
+that was taken later: a lost task that revived, or a failed one that was resumed, is there in its last state, in
+whatever order the copies arrive. A restore moves tasks into another segment; one with the same id and time of creation
+is the same task there, and its row moves along, if the copy there was taken later.
 
 A database that is damaged is moved aside by the next writer, which begins a new one. `history.lock` is held while one
 is opened for writing, begun, moved aside or removed; never while anything is written or read.
@@ -26,7 +27,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import _database, _locks, errors
-from headway._past_task import COLUMNS, FINAL_STATES, NO_SERIES, PastTask, decode, encode
+from headway._past_task import FINAL_STATES, PastTask, decode, encode
+from headway._schema import ADD, MOVE, NEW, SELECT, WHEN, check
 from headway.model import Raw
 
 if TYPE_CHECKING:
@@ -38,75 +40,14 @@ T = TypeVar("T")
 
 HISTORY = "history.sqlite3"
 LOCK = "history.lock"
-SCHEMA_VERSION = 1
-APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: whose it is
 LOG_BYTES_MAX = 8 << 20  # of the write-ahead log, once no reader is in the way
 LOG_WAIT_MS = 100  # for readers that are in the way of emptying it
 PRUNE_ROWS = 500  # that one transaction deletes: whoever wants to write meanwhile waits for it
 FREE_PAGES_MIN = 256  # fewer unused pages are not worth giving back
 _TRIES = 4
-
-_KEY = ("uuid", "slot", "generation")
-_WHEN = "coalesce(ended, archived)"
-_SCHEMA = {
-    "tasks": "CREATE TABLE tasks ({}, UNIQUE ({}))".format(
-        ", ".join(f"{name} {sql}" for name, sql in COLUMNS.items()), ", ".join(_KEY)
-    ),
-    "tasks_by_end": f"CREATE INDEX tasks_by_end ON tasks ({_WHEN})",
-    "tasks_by_id": "CREATE INDEX tasks_by_id ON tasks (id, created)",
-}
-_NEW = (
-    "PRAGMA auto_vacuum=INCREMENTAL",
-    "BEGIN IMMEDIATE",
-    *_SCHEMA.values(),
-    f"PRAGMA application_id={APPLICATION}",
-    f"PRAGMA user_version={SCHEMA_VERSION}",
-    "COMMIT",
-    "PRAGMA journal_mode=WAL",  # last: all is in the database itself then, and nothing in a log that stays behind
-)
 _SETTINGS = ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
 
-_ELSEWHERE = "id = :id AND created = :created AND uuid <> :uuid"  # the same task, in the segment it was restored from
-_MOVE = f"""
-UPDATE OR REPLACE tasks SET uuid = :uuid, slot = :slot, generation = :generation, taken_at = -1
-WHERE {_ELSEWHERE} AND taken_at < :taken_at"""
-_ADD = """
-INSERT INTO tasks ({}) SELECT {} WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE {})
-ON CONFLICT ({}) DO UPDATE SET {},
-    series = CASE excluded.series WHEN '{}' THEN tasks.series ELSE excluded.series END
-WHERE excluded.taken_at > tasks.taken_at""".format(
-    ", ".join(COLUMNS),
-    ", ".join(f":{name}" for name in COLUMNS),
-    _ELSEWHERE,
-    ", ".join(_KEY),
-    ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in (*_KEY, "series")),
-    NO_SERIES,  # who makes room on the board has none: the recorder's stays
-)
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM tasks"
-
 _inherited: list[sqlite3.Connection] = []  # of the parent of this process: a child must not even close them
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Is it a history, of this version? Raises DamagedHistory, LayoutMismatch."""
-    try:
-        rows = connection.execute("SELECT name, type, sql FROM sqlite_master").fetchall()
-    except MemoryError:  # what SQLite says of some damaged schemas; nothing here needs much memory
-        raise _database.damaged(path, "its schema cannot be read") from None
-    found = {name: (kind, sql) for name, kind, sql in rows}
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-        raise _database.damaged(path, "it is no history of a board")
-    if any(kind == "trigger" for kind, _ in found.values()):
-        raise _database.damaged(path, "it has triggers")
-    whole = all(found.get(name, ("", ""))[1] == sql for name, sql in _SCHEMA.items())
-    if version != SCHEMA_VERSION and not whole and 0 < version < 1000:
-        raise errors.LayoutMismatch(
-            f"{path} has version {version}, and this version of Headway knows version {SCHEMA_VERSION}: read it with "
-            f"the version that wrote it, or move it away"
-        )
-    if not whole or version != SCHEMA_VERSION:
-        raise _database.damaged(path, "its tables are not those of a history")
 
 
 class Writer:
@@ -149,8 +90,8 @@ class Writer:
 
         def work(connection: sqlite3.Connection) -> int:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(_MOVE, rows)
-            changed = connection.executemany(_ADD, rows).rowcount
+            connection.executemany(MOVE, rows)
+            changed = connection.executemany(ADD, rows).rowcount
             connection.execute("COMMIT")
             self._bound_log(connection)
             return changed
@@ -169,9 +110,9 @@ class Writer:
             raise ValueError(f"keep_rows {keep_rows!r} is no number of rows")
         gone = []
         if keep_hours is not None:
-            gone.append(f"{_WHEN} < {time.time() - keep_hours * 3600!r} ORDER BY {_WHEN} LIMIT {PRUNE_ROWS}")
+            gone.append(f"{WHEN} < {time.time() - keep_hours * 3600!r} ORDER BY {WHEN} LIMIT {PRUNE_ROWS}")
         if keep_rows is not None:
-            gone.append(f"true ORDER BY {_WHEN} DESC, rowid DESC LIMIT {PRUNE_ROWS} OFFSET {keep_rows}")
+            gone.append(f"true ORDER BY {WHEN} DESC, rowid DESC LIMIT {PRUNE_ROWS} OFFSET {keep_rows}")
 
         def work(connection: sqlite3.Connection) -> int:
             deleted = 0
@@ -188,13 +129,16 @@ class Writer:
         return self._run(work, begin=False) or 0
 
     def check(self) -> bool:
-        """Read all of it, and move it aside if it is damaged. False if it was. Takes about 20 µs a task."""
+        """Read all of it, and move it aside if it is damaged. Returns False if it was.
+
+        A writer finds only the damage that is in its way: an old task may be damaged for long before anybody knows.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             told = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]  # indexes included
             if told != "ok":
                 raise _database.damaged(self.path, told)
-            for row in connection.execute(_SELECT):
+            for row in connection.execute(SELECT):
                 _decoded(self.path, row)
 
         before = len(self.aside)
@@ -247,11 +191,11 @@ class Writer:
         with _locks.held(self._lock, _database.BUSY_S):
             self._file = _database.identity(self.path)
             if self._file is None:
-                _database.create(self.path, _NEW)
+                _database.create(self.path, NEW)
                 self._file = _database.identity(self.path)
             connection = _database.connect(self.path, write=True)
             self._connection, self._pid = connection, os.getpid()
-            _check(connection, self.path)  # which opens the log as well, that of the same database
+            check(connection, self.path)  # which opens the log as well, that of the same database
             for setting in _SETTINGS:
                 connection.execute(setting).fetchall()
         return connection
@@ -262,7 +206,7 @@ class Writer:
                 return  # another process was quicker
             where = _database.set_aside(self.path)
         self.aside.append(where)
-        told = str(error).removesuffix(_database.REMEDY)
+        told = str(error).removesuffix(_database.remedy(self.path))
         warnings.warn(f"{told}. It is now {where.name}, and a new one is begun", RuntimeWarning, stacklevel=4)
 
     def _bound_log(self, connection: sqlite3.Connection) -> None:
@@ -320,13 +264,13 @@ def read(
     if limit is not None and limit < 0:
         raise ValueError(f"limit {limit!r} is no number of tasks")
     asked = {
-        f"{_WHEN} >= ?": None if hours is None else time.time() - hours * 3600,
+        f"{WHEN} >= ?": None if hours is None else time.time() - hours * 3600,
         "id = ?": id,
         "state = ?": state,
     }
     where = " AND ".join(condition for condition, value in asked.items() if value is not None) or "true"
     values = [value for value in asked.values() if value is not None]
-    query = f"{_SELECT} WHERE {where} ORDER BY {_WHEN} DESC, rowid DESC LIMIT ?"
+    query = f"{SELECT} WHERE {where} ORDER BY {WHEN} DESC, rowid DESC LIMIT ?"
     path = Path(directory, HISTORY)
     for last in (False,) * (_TRIES - 1) + (True,):
         before = _database.identity(path)
@@ -348,7 +292,7 @@ def _rows(path: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]
         connection = _database.connect(path, write=False)
         try:
             connection.execute("BEGIN")
-            _check(connection, path)
+            check(connection, path)
             return connection.execute(query, values).fetchall()
         finally:
             connection.close()

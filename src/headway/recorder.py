@@ -46,7 +46,7 @@ LEAVE_AGAIN_S = 30.0  # after the last snapshot could not be written
 class Recorder:
     """One recorder at work. Made by `Recorder.elected`; `run` returns when it is no longer needed, and says why."""
 
-    def __init__(self, board: Board, lock: _locks.FileLock) -> None:
+    def __init__(self, board: Board, lock: _locks.FileLock | None) -> None:
         self._board = board
         self._segment = board._segment
         self._lock = lock
@@ -64,12 +64,18 @@ class Recorder:
 
     @classmethod
     def elected(cls, board: Board) -> Recorder:
-        """Become the recorder of a board. Raises BoardRecorded naming its pid if there is one; BoardElsewhere."""
+        """Become the recorder of a board. Raises BoardRecorded naming its pid if there is one; BoardElsewhere.
+
+        A directory that cannot be written just now is no reason to give up: it is tried again at each look.
+        """
         segment = board._segment
         if not segment.elect():
             raise errors.BoardRecorded(f"board {board.name!r} is recorded already, by pid {segment.recorder_pid}")
         for _ in range(LOCK_TRIES):
-            lock = _locks.recorder_lock(board.directory)
+            try:
+                lock = _locks.recorder_lock(board.directory)
+            except OSError:
+                return cls(board, None)
             if lock is not None:
                 return cls(board, lock)
             segment.beat()
@@ -96,15 +102,18 @@ class Recorder:
         self._history.close()
         self._segment.resign()
         self._segment.leave()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _run(self) -> str:
         used_at = time.monotonic()
         while True:
             self._segment.beat()
-            self._lock.touch()
+            if self._lock is not None:
+                self._lock.touch()
             began = time.thread_time()
             if not self._cycle_if_ours():
+                self._segment.want_recorder(False)  # nobody reads what another one would write
                 return "the board was removed"
             spent = time.thread_time() - began
             if self._stop:
@@ -135,13 +144,17 @@ class Recorder:
             with _locks.locked(directory, wait_s=1.0):
                 if self._segment.retired or not self._is_ours():
                     return False
-                self._cycle()
+                if self._lock is None:
+                    self._lock = _locks.recorder_lock(directory)
+                if self._lock is not None:  # else another machine's recorder has it by now
+                    self._cycle()
         except errors.LockTimeout as problem:  # somebody is stopped in the middle of creating or removing
             self.problem = problem
         except OSError as problem:
             if not directory.exists():
                 return False
             self.problem = problem
+            self._segment.note(problem.errno or errno.EIO)
         return True
 
     def _is_ours(self) -> bool:
@@ -215,6 +228,8 @@ class Recorder:
     def finish(self) -> bool:
         """Write the last state and remove the segment, unless somebody came. False: it stays."""
         segment, directory = self._segment, self._board.directory
+        if self._lock is None:
+            return False
         try:
             with _locks.locked(directory, wait_s=1.0):
                 segment.announce_retirement()

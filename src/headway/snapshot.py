@@ -83,25 +83,25 @@ def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = T
     _replacement.replace(directory, RESULTS, _packed(raw, members), sync=sync)
 
 
-def read(where: str | os.PathLike[str]) -> BoardView:
+def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
     """Read a snapshot: of a board's directory, or one file.
 
     In a directory the snapshot before the last one is taken where the last one is damaged; `from_prev` of the view
     tells. Tasks that ran are lost there if the recorder is gone and has written nothing for a while: it outlives the
-    program, unless everything was killed at once.
+    program, unless everything was killed at once. results: read the file of results, too, where there is one.
 
     Raises UnknownBoard if there is none, DamagedSnapshot, LayoutMismatch, NotOwner; OSError if it may not be read.
     """
     path = Path(where)
     if not path.is_dir():
         try:
-            return _load(path, False)
+            return _load(path, False, results)
         except (FileNotFoundError, NotADirectoryError):
             raise errors.UnknownBoard(f"there is no file {path}: give a snapshot, or a board's directory") from None
     damage: errors.DamagedSnapshot | None = None
     for name in (SNAPSHOT, PREVIOUS):
         try:
-            return _load(path / name, name == PREVIOUS, path)
+            return _load(path / name, name == PREVIOUS, results, path)
         except FileNotFoundError:
             continue
         except errors.DamagedSnapshot as error:
@@ -178,11 +178,11 @@ def _check_meta(meta: Any) -> None:
             raise ValueError(f"{META} says {meta[name]} as {name}")
 
 
-def _load(path: Path, from_prev: bool, directory: Path | None = None) -> BoardView:
+def _load(path: Path, from_prev: bool, results: bool, directory: Path | None = None) -> BoardView:
     descriptor = _open(path)
     try:
         raw = _decode(path, descriptor, from_prev)
-        if raw.meta.get("results_apart"):
+        if results and raw.meta.get("results_apart"):
             raw = _with_results(raw, path.parent)
         return BoardView.from_raw(raw if directory is None else _settled(raw, directory))
     except (ValueError, RecursionError) as error:

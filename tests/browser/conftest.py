@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def built_page() -> None:
 
 
 @pytest.fixture(scope="session")
-def chromium(built_page: None) -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     assert CHROMIUM.exists(), (
         f"no browser at {CHROMIUM}: install it (Debian: apt-get install chromium), or set CHROMIUM"
     )
@@ -79,12 +79,16 @@ class Watched:
         self.allowed: tuple[str, ...] = ()  # parts of messages that a test provokes
         page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
-        page.on("dialog", lambda dialog: (self.console.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._refuse)
         page.on("request", lambda request: self.requests.append(request.url))
         page.add_init_script(
             "document.addEventListener('securitypolicyviolation', (event) =>"
             " console.error(`violation: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`));"
         )
+
+    def _refuse(self, dialog: Dialog) -> None:
+        self.console.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def check(self, origins: set[str]) -> None:
         assert not [said for said in self.console if not any(one in said for one in self.allowed)]
@@ -101,7 +105,7 @@ class Open(Protocol):
 
 
 @pytest.fixture
-def open_page(chromium: Browser, server: Server, stages: list[Stage]) -> Iterator[Open]:
+def open_page(chromium: Browser, built_page: None, server: Server, stages: list[Stage]) -> Iterator[Open]:
     """Opens pages, which are closed before the server and the programs end."""
     contexts: list[BrowserContext] = []
     pages: list[Watched] = []

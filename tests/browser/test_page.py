@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect
 
+from headway import maintenance
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from playwright.sync_api import Locator, Page
 
     from tests.browser.conftest import Open, Server, Stage
+    from tests.conftest import RunPython
 
 ROOT = Path(__file__).resolve().parents[2]
 PHONE = (390, 844)
@@ -90,8 +93,6 @@ if __name__ == "__main__":
 def test_rows_move_while_a_pool_works_in_another_process(
     open_page: Open, server: Server, board_name: str, tmp_path: Path
 ) -> None:
-    from headway import maintenance
-
     page = open_page(board_name).page
     expect(page.get_by_text("There is no board")).to_be_visible()  # the program comes later than the page
     script = tmp_path / "pool.py"
@@ -100,8 +101,13 @@ def test_rows_move_while_a_pool_works_in_another_process(
     try:
         count = line(page, "sums").locator(".cell-count")
         expect(count).to_be_visible()
-        seen = set()
-        until("six different counts", lambda: seen.add(count.inner_text()) or len(seen) > 5)
+        seen: set[str] = set()
+
+        def six() -> bool:
+            seen.add(count.inner_text())
+            return len(seen) > 5
+
+        until("six different counts", six)
         expect(line(page, "sums").locator(".cell-rate")).to_contain_text("/s")
         expect(page.locator(".crew li.is-working")).to_have_count(2)
     finally:
@@ -205,6 +211,50 @@ def test_all_boards_are_listed_and_lead_to_their_tasks(open_page: Open, stage: S
     expect(card).to_contain_text("1 success")
     card.click()
     expect(line(page, "b")).to_be_visible()
+
+
+PAST = """
+import sys, time
+
+import headway
+
+with headway.open(sys.argv[1]) as board:
+    for n in range(3):
+        with board.task(f"fold-{n}", total=100, unit="bar") as task:
+            for stage in ("load", "fit"):
+                task.set(stage=stage, message=f"{stage} it")
+                for _ in task.track(range(50)):
+                    time.sleep(0.005)
+            task.result = {"auc": 0.5 + n / 10}
+    board.task("bad").fail(ValueError("no prices <b>"))
+"""
+
+
+def test_the_history_lists_what_ended_with_its_stages_result_and_error(
+    open_page: Open, server: Server, board_name: str, run_python: RunPython
+) -> None:
+    try:
+        run_python(PAST, board_name, env={"HEADWAY_RECORD": "1"})
+        page = open_page(f"{board_name}/history").page
+        ended = page.locator(".ended > li")
+        expect(ended).to_have_count(4)
+        fold = ended.filter(has_text="fold-1")
+        fold.click()
+        expect(fold.locator(".stage-sums li")).to_have_text([re.compile("^load"), re.compile("^fit")])
+        expect(fold.locator(".pairs")).to_contain_text("0.6")
+        expect(fold.locator("canvas")).to_have_count(1)
+        page.get_by_label("State").select_option("failed")
+        expect(ended).to_have_count(1)
+        ended.click()
+        expect(ended).to_contain_text("ValueError: no prices <b>")
+        assert "state=failed" in page.url
+        page.get_by_label("State").select_option("")
+        page.get_by_role("searchbox").fill("fold-2")
+        expect(ended).to_have_count(1)
+        assert not axe(page)
+        page.close()
+    finally:
+        maintenance.remove(board_name, force=True)
 
 
 # --- finding one's way

@@ -29,8 +29,9 @@ from headway.analysis import (
 )
 
 STAGES = ("data_fetch", "support_resistance", "ml_prediction", "market_context", "leverage_decision")
+LEVELS = (500, 1, 2, 3, 4, 5, 6, 7, 8, 9)  # every tenth result is too large for a slot
 RESULTS: dict[str, Callable[[int], Any]] = {
-    "support_resistance": lambda n: SupportResistanceResult(f"{n}", n, n, [{"price": n}] * (n % 7), [{"price": n}]),
+    "support_resistance": lambda n: SupportResistanceResult(f"{n}", n, n, [{"price": n}] * LEVELS[n % 10], []),
     "ml_prediction": lambda n: MLPredictionResult(f"{n}", n, float(n)),
     "market_context": lambda n: MarketContextResult(f"{n}", f"{n}", f"{n}"),
     "leverage_decision": lambda n: LeverageDecisionResult(f"{n}", float(n), float(n), float(n)),
@@ -64,7 +65,7 @@ def seen(tracker: ProgressTracker, execution_id: str) -> AnalysisProgress:
 
 def run(context: BaseContext, target: Callable[..., None], *arguments: tuple[Any, ...]) -> list[int | None]:
     """Run the target in one process for each tuple of arguments; their exit codes."""
-    workers = [context.Process(target=target, args=args) for args in arguments]  # type: ignore[attr-defined]
+    workers = [context.Process(daemon=True, target=target, args=args) for args in arguments]  # type: ignore[attr-defined]
     for worker in workers:
         worker.start()
     return ended(workers)
@@ -141,7 +142,7 @@ def watch_counts(tracker: ProgressTracker, rounds: int) -> None:
 def counts(tracker: ProgressTracker, rounds: str) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     tracker.start_analysis("BTC", "one")
-    watcher = context.Process(target=watch_counts, args=(tracker, int(rounds)))
+    watcher = context.Process(daemon=True, target=watch_counts, args=(tracker, int(rounds)))
     watcher.start()
     exits = run(context, count_up, *((tracker, name, int(rounds)) for name in RESULTS))
     record = seen(tracker, "one")
@@ -190,9 +191,9 @@ def end_races(tracker: ProgressTracker, rounds: str) -> dict[str, Any]:
         tracker.start_analysis("BTC", execution_id)
         until = context.Event()
         workers: list[BaseProcess] = [
-            context.Process(target=keep_updating, args=(tracker, execution_id, until)) for _ in range(2)
+            context.Process(daemon=True, target=keep_updating, args=(tracker, execution_id, until)) for _ in range(2)
         ]
-        workers.append(context.Process(target=follow_end, args=(tracker, execution_id, until)))
+        workers.append(context.Process(daemon=True, target=follow_end, args=(tracker, execution_id, until)))
         for worker in workers:
             worker.start()
         while seen(tracker, execution_id).ml_prediction.status == "pending":
@@ -230,12 +231,12 @@ def reader(tracker: ProgressTracker, seconds: str) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     tracker.start_analysis("S0", "one")
     until = context.Event()
-    worker = context.Process(target=live_again, args=(tracker, until))
+    worker = context.Process(daemon=True, target=live_again, args=(tracker, until))
     worker.start()
     reads = lives = 0
-    stop = time.monotonic() + float(seconds)
+    begun = time.monotonic()
     last = (0, 0)
-    while time.monotonic() < stop:
+    while time.monotonic() < begun + float(seconds) or (lives < 10 and time.monotonic() < begun + BOUND_S / 2):
         record = seen(tracker, "one")
         listed = tracker.get_all_recent()
         assert [one.execution_id for one in listed] == ["one"], listed
@@ -283,7 +284,9 @@ def come_and_go(tracker: ProgressTracker, number: int, until: Any) -> None:
 def cleaning(tracker: ProgressTracker, seconds: str) -> dict[str, Any]:
     context = multiprocessing.get_context("fork")
     until = context.Event()
-    workers: list[BaseProcess] = [context.Process(target=come_and_go, args=(tracker, n, until)) for n in range(3)]
+    workers: list[BaseProcess] = [
+        context.Process(daemon=True, target=come_and_go, args=(tracker, n, until)) for n in range(3)
+    ]
     for worker in workers:
         worker.start()
     steady = {f"steady-{n}" for n in range(3)}
@@ -351,7 +354,7 @@ def crowd(tracker: ProgressTracker, executions: str, workers: str) -> dict[str, 
 
     context = multiprocessing.get_context("spawn")
     report = context.SimpleQueue()
-    watcher = context.Process(target=watch_orders, args=(tracker, int(executions), report))
+    watcher = context.Process(daemon=True, target=watch_orders, args=(tracker, int(executions), report))
     watcher.start()
     with ProcessPoolExecutor(int(workers), mp_context=context) as pool:
         pids = set(pool.map(analyse, [(tracker, f"e{number}") for number in range(int(executions))]))
@@ -385,9 +388,12 @@ def kills(tracker: ProgressTracker, times: str) -> dict[str, Any]:
     wrong = []
     for _ in range(int(times)):
         before = acknowledged.value
-        child = context.Process(target=count_on, args=(tracker, before, acknowledged))
+        child = context.Process(daemon=True, target=count_on, args=(tracker, before, acknowledged))
         child.start()
+        give_up = time.monotonic() + BOUND_S
         while acknowledged.value == before:
+            assert child.is_alive(), "it ended by itself"
+            assert time.monotonic() < give_up
             time.sleep(0.0005)
         time.sleep(random.uniform(0, 0.01))
         child.kill()
@@ -430,7 +436,7 @@ def deaths(tracker: ProgressTracker, how: str) -> dict[str, Any]:
     """The parent begins, a child carries on and is gone; then the parent goes on."""
     context = multiprocessing.get_context("fork")
     tracker.start_analysis("BTC", "one")
-    child = context.Process(target=die_midway, args=(tracker, "one", how))
+    child = context.Process(daemon=True, target=die_midway, args=(tracker, "one", how))
     child.start()
     exits = ended([child])
     found = {"exits": exits, "pid": child.pid, "parent": os.getpid(), "after": summary(tracker, "one")}
@@ -468,6 +474,43 @@ def look(tracker: ProgressTracker) -> dict[str, Any]:
         "unknown": tracker.get_progress("unknown"),
         "late": tracker.update_stage("ended", "late"),
     }
+
+
+def resume(tracker: ProgressTracker) -> dict[str, Any]:
+    """A process goes on with what another one, that is gone with its shared memory, had begun."""
+    before = seen(tracker, "running")
+    found: dict[str, Any] = {"before": summary(tracker, "running")}
+    assert tracker.update_stage("running", "market_context")
+    found["carried on"] = summary(tracker, "running")
+    assert seen(tracker, "running").start_time == before.start_time
+    store(tracker, "running", "market_context", 4)
+    tracker.complete_analysis("running", "signal", "after all")
+    found["end"] = summary(tracker, "running")
+    found["all"] = sorted(record.execution_id for record in tracker.get_all_recent())
+    return found
+
+
+def churn(tracker: ProgressTracker, executions: str) -> dict[str, Any]:
+    """More analyses than the board has room for: what has ended makes room, and is known still."""
+    for number in range(int(executions)):
+        tracker.start_analysis("BTC", f"e{number}")
+        store(tracker, f"e{number}", "support_resistance", number)
+        tracker.complete_analysis(f"e{number}", "signal", f"{number}")
+    known = [seen(tracker, f"e{number}") for number in range(int(executions))]
+    recent = tracker.get_all_recent()
+    found = {
+        "numbers": [number_of(record, "support_resistance") for record in known],
+        "ends": [[record.overall_status, record.final_signal, record.final_message] for record in known],
+        "recent": [record.execution_id for record in recent],
+        "late": [tracker.update_stage("e0", "late"), tracker.complete_analysis("e0", "late")],
+        "unchanged": seen(tracker, "e0") == known[0],
+    }
+    time.sleep(0.2)
+    found["removed"] = tracker.cleanup_old(0.1 / 3600)
+    found["left"] = len(tracker.get_all_recent())
+    found["gone"] = [tracker.get_progress(f"e{number}") for number in range(int(executions))]
+    found["unknown"] = tracker.update_stage("e0", "late")
+    return found
 
 
 def main() -> None:

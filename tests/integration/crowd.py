@@ -14,9 +14,9 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
 
 from headway.board import Board, open_board
 from headway.task import Task
@@ -34,6 +34,12 @@ def count_alone(task: Task, updates: int) -> None:
         task.update()
 
 
+def count_together(task: Task, updates: int, by_threads: bool, gate: Barrier) -> None:
+    task.update(0)
+    gate.wait(60)  # a process takes longer to start than to count
+    (count_by_threads if by_threads else count_alone)(task, updates)
+
+
 def count_by_threads(task: Task, updates: int) -> None:
     threads = [threading.Thread(target=count_alone, args=(task, updates // THREADS)) for _ in range(THREADS)]
     for thread in threads:
@@ -44,8 +50,9 @@ def count_by_threads(task: Task, updates: int) -> None:
 
 def count(context: BaseContext, processes: int, updates: int, board: Board) -> dict[str, object]:
     task = board.task("all", total=processes * updates)
+    gate = context.Barrier(processes)
     workers = [
-        context.Process(target=(count_by_threads if number % 2 else count_alone), args=(task, updates))  # type: ignore[attr-defined]
+        context.Process(target=count_together, args=(task, updates, number % 2 == 1, gate))  # type: ignore[attr-defined]
         for number in range(processes)
     ]
     for worker in workers:
@@ -149,8 +156,10 @@ def main() -> None:
     context = multiprocessing.get_context(method)
     board = open_board(name, capacity=CAPACITY, workers=16, result_bytes=64)
     try:
-        act: Callable[..., object] = count if what == "count" else kill
-        found = act(context, *map(int, numbers), board)
+        if what == "count":
+            found = count(context, int(numbers[0]), int(numbers[1]), board)
+        else:
+            found = kill(context, int(numbers[0]), board)
     finally:
         board.unlink(files=True)
     print(json.dumps(found))

@@ -20,7 +20,7 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-WAIT_S = 20.0
+WAIT_S = 30.0
 AT_WORK = Path(__file__).with_name("board_at_work.py")
 
 

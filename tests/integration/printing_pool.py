@@ -20,7 +20,7 @@ def work(task: headway.Task, number: int, lines: int) -> None:
     for line in range(lines):
         print(f"worker {number} line {line} {'x' * (line % 40)}|", flush=True)
         if line % 10 == 0:
-            logging.info("worker %d line %d|", number, line)
+            logging.getLogger("work").info("worker %d line %d|", number, line)
         task.update()
         time.sleep(0.002)
 

@@ -245,6 +245,13 @@ def test_a_damaged_history_is_one_sentence(call: Headway, board: Board) -> None:
     assert finished.returncode == 1
     assert "history.sqlite3 is not what was written" in finished.stderr
     assert finished.stderr.count("\n") == 1
+    finished = call("history", board.name, "--check", check=False)
+    assert finished.returncode == 1
+    assert "It is now history.damaged-" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert call("history", board.name, "--check").stdout == f"{board.directory} has no history yet\n"
+    archive(board)
+    assert call("history", board.name, "--check").stdout.endswith("history.sqlite3 is whole\n")
 
 
 def test_rm_takes_the_history_along_unless_files_are_kept(call: Headway, board: Board) -> None:

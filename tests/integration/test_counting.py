@@ -23,9 +23,7 @@ def crowd(run_python: RunPython, *args: object) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("method", "processes"), [*((method, 8) for method in METHODS), ("fork", 16), ("forkserver", 16)]
-)
+@pytest.mark.parametrize(("method", "processes"), [(method, processes) for method in METHODS for processes in (8, 16)])
 def test_the_count_of_many_processes_and_threads_is_exact(
     method: str, processes: int, run_python: RunPython, board_name: str
 ) -> None:
@@ -37,7 +35,7 @@ def test_the_count_of_many_processes_and_threads_is_exact(
     assert found["alive"] == 1, "their rows are given back"
 
 
-@pytest.mark.parametrize(("method", "kills"), [("fork", 60), ("spawn", 12)])
+@pytest.mark.parametrize(("method", "kills"), [("fork", 60), ("spawn", 12), ("forkserver", 24)])
 def test_workers_killed_at_random_lose_nothing_that_was_acknowledged(
     method: str, kills: int, run_python: RunPython, board_name: str
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,12 +14,14 @@ from urllib.parse import quote
 
 import pytest
 
-from headway import snapshot
+from headway import history, maintenance, snapshot
 from headway.board import Board, open_board
 from tests.integration.dashboard import AtWork, Mirror, Server, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.conftest import RunPython
 
 
 @pytest.fixture
@@ -42,12 +45,19 @@ def at_work(headway_dir: Path, board_name: str) -> Iterator[AtWork]:
     assert made.errors == ""
 
 
+@contextlib.contextmanager
+def opened(name: str, capacity: int = 16) -> Iterator[Board]:
+    made = open_board(name, capacity=capacity)
+    try:
+        yield made
+    finally:
+        made.unlink(files=True)
+
+
 @pytest.fixture
 def board(headway_dir: Path, board_name: str) -> Iterator[Board]:
-    made = open_board(board_name, capacity=16)
-    yield made
-    if not made._segment.closed:
-        made.unlink(files=True)
+    with opened(board_name) as made:
+        yield made
 
 
 # --- what it tells
@@ -68,6 +78,8 @@ def test_a_whole_board_is_what_its_snapshot_holds(
         for name, value in row.items():
             if name in ("worker_count", "lost_count"):
                 assert value == len(told[{"worker_count": "workers", "lost_count": "workers_lost"}[name]])
+            elif value is None:
+                assert told[name] is None
             elif name in ("created", "started", "ended", "stage_entered", "beat"):
                 assert value == pytest.approx(told[name], abs=0.001)
             elif name == "rate":
@@ -196,19 +208,17 @@ def test_patches_add_up_to_the_whole_board(server: Server, at_work: AtWork, boar
 
 
 def test_a_whole_board_of_many_tasks_comes_in_parts(server: Server, headway_dir: Path, board_name: str) -> None:
-    board = open_board(board_name, capacity=3000)
-    tasks = [board.task(f"t{number}") for number in range(2500)]
-    board.write_snapshot()
     mirror = Mirror()
-    with server.stream(board_name) as stream:
+    with opened(board_name, 3000) as board, server.stream(board_name) as stream:
+        tasks = [board.task(f"t{number}") for number in range(2500)]
+        board.write_snapshot()
         stream.until(mirror, lambda seen: len(seen.rows) == 2500)
-        assert (mirror.wholes, mirror.patches) == (1, 2)
+        assert mirror.patches >= 2
         tasks[2400].update(5)
         board.write_snapshot()
         event = stream.until(mirror, lambda seen: seen.rows[tasks_serial(seen, "t2400")]["count"] == 5)
         assert len(event.data["tasks"]) + len(event.data["moved"]["serial"]) == 1
-    mirror.shows(server.board(board_name))
-    board.unlink(files=True)
+        mirror.shows(server.board(board_name))
 
 
 def tasks_serial(mirror: Mirror, id: str) -> int:
@@ -257,25 +267,34 @@ def test_boards_come_go_and_begin_anew(server: Server, headway_dir: Path, board_
     with server.stream(board_name) as stream:
         stream.until(mirror, lambda seen: seen.wholes == 1)
         assert (mirror.summary, mirror.rows, mirror.boards) == (None, {}, {})
-        board = open_board(board_name, capacity=16)
-        board.task("one").update(7)
-        board.write_snapshot()
+        uuids = set()
+        for id in ("one", "two"):
+            with opened(board_name) as board:
+                board.task(id).update(7)
+                board.write_snapshot()
+                stream.until(mirror, lambda seen, id=id: [row["id"] for row in seen.rows.values()] == [id])  # type: ignore[misc]
+                assert mirror.summary is not None
+                uuids.add(mirror.summary["uuid"])
+            stream.until(mirror, lambda seen: seen.summary is None and not seen.boards)
+            assert mirror.rows == {}
+        assert len(uuids) == 2
+
+
+def test_a_board_that_is_run_anew_comes_whole(server: Server, board: Board, headway_dir: Path) -> None:
+    board.task("one").update(7)
+    board.write_snapshot()
+    mirror = Mirror()
+    with server.stream(board.name) as stream:
         stream.until(mirror, lambda seen: len(seen.rows) == 1)
-        first = mirror.summary
-        assert first is not None
-        stream.until(mirror, lambda seen: board_name in seen.boards)
-        board.unlink(files=True)
-        stream.until(mirror, lambda seen: seen.summary is None and not seen.boards)
-        assert mirror.rows == {}
-        board = open_board(board_name, capacity=16)
-        board.task("two").update(1)
-        board.write_snapshot()
-        stream.until(mirror, lambda seen: [row["id"] for row in seen.rows.values()] == ["two"])
-        assert mirror.summary is not None
-        assert mirror.summary["uuid"] != first["uuid"]
-        board.unlink(files=True)
+        with opened(f"{board.name}-2") as other:
+            other.task("two").update(1)
+            other.write_snapshot()
+            os.replace(headway_dir / other.name / "snapshot.npz", headway_dir / board.name / "snapshot.npz")
+            stream.until(mirror, lambda seen: [row["id"] for row in seen.rows.values()] == ["two"])
+    assert mirror.wholes >= 2
 
 
+@pytest.mark.slow
 def test_without_news_there_is_a_beat(server: Server, board: Board) -> None:
     board.write_snapshot()
     began = time.monotonic()
@@ -301,6 +320,7 @@ def test_a_killed_worker_is_gone_and_its_tasks_are_lost(server: Server, at_work:
     assert [share["pid"] for share in told["workers_lost"]] == [pid]
 
 
+@pytest.mark.slow
 def test_the_page_hears_of_it_where_the_kernel_does_not_tell(
     headway_dir: Path, at_work: AtWork, board_name: str
 ) -> None:
@@ -341,6 +361,56 @@ def test_the_rate_of_a_worker_is_what_it_counts(server: Server, headway_dir: Pat
         stream.until(mirror, lambda seen: any(worker["rate"] for worker in seen.workers.values()))
     (worker,) = mirror.workers.values()
     assert 100 < worker["rate"] < 1200
+
+
+# --- the past
+
+
+def test_the_history_is_what_the_recorder_put_down(
+    server: Server, headway_dir: Path, board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEADWAY_RECORD")
+    with opened(board_name) as board:
+        for number in range(6):
+            task = board.task(f"t{number}", total=5, unit="row")
+            task.set(stage="fit", metrics={"loss": 0.5})
+            task.update(number)
+            task.result = {"n": number}
+            if number % 2:
+                task.fail("so it was")
+            else:
+                task.succeed()
+
+        def told(query: str = "") -> list[dict[str, Any]]:
+            answer = server.get(f"/api/boards/{board_name}/history{query}")
+            assert answer.status in (200, 404), answer  # no snapshot yet
+            found: list[dict[str, Any]] = answer.json["tasks"] if answer.status == 200 else []
+            return found
+
+        eventually(lambda: len(told()) == 6)
+        expected = [task.to_dict() for task in history.read(headway_dir / board_name)]
+        assert told() == json.loads(json.dumps(expected))
+        assert {task["result"]["n"] for task in told("?state=failed")} == {1, 3, 5}
+        assert len(told("?limit=2")) == 2
+        assert told("?hours=0.000001") == []
+        for query in (
+            "hours=0",
+            "hours=nan",
+            "hours=x",
+            "limit=0",
+            "limit=1001",
+            "limit=1e9",
+            "state=running",
+            "state=",
+        ):
+            answer = server.get(f"/api/boards/{board_name}/history?{query}")
+            assert (answer.status, answer.json["code"]) == (422, "bad-parameter"), query
+        assert server.get("/api/boards/nix/history").json["code"] == "unknown-board"
+        for path in (headway_dir / board_name).glob("history.sqlite3*"):
+            path.unlink()
+        (headway_dir / board_name / "history.sqlite3").write_bytes(b"nonsense" * 1000)
+        answer = server.get(f"/api/boards/{board_name}/history")
+        assert (answer.status, answer.json["code"]) == (503, "damaged-history")
 
 
 # --- files that are not what they should be
@@ -410,27 +480,51 @@ def test_a_result_of_whatever_kind_is_told_or_refused_as_a_problem(server: Serve
 # --- the recorder
 
 
+@pytest.mark.slow
 def test_a_recorder_that_falls_silent_is_noticed(
     server: Server, board_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HEADWAY_RECORD")
-    board = open_board(board_name, capacity=16)
-    task = board.task("one")
-    task.update()
-    pid = eventually(lambda: board._segment.recorder_pid)
     mirror = Mirror()
-    try:
-        with server.stream(board_name) as stream:
-            stream.until(mirror, lambda seen: seen.boards.get(board_name, {}).get("recorder") == "alive")
-            assert mirror.boards[board_name]["silent_since"] is None
-            os.kill(pid, signal.SIGSTOP)
-            stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is not None)
-            assert time.time() - mirror.boards[board_name]["silent_since"] > 2.9
-            os.kill(pid, signal.SIGCONT)
-            task.update()
-            stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is None)
-            os.kill(pid, signal.SIGKILL)
-            stream.until(mirror, lambda seen: seen.boards[board_name]["recorder"] == "gone")
-            task.succeed()
-    finally:
-        board.unlink(files=True)
+    with opened(board_name) as board, server.stream(board_name) as stream:
+        task = board.task("one")
+        task.update()
+        pid = eventually(lambda: board._segment.recorder_pid)
+        stream.until(mirror, lambda seen: seen.boards.get(board_name, {}).get("recorder") == "alive")
+        assert mirror.boards[board_name]["silent_since"] is None
+        os.kill(pid, signal.SIGSTOP)
+        stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is not None)
+        assert time.time() - mirror.boards[board_name]["silent_since"] > 2.9
+        os.kill(pid, signal.SIGCONT)
+        task.update()
+        stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is None)
+        os.kill(pid, signal.SIGKILL)
+        stream.until(mirror, lambda seen: seen.boards[board_name]["recorder"] == "gone")
+
+
+ABANDONED = """
+import os, signal, sys, time
+from headway.board import open_board
+board = open_board(sys.argv[1], capacity=16)
+board.task("one").update()
+while not (board.directory / "snapshot.npz").exists():
+    time.sleep(0.05)
+os.kill(board._segment.recorder_pid, signal.SIGKILL)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_where_everything_was_killed_at_once_its_tasks_are_lost(
+    server: Server, board_name: str, run_python: RunPython, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEADWAY_RECORD")
+    mirror = Mirror()
+    with server.stream(board_name) as stream:
+        run_python(ABANDONED, board_name, check=False)
+        stream.until(mirror, lambda seen: len(seen.rows) == 1)
+        (row,) = mirror.rows.values()
+        assert row["state"] == "running"
+        stream.until(mirror, lambda seen: [row["state"] for row in seen.rows.values()] == ["lost"])
+        assert mirror.boards[board_name]["silent_since"] is None, "nothing is left to be recorded"
+    maintenance.remove(board_name, force=True)

@@ -319,6 +319,7 @@ PARTS = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=st.lists(PARTS | st.binary(max_size=20), max_size=20), whole=st.booleans())
 def test_bytes_of_whatever_kind_leave_the_server_well(server: Server, pieces: list[bytes], whole: bool) -> None:
@@ -381,6 +382,7 @@ def sleepy(server: Server, path: str) -> socket.socket:
     return client
 
 
+@pytest.mark.slow
 def test_who_takes_no_byte_of_an_answer_is_cut_off(
     impatient: Server, folder: Path, board_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -405,6 +407,7 @@ def test_who_takes_no_byte_of_an_answer_is_cut_off(
         board.unlink(files=True)
 
 
+@pytest.mark.slow
 def test_a_slow_listener_gets_fewer_and_larger_patches(
     server: Server, folder: Path, board_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -438,6 +441,7 @@ def test_a_slow_listener_gets_fewer_and_larger_patches(
 # --- many clients
 
 
+@pytest.mark.slow
 def test_of_a_thousand_connections_that_say_nothing_none_keeps_others_out(
     server: Server, many_descriptors: None
 ) -> None:
@@ -456,6 +460,7 @@ def test_of_a_thousand_connections_that_say_nothing_none_keeps_others_out(
     assert server.is_well()
 
 
+@pytest.mark.slow
 def test_of_a_thousand_listeners_as_many_as_allowed_are_served(folder: Path, many_descriptors: None) -> None:
     server = Server("--dir", str(folder))
     request = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"

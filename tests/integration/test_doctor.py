@@ -61,6 +61,16 @@ def test_a_damaged_snapshot_is_an_error_and_so_is_the_exit_status(board: Board) 
     assert str(path) in told.stdout
 
 
+def test_a_damaged_history_is_an_error_that_its_remedy_mends(board: Board) -> None:
+    path = board.directory / "history.sqlite3"
+    path.write_bytes(b"nothing of the kind")
+    found = finding(board.name, "history.sqlite3")
+    assert (found["level"], found["remedy"]) == ("error", f"headway history {board.name} --check")
+    assert headway(*found["remedy"].split()[1:]).returncode == 1
+    assert not path.exists()
+    assert finding(board.name, "were set aside")["level"] == "warning"
+
+
 def test_a_board_that_nobody_uses_is_named_with_its_remedy(board: Board) -> None:
     board.task("one").succeed()
     board._segment.leave()

@@ -44,11 +44,18 @@ class Screen:
     def __init__(self, *arguments: str, stderr: int | None = None) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        env = {name: value for name, value in os.environ.items() if name not in ("PYTHONUNBUFFERED", "COLUMNS", "LINES")}
+        env = {
+            name: value for name, value in os.environ.items() if name not in ("PYTHONUNBUFFERED", "COLUMNS", "LINES")
+        }
         env |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
         command = [sys.executable, "-W", "always", "-c", ON_TERMINAL, str(PROGRAM), *arguments]
         self.process = subprocess.Popen(
-            command, stdin=slave, stdout=slave, stderr=slave if stderr is None else stderr, env=env, start_new_session=True
+            command,
+            stdin=slave,
+            stdout=slave,
+            stderr=slave if stderr is None else stderr,
+            env=env,
+            start_new_session=True,
         )
         os.close(slave)
         self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=100_000)

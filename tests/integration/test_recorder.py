@@ -492,3 +492,91 @@ def test_whoever_opens_while_it_is_leaving_gets_a_whole_board(board_name: str, m
         assert not again._segment.retired
         again.close()
     open_board(board_name, capacity=8, workers=8).unlink(files=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root")
+@pytest.mark.parametrize("end", ["", "raise ValueError('nonsense')"])
+def test_the_last_state_of_a_program_that_is_process_one_is_written_though_its_recorder_goes_with_it(
+    board_name: str, end: str
+) -> None:
+    """As in a container without an init: when process 1 ends, the kernel kills everybody else."""
+    source = WORK + "assert os.getpid() == 1\ntask.succeed()\nboard.task('left open').update()\n" + end
+    command = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", source, board_name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == (1 if end else 0), done.stderr
+    assert not recorders(board_name)
+    found = maintenance.find(board_name)
+    assert found is not None
+    view = snapshot.read(found.directory)
+    assert {task.id: task.state for task in view.tasks} == {
+        "ended": "success",
+        "going on": "success",
+        "left open": "failed" if end else "cancelled",
+    }
+    maintenance.remove(board_name, force=True)
+
+
+FULL = """
+import errno, os, sys, time
+from pathlib import Path
+
+from headway import snapshot
+from headway.board import open_board
+
+NAME, PLACE = sys.argv[1:]
+board = open_board(NAME, capacity=32, workers=32)
+segment, task = board._segment, board.task("one")
+
+
+def eventually(look):
+    until = time.monotonic() + 40
+    while not look():
+        assert time.monotonic() < until, look
+        task.update()
+        time.sleep(0.05)
+
+
+def count_in_file():
+    try:
+        return snapshot.read(board.directory).get("one").count
+    except (snapshot.errors.UnknownBoard, AttributeError):
+        return -1
+
+
+eventually(lambda: count_in_file() > 0)
+ballast = open(PLACE + "/ballast", "wb", buffering=0)
+size = 1 << 20
+while size:
+    try:
+        ballast.write(bytes(size))
+    except OSError:
+        size //= 2
+before = task.count
+eventually(lambda: segment.recorder_errors[1] == errno.ENOSPC)
+print(errno.errorcode[segment.recorder_errors[1]], board.snapshot().meta["recorder_error"])
+pid = segment.recorder_pid
+assert count_in_file() <= before + 100
+os.truncate(PLACE + "/ballast", 0)
+eventually(lambda: segment.recorder_errors[1] == 0 and count_in_file() > before)
+assert segment.recorder_pid == pid, "another recorder"
+print("resumed", segment.recorder_errors[0] > 0)
+board.unlink(files=True)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+def test_a_full_disk_is_counted_shown_and_survived_by_the_same_recorder(board_name: str, tmp_path: Path) -> None:
+    place, script = tmp_path / "disk", tmp_path / "script.py"
+    place.mkdir()
+    script.write_text(FULL)
+    mount = f'mount -t tmpfs -o size=1m tmpfs "{place}" && exec "$0" "$@"'
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount, sys.executable, str(script), board_name, str(place)],
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+        env={**os.environ, "HEADWAY_DIR": str(place / "boards")},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ENOSPC No space left on device\nresumed True\n"

@@ -222,7 +222,23 @@ class Tmux:
     def __init__(self, folder: Path, *command: str) -> None:
         self._socket = folder / "tmux"
         environment = [f"{name}={os.environ[name]}" for name in ("HEADWAY_DIR",)]
-        self.run("-f", os.devnull, "new-session", "-d", "-x", "120", "-y", "32", "env", "-u", "COLUMNS", "-u", "LINES", *environment, *command)
+        self.run(
+            "-f",
+            os.devnull,
+            "new-session",
+            "-d",
+            "-x",
+            "120",
+            "-y",
+            "32",
+            "env",
+            "-u",
+            "COLUMNS",
+            "-u",
+            "LINES",
+            *environment,
+            *command,
+        )
 
     def run(self, *arguments: str) -> str:
         assert (tmux := shutil.which("tmux")), "this test needs tmux: apt-get install tmux"

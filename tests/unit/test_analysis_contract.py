@@ -51,7 +51,6 @@ ODD_IDS = [
     "%=YQ",
 ]
 WRONG_IDS: list[Any] = ["", "a\0b", "\0", "x" * 96, "é" * 48, "\ud800", None, 5, b"a"]
-SHORT_HOURS = 0.2 / 3600
 LEVELS: list[dict[str, Any]] = [{"price": 101.5, "strength": 0.8}, {"price": 99.0, "strength": 0.5, "touches": [1, 2]}]
 
 RESULT_OF: dict[str, Any] = {
@@ -80,6 +79,11 @@ def seen(tracker: ProgressTracker, execution_id: str) -> AnalysisProgress:
     found = tracker.get_progress(execution_id)
     assert found is not None
     return found
+
+
+def hours_since(moment: float) -> float:
+    """And a tenth of a second, by which clocks may differ."""
+    return (time.time() - moment + 0.1) / 3600
 
 
 def updates(tracker: ProgressTracker) -> dict[str, Callable[[str, Any], bool]]:
@@ -381,9 +385,10 @@ def test_recent_ones_come_newest_first(tracker: ProgressTracker) -> None:
 def test_recent_goes_by_the_start(tracker: ProgressTracker) -> None:
     tracker.start_analysis("BTC", "old")
     time.sleep(0.25)
+    began = time.time()
     tracker.start_analysis("BTC", "new")
     tracker.update_stage("old", "data_fetch")
-    assert [record.execution_id for record in tracker.get_all_recent(SHORT_HOURS)] == ["new"]
+    assert [record.execution_id for record in tracker.get_all_recent(hours_since(began))] == ["new"]
     assert [record.execution_id for record in tracker.get_all_recent(math.inf)] == ["new", "old"]
 
 
@@ -402,8 +407,9 @@ def test_cleanup_removes_what_nothing_touched_for_so_long(tracker: ProgressTrack
     tracker.complete_analysis("ended", "signal")
     assert tracker.cleanup_old() == tracker.cleanup_old(hours=24) == 0
     time.sleep(0.25)
+    began = time.time()
     tracker.update_stage("touched", "data_fetch")
-    assert tracker.cleanup_old(SHORT_HOURS) == 2
+    assert tracker.cleanup_old(hours_since(began)) == 2
     assert tracker.get_progress("old") is None
     assert tracker.get_progress("ended") is None
     assert tracker.update_stage("old", "data_fetch") is False
@@ -421,6 +427,7 @@ def test_every_update_is_a_touch(tracker: ProgressTracker, touch: str) -> None:
     tracker.start_analysis("BTC", "one")
     tracker.complete_analysis("one", "signal")
     time.sleep(0.25)
+    began = time.time()
     if touch == "stage after the end":
         tracker.update_stage("one", "data_fetch")
         if isinstance(tracker, SharedMemoryProgressTracker):
@@ -428,7 +435,7 @@ def test_every_update_is_a_touch(tracker: ProgressTracker, touch: str) -> None:
     else:
         many = [{"price": 1.0}] * (1000 if touch == "large result" else 1)
         tracker.update_support_resistance("one", SupportResistanceResult("ok", supports=many))
-    assert tracker.cleanup_old(SHORT_HOURS) == 0
+    assert tracker.cleanup_old(hours_since(began)) == 0
     assert tracker.get_progress("one") is not None
 
 

@@ -90,6 +90,7 @@ def step(board: Board, what: str, chance: random.Random) -> None:
         board.task(task.id)  # anew, with another serial
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.lists(st.sampled_from(STEPS), max_size=6), min_size=1, max_size=10),
@@ -133,6 +134,33 @@ def test_what_has_not_changed_is_not_sent_again(board: Board) -> None:
     assert patch.moved["count"] == [2]
     assert len(table.patch(1).rows) == 2
     assert not table.patch(3)
+
+
+def test_what_only_trembles_or_fades_a_little_is_not_sent(board: Board) -> None:
+    task = board.task("one", total=100)
+    task.update(5)
+    raw = board.snapshot().raw
+
+    def shifted(beat_ms: int, rate: float) -> BoardView:
+        import numpy as np
+
+        tasks = np.frombuffer(raw.tasks, dtype=np.dtype(DTYPES["tasks"])).copy()
+        tasks["beat_ns"] += beat_ms * 1_000_000
+        tasks["rate"] = rate
+        shares = np.frombuffer(raw.shares, dtype=np.dtype(DTYPES["shares"])).copy()
+        shares["beat_ns"] += beat_ms * 1_000_000
+        return BoardView.from_raw(raw._replace(tasks=tasks.tobytes(), shares=shares.tobytes()))
+
+    table = Table(shifted(0, 100.0), 1)
+    for revision, (beat_ms, rate, is_sent) in enumerate(
+        ((3, 100.0, False), (-5, 95.0, False), (6, 85.0, False), (0, 75.0, True), (0, 70.0, False), (40, 70.0, True)), 2
+    ):
+        table = table.advanced(shifted(beat_ms, rate), revision)
+        patch = table.patch(revision - 1)
+        assert bool(patch.moved["serial"]) == is_sent, (beat_ms, rate)
+        assert bool(patch.workers) == (beat_ms == 40)
+        client = Client(table, revision)
+        assert client.shows(table)
 
 
 def test_pages_are_the_rows_in_parts(board: Board) -> None:

@@ -175,6 +175,15 @@ def test_of_two_copies_of_a_task_the_later_one_counts_in_whatever_order_they_com
     assert (task.state, task.count, task.ended, task.taken_at) == ("success", 100, NOW + 60.0, NOW + 61.0)
 
 
+@pytest.mark.parametrize("in_order", [True, False])
+def test_a_copy_of_a_later_version_counts_though_the_clock_was_set_back(tmp_path: Path, in_order: bool) -> None:
+    lost = ended(1, state=LOST, edit=lambda arrays: arrays["tasks"]["version"].fill(6))
+    revived = ended(1, taken=NOW - 3600, edit=lambda arrays: arrays["tasks"]["version"].fill(2**40))
+    for raw in (lost, revived) if in_order else (revived, lost):
+        add(tmp_path, raw)
+    assert [task.state for task in history.read(tmp_path)] == ["success"]
+
+
 def test_a_copy_without_a_series_leaves_the_one_that_is_there(tmp_path: Path) -> None:
     add(tmp_path, ended(1), series={0: [(1.0, 1)]})
     add(tmp_path, ended(1, taken=NOW + 1))
@@ -184,15 +193,17 @@ def test_a_copy_without_a_series_leaves_the_one_that_is_there(tmp_path: Path) ->
 
 
 def test_a_task_that_was_restored_into_another_segment_is_the_same_task(tmp_path: Path) -> None:
-    add(tmp_path, ended(3, state=LOST), series={0: [(1.0, 1)]})
+    old = ended(3, state=LOST, edit=lambda arrays: arrays["tasks"]["version"].fill(50))
+    add(tmp_path, old, series={0: [(1.0, 1)]})
 
     def moved(arrays: Arrays) -> None:
         arrays["tasks"]["slot"] = [7, 8, 9]
+        arrays["tasks"]["version"] = 2  # a new segment counts from the beginning
 
     restored = ended(3, taken=NOW + 9, state=FAILED, generation=1, uuid="f" * 32, edit=moved)
     assert add(tmp_path, restored) == 3
     assert add(tmp_path, restored) == 0
-    assert add(tmp_path, ended(3, state=LOST)) == 0  # a copy of the old segment that comes late
+    assert add(tmp_path, old) == 0  # a copy of the old segment that comes late
     tasks = history.read(tmp_path)
     assert [(task.uuid[0], task.slot, task.state) for task in tasks] == [("f", n, "failed") for n in (9, 8, 7)]
     assert tasks[2].series == ((1.0, 1),)
@@ -312,13 +323,16 @@ def test_nothing_loads_sqlite_before_it_is_used(run_python: RunPython) -> None:
 def test_a_forked_child_writes_by_a_connection_of_its_own(tmp_path: Path) -> None:
     with history.Writer(tmp_path) as writer:
         writer.add(ended(1), [0])
+        parents = writer._connection
         pid = os.fork()
         if pid == 0:
+            good = False
             try:
                 writer.add(ended(1, generation=3), [0])
+                good = writer._connection is not parents and len(history.read(tmp_path)) == 2
                 writer.close()
             finally:
-                os._exit(0 if len(history.read(tmp_path)) == 2 else 1)
+                os._exit(0 if good else 1)
         assert os.waitpid(pid, 0)[1] == 0
         writer.add(ended(1, generation=5), [0])
     assert [task.generation for task in history.read(tmp_path)] == [5, 3, 1]

@@ -98,7 +98,7 @@ def test_a_damaged_history_is_an_error_to_readers_and_moved_aside_by_the_next_wr
     add(tmp_path, ended(200))
     DAMAGES[damage](tmp_path / TABLE)
     before = (tmp_path / TABLE).lstat()
-    with pytest.raises(errors.DamagedHistory, match=r"history.sqlite3 is not what was written: .*moves it aside"):
+    with pytest.raises(errors.DamagedHistory, match=r"is not what was written: .*'headway history .* --check' moves"):
         history.read(tmp_path)
     assert os.path.samestat((tmp_path / TABLE).lstat(), before)
     with history.Writer(tmp_path) as writer:
@@ -158,6 +158,22 @@ def test_a_row_that_cannot_be_is_damage_and_found_by_a_check(tmp_path: Path, val
     assert history.read(tmp_path) == []
 
 
+def test_an_index_that_leads_nowhere_is_found_by_a_check(tmp_path: Path) -> None:
+    """SQLite's quick check does not look at what is in an index."""
+    add(tmp_path, ended(3))
+    hidden = "name = 'tasks_by_end'"
+    with contextlib.closing(sqlite3.connect(tmp_path / TABLE, isolation_level=None)) as connection:
+        (row,) = connection.execute(f"SELECT * FROM sqlite_master WHERE {hidden}")
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute(f"DELETE FROM sqlite_master WHERE {hidden}")
+    run_sql(tmp_path, "DELETE FROM tasks WHERE id = 'task-1'")  # with the index out of sight
+    with contextlib.closing(sqlite3.connect(tmp_path / TABLE, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema=ON")
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+    with history.Writer(tmp_path) as writer, pytest.warns(RuntimeWarning, match="tasks_by_end"):
+        assert not writer.check()
+
+
 def test_a_whole_history_passes_the_check_and_stays(tmp_path: Path) -> None:
     add(tmp_path, ended(3))
     run_sql(tmp_path, "CREATE INDEX mine ON tasks (label)", "CREATE VIEW failures AS SELECT * FROM tasks")
@@ -190,6 +206,24 @@ def test_a_file_of_another_user_is_not_read_and_moved_aside(tmp_path: Path, whic
     with pytest.warns(RuntimeWarning, match="a new one is begun"):
         add(tmp_path, ended(1, generation=3))
     assert [task.generation for task in history.read(tmp_path)] == [3]
+
+
+class Late(history.Writer):
+    """A writer that finds a history damaged, and is overtaken by another one before it moves it aside."""
+
+    def _move_aside(self, error: errors.HeadwayError) -> None:
+        with pytest.warns(RuntimeWarning, match="a new one is begun"):
+            add(self.path.parent, ended(2, generation=3))
+        super()._move_aside(error)
+
+
+def test_who_comes_second_to_a_damaged_history_leaves_the_new_one_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / TABLE).write_text("nonsense")
+    with Late(tmp_path) as writer:
+        assert writer.add(ended(2, generation=5), range(2)) == 2
+        assert not writer.aside
+    assert sorted(task.generation for task in history.read(tmp_path)) == [3, 3, 5, 5]
+    assert len(list(tmp_path.glob("history.damaged-*.sqlite3"))) == 1
 
 
 def test_a_disk_that_damages_one_after_the_other_is_not_filled_with_them(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ FLOORS = {
     "model": 0,
     "_engine": 1,
     "_result": 1,
+    "_schema": 1,
     "_segment": 1,
     "history": 1,
     "nobody": 1,
@@ -67,9 +68,9 @@ FLOORS = {
     "standin": 2,
     "task": 2,
     "_summary": 3,
+    "analysis": 3,
     "entry": 3,
     "_recorder": 3,
-    "analysis": 3,
     "dashboard": 4,
     "demo": 4,
     "exporters": 4,
@@ -100,6 +101,9 @@ SIBLINGS = {
     ("_task_view", "errors"): "a damaged record is a typed error",
     ("history", "_database"): "a history is a database in which anything may stand",
     ("history", "_past_task"): "its rows are past tasks",
+    ("history", "_schema"): "they stand in its table",
+    ("_schema", "_past_task"): "whose columns are the fields of past tasks",
+    ("_schema", "_database"): "a database with another table is damaged",
     ("board", "task"): "a board makes tasks",
     ("board", "archive"): "who needs room archives what has ended",
     ("board", "_restore"): "a new segment begins with the last snapshot",
@@ -496,6 +500,18 @@ def test_the_stub_of_a_native_module_tells_all_and_no_more(name: str) -> None:
         stubbed = {name for name in class_names(node) if not name.startswith("_")}
         there = {name for name in vars(getattr(module, cls)) if not name.startswith("_")}
         assert stubbed == there, f"{name}.{cls}"
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_every_native_callable_has_a_signature_and_a_docstring(name: str) -> None:
+    module = importlib.import_module(f"headway.{name}")
+    found = []
+    for own, thing in vars(module).items():
+        if not own.startswith("_") and is_defined_in(module, thing):
+            found += flaws(own, thing)
+            if inspect.isclass(thing):
+                found += [flaw for inner, member in members(thing) for flaw in flaws(inner, member)]
+    assert not found, "\n".join(found)
 
 
 def class_names(node: ast.ClassDef) -> Iterator[str]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import mmap
 import multiprocessing
 import os
 import re
+import secrets
 import shutil
 import stat
 import struct
@@ -162,22 +164,117 @@ def test_boards_of_one_name_in_two_places_are_two_boards(
     board.task("a").update()
 
 
+CREATE = """
+import contextlib, json, os, random, signal, sys, time
+from pathlib import Path
+from headway import _segment, maintenance
+from headway.board import open_board
+
+name, rounds, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+chance = random.Random(seed)
+shared = Path("/dev/shm")
+
+def create(wait, done):
+    os.read(wait, 1)  # all at once: the gate opens when it is closed
+    board = open_board(name, capacity=3, workers=8, result_bytes=8)
+    board.task(str(os.getpid())).update(2)
+    os.write(done, f"{os.getpid()} {board._segment.uuid}\\n".encode())
+
+def start(wait, gate, done):
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            os.close(gate)
+            create(wait, done)
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+counts = {"killed": 0, "left": 0, "opened by both": 0}
+for number in range(rounds):
+    wait, gate = os.pipe()
+    told, done = os.pipe()
+    pids = [start(wait, gate, done) for _ in range(2)]
+    os.close(done)
+    os.close(wait)
+    victim = chance.choice(pids)
+    began = time.monotonic()
+    os.close(gate)
+    if number % 10:
+        time.sleep(chance.uniform(0, 1.2) * took)
+        os.kill(victim, signal.SIGKILL)
+    status = {pid: os.waitpid(pid, 0)[1] for pid in pids}
+    if number % 10 == 0:
+        took = time.monotonic() - began  # on this machine, at this hour, with nobody killed
+    with os.fdopen(told) as lines:
+        uuids = dict(line.split() for line in lines)
+    other = next(pid for pid in pids if pid != victim)
+    assert status[other] == 0, (number, status)
+    counts["killed"] += status[victim] == signal.SIGKILL
+    counts["opened by both"] += len(uuids) == 2
+    assert str(other) in uuids and len(set(uuids.values())) == 1, (number, uuids)
+
+    board = open_board(name, capacity=9)
+    assert board._segment.uuid == uuids[str(other)], number
+    assert board._segment.capacity == 3
+    assert board.get(str(other)).count == 2
+    for task in board.tasks():
+        board.task(task.id).succeed()
+    board.task("more").update()
+    board.unlink()
+    board.close()
+    left = [path for path in shared.glob(f"*{name}*")]
+    counts["left"] += len(left)
+    if left:  # of a creator that was killed: nothing refers to it, and gc removes it
+        assert not (board.directory / "segment").exists()
+        maintenance.GRACE_S = -1.0
+        maintenance.gc([name])
+        assert not list(shared.glob(f"*{name}*")), number
+    assert {path.name for path in board.directory.iterdir()} <= {"board.lock"}, number
+    maintenance.remove(name, force=True)
+print(json.dumps(counts))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_of_two_who_create_at_once_one_is_killed_and_there_is_one_whole_board(
+    board_name: str, run_python: RunPython
+) -> None:
+    seed = secrets.randbelow(2**32)
+    done = run_python(CREATE, board_name, "500", str(seed), timeout_s=280)
+    assert done.stderr == "", f"seed {seed}"
+    counts = json.loads(done.stdout)
+    assert counts["killed"] > 50, counts
+    assert counts["left"] > 0, counts
+    assert counts["opened by both"] > 50, counts
+
+
 def test_those_who_create_at_once_get_one_board(board_name: str, headway_dir: Path) -> None:
     for round_ in range(10):
-        gate, answers = FORK.Barrier(4), FORK.SimpleQueue()
+        wait, gate = os.pipe()
+        told, tell = os.pipe()
         name = f"{board_name}-{round_}"
-
-        def create(gate: object = gate, answers: object = answers, name: str = name) -> None:
-            gate.wait(30)  # type: ignore[attr-defined]
-            answers.put(open_board(name, capacity=2, workers=8)._segment.uuid)  # type: ignore[attr-defined]
-
-        children = [FORK.Process(target=create) for _ in range(4)]
-        for child in children:
-            child.start()
-        for child in children:
-            child.join(30)
-            assert child.exitcode == 0
-        uuids = {answers.get() for _ in children}
+        children = []
+        for _ in range(4):
+            pid = os.fork()
+            if pid == 0:
+                code = 1
+                try:
+                    os.close(gate)
+                    os.read(wait, 1)
+                    os.write(tell, open_board(name, capacity=2, workers=8)._segment.uuid.encode() + b"\n")
+                    code = 0
+                finally:
+                    os._exit(code)
+            children.append(pid)
+        for one in (gate, wait, tell):
+            os.close(one)
+        assert [os.waitpid(pid, 0)[1] for pid in children] == [0] * 4
+        with os.fdopen(told) as lines:
+            uuids = set(lines.read().split())
         assert len(uuids) == 1
         assert {path.name for path in (headway_dir / name).iterdir()} == {"board.lock", "segment"}
         assert [path.name[-32:] for path in SHM.glob(f"headway-*-{name}-*")] == list(uuids)
@@ -524,6 +621,7 @@ def test_a_missing_semaphore_is_made_anew(board_name: str, closed: Path) -> None
     assert stat.S_IMODE(semaphore_of(closed).stat().st_mode) == 0o600
     board.task("a").update()
     assert board.attach("a").count == 1
+    board.close()
 
 
 def test_a_semaphore_that_goes_away_in_use_stops_nobody(board: Board, path: Path) -> None:

@@ -11,7 +11,12 @@ class Pretended {
   rev = 1;
   readonly rows: Row[] = [];
   readonly begun = Date.now() / 1000;
-  readonly course = { at: [] as number[], running: [] as number[], done: [] as number[], rates: { bar: [] as number[] } };
+  readonly course = {
+    at: [] as number[],
+    running: [] as number[],
+    done: [] as number[],
+    rates: { bar: [] as number[] },
+  };
 
   constructor(
     readonly name: string,
@@ -34,9 +39,30 @@ class Pretended {
   private add(id: string, parent: string | null, label: string, total: number, unit: string, state: State): void {
     const now = this.begun;
     this.rows.push({
-      serial: this.rows.length + 1, id, label, unit, parent, state, count: 0, total, base: 0, stage: "", message: "",
-      error: "", metrics: {}, rate: null, created: now, started: state === "running" ? now : null, ended: null,
-      stage_entered: null, beat: null, owner_pid: 4700, owner_alive: true, resumed_from: null, worker_count: 0, lost_count: 0,
+      serial: this.rows.length + 1,
+      id,
+      label,
+      unit,
+      parent,
+      state,
+      count: 0,
+      total,
+      base: 0,
+      stage: "",
+      message: "",
+      error: "",
+      metrics: {},
+      rate: null,
+      created: now,
+      started: state === "running" ? now : null,
+      ended: null,
+      stage_entered: null,
+      beat: null,
+      owner_pid: 4700,
+      owner_alive: true,
+      resumed_from: null,
+      worker_count: 0,
+      lost_count: 0,
     });
   }
 
@@ -50,7 +76,13 @@ class Pretended {
     for (const row of leaves) {
       if (running >= wanted) break;
       if (row.state !== "pending") continue;
-      Object.assign(row, { state: "running", started: now, owner_pid: 4711 + (row.serial % 8), worker_count: 1, beat: now });
+      Object.assign(row, {
+        state: "running",
+        started: now,
+        owner_pid: 4711 + (row.serial % 8),
+        worker_count: 1,
+        beat: now,
+      });
       running++;
     }
     for (const row of leaves) {
@@ -59,10 +91,23 @@ class Pretended {
       row.rate = (row.count / Math.max(now - (row.started ?? now), 0.3)) * 1;
       row.beat = now;
       const stage = STAGES[Math.min(3, Math.floor((4 * row.count) / (row.total ?? 1)))] ?? "fit";
-      if (stage !== row.stage) Object.assign(row, { stage, stage_entered: now, message: stage === "fit" ? "fold 3 of 5" : "" });
+      if (stage !== row.stage)
+        Object.assign(row, { stage, stage_entered: now, message: stage === "fit" ? "fold 3 of 5" : "" });
       row.metrics = { loss: 1 / (1 + row.count / 700) + Math.random() / 40, accuracy: 0.5 + row.count / 20000 };
-      if (row.serial % 41 === 12 && row.count > 2500) Object.assign(row, { state: "lost", owner_alive: false, ended: now, message: "fold 3 of 5", error: "its process died" });
-      else if (row.serial % 37 === 5 && row.count > 1200) Object.assign(row, { state: "failed", error: "ValueError: Input contains NaN, infinity or a value too large for dtype('float64')", ended: now });
+      if (row.serial % 41 === 12 && row.count > 2500)
+        Object.assign(row, {
+          state: "lost",
+          owner_alive: false,
+          ended: now,
+          message: "fold 3 of 5",
+          error: "its process died",
+        });
+      else if (row.serial % 37 === 5 && row.count > 1200)
+        Object.assign(row, {
+          state: "failed",
+          error: "ValueError: Input contains NaN, infinity or a value too large for dtype('float64')",
+          ended: now,
+        });
       else if (row.count >= (row.total ?? 0)) Object.assign(row, { state: "success", ended: now, message: "" });
     }
     const all = this.rows[0] as Row;
@@ -82,10 +127,25 @@ class Pretended {
       if (row.parent && row.state === "running") bars += row.rate ?? 0;
     }
     return {
-      name: this.name, uuid: "f".repeat(32), host: "box", taken_at: this.frozen ? this.begun - 30 : now, created_at: this.begun,
-      capacity: 16384, dropped: 0, from_prev: false, counts, stalled: 0, workers_alive: 8, workers_gone: 1, workers_lost: 1,
-      rates: { bar: bars, task: this.rows[0]?.rate ?? 0 }, stall_after: 10, recorder_error: null, recorder: "unknown",
-      silent_since: this.frozen ? this.begun - 30 : null, error: null,
+      name: this.name,
+      uuid: "f".repeat(32),
+      host: "box",
+      taken_at: this.frozen ? this.begun - 30 : now,
+      created_at: this.begun,
+      capacity: 16384,
+      dropped: 0,
+      from_prev: false,
+      counts,
+      stalled: 0,
+      workers_alive: 8,
+      workers_gone: 1,
+      workers_lost: 1,
+      rates: { bar: bars, task: this.rows[0]?.rate ?? 0 },
+      stall_after: 10,
+      recorder_error: null,
+      recorder: "unknown",
+      silent_since: this.frozen ? this.begun - 30 : null,
+      error: null,
     };
   }
 
@@ -93,20 +153,38 @@ class Pretended {
     const lost = this.rows.filter((row) => row.state === "lost").map((row) => row.owner_pid);
     return Array.from({ length: 8 }, (_, index): Worker => {
       const pid = 4711 + index;
-      const tasks = this.rows.filter((row) => row.parent && row.owner_pid === pid && (row.state === "running" || row.state === "lost"));
+      const tasks = this.rows.filter(
+        (row) => row.parent && row.owner_pid === pid && (row.state === "running" || row.state === "lost"),
+      );
       const alive = !lost.includes(pid);
       return {
-        incarnation: index + 1, pid, name: `ForkProcess-${index + 1}`, alive, started: this.begun,
-        beat: Math.max(0, ...tasks.map((row) => row.beat ?? 0)) || null, tasks: tasks.slice(0, 20).map((row) => row.id),
-        task_count: tasks.length, rate: alive && tasks.length ? 1200 : null,
+        incarnation: index + 1,
+        pid,
+        name: `ForkProcess-${index + 1}`,
+        alive,
+        started: this.begun,
+        beat: Math.max(0, ...tasks.map((row) => row.beat ?? 0)) || null,
+        tasks: tasks.slice(0, 20).map((row) => row.id),
+        task_count: tasks.length,
+        rate: alive && tasks.length ? 1200 : null,
       };
     });
   }
 
   whole(): object {
     return {
-      now: Date.now() / 1000, board: this.name, whole: true, from: null, rev: this.rev, summary: this.summary(), tasks: this.rows,
-      moved: {}, removed: [], workers: this.workers(), workers_removed: [], throughput: this.course,
+      now: Date.now() / 1000,
+      board: this.name,
+      whole: true,
+      from: null,
+      rev: this.rev,
+      summary: this.summary(),
+      tasks: this.rows,
+      moved: {},
+      removed: [],
+      workers: this.workers(),
+      workers_removed: [],
+      throughput: this.course,
     };
   }
 
@@ -123,10 +201,23 @@ class Pretended {
     const each = (until - begin) / Math.max(met.length, 1);
     return {
       ...row,
-      series: Array.from({ length: 60 }, (_, index) => [begin + ((until - begin) * index) / 59, (row.count * index) / 59 + 20 * Math.sin(index)]),
-      metric_series: { loss: Array.from({ length: 60 }, (_, index) => [begin + ((until - begin) * index) / 59, 1 / (1 + index / 9)]) },
-      stages: met.map((name, index) => ({ name, entered: begin + index * each, left: index === met.length - 1 ? row.ended : begin + (index + 1) * each })),
-      stages_left_out: 0, workers_lost: [], lost_left_out: 0, stall_after: 10, taken_at: Date.now() / 1000,
+      series: Array.from({ length: 60 }, (_, index) => [
+        begin + ((until - begin) * index) / 59,
+        (row.count * index) / 59 + 20 * Math.sin(index),
+      ]),
+      metric_series: {
+        loss: Array.from({ length: 60 }, (_, index) => [begin + ((until - begin) * index) / 59, 1 / (1 + index / 9)]),
+      },
+      stages: met.map((name, index) => ({
+        name,
+        entered: begin + index * each,
+        left: index === met.length - 1 ? row.ended : begin + (index + 1) * each,
+      })),
+      stages_left_out: 0,
+      workers_lost: [],
+      lost_left_out: 0,
+      stall_after: 10,
+      taken_at: Date.now() / 1000,
       workers: [{ pid: row.owner_pid, incarnation: 1, count: row.count, beat: row.beat, alive: true }],
       result: row.state === "success" ? { auc: 0.9132, folds: 5, rows: 124_812, model: "boosted trees" } : null,
     };
@@ -153,12 +244,20 @@ function answer(request: IncomingMessage, response: ServerResponse, next: () => 
   }
   if (section === "history") {
     const ended = board?.rows.filter((row) => row.ended !== null).map((row) => board.task(row.id));
-    return json(ended ? { now, tasks: ended } : null);
+    return json(
+      ended ? { now, tasks: ended.map((task, slot) => ({ ...task, uuid: "f", slot, generation: 1 })) } : null,
+    );
   }
   if (kind !== "events") return json(null);
   response.setHeader("Content-Type", "text/event-stream");
-  const send = (event: string, data: object): void => void response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-  const all = (): object => ({ now: Date.now() / 1000, whole: true, boards: boards.map((one) => one.summary()), removed: [] });
+  const send = (event: string, data: object): void =>
+    void response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  const all = (): object => ({
+    now: Date.now() / 1000,
+    whole: true,
+    boards: boards.map((one) => one.summary()),
+    removed: [],
+  });
   send("boards", all());
   let rev = board?.rev ?? 0;
   if (board) send("board", board.whole());

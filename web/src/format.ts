@@ -29,7 +29,11 @@ export function plural(count: number, noun: string): string {
 /** 1.23k/s, 1.23k bar/s; a slow one by the minute or hour, where it is a number one can read. */
 export function rate(value: number, unit = ""): string {
   const of = unit && ` ${unit}`;
-  for (const [seconds, time] of [[1, "s"], [60, "min"], [3600, "h"]] as const) {
+  for (const [seconds, time] of [
+    [1, "s"],
+    [60, "min"],
+    [3600, "h"],
+  ] as const) {
     if (value * seconds >= 1 || value <= 0) return `${short(value * seconds)}${of}/${time}`;
   }
   return `${(value * 3600).toPrecision(2)}${of}/h`;
@@ -57,7 +61,11 @@ export function fine(seconds: number): string {
 /** now, 12 s ago, 3 min ago, 5 h ago, 2 d ago. */
 export function ago(seconds: number): string {
   if (seconds < 1) return "now";
-  for (const [unit, size, until] of [["s", 1, 60], ["min", 60, 3600], ["h", 3600, 86400]] as const) {
+  for (const [unit, size, until] of [
+    ["s", 1, 60],
+    ["min", 60, 3600],
+    ["h", 3600, 86400],
+  ] as const) {
     if (seconds < until) return `${Math.floor(seconds / size)} ${unit} ago`;
   }
   return `${number(Math.floor(seconds / 86400))} d ago`;
@@ -70,7 +78,12 @@ export function percent(fraction: number): string {
   return `${value < 100 ? Math.min(99, Math.floor(value)) : 100} %`;
 }
 
-const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const CLOCK = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  hour12: false,
+});
 const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 
 /** The time of day; with the date where it was another day than `now`. */
@@ -80,9 +93,14 @@ export function moment(at: number, now: number): string {
   return sameDay ? CLOCK.format(date) : `${DAY.format(date)}, ${CLOCK.format(date)}`;
 }
 
-/** As on the axis of a chart: 15k, 2.5k. */
+/** As on the axis of a chart: 15k, 2.5k, 0.015, 2e-5. */
 export function tick(value: number): string {
-  return short(value).replace(/(\.\d*?)0+(?=\D|$)/, "$1").replace(/\.(?=\D|$)/, "");
+  const size = Math.abs(value);
+  if (size > 0 && size < 1)
+    return size < 1e-4 ? value.toExponential(1).replace(".0", "") : String(Number(value.toPrecision(3)));
+  return short(value)
+    .replace(/(\.\d*?)0+(?=\D|$)/, "$1")
+    .replace(/\.(?=\D|$)/, "");
 }
 
 /** A measured value: up to five significant digits, no needless zeros; whole numbers in full. */

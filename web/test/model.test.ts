@@ -49,14 +49,24 @@ describe("what died and where", () => {
   it("a dead worker is told with its tasks, the lost ones first", () => {
     const all = row("all");
     const fold = row("all/fold", { state: "lost", owner_pid: 4701, parent: "all" });
-    const [death, ...more] = deathsOf([all, fold], [worker(1, { alive: false, task_count: 2, tasks: ["all", "all/fold"] }), worker(2)]);
+    const [death, ...more] = deathsOf(
+      [all, fold],
+      [worker(1, { alive: false, task_count: 2, tasks: ["all", "all/fold"] }), worker(2)],
+    );
     expect(more).toEqual([]);
     expect(death?.pid).toBe(4701);
     expect(death?.tasks.map((one) => one.id)).toEqual(["all/fold", "all"]);
   });
 
   it("tasks that were lost with one owner are told together, though it stands in no table any more", () => {
-    const deaths = deathsOf([row("a", { state: "lost", owner_pid: 9 }), row("b", { state: "lost", owner_pid: 9 }), row("c", { state: "lost", owner_pid: 8, beat: 105 })], []);
+    const deaths = deathsOf(
+      [
+        row("a", { state: "lost", owner_pid: 9 }),
+        row("b", { state: "lost", owner_pid: 9 }),
+        row("c", { state: "lost", owner_pid: 8, beat: 105 }),
+      ],
+      [],
+    );
     expect(deaths.map((one) => [one.pid, one.tasks.length])).toEqual([
       [8, 1],
       [9, 2],
@@ -65,7 +75,9 @@ describe("what died and where", () => {
 
   it("a task that survived a death is told where no worker is left that says so", () => {
     expect(deathsOf([row("a", { lost_count: 1 })], []).map((one) => one.pid)).toEqual([0]);
-    expect(deathsOf([row("a", { lost_count: 1 })], [worker(1, { alive: false, task_count: 1, tasks: ["a"] })]).length).toBe(1);
+    expect(
+      deathsOf([row("a", { lost_count: 1 })], [worker(1, { alive: false, task_count: 1, tasks: ["a"] })]).length,
+    ).toBe(1);
   });
 
   it("who left in good order did not die", () => {

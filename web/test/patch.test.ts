@@ -66,7 +66,10 @@ describe("events of a board", () => {
     const course = { at: [98, 99], running: [1, 1], done: [0, 0], rates: { it: [1, 2] } };
     let board = applyBoard(null, event({ whole: true, from: null, rev: 1, throughput: course })) as Board;
     board = applyBoard(board, event({ from: 1, rev: 2, summary: summary({ taken_at: 100.4 }) })) as Board;
-    board = applyBoard(board, event({ from: 2, rev: 3, summary: summary({ taken_at: 101.2, rates: { bar: 8 } }) })) as Board;
+    board = applyBoard(
+      board,
+      event({ from: 2, rev: 3, summary: summary({ taken_at: 101.2, rates: { bar: 8 } }) }),
+    ) as Board;
     expect(board.throughput.at).toEqual([98, 99, 100, 101.2]);
     expect(board.throughput.rates).toEqual({ it: [1, 2, 5, null], bar: [null, null, null, 8] });
   });
@@ -74,7 +77,10 @@ describe("events of a board", () => {
   it("a course keeps a quarter of an hour", () => {
     let board = known();
     for (let second = 0; second < 2000; second++) {
-      board = applyBoard(board, event({ from: board.rev, rev: board.rev + 1, summary: summary({ taken_at: 200 + second }) })) as Board;
+      board = applyBoard(
+        board,
+        event({ from: board.rev, rev: board.rev + 1, summary: summary({ taken_at: 200 + second }) }),
+      ) as Board;
     }
     const { at, running, done, rates } = board.throughput;
     expect(at.length).toBe(901);
@@ -84,8 +90,18 @@ describe("events of a board", () => {
 
 describe("events of all boards", () => {
   it("are merged by name and sorted", () => {
-    const first = applyBoards([], { now: 1, whole: true, boards: [summary({ name: "b" }), summary({ name: "c" })], removed: [] });
-    const next = applyBoards(first, { now: 2, whole: false, boards: [summary({ name: "a" }), summary({ name: "b", host: "new" })], removed: ["c"] });
+    const first = applyBoards([], {
+      now: 1,
+      whole: true,
+      boards: [summary({ name: "b" }), summary({ name: "c" })],
+      removed: [],
+    });
+    const next = applyBoards(first, {
+      now: 2,
+      whole: false,
+      boards: [summary({ name: "a" }), summary({ name: "b", host: "new" })],
+      removed: ["c"],
+    });
     expect(next.map((one) => [one.name, one.host])).toEqual([
       ["a", "box"],
       ["b", "new"],

@@ -34,7 +34,18 @@ export function row(id: string, more: Partial<Row> = {}): Row {
 }
 
 export function worker(incarnation: number, more: Partial<Worker> = {}): Worker {
-  return { incarnation, pid: 4700 + incarnation, name: "", alive: true, started: 100, beat: 100, tasks: [], task_count: 0, rate: null, ...more };
+  return {
+    incarnation,
+    pid: 4700 + incarnation,
+    name: "",
+    alive: true,
+    started: 100,
+    beat: 100,
+    tasks: [],
+    task_count: 0,
+    rate: null,
+    ...more,
+  };
 }
 
 export function summary(more: Partial<Summary> = {}): Summary {

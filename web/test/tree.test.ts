@@ -12,7 +12,12 @@ function ids(rows: ReturnType<typeof row>[], query: Partial<Query> = {}, closed 
 
 describe("lines of a list", () => {
   it("children stand below their parents, whatever the order of their making", () => {
-    expect(ids([row("a/x", { parent: "a" }), row("b"), row("a"), row("a/x/y", { parent: "a/x" })])).toEqual(["b", "a", "  a/x", "    a/x/y"]);
+    expect(ids([row("a/x", { parent: "a" }), row("b"), row("a"), row("a/x/y", { parent: "a/x" })])).toEqual([
+      "b",
+      "a",
+      "  a/x",
+      "    a/x/y",
+    ]);
   });
 
   it("a task whose parent has gone stands by itself", () => {
@@ -59,7 +64,11 @@ describe("lines of a list", () => {
   });
 
   it("all words of a search have to be found, in id, label, stage, message or error", () => {
-    const rows = [row("a", { label: "Bitcoin hourly", stage: "fit" }), row("b", { label: "Bitcoin daily" }), row("c", { error: "FIT bitcoin" })];
+    const rows = [
+      row("a", { label: "Bitcoin hourly", stage: "fit" }),
+      row("b", { label: "Bitcoin daily" }),
+      row("c", { error: "FIT bitcoin" }),
+    ];
     expect(ids(rows, { text: "fit  BITcoin" })).toEqual(["a", "c"]);
   });
 
@@ -78,7 +87,9 @@ describe("lines of a list", () => {
   it("10 000 tasks are laid out within half a second", () => {
     const rows = Array.from({ length: 10_000 }, (_, index) => row(`all/${index}`, { parent: "all", rate: index % 97 }));
     const began = performance.now();
-    expect(linesOf([row("all"), ...rows], { ...ALL, sort: "rate", descending: true, text: "all" }, NONE, 100, 10).length).toBe(10_001);
+    expect(
+      linesOf([row("all"), ...rows], { ...ALL, sort: "rate", descending: true, text: "all" }, NONE, 100, 10).length,
+    ).toBe(10_001);
     expect(performance.now() - began).toBeLessThan(500);
   });
 });
@@ -95,7 +106,10 @@ describe("filters in an address", () => {
   });
 
   it("what nobody knows is passed over", () => {
-    expect(linkedFilters({ sort: "beauty-down", state: "lost,asleep" })).toMatchObject({ sort: "state", states: new Set(["lost"]) });
+    expect(linkedFilters({ sort: "beauty-down", state: "lost,asleep" })).toMatchObject({
+      sort: "state",
+      states: new Set(["lost"]),
+    });
   });
 
   it("a second choice of a sort turns it round, a second choice of a state drops it", () => {

@@ -3,10 +3,11 @@
 #ifndef HEADWAY_COPY_H
 #define HEADWAY_COPY_H
 
+#include "sink.h" /* first: it asks the C library for what is Linux's own */
+
 #include <math.h>
 
 #include "record.h"
-#include "sink.h"
 
 /* Not for enemies: it only has to tell a board from what it was a moment ago. */
 static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {

@@ -198,6 +198,7 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     hw_control *control = hw_control_of(slot);
     hw_stripe *stripes = hw_stripes_of(slot), *mine = NULL;
     uint64_t me = hw_me(board);
+    if (!me) return HW_UNBOUND;
     if (hw_load(&control->generation) != generation) return HW_STALE;
     for (int i = 0; i < HW_STRIPES && !mine; i++)
         if (hw_load(&stripes[i].worker) == me) mine = stripes + i;
@@ -538,6 +539,21 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
     return HW_OK;
 }
 
+/* Free a task, whatever it is at, if nobody has written to it since `before_ns` (coarse monotonic). Under the structural
+ * lock; the slot lock is only tried. HW_OK, HW_STALE, HW_EXISTS, HW_TIMEOUT. */
+static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    if (hw_load(&control->generation) != generation) return HW_STALE;
+    if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
+    if (hw_peek(&control->beat_ns) >= before_ns) { /* relaxed: written under the slot lock */
+        hw_slot_unlock(slot);
+        return HW_EXISTS;
+    }
+    hw_free_locked(board, index);
+    return HW_OK;
+}
+
 /* Make room: free the tasks that ended longest ago and may go, a batch at a time so that they rest together. HW_OK,
  * HW_FULL where there is none, HW_TIMEOUT where others had all of them locked or resumed them meanwhile. */
 static int hw_evict(hw_board *board, int drop) {
@@ -664,8 +680,8 @@ static int hw_standing(hw_board *board, char *slot, const hw_status *status, uin
 
 /* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
  * task is handed back (HW_ENDED with its place) instead of replaced. `drop`: finished tasks may go though the history
- * does not hold them; `anew`: a task is replaced even while it runs. A task that is replaced is locked from the last look at its state until it is freed: else somebody
- * could resume it in between, and lose it.
+ * does not hold them. A task that is replaced is locked from the last look at its state until it is freed: else somebody
+ * could resume it in between, and lose it. `anew`: it is replaced even while it runs, by whoever that is.
  * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
  * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and come again;
  * HW_TIMEOUT where a slot lock is in the way, with the pid of its holder: to be tried again. */
@@ -683,16 +699,17 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         hw_status status;
         found->pid = hw_peek(&hw_control_of(slot)->lock_pid);
         if (hw_read_status(slot, &status) != HW_OK) return HW_TIMEOUT;
-        answer = hw_standing(board, slot, &status, resumable, found);
-        if (answer != HW_OK && !(anew && answer == HW_EXISTS)) return answer;
+        answer = anew ? HW_OK : hw_standing(board, slot, &status, resumable, found);
+        if (answer != HW_OK) return answer;
         if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
         hw_load_life(slot, &status);
-        answer = hw_standing(board, slot, &status, resumable, found);
-        if (answer != HW_OK && !(anew && answer == HW_EXISTS)) {
+        answer = anew ? HW_OK : hw_standing(board, slot, &status, resumable, found);
+        if (answer != HW_OK) {
             hw_slot_unlock(slot);
             return answer;
         }
-        if (answer == HW_OK && !drop && hw_load(&hw_control_of(slot)->archived) != found->generation) {
+        if (!drop && (!anew || hw_final(status.state)) &&
+            hw_load(&hw_control_of(slot)->archived) != found->generation) {
             hw_slot_unlock(slot);
             return HW_UNARCHIVED;
         }

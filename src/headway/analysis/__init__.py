@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         SupportResistanceResult,
     )
     from headway.analysis.shared import SharedMemoryProgressTracker
+    from headway.analysis.snapshots import AnalysisSnapshots
 
     file_progress_tracker: ProgressTracker
     progress_tracker: ProgressTracker
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnalysisProgress",
     "AnalysisProgressTracker",
+    "AnalysisSnapshots",
     "FileBasedProgressTracker",
     "LeverageDecisionResult",
     "MLPredictionResult",
@@ -48,6 +50,7 @@ __all__ = [
 _HOMES = {
     "AnalysisProgress": "model",
     "AnalysisProgressTracker": "memory",
+    "AnalysisSnapshots": "snapshots",
     "FileBasedProgressTracker": "files",
     "LeverageDecisionResult": "model",
     "MLPredictionResult": "model",

@@ -10,16 +10,17 @@ that leaves in good order hands its analyses on to the one that began them, if t
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from headway import _paths, _segment, errors, maintenance
-from headway._result import load_result
+from headway._result import LARGE_RESULT, load_result
 from headway.analysis.contract import SECONDS_PER_HOUR, ProgressTracker, age_limit, checked_result
 from headway.analysis.document import (
     LABEL_BYTES,
@@ -217,6 +218,8 @@ class SharedMemoryProgressTracker(ProgressTracker):
         """Write to an analysis; once more, if it was started over meanwhile. False if it is not on the board."""
         for _ in range(TRIES):
             board = self._existing()
+            if board is None and self._past.comes_back(id):
+                board = self._attach()
             if board is None:
                 return False
             try:
@@ -282,25 +285,41 @@ class SharedMemoryProgressTracker(ProgressTracker):
     def cleanup_old(self, hours: float = 24) -> int:
         """Remove the analyses that nothing touched for `hours`. Returns how many."""
         limit = age_limit(hours)
-        before_ns = int(max(1.0, time.monotonic_ns() - hours * SECONDS_PER_HOUR * 1e9))  # beats are monotonic
+        if limit == -math.inf:
+            return 0
         board = self._existing()
         if board is None and self._past.exists():
             board = self._attach()  # the tasks of the last snapshot come back, and then some of them go
         if board is None:
             return 0
-        removed = 0
-        views = board.snapshot().tasks
-        for view in views:
+        before_ns = int(max(1.0, time.monotonic_ns() - hours * SECONDS_PER_HOUR * 1e9))  # beats are monotonic
+        removed = set()
+        kept = set()
+        named: set[str] = set()
+        for view in board.snapshot().tasks:
             place = board._segment.find(view.id) if max(view.beat or 0.0, view.created or 0.0) < limit else None
             if place is not None and board._segment.free(*place, before_ns):
                 _remove_files(view, board.directory)
                 self._handles.pop(view.id, None)
-                removed += 1
+                removed.add(view.id)
+            else:
+                kept.add(view.id)
+                named.update(files_of(document_of(view)))
         if removed:
             with suppress(OSError):  # a full disk: an old snapshot may tell of them for a while
                 board.write_snapshot()
-        _remove_orphans(views, board.directory, min(limit, time.time() - ORPHANED_S))
-        return removed
+        removed |= self._past.forget(hours) - kept
+        self._remove_orphans(board.directory, named, min(limit, time.time() - ORPHANED_S))
+        return len(removed)
+
+    def _remove_orphans(self, directory: Path, named: set[str], before: float) -> None:
+        """Remove files of parts that no document names: their writers were killed, or the history forgot them."""
+        files = [path for path in directory.iterdir() if LARGE_RESULT.fullmatch(path.name) and path.name not in named]
+        past = self._past.files() if files else None
+        for path in files:
+            with suppress(FileNotFoundError):
+                if past is not None and path.name not in past and path.lstat().st_mtime < before:
+                    path.unlink()
 
 
 def _document_of(task: Task) -> Document:
@@ -326,17 +345,6 @@ def _usable(board: Board | None) -> Board | None:
 def _remove_files(view: TaskView, directory: Path) -> None:
     for name in files_of(document_of(view)):
         (directory / name).unlink(missing_ok=True)
-
-
-def _remove_orphans(views: Iterable[TaskView], directory: Path, before: float) -> None:
-    """Remove files of parts that no document names: their writers were killed."""
-    named: set[str] | None = None
-    for path in directory.glob("result-*.json"):
-        if named is None:
-            named = {name for view in views for name in files_of(document_of(view))}
-        with suppress(FileNotFoundError):
-            if path.name not in named and path.lstat().st_mtime < before:
-                path.unlink()
 
 
 shared_progress_tracker = SharedMemoryProgressTracker()

@@ -25,11 +25,13 @@ class AnalysisSnapshots:
     """The analyses of the SharedMemoryProgressTracker on a board of this name, read from files alone.
 
     Its calls answer as those of a tracker do, a fraction of a second late, and change nothing. Without a snapshot there
-    are no analyses. They raise DamagedSnapshot, LayoutMismatch, NotOwner, OSError.
+    are no analyses. They raise DamagedSnapshot, LayoutMismatch, NotOwner, OSError. directory: that of the board,
+    default: where it would be.
     """
 
-    def __init__(self, board: str = "analysis") -> None:
+    def __init__(self, board: str = "analysis", *, directory: Path | None = None) -> None:
         self.name = _paths.check_name(board)
+        self._directory = directory
 
     def get_progress(self, execution_id: str) -> AnalysisProgress | None:
         """Return what an analysis looked like at the last snapshot; None if it is unknown or cannot be read."""
@@ -53,7 +55,7 @@ class AnalysisSnapshots:
 
     def _read(self, find: Callable[[BoardView, Path, bool], Found], nothing: Found) -> Found:
         """find() in the last snapshot; in the next one, if a file that it names was replaced since it was written."""
-        directory = _paths.board_directory(self.name)
+        directory = self._directory or _paths.board_directory(self.name)
         for attempt in range(TRIES):
             try:
                 return find(snapshot.read(directory), directory, attempt == TRIES - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 from headway import _paths, errors, history, maintenance
@@ -28,6 +29,7 @@ examples:
   headway history nightly --task BTC-1h --hours inf
   headway history nightly --state lost --limit 1 --json
   headway history nightly --format csv > tasks.csv
+  headway history nightly --check
 """
 
 
@@ -54,6 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--state", choices=history.FINAL_STATES, help="only tasks that ended so")
     parser.add_argument("--limit", type=_limit, metavar="N", help="only the N newest")
     parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
+    parser.add_argument("--check", action="store_true", help="read all of the file, and move it aside if it is damaged")
     add_json(parser, "the same as --format json")
 
 
@@ -63,12 +66,24 @@ def run(options: argparse.Namespace) -> int:
     if not directory.is_dir():
         there = ", ".join(info.name for info in maintenance.boards()) or "none"
         raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
+    if options.check:
+        return _check(directory)
     tasks = history.read(directory, hours=options.hours, id=options.task, state=options.state, limit=options.limit)
     form = "json" if options.json else options.format
     if form == "table":
         _show(tasks, directory / history.HISTORY, f"{options.hours:g} h")
     else:
         emit(lines_of(name, tasks, form))
+    return 0
+
+
+def _check(directory: Path) -> int:
+    with warnings.catch_warnings(record=True) as told, history.Writer(directory) as writer:
+        warnings.simplefilter("always", RuntimeWarning)
+        whole = writer.check()
+    if not whole:
+        raise errors.DamagedHistory("; ".join(str(one.message) for one in told))
+    say(f"{directory / history.HISTORY} is whole" if writer.path.exists() else f"{directory} has no history yet")
     return 0
 
 

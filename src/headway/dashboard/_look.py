@@ -22,8 +22,10 @@ log = logging.getLogger(__name__)
 CODES = {
     errors.UnknownBoard: "unknown-board",
     errors.DamagedSnapshot: "damaged-snapshot",
+    errors.DamagedHistory: "damaged-history",
     errors.LayoutMismatch: "layout-mismatch",
     errors.NotOwner: "not-owner",
+    errors.LockTimeout: "busy",
 }
 UNREADABLE = "unreadable"
 
@@ -62,7 +64,7 @@ def look(wish: Wish, revision: int) -> Look:
     """Read a snapshot; a table made or advanced has this revision."""
     found, summary, table, note, problem = wish.found, None, wish.table, None, None
     try:
-        view = snapshot.read(found.directory)
+        view = snapshot.read(found.directory, results=False)  # the largest part, and no row shows it
         summary, table = Summary.of(view), _table(wish, view, revision)
         note = Note.of(view) if view.taken_at >= wish.note_due_at else None
     except (errors.HeadwayError, OSError) as error:

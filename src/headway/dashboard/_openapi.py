@@ -60,6 +60,26 @@ _TASK: Schema = {
 }
 _POINT: Schema = {"type": "array", "items": _or_null({"type": "number"}), "minItems": 2, "maxItems": 2}
 _SHARE = _object(pid=_COUNT, incarnation=_COUNT, count=_or_null({"type": "integer"}), beat=_or_null(_TIME), alive=_FLAG)
+_RESULT = _object(status=_TEXT, error_message=_TEXT)
+_WHOLE_TASK: Schema = {
+    **_TASK,
+    "done": _FLAG,
+    "fraction": _or_null({"type": "number", "minimum": 0, "maximum": 1}),
+    "eta": _or_null({"type": "number"}),
+    "elapsed": {"type": "number"},
+    "idle": _or_null({"type": "number"}),
+    "stalled": _FLAG,
+    "stages": _list(_object(name=_TEXT, entered=_or_null(_TIME), left=_or_null(_TIME))),
+    "stages_left_out": _COUNT,
+    "workers": _list(_SHARE),
+    "workers_lost": _list(_SHARE),
+    "lost_left_out": _COUNT,
+    "owner": _COUNT,
+    "stall_after": {"type": "number"},
+    "taken_at": _TIME,
+    "result": {"description": "any JSON"},
+    "series": _list(_POINT),
+}
 _SCHEMAS: dict[str, Schema] = {
     "Problem": _object(
         type=_TEXT,
@@ -93,25 +113,21 @@ _SCHEMAS: dict[str, Schema] = {
         error=_or_null(_object(code=_TEXT, detail=_TEXT)),
     ),
     "Row": _object(**_TASK, worker_count=_COUNT, lost_count=_COUNT),
-    "Task": _object(
-        **_TASK,
-        done=_FLAG,
-        fraction=_or_null({"type": "number", "minimum": 0, "maximum": 1}),
-        eta=_or_null({"type": "number"}),
-        elapsed={"type": "number"},
-        idle=_or_null({"type": "number"}),
-        stalled=_FLAG,
-        stages=_list(_object(name=_TEXT, entered=_or_null(_TIME), left=_or_null(_TIME))),
-        stages_left_out=_COUNT,
-        workers=_list(_SHARE),
-        workers_lost=_list(_SHARE),
-        lost_left_out=_COUNT,
-        owner=_COUNT,
-        stall_after={"type": "number"},
-        taken_at=_TIME,
-        result={"description": "any JSON"},
-        series=_list(_POINT),
-        metric_series=_map(_list(_POINT)),
+    "Task": _object(**_WHOLE_TASK, metric_series=_map(_list(_POINT))),
+    "PastTask": _object(**_WHOLE_TASK, uuid=_TEXT, slot=_COUNT, generation=_COUNT, archived=_TIME),
+    "Analysis": _object(
+        symbol=_TEXT,
+        execution_id=_TEXT,
+        start_time={"type": "string", "description": "ISO 8601, local time"},
+        current_stage=_TEXT,
+        overall_status={"type": "string", "enum": ["running", "success", "failed"]},
+        support_resistance=_RESULT,
+        ml_prediction=_RESULT,
+        market_context=_RESULT,
+        leverage_decision=_RESULT,
+        final_signal=_TEXT,
+        failure_stage=_TEXT,
+        final_message=_TEXT,
     ),
     "Worker": _object(
         incarnation=_COUNT,
@@ -134,7 +150,7 @@ _BOARD_PARAMETER: Schema = {
     "required": True,
     "schema": {"type": "string", "pattern": "^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$"},
 }
-_ID: Schema = {"name": "id", "required": True, "schema": {"type": "string", "minLength": 1}}
+_ID: Schema = {"name": "id", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 95}}
 
 
 def _get(summary: str, content: dict[str, Schema], *parameters: Schema, safe: bool = False) -> Schema:
@@ -157,6 +173,10 @@ def _get(summary: str, content: dict[str, Schema], *parameters: Schema, safe: bo
 
 def _json(**properties: Schema) -> dict[str, Schema]:
     return {"application/json": {"schema": _object(now=_TIME, **properties)}}
+
+
+def _query(name: str, schema: Schema) -> Schema:
+    return {"name": name, "in": "query", "schema": schema}
 
 
 def document() -> Schema:
@@ -191,11 +211,29 @@ def document() -> Schema:
             "/api/boards/{board}/tasks/{id}": _get(
                 "Everything about one task", task, _BOARD_PARAMETER, {**_ID, "in": "path"}
             ),
+            "/api/boards/{board}/history": _get(
+                "Tasks that have ended, the newest first",
+                _json(board=_TEXT, tasks=_list(_named("PastTask"))),
+                _BOARD_PARAMETER,
+                _query("hours", {"type": "number", "exclusiveMinimum": 0, "maximum": 8760, "default": 24}),
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}),
+                _query("state", {"type": "string", "enum": list(STATES[2:])}),
+            ),
             "/api/events": _get(
                 "What changes, as server-sent events",
                 {"text/event-stream": {"schema": {"type": "string"}}},
                 {**_BOARD_PARAMETER, "in": "query", "required": False},
                 {"name": "Last-Event-ID", "in": "header", "schema": {"type": "string"}},
+            ),
+            "/api/analysis/progress/{id}": _get(
+                "What an analysis looks like",
+                {"application/json": {"schema": _named("Analysis")}},
+                {**_ID, "in": "path"},
+            ),
+            "/api/analysis/recent": _get(
+                "The analyses that were started lately, the newest first",
+                {"application/json": {"schema": _object(analyses=_list(_named("Analysis")), count=_COUNT)}},
+                _query("hours", {"type": "number", "exclusiveMinimum": 0, "maximum": 8760, "default": 1}),
             ),
             "/metrics": _get("Prometheus metrics", {"text/plain": {"schema": {"type": "string"}}}),
             "/healthz": _get(

@@ -5,6 +5,8 @@ tasks most have not changed, and of those that have, most only counted. A table 
 new one. So a thread can work on the next while the present one is being served.
 
 Times and rates are rounded in every row in the same way, so that a row that was patched equals one that was asked for.
+What hardly moves is held as it was: beats are converted from a monotonic clock and tremble with every snapshot, and the
+rate of a task that does not count fades all the time.
 """
 
 from __future__ import annotations
@@ -17,18 +19,19 @@ import numpy as np
 from headway._records import DTYPES, RECORD_BYTES, STATES, task_fields
 from headway._summary import RATE_LEAST, rate_shown, records
 from headway.dashboard._graves import Graves
-from headway.dashboard._workers import Workers, milliseconds
+from headway.dashboard._workers import HOLD_BEAT_S, Workers, milliseconds
 
 if TYPE_CHECKING:
     from headway.model import BoardView
 
 __all__ = ["NOTHING_MOVED", "Patch", "Table"]
 
+HOLD_RATE = 0.2
 _WORDS = RECORD_BYTES["tasks"] // 8
 _OFFSETS: Any = np.dtype(DTYPES["tasks"]).fields
 _MOVING = [_OFFSETS[name][1] // 8 for name in ("count", "rate", "beat_ns")]
-_RATE = 1  # of them
-_TIMES = ("created", "started", "ended", "stage_entered", "beat")
+_RATE, _BEAT = 1, 2  # of them
+_TIMES = ("created", "started", "ended", "stage_entered")
 _ENDED, _LOST = STATES.index("success"), STATES.index("lost")
 _LEFT_OUT = ("owner", "stages_left_out", "lost_left_out")  # of a row, not of a task
 
@@ -89,7 +92,9 @@ class Table:
             _, mine, theirs = np.intersect1d(self.serials, new.serials, assume_unique=True, return_indices=True)
         same = (self._fixed[mine] == new._fixed[theirs]).all(1)
         same &= (self._shares[:, mine] == new._shares[:, theirs]).all(0)
-        still = same & (self._moving[:, mine] == new._moving[:, theirs]).all(0)
+        held, now = self._moving[:, mine], new._moving[:, theirs]
+        still = same & _is_calm(held, now)
+        new._moving[:, theirs] = np.where(still, held, now)
         new._moved_since = new._fixed_since.copy()
         new._fixed_since[theirs] = np.where(same, self._fixed_since[mine], revision)
         new._moved_since[theirs] = np.where(still, self._moved_since[mine], revision)
@@ -124,8 +129,8 @@ class Table:
             del values[name]
         for name in _TIMES:
             values[name] = milliseconds(values[name])
-        rate = values["rate"]
-        values["rate"] = None if rate is None else rate_shown(rate)
+        for name, (value,) in _shown(self._moving[:, at : at + 1]).items():
+            values[name] = value
         values["metrics"] = {name: value if math.isfinite(value) else None for name, value in values["metrics"].items()}
         values["worker_count"], values["lost_count"] = self._shares[:, at].tolist()
         return values
@@ -141,10 +146,20 @@ def _shares(view: BoardView, tasks: int) -> Array:
     return np.stack([np.where(ended, alive + dead, alive), np.where(ended, 0, dead)]).astype(np.int64)
 
 
+def _is_calm(held: Array, now: Array) -> Array:
+    """Which tasks have not counted since, and may show what they showed before."""
+    rate, before = now[_RATE].view(np.float64), held[_RATE].view(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        near = np.abs(rate - before) <= HOLD_RATE * np.abs(before)
+    trembles = np.abs(now[_BEAT] - held[_BEAT]) < HOLD_BEAT_S * 1e9
+    calm: Array = (now[0] == held[0]) & trembles & (near | (now[_RATE] == held[_RATE]))
+    return calm
+
+
 def _shown(moving: Array) -> dict[str, list[Any]]:
     count, rate, beat_ns = moving
     return {
         "count": count.tolist(),
         "rate": [rate_shown(one) for one in rate.view(np.float64).tolist()],
-        "beat": [round(ns / 1e9, 3) if ns > 0 else None for ns in beat_ns.tolist()],
+        "beat": [milliseconds(ns / 1e9) if ns > 0 else None for ns in beat_ns.tolist()],
     }

@@ -20,8 +20,8 @@ __all__ = ["Bell"]
 
 log = logging.getLogger(__name__)
 
-STEP_MS = 20  # changes within it are told together
-DEBOUNCE_MS = 60
+STEP_MS = 10  # changes within it are told together
+DEBOUNCE_MS = 50
 AGAIN_MS = 2000  # after which it is looked whether other roots are there
 RETRY_S = 10.0
 

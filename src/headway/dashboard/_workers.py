@@ -11,9 +11,10 @@ from headway.dashboard._graves import Graves
 if TYPE_CHECKING:
     from headway.model import BoardView, WorkerView
 
-__all__ = ["Workers", "milliseconds"]
+__all__ = ["HOLD_BEAT_S", "Workers", "milliseconds"]
 
 TASKS_MAX = 20
+HOLD_BEAT_S = 0.02
 TAU_S = 5.0  # a count loses a factor e of its weight in it, as in the rates of tasks
 
 
@@ -33,8 +34,9 @@ class Workers:
         new = Workers(view, revision)
         new._learn_paces(self)
         for key, row in new.rows.items():
-            if self.rows.get(key) == row:
-                new._since[key] = self._since[key]
+            held = self.rows.get(key)
+            if held is not None and _is_calm(held, row):
+                new.rows[key], new._since[key] = held, self._since[key]
         new.gone = self.gone.dug([key for key in self.rows if key not in new.rows], revision)
         return new
 
@@ -60,6 +62,12 @@ class Workers:
             row = self.rows[worker]
             if row["alive"] and worker not in self._unknown and watched > 0:
                 row["rate"] = rate_shown(weighed / watched)
+
+
+def _is_calm(held: dict[str, Any], row: dict[str, Any]) -> bool:
+    """May the worker show what it showed before? Its beat trembles, being converted from a monotonic clock."""
+    trembles = held["beat"] == row["beat"] or abs((held["beat"] or 0.0) - (row["beat"] or 0.0)) < HOLD_BEAT_S
+    return trembles and {**held, "beat": None} == {**row, "beat": None}
 
 
 def _shares(view: BoardView) -> tuple[dict[tuple[int, int], int], set[int]]:

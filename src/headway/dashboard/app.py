@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -15,29 +14,33 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headway import errors
-from headway.dashboard._encode import encode, with_now
-from headway.dashboard._look import code_of
+from headway import errors, history, snapshot
+from headway.dashboard._analyses import Analyses
+from headway.dashboard._answer import HOURS_MOST, answer, board_of, number_of, unknown_board, unreadable
+from headway.dashboard._encode import encode
 from headway.dashboard._openapi import document
 from headway.dashboard._problem import Problem
 from headway.dashboard._static import Page
 from headway.dashboard.feed import Feed
 from headway.dashboard.security import Guard
 from headway.exporters.prometheus import BoardCollector
+from headway.model import STATES
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from headway.dashboard._table import Table
+    from headway.dashboard._boards import Known
 
 __all__ = ["create_app"]
 
+HOURS = 24.0
+LIMIT, LIMIT_MOST = 200, 1000
 SEND_TIMEOUT_S = 60.0  # our own server has cut off who takes nothing by then; others may not
-_BOARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
+FINAL_STATES = STATES[2:]
 
 
 def create_app(
@@ -56,7 +59,7 @@ class _Dashboard:
         self.openapi = encode(document())
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(BoardCollector(feed.boards.seen))
-        self.packing = asyncio.Lock()
+        self.analyses = Analyses(feed)
         get = ("GET",)
         self.app = Starlette(
             routes=[
@@ -64,7 +67,10 @@ class _Dashboard:
                 Route("/api/boards/{board}", self.board, methods=get),
                 Route("/api/boards/{board}/tasks", self.task, methods=get),
                 Route("/api/boards/{board}/tasks/{id:path}", self.task, methods=get),
+                Route("/api/boards/{board}/history", self.history, methods=get),
                 Route("/api/events", self.events, methods=get),
+                Route("/api/analysis/progress/{id:path}", self.analyses.one, methods=get),
+                Route("/api/analysis/recent", self.analyses.recent, methods=get),
                 Route("/metrics", self.metrics, methods=get),
                 Route("/healthz", self.health, methods=get),
                 Route("/openapi.json", self.describe, methods=get),
@@ -86,54 +92,84 @@ class _Dashboard:
     async def boards(self, _: Request) -> Response:
         self.feed.start()
         await self.feed.look()
-        return _json(encode({"boards": self.feed.boards.summaries()}))
+        return answer(encode({"boards": self.feed.boards.summaries()}))
 
     async def board(self, request: Request) -> Response:
-        name, table = await self._table(request)
-        known = self.feed.boards.known[name]
+        known = await self._known(request, follow=True)
+        name, followed = known.found.name, self.feed.boards.followed.get(known.found.name)
+        table = None if followed is None else followed.table
+        problem = known.summary["error"]
+        if problem is None and table is None:
+            problem = {"code": "unreadable", "detail": f"board {name!r} cannot be read now: try again"}
+        if problem is not None or table is None:
+            raise Problem(503, problem["code"], problem["detail"])
         fields = {"board": name, "summary": known.summary, "throughput": known.throughput.to_dict()}
 
         def pack() -> bytes:
             return encode({**fields, "tasks": table.rows(), "workers": list(table.workers.rows.values())})
 
-        async with self.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
-            return _json(await asyncio.to_thread(pack))
+        async with self.feed.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
+            return answer(await asyncio.to_thread(pack))
 
     async def task(self, request: Request) -> Response:
         id = request.path_params.get("id") or request.query_params.get("id")
         if not id:
             raise Problem(422, "bad-parameter", "which task? Say '/tasks/ID', or '/tasks?id=ID'")
-        name, table = await self._table(request)
-        known = self.feed.boards.known[name]
-        try:
-            view = table.view.get(id)
-            fields = None if view is None else view.to_dict() | known.course.of(view.serial, list(view.metrics))
-            body = encode({"board": name, "taken_at": table.view.taken_at, "task": fields})
-        except (errors.HeadwayError, ValueError, RecursionError) as error:
-            raise _unreadable(error) from None
-        if fields is None:
-            raise Problem(404, "unknown-task", f"board {name!r} has no task {id!r}: '/api/boards/{name}' lists them")
-        return _json(body)
+        known = await self._known(request)
+        name = known.found.name
 
-    async def _table(self, request: Request) -> tuple[str, Table]:
-        name = _name(request.path_params["board"])
+        def read() -> bytes:
+            view = snapshot.read(known.found.directory)  # with results, which the feed leaves out
+            task = view.get(id)
+            if task is None:
+                return b""
+            fields = task.to_dict() | known.course.of(task.serial, list(task.metrics))
+            return encode({"board": name, "taken_at": view.taken_at, "task": fields})
+
+        body = await self._dig(read)
+        if not body:
+            raise Problem(404, "unknown-task", f"board {name!r} has no task {id!r}: '/api/boards/{name}' lists them")
+        return answer(body)
+
+    async def history(self, request: Request) -> Response:
+        hours = number_of(request, "hours", HOURS, HOURS_MOST)
+        limit = int(number_of(request, "limit", LIMIT, LIMIT_MOST))
+        state = request.query_params.get("state")
+        if state is not None and state not in FINAL_STATES:
+            detail = f"state {state!r:.100} is none that a task ends in: choose one of {', '.join(FINAL_STATES)}"
+            raise Problem(422, "bad-parameter", detail)
+        known = await self._known(request)
+
+        def read() -> bytes:
+            tasks = history.read(known.found.directory, hours=hours, state=state, limit=limit)
+            return encode({"board": known.found.name, "tasks": [task.to_dict() for task in tasks]})
+
+        return answer(await self._dig(read))
+
+    async def _known(self, request: Request, *, follow: bool = False) -> Known:
+        """The board that is asked about, as its file tells now. Raises Problem if there is none."""
+        name = board_of(request.path_params["board"])
         self.feed.start()
-        table = await self.feed.table(name)
+        await self.feed.look({name}, follow=follow)
         known = self.feed.boards.known.get(name)
         if known is None:
-            raise _unknown(name)
-        problem = known.summary["error"]
-        if problem is not None or table is None:
-            problem = problem or {"code": "unreadable", "detail": f"board {name!r} cannot be read now: try again"}
-            raise Problem(503, problem["code"], problem["detail"])
-        return name, table
+            raise unknown_board(name)
+        return known
+
+    async def _dig(self, read: Callable[[], bytes]) -> bytes:
+        """What a thread reads from files: one at a time, because it may have to wait for those who write."""
+        async with self.feed.digging:
+            try:
+                return await asyncio.to_thread(read)
+            except (errors.HeadwayError, OSError, ValueError, RecursionError) as error:
+                raise unreadable(error) from None
 
     # ----------------------------------------------------------------------------------------------------------- events
 
     async def events(self, request: Request) -> Response:
         name = request.query_params.get("board")
         if name is not None:
-            _name(name)
+            board_of(name)
         if self.feed.listeners >= self.max_listeners:
             detail = f"{self.feed.listeners} listeners are connected, and no more are allowed: try again later"
             raise Problem(503, "too-many-listeners", detail, {"Retry-After": "5"})
@@ -153,17 +189,17 @@ class _Dashboard:
 
     async def health(self, _: Request) -> Response:
         fields = {"status": "ok", "boards": len(self.feed.boards.known), "listeners": self.feed.listeners}
-        return _json(encode(fields))
+        return answer(encode(fields))
 
     async def describe(self, _: Request) -> Response:
         return Response(self.openapi, media_type="application/json")
 
     async def file(self, request: Request) -> Response:
         path = request.path_params["path"]
-        answer = self.page.answer(path, request)
-        if answer is None:
+        found = self.page.answer(path, request)
+        if found is None:
             raise Problem(404, "not-found", f"there is no {path!r:.200} here")
-        return answer
+        return found
 
 
 class _Events(EventSourceResponse):
@@ -181,25 +217,6 @@ class _Events(EventSourceResponse):
             await super().__call__(scope, receive, noting_send)
             if not ended:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _json(fields: bytes) -> Response:
-    return Response(with_now(fields), media_type="application/json")
-
-
-def _name(text: str) -> str:
-    if not _BOARD.match(text):
-        raise _unknown(text)
-    return text
-
-
-def _unknown(name: str) -> Problem:
-    return Problem(404, "unknown-board", f"there is no board {name!r:.100}: '/api/boards' lists them")
-
-
-def _unreadable(error: Exception) -> Problem:
-    detail = str(error) if isinstance(error, errors.HeadwayError) else f"the task cannot be shown as JSON: {error}"
-    return Problem(503, code_of(error), detail)
 
 
 def _problem(_: Request, error: Exception) -> Response:

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Collection, Iterator
 
-    from headway.dashboard._table import Table
 
 __all__ = ["Feed"]
 
@@ -39,24 +38,30 @@ RETRY_MS = 2000
 
 
 class Feed:
-    """The boards below a directory, as they are now, and streams of what changes about them."""
+    """The boards below a directory, as they are now, and streams of what changes about them.
+
+    packing, digging: locks for those who make a large answer, and who read other files: one at a time.
+    """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self.listeners = 0
         self.boards = Boards()
         self.shelf = Shelf(directory)
-        self._bell = Bell(self.shelf.roots)
         self._epoch = secrets.token_hex(6)
         self._encoded: dict[tuple[Any, ...], Any] = {}
-        self._changed = asyncio.Event()
-        self._listened = asyncio.Event()
-        self._looking = asyncio.Lock()
         self._watch: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     # ------------------------------------------------------------------------------------------------------ the watch
 
     def start(self) -> None:
-        """Begin to watch, if that has not begun. Needs a running event loop."""
+        """Begin to watch, if that has not begun. To be called first, in the event loop that serves."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # an application may be served once more, in another loop
+            self._loop, self._watch, self.listeners = loop, None, 0
+            self._bell = Bell(self.shelf.roots)
+            self._changed, self._listened = asyncio.Event(), asyncio.Event()
+            self._looking, self.packing, self.digging = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._run(), name="headway-feed")
 
@@ -113,12 +118,6 @@ class Feed:
                 self._encoded.clear()
                 changed_event, self._changed = self._changed, asyncio.Event()
                 changed_event.set()
-
-    async def table(self, name: str) -> Table | None:
-        """The tasks and workers of a board as its file tells now; None if they cannot be read, or there is no board."""
-        await self.look({name}, follow=True)
-        followed = self.boards.followed.get(name)
-        return None if followed is None else followed.table
 
     # ------------------------------------------------------------------------------------------------------ listeners
 

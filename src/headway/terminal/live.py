@@ -54,9 +54,7 @@ class Region:
             start += "\x1bD" * more + f"\x1b[{more}A"
             self.held = len(shown)
         top = rows - self.held
-        body = "".join(
-            f"\x1b[{top + at + 1};1H{shown[at] if at < len(shown) else ''}\x1b[K" for at in range(self.held)
-        )
+        body = "".join(f"\x1b[{top + at + 1};1H{shown[at] if at < len(shown) else ''}\x1b[K" for at in range(self.held))
         return f"{start}\x1b7\x1b[1;{top}r\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h"
 
     def release(self) -> str:

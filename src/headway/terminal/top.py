@@ -213,7 +213,9 @@ def _chosen(task: TaskView) -> Text:
     if task.message:
         text.append(f"\n{safe(task.message)}")
     if task.metrics:
-        text.append("\n" + "  ".join(f"{safe(name)} {value:.6g}" for name, value in task.metrics.items()), COLOURS["dim"])
+        text.append(
+            "\n" + "  ".join(f"{safe(name)} {value:.6g}" for name, value in task.metrics.items()), COLOURS["dim"]
+        )
     spent = [
         (safe(stage.name), (stage.left if stage.left is not None else task.taken_at) - stage.entered)
         for stage in task.stages

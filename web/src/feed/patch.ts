@@ -20,7 +20,15 @@ function emptyThroughput(): Throughput {
 }
 
 export function emptyBoard(name: string): Board {
-  return { name, rev: 0, revision: 0, summary: null, tasks: new Map(), workers: new Map(), throughput: emptyThroughput() };
+  return {
+    name,
+    rev: 0,
+    revision: 0,
+    summary: null,
+    tasks: new Map(),
+    workers: new Map(),
+    throughput: emptyThroughput(),
+  };
 }
 
 /** Apply an event. Null: it does not follow on what is known, so something was missed. */

@@ -110,7 +110,7 @@ export interface Throughput {
 }
 
 /** A task that has ended, as the history keeps it. */
-export type Finished = Partial<Task> & Pick<Task, "id" | "state" | "count">;
+export type Finished = Task & { uuid: string; slot: number; generation: number };
 
 export interface BoardsEvent {
   now: number;

@@ -42,7 +42,14 @@ export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>): Death
   for (const row of lost) {
     const death = deaths.get(row.owner_pid);
     if (!death) {
-      deaths.set(row.owner_pid, { key: `t${row.serial}`, pid: row.owner_pid, name: "", at: beatOf(row), tasks: [row], more: 0 });
+      deaths.set(row.owner_pid, {
+        key: `t${row.serial}`,
+        pid: row.owner_pid,
+        name: "",
+        at: beatOf(row),
+        tasks: [row],
+        more: 0,
+      });
     } else if (!death.tasks.includes(row)) {
       death.tasks.push(row);
       death.more = Math.max(0, death.more - 1);

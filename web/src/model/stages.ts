@@ -29,7 +29,13 @@ export function stretchesOf(stages: readonly Stage[], until: number): Stretch[] 
     const color = colors.get(stage.name) ?? colors.size % STAGE_COLORS;
     colors.set(stage.name, color);
     const end = stage.left ?? Math.max(until, stage.entered);
-    stretches.push({ name: stage.name, from: stage.entered, until: Math.max(end, stage.entered), current: stage.left === null, color });
+    stretches.push({
+      name: stage.name,
+      from: stage.entered,
+      until: Math.max(end, stage.entered),
+      current: stage.left === null,
+      color,
+    });
   }
   return stretches;
 }

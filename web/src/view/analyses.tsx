@@ -63,49 +63,49 @@ export function Analyses() {
   if (!all.length) return <Empty>No analysis began within the last day.</Empty>;
   return (
     <div class="panel scroll" tabIndex={0} role="region" aria-label="Analyses">
-    <table class="table">
-      <caption class="sr">Analyses of the last day, the newest first</caption>
-      <thead>
-        <tr>
-          <th scope="col">Status</th>
-          <th scope="col">Symbol</th>
-          <th scope="col">Execution</th>
-          <th scope="col">Stage</th>
-          {STEPS.map((step) => (
-            <th key={step} scope="col" class="wide">
-              {step.replace("_", " ")}
-            </th>
-          ))}
-          <th scope="col">Signal</th>
-        </tr>
-      </thead>
-      <tbody>
-        {all.map((one) => (
-          <tr key={one.execution_id}>
-            <td>
-              <StateWord state={lookOf(one.overall_status)} />
-            </td>
-            <td>
-              <Text of={one.symbol} />
-            </td>
-            <td>
-              <Text of={one.execution_id} class="id" />
-            </td>
-            <td>
-              <Text of={one.current_stage} />
-            </td>
+      <table class="table">
+        <caption class="sr">Analyses of the last day, the newest first</caption>
+        <thead>
+          <tr>
+            <th scope="col">Status</th>
+            <th scope="col">Symbol</th>
+            <th scope="col">Execution</th>
+            <th scope="col">Stage</th>
             {STEPS.map((step) => (
-              <td key={step} class="wide">
-                <Text of={one[step]?.status ?? ""} />
-              </td>
+              <th key={step} scope="col" class="wide">
+                {step.replace("_", " ")}
+              </th>
             ))}
-            <td>
-              <Text of={one.final_signal} /> <Text of={one.final_message} class="dim" />
-            </td>
+            <th scope="col">Signal</th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {all.map((one) => (
+            <tr key={one.execution_id}>
+              <td>
+                <StateWord state={lookOf(one.overall_status)} />
+              </td>
+              <td>
+                <Text of={one.symbol} />
+              </td>
+              <td>
+                <Text of={one.execution_id} class="id" />
+              </td>
+              <td>
+                <Text of={one.current_stage} />
+              </td>
+              {STEPS.map((step) => (
+                <td key={step} class="wide">
+                  <Text of={one[step]?.status ?? ""} />
+                </td>
+              ))}
+              <td>
+                <Text of={one.final_signal} /> <Text of={one.final_message} class="dim" />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </div>
   );
 }

@@ -40,7 +40,9 @@ export function App() {
       <Notice />
       <main id="main" tabIndex={-1}>
         {place.page === "boards" && <Boards />}
-        {place.page === "board" && <BoardPage key={place.board} name={place.board} tab={place.tab} params={place.params} />}
+        {place.page === "board" && (
+          <BoardPage key={place.board} name={place.board} tab={place.tab} params={place.params} />
+        )}
         {place.page === "task" && <TaskPage key={`${place.board}/${place.id}`} board={place.board} id={place.id} />}
       </main>
       <Help />

@@ -15,8 +15,8 @@ export function Boards() {
       <Empty>
         <h1>No boards yet</h1>
         <p>
-          Open one in a program, <code>board = headway.open("nightly")</code>, or run <code>headway demo</code>. It appears
-          here by itself.
+          Open one in a program, <code>board = headway.open("nightly")</code>, or run <code>headway demo</code>. It
+          appears here by itself.
         </p>
       </Empty>
     );

@@ -68,7 +68,7 @@ function optionsOf(library: typeof uPlot, place: HTMLElement, props: () => Chart
   return {
     width: Math.max(place.clientWidth, 60),
     height,
-    padding: [8, 8, 0, 0],
+    padding: [8, 26, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
@@ -108,7 +108,8 @@ function optionsOf(library: typeof uPlot, place: HTMLElement, props: () => Chart
           points: { show: false },
         };
         if (curve.dashed) return { ...options, dash: [4, 4], width: 1.2 };
-        if (curves.length === 1 || curves.every((one) => one === curve || one.dashed)) options.fill = faded(stroke(curve), 12);
+        if (curves.length === 1 || curves.every((one) => one === curve || one.dashed))
+          options.fill = faded(stroke(curve), 12);
         if (stepped && library.paths.stepped) options.paths = library.paths.stepped({ align: -1 });
         return options;
       }),
@@ -127,13 +128,17 @@ function point(chart: uPlot, props: ChartProps): void {
   }
   const { idx, left } = chart.cursor;
   const at = idx === null || idx === undefined ? undefined : props.at[idx];
-  const told = props.curves.filter((curve) => !curve.dashed).map((curve) => ({ curve, value: curve.values[idx ?? -1] }));
+  const told = props.curves
+    .filter((curve) => !curve.dashed)
+    .map((curve) => ({ curve, value: curve.values[idx ?? -1] }));
   tip.hidden = at === undefined || left === undefined || left < 0 || told.every(({ value }) => value == null);
   if (tip.hidden || at === undefined || left === undefined) return;
   const many = told.length > 1;
   tip.textContent = [
     clock(at, true),
-    ...told.filter(({ value }) => value != null).map(({ curve, value }) => `${many ? `${curve.name} ` : ""}${props.format(value as number)}`),
+    ...told
+      .filter(({ value }) => value != null)
+      .map(({ curve, value }) => `${many ? `${curve.name} ` : ""}${props.format(value as number)}`),
   ].join("   ");
   const right = left > chart.over.clientWidth / 2;
   tip.style.left = right ? "auto" : `${left + 10}px`;
@@ -146,7 +151,11 @@ export function Chart(props: ChartProps) {
   const [missing, setMissing] = useState(false);
   const newest = useRef(props);
   newest.current = props;
-  const form = JSON.stringify([props.curves.map(({ name, color, dashed }) => [name, color, dashed]), props.height, shade.value]);
+  const form = JSON.stringify([
+    props.curves.map(({ name, color, dashed }) => [name, color, dashed]),
+    props.height,
+    shade.value,
+  ]);
 
   useEffect(() => {
     const box = place.current;

@@ -1,9 +1,11 @@
 import { signal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { keyGroups } from "./keys";
+import { type KeyGroupTitle, keyGroups } from "./keys";
 import { Icon } from "./parts";
 
 export const helpShown = signal(false);
+
+const ORDER: readonly KeyGroupTitle[] = ["List of tasks", "Task", "Board", "Everywhere"];
 
 const NAMES: Record<string, string> = {
   ArrowDown: "↓",
@@ -26,7 +28,13 @@ export function Help() {
     helpShown.value = false;
   };
   return (
-    <dialog ref={dialog} class="help" aria-labelledby="help-title" onClose={hide} onKeyDown={(event) => event.key === "?" && hide()}>
+    <dialog
+      ref={dialog}
+      class="help"
+      aria-labelledby="help-title"
+      onClose={hide}
+      onKeyDown={(event) => event.key === "?" && hide()}
+    >
       <div class="help-head">
         <h2 id="help-title">Keys</h2>
         <button type="button" class="tool" onClick={hide}>
@@ -34,23 +42,25 @@ export function Help() {
           <span class="sr">Close</span>
         </button>
       </div>
-      {keyGroups.value.map((group) => (
-        <section key={group.title}>
-          <h3>{group.title}</h3>
-          <dl>
-            {group.keys.map((key) => (
-              <div key={key.does}>
-                <dt>
-                  {key.on.map((name) => (
-                    <kbd key={name}>{NAMES[name] ?? name}</kbd>
-                  ))}
-                </dt>
-                <dd>{key.does}</dd>
-              </div>
-            ))}
-          </dl>
-        </section>
-      ))}
+      {[...keyGroups.value]
+        .sort((a, b) => ORDER.indexOf(a.title) - ORDER.indexOf(b.title))
+        .map((group) => (
+          <section key={group.title}>
+            <h3>{group.title}</h3>
+            <dl>
+              {group.keys.map((key) => (
+                <div key={key.does}>
+                  <dt>
+                    {key.on.map((name) => (
+                      <kbd key={name}>{NAMES[name] ?? name}</kbd>
+                    ))}
+                  </dt>
+                  <dd>{key.does}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
     </dialog>
   );
 }

@@ -60,7 +60,7 @@ export function History({ name, params, done }: { name: string; params: Params; 
   const shown = useMemo(() => {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     const found = (one: Finished): boolean => {
-      const said = `${one.id}\n${one.label ?? ""}\n${one.message ?? ""}\n${one.error ?? ""}`.toLowerCase();
+      const said = `${one.id}\n${one.label}\n${one.message}\n${one.error}`.toLowerCase();
       return words.every((word) => said.includes(word));
     };
     return tasks?.filter(found) ?? null;
@@ -118,7 +118,7 @@ export function History({ name, params, done }: { name: string; params: Params; 
       {!!shown?.length && (
         <ul class="ended">
           {shown.map((one) => (
-            <Ended key={`${one.id} ${one.ended} ${one.serial}`} task={one} />
+            <Ended key={`${one.uuid} ${one.slot} ${one.generation}`} task={one} />
           ))}
         </ul>
       )}
@@ -133,10 +133,10 @@ export function History({ name, params, done }: { name: string; params: Params; 
 
 function Ended({ task }: { task: Finished }) {
   const [open, setOpen] = useState(false);
-  const name = nameOf({ id: task.id, label: task.label ?? "", parent: task.parent ?? null });
-  const took = task.started != null && task.ended != null ? task.ended - task.started : null;
-  const counted = task.count - (task.resumed_from ?? task.base ?? 0);
-  const stretches = stretchesOf(task.stages ?? [], task.ended ?? 0);
+  const name = nameOf(task);
+  const took = task.started !== null && task.ended !== null ? task.ended - task.started : null;
+  const counted = task.count - (task.resumed_from ?? task.base);
+  const stretches = stretchesOf(task.stages, task.ended ?? task.taken_at);
   const whole = stretches.reduce((sum, one) => sum + one.until - one.from, 0) || 1;
   return (
     <li>
@@ -154,11 +154,11 @@ function Ended({ task }: { task: Finished }) {
           </span>
           <span class="number ended-count">
             {number(task.count)}
-            {task.total != null && task.total !== task.count && ` / ${number(task.total)}`} <bdi>{task.unit}</bdi>
+            {task.total !== null && task.total !== task.count && ` / ${number(task.total)}`} <bdi>{task.unit}</bdi>
           </span>
           <span class="number ended-rate">{took !== null && took > 0 && rate(counted / took)}</span>
           <span class="number ended-took">{took !== null && fine(took)}</span>
-          <span class="number ended-when">{task.ended != null && timeOf(task.ended, now.value)}</span>
+          <span class="number ended-when">{task.ended !== null && timeOf(task.ended, now.value)}</span>
         </summary>
         {open && <EndedMore task={task} took={took} />}
       </details>
@@ -167,27 +167,27 @@ function Ended({ task }: { task: Finished }) {
 }
 
 function EndedMore({ task, took }: { task: Finished; took: number | null }) {
-  const series = task.series ?? [];
-  const metrics = Object.entries(task.metrics ?? {});
+  const { series } = task;
+  const metrics = Object.entries(task.metrics);
   return (
     <div class="ended-more">
       {(task.error || task.message) && (
         <p class={task.error ? "is-failed" : ""}>
-          <Text of={task.error || task.message || ""} />
+          <Text of={task.error || task.message} />
         </p>
       )}
       <p class="dim">
-        {task.started != null && `Started ${timeOf(task.started, now.value)}`}
+        {task.started !== null && `Started ${timeOf(task.started, now.value)}`}
         {took !== null && `, took ${duration(took)}`}
-        {task.total != null && task.total > 0 && `, ${percent(Math.min(1, task.count / task.total))} done`}
+        {task.total !== null && task.total > 0 && `, ${percent(Math.min(1, task.count / task.total))} done`}
         {task.owner_pid ? `, pid ${task.owner_pid}` : ""}
       </p>
-      {!!task.stages?.length && (
+      {task.stages.length > 0 && (
         <Timeline
           stages={task.stages}
-          leftOut={task.stages_left_out ?? 0}
-          from={task.started ?? null}
-          until={task.ended ?? now.value}
+          leftOut={task.stages_left_out}
+          from={task.started}
+          until={task.ended ?? task.taken_at}
           live={false}
         />
       )}
@@ -201,7 +201,7 @@ function EndedMore({ task, took }: { task: Finished; took: number | null }) {
         />
       )}
       {metrics.length > 0 && <Result value={Object.fromEntries(metrics)} />}
-      {task.result != null && <Result value={task.result} />}
+      {task.result !== null && <Result value={task.result} />}
     </div>
   );
 }

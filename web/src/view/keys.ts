@@ -10,15 +10,17 @@ export interface Key {
   run: () => void;
 }
 
+export type KeyGroupTitle = "Everywhere" | "Board" | "List of tasks" | "Task";
+
 export interface KeyGroup {
-  title: string;
+  title: KeyGroupTitle;
   keys: readonly Key[];
 }
 
 export const keyGroups = signal<readonly KeyGroup[]>([]);
 
 /** Offer these keys for as long as the component is there. */
-export function useKeys(title: string, keys: readonly Key[]): void {
+export function useKeys(title: KeyGroupTitle, keys: readonly Key[]): void {
   const latest = useRef(keys);
   latest.current = keys;
   useLayoutEffect(() => {
@@ -36,7 +38,9 @@ export function useKeys(title: string, keys: readonly Key[]): void {
 }
 
 function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement;
+  return (
+    target instanceof HTMLInputElement || target instanceof HTMLSelectElement || target instanceof HTMLTextAreaElement
+  );
 }
 
 function isPressed(target: EventTarget | null, key: string): boolean {

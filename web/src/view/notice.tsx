@@ -74,8 +74,8 @@ function Stale() {
       {silent !== null && (
         <Line kind="stale">
           <strong>Recorder silent</strong>
-          <span aria-hidden="true"> for {duration(now.value - silent, true)}</span>. What you see is of then: tasks may have
-          gone on, ended or died since.
+          <span aria-hidden="true"> for {duration(now.value - silent, true)}</span>. What you see is of then: tasks may
+          have gone on, ended or died since.
         </Line>
       )}
       {summary.recorder_error && (
@@ -90,8 +90,8 @@ function Stale() {
       )}
       {!!summary.dropped && (
         <Line kind="stale">
-          <strong>{summary.dropped} ended tasks</strong> gave up their place before they were archived: the history lacks
-          them.
+          <strong>{summary.dropped} ended tasks</strong> gave up their place before they were archived: the history
+          lacks them.
         </Line>
       )}
     </>

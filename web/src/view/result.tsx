@@ -10,7 +10,12 @@ function isFlat(value: unknown): value is Record<string, Scalar> {
 
 /** A result: a list of names and values where it is one, else as JSON. */
 export function Result({ value }: { value: unknown }) {
-  if (!isFlat(value)) return <pre class="json" tabIndex={0}>{JSON.stringify(value, null, 2)}</pre>;
+  if (!isFlat(value))
+    return (
+      <pre class="json" tabIndex={0}>
+        {JSON.stringify(value, null, 2)}
+      </pre>
+    );
   return (
     <dl class="pairs">
       {Object.entries(value).map(([name, one]) => (

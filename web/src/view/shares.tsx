@@ -7,7 +7,11 @@ const ORDER: readonly State[] = ["success", "failed", "lost", "cancelled", "runn
 export function Shares({ counts }: { counts: Record<State, number> }) {
   const parts = ORDER.filter((state) => counts[state] > 0);
   return (
-    <div class="shares" role="img" aria-label={parts.map((state) => `${number(counts[state])} ${state}`).join(", ") || "no tasks"}>
+    <div
+      class="shares"
+      role="img"
+      aria-label={parts.map((state) => `${number(counts[state])} ${state}`).join(", ") || "no tasks"}
+    >
       {parts.map((state) => (
         <span key={state} class={`is-${state}`} style={{ flexGrow: counts[state] }} />
       ))}

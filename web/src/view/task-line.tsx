@@ -68,7 +68,9 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
         </a>
         {id !== null && <Text of={id} class="id" />}
         {line.children > 0 && !line.open && <span class="folded">{number(line.children)}</span>}
-        {row.lost_count > 0 && row.state === "running" && <span class="badge is-lost">{number(row.lost_count)} died</span>}
+        {row.lost_count > 0 && row.state === "running" && (
+          <span class="badge is-lost">{number(row.lost_count)} died</span>
+        )}
       </span>
       <span class="cell-progress" role="gridcell">
         <Bar key={row.serial} fraction={row.state === "pending" ? 0 : fraction} look={look} />

@@ -28,7 +28,9 @@ export function TaskPage({ board: name, id }: { board: string; id: string }) {
     { on: ["Escape", "u"], does: "back to the board", run: () => go(boardHref(name)) },
     ...(parent === null ? [] : [{ on: ["p"], does: "the parent", run: () => go(taskHref(name, parent)) }]),
   ]);
-  const change = row ? [row.serial, row.state, row.count, row.beat, row.stage_entered, row.message].join(" ") : `${board !== null}`;
+  const change = row
+    ? [row.serial, row.state, row.count, row.beat, row.stage_entered, row.message].join(" ")
+    : `${board !== null}`;
   const detail = useDetail(name, id, change);
   const task = detail.state === "there" ? detail.task : null;
   const shown = row ?? task;
@@ -48,7 +50,16 @@ export function TaskPage({ board: name, id }: { board: string; id: string }) {
       </Empty>
     );
   }
-  return <Shown board={name} row={shown} task={task} tasks={children} at={moment.value} stallAfter={board?.summary?.stall_after ?? 10} />;
+  return (
+    <Shown
+      board={name}
+      row={shown}
+      task={task}
+      tasks={children}
+      at={moment.value}
+      stallAfter={board?.summary?.stall_after ?? 10}
+    />
+  );
 }
 
 interface ShownProps {
@@ -125,7 +136,12 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
             <Panel title="Metrics">
               <div class="metrics">
                 {metrics.map((name) => (
-                  <Metric key={name} name={name} value={row.metrics[name] ?? null} course={task?.metric_series?.[name] ?? []} />
+                  <Metric
+                    key={name}
+                    name={name}
+                    value={row.metrics[name] ?? null}
+                    course={task?.metric_series?.[name] ?? []}
+                  />
                 ))}
               </div>
             </Panel>
@@ -201,7 +217,9 @@ function TaskHead({ row, look, at }: { row: Row | Task; look: Look; at: number }
               <b>
                 <Text of={row.stage} />
               </b>
-              {row.stage_entered !== null && row.state === "running" && ` for ${duration(Math.max(0, at - row.stage_entered), true)}`}
+              {row.stage_entered !== null &&
+                row.state === "running" &&
+                ` for ${duration(Math.max(0, at - row.stage_entered), true)}`}
             </dd>
           </div>
         )}
@@ -217,16 +235,15 @@ function TaskHead({ row, look, at }: { row: Row | Task; look: Look; at: number }
 }
 
 function Speed({ row, course, at }: { row: Row | Task; course: readonly Point[]; at: number }) {
-  const start = row.started === null ? null : { at: row.started, count: row.resumed_from === null ? row.base : row.resumed_from };
+  const start =
+    row.started === null ? null : { at: row.started, count: row.resumed_from === null ? row.base : row.resumed_from };
   const [times, rates] = ratesOf(course, start);
   const spent = row.started === null ? 0 : (row.ended ?? at) - row.started;
   const average = spent > 0 ? (row.count - (start?.count ?? 0)) / spent : 0;
   if (times.length < 2) {
     return (
       <Panel title="Throughput">
-        <p class="dim">
-          {spent > 0 ? `${rate(average, row.unit)} on average.` : "It has not begun."}
-        </p>
+        <p class="dim">{spent > 0 ? `${rate(average, row.unit)} on average.` : "It has not begun."}</p>
       </Panel>
     );
   }
@@ -318,7 +335,10 @@ function Fact({ word, children }: { word: string; children: ComponentChildren })
 function Workers({ task, at }: { task: Task; at: number }) {
   const all: [Share, Look][] = [
     ...task.workers_lost.map((share): [Share, Look] => [share, "lost"]),
-    ...task.workers.map((share): [Share, Look] => [share, !share.alive ? "gone" : isDone(task.state) ? "idle" : "working"]),
+    ...task.workers.map((share): [Share, Look] => [
+      share,
+      !share.alive ? "gone" : isDone(task.state) ? "idle" : "working",
+    ]),
   ];
   if (!all.length) return null;
   return (
@@ -345,7 +365,9 @@ function Workers({ task, at }: { task: Task; at: number }) {
               <td class="pid">{share.pid}</td>
               <td class="number">
                 {share.count === null ? <span class="dim">shared</span> : number(share.count)}
-                {share.count !== null && task.count > 0 && <span class="dim"> {percent(Math.min(1, share.count / task.count))}</span>}
+                {share.count !== null && task.count > 0 && (
+                  <span class="dim"> {percent(Math.min(1, share.count / task.count))}</span>
+                )}
               </td>
               <td class="number">{share.beat === null ? "–" : ago(at - share.beat)}</td>
             </tr>
@@ -373,7 +395,9 @@ function Children({ tasks, board }: { tasks: Row[]; board: string }) {
           </li>
         ))}
       </ul>
-      {tasks.length > CHILDREN_SHOWN && <p class="dim">and {number(tasks.length - CHILDREN_SHOWN)} more on the board</p>}
+      {tasks.length > CHILDREN_SHOWN && (
+        <p class="dim">and {number(tasks.length - CHILDREN_SHOWN)} more on the board</p>
+      )}
     </Panel>
   );
 }

@@ -125,7 +125,14 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
 
   return (
     <section class="tasks" aria-label="Tasks">
-      <TaskTools board={board} query={query} onQuery={narrowTo} folded={folded} onFold={foldAll(board)} found={lines.length} />
+      <TaskTools
+        board={board}
+        query={query}
+        onQuery={narrowTo}
+        folded={folded}
+        onFold={foldAll(board)}
+        found={lines.length}
+      />
       <div
         ref={grid}
         class="list"

@@ -3,6 +3,8 @@ import { fine, moment as timeOf, plural } from "../format";
 import { stretchesOf, sumsOf } from "../model/stages";
 import { Text } from "./parts";
 
+const NAMED_FROM = 0.06; // of the strip: narrower ones have no room for a name
+
 interface Props {
   stages: readonly Stage[];
   leftOut: number;
@@ -33,7 +35,7 @@ export function Timeline({ stages, leftOut, from, until, live }: Props) {
             style={{ left: part(one.from - begin), width: part(one.until - one.from) }}
             title={`${one.name}: ${fine(one.until - one.from)}`}
           >
-            <bdi>{one.name}</bdi>
+            {(one.until - one.from) / whole > NAMED_FROM && <bdi>{one.name}</bdi>}
           </span>
         ))}
       </div>
@@ -49,8 +51,7 @@ export function Timeline({ stages, leftOut, from, until, live }: Props) {
             <Text of={sum.name} />
             <b class="number">{fine(sum.seconds)}</b>
             <span class="dim number">
-              {Math.round((100 * sum.seconds) / known)} %
-              {sum.times > 1 && `, ${sum.times} times`}
+              {Math.round((100 * sum.seconds) / known)} %{sum.times > 1 && `, ${sum.times} times`}
             </span>
           </li>
         ))}

@@ -79,50 +79,52 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
   if (!people.length) return <Empty>No process is registered on this board.</Empty>;
   return (
     <div class="panel scroll" tabIndex={0} role="region" aria-label="Workers">
-    <table class="table workers">
-      <caption class="sr">Workers, lost and stalled ones first</caption>
-      <thead>
-        <tr>
-          <th scope="col">State</th>
-          <th scope="col">Process</th>
-          <th scope="col">Name</th>
-          <th scope="col">Tasks</th>
-          <th scope="col" class="number">
-            Rate
-          </th>
-          <th scope="col" class="number">
-            Last beat
-          </th>
-          <th scope="col" class="number wide">
-            Started
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {people.map(({ worker, kind, rows }) => (
-          <tr key={worker.incarnation} class={`is-${kind}`}>
-            <td>
-              <StateWord state={kind} />
-            </td>
-            <td class="pid">{worker.pid}</td>
-            <td>{worker.name && <Text of={worker.name} />}</td>
-            <td class="worker-tasks">
-              {rows.slice(0, 3).map((row) => (
-                <a key={row.serial} href={taskHref(board.name, row.id)}>
-                  <Text of={nameOf(row)} />
-                </a>
-              ))}
-              {worker.task_count > Math.min(rows.length, 3) && (
-                <span class="dim">+{number(worker.task_count - Math.min(rows.length, 3))}</span>
-              )}
-            </td>
-            <td class="number">{isBusy(kind) && worker.rate != null && rate(worker.rate)}</td>
-            <td class="number">{lastBeat(worker, at)}</td>
-            <td class="number wide">{worker.started !== null && ago(at - worker.started)}</td>
+      <table class="table workers">
+        <caption class="sr">Workers, lost and stalled ones first</caption>
+        <thead>
+          <tr>
+            <th scope="col">State</th>
+            <th scope="col">Process</th>
+            <th scope="col" class="wide">
+              Name
+            </th>
+            <th scope="col">Tasks</th>
+            <th scope="col" class="number">
+              Rate
+            </th>
+            <th scope="col" class="number">
+              Last beat
+            </th>
+            <th scope="col" class="number wide">
+              Started
+            </th>
           </tr>
-        ))}
-      </tbody>
-    </table>
+        </thead>
+        <tbody>
+          {people.map(({ worker, kind, rows }) => (
+            <tr key={worker.incarnation} class={`is-${kind}`}>
+              <td>
+                <StateWord state={kind} />
+              </td>
+              <td class="pid">{worker.pid}</td>
+              <td class="wide">{worker.name && <Text of={worker.name} />}</td>
+              <td class="worker-tasks">
+                {rows.slice(0, 3).map((row) => (
+                  <a key={row.serial} href={taskHref(board.name, row.id)}>
+                    <Text of={nameOf(row)} />
+                  </a>
+                ))}
+                {worker.task_count > Math.min(rows.length, 3) && (
+                  <span class="dim">+{number(worker.task_count - Math.min(rows.length, 3))}</span>
+                )}
+              </td>
+              <td class="number">{isBusy(kind) && worker.rate != null && rate(worker.rate)}</td>
+              <td class="number">{lastBeat(worker, at)}</td>
+              <td class="number wide">{worker.started !== null && ago(at - worker.started)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </div>
   );
 }
