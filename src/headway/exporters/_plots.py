@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -95,7 +96,8 @@ def gantt(lanes: Sequence[tuple[str, Lane]]) -> str:
             wide = max((bar.end - bar.begin) * scale, 1.5)
             parts.append(f"<g><title>{bar.tip}</title>")
             parts.append(
-                f'<rect class="{colour_class(bar.state)}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{BAR}" rx="2"/>'
+                f'<rect class="{colour_class(bar.state)}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{BAR}" '
+                'rx="2"/>'
             )
             for entered in bar.inner:
                 if bar.begin < entered < bar.end:
@@ -107,7 +109,7 @@ def gantt(lanes: Sequence[tuple[str, Lane]]) -> str:
 
 
 def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float, list[float]]:
-    """Counts over time, (seconds since 1970, count) in order, added up: begin, end, and units a second in equal parts."""
+    """Counts over time, (seconds since 1970, count) in order, added up: begin, end, units a second in equal parts."""
     begin = min(points[0][0] for points in lines)
     end = max(points[-1][0] for points in lines)
     wide = (end - begin) / BINS
@@ -115,7 +117,7 @@ def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float
         return begin, end, []
     sums = [0.0] * BINS
     for points in lines:
-        for (at, count), (later, more) in zip(points, points[1:], strict=False):
+        for (at, count), (later, more) in itertools.pairwise(points):
             gained, span = max(more - count, 0.0), max(later - at, 1e-9)
             first, last = int((at - begin) / wide), int((later - begin) / wide)
             for place in range(max(first, 0), min(last, BINS - 1) + 1):

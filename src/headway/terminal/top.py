@@ -222,9 +222,7 @@ def _chosen(task: TaskView) -> Text:
         if stage.entered is not None
     ]
     whole = sum(max(seconds, 0.0) for _, seconds in spent) or 1.0
-    begun = 0.0
-    for name, seconds in reversed(_with_begin(spent)):
-        seconds, begun = max(seconds[0], 0.0), seconds[1]
+    for name, seconds, begun in reversed(_with_begin(spent)):
         start = min(int(begun / whole * STAGE_CELLS), STAGE_CELLS - 1)
         cells = max(1, min(round(seconds / whole * STAGE_CELLS), STAGE_CELLS - start))
         text.append(f"\n{name[:16]:16} ", COLOURS["running"])
@@ -232,11 +230,11 @@ def _chosen(task: TaskView) -> Text:
     return text
 
 
-def _with_begin(spent: list[tuple[str, float]]) -> list[tuple[str, tuple[float, float]]]:
-    """With each stage, when it began, in seconds after the first one."""
+def _with_begin(spent: list[tuple[str, float]]) -> list[tuple[str, float, float]]:
+    """Each stage, how long it took, and when it began, in seconds after the first one."""
     found, at = [], 0.0
     for name, seconds in spent:
-        found.append((name, (seconds, at)))
+        found.append((name, max(seconds, 0.0), at))
         at += max(seconds, 0.0)
     return found
 
