@@ -256,6 +256,7 @@ class Tmux:
         return seen
 
 
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed (Debian: apt-get install tmux)")
 def test_in_a_real_terminal_a_pool_is_seen_at_work_and_killed(board_name: str, tmp_path: Path) -> None:
     pool = subprocess.Popen(
         [sys.executable, str(HERE / "board_at_work.py"), board_name, "--workers", "2"],
