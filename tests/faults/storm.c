@@ -407,7 +407,7 @@ static void *a_watcher(void *argument) {
 static person *newcomer(uint64_t number) {
     person *p = (person *)calloc(1, sizeof *p);
     CHECK(p != NULL, "no memory");
-    p->board = hw_attach(base, &said, own_description());
+    p->board = hw_attach(base, &said, own_description(), NULL);
     CHECK(p->board != NULL, "errno %d", errno);
     p->random = 0x9e3779b97f4a7c15ull * (number + 1);
     return p;
