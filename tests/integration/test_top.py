@@ -241,7 +241,8 @@ class Tmux:
         )
 
     def run(self, *arguments: str) -> str:
-        assert (tmux := shutil.which("tmux")), "this test needs tmux: apt-get install tmux"
+        tmux = shutil.which("tmux")
+        assert tmux is not None, "this test needs tmux: apt-get install tmux"
         done = subprocess.run(
             [tmux, "-S", str(self._socket), *arguments], capture_output=True, text=True, check=False, timeout=WAIT_S
         )
