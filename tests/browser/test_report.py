@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_file_opens_without_a_word_and_asks_nobody(browser: Browser, tmp_path: Path, scheme: str) -> None:
+def test_the_file_opens_without_a_word_and_asks_nobody(chromium: Browser, tmp_path: Path, scheme: str) -> None:
     tasks = [
         TaskView(
             id=f"task {number} <img src=x onerror=alert(1)>",
@@ -40,7 +40,7 @@ def test_the_file_opens_without_a_word_and_asks_nobody(browser: Browser, tmp_pat
     workers = [WorkerView(incarnation=pid, pid=pid, name=f"w{pid}") for pid in range(4)]
     place = tmp_path / "report.html"
     place.write_text(report(BoardView.of("night <b>", tasks, workers, taken_at=500.0), ()))
-    context = browser.new_context(color_scheme="dark" if scheme == "dark" else "light")
+    context = chromium.new_context(color_scheme="dark" if scheme == "dark" else "light")
     try:
         page = context.new_page()
         said: list[str] = []
