@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from headway.model import STATES
@@ -95,10 +96,8 @@ def gantt(lanes: Sequence[tuple[str, Lane]]) -> str:
             x, y = LEFT + (bar.begin - begin) * scale, top + 4 + bar.row * (BAR + GAP)
             wide = max((bar.end - bar.begin) * scale, 1.5)
             parts.append(f"<g><title>{bar.tip}</title>")
-            parts.append(
-                f'<rect class="{colour_class(bar.state)}" x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{BAR}" '
-                'rx="2"/>'
-            )
+            place = f'x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{BAR}" rx="2"'
+            parts.append(f'<rect class="{colour_class(bar.state)}" {place}/>')
             for entered in bar.inner:
                 if bar.begin < entered < bar.end:
                     line = LEFT + (entered - begin) * scale
@@ -109,7 +108,8 @@ def gantt(lanes: Sequence[tuple[str, Lane]]) -> str:
 
 
 def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float, list[float]]:
-    """Counts over time, (seconds since 1970, count) in order, added up: begin, end, units a second in equal parts."""
+    """Counts over time, each as (seconds since 1970, count) in order, added up: begin, end, units a second in equal
+    parts of that."""
     begin = min(points[0][0] for points in lines)
     end = max(points[-1][0] for points in lines)
     wide = (end - begin) / BINS
@@ -117,12 +117,13 @@ def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float
         return begin, end, []
     sums = [0.0] * BINS
     for points in lines:
-        for (at, count), (later, more) in itertools.pairwise(points):
-            gained, span = max(more - count, 0.0), max(later - at, 1e-9)
-            first, last = int((at - begin) / wide), int((later - begin) / wide)
-            for place in range(max(first, 0), min(last, BINS - 1) + 1):
+        for (at, count), (later, more) in pairwise(points):
+            gained, span = max(more - count, 0.0), later - at
+            first, last = (min(int((moment - begin) / wide), BINS - 1) for moment in (at, later))
+            for place in range(first, last + 1):
                 overlap = min(later, begin + (place + 1) * wide) - max(at, begin + place * wide)
-                sums[place] += gained * max(overlap, 0.0) / span
+                share = max(overlap, 0.0) / span if first < last else 1.0
+                sums[place] += gained * share
     return begin, end, [total / wide for total in sums]
 
 

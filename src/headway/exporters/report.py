@@ -31,8 +31,8 @@ UNITS_MOST = 3
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #5c6670; --paper: #fff; --edge: #d9dee3; --soft: #f4f6f8;
-  --pending: #9aa4ad; --running: #0b7fab; --success: #2e8b57;
-  --failed: #c62f2f; --cancelled: #b07d12; --lost: #a02bb0; }
+  --pending: #9aa4ad; --running: #0b7fab; --success: #2e8b57; --failed: #c62f2f; --cancelled: #b07d12;
+  --lost: #a02bb0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --quiet: #98a3ad; --paper: #14181c; --edge: #333b43;
   --soft: #1c2228; --pending: #6d7781; --running: #3fb0dd; --success: #4fb57d; --failed: #f06a6a; --cancelled: #d9a634;
   --lost: #d777e6; } }
@@ -120,8 +120,7 @@ def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
     where = f" on {_text(str(view.meta['host']))}" if view.meta.get("host") else ""
     return (
         f"<header><h1>{_text(view.name)}</h1><p>{plural(len(tasks), 'task')}{took}{where}; "
-        f"seen {_clock(view.taken_at)} "
-        f'with {workers} alive</p></header>\n<ul class="tiles">{tiles}</ul>'
+        f'seen {_clock(view.taken_at)} with {workers} alive</p></header>\n<ul class="tiles">{tiles}</ul>'
     )
 
 
@@ -188,17 +187,20 @@ def _timeline(view: BoardView, tasks: Sequence[TaskView]) -> str:
     left = len(begun) - len(kept)
     more = f"<p>{number(left)} shorter ones are left out.</p>" if left else ""
     return (
-        "<section><h2>Timeline</h2><p>One lane a worker: of each task the one that did most of it. "
-        "Thin lines are where "
-        f'a stage began; point at a bar for more.</p>{more}<div class="scroll">{gantt(told)}</div></section>'
+        "<section><h2>Timeline</h2><p>One lane a worker: of each task the one that did most of it. Thin lines are "
+        f'where a stage began; point at a bar for more.</p>{more}<div class="scroll">{gantt(told)}</div></section>'
     )
 
 
 def _throughput(tasks: Sequence[TaskView]) -> str:
-    """How much was counted in each moment, by unit. Of a task without a series: evenly, as nothing more is known."""
+    """How much was counted in each moment, by unit. Of a task without a series: evenly, as nothing more is known.
+
+    A task with parts of the same unit counts the same items as they do: those are not added twice.
+    """
+    wholes = {(task.parent, task.unit) for task in tasks if task.count}
     counted_in: dict[str, list[list[tuple[float, float]]]] = {}
     for task in tasks:
-        if task.started is None or task.count - task.base <= 0:
+        if task.started is None or task.count - task.base <= 0 or (task.id, task.unit) in wholes:
             continue
         series: Sequence[tuple[float, int]] = getattr(task, "series", ())
         points = [(float(at), float(count)) for at, count in series]

@@ -14,7 +14,7 @@ from headway.terminal._follow import Follow, Look
 from headway.terminal._order import SORTS
 from headway.terminal._row import Style, detail
 from headway.terminal._table import COLOURS, TaskTable
-from headway.terminal._text import counted, duration, number, safe
+from headway.terminal._text import counted, cut, duration, number, pad, safe
 from headway.terminal.plain import summary
 
 if TYPE_CHECKING:
@@ -222,21 +222,17 @@ def _chosen(task: TaskView) -> Text:
         if stage.entered is not None
     ]
     whole = sum(max(seconds, 0.0) for _, seconds in spent) or 1.0
-    for name, seconds, begun in reversed(_with_begin(spent)):
+    lines, begun = [], 0.0
+    for name, seconds in spent:
         start = min(int(begun / whole * STAGE_CELLS), STAGE_CELLS - 1)
         cells = max(1, min(round(seconds / whole * STAGE_CELLS), STAGE_CELLS - start))
-        text.append(f"\n{name[:16]:16} ", COLOURS["running"])
-        text.append((" " * start + "█" * cells).ljust(STAGE_CELLS)).append(f" {duration(seconds)}", COLOURS["dim"])
+        line = Text(f"\n{pad(cut(name, 16), 16)} ", COLOURS["running"])
+        line.append((" " * start + "█" * cells).ljust(STAGE_CELLS)).append(f" {duration(seconds)}", COLOURS["dim"])
+        lines.append(line)
+        begun += max(seconds, 0.0)
+    for line in reversed(lines):  # the present one first: the pane may be small
+        text.append_text(line)
     return text
-
-
-def _with_begin(spent: list[tuple[str, float]]) -> list[tuple[str, float, float]]:
-    """Each stage, how long it took, and when it began, in seconds after the first one."""
-    found, at = [], 0.0
-    for name, seconds in spent:
-        found.append((name, max(seconds, 0.0), at))
-        at += max(seconds, 0.0)
-    return found
 
 
 def _crowd(view: BoardView) -> Text:
