@@ -162,7 +162,8 @@ cdef extern from "identity.h" nogil:
     void hw_go_in(hw_board *board)
     void hw_come_out(hw_board *board)
     int hw_inside(const hw_board *board)
-    hw_board *hw_attach(void *base, const hw_header *header, int lock_fd)
+    hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path)
+    int hw_own_fd(hw_board *board)
     void hw_use_semaphore(hw_board *board, const char *name)
     void hw_leave(hw_board *board)
     void hw_announce(hw_board *board, uint64_t retired)
@@ -309,11 +310,11 @@ cdef class Segment:
     cdef uint64_t bytes_mapped
     cdef hw_header said  # the header as it was when it was checked
     cdef bint _closed
-    cdef public bint watching
-    cdef readonly uint64_t pulse
-    cdef readonly uint64_t states
-    cdef readonly uint64_t given
-    cdef readonly uint32_t open_tasks
+    cdef bint _watching
+    cdef uint64_t _pulse
+    cdef uint64_t _states
+    cdef uint64_t _given
+    cdef uint32_t _open_tasks
     cdef bint silent(self, uint64_t now) noexcept
     cdef int become(self, bint with_row) except -1
     cdef int wait_for_lock(self, uint64_t give_up) except -1

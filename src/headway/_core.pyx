@@ -156,8 +156,8 @@ cdef class Segment:
     """Segment(fd, lock_fd, size, where)\n--\n\nOne process's hold on a board's segment.
 
     fd: the segment's descriptor, mapped here and left to the caller; lock_fd: a second open of it, taken over;
-    size: of the file in bytes; where: the segment's name, for messages. Raises CorruptBoard or LayoutMismatch, each with
-    the remedy. `watching`: set it in a process that looks on; it takes no row of the process table.
+    size: of the file in bytes; where: the segment's name in /dev/shm, beginning with a slash.
+    Raises CorruptBoard or LayoutMismatch, each with the remedy.
     """
 
     def __cinit__(self, int fd, int lock_fd, uint64_t size, str where not None):
@@ -179,7 +179,8 @@ cdef class Segment:
                 raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason}; end the programs that use it "
                                             f"and remove it with 'headway rm', or use their version of Headway")
             raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
-        self.board = hw_attach(self.base, &self.said, lock_fd)
+        path = b"/dev/shm" + where.encode()
+        self.board = hw_attach(self.base, &self.said, lock_fd, path)
         if self.board is NULL:
             raise OSError(errno, os.strerror(errno), where)
 
@@ -277,7 +278,7 @@ cdef class Segment:
 
     cdef int become(self, bint with_row) except -1:
         cdef int answer
-        with_row = with_row and not self.watching
+        with_row = with_row and not self._watching
         if self._closed:
             raise errors.BoardClosed(f"board {self.name!r} was closed in this process: open it again with "
                                      f"headway.open({self.name!r})")
@@ -285,6 +286,8 @@ cdef class Segment:
             return 0
         started, name = _process()
         cdef bytes text = name
+        if self._closed:  # meanwhile, by another thread
+            return self.become(with_row)
         answer = hw_register(self.board, with_row, started, text)
         if answer == HW_SYSTEM:
             raise OSError(errno, f"no identity on board {self.name!r}: {os.strerror(errno)}")
@@ -308,6 +311,35 @@ cdef class Segment:
     def dead(self, uint64_t incarnation):
         """Is the process of this incarnation gone? What cannot be told counts as alive."""
         return hw_dead(self.board, incarnation) != 0
+
+    @property
+    def watching(self):
+        """Does this process look on only? Then it takes no row of the process table."""
+        return bool(self._watching)
+
+    @watching.setter
+    def watching(self, bint value):
+        self._watching = value
+
+    @property
+    def pulse(self):
+        """A number of the last copy: another one than before if anything had changed."""
+        return self._pulse
+
+    @property
+    def states(self):
+        """A number of the last copy: another one than before if a task had come, gone, or changed its state."""
+        return self._states
+
+    @property
+    def given(self):
+        """A number of the last copy: another one than before if a result was another."""
+        return self._given
+
+    @property
+    def open_tasks(self):
+        """Tasks of the last copy that had not ended."""
+        return self._open_tasks
 
     @property
     def in_use(self):
@@ -728,8 +760,8 @@ cdef class Segment:
                 if copy.unread and not self._closed and not hw_me(self.board):
                     self.become(False)  # the slot lock can be taken by somebody only
                     continue
-                self.pulse, self.states, self.given = copy.pulse, copy.states, copy.given
-                self.open_tasks = copy.open
+                self._pulse, self._states, self._given = copy.pulse, copy.states, copy.given
+                self._open_tasks = copy.open
                 return _raw(&copy, answer, tasks)
             finally:
                 hw_copy_end(&copy)
@@ -973,7 +1005,7 @@ cdef class Slot:
         if answer == HW_OVERFLOW:
             raise OverflowError(f"task {self.id!r}: adding {n} would take its count out of range "
                                 f"(±{HW_COUNT_LIMIT - 1} a process)")
-        if answer != HW_OK:
+        if answer == HW_STALE:
             _stale(f"updates of task {self.id!r} are not counted: it ended and its slot was given to another task")
         return 0
 
@@ -997,6 +1029,7 @@ cdef class Slot:
         cdef hw_change change
         cdef hw_status status
         cdef char *slot = hw_slot(self.segment.board, self.index)
+        hw_own_fd(self.segment.board)  # if somebody closed it, others take this process for dead
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             return HW_STALE
         if hw_read_status(slot, &status) == HW_OK and status.state in (HW_PENDING, HW_LOST_STATE):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, Page, expect
 
 from headway import maintenance
 from headway.analysis import FileBasedProgressTracker
@@ -36,26 +38,17 @@ def page(chromium: Browser) -> Iterator[Page]:
     """A page that may say nothing on the console, and ask for nothing outside of its server."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.set_default_timeout(WAIT_S * 1000)
-    expect.set_options(timeout=WAIT_S * 1000)
     page = context.new_page()
     complaints: list[str] = []
     asked: list[str] = []
-
-    def on_console(message: ConsoleMessage) -> None:
-        complaints.append(f"{message.type}: {message.text}")
-
-    def on_request(request: Request) -> None:
-        asked.append(request.url)
-
-    page.on("console", on_console)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(f"uncaught: {error}"))
     page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-    page.on("request", on_request)
+    page.on("request", lambda request: asked.append(request.url))
     yield page
-    outside = [url for url in asked if not url.startswith(("http://127.0.0.1:", "about:"))]
     context.close()
     assert asked
-    assert not outside
+    assert not [url for url in asked if not url.startswith(("http://127.0.0.1:", "about:"))]
     assert not complaints
 
 
@@ -80,18 +73,21 @@ def kind(request: pytest.FixtureRequest, headway_dir: Path, monkeypatch: pytest.
             maintenance.remove(name, force=True)
 
 
-def started(program: str, kind: str, directory: Path, *arguments: str) -> subprocess.Popen[str]:
-    command = [
-        sys.executable,
-        str(EXAMPLES / program),
-        "--tracker",
-        kind,
-        "--dir",
-        str(directory),
-        "--json",
-        *arguments,
-    ]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+@contextlib.contextmanager
+def working(program: str, kind: str, directory: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A program at work in another process. Its report goes to a file, where it cannot fill a pipe."""
+    directory.mkdir(parents=True, exist_ok=True)
+    where = ("--tracker", kind, "--dir", str(directory))
+    command = [sys.executable, str(EXAMPLES / program), *where, "--workers", "2", "--json", *arguments]
+    with (directory / "report.json").open("wb") as report, (directory / "said").open("wb") as said:
+        process = subprocess.Popen(command, stdout=report, stderr=said, start_new_session=True)
+    with process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 0, (directory / "said").read_text()
 
 
 def shown(page: Page) -> dict[str, dict[str, str]]:
@@ -116,20 +112,19 @@ def test_rows_move_while_a_program_works_in_another_process(page: Page, kind: st
     with visited(page, kind, headway_dir):
         page.get_by_text("No analysis has begun in that time.").wait_for()
         counts, steps = set(), set()
-        with started("auto_symbol_training.py", kind, headway_dir, "--workers", "2") as program:
+        symbols = ("--symbols", "SP500-2009-2013", "SP500-2014-2018")
+        with working("auto_symbol_training.py", kind, headway_dir, *symbols) as program:
             while program.poll() is None:
                 rows = shown(page)
                 counts.add(len(rows))
                 steps |= {row["steps"] for row in rows.values() if row["status"] == "running"}
                 page.wait_for_timeout(50)
-            assert program.stdout is not None
-            report = json.load(program.stdout)
-        assert program.returncode == 0
-        assert len(counts) >= 5, f"it was not live: {sorted(counts)} rows"
+        report = json.loads((headway_dir / "report.json").read_bytes())
+        assert len(counts) > 5, f"it was not live: {sorted(counts)} rows"
         assert "done done current open open" in steps, "no row was seen at work"
         expect(page.locator("#counts .running")).to_have_text("0 running")
         rows = shown(page)
-        assert len(rows) == len(report["analyses"]) == 40
+        assert len(rows) == len(report["analyses"]) == 10
         for analysis in report["analyses"]:
             row = rows[analysis["execution_id"]]
             assert (row["status"], row["symbol"]) == (analysis["overall_status"], analysis["symbol"])
@@ -145,13 +140,11 @@ def test_the_total_of_all_workers_rises_where_there_is_one(page: Page, kind: str
     with visited(page, kind, headway_dir):
         figures = set()
         stages = set()
-        with started("scalable_analysis_system.py", kind, headway_dir, "--workers", "2") as program:
+        with working("scalable_analysis_system.py", kind, headway_dir) as program:
             while program.poll() is None:
                 figures |= set(page.locator(".figures").all_text_contents())
                 stages |= {row["stage"] for row in shown(page).values()}
                 page.wait_for_timeout(50)
-            program.communicate()
-        assert program.returncode == 0
         expect(page.locator("#counts .success")).to_have_text("8 success")
         assert len(stages) > 5, stages
         if kind == "shared":
@@ -164,8 +157,8 @@ def test_the_total_of_all_workers_rises_where_there_is_one(page: Page, kind: str
 def test_with_a_tracker_in_memory_the_page_stays_empty(page: Page, headway_dir: Path) -> None:
     with visited(page, "memory", headway_dir):
         arguments = ("--symbols", "SP500-1999-2003", "--time-frames", "1W")
-        with started("auto_symbol_training.py", "memory", headway_dir, *arguments) as program:
-            program.communicate()
+        with working("auto_symbol_training.py", "memory", headway_dir, *arguments) as program:
+            program.wait(WAIT_S)
         page.wait_for_timeout(1500)
         assert shown(page) == {}
         page.get_by_text("No analysis has begun in that time.").wait_for()
@@ -204,7 +197,6 @@ def test_a_row_is_found_by_symbol_or_id(page: Page, headway_dir: Path) -> None:
             ("", [f"run/{n}" for n in (9, 8, 7, 6, 5)]),
         ):
             page.get_by_placeholder("Find a symbol or an id").fill(sought)
-            expect(page.locator("tbody tr")).to_have_count(len(found))
-            assert list(shown(page)) == found
+            expect(page.locator("tbody .id")).to_have_text(found)
         page.get_by_placeholder("Find a symbol or an id").fill("nothing like it")
         page.get_by_text("No symbol and no id has that in it.").wait_for()

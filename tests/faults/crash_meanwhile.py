@@ -19,7 +19,7 @@ from functools import partial
 from headway import _core, errors
 from headway.board import Board
 from headway.task import Task
-from tests.faults.look import BOUND_S, Tried, goes_on, run
+from tests.faults.look import BOUND_S, Tried, goes_on, refused, run
 from tests.faults.steps import fresh, killed_at, last_of_each, resumed, stopped_at, trace
 
 STRIPES = 8  # of one task: HW_STRIPES
@@ -179,6 +179,32 @@ def count(board: Board) -> Tried:
     return 1, ["flip"]
 
 
+def anew(board: Board) -> Tried:
+    """A stopped process writes to a task. Who claims its id is told at once that it runs, else who is in the way."""
+    task = board.task("victim")
+
+    def write() -> None:
+        board.attach("victim").result = {"a": 1}
+
+    step = trace(write).index("flip") + 1
+    task.update()
+    pid = stopped_at(step, write)
+    began = time.monotonic()
+    with contextlib.suppress(errors.TaskExists):
+        board.task("victim")
+        raise AssertionError("a task that runs was claimed")
+    took = time.monotonic() - began
+    assert took < BOUND_S, f"it took {took:.3f} s to say that the task runs"
+    resumed(pid)
+    task.succeed()
+    pid = stopped_at(step, write)
+    refused(claiming(board, "victim"), pid, "flip")
+    assert task.state == "success"
+    resumed(pid)
+    assert board.task("victim").state == "pending"
+    return 2, ["flip"]
+
+
 def fork(board: Board) -> Tried:
     """A signal handler forks while its process waits for the lock: what the child claims is the child's."""
     pid = holder(board)
@@ -297,6 +323,7 @@ if __name__ == "__main__":
             "move": (move, 3),
             "remember": (remember, 16),
             "count": (count, 16),
+            "anew": (anew, 16),
             "fork": (fork, 16),
             "close": (close, 16),
             "leave": (leave, 16),

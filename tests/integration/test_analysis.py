@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from headway import _segment
-from headway.analysis import AnalysisProgress, SharedMemoryProgressTracker, SupportResistanceResult
+from headway.analysis import AnalysisProgress, SharedMemoryProgressTracker, SupportResistanceResult, document, storage
 from headway.board import open_board
 
 if TYPE_CHECKING:
@@ -230,6 +230,35 @@ def test_an_analysis_that_had_to_make_room_is_known_from_the_history(
 
 
 # --- large results
+
+
+def test_a_large_result_that_is_replaced_while_it_is_read_is_read_anew(
+    board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = SharedMemoryProgressTracker(board_name)
+    real = storage.read_file
+    numbers = iter(range(2, 5))
+
+    def large(number: int) -> SupportResistanceResult:
+        return SupportResistanceResult("ok", number, supports=[{"price": number}] * 1000)
+
+    def read_late(path: Path) -> bytes | None:
+        for number in numbers:  # the file is gone by now, but for the last time
+            tracker.update_support_resistance("one", large(number))
+            break
+        return real(path)
+
+    try:
+        tracker.start_analysis("BTC", "one")
+        tracker.update_support_resistance("one", large(1))
+        monkeypatch.setattr(document, "read_file", read_late)
+        found = tracker.get_progress("one")
+        assert found is not None
+        assert found.support_resistance == large(4)
+        numbers = iter(range(5, 8))
+        assert [record.support_resistance for record in tracker.get_all_recent()] == [large(7)]
+    finally:
+        open_board(board_name).unlink(files=True)
 
 
 def test_files_of_large_results_go_when_nobody_names_them(board_name: str, headway_dir: Path) -> None:

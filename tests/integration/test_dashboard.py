@@ -494,7 +494,8 @@ def test_a_recorder_that_falls_silent_is_noticed(
         assert mirror.boards[board_name]["silent_since"] is None
         os.kill(pid, signal.SIGSTOP)
         stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is not None)
-        assert time.time() - mirror.boards[board_name]["silent_since"] > 2.9
+        silent_s = time.time() - mirror.boards[board_name]["silent_since"]
+        assert 2.9 < silent_s < 14, "by its missing signs of life, not by its missing snapshots"
         os.kill(pid, signal.SIGCONT)
         task.update()
         stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is None)

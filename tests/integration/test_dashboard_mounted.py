@@ -411,6 +411,9 @@ def answers(operation: Any, mode: schemathesis.GenerationMode, board: Board) -> 
         nonlocal last
         if mode is schemathesis.GenerationMode.POSITIVE and "board" in case.path_parameters:
             case.path_parameters["board"] = board.name
+            for parameters in (case.path_parameters, case.query):
+                if "id" in parameters:
+                    parameters["id"] = "a/b"
         last = case.call_and_validate(timeout=10).status_code
 
     ask()

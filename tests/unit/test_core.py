@@ -1199,6 +1199,61 @@ def test_a_forked_child_is_somebody_else_and_its_parents_death_is_seen(
         time.sleep(0.001)
 
 
+DAEMON = """
+import os, signal, sys, time
+from headway.board import open_board
+board = open_board(sys.argv[1], capacity=4)
+segment = board._segment
+task = board.task("a")
+reader, writer = os.pipe()
+other = os.fork()
+if other == 0:
+    os.write(writer, str(segment.register()).encode())
+    time.sleep(60)
+living = int(os.read(reader, 32))
+gone = os.fork()
+if gone == 0:
+    os.write(writer, str(segment.register()).encode())
+    os._exit(0)
+os.waitpid(gone, 0)
+gone = int(os.read(reader, 32))
+me = segment.register()
+task.update()
+os.closerange(3, 256)  # as programs do that become daemons
+mine = [os.open(__file__, os.O_RDWR) for _ in range(64)]
+assert not segment.dead(living), "a living process was taken for dead"
+assert segment.dead(gone), "nothing can be told any more"
+
+def is_alive():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if segment.dead(gone) and not segment.dead(me) else 7)
+    return os.waitpid(pid, 0)[1] == 0
+
+assert is_alive(), "the process itself was taken for dead"
+os.closerange(3, 256)
+mine = [os.open(__file__, os.O_RDWR) for _ in range(64)]
+give_up = time.monotonic() + 15
+while not is_alive():  # nobody else died, so it is seen at the next look
+    assert time.monotonic() < give_up
+    task.update()
+    time.sleep(0.01)
+before = task.count
+task.update()
+assert task.count == before + 1 and segment.register() == me
+os.kill(other, signal.SIGKILL)
+os.waitpid(other, 0)
+assert segment.dead(living)
+board.unlink(files=True)
+for fd in mine:
+    os.fstat(fd)  # none of them was closed
+"""
+
+
+def test_a_program_that_closes_all_descriptors_goes_on_and_robs_nobody(run_python: RunPython, board_name: str) -> None:
+    run_python(DAEMON, board_name)
+
+
 def test_a_handle_in_a_forked_child_counts_in_the_childs_name(segment: _core.Segment) -> None:
     task = claim(segment)
     task.update(2)

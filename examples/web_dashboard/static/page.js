@@ -12,6 +12,7 @@ const link = document.getElementById("link");
 const body = document.querySelector("#analyses tbody");
 const rows = new Map(); // by execution id
 let answered = null; // when the last answer came, in ms
+let analyses = []; // what it said
 
 const words = (text) => text.replaceAll("_", " ");
 const figure = (number, digits) => (Number.isFinite(number) ? number.toFixed(digits) : "?"); // JSON has no NaN: null
@@ -127,7 +128,7 @@ function fillRow(parts, analysis) {
 
 // ---------------------------------------------------------------------------------------------------------- the page
 
-function showAnalyses(analyses) {
+function showAnalyses() {
   const sought = find.value.trim().toLowerCase();
   const shown = sought
     ? analyses.filter((each) => `${each.symbol}\n${each.execution_id}`.toLowerCase().includes(sought))
@@ -169,6 +170,7 @@ function showTotals(totals) {
   }
   totals.forEach((total, number) => {
     const [name, bar, figures] = place.children[number].children;
+    style(place.children[number], `total ${total.state}`);
     say(name, total.label);
     bar.max = Math.max(total.total, 1);
     bar.value = total.count;
@@ -203,7 +205,8 @@ async function turn() {
       ask("api/analysis/totals"),
     ]);
     answered = Date.now();
-    showAnalyses(recent.analyses);
+    analyses = recent.analyses;
+    showAnalyses();
     showTotals(counted.totals);
   } catch (error) {
     link.title = error.message;
@@ -213,4 +216,5 @@ async function turn() {
 }
 
 document.getElementById("choice").addEventListener("submit", (event) => event.preventDefault());
+find.addEventListener("input", showAnalyses);
 turn();

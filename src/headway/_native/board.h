@@ -7,6 +7,7 @@
 #endif
 #include <semaphore.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "headway.h"
 
@@ -41,6 +42,9 @@ typedef struct hw_board {
     uint64_t result_stride;
     uint64_t *page; /* enum hw_page; every word reads 0 after a fork */
     int lock_fd;    /* a second open of the segment, never mapped */
+    dev_t device;   /* of the segment's file: a number that we hold may be somebody else's by now */
+    ino_t inode;
+    char *path;     /* where the file was found */
     sem_t *semaphore;
     uint32_t row;
     hw_held *held;

@@ -23,41 +23,88 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ------------------------------------------------------------------------------------------------ descriptors */
 
 static hw_board *hw_boards; /* grows at its head only, entries are reused, never freed: a forked child walks it */
 
-/* A description of our own in place of the inherited one, under the same number. By /proc, so that it is the same file
- * even when the name is gone. Only calls that are safe in a child forked from a process with threads. One thread does
- * it; another one that asks meanwhile waits a moment. -1 where nothing can be told: then everyone counts as alive. */
-static int hw_reopen(hw_board *board) {
-    uint64_t *ours = &board->page[HW_PAGE_FD];
-    char path[32];
-    char digits[12];
-    int n = 0, fd = board->lock_fd, own, at = 14;
-    if (fd < 0) return -1;
-    if (!hw_cas(ours, 0, 2)) {
-        for (int i = 0; i < 1000 && hw_load(ours) == 2; i++) sched_yield();
-        return hw_load(ours) == 1 ? fd : -1;
-    }
-    memcpy(path, "/proc/self/fd/", 14);
-    do digits[n++] = (char)('0' + fd % 10);
-    while (fd /= 10);
-    while (n) path[at++] = digits[--n];
-    path[at] = 0;
-    own = open(path, O_RDWR | O_CLOEXEC);
-    /* In one step: a thread that forks or opens a file meanwhile never meets a number that is free or somebody else's. */
-    fd = own < 0 ? -1 : dup3(own, board->lock_fd, O_CLOEXEC);
-    if (own >= 0) close(own);
-    hw_store(ours, fd >= 0); /* release: whoever reads 1 asks by the new description; 0: tried again at the next use */
-    return fd;
+/* Is this descriptor one of the segment? A program that closes all descriptors, as daemons do, closes ours, too, and may
+ * get the number for a file of its own: that one says of nobody that it is alive, and is not ours to close. */
+static int hw_is_ours(const hw_board *board, int fd) {
+    struct stat found;
+    return fd >= 0 && fstat(fd, &found) == 0 && found.st_ino == board->inode && found.st_dev == board->device;
 }
 
-/* lock_fd, made this process's own first if a fork handed it down. */
+/* A lock on the byte of an incarnation: F_WRLCK, F_UNLCK, or with F_OFD_GETLK what another description has there. */
+static int hw_byte(int fd, int command, uint64_t incarnation, short *type) {
+    struct flock lock;
+    int answer;
+    memset(&lock, 0, sizeof lock);
+    lock.l_type = *type;
+    lock.l_whence = SEEK_SET;
+    lock.l_start = HW_LOCK_BASE + (int64_t)incarnation;
+    lock.l_len = 1;
+    answer = fcntl(fd, command, &lock);
+    *type = lock.l_type;
+    return answer;
+}
+
+static inline uint64_t hw_me(const hw_board *board) { return hw_peek(&board->page[HW_PAGE_ME]); }
+
+/* Open the segment's file once more: by an inherited descriptor, so that it is the same file even when the name is gone,
+ * else by its name. Only calls that are safe in a child forked from a process with threads. */
+static int hw_open_again(const hw_board *board, int inherited) {
+    char path[32], digits[12];
+    int n = 0, at = 14, fd = board->lock_fd, own;
+    if (inherited) {
+        memcpy(path, "/proc/self/fd/", 14);
+        do digits[n++] = (char)('0' + fd % 10);
+        while (fd /= 10);
+        while (n) path[at++] = digits[--n];
+        path[at] = 0;
+        own = open(path, O_RDWR | O_CLOEXEC);
+    } else {
+        own = board->path ? open(board->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    }
+    if (own >= 0 && !hw_is_ours(board, own)) {
+        close(own);
+        own = -1;
+    }
+    return own;
+}
+
+/* Make lock_fd a description of this process's own: after a fork, or when somebody closed it. One thread does it; another
+ * one that asks meanwhile waits a moment. -1 where nothing can be told: then everyone counts as alive. */
+static int hw_reopen(hw_board *board) {
+    uint64_t *state = &board->page[HW_PAGE_FD], seen = hw_load(state);
+    short type = F_WRLCK;
+    int own, inherited;
+    if (board->lock_fd < 0) return -1; /* detached */
+    if (seen == 2 || !hw_cas(state, seen, 2)) {
+        for (int i = 0; i < 1000 && hw_load(state) == 2; i++) sched_yield();
+        return hw_load(state) == 1 ? board->lock_fd : -1;
+    }
+    inherited = hw_is_ours(board, board->lock_fd);
+    own = hw_open_again(board, inherited);
+    if (own >= 0 && inherited) {
+        /* In one step: a thread that forks or opens a file meanwhile meets no number that is free or somebody else's. */
+        int answer = dup3(own, board->lock_fd, O_CLOEXEC);
+        close(own);
+        own = answer;
+    } else if (own >= 0) {
+        board->lock_fd = own; /* the old number is free, or somebody else's; it may be the new one */
+    }
+    if (own >= 0 && hw_me(board)) hw_byte(board->lock_fd, F_OFD_SETLK, hw_me(board), &type); /* it went with the other */
+    hw_store(state, own >= 0); /* release: whoever reads 1 asks by the new description; 0: tried again at the next use */
+    return own >= 0 ? board->lock_fd : -1;
+}
+
+/* lock_fd, made this process's own first if a fork handed it down or somebody closed it. */
 static inline int hw_own_fd(hw_board *board) {
-    return HW_LIKELY(hw_load(&board->page[HW_PAGE_FD]) == 1) ? board->lock_fd : hw_reopen(board);
+    if (HW_LIKELY(hw_load(&board->page[HW_PAGE_FD]) == 1 && hw_is_ours(board, board->lock_fd))) return board->lock_fd;
+    return hw_reopen(board);
 }
 
 /* getpid() is a system call; a status write has no time for one. */
@@ -97,24 +144,15 @@ static inline int hw_inside(const hw_board *board) { return hw_load(&board->page
 
 /* --------------------------------------------------------------------------------------------------- liveness */
 
-static inline uint64_t hw_me(const hw_board *board) { return hw_peek(&board->page[HW_PAGE_ME]); }
-
 /* Is the process of this incarnation gone? What cannot be told counts as alive: the living are never robbed. */
 static int hw_dead(hw_board *board, uint64_t incarnation) {
-    struct flock lock;
+    short type = F_WRLCK;
     int fd;
     if (incarnation == 0 || incarnation == hw_me(board)) return 0; /* our own byte would look free to us */
     if (incarnation >= HW_INCARNATION_MAX || incarnation >= hw_load(&board->header->next_incarnation))
         return 1; /* never drawn: damage */
     fd = hw_own_fd(board);
-    if (fd < 0) return 0;
-    memset(&lock, 0, sizeof lock);
-    lock.l_type = F_WRLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = HW_LOCK_BASE + (int64_t)incarnation;
-    lock.l_len = 1;
-    if (fcntl(fd, F_OFD_GETLK, &lock) != 0) return 0;
-    return lock.l_type == F_UNLCK;
+    return fd >= 0 && hw_byte(fd, F_OFD_GETLK, incarnation, &type) == 0 && type == F_UNLCK;
 }
 
 /* Does any process other than this one and the recorder hold an identity on the board? Our own lock is not in our own
@@ -163,13 +201,13 @@ static void hw_take_row(hw_board *board, uint64_t me, uint64_t pid, int64_t star
 
 /* Become somebody on this board. HW_OK also if we are already; HW_SYSTEM where the kernel gives no lock. */
 static int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name) {
-    struct flock lock;
     int fd;
     if (hw_me(board)) {
         if (with_row && board->row == HW_NO_ROW)
             hw_take_row(board, hw_me(board), hw_pid(board), started_ns, name);
         return HW_OK;
     }
+    errno = 0;
     fd = hw_own_fd(board);
     if (fd < 0) {
         errno = errno ? errno : EBADF;
@@ -178,15 +216,11 @@ static int hw_register(hw_board *board, int with_row, int64_t started_ns, const 
     hw_forget(board); /* after a raw clone nobody else did */
     for (;;) {
         uint64_t me = __atomic_fetch_add(&board->header->next_incarnation, 1, __ATOMIC_ACQ_REL);
+        short type = F_WRLCK;
         if (me == 0) continue;
         if (me >= HW_INCARNATION_MAX) return HW_DAMAGED;
         HW_STEP("drawn");
-        memset(&lock, 0, sizeof lock);
-        lock.l_type = F_WRLCK;
-        lock.l_whence = SEEK_SET;
-        lock.l_start = HW_LOCK_BASE + (int64_t)me;
-        lock.l_len = 1;
-        if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+        if (hw_byte(fd, F_OFD_SETLK, me, &type) != 0) {
             if (errno == EAGAIN || errno == EACCES) continue; /* held: only damage brings a number up twice */
             return HW_SYSTEM;
         }
@@ -228,8 +262,8 @@ static void hw_hold(hw_board *board, uint32_t slot, uint32_t stripe, uint64_t ge
 
 /* Leave in good order: nobody will take this process for a lost worker. */
 static void hw_leave(hw_board *board) {
-    struct flock lock;
     uint64_t me = hw_me(board);
+    short type = F_UNLCK;
     if (!me) return; /* nobody here, or a forked child that never was somebody */
     for (size_t i = 0; i < board->held_count; i++) {
         hw_stripe *stripe = hw_stripes_of(hw_slot(board, board->held[i].slot)) + board->held[i].stripe;
@@ -239,12 +273,7 @@ static void hw_leave(hw_board *board) {
     if (board->row < board->workers) hw_cas(&board->rows[board->row].incarnation, me, 0);
     hw_forget(board);
     hw_store(&board->page[HW_PAGE_ME], 0); /* handles see that they are nobody's now */
-    memset(&lock, 0, sizeof lock);
-    lock.l_type = F_UNLCK;
-    lock.l_whence = SEEK_SET;
-    lock.l_start = HW_LOCK_BASE + (int64_t)me;
-    lock.l_len = 1;
-    fcntl(board->lock_fd, F_OFD_SETLK, &lock);
+    if (hw_is_ours(board, board->lock_fd)) hw_byte(board->lock_fd, F_OFD_SETLK, me, &type);
 }
 
 /* Retiring a board that nobody uses, and joining one, are each other's mirror: here the word is stored, then the locks of
@@ -289,10 +318,14 @@ static hw_board *hw_entry(void) {
 }
 
 /* Take hold of a mapped segment; `header` is the copy that was validated: what is changed in the segment later cannot
- * lead us astray. NULL with errno where the system gives no page. Takes over lock_fd. */
-static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd) {
-    hw_board *board = hw_entry();
+ * lead us astray. `path` of the file, or NULL. NULL with errno where the system gives no page. Takes over lock_fd. */
+static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path) {
+    struct stat found;
+    hw_board *board = fstat(lock_fd, &found) == 0 ? hw_entry() : NULL;
     if (!board) return NULL;
+    board->device = found.st_dev;
+    board->inode = found.st_ino;
+    board->path = path ? strdup(path) : NULL;
     board->base = (char *)base;
     board->header = (hw_header *)base;
     board->rows = (hw_row *)(board->base + header->rows_offset);
@@ -322,8 +355,8 @@ static void hw_use_semaphore(hw_board *board, const char *name) {
 static void hw_detach(hw_board *board) {
     int fd = board->lock_fd;
     hw_leave(board);
-    board->lock_fd = -1; /* before it is closed: a child forked in between must not take a foreign file for it */
-    if (fd >= 0) close(fd);
+    board->lock_fd = -1; /* before it is closed: a child forked in between shall not look for it */
+    if (hw_is_ours(board, fd)) close(fd);
     if (board->semaphore) sem_close(board->semaphore);
     board->semaphore = NULL;
 }
@@ -331,6 +364,8 @@ static void hw_detach(hw_board *board) {
 /* No handle is left: the entry may serve another board. */
 static void hw_discard(hw_board *board) {
     hw_detach(board);
+    free(board->path);
+    board->path = NULL;
     board->base = NULL;
 }
 

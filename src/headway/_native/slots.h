@@ -198,6 +198,7 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     hw_control *control = hw_control_of(slot);
     hw_stripe *stripes = hw_stripes_of(slot), *mine = NULL;
     uint64_t me = hw_me(board);
+    if (!me) return HW_UNBOUND;
     if (hw_load(&control->generation) != generation) return HW_STALE;
     for (int i = 0; i < HW_STRIPES && !mine; i++)
         if (hw_load(&stripes[i].worker) == me) mine = stripes + i;
@@ -471,6 +472,24 @@ static void hw_free_locked(hw_board *board, uint32_t index) {
 /* Give a slot back whatever the task is at. Under the structural lock; the slot lock is only tried. */
 static int hw_free(hw_board *board, uint32_t index) {
     if (hw_slot_try(board, hw_slot(board, index)) != HW_OK) return HW_TIMEOUT;
+    hw_free_locked(board, index);
+    return HW_OK;
+}
+
+/* Give a slot back, if its task was not written to since `before_ns` (coarse monotonic). Under the structural lock; the
+ * slot lock is only tried. HW_OK, HW_TIMEOUT, HW_STALE, HW_EXISTS. */
+static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
+    if (hw_load(&control->generation) != generation) {
+        hw_slot_unlock(slot);
+        return HW_STALE;
+    }
+    if (hw_peek(&control->beat_ns) >= before_ns) { /* relaxed: written under the slot lock */
+        hw_slot_unlock(slot);
+        return HW_EXISTS;
+    }
     hw_free_locked(board, index);
     return HW_OK;
 }
