@@ -539,21 +539,6 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
     return HW_OK;
 }
 
-/* Free a task, whatever it is at, if nobody has written to it since `before_ns` (coarse monotonic). Under the structural
- * lock; the slot lock is only tried. HW_OK, HW_STALE, HW_EXISTS, HW_TIMEOUT. */
-static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns) {
-    char *slot = hw_slot(board, index);
-    hw_control *control = hw_control_of(slot);
-    if (hw_load(&control->generation) != generation) return HW_STALE;
-    if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
-    if (hw_peek(&control->beat_ns) >= before_ns) { /* relaxed: written under the slot lock */
-        hw_slot_unlock(slot);
-        return HW_EXISTS;
-    }
-    hw_free_locked(board, index);
-    return HW_OK;
-}
-
 /* Make room: free the tasks that ended longest ago and may go, a batch at a time so that they rest together. HW_OK,
  * HW_FULL where there is none, HW_TIMEOUT where others had all of them locked or resumed them meanwhile. */
 static int hw_evict(hw_board *board, int drop) {
