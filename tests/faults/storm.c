@@ -1,6 +1,6 @@
 /* storm.c - threads that take themselves for processes, on the real native code, and are killed at its steps.
  *
- *     storm SECONDS THREADS KILL_ONE_IN STALL_ONE_IN CAPACITY
+ *     storm SECONDS THREADS KILL_ONE_IN STALL_ONE_IN CAPACITY SEMAPHORE
  *
  * Each thread has a hold of its own on one mapping: its own open of the file, so its own locked byte in the kernel. To
  * kill it is to jump out of the native code at a step, and to close that descriptor, as the kernel does for a process;
@@ -43,6 +43,8 @@ static int told(int fd, int command, struct flock *lock) {
 static char *base;
 static hw_header said;
 static int file;
+static sem_t semaphore;
+static int with_semaphore;
 static int stop_now;
 static long kill_one_in, stall_one_in;
 static uint32_t capacity;
@@ -409,8 +411,15 @@ static person *newcomer(uint64_t number) {
     CHECK(p != NULL, "no memory");
     p->board = hw_attach(base, &said, own_description(), NULL);
     CHECK(p->board != NULL, "errno %d", errno);
+    p->board->semaphore = with_semaphore ? &semaphore : NULL; /* without, they meet more often */
     p->random = 0x9e3779b97f4a7c15ull * (number + 1);
     return p;
+}
+
+static void dismiss(person *p) {
+    p->board->semaphore = NULL; /* it has no name to be closed by */
+    hw_discard(p->board);
+    free(p);
 }
 
 static void make_board(void) {
@@ -421,6 +430,7 @@ static void make_board(void) {
     said.layout_version = HW_LAYOUT_VERSION;
     said.next_incarnation = 1;
     said.checksum = hw_checksum(&said);
+    CHECK(sem_init(&semaphore, 1, 1) == 0, "errno %d", errno);
     int layout;
     CHECK(hw_validate(&said, said.total_bytes, &layout) == NULL, "the header is not sound");
     file = (int)memfd_create("storm", MFD_CLOEXEC);
@@ -438,12 +448,13 @@ int main(int argc, char **argv) {
     person *people[MOST], *owner, *watcher;
     hw_found found;
     int n;
-    CHECK(argc == 6, "say SECONDS THREADS KILL_ONE_IN STALL_ONE_IN CAPACITY");
+    CHECK(argc == 7, "say SECONDS THREADS KILL_ONE_IN STALL_ONE_IN CAPACITY SEMAPHORE");
     double seconds = atof(argv[1]);
     n = atoi(argv[2]);
     kill_one_in = atol(argv[3]);
     stall_one_in = atol(argv[4]);
     capacity = (uint32_t)atoi(argv[5]);
+    with_semaphore = atoi(argv[6]);
     CHECK(n > 0 && n < MOST, "%d threads", n);
     make_board();
     owner = newcomer(1000);
@@ -463,8 +474,7 @@ int main(int argc, char **argv) {
     __atomic_store_n(&stop_now, 1, __ATOMIC_RELEASE);
     for (int i = 0; i <= n; i++) {
         pthread_join(threads[i], NULL);
-        hw_discard(people[i]->board);
-        free(people[i]);
+        dismiss(people[i]);
     }
     uint32_t slot = 0;
     uint64_t generation = 0;
@@ -490,8 +500,7 @@ int main(int argc, char **argv) {
            (unsigned long long)copies, (unsigned long long)finds, (unsigned long long)resumes,
            (unsigned long long)refused, (unsigned long long)hw_load(&owner->board->header->repairs),
            (unsigned long long)count);
-    hw_discard(owner->board);
-    free(owner);
+    dismiss(owner);
     free(issued);
     return 0;
 }

@@ -23,7 +23,12 @@ import pytest
 
 import headway
 from headway import maintenance
-from headway.analysis import FileBasedProgressTracker, ProgressTracker, tracker
+from headway.analysis import (
+    AnalysisProgressTracker,
+    FileBasedProgressTracker,
+    ProgressTracker,
+    SharedMemoryProgressTracker,
+)
 from headway.board import open_board
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -32,6 +37,13 @@ ACROSS = ("shared", "file")  # those that tell other processes
 WAIT_S = 100.0
 STAGES = ["support_resistance", "ml_prediction", "market_context", "leverage_decision"]
 LEVELS = (500.0, 9000.0)  # no price of the two indices lies outside
+
+
+def tracker_of(kind: str, directory: Path) -> ProgressTracker:
+    """One of its own: the process-wide one would hold what it has looked at last."""
+    if kind == "file":
+        return FileBasedProgressTracker(directory)
+    return SharedMemoryProgressTracker() if kind == "shared" else AnalysisProgressTracker()
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class Ran:
     def tracker(self, monkeypatch: pytest.MonkeyPatch) -> ProgressTracker:
         """As another process sees it: this one."""
         monkeypatch.setenv("HEADWAY_DIR", str(self.directory))
-        return FileBasedProgressTracker(self.directory) if self.kind == "file" else tracker(self.kind)
+        return tracker_of(self.kind, self.directory)
 
 
 @contextlib.contextmanager
@@ -330,7 +342,7 @@ def kill_a_worker(program: subprocess.Popen[str], tracker: ProgressTracker) -> N
 def test_a_worker_killed_from_outside_leaves_nothing_undone(program: str, kind: str, headway_dir: Path) -> None:
     symbols = ("--symbols", "SP500-2009-2013", "SP500-1999-2003")
     with running(kind, headway_dir, program, *symbols) as process:
-        mine = FileBasedProgressTracker(headway_dir) if kind == "file" else tracker(kind)
+        mine = tracker_of(kind, headway_dir)
         kill_a_worker(process, mine)
         ran = ended(process, kind, headway_dir)
         assert mine.get_active_executions() == []

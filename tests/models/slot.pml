@@ -11,7 +11,8 @@
  *   repair                     lock.h hw_repair
  *   settle                     hw_find_locked: of two live tasks with the id the older is freed
  *   fill                       hw_fill: the stripe's word, state, serial, hash, generation; under the new slot's lock
- *   free                       hw_free: frees, generation, hash; under the old slot's lock
+ *   free                       hw_free_locked: frees, generation, hash; under the old slot's lock, which hw_claim takes
+ *                              before it looks at the state for the last time
  *   scan                       hw_find and hw_holds
  *   add                        headway.h hw_count: load, compare tags, compare and swap
  *   resume                     hw_write with expected_owner: slot lock, generation, state, owner

@@ -125,6 +125,8 @@ SIBLINGS = {
     ("dashboard", "dashboard.*"): "the package leads to the application, once its extra is there",
     ("dashboard.*", "dashboard.*"): "files are looked at, looks make rows, rows are fed to readers, routes serve them",
     ("dashboard.*", "exporters.*"): "/metrics is the exporter, fed by the dashboard's look",
+    ("exporters.report", "exporters._plots"): "a report has pictures",
+    ("exporters.report", "terminal"): "numbers, times and causes of death are told as on a terminal",
     ("cli.*", "cli._*"): "what several commands share stands in a private module beside them",
 }
 

@@ -155,20 +155,19 @@ def whole_stage(stage: str, long: Any) -> str:
     return stage or "initializing"
 
 
-def progress(view: TaskView, directory: Path, *, gone: bool = False) -> AnalysisProgress | None:
+def progress(view: TaskView, directory: Path, *, gone: bool = False, partial: bool = False) -> AnalysisProgress | None:
     """The analysis that a task shows; None if it is damaged.
 
-    gone: the view is of a file, and there is nothing else left; a part whose file is gone is pending then, and what ran
-    has failed. Raises PartGone.
+    partial: a part whose file is gone is pending; without it that raises PartGone. gone: there is nothing left but this
+    view, from a file: so it is partial, and what ran has failed.
     """
-
     document = document_of(view)
 
     def one(name: str) -> Any:
         try:
             return part(document, name, directory)
         except PartGone:
-            if gone:
+            if gone or partial:
                 return None
             raise
 

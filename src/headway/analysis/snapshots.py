@@ -37,9 +37,9 @@ class AnalysisSnapshots:
         """Return what an analysis looked like at the last snapshot; None if it is unknown or cannot be read."""
         id = check_id(execution_id)
 
-        def find(view: BoardView, directory: Path, gone: bool) -> AnalysisProgress | None:
+        def find(view: BoardView, directory: Path, partial: bool) -> AnalysisProgress | None:
             task = view.get(id)
-            return None if task is None else progress(task, directory, gone=gone)
+            return None if task is None else progress(task, directory, partial=partial)
 
         return self._read(find, None)
 
@@ -47,8 +47,10 @@ class AnalysisSnapshots:
         """Return the analyses that were started within the last `hours`, the newest first."""
         limit = age_limit(hours)
 
-        def find(view: BoardView, directory: Path, gone: bool) -> list[AnalysisProgress]:
-            recent = (progress(task, directory, gone=gone) for task in view.tasks if (task.created or 0.0) >= limit)
+        def find(view: BoardView, directory: Path, partial: bool) -> list[AnalysisProgress]:
+            recent = (
+                progress(task, directory, partial=partial) for task in view.tasks if (task.created or 0.0) >= limit
+            )
             return sorted(filter(None, recent), key=lambda record: record.start_time, reverse=True)
 
         return self._read(find, [])

@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway import errors, maintenance, snapshot
+from headway.cli._file import put
 from headway.cli._formats import FORMATS, emit, lines_of
 from headway.cli._output import say
 from headway.cli._source import Source, add_board, find
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -48,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     form: str = options.format or _ENDINGS.get("" if output is None else output.suffix, "json")
     source = find(options.board)
     if output is not None:
-        _put(output, lambda folder: _write(source, form, folder))
+        put(output, lambda folder: _write(source, form, folder))
     elif form == "npz":
         say(str(_own_snapshot(source)))
     else:
@@ -83,20 +82,3 @@ def _own_snapshot(source: Source) -> Path:
         raise errors.UnknownBoard(f"board {source.view.name!r} was removed meanwhile: nothing was written")
     with contextlib.closing(board):
         return board.write_snapshot()
-
-
-def _put(output: Path, write: Callable[[Path], Path]) -> None:
-    """Have a file written into a folder beside its place, and put it there; a pipe or device gets its bytes instead."""
-    try:
-        mode = output.stat().st_mode
-    except FileNotFoundError:
-        mode = stat.S_IFREG
-    if stat.S_ISDIR(mode):
-        raise errors.HeadwayError(f"{output} is a directory: name a file in it")
-    if stat.S_ISREG(mode):
-        place = Path(os.path.realpath(output))  # a link goes on to lead there
-        with tempfile.TemporaryDirectory(prefix=".headway-", dir=place.parent) as folder:
-            os.replace(write(Path(folder)), place)
-    else:
-        with tempfile.TemporaryDirectory(prefix="headway-") as folder:
-            output.write_bytes(write(Path(folder)).read_bytes())

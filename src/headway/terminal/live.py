@@ -124,7 +124,7 @@ def draw(name: str, uuid: str, encoding: str) -> None:
         stream = os.fdopen(OUTPUT, "w", encoding=encoding, errors="replace", closefd=False)
         screen = _Terminal(stream, Style.of(stream)) if is_terminal(stream) else _Log(stream)
         view = board.snapshot()
-        while not select.select([control, PROGRAM], [], [], INTERVAL_S)[0]:
+        while not select.select([CONTROL, PROGRAM], [], [], INTERVAL_S)[0]:
             view = board.snapshot() if not segment.retired else view
             screen.draw(view)
         screen.end(board.snapshot())

@@ -14,7 +14,7 @@ from headway.terminal._follow import Follow, Look
 from headway.terminal._order import SORTS
 from headway.terminal._row import Style, detail
 from headway.terminal._table import COLOURS, TaskTable
-from headway.terminal._text import counted, duration, number, safe
+from headway.terminal._text import counted, cut, duration, number, pad, safe
 from headway.terminal.plain import summary
 
 if TYPE_CHECKING:
@@ -65,17 +65,22 @@ class TopApp(App[None]):
         self._look = Look(None, "waiting")
         self._paused = False
         self._looks = 0
+        self.tasks = TaskTable(id="tasks")
+        self._head = Static(id="head", markup=False)
+        self._stages = Static(id="stages", markup=False)
+        self._crowd = Static(id="crowd", markup=False)
+        self._needle = Input(placeholder="part of an id or label", id="needle", compact=True)
 
     def compose(self) -> ComposeResult:
         """The parts of the screen, from top to bottom."""
-        yield Static(id="head", markup=False)
-        yield Input(placeholder="part of an id or label", id="needle", compact=True)
-        yield TaskTable(id="tasks")
+        yield self._head
+        yield self._needle
+        yield self.tasks
         with Horizontal(id="below"):
             with VerticalScroll(id="detail", can_focus=False):
-                yield Static(id="stages", markup=False)
+                yield self._stages
             with VerticalScroll(id="workers", can_focus=False):
-                yield Static(id="crowd", markup=False)
+                yield self._crowd
         yield Footer()
 
     def on_mount(self) -> None:
@@ -88,11 +93,6 @@ class TopApp(App[None]):
         """Let go of the board."""
         self._follow.close()
 
-    @property
-    def tasks(self) -> TaskTable:
-        """The list of tasks."""
-        return self.query_one("#tasks", TaskTable)
-
     # ------------------------------------------------------------------------------------------------------- looking
 
     def _tick(self) -> None:
@@ -103,7 +103,7 @@ class TopApp(App[None]):
         if view is not None and view is not before:
             self.tasks.show(view)
             if self._looks % round(WORKERS_S / INTERVAL_S) == 0:
-                self.query_one("#crowd", Static).update(_crowd(view))
+                self._crowd.update(_crowd(view))
             self._looks += 1
         self._draw_head()
         self._draw_chosen()
@@ -124,11 +124,11 @@ class TopApp(App[None]):
         shown = [f"sort: {order.sort}"] + (["ended left out"] if order.open_only else [])
         shown += [f"filter: {safe(order.needle)} ({number(len(order.numbers))})"] if order.needle else []
         head.append("  " + ", ".join(shown), COLOURS["dim"])
-        self.query_one("#head", Static).update(head)
+        self._head.update(head)
 
     def _draw_chosen(self) -> None:
         task = self.tasks.task_chosen
-        self.query_one("#stages", Static).update(Text("no task") if task is None else _chosen(task))
+        self._stages.update(Text("no task") if task is None else _chosen(task))
 
     def on_task_table_chosen(self) -> None:
         """Another task was chosen."""
@@ -178,13 +178,12 @@ class TopApp(App[None]):
 
     def action_ask(self) -> None:
         """Ask what to filter by."""
-        needle = self.query_one("#needle", Input)
-        needle.add_class("asked")
-        needle.focus()
+        self._needle.add_class("asked")
+        self._needle.focus()
 
     def action_clear(self) -> None:
         """No filter."""
-        self.query_one("#needle", Input).value = ""
+        self._needle.value = ""
         self._done_asking()
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -197,7 +196,7 @@ class TopApp(App[None]):
         self._done_asking()
 
     def _done_asking(self) -> None:
-        self.query_one("#needle", Input).remove_class("asked")
+        self._needle.remove_class("asked")
         self.tasks.focus()
 
 
@@ -223,23 +222,17 @@ def _chosen(task: TaskView) -> Text:
         if stage.entered is not None
     ]
     whole = sum(max(seconds, 0.0) for _, seconds in spent) or 1.0
-    begun = 0.0
-    for name, seconds in reversed(_with_begin(spent)):
-        seconds, begun = max(seconds[0], 0.0), seconds[1]
+    lines, begun = [], 0.0
+    for name, seconds in spent:
         start = min(int(begun / whole * STAGE_CELLS), STAGE_CELLS - 1)
         cells = max(1, min(round(seconds / whole * STAGE_CELLS), STAGE_CELLS - start))
-        text.append(f"\n{name[:16]:16} ", COLOURS["running"])
-        text.append((" " * start + "█" * cells).ljust(STAGE_CELLS)).append(f" {duration(seconds)}", COLOURS["dim"])
+        line = Text(f"\n{pad(cut(name, 16), 16)} ", COLOURS["running"])
+        line.append((" " * start + "█" * cells).ljust(STAGE_CELLS)).append(f" {duration(seconds)}", COLOURS["dim"])
+        lines.append(line)
+        begun += max(seconds, 0.0)
+    for line in reversed(lines):  # the present one first: the pane may be small
+        text.append_text(line)
     return text
-
-
-def _with_begin(spent: list[tuple[str, float]]) -> list[tuple[str, tuple[float, float]]]:
-    """With each stage, when it began, in seconds after the first one."""
-    found, at = [], 0.0
-    for name, seconds in spent:
-        found.append((name, (seconds, at)))
-        at += max(seconds, 0.0)
-    return found
 
 
 def _crowd(view: BoardView) -> Text:

@@ -1,0 +1,69 @@
+"""Write a picture of a run as one HTML file: timeline by worker, throughput, what died and where, what was slow.
+
+During a run or after it, from shared memory or from files. The file needs nothing else and asks nobody for anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway import _paths, history
+from headway.cli._file import put
+from headway.cli._source import add_board, find
+
+if TYPE_CHECKING:
+    from headway.model import BoardView
+
+__all__ = ["EXAMPLES", "configure", "run"]
+
+EXAMPLES = """\
+examples:
+  headway report nightly -o report.html              the tasks of its last run
+  headway report nightly -o report.html --hours 24   of all its runs within a day
+"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    add_board(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default: standard output)"
+    )
+    parser.add_argument("--hours", type=_hours, metavar="H", help="tasks of earlier runs, too, that ended since")
+
+
+def _hours(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours")
+    return value
+
+
+def run(options: argparse.Namespace) -> int:
+    from headway.exporters.report import report
+
+    view = find(options.board).view
+    past = history.read(_directory(view), hours=options.hours)
+    if options.hours is None:
+        past = [task for task in past if task.uuid == view.uuid]
+    page = report(view, past)
+    output: Path | None = options.output
+    if output is None:
+        print(page, end="")
+        return 0
+
+    def write(folder: Path) -> Path:
+        path = folder / "report"
+        path.write_text(page, encoding="utf-8")
+        return path
+
+    put(output, write)
+    return 0
+
+
+def _directory(view: BoardView) -> Path:
+    return _paths.board_directory(view.name) if view.path is None else view.path.parent

@@ -1,0 +1,139 @@
+"""The pictures of a report as SVG: bars in lanes over time, and an area. Texts that come in are escaped already."""
+
+from __future__ import annotations
+
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+from headway.model import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Lane", "area", "colour_class", "gantt", "spread"]
+
+WIDTH, LEFT = 1080, 150
+BAR, GAP = 13, 3
+BINS = 160
+AREA_HEIGHT = 120
+ROWS_MOST = 60  # of one lane: what overlaps more than that is drawn over
+_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 604800)
+
+
+class _Bar(NamedTuple):
+    begin: float
+    end: float
+    row: int
+    inner: Sequence[float]
+    state: str
+    tip: str
+    name: str
+
+
+class Lane:
+    """The bars of one worker. Those that overlap stand below each other. Add them in the order of their begin."""
+
+    def __init__(self) -> None:
+        self.bars: list[_Bar] = []
+        self._free: list[float] = []  # when each row is free again
+
+    @property
+    def rows(self) -> int:
+        """How many bars stand below each other."""
+        return len(self._free)
+
+    def add(self, begin: float, end: float, inner: Sequence[float], state: str, tip: str, name: str) -> None:
+        """Add a bar: from when to when, where stages began, and its texts."""
+        row = next((row for row, free in enumerate(self._free) if free <= begin), len(self._free))
+        row = min(row, ROWS_MOST - 1)
+        self._free[row : row + 1] = [end]
+        self.bars.append(_Bar(begin, end, row, inner, state, tip, name))
+
+
+def colour_class(state: str) -> str:
+    """The class of a state; a file may name a state that there is not."""
+    return state if state in STATES else "pending"
+
+
+def _ticks(begin: float, end: float) -> list[tuple[float, str]]:
+    span = max(end - begin, 1e-3)
+    step = next((step for step in _STEPS if span / step <= 10), span / 10)
+    if span <= 2:
+        return [(begin, _clock(begin)), (end, f"+{span:.2f} s")]
+    first = int(begin / step + 1) * step
+    return [(at, _clock(at)) for at in (first + n * step for n in range(int((end - first) / step) + 1)) if at <= end]
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _frame(height: int, begin: float, end: float, label: str) -> tuple[list[str], float]:
+    scale = (WIDTH - LEFT - 20) / max(end - begin, 1e-3)
+    parts = [f'<svg width="{WIDTH}" height="{height + 22}" role="img" aria-label="{label}">']
+    for at, text in _ticks(begin, end):
+        x = LEFT + (at - begin) * scale
+        parts.append(f'<line class="grid" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height}"/>')
+        parts.append(f'<text x="{min(x, WIDTH - 28):.1f}" y="{height + 15}" text-anchor="middle">{text}</text>')
+    return parts, scale
+
+
+def gantt(lanes: Sequence[tuple[str, Lane]]) -> str:
+    """Lanes, each with its name, over time."""
+    bars = [bar for _, lane in lanes for bar in lane.bars]
+    begin, end = min(bar.begin for bar in bars), max(bar.end for bar in bars)
+    height = sum(lane.rows * (BAR + GAP) + 8 for _, lane in lanes)
+    parts, scale = _frame(height, begin, end, "timeline of tasks by worker")
+    top = 0
+    for at, (name, lane) in enumerate(lanes):
+        tall = lane.rows * (BAR + GAP) + 8
+        if at % 2 == 0:
+            parts.append(f'<rect class="lane" x="0" y="{top}" width="{WIDTH}" height="{tall}" fill-opacity="0.6"/>')
+        parts.append(f'<text x="4" y="{top + 15}">{name}</text>')
+        for bar in lane.bars:
+            x, y = LEFT + (bar.begin - begin) * scale, top + 4 + bar.row * (BAR + GAP)
+            wide = max((bar.end - bar.begin) * scale, 1.5)
+            parts.append(f"<g><title>{bar.tip}</title>")
+            place = f'x="{x:.1f}" y="{y}" width="{wide:.1f}" height="{BAR}" rx="2"'
+            parts.append(f'<rect class="{colour_class(bar.state)}" {place}/>')
+            for entered in bar.inner:
+                if bar.begin < entered < bar.end:
+                    line = LEFT + (entered - begin) * scale
+                    parts.append(f'<path d="M{line:.1f} {y}v{BAR}" stroke="Canvas" stroke-width="1"/>')
+            parts.append("</g>")
+        top += tall
+    return "".join((*parts, "</svg>"))
+
+
+def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float, list[float]]:
+    """Counts over time, each as (seconds since 1970, count) in order, added up: begin, end, units a second in equal
+    parts of that."""
+    begin = min(points[0][0] for points in lines)
+    end = max(points[-1][0] for points in lines)
+    wide = (end - begin) / BINS
+    if wide <= 0:
+        return begin, end, []
+    sums = [0.0] * BINS
+    for points in lines:
+        for (at, count), (later, more) in pairwise(points):
+            gained, span = max(more - count, 0.0), later - at
+            first, last = (min(int((moment - begin) / wide), BINS - 1) for moment in (at, later))
+            for place in range(first, last + 1):
+                overlap = min(later, begin + (place + 1) * wide) - max(at, begin + place * wide)
+                share = max(overlap, 0.0) / span if first < last else 1.0
+                sums[place] += gained * share
+    return begin, end, [total / wide for total in sums]
+
+
+def area(begin: float, end: float, values: Sequence[float]) -> str:
+    """Values in equal parts of a span of time, as an area."""
+    parts, _ = _frame(AREA_HEIGHT, begin, end, "throughput over time")
+    most = max(values) or 1.0
+    wide = (WIDTH - LEFT - 20) / len(values)
+    steps = [
+        f"L{LEFT + at * wide:.1f} {y:.1f}H{LEFT + (at + 1) * wide:.1f}"
+        for at, y in enumerate(AREA_HEIGHT - value / most * (AREA_HEIGHT - 8) for value in values)
+    ]
+    path = f"M{LEFT} {AREA_HEIGHT}{''.join(steps)}V{AREA_HEIGHT}Z"
+    return "".join((*parts, f'<path class="area" d="{path}"/>', "</svg>"))

@@ -1,0 +1,244 @@
+"""A run as one page of HTML, which asks nobody for anything: timeline, throughput, what died and where, what was slow.
+
+A pure function of what is known: a view of the board, and tasks of its history. There is no script in it, and every
+text of the program is escaped; pictures are SVG, their tips are titles.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+from collections import Counter
+from html import escape
+from typing import TYPE_CHECKING
+
+from headway.exporters._plots import Lane, area, colour_class, gantt, spread
+from headway.terminal import counted, detail, duration, number, plural, rate, safe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from headway.history import PastTask
+    from headway.model import BoardView, TaskView
+
+__all__ = ["report"]
+
+SLOWEST = 20
+DEAD_MOST = 500
+BARS_MOST = 4000
+UNITS_MOST = 3
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1f24; --quiet: #5c6670; --paper: #fff; --edge: #d9dee3; --soft: #f4f6f8;
+  --pending: #9aa4ad; --running: #0b7fab; --success: #2e8b57; --failed: #c62f2f; --cancelled: #b07d12;
+  --lost: #a02bb0; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --quiet: #98a3ad; --paper: #14181c; --edge: #333b43;
+  --soft: #1c2228; --pending: #6d7781; --running: #3fb0dd; --success: #4fb57d; --failed: #f06a6a; --cancelled: #d9a634;
+  --lost: #d777e6; } }
+body { margin: 0 auto; max-width: 1160px; padding: 24px; background: var(--paper); color: var(--ink);
+  font: 14px/1.45 system-ui, sans-serif; }
+h1 { margin: 0; font-size: 24px; overflow-wrap: anywhere; } h2 { margin: 32px 0 8px; font-size: 17px; }
+p { margin: 4px 0; color: var(--quiet); }
+.tiles { display: flex; flex-wrap: wrap; gap: 8px; margin: 16px 0; padding: 0; list-style: none; }
+.tiles li { padding: 6px 14px; border: 1px solid var(--edge); border-radius: 8px; background: var(--soft); }
+.tiles b { display: block; font-size: 20px; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; border: 1px solid var(--edge); border-radius: 8px; padding: 8px; }
+svg { display: block; } svg text { fill: var(--quiet); font: 11px system-ui, sans-serif; }
+.grid { stroke: var(--edge); stroke-width: 1; } .lane { fill: var(--soft); }
+.area { fill: var(--running); fill-opacity: .18; stroke: var(--running); stroke-width: 1.5; }
+table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--edge); text-align: left; vertical-align: top;
+  overflow-wrap: anywhere; }
+th { color: var(--quiet); font-weight: 500; } .n { text-align: right; white-space: nowrap; }
+.word { font-weight: 600; white-space: nowrap; }
+""" + "".join(
+    f".{state} {{ fill: var(--{state}); color: var(--{state}); }}\n"
+    for state in ("pending", "running", "success", "failed", "cancelled", "lost")
+)
+
+
+def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
+    """The page. past: tasks of the history; those that stand on the board as well are told once, with their series."""
+    archived = {(task.uuid, task.serial): task for task in past}
+    tasks: list[TaskView] = [archived.pop((view.uuid, task.serial), task) for task in view.tasks]
+    tasks += archived.values()
+    tasks.sort(key=lambda task: (task.started or task.created or 0.0, task.serial))
+    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    body = "\n".join(
+        part
+        for part in (_head(view, tasks), _dead(tasks), _timeline(view, tasks), _throughput(tasks), _slow(tasks))
+        if part
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{_text(view.name)} · Headway</title>
+<style>{STYLE}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _text(text: str) -> str:
+    return escape(safe(text))
+
+
+def _named(task: TaskView) -> str:
+    return _text(task.label or task.id)
+
+
+def _clock(at: float | None) -> str:
+    return "" if at is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def _word(task: TaskView) -> str:
+    return f'<span class="word {colour_class(task.state)}">{"stalled" if task.stalled else task.state}</span>'
+
+
+def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
+    counts = Counter(task.state for task in tasks)
+    tiles = "".join(
+        f'<li class="{colour_class(state)}"><b>{number(counts[state])}</b>{state}</li>'
+        for state in ("lost", "failed", "running", "pending", "success", "cancelled")
+        if counts[state]
+    )
+    begun = min((task.started for task in tasks if task.started is not None), default=None)
+    last = max((_end(task, view.taken_at) for task in tasks if task.started is not None), default=view.taken_at)
+    took = "" if begun is None else f", {duration(last - begun)} from {_clock(begun)}"
+    workers = plural(sum(worker.alive for worker in view.workers), "worker")
+    where = f" on {_text(str(view.meta['host']))}" if view.meta.get("host") else ""
+    return (
+        f"<header><h1>{_text(view.name)}</h1><p>{plural(len(tasks), 'task')}{took}{where}; "
+        f'seen {_clock(view.taken_at)} with {workers} alive</p></header>\n<ul class="tiles">{tiles}</ul>'
+    )
+
+
+def _end(task: TaskView, now: float) -> float:
+    """When it ended; what was lost, when it last gave a sign of life."""
+    if task.ended is not None:
+        return task.ended
+    return now if not task.done else task.beat or task.started or now
+
+
+def _dead(tasks: Sequence[TaskView]) -> str:
+    told = [(task, detail(task)) for task in tasks if task.state in ("lost", "failed") or task.workers_lost]
+    if not told:
+        return ""
+    told.sort(key=lambda pair: (pair[0].state != "lost", pair[0].started or 0.0))
+    rows = "".join(
+        f"<tr><td>{_named(task)}</td><td>{_word(task)}</td><td>{_text(why)}</td>"
+        f'<td class="n">{counted(task.count, task.total, _text(task.unit))}</td>'
+        f'<td class="n">{_clock(task.ended or task.beat)}</td></tr>'
+        for task, why in told[:DEAD_MOST]
+    )
+    more = f"<p>and {number(len(told) - DEAD_MOST)} more</p>" if len(told) > DEAD_MOST else ""
+    head = '<tr><th>task</th><th>state</th><th>why</th><th class="n">got to</th><th class="n">when</th></tr>'
+    return f"<section><h2>What died, and where</h2><table>{head}{rows}</table>{more}</section>"
+
+
+def _worker(task: TaskView) -> int:
+    """The process that did most of it, else its owner."""
+    shares = [share for share in (*task.workers, *task.workers_lost) if share.count]
+    return max(shares, key=lambda share: share.count or 0).pid if shares else task.owner_pid
+
+
+def _tip(task: TaskView, now: float) -> str:
+    spent = ", ".join(
+        f"{stage.name} {duration((stage.left or _end(task, now)) - stage.entered)}"
+        for stage in task.stages
+        if stage.entered is not None
+    )
+    parts = (
+        task.label or task.id,
+        task.state,
+        counted(task.count, task.total, task.unit),
+        duration(task.elapsed),
+        spent,
+    )
+    return _text(" · ".join(filter(None, parts)))
+
+
+def _timeline(view: BoardView, tasks: Sequence[TaskView]) -> str:
+    begun = [task for task in tasks if task.started is not None]
+    if not begun:
+        return ""
+    now = view.taken_at
+    # Where there are too many for one picture: those that died or go on, then the longest.
+    kept = sorted(begun, key=lambda task: (task.state in ("success", "cancelled"), -task.elapsed))[:BARS_MOST]
+    lanes: dict[int, Lane] = {}
+    for task in sorted(kept, key=lambda task: (task.started or 0.0, task.serial)):
+        start = task.started or 0.0
+        inner = [stage.entered for stage in task.stages[1:] if stage.entered is not None]
+        lane = lanes.setdefault(_worker(task), Lane())
+        lane.add(start, max(_end(task, now), start), inner, task.state, _tip(task, now), _named(task))
+    names = {worker.pid: worker.name for worker in view.workers}
+    told = [(f"pid {pid} {_text(names.get(pid, ''))}".rstrip(), lane) for pid, lane in sorted(lanes.items())]
+    left = len(begun) - len(kept)
+    more = f"<p>{number(left)} shorter ones are left out.</p>" if left else ""
+    return (
+        "<section><h2>Timeline</h2><p>One lane a worker: of each task the one that did most of it. Thin lines are "
+        f'where a stage began; point at a bar for more.</p>{more}<div class="scroll">{gantt(told)}</div></section>'
+    )
+
+
+def _throughput(tasks: Sequence[TaskView]) -> str:
+    """How much was counted in each moment, by unit. Of a task without a series: evenly, as nothing more is known.
+
+    A task with parts of the same unit counts the same items as they do: those are not added twice.
+    """
+    wholes = {(task.parent, task.unit) for task in tasks if task.count}
+    counted_in: dict[str, list[list[tuple[float, float]]]] = {}
+    for task in tasks:
+        if task.started is None or task.count - task.base <= 0 or (task.id, task.unit) in wholes:
+            continue
+        series: Sequence[tuple[float, int]] = getattr(task, "series", ())
+        points = [(float(at), float(count)) for at, count in series]
+        end = _end(task, task.taken_at)
+        if not points:
+            points = [(task.started, float(task.base)), (end, float(task.count))]
+        counted_in.setdefault(task.unit, []).append(sorted(points))
+    pictures = []
+    for unit, lines in sorted(counted_in.items(), key=lambda item: -len(item[1]))[:UNITS_MOST]:
+        begin, end, rates = spread(lines)
+        if rates:
+            name = _text(unit) or "items"
+            pictures.append(
+                f'<p>{name} a second, at most {rate(max(rates))}</p><div class="scroll">{area(begin, end, rates)}</div>'
+            )
+    return f"<section><h2>Throughput</h2>{''.join(pictures)}</section>" if pictures else ""
+
+
+def _slow(tasks: Sequence[TaskView]) -> str:
+    slow = sorted((task for task in tasks if task.started is not None), key=lambda task: -task.elapsed)[:SLOWEST]
+    if not slow:
+        return ""
+    rows = "".join(
+        f'<tr><td>{_named(task)}</td><td>{_word(task)}</td><td class="n">{duration(task.elapsed)}</td>'
+        f'<td class="n">{counted(task.count, task.total, _text(task.unit))}</td><td>{_longest_stage(task)}</td></tr>'
+        for task in slow
+    )
+    head = '<tr><th>task</th><th>state</th><th class="n">took</th><th class="n">count</th><th>longest stage</th></tr>'
+    return f"<section><h2>The slowest tasks</h2><table>{head}{rows}</table></section>"
+
+
+def _longest_stage(task: TaskView) -> str:
+    spent = [
+        ((stage.left or _end(task, task.taken_at)) - stage.entered, stage.name)
+        for stage in task.stages
+        if stage.entered is not None
+    ]
+    if not spent:
+        return ""
+    seconds, name = max(spent)
+    return f"{_text(name)}, {duration(seconds)}"
