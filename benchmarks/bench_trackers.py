@@ -115,7 +115,7 @@ def bench_tracker(contest: Contest, directory: Path, memory: Path, call: str, mo
     }
     try:
         times = TIMES_OF_A_STAGE if call == "update_stage" else TIMES_SHARED
-        contest(side_of(shared, call, times), sides, rounds=40)
+        contest(side_of(shared, call, times), sides, rounds=12)
         assert shared.get_progress("one") == shared.get_all_recent()[-1], "the same analysis, by two ways"
     finally:
         open_board(shared.name).unlink(files=True)

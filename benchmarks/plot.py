@@ -52,17 +52,20 @@ def draw(found: Comparison, path: Path) -> None:
     rates.set_title("update_stage: calls a second")
     rates.legend(fontsize=8, title="of results that four processes stored", title_fontsize=8)
     low, high = rates.get_ylim()
-    rates.set_ylim(low / 3e3, high)  # room for the legend
+    rates.set_ylim(low / 1e3, high)  # room for the legend
+    rates.set_yticks([1e2, 1e3, 1e4, 1e5, 1e6], ["100", "1 000", "10 000", "100 000", "1 million"])
+    rates.minorticks_off()
     latencies.set_title("time of a call: median, up to 99 %")
     latencies.set_yticks(
         [1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1], ["100 ns", "1 µs", "10 µs", "100 µs", "1 ms", "10 ms", "100 ms"]
     )
     jobs.set_xscale("log")
-    jobs.set_yscale("symlog", linthresh=1)
+    jobs.set_yscale("symlog", linthresh=20)
     (noise,) = (one for one in found.jobs if not one.rate)
     jobs.axhspan(100 * noise.wall[0], 100 * noise.wall[2], color="#d8dee4", alpha=0.6, linewidth=0)
     jobs.set_xticks([10, 100, 1000], ["10", "100", "1000"])
-    jobs.set_yticks([0, 1, 10, 100, 1000], ["0 %", "1 %", "10 %", "100 %", "1000 %"])
+    jobs.set_yticks([-20, 0, 20, 50, 100, 200, 500], ["−20 %", "0 %", "20 %", "50 %", "100 %", "200 %", "500 %"])
+    jobs.minorticks_off()
     jobs.set_xlabel(f"updates a second in each of {found.job_workers} workers")
     jobs.set_title("a CPU-bound job takes longer by (grey: noise)")
     figure.suptitle(f"{found.machine}; {found.taken}", fontsize=8, color="#57606a")

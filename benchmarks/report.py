@@ -69,9 +69,14 @@ def _compare_trackers(options: argparse.Namespace) -> int:
     """Several processes on the trackers at once: tables, and a picture."""
     from benchmarks import comparison, plot
 
-    path = ROOT / "build" / "benchmarks" / "trackers.json"
-    found = comparison.compare(_machine(), _say, quick=options.quick)
-    comparison.save(found, path)
+    path = options.results or ROOT / "build" / "benchmarks" / "trackers.json"
+    if options.results is None:
+        comparison.save(comparison.compare(_machine(), _say, quick=options.quick), path)
+    try:
+        found = comparison.load(path)
+    except (OSError, ValueError) as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return 1
     picture = ROOT / "docs" / "trackers.svg" if not options.quick else path.with_suffix(".svg")
     plot.draw(found, picture)
     if options.json:
@@ -94,9 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON; times are in seconds")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this benchmark; may be repeated")
-    parser.add_argument(
-        "--results", type=Path, metavar="FILE", help="run nothing, report this JSON of pytest-benchmark"
-    )
+    parser.add_argument("--results", type=Path, metavar="FILE", help="run nothing, report this JSON of an earlier run")
     return parser
 
 

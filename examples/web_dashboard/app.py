@@ -48,7 +48,6 @@ def create_app(analyses: Analyses) -> Flask:
     app = Flask(__name__)
     app.config["TRUSTED_HOSTS"] = HOSTS
     app.url_map.converters["id"] = AnyId
-    app.url_map.merge_slashes = False
 
     @app.get("/")
     def page() -> Response:

@@ -58,7 +58,7 @@ def built_page() -> None:
     assert built.returncode == 0, f"ci/web failed:\n{built.stdout}{built.stderr}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a test that times out takes the connection to the browser along
 def chromium() -> Iterator[Browser]:
     assert CHROMIUM.exists(), (
         f"no browser at {CHROMIUM}: install it (Debian: apt-get install chromium), or set CHROMIUM"

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import expect
@@ -380,15 +381,18 @@ def test_what_is_typed_into_the_search_is_no_key(open_page: Open, stage: Stage) 
     expect(page.get_by_role("dialog")).to_have_count(0)
 
 
-@pytest.mark.parametrize("id", ["a/b", "..", "a//b", "50%", "x?y#z", "🚀", "<b>"])
-def test_a_deep_link_leads_to_any_task(open_page: Open, stage: Stage, id: str) -> None:
-    from urllib.parse import quote
-
-    stage.do(f"task({id!r}, total=3, label='The one').update()")
-    page = open_page(f"{stage.board}/tasks/{quote(id, safe='')}").page
-    expect(page.get_by_role("heading", name="The one")).to_be_visible()
-    expect(page.get_by_role("region", name="Facts")).to_contain_text(id)
-    expect(page.get_by_role("region", name="Who counted")).to_contain_text(str(stage.pid))
+def test_a_deep_link_leads_to_any_task(open_page: Open, stage: Stage) -> None:
+    ids = ["a/b", "..", "a//b", "50%", "x?y#z", "🚀", "<b>"]
+    for number, id in enumerate(ids):
+        stage.do(f"task({id!r}, total=3, label='The {number}').update()")
+    page = open_page().page
+    root = page.url
+    for number, id in enumerate(ids):
+        page.goto(f"{root}#/{stage.board}/tasks/{quote(id, safe='')}")
+        page.reload()
+        expect(page.get_by_role("heading", name=f"The {number}")).to_be_visible()
+        expect(page.get_by_role("region", name="Facts")).to_contain_text(id)
+        expect(page.get_by_role("region", name="Who counted")).to_contain_text(str(stage.pid))
 
 
 def test_a_link_to_a_task_that_is_not_there_says_so(open_page: Open, stage: Stage) -> None:
@@ -489,14 +493,18 @@ def test_dark_and_light_follow_the_system_until_one_is_chosen(open_page: Open, s
     assert brightness(page) > 200
 
 
-@pytest.mark.parametrize("place", ["", "?", "/workers", "/tasks/all"])
-def test_nothing_is_wider_than_a_phone(open_page: Open, stage: Stage, place: str) -> None:
+def test_nothing_is_wider_than_a_phone(open_page: Open, stage: Stage) -> None:
     crowd(stage)
-    stage.do("worker('a')")
-    page = open_page(f"{stage.board}{place}" if place else "", size=PHONE).page
-    expect(page.locator("main")).to_contain_text(stage.board if not place else "all", ignore_case=True)
-    page.wait_for_timeout(600)
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE[0]
+    stage.do("worker('a')", "kill(worker('b'))")
+    page = open_page(size=PHONE).page
+    expect(page.get_by_role("link", name=stage.board)).to_be_visible()
+    root, widths = page.url, [page.evaluate("document.documentElement.scrollWidth")]
+    for place in ("", "/workers", "/tasks/all", "/tasks/b"):
+        page.goto(f"{root}#/{stage.board}{place}")
+        expect(page.get_by_role("heading", level=1).first).to_be_attached()
+        page.wait_for_timeout(600)
+        widths.append(page.evaluate("document.documentElement.scrollWidth"))
+    assert widths == [PHONE[0]] * 5
 
 
 # --- many
@@ -567,9 +575,10 @@ def axe(page: Page) -> list[str]:
     return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
 
 
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [(1360, 900), PHONE], ids=["desktop", "phone"])
-def test_axe_finds_nothing(open_page: Open, stage: Stage, dark: bool, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "dark"), [((1360, 900), False), ((1360, 900), True), (PHONE, True)], ids=["light", "dark", "phone"]
+)
+def test_axe_finds_nothing(open_page: Open, stage: Stage, size: tuple[int, int], dark: bool) -> None:
     crowd(stage)
     stage.do(
         "task('waits')",

@@ -73,12 +73,11 @@ class Child:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            _, errors = self.process.communicate(timeout=WAIT_S)
-            self.errors += errors
+            self.process.wait(WAIT_S)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(WAIT_S)
+            self.errors += self.process.communicate(timeout=WAIT_S)[1]
         return self.process.returncode
 
 

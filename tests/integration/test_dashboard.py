@@ -493,13 +493,15 @@ def test_a_recorder_that_falls_silent_is_noticed(
         stream.until(mirror, lambda seen: seen.boards.get(board_name, {}).get("recorder") == "alive")
         assert mirror.boards[board_name]["silent_since"] is None
         os.kill(pid, signal.SIGSTOP)
-        stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is not None)
-        silent_s = time.time() - mirror.boards[board_name]["silent_since"]
-        assert 2.9 < silent_s < 14, "by its missing signs of life, not by its missing snapshots"
-        os.kill(pid, signal.SIGCONT)
-        task.update()
-        stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is None)
-        os.kill(pid, signal.SIGKILL)
+        try:
+            stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is not None)
+            silent_s = time.time() - mirror.boards[board_name]["silent_since"]
+            assert 2.9 < silent_s < 14, "by its missing signs of life, not by its missing snapshots"
+            os.kill(pid, signal.SIGCONT)
+            task.update()
+            stream.until(mirror, lambda seen: seen.boards[board_name]["silent_since"] is None)
+        finally:
+            os.kill(pid, signal.SIGKILL)
         stream.until(mirror, lambda seen: seen.boards[board_name]["recorder"] == "gone")
 
 

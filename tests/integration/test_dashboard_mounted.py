@@ -232,6 +232,22 @@ def test_the_command_says_where_it_is(headway_dir: Path) -> None:
     assert server.errors == ""
 
 
+def test_a_browser_is_opened_with_the_token_and_kept_waiting_by_nobody(headway_dir: Path, tmp_path: Path) -> None:
+    headway_dir.mkdir()
+    browser = tmp_path / "browser"
+    browser.write_text(
+        f'#!/bin/sh\necho "$1" > {tmp_path}/part && mv {tmp_path}/part {tmp_path}/opened\nexec sleep 60\n'
+    )
+    browser.chmod(0o700)
+    server = Server("--open", env={"BROWSER": str(browser), "HEADWAY_TOKEN": TOKEN})
+    try:
+        assert server.is_well()
+        assert eventually((tmp_path / "opened").exists)
+        assert (tmp_path / "opened").read_text().strip() == f"{server.url}?token={TOKEN}"
+    finally:
+        server.end()
+
+
 def test_a_port_that_is_taken_is_told_with_the_remedy(headway_dir: Path, run_python: RunPython) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -70,16 +70,21 @@ def run(options: argparse.Namespace) -> int:
     with contextlib.closing(listen(options.host, options.port)) as listening:
         url = _url(options.host, listening)
         first = url if token is None else f"{url}?token={quote(token, safe='')}"
-        if options.json:
-            print_json({"url": url, "token": token, "pid": os.getpid()}, indent=None)
-        else:
-            say(f"Headway shows its boards on {first if given is None else url} until Ctrl-C")
-        sys.stdout.flush()
-        if options.open:
-            import webbrowser
 
-            webbrowser.open(first)
-        serve(app, listening)
+        def tell() -> None:
+            if options.json:
+                print_json({"url": url, "token": token, "pid": os.getpid()}, indent=None)
+            else:
+                say(f"Headway shows its boards on {first if given is None else url} until Ctrl-C")
+            sys.stdout.flush()
+            if options.open:
+                import threading
+                import webbrowser
+
+                # A browser may take its time, or all of it, where it is one for the terminal.
+                threading.Thread(target=webbrowser.open, args=(first,), daemon=True).start()
+
+        serve(app, listening, tell)
     return 0
 
 

@@ -20,6 +20,7 @@ from headway import errors
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from starlette.types import ASGIApp
 
@@ -148,8 +149,20 @@ def listen(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM, which it raises again when all is closed."""
+class _Server(uvicorn.Server):
+    """Tells when it serves: from then on a signal ends it in good order."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._started()
+
+
+def serve(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, which it raises again when all is closed. started: called when it does."""
     config = uvicorn.Config(
         cast("Any", app),
         http=_Protocol,
@@ -166,4 +179,4 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         timeout_graceful_shutdown=FAREWELL_S,
         h11_max_incomplete_event_size=REQUEST_BYTES_MAX,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, started).run(sockets=[listening])
