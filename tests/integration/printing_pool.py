@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -52,6 +53,7 @@ def main() -> None:
             if end == "hold":
                 assert _live._active is not None
                 assert _live._active._control is not None
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the child's, too: it outlives the shell
                 held = (_live._active._control.fileno(),)
                 subprocess.Popen(["sleep", "60"], stdin=NULL, stdout=NULL, stderr=NULL, pass_fds=held)
             print("half a line ", end="", flush=True)
