@@ -1,0 +1,164 @@
+"""How soon an update is to be seen in the browser, and what the page costs: python benchmarks/bench_page.py [--help]
+
+A worker counts on some of the tasks of a board, its recorder writes snapshots, `headway serve` serves them, and a
+headless Chromium shows the board. Needs the extras `dashboard` and `browser`, the built page (ci/web) and Chromium.
+
+- *update to pixel*: from `task.update()` in this process to the frame of the page in which the count stands. On
+  average half of it and more is the wait for the next snapshot. A headless browser has no screen to wait for.
+- *page CPU*: of the thread that scripts, lays out and styles, as Chromium accounts for it; others paint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import headway
+from headway import maintenance
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+BOARD = "bench-page"
+ROUND_S = 0.05
+
+# Notes at each frame which count stands in the line of the probe, and when it changed.
+WATCH = """() => {
+    window.seen = {};
+    const look = () => {
+        const cell = document.querySelector(".list-body .cell-count span");
+        if (cell && !(cell.textContent in seen)) {
+            seen[cell.textContent] = (performance.timeOrigin + performance.now()) / 1000;
+        }
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+
+
+def work(moving: int) -> None:
+    """Count on so many tasks all the time."""
+    board = headway.open(BOARD)
+    tasks = [board.attach(f"part-{number}") for number in range(moving)]
+    while True:
+        for task in tasks:
+            task.update()
+        time.sleep(ROUND_S)
+
+
+@contextlib.contextmanager
+def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """This script, or headway, as a process of its own, until the end of the block."""
+    process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def latencies(page: Page, probe: headway.Task, samples: int) -> list[float]:
+    """Seconds from an update to the frame that shows it."""
+    page.evaluate(WATCH)
+    found = []
+    for _ in range(samples):
+        time.sleep(random.uniform(0.3, 0.8))  # at any moment between two snapshots
+        text = str(probe.count + 1)
+        at = time.time()
+        probe.update()
+        page.wait_for_function("(text) => text in seen", arg=text, timeout=60_000)
+        found.append(page.evaluate("(text) => seen[text]", text) - at)
+    return found
+
+
+def page_load(page: Page, seconds: float) -> dict[str, float]:
+    """Shares of a core that the page's main thread takes."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+    def metrics() -> dict[str, Any]:
+        return {one["name"]: one["value"] for one in session.send("Performance.getMetrics")["metrics"]}
+
+    before, began = metrics(), time.monotonic()
+    page.wait_for_timeout(1000 * seconds)
+    after, spent = metrics(), time.monotonic() - began
+    shares = {
+        name: 100 * (after[key] - before[key]) / spent
+        for name, key in (("script", "ScriptDuration"), ("layout", "LayoutDuration"), ("style", "RecalcStyleDuration"))
+    }
+    return {**shares, "all": 100 * (after["TaskDuration"] - before["TaskDuration"]) / spent}
+
+
+def percentiles(values: list[float]) -> str:
+    ordered = sorted(values)
+    p99 = ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))]
+    return f"p50 {1000 * statistics.median(ordered):.0f} ms, p99 {1000 * p99:.0f} ms, most {1000 * ordered[-1]:.0f} ms"
+
+
+def measure(options: argparse.Namespace, url: str, probe: headway.Task) -> None:
+    from playwright.sync_api import sync_playwright  # ci/bench does without
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        began = time.monotonic()
+        page.goto(f"{url}#/{BOARD}?sort=created")
+        rows = options.tasks + 2  # the probe, and the head of the list
+        page.wait_for_function("(rows) => document.querySelector('.list')?.ariaRowCount == rows", arg=rows)
+        print(f"open to all tasks    {1000 * (time.monotonic() - began):.0f} ms")
+        page.wait_for_timeout(3000)
+        shares = page_load(page, options.seconds)
+        print(f"page CPU, % of a core  {', '.join(f'{name} {share:.1f}' for name, share in shares.items())}")
+        print(f"update to pixel      {percentiles(latencies(page, probe, options.samples))}")
+        browser.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--tasks", type=int, default=1000, metavar="N", help="default: 1000")
+    parser.add_argument("--moving", type=int, default=100, metavar="N", help="tasks that are counted on; default: 100")
+    parser.add_argument("--samples", type=int, default=100, metavar="N", help="updates; default: 100")
+    parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of the load; default: 10")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="headway-bench-") as folder:
+        os.environ["HEADWAY_DIR"] = folder
+        board = headway.open(BOARD, capacity=options.tasks + 16)
+        try:
+            probe = board.task("probe")
+            for number in range(options.tasks):
+                board.task(f"part-{number}", total=10**9).update()
+            here = str(Path(__file__).resolve())
+            with (
+                child(here, "work", str(options.moving)),
+                child("-m", "headway", "serve", "--json", "--port", "0") as one,
+            ):
+                assert one.stdout is not None
+                url = json.loads(one.stdout.readline())["url"]
+                cores = f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}"
+                print(f"{options.tasks} tasks, {options.moving} counting, snapshots of the recorder; {cores}")
+                measure(options, url, probe)
+        finally:
+            board.close()
+            maintenance.remove(BOARD, force=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["work"]:
+        work(int(sys.argv[2]))
+    else:
+        main()
