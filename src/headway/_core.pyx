@@ -715,6 +715,8 @@ cdef class Segment:
         for number in numbers:
             if slot >= self.board.capacity:
                 break
+            if (number + 1) * sizeof(hw_task_record) > <size_t>of_tasks.shape[0]:
+                raise IndexError(f"there is no task number {number}")
             memset(&past, 0, sizeof(past))
             past.taken_ns = taken_ns
             memcpy(&past.task, &of_tasks[number * sizeof(hw_task_record)], sizeof(hw_task_record))
@@ -1013,6 +1015,7 @@ cdef class Slot:
         """Once a second: was the board unlinked, is it without its recorder?"""
         global _warned_retired
         self.look_ns = now + SECOND
+        hw_own_fd(self.segment.board)  # if somebody closed it, others take this process for dead
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
             warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
@@ -1029,7 +1032,6 @@ cdef class Slot:
         cdef hw_change change
         cdef hw_status status
         cdef char *slot = hw_slot(self.segment.board, self.index)
-        hw_own_fd(self.segment.board)  # if somebody closed it, others take this process for dead
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             return HW_STALE
         if hw_read_status(slot, &status) == HW_OK and status.state in (HW_PENDING, HW_LOST_STATE):
@@ -1167,23 +1169,6 @@ cdef class Slot:
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
         _put_text(change.stage, HW_STAGE_BYTES, stage)
         self.write(&change)
-
-    def _enter(self, stage):
-        """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
-        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
-        """
-        cdef hw_change change
-        cdef Py_ssize_t size
-        cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
-        self.ready()
-        if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
-            return False
-        if self.segment.closed or self.segment.retired:
-            return False
-        _begin(&change, HW_SET_STAGE | HW_SET_RUNNING | HW_SET_OWNER)
-        memcpy(change.stage, data, size)
-        memset(change.stage + size, 0, HW_STAGE_BYTES - size)
-        return bool(self.write(&change))
 
     @property
     def message(self):

@@ -108,23 +108,23 @@ def shown(page: Page) -> dict[str, dict[str, str]]:
     return rows
 
 
+@pytest.mark.timeout(300)
 def test_rows_move_while_a_program_works_in_another_process(page: Page, kind: str, headway_dir: Path) -> None:
     with visited(page, kind, headway_dir):
         page.get_by_text("No analysis has begun in that time.").wait_for()
         counts, steps = set(), set()
-        symbols = ("--symbols", "SP500-2009-2013", "SP500-2014-2018")
-        with working("auto_symbol_training.py", kind, headway_dir, *symbols) as program:
+        with working("auto_symbol_training.py", kind, headway_dir) as program:
             while program.poll() is None:
                 rows = shown(page)
                 counts.add(len(rows))
                 steps |= {row["steps"] for row in rows.values() if row["status"] == "running"}
                 page.wait_for_timeout(50)
         report = json.loads((headway_dir / "report.json").read_bytes())
-        assert len(counts) > 5, f"it was not live: {sorted(counts)} rows"
+        assert len(counts) >= 5, f"it was not live: {sorted(counts)} rows"
         assert "done done current open open" in steps, "no row was seen at work"
         expect(page.locator("#counts .running")).to_have_text("0 running")
         rows = shown(page)
-        assert len(rows) == len(report["analyses"]) == 10
+        assert len(rows) == len(report["analyses"]) == 40
         for analysis in report["analyses"]:
             row = rows[analysis["execution_id"]]
             assert (row["status"], row["symbol"]) == (analysis["overall_status"], analysis["symbol"])
@@ -146,9 +146,10 @@ def test_the_total_of_all_workers_rises_where_there_is_one(page: Page, kind: str
                 stages |= {row["stage"] for row in shown(page).values()}
                 page.wait_for_timeout(50)
         expect(page.locator("#counts .success")).to_have_text("8 success")
-        assert len(stages) > 5, stages
+        assert any(stage.endswith((" 1D", " 2D", " 1W", " 2W", " 1M")) for stage in stages), stages
         if kind == "shared":
-            assert len(figures) > 3, figures
+            halfway = [text for text in figures if 0 < int(text.split()[0]) < 240]
+            assert halfway, figures
             page.get_by_text("240 of 240, success").wait_for()
         else:
             assert figures == set()

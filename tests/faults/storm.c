@@ -50,7 +50,7 @@ static long kill_one_in, stall_one_in;
 static uint32_t capacity;
 static uint64_t inside, acked_all;
 static uint64_t *issued; /* [slot][generation / 2 % GENERATIONS]: counts meant for that task */
-static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused;
+static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused, archives;
 
 typedef struct person {
     hw_board *board;
@@ -124,7 +124,7 @@ static int find(person *p, const char *id, uint32_t *slot, uint64_t *generation)
 }
 
 /* Start a task anew, whose owner this person is then. */
-static int claim(person *p, const char *id, uint32_t resumable, hw_found *found) {
+static int claim(person *p, const char *id, uint32_t resumable, int drop, hw_found *found) {
     hw_identity identity;
     hw_status first;
     int answer;
@@ -137,7 +137,7 @@ static int claim(person *p, const char *id, uint32_t resumable, hw_found *found)
     CHECK(answer == HW_OK, "the structural lock was not to be had: %d", answer);
     p->in_lock = 1;
     CHECK(__atomic_fetch_add(&inside, 1, __ATOMIC_SEQ_CST) == 0, "two have the structural lock");
-    answer = hw_claim(p->board, &identity, &first, resumable, found);
+    answer = hw_claim(p->board, &identity, &first, resumable, 0, drop, found);
     __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
     p->in_lock = 0;
     hw_unlock(p->board);
@@ -242,9 +242,27 @@ static void resume(person *p, const char *id, uint32_t slot, uint64_t generation
     carry(p, id, slot, generation);
 }
 
+/* Take a copy of a task for the history, and say so if it is still as it was. */
+static void archive(person *p, uint32_t slot, uint64_t generation) {
+    hw_copy copy;
+    uint64_t version = 0;
+    int answer;
+    p->armed = 0; /* its memory would be lost */
+    hw_copy_begin(&copy, p->board);
+    answer = hw_copy_task(&copy, slot, generation);
+    if (answer == HW_OK) version = ((hw_task_record *)copy.tasks.data)->version;
+    hw_copy_end(&copy);
+    p->armed = 1;
+    if (answer != HW_OK) return;
+    answer = hw_mark_archived(p->board, slot, generation, version, soon());
+    CHECK(answer == HW_OK || answer == HW_STALE, "%d", answer);
+    add(&archives, answer == HW_OK);
+}
+
 static void own(person *p, const char *id) {
     hw_found found;
-    int answer = claim(p, id, chance(p) & 1 ? 1u << HW_FAILED : 0, &found);
+    int answer = claim(p, id, chance(p) & 1 ? 1u << HW_FAILED : 0, chance(p) & 1, &found);
+    if (answer == HW_UNARCHIVED && found.generation) archive(p, found.slot, found.generation);
     if (answer == HW_OK) carry(p, id, found.slot, found.generation);
     else if (answer == HW_ENDED) resume(p, id, found.slot, found.generation);
     else add(&refused, 1);
@@ -460,9 +478,9 @@ int main(int argc, char **argv) {
     owner = newcomer(1000);
     watcher = newcomer(1001);
     CHECK(hw_register(owner->board, 1, 0, "owner") == HW_OK && hw_register(watcher->board, 0, 0, "") == HW_OK, "nobody");
-    CHECK(claim(owner, "all", 0, &found) == HW_OK, "no task");
+    CHECK(claim(owner, "all", 0, 1, &found) == HW_OK, "no task");
     CHECK(set_state(owner, found.slot, found.generation, HW_RUNNING, HW_ANY_STATE, 0) == HW_OK, "no state");
-    CHECK(claim(owner, "moves", 0, &found) == HW_OK, "no task");
+    CHECK(claim(owner, "moves", 0, 1, &found) == HW_OK, "no task");
     CHECK(set_state(owner, found.slot, found.generation, HW_SUCCESS, HW_ANY_STATE, HW_SET_ENDED) == HW_OK, "no state");
     for (int i = 0; i < n; i++) {
         people[i] = newcomer((uint64_t)i);
@@ -484,10 +502,11 @@ int main(int argc, char **argv) {
     CHECK(acked_all <= count && count <= meant, "%llu acknowledged, %llu counted, %llu issued",
           (unsigned long long)acked_all, (unsigned long long)count, (unsigned long long)meant);
     /* Nothing is lost: the board can be filled to its last slot. */
+    hw_nap(HW_SHARED_GRACE_NS);
     for (uint32_t i = 0;; i++) {
         char id[32];
         snprintf(id, sizeof id, "full-%u", i);
-        int answer = claim(owner, id, 0, &found);
+        int answer = claim(owner, id, 0, 1, &found);
         if (answer == HW_RESTING) hw_nap(found.wait_ns), i--;
         else if (answer == HW_FULL) {
             CHECK(i == capacity - 1, "%u slots of %u are to be had", i, capacity - 1);
@@ -495,10 +514,10 @@ int main(int argc, char **argv) {
         } else CHECK(answer == HW_OK, "%d", answer);
     }
     printf("{\"kills\": %llu, \"stalls\": %llu, \"claims\": %llu, \"writes\": %llu, \"copies\": %llu, \"finds\": %llu, "
-           "\"resumes\": %llu, \"refused\": %llu, \"repairs\": %llu, \"count\": %llu}\n",
+           "\"resumes\": %llu, \"refused\": %llu, \"archives\": %llu, \"repairs\": %llu, \"count\": %llu}\n",
            (unsigned long long)kills, (unsigned long long)stalls, (unsigned long long)claims, (unsigned long long)writes,
            (unsigned long long)copies, (unsigned long long)finds, (unsigned long long)resumes,
-           (unsigned long long)refused, (unsigned long long)hw_load(&owner->board->header->repairs),
+           (unsigned long long)refused, (unsigned long long)archives, (unsigned long long)hw_load(&owner->board->header->repairs),
            (unsigned long long)count);
     dismiss(owner);
     free(issued);

@@ -1,8 +1,8 @@
 """Threads that take themselves for processes, killed and stalled at the steps of the native code, thousands a second.
 
 See storm.c. It is compiled with the headers of the package; only the rest of a freed slot is cut from 100 ms to 1 ms,
-so that slots change hands a hundred times as often. The same storm has to find what is planted: broken variants of the
-headers, each of which is a mistake that somebody could make.
+so that slots change hands a hundred times as often, and the grace of a shared counter from 5 s to 50 ms. The same storm
+has to find what is planted: broken variants of the headers, each of which is a mistake that somebody could make.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ import pytest
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "src" / "headway"
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
-REST = ("_native/lock.h", "HW_REST_NS 100000000ull", "HW_REST_NS 1000000ull")
+HURRY = (
+    ("_native/lock.h", "HW_REST_NS 100000000ull", "HW_REST_NS 1000000ull"),
+    ("_native/slots.h", "HW_SHARED_GRACE_NS 5000000000ull", "HW_SHARED_GRACE_NS 50000000ull"),
+)
 Edit = tuple[str, str, str]
 
 How = tuple[int, int, int, int]
@@ -34,7 +37,7 @@ def build(folder: Path, *edits: Edit, flags: tuple[str, ...] = ("-O2",)) -> Path
     headers = folder / "headers"
     for name in ("include", "_native"):
         shutil.copytree(PACKAGE / name, headers / name)
-    for file, old, new in edits:
+    for file, old, new in (*HURRY, *edits):
         path = headers / file
         text = path.read_text()
         assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
@@ -61,23 +64,24 @@ def storm(binary: Path, seconds: float, how: How) -> subprocess.CompletedProcess
     scope="module",
     params=[
         ("-O2",),
-        ("-O1", "-fsanitize=thread"),
-        ("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"),
+        pytest.param(("-O1", "-fsanitize=thread"), marks=pytest.mark.slow),
+        pytest.param(("-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"), marks=pytest.mark.slow),
     ],
     ids=["as shipped", "threads", "addresses"],
 )
 def sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("storm"), REST, flags=request.param)
+    return build(tmp_path_factory.mktemp("storm"), flags=request.param)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", [KILLS, STALLS, SMALL], ids=["kills", "stalls", "a small board"])
 def test_no_promise_is_broken_in_a_storm_of_kills(sound: Path, how: How) -> None:
     done = storm(sound, 1.5, how)
     assert done.returncode == 0, done.stdout + done.stderr
     tried = json.loads(done.stdout)
     assert tried["kills"] > 20, tried
-    assert all(tried[what] > 0 for what in ("stalls", "claims", "writes", "copies", "resumes", "repairs")), tried
+    assert all(
+        tried[what] > 0 for what in ("stalls", "claims", "writes", "copies", "resumes", "archives", "repairs")
+    ), tried
 
 
 MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
@@ -160,7 +164,7 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_storm_finds(mistake: str, tmp_path: Path) -> None:
     how, edits = MISTAKES[mistake]
-    binary = build(tmp_path, REST, *edits)
+    binary = build(tmp_path, *edits)
     assert any(storm(binary, 5, how).returncode == 1 for _ in range(6))
 
 
@@ -186,6 +190,6 @@ def test_the_storm_finds(mistake: str, tmp_path: Path) -> None:
 )
 def test_a_sanitizer_finds(sanitizer: str, edit: Edit, report: str, tmp_path: Path) -> None:
     flags = ("-O1", f"-fsanitize={sanitizer}", "-fno-sanitize-recover=all")
-    done = storm(build(tmp_path, REST, edit, flags=flags), 5, KILLS)
+    done = storm(build(tmp_path, edit, flags=flags), 5, KILLS)
     assert done.returncode != 0
     assert report in done.stderr

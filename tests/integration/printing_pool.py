@@ -1,7 +1,7 @@
 """A pool whose workers print, log and count inside live bars: python printing_pool.py BOARD [LINES [END]]
 
-END: what comes after the lines: "" (the end), "raise", or "hang" (until it is killed). Printed last: how many threads
-there are.
+It begins when it has read a line. END: what comes after the lines: "" (the end), "raise", "hang" (until it is killed),
+or "hold" (the same, with a child that has the socket to the drawing process). Printed first: the number of threads.
 """
 
 from __future__ import annotations
@@ -9,10 +9,15 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
+import subprocess
 import sys
 import time
 
 import headway
+from headway import _live
+
+NULL = subprocess.DEVNULL
 
 
 def work(task: headway.Task, number: int, lines: int) -> None:
@@ -38,16 +43,23 @@ def main() -> None:
                 context.Process(target=work, args=(task, number, lines), daemon=True)
                 for number, task in enumerate(tasks)
             ]
+            sys.stdin.readline()
             for process in pool:
                 process.start()
             print(f"threads {len(os.listdir('/proc/self/task'))}|", flush=True)
             for process, task in zip(pool, tasks, strict=True):
                 process.join()
                 task.succeed()
+            if end == "hold":
+                assert _live._active is not None
+                assert _live._active._control is not None
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the child's, too: it outlives the shell
+                held = (_live._active._control.fileno(),)
+                subprocess.Popen(["sleep", "60"], stdin=NULL, stdout=NULL, stderr=NULL, pass_fds=held)
             print("half a line ", end="", flush=True)
             if end == "raise":
                 raise RuntimeError("it had to be")
-            while end == "hang":
+            while end in ("hang", "hold"):
                 time.sleep(0.1)
             time.sleep(0.5)
     finally:

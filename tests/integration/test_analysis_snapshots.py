@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+import headway
 from headway.analysis import AnalysisSnapshots, SharedMemoryProgressTracker, SupportResistanceResult
 from headway.board import Board, open_board
 
@@ -85,3 +86,19 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert found is not None
     assert (found.overall_status, found.failure_stage) == ("failed", "market_context")
     assert "died" in found.final_message
+
+
+def test_what_had_to_make_room_is_found_in_the_history(board_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_RECORD", "1")
+    board = open_board(board_name, capacity=8)
+    tracker, watcher = SharedMemoryProgressTracker(board_name), AnalysisSnapshots(board_name)
+    for number in range(40):
+        tracker.start_analysis("BTC", f"id-{number}")
+        tracker.complete_analysis(f"id-{number}", "signal_detected", f"message {number}")
+    board.write_snapshot()
+    view = headway.read(board_name)
+    assert view.get("id-0") is None, "it is on the board still"
+    found = [watcher.get_progress(f"id-{number}") for number in range(40)]
+    assert [progress and progress.final_message for progress in found] == [f"message {n}" for n in range(40)]
+    assert {progress.overall_status for progress in found if progress} == {"success"}
+    board.unlink(files=True)

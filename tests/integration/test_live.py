@@ -30,11 +30,11 @@ PROGRAM = Path(__file__).with_name("printing_pool.py")
 WAIT_S = 30.0
 COLUMNS, ROWS = 80, 24
 LINES = 60
-ON_TERMINAL = """
-import fcntl, runpy, sys, termios
+LIKE_A_SHELL = """
+import fcntl, subprocess, sys, termios, signal
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
+signal.signal(signal.SIGINT, lambda *_: None)
+sys.exit(subprocess.run([sys.executable, "-W", "always", *sys.argv[1:]]).returncode)
 """
 
 
@@ -48,7 +48,7 @@ class Screen:
             name: value for name, value in os.environ.items() if name not in ("PYTHONUNBUFFERED", "COLUMNS", "LINES")
         }
         env |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-        command = [sys.executable, "-W", "always", "-c", ON_TERMINAL, str(PROGRAM), *arguments]
+        command = [sys.executable, "-c", LIKE_A_SHELL, str(PROGRAM), *arguments]
         self.process = subprocess.Popen(
             command,
             stdin=slave,
@@ -78,6 +78,17 @@ class Screen:
         while not seen():
             assert time.monotonic() < deadline, "\n".join(self.lines())
             assert self.read(0.1), "\n".join(self.lines())
+
+    def go(self) -> None:
+        """Have the pool begin once there are bars: all that it prints goes by above them."""
+        self.until(lambda: len(self.bars()) == 4)
+        os.write(self.master, b"\n")
+
+    def kill(self) -> None:
+        """Kill the program, not what stands for the shell."""
+        shell = self.process.pid
+        (program,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        os.kill(int(program), signal.SIGKILL)
 
     def end(self) -> int:
         deadline = time.monotonic() + WAIT_S
@@ -134,7 +145,7 @@ def tidy(board_name: str) -> Iterator[None]:
 
 def test_not_one_line_of_four_processes_is_garbled(board_name: str) -> None:
     with Screen(board_name, str(LINES)) as shown:
-        shown.until(lambda: len(shown.bars()) == 4)
+        shown.go()
         top = ROWS - 5
         assert all("▕" not in line for line in shown.screen.display[:top])
         assert board_name in shown.screen.display[top]
@@ -152,6 +163,7 @@ def test_not_one_line_of_four_processes_is_garbled(board_name: str) -> None:
 
 def test_an_exception_is_told_below_the_last_bars(board_name: str) -> None:
     with Screen(board_name, "20", "raise") as shown:
+        shown.go()
         assert shown.end() == 1
         lines = [line for line in shown.lines() if line]
     assert lines[-1] == "RuntimeError: it had to be"
@@ -160,10 +172,13 @@ def test_an_exception_is_told_below_the_last_bars(board_name: str) -> None:
 
 
 @pytest.mark.usefixtures("tidy")
-def test_a_killed_program_leaves_a_terminal_that_scrolls(board_name: str) -> None:
-    with Screen(board_name, "20", "hang") as shown:
-        shown.until(lambda: len(shown.bars()) == 4)
-        shown.process.kill()
+@pytest.mark.parametrize("end", ["hang", "hold"])
+def test_a_killed_program_leaves_a_terminal_that_scrolls(board_name: str, end: str) -> None:
+    with Screen(board_name, "20", end) as shown:
+        shown.go()
+        shown.until(lambda: any("half a line" in line for line in shown.screen.display))
+        shown.kill()
+        assert gone(board_name)
         shown.end()
         assert gone(board_name)
     assert shown.screen.margins is None
@@ -174,6 +189,8 @@ def test_a_killed_program_leaves_a_terminal_that_scrolls(board_name: str) -> Non
 def test_a_killed_helper_costs_the_bars_and_nothing_else(board_name: str) -> None:
     with Screen(board_name, "20", "hang") as shown:
         shown.until(lambda: len(shown.bars()) == 4)
+        os.write(shown.master, b"\n")
+        shown.until(lambda: any("half a line" in line for line in shown.screen.display))
         for pid in drawers(board_name):
             os.kill(pid, signal.SIGKILL)
         assert gone(board_name)
@@ -199,6 +216,7 @@ def test_a_resized_terminal_has_its_bars_at_the_end_again(board_name: str) -> No
 def test_without_a_terminal_there_are_lines_and_nothing_else(board_name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "always", str(PROGRAM), board_name, "20"],
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=True,

@@ -129,8 +129,9 @@ def test_the_chosen_task_stays_chosen_and_tells_its_stages(board: Board) -> None
         await until(pilot, lambda: len(shown(app)) == 2)
         await pilot.press("down")
         board.task("third")
+        board.task("fourth")
         await pilot.press("s", "s", "s", "s")  # the newest first
-        await until(pilot, lambda: len(shown(app)) == 3)
+        await until(pilot, lambda: len(shown(app)) == 4)
         assert app.tasks.chosen == "second"
         told = str(app.query_one("#stages").render())
         assert "load" in told

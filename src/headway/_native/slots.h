@@ -731,7 +731,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         answer = hw_evict(board, drop);
         if (answer == HW_OK && !resting_until) resting_until = now + HW_REST_NS;
         if (!resting_until) {
-            found->generation = 0;
+            found->generation = found->pid = 0;
             return answer == HW_FULL && !drop ? HW_UNARCHIVED : answer;
         }
     }

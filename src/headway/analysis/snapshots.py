@@ -24,9 +24,9 @@ Found = TypeVar("Found")
 class AnalysisSnapshots:
     """The analyses of the SharedMemoryProgressTracker on a board of this name, read from files alone.
 
-    Its calls answer as those of a tracker do, a fraction of a second late, and change nothing. Without a snapshot there
-    are no analyses. They raise DamagedSnapshot, LayoutMismatch, NotOwner, OSError. directory: that of the board,
-    default: where it would be.
+    Its calls answer as those of a tracker do, a fraction of a second late, and change nothing. Without files there are
+    no analyses. They raise DamagedSnapshot, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout, OSError.
+    directory: that of the board, default: where it would be.
     """
 
     def __init__(self, board: str = "analysis", *, directory: Path | None = None) -> None:
@@ -34,17 +34,27 @@ class AnalysisSnapshots:
         self._directory = directory
 
     def get_progress(self, execution_id: str) -> AnalysisProgress | None:
-        """Return what an analysis looked like at the last snapshot; None if it is unknown or cannot be read."""
+        """Return what an analysis looked like at the last snapshot, or at its end; None if unknown or damaged."""
         id = check_id(execution_id)
 
         def find(view: BoardView, directory: Path, partial: bool) -> AnalysisProgress | None:
             task = view.get(id)
             return None if task is None else progress(task, directory, partial=partial)
 
-        return self._read(find, None)
+        return self._read(find, None) or self._ended(id)
+
+    def _ended(self, id: str) -> AnalysisProgress | None:
+        """One that is not on the board any more, from the history."""
+        from headway import history  # SQLite, which who finds everything in the snapshot does not need
+
+        directory = self._place()
+        last = history.read(directory, id=id, limit=1)
+        return progress(last[0], directory, gone=True) if last else None
 
     def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
-        """Return the analyses that were started within the last `hours`, the newest first."""
+        """Return the analyses that were started within the last `hours`, the newest first: of those that the last
+        snapshot has. Who ended a day ago, or made room, is in the history alone.
+        """
         limit = age_limit(hours)
 
         def find(view: BoardView, directory: Path, partial: bool) -> list[AnalysisProgress]:
@@ -57,7 +67,7 @@ class AnalysisSnapshots:
 
     def _read(self, find: Callable[[BoardView, Path, bool], Found], nothing: Found) -> Found:
         """find() in the last snapshot; in the next one, if a file that it names was replaced since it was written."""
-        directory = self._directory or _paths.board_directory(self.name)
+        directory = self._place()
         for attempt in range(TRIES):
             try:
                 return find(snapshot.read(directory), directory, attempt == TRIES - 1)
@@ -66,3 +76,6 @@ class AnalysisSnapshots:
             except PartGone:
                 time.sleep(NEXT_S)
         raise AssertionError("the last attempt takes what there is")
+
+    def _place(self) -> Path:
+        return self._directory or _paths.board_directory(self.name)

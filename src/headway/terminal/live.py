@@ -147,6 +147,6 @@ def _in_front() -> bool:
     try:
         with open(f"/proc/{pid}/stat") as file:
             _, _, group, _, _, foreground = file.read().rpartition(")")[2].split()[:6]
-    except FileNotFoundError:  # it has ended
+    except (FileNotFoundError, ProcessLookupError):  # it has ended, before or meanwhile
         return True
     return foreground in (group, "-1")
