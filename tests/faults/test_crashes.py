@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import RunPython
+
+    Record = Callable[[str, object], None]
+
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -41,9 +46,14 @@ WRITING = {"slot lock", "flip", "word", "slot unlock"}
     ],
 )
 def test_a_kill_at_any_step_stops_nobody_and_leaves_no_half_of_anything(
-    scenario: str, steps: set[str], run_python: RunPython, hooks_build: Path, board_name: str
+    scenario: str,
+    steps: set[str],
+    run_python: RunPython,
+    hooks_build: Path,
+    board_name: str,
+    record_property: Record,
 ) -> None:
-    assert tried(run_python, hooks_build, scenario, board_name) >= steps
+    assert tried(run_python, hooks_build, scenario, board_name, record_property) >= steps
 
 
 @pytest.mark.slow
@@ -51,9 +61,14 @@ def test_a_kill_at_any_step_stops_nobody_and_leaves_no_half_of_anything(
     ("scenario", "steps"), [("lock.stop", PUBLISHING | FREEING), ("slot.stopped_writer", WRITING - {"slot lock"})]
 )
 def test_a_stopped_holder_is_not_robbed_and_whoever_waits_is_told_its_pid(
-    scenario: str, steps: set[str], run_python: RunPython, hooks_build: Path, board_name: str
+    scenario: str,
+    steps: set[str],
+    run_python: RunPython,
+    hooks_build: Path,
+    board_name: str,
+    record_property: Record,
 ) -> None:
-    assert tried(run_python, hooks_build, scenario, board_name) >= steps
+    assert tried(run_python, hooks_build, scenario, board_name, record_property) >= steps
 
 
 @pytest.mark.slow
@@ -61,16 +76,17 @@ def test_a_stopped_holder_is_not_robbed_and_whoever_waits_is_told_its_pid(
     "scenario", ["renew", "keep", "move", "remember", "count", "anew", "fork", "close", "leave", "hold"]
 )
 def test_nobody_loses_what_is_theirs_while_somebody_stands_at_a_step(
-    scenario: str, run_python: RunPython, hooks_build: Path, board_name: str
+    scenario: str, run_python: RunPython, hooks_build: Path, board_name: str, record_property: Record
 ) -> None:
-    assert tried(run_python, hooks_build, f"meanwhile.{scenario}", board_name)
+    assert tried(run_python, hooks_build, f"meanwhile.{scenario}", board_name, record_property)
 
 
-def tried(run_python: RunPython, hooks_build: Path, scenario: str, board: str) -> set[str]:
+def tried(run_python: RunPython, hooks_build: Path, scenario: str, board: str, record_property: Record) -> set[str]:
     """The kinds of steps at which processes were killed or stopped."""
     file, _, name = scenario.partition(".")
     path = os.pathsep.join((str(hooks_build), str(ROOT)))
     done = run_python(HERE / f"crash_{file}.py", name, board, env={"PYTHONPATH": path}, timeout_s=100)
     times, steps = done.stdout.splitlines()
+    record_property("kills and stops", int(times))
     assert int(times) >= len(steps.split(","))
     return set(steps.split(","))

@@ -1,0 +1,51 @@
+"""What `ci/faults` runs, a row each. A command is a program of this tree, or `pytest` with arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["ROWS", "Row"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to try to break it. `long` is what `--long` runs, None = the same; the bounds are in seconds."""
+
+    part: str
+    what: str
+    quick: tuple[str, ...]
+    long: tuple[str, ...] | None = None
+    bound_s: float = 120.0
+    long_bound_s: float = 3600.0
+
+
+MODELS, KILLS, STORMS = "models", "killed at every step", "kill storms"
+SANITIZERS, FUZZING, WORLD = "sanitizers", "fuzzing", "environment"
+ISOLATION, SOAK, UPGRADE = "isolation", "soak", "upgrade"
+
+CRASHES, STORM = "tests/faults/test_crashes.py", "tests/faults/test_storm.py"
+LOCK_AND_SLOT = "kill_at_any_step or stopped_holder"
+QUICK_STEPS = "lock.free or slot.status or lock.stop"
+
+ROWS = [
+    Row(
+        MODELS,
+        "lock, latch, slots and election, and mutants of them, with Spin",
+        ("tests/models/check.py",),
+        bound_s=600.0,
+    ),
+    Row(
+        KILLS,
+        "claim, free, evict, restart, status, result, join, leave and repair, killed at each step that they name",
+        ("pytest", CRASHES, "-m", "slow", "-k", QUICK_STEPS),
+        ("pytest", CRASHES, "-m", "slow", "-k", LOCK_AND_SLOT),
+        300.0,
+    ),
+    Row(
+        STORMS,
+        "threads that take themselves for processes, killed and stalled at the steps of the native code",
+        ("pytest", STORM, "-m", "not slow"),
+        ("pytest", STORM),
+        300.0,
+    ),
+]
