@@ -1,7 +1,8 @@
 """Checks the models in this folder with Spin: sound ones completely, and that every broken variant is found broken.
 
 A model names its runs in its head, one a line: ` * Runs: safety|liveness -DNAME=VALUE ...`. Every name MUTANT_... that
-occurs in it is a broken variant, and checked as the first safety run is; MUTANT_LIVENESS_... as the liveness run is.
+occurs in it is a broken variant, and checked as the safety runs are, one after the other until one finds it;
+MUTANT_LIVENESS_... as the liveness runs are.
 Nothing is believed that was not searched to its end: a search cut short fails, and so does a mutant without an error.
 """
 
@@ -17,12 +18,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 HERE = Path(__file__).resolve().parent
 DEPTH = 1_000_000  # steps of one execution; a search that needs more fails
 MEMORY_MIB = 2048
 SECONDS = 300  # for one search, on a busy machine
 PACKAGES = {"spin": "spin", "gcc": "gcc", "cpp": "cpp"}  # commands, and the Debian package of each
+NOT_FOUND = "the mutant was not found"
 PROBLEM = re.compile(r"^pan:\d+: (.+?)(?: \(at depth \d+\))?$", re.MULTILINE)
 
 
@@ -39,6 +42,7 @@ class Run:
     mode: str
     defines: tuple[str, ...]
     broken: bool
+    otherwise: Run | None = None  # what is searched when this finds nothing
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,18 @@ def runs_of(model: Path) -> list[Run]:
         defines = tuple(rest.split())
         shown = " ".join(define.removeprefix("-D") for define in defines)
         runs.append(Run(model, shown or "as it is", mode, defines, broken=False))
-    first = {run.mode: run for run in reversed(runs)}
+    sound = {mode: [run for run in reversed(runs) if run.mode == mode] for mode in ("safety", "liveness")}
     mutants = sorted(set(re.findall(r"\bMUTANT_[A-Z_]+\b", text)))
     if not runs or not mutants:
         raise NotChecked(f"{model.name} names {len(runs)} runs and {len(mutants)} mutants: a model needs both.")
     for mutant in mutants:
         mode = "liveness" if mutant.startswith("MUTANT_LIVENESS_") else "safety"
-        if mode not in first:
+        if not sound[mode]:
             raise NotChecked(f"{model.name} has {mutant}, but no {mode} run: name one in its head.")
-        runs.append(Run(model, mutant, mode, (*first[mode].defines, f"-D{mutant}"), broken=True))
+        search = None
+        for run in sound[mode]:  # the first one named is the first one searched
+            search = Run(model, mutant, mode, (*run.defines, f"-D{mutant}"), broken=True, otherwise=search)
+        runs.append(cast(Run, search))
     return runs
 
 
@@ -103,6 +110,11 @@ def call(command: list[str], folder: Path) -> str:
 
 def search(run: Run) -> Outcome:
     """Build the verifier of one run, and have it search."""
+    outcome = search_once(run)
+    return search(run.otherwise) if outcome.wrong == NOT_FOUND and run.otherwise else outcome
+
+
+def search_once(run: Run) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="headway-models-") as name:
         folder = Path(name)
         call(["spin", "-a", *run.defines, str(run.model)], folder)
@@ -135,7 +147,7 @@ def judge(run: Run, output: str, seconds: float) -> Outcome:
     elif re.search(r"max search depth too small|reached -DMEMLIM|out of memory", output):
         wrong = "the search was cut short"
     elif run.broken and errors[1] == "0":
-        wrong = "the mutant was not found"
+        wrong = NOT_FOUND
     elif run.broken and run.mode == "liveness" and "acceptance cycle" not in problem:
         wrong = f"found for another reason: {problem}"
     elif not run.broken and errors[1] != "0":
