@@ -231,10 +231,12 @@ def _publish(directory: Path, uuid: str) -> None:
         os.close(fd)
 
 
-def _join(directory: Path, board: str) -> _core.Segment | None:
+def _join(directory: Path, board: str, *, locked: bool = False) -> _core.Segment | None:
     """Attach to the segment in force and be present on it; None if there is none (any more), or it is being retired.
 
     Present first, looked at afterwards: who retires a board announces it first, and looks who is present afterwards.
+    locked: the board's lock is held. Then nobody is retiring the segment, and what says so was left by somebody who was
+    killed over it: an announcement is withdrawn, a removal is ended.
     """
     uuid = referenced(directory)
     if uuid is None:
@@ -245,6 +247,10 @@ def _join(directory: Path, board: str) -> _core.Segment | None:
         return None
     try:
         segment.register(with_row=False)
+        if locked and segment.retired:
+            remove(directory, segment)
+        elif locked:
+            segment.announce_retirement(False)
         joined = not segment.retiring
     except BaseException:
         segment.close()
@@ -268,7 +274,7 @@ def open_or_create(
     if segment is not None:
         return segment, directory, False
     with _locks.locked(directory):
-        segment = _join(directory, board)
+        segment = _join(directory, board, locked=True)
         if segment is not None:
             return segment, directory, False
         if referenced(directory) is not None and (holder := _locks.lock_holder(directory)) is not None:
