@@ -316,6 +316,34 @@ def hold(board: Board) -> Tried:
     return 1, ["unlock"]
 
 
+# --- a reader between status and result
+
+
+def together(board: Board) -> Tried:
+    """A task goes through stages, each with its result, while a reader stands behind the status of one: what it sees
+    of status and result was there at one moment."""
+    task = board.task("victim")
+
+    def pass_through(number: int) -> None:
+        task.result = number  # a result is written before the state that announces it
+        task.stage = f"{number}"
+
+    def see() -> None:
+        view = board.get("victim")
+        assert view is not None
+        assert view.result in (int(view.stage), int(view.stage) + 1), view
+
+    pass_through(0)
+    steps = trace(see)
+    assert steps.count("status read") == 1, steps
+    for rounds in range(1, 8):
+        pid = stopped_at(steps.index("status read") + 1, see)
+        for _ in range(rounds):
+            pass_through(int(task.stage) + 1)
+        resumed(pid)
+    return 7, ["status read"]
+
+
 if __name__ == "__main__":
     run(
         {
@@ -329,5 +357,6 @@ if __name__ == "__main__":
             "close": (close, 16),
             "leave": (leave, 16),
             "hold": (hold, 16),
+            "together": (together, 16),
         }
     )

@@ -73,7 +73,7 @@ def test_a_stopped_holder_is_not_robbed_and_whoever_waits_is_told_its_pid(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "scenario", ["renew", "keep", "move", "remember", "count", "anew", "fork", "close", "leave", "hold"]
+    "scenario", ["renew", "keep", "move", "remember", "count", "anew", "fork", "close", "leave", "hold", "together"]
 )
 def test_nobody_loses_what_is_theirs_while_somebody_stands_at_a_step(
     scenario: str, run_python: RunPython, hooks_build: Path, board_name: str, record_property: Record

@@ -9,6 +9,9 @@
 
 #include "record.h"
 
+#define HW_MOVED (-1)
+#define HW_APART_TRIES 16
+
 /* Not for enemies: it only has to tell a board from what it was a moment ago. */
 static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
     return (hash ^ value) * 0x9e3779b97f4a7c15ull ^ hash >> 29;
@@ -107,8 +110,8 @@ static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
 }
 
 /* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or of another generation than asked for; 0 = any),
- * HW_TIMEOUT. */
-static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
+ * HW_TIMEOUT; HW_MOVED where status and result would not be of one moment, unless `apart` allows it. */
+static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart) {
     hw_board *board = copy->board;
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
@@ -116,7 +119,9 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     uint64_t result_seq = hw_load(&control->result_seq), archived = hw_load(&control->archived);
     size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
     size_t indexes = copy->index.bytes, results = copy->results.bytes;
+    uint64_t given = copy->given;
     uint32_t number = copy->count, bytes = 0;
+    int moved = 0;
     hw_task_record *to;
     hw_identity identity;
     hw_status status;
@@ -133,6 +138,7 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
         copy->unread++;
         return HW_TIMEOUT;
     }
+    HW_STEP("status read");
     beat = hw_load(&control->beat_ns);
     to = (hw_task_record *)hw_sink_add(copy, &copy->tasks, sizeof *to);
     if (!to) return HW_TIMEOUT;
@@ -209,15 +215,18 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
             }
         }
         copy->results.bytes = results + hw_align(bytes, 8); /* so that the next one is copied word by word, too */
+        /* A result has a latch of its own: with the same status before and after it, both were there at one moment. */
+        moved = !apart && !hw_latch_whole(&control->status_seq, at);
     }
     /* Relaxed: every word before was loaded with acquire. A slot freed meanwhile is no task of this copy. */
-    if (copy->failed || hw_peek(&control->generation) != generation) {
+    if (moved || copy->failed || hw_peek(&control->generation) != generation) {
         copy->tasks.bytes = tasks;
         copy->stages.bytes = stages;
         copy->shares.bytes = shares;
         copy->index.bytes = indexes;
         copy->results.bytes = results;
-        return copy->failed ? HW_TIMEOUT : HW_ABSENT;
+        copy->given = given;
+        return copy->failed ? HW_TIMEOUT : moved ? HW_MOVED : HW_ABSENT;
     }
     mix = hw_mix(mix, to->version ^ (uint64_t)to->state << 56 ^ (uint64_t)to->archived << 48);
     for (size_t i = shares / sizeof(hw_share_record); i < copy->shares.bytes / sizeof(hw_share_record); i++)
@@ -227,6 +236,17 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     copy->open += !hw_final(to->state);
     copy->count++;
     return HW_OK;
+}
+
+/* As hw_try_task. Where its writer never pauses, a status may come with a result that is a little newer: the result of a
+ * stage is there before the stage is over, never after it. */
+static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
+    for (int i = 0; i < HW_APART_TRIES; i++) {
+        int answer = hw_try_task(copy, index, wanted, 0);
+        if (answer != HW_MOVED) return answer;
+        hw_pause();
+    }
+    return hw_try_task(copy, index, wanted, 1);
 }
 
 static void hw_copy_workers(hw_copy *copy) {
