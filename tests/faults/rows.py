@@ -42,6 +42,12 @@ ROWS = [
         300.0,
     ),
     Row(
+        KILLS,
+        "each native call killed at each of its instructions, and who repairs after it at each of the repair's",
+        ("tests/faults/crash_instructions.py",),
+        ("tests/faults/crash_instructions.py", "--long"),
+    ),
+    Row(
         STORMS,
         "threads that take themselves for processes, killed and stalled at the steps of the native code",
         ("pytest", STORM, "-m", "not slow"),
