@@ -54,4 +54,11 @@ ROWS = [
         ("pytest", STORM),
         300.0,
     ),
+    Row(
+        STORMS,
+        "SIGKILLs, some of them after a SIGSTOP, of pools of 8, their programs, the creators of boards, and recorders",
+        ("tests/faults/killstorm.py",),
+        ("tests/faults/killstorm.py", "--long"),
+        bound_s=300.0,
+    ),
 ]
