@@ -283,6 +283,7 @@ class Storm:
 
     def watch(self) -> None:
         """Note who has taken over; nobody may take too long."""
+        self.ledger.beat()
         now = time.monotonic()
         for place in range(PLACES):
             life, took_ns = self.ledger.life(place), self.ledger.took_ns(place)
@@ -447,6 +448,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, help="for each method")
     given = parser.parse_args()
     print(f"seed {given.seed}", file=sys.stderr, flush=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # and takes everybody along
     tally = Tally()
     for method in given.method or METHODS:
         chance = random.Random(f"{given.seed} {method}")

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import mmap
 import os
+import time
 from pathlib import Path
 
 __all__ = ["LIVES", "PLACES", "Ledger"]
 
 PLACES = 8  # workers of a pool
 LIVES = 40_000
-_STOP, _ERA, _NEXT, _KILLED_NS, _STOPPED = range(5)
+GONE_NS = 60_000_000_000
+_STOP, _BEAT_NS, _ERA, _NEXT, _KILLED_NS = range(5)
 _PLACES, _OF_PLACE = 16, 4  # pid, life, when it had its task, when it counted last
 _LIVES, _OF_LIFE = 1024, 3  # place, about to count, counted
 _BYTES = 8 * (_LIVES + LIVES * _OF_LIFE)
@@ -29,17 +31,23 @@ class Ledger:
             if create:
                 os.ftruncate(fd, _BYTES)
             self._words = memoryview(mmap.mmap(fd, _BYTES)).cast("Q")
+            if create:
+                self.beat()
         finally:
             os.close(fd)
 
     @property
     def stop(self) -> bool:
-        """Everybody is to end in good order."""
-        return bool(self._words[_STOP])
+        """Everybody is to end in good order: asked for, or the storm itself is gone."""
+        return bool(self._words[_STOP]) or time.monotonic_ns() - self._words[_BEAT_NS] > GONE_NS
 
     @stop.setter
     def stop(self, value: bool) -> None:
         self._words[_STOP] = value
+
+    def beat(self) -> None:
+        """The storm is there."""
+        self._words[_BEAT_NS] = time.monotonic_ns()
 
     @property
     def era(self) -> int:
