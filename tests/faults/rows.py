@@ -42,10 +42,23 @@ ROWS = [
         300.0,
     ),
     Row(
+        KILLS,
+        "each native call killed at each of its instructions, and who repairs after it at each of the repair's",
+        ("tests/faults/crash_instructions.py",),
+        ("tests/faults/crash_instructions.py", "--long"),
+    ),
+    Row(
         STORMS,
         "threads that take themselves for processes, killed and stalled at the steps of the native code",
         ("pytest", STORM, "-m", "not slow"),
         ("pytest", STORM),
         300.0,
+    ),
+    Row(
+        STORMS,
+        "SIGKILLs, some of them after a SIGSTOP, of pools of 8, their programs, the creators of boards, and recorders",
+        ("tests/faults/killstorm.py",),
+        ("tests/faults/killstorm.py", "--long"),
+        bound_s=300.0,
     ),
 ]

@@ -9,62 +9,18 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import sys
-import time
-import traceback
 from collections.abc import Callable
 
 from headway import _core
+from tests.faults.children import fork, fresh, wait
 
 __all__ = ["fresh", "killed_at", "last_of_each", "resumed", "stopped_at", "trace"]
-
-BOUND_S = 20.0  # a child that takes longer hangs
 
 _native = ctypes.CDLL(_core.__file__)
 _native.hw_hook_arm.argtypes = (ctypes.c_long, ctypes.c_int)
 _native.hw_hook_arm.restype = None
 _native.hw_hook_steps.restype = ctypes.c_long
 _native.hw_hook_last.restype = ctypes.c_char_p
-
-
-def _fork(operation: Callable[[], object]) -> int:
-    """The pid of a child that does this and ends: with 0, or with 1 and a traceback."""
-    sys.stdout.flush()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            operation()
-            code = 0
-        finally:  # whatever it was, it must not go on as a second parent
-            if code:
-                traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(code)
-    return pid
-
-
-def _wait(pid: int, options: int = 0) -> int:
-    """The wait status of a child. One that hangs is killed, and that is an error."""
-    deadline = time.monotonic() + BOUND_S
-    nap_s = 0.0002
-    while True:
-        found, status = os.waitpid(pid, options | os.WNOHANG)
-        if found:
-            return status
-        if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            raise TimeoutError(f"a child was not done after {BOUND_S:g} s")
-        time.sleep(nap_s)
-        nap_s = min(nap_s * 1.5, 0.01)
-
-
-def fresh(operation: Callable[[], object]) -> None:
-    """Do this in a process of its own, that nothing has happened to yet."""
-    status = _wait(_fork(operation))
-    if status:
-        raise AssertionError(f"a fresh process ended with wait status {status}")
 
 
 def trace(operation: Callable[[], object]) -> list[str]:
@@ -85,11 +41,11 @@ def trace(operation: Callable[[], object]) -> list[str]:
         operation()
         _native.hw_hook_arm(0, 0)
 
-    pid = _fork(tell)
+    pid = fork(tell)
     os.close(writer)
     with os.fdopen(reader) as lines:
         names = lines.read().splitlines()
-    status = _wait(pid)
+    status = wait(pid)
     if status:
         raise AssertionError(f"the child that was traced ended with wait status {status}")
     return names
@@ -107,7 +63,7 @@ def killed_at(step: int, operation: Callable[[], object]) -> bool:
         _native.hw_hook_arm(step, signal.SIGKILL)
         operation()
 
-    status = _wait(_fork(die))
+    status = wait(fork(die))
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return True
     if status:
@@ -122,8 +78,8 @@ def stopped_at(step: int, operation: Callable[[], object]) -> int:
         _native.hw_hook_arm(step, signal.SIGSTOP)
         operation()
 
-    pid = _fork(stop)
-    status = _wait(pid, os.WUNTRACED)
+    pid = fork(stop)
+    status = wait(pid, os.WUNTRACED)
     if not os.WIFSTOPPED(status):
         raise AssertionError(f"the child that was to stop ended with wait status {status}")
     return pid
@@ -132,6 +88,6 @@ def stopped_at(step: int, operation: Callable[[], object]) -> int:
 def resumed(pid: int) -> None:
     """Let a stopped child go on: it has to end well."""
     os.kill(pid, signal.SIGCONT)
-    status = _wait(pid)
+    status = wait(pid)
     if status:
         raise AssertionError(f"the child that was stopped ended with wait status {status}")
