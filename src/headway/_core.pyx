@@ -186,10 +186,9 @@ cdef class Segment:
 
     def use_semaphore(self, str name not None):
         """Be woken by this semaphore while waiting for the structural lock. Without one it is waited for by naps."""
-        cdef bytes encoded
-        encoded = name.encode()
+        cdef bytes encoded = name.encode(), path = b"/dev/shm/sem." + encoded[1:]
         if not self._closed:
-            hw_use_semaphore(self.board, encoded)
+            hw_use_semaphore(self.board, encoded, path)
 
     def __dealloc__(self):
         if self.board is not NULL:

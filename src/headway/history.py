@@ -319,9 +319,11 @@ def remove_abandoned(directory: str | os.PathLike[str], *, dry_run: bool = False
     if _database.abandoned(path):
         with _locks.held(lock, _database.BUSY_S):  # so that no creator is alive
             for one in _database.abandoned(path):
-                found[one] = one.lstat().st_size
-                if not dry_run:
-                    one.unlink()
+                with suppress(OSError):  # what cannot be removed was not theirs
+                    size = one.lstat().st_size
+                    if not dry_run:
+                        one.unlink()
+                    found[one] = size
     return found
 
 
