@@ -26,6 +26,7 @@ ISOLATION, SOAK, UPGRADE = "isolation", "soak", "upgrade"
 CRASHES, STORM = "tests/faults/test_crashes.py", "tests/faults/test_storm.py"
 LOCK_AND_SLOT = "kill_at_any_step or stopped_holder"
 QUICK_STEPS = "lock.free or slot.status or lock.stop"
+INTRUDER = "tests/faults/isolation.py"
 
 ROWS = [
     Row(
@@ -47,5 +48,21 @@ ROWS = [
         ("pytest", STORM, "-m", "not slow"),
         ("pytest", STORM),
         300.0,
+    ),
+    Row(
+        ISOLATION,
+        "another user tries all that the system has on every file of a board made under umask 000",
+        (INTRUDER, "reach"),
+    ),
+    Row(
+        ISOLATION,
+        "another user was there first: in the temporary directory, in /dev/shm",
+        (INTRUDER, "squat"),
+    ),
+    Row(
+        ISOLATION,
+        "links, pipes, folders and foreign files in the place of every file of a board's directory",
+        (INTRUDER, "links", "--most", "40"),
+        (INTRUDER, "links"),
     ),
 ]
