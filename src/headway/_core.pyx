@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.errno cimport errno
+from libc.errno cimport EIO, errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset, strlen
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
@@ -414,7 +414,8 @@ cdef class Segment:
     @property
     def recorder_errors(self):
         """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
-        return hw_peek(&self.board.header.recorder_errors), hw_peek(&self.board.header.recorder_errno)
+        cdef uint64_t number = hw_peek(&self.board.header.recorder_errno)
+        return hw_peek(&self.board.header.recorder_errors), number if number < 4096 else EIO  # what no error is, is damage
 
     def want_recorder(self, bint wanted=True):
         """Say that the board is to be recorded: whoever finds no recorder alive starts one."""
