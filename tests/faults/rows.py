@@ -27,6 +27,7 @@ CRASHES, STORM = "tests/faults/test_crashes.py", "tests/faults/test_storm.py"
 LOCK_AND_SLOT = "kill_at_any_step or stopped_holder"
 QUICK_STEPS = "lock.free or slot.status or lock.stop"
 INTRUDER = "tests/faults/isolation.py"
+NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 
 ROWS = [
     Row(
@@ -48,6 +49,18 @@ ROWS = [
         ("pytest", STORM, "-m", "not slow"),
         ("pytest", STORM),
         300.0,
+    ),
+    Row(
+        FUZZING,
+        "the native code on a segment in which anything stands, and changes between two loads (libFuzzer)",
+        (NATIVE, "--seconds", "10"),
+        (NATIVE, "--seconds", "600"),
+    ),
+    Row(
+        FUZZING,
+        "every bit of a segment's header flipped, every length; words at random with a right checksum",
+        (ATTACH, "--seconds", "3"),
+        (ATTACH, "--seconds", "120"),
     ),
     Row(
         ISOLATION,
