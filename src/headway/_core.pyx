@@ -176,8 +176,10 @@ cdef class Segment:
         if wrong is not NULL:
             reason = wrong.decode()
             if layout:
-                raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason}; end the programs that use it "
-                                            f"and remove it with 'headway rm', or use their version of Headway")
+                raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason} (its layout is number "
+                                            f"{self.said.layout_version}, this version's {HW_LAYOUT_VERSION}); use "
+                                            f"their version of Headway, or end the programs that use it, then remove "
+                                            f"it with 'headway gc', which leaves its snapshot and its history")
             raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
         path = b"/dev/shm" + where.encode()
         self.board = hw_attach(self.base, &self.said, lock_fd, path)

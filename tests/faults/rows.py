@@ -27,6 +27,7 @@ CRASHES, STORM = "tests/faults/test_crashes.py", "tests/faults/test_storm.py"
 LOCK_AND_SLOT = "kill_at_any_step or stopped_holder"
 QUICK_STEPS = "lock.free or slot.status or lock.stop"
 INTRUDER = "tests/faults/isolation.py"
+SANITIZED, UPGRADES = "tests/faults/sanitized.py", "tests/integration/test_upgrade.py"
 NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 
 ROWS = [
@@ -49,6 +50,11 @@ ROWS = [
         ("pytest", STORM, "-m", "not slow"),
         ("pytest", STORM),
         300.0,
+    ),
+    Row(
+        UPGRADE,
+        "stored segments, snapshots and histories of every version: read by rule, or refused with the remedy",
+        ("pytest", UPGRADES),
     ),
     Row(
         FUZZING,
