@@ -164,7 +164,7 @@ cdef extern from "identity.h" nogil:
     int hw_inside(const hw_board *board)
     hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path)
     int hw_own_fd(hw_board *board)
-    void hw_use_semaphore(hw_board *board, const char *name)
+    void hw_use_semaphore(hw_board *board, const char *name, const char *path)
     void hw_leave(hw_board *board)
     void hw_announce(hw_board *board, uint64_t retired)
     int hw_retiring(hw_board *board)

@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.errno cimport errno
+from libc.errno cimport EIO, errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset, strlen
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
@@ -176,8 +176,10 @@ cdef class Segment:
         if wrong is not NULL:
             reason = wrong.decode()
             if layout:
-                raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason}; end the programs that use it "
-                                            f"and remove it with 'headway rm', or use their version of Headway")
+                raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason} (its layout is number "
+                                            f"{self.said.layout_version}, this version's {HW_LAYOUT_VERSION}); use "
+                                            f"their version of Headway, or end the programs that use it, then remove "
+                                            f"it with 'headway gc', which leaves its snapshot and its history")
             raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
         path = b"/dev/shm" + where.encode()
         self.board = hw_attach(self.base, &self.said, lock_fd, path)
@@ -186,10 +188,9 @@ cdef class Segment:
 
     def use_semaphore(self, str name not None):
         """Be woken by this semaphore while waiting for the structural lock. Without one it is waited for by naps."""
-        cdef bytes encoded
-        encoded = name.encode()
+        cdef bytes encoded = name.encode(), path = b"/dev/shm/sem." + encoded[1:]
         if not self._closed:
-            hw_use_semaphore(self.board, encoded)
+            hw_use_semaphore(self.board, encoded, path)
 
     def __dealloc__(self):
         if self.board is not NULL:
@@ -415,7 +416,8 @@ cdef class Segment:
     @property
     def recorder_errors(self):
         """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
-        return hw_peek(&self.board.header.recorder_errors), hw_peek(&self.board.header.recorder_errno)
+        cdef uint64_t number = hw_peek(&self.board.header.recorder_errno)
+        return hw_peek(&self.board.header.recorder_errors), number if number < 4096 else EIO  # what no error is, is damage
 
     def want_recorder(self, bint wanted=True):
         """Say that the board is to be recorded: whoever finds no recorder alive starts one."""

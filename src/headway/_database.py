@@ -60,7 +60,10 @@ def _beside(path: Path, side: str) -> Path:
 
 
 def _inspect(path: Path) -> None:
-    """Is it a file of ours, and what SQLite keeps beside it too? Raises DamagedHistory, NotOwner, FileNotFoundError."""
+    """Is it a file of ours, and what SQLite keeps beside it too? Raises DamagedHistory, NotOwner, FileNotFoundError.
+
+    What is beside it is written to without a look at what it holds: a second name of another file must not stand there.
+    """
     for one in (path, *(_beside(path, side) for side in SIDES)):
         try:
             found = one.lstat()
@@ -70,6 +73,8 @@ def _inspect(path: Path) -> None:
             continue
         if not stat.S_ISREG(found.st_mode):
             raise damaged(path, f"{one.name} is no regular file")
+        if one != path and found.st_nlink > 1:
+            raise damaged(path, f"{one.name} is another name of some other file")
         if found.st_uid != os.geteuid():
             raise errors.NotOwner(
                 f"{one} belongs to user {found.st_uid}, not to you ({os.geteuid()}): read your own copy, or remove it"
@@ -125,7 +130,8 @@ def create(path: Path, statements: tuple[str, ...]) -> None:
     if any(os.path.lexists(_beside(path, side)) for side in SIDES):
         set_aside(path)  # a log without its database: SQLite would take it for one of the new database
     for stale in abandoned(path):
-        stale.unlink(missing_ok=True)
+        with suppress(OSError):  # what cannot be removed was not theirs
+            stale.unlink()
     temporary = path.with_name(f".{path.stem}.{os.urandom(8).hex()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import struct
 import time
 from collections.abc import Iterator
@@ -21,17 +22,48 @@ LOCK_WAIT_S = 10.0
 FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 
 
-def _be_private(fd: int) -> None:
-    """Ours alone, whatever the umask gave or took away."""
-    if os.fstat(fd).st_mode & 0o777 != 0o600:
-        os.fchmod(fd, 0o600)
+def _is_own(found: os.stat_result) -> bool:
+    """Is it a regular file of this user, that has no other name? Who locks a file also writes its pid there."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink <= 1
+
+
+def _open(path: Path) -> int:
+    """A descriptor of a lock file, which is made if it is not there, ours alone whatever the umask.
+
+    Raises NotOwner where something else stands in its place, OSError.
+    """
+    fd = -1
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        found = os.fstat(fd)
+        if _is_own(found):
+            if found.st_mode & 0o777 != 0o600:
+                os.fchmod(fd, 0o600)
+            opened, fd = fd, -1
+            return opened
+    except OSError:
+        with suppress(FileNotFoundError):
+            found = path.lstat()
+            if _is_own(found):
+                raise
+            raise _not_own(path, found) from None
+        raise
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    raise _not_own(path, found)
+
+
+def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
+    if found.st_uid != os.geteuid():
+        return errors.NotOwner(f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): remove it")
+    return errors.NotOwner(f"{path} is a link, or no file at all, where a lock has to be: remove it")
 
 
 def _try_lock(path: Path) -> int | str:
     """A descriptor that holds the lock, or the pid of who holds it."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = _open(path)
     try:
-        _be_private(fd)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(path.lstat(), os.fstat(fd)):
             found, fd = fd, -1
@@ -51,7 +83,7 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     """Hold the lock that this file is; it is made if it is not there.
 
     A flock: released by the kernel at death, and explicitly here, because a child forked meanwhile shares it.
-    Raises LockTimeout naming the holder's pid after wait_s seconds.
+    Raises LockTimeout naming the holder's pid after wait_s seconds, NotOwner if the file is not ours alone, OSError.
     """
     give_up = time.monotonic() + wait_s
     nap_s = 0.0005
@@ -102,11 +134,11 @@ class FileLock:
 def recorder_lock(directory: Path) -> FileLock | None:
     """Take the lock of the recorder of a board's directory; None if it is held, by a process on whatever machine.
 
-    An open-file-description lock: it ends with its process, and a network file system knows it, too. Raises OSError.
+    An open-file-description lock: it ends with its process, and a network file system knows it, too. Raises NotOwner,
+    OSError.
     """
-    fd = os.open(directory / "recorder.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = _open(directory / "recorder.lock")
     try:
-        _be_private(fd)
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
     except BlockingIOError:
         os.close(fd)
@@ -127,6 +159,8 @@ def lock_holder(directory: Path) -> str | None:
     except OSError:
         return None
     try:
+        if not _is_own(os.fstat(fd)):
+            return None  # no recorder holds a lock there
         asked = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
         if FLOCK.unpack(asked)[0] == fcntl.F_UNLCK:
             return None

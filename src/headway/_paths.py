@@ -61,12 +61,32 @@ def _fallback_root() -> Path:
 
 
 def roots() -> list[Path]:
-    """The directories that hold boards, the one for new boards first; watchers look in all of them."""
+    """The directories that hold boards, the one for new boards first; watchers look in all of them.
+
+    Under the temporary directory anybody can take the name of the fallback before us: theirs is not looked into.
+    """
+    places = _places()
+    return [place for place in places if place is places[0] or _is_private(place.parent)]
+
+
+def _places() -> list[Path]:
+    """Where a new board may be made, the first that can be written."""
     chosen = os.environ.get("HEADWAY_DIR")
     if chosen:
         return [Path(chosen).absolute()]
     home = _home_root()
     return [_fallback_root()] if home is None or _is_closed(home) else [home, _fallback_root()]
+
+
+def _is_private(directory: Path) -> bool:
+    """Is it a directory of this user in which nobody else can put anything, or not there yet?"""
+    try:
+        found = directory.lstat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
 
 def _is_closed(directory: Path) -> bool:
@@ -83,7 +103,7 @@ def _is_closed(directory: Path) -> bool:
 def make_private(directory: Path) -> None:
     """Make a directory, with its parents, that only this user can enter.
 
-    Raises NotOwner if it is somebody else's or no directory, OSError if it cannot be made.
+    Raises NotOwner if it is somebody else's, everybody's or no directory, OSError if it cannot be made.
     """
     for parent in reversed(directory.parents):  # nobody else may swap what is in those that are made on the way
         if not parent.exists():
@@ -97,6 +117,8 @@ def make_private(directory: Path) -> None:
             f"{directory} belongs to user {found.st_uid}, not to you ({os.geteuid()}): "
             f"choose another place with HEADWAY_DIR"
         )
+    if found.st_mode & stat.S_ISVTX:  # root's /tmp, say: closed to others it would be of no use to anybody
+        raise errors.NotOwner(f"{directory} is a place of all users: choose a directory in it with HEADWAY_DIR")
     if found.st_mode & 0o077 or found.st_mode & 0o700 != 0o700:
         directory.chmod(0o700)
 
@@ -114,8 +136,8 @@ def board_directory(name: str, *, create: bool = False) -> Path:
     NotOwner, OSError.
     """
     check_name(name)
-    places = roots()
-    found = _existing(name, places)
+    found = _existing(name, roots())
+    places = _places()
     if not create:
         return places[0] / name if found is None else found
     for root in places[:-1] if found is None else [found.parent]:

@@ -40,12 +40,16 @@ def previous_of(name: str) -> str:
 def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffer], *, sync: bool) -> None:
     """Replace a file of a directory. sync: force it to the disk, so that it survives the machine too.
 
-    Raises NoSpace, and OSError where the directory cannot be written, each with the present file untouched.
+    Raises NoSpace, DamagedSnapshot for a folder in its place, and OSError where the directory cannot be written, each
+    with the present file untouched.
     """
     folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         _remove_abandoned(folder)
         _replace(folder, name, pieces, sync)
+    except IsADirectoryError:
+        place = os.path.join(directory, name)
+        raise errors.DamagedSnapshot(f"a folder stands at {place}, or at the file before it: remove it") from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -1,4 +1,9 @@
-"""The table of a history: the statements that make it, fill it and read it, and whether a database has it."""
+"""The table of a history: the statements that make it, fill it and read it, and whether a database has it.
+
+A history outlives the release that wrote it. Of an older version readers read the columns that they know, which keep
+their names and meanings for ever; the next writer copies its rows into a table of this version, in one transaction. A
+column that comes in a later version has to be given a value for older rows in `_LATER`.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,9 @@ from headway._past_task import COLUMNS, NO_SERIES
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["ADD", "MOVE", "NEW", "SELECT", "WHEN", "check"]
+__all__ = ["ADD", "MOVE", "NEW", "SCHEMA_VERSION", "SELECT", "WHEN", "check", "upgrade"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1: before the first release
 APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: whose it is
 _KEY = ("uuid", "slot", "generation")
 _WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # the latter is of no interest to readers
@@ -52,10 +57,11 @@ WHERE (excluded.version, excluded.taken_at) > (tasks.version, tasks.taken_at)"""
     NO_SERIES,  # who makes room on the board has none: the recorder's stays
 )
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM tasks"
+_LATER = {"version": "0"}  # columns that version 1 need not have: what stands there of its rows
 
 
-def check(connection: sqlite3.Connection, path: Path) -> None:
-    """Is it a history, of this version? Raises DamagedHistory, LayoutMismatch."""
+def check(connection: sqlite3.Connection, path: Path) -> int:
+    """Is it a history? Returns its version, this or an older one. Raises DamagedHistory, LayoutMismatch."""
     try:
         rows = connection.execute("SELECT name, type, sql FROM sqlite_master").fetchall()
     except MemoryError:  # what SQLite says of some damaged schemas; nothing here needs much memory
@@ -67,10 +73,37 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     if any(kind == "trigger" for kind, _ in found.values()):
         raise _database.damaged(path, "it has triggers")
     whole = all(found.get(name, ("", ""))[1] == sql for name, sql in _SCHEMA.items())
-    if version != SCHEMA_VERSION and not whole and 0 < version < 1000:
+    if SCHEMA_VERSION < version < 1000 and not whole:
         raise errors.LayoutMismatch(
-            f"{path} has version {version}, and this version of Headway knows version {SCHEMA_VERSION}: read it with "
-            f"the version that wrote it, or move it away"
+            f"{path} was written by a newer version of Headway (its version is {version}, this one knows up to "
+            f"{SCHEMA_VERSION}): read it with that version, or move it away"
         )
+    if 0 < version < SCHEMA_VERSION and _is_older(connection, *found.get("tasks", ("", ""))):
+        return int(version)
     if not whole or version != SCHEMA_VERSION:
         raise _database.damaged(path, "its tables are not those of a history")
+    return SCHEMA_VERSION
+
+
+def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
+    """Is it a plain table that has all columns but those that came later?"""
+    columns = connection.execute("SELECT name, hidden FROM pragma_table_xinfo('tasks')").fetchall()
+    names = {name for name, hidden in columns if not hidden}
+    plain = kind == "table" and sql.startswith("CREATE TABLE tasks (") and len(names) == len(columns)
+    return plain and names >= _WRITTEN.keys() - _LATER.keys()
+
+
+def upgrade(connection: sqlite3.Connection) -> None:
+    """Make an older history that `check` has passed one of this version. All or nothing; nobody else writes."""
+    connection.execute("BEGIN IMMEDIATE")
+    names = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('tasks')")}
+    values = (name if name in names else _LATER[name] for name in _WRITTEN)
+    connection.execute("ALTER TABLE tasks RENAME TO older")
+    connection.execute(_SCHEMA["tasks"])
+    connection.execute(f"INSERT INTO tasks ({', '.join(_WRITTEN)}) SELECT {', '.join(values)} FROM older")
+    connection.execute("DROP TABLE older")  # with its indexes
+    for name, statement in _SCHEMA.items():
+        if name != "tasks":
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")

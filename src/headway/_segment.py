@@ -75,12 +75,9 @@ def referenced(directory: Path) -> str | None:
 def _check_file(fd: int, name: str) -> int:
     """The size of a segment's file, if it is a regular one of ours that nobody else can open."""
     found = os.fstat(fd)
+    _check_owner(found, name)
     if not stat.S_ISREG(found.st_mode):
         raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}")
-    if found.st_uid != os.geteuid():
-        raise errors.NotOwner(
-            f"segment {name} belongs to user {found.st_uid}, not to you ({os.geteuid()}): use a board of your own"
-        )
     if found.st_mode & 0o077:
         raise errors.CorruptBoard(
             f"segment {name} is open to other users (mode {stat.S_IMODE(found.st_mode):o}) and cannot be trusted: "
@@ -89,17 +86,30 @@ def _check_file(fd: int, name: str) -> int:
     return found.st_size
 
 
+def _check_owner(found: os.stat_result, name: str) -> None:
+    if found.st_uid != os.geteuid():
+        raise errors.NotOwner(
+            f"segment {name} belongs to user {found.st_uid}, not to you ({os.geteuid()}): use a board of your own"
+        )
+
+
 def _ensure_semaphore(name: str) -> None:
-    """There is a semaphore of ours by this name. It only wakes, so a new one in place of a lost one is as good."""
+    """There is a semaphore of ours by this name. It only wakes, so a new one in place of a lost one is as good.
+
+    Without one the lock is waited for by naps, see _native/lock.h. So it is where another user took the name of a lost
+    one: theirs is not used, and stops nobody.
+    """
     path = SHM / f"sem.{name[1:]}"
     try:
         found = path.lstat()
     except FileNotFoundError:
-        with suppress(posix_ipc.Error, OSError):  # without one the lock is waited for by naps, see _native/lock.h
-            posix_ipc.Semaphore(name, posix_ipc.O_CREAT, mode=0o600, initial_value=1).close()
+        with suppress(posix_ipc.Error, OSError):
+            posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
         return
-    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
-        raise errors.NotOwner(f"semaphore {name} is not yours alone: remove it from {SHM}")
+    if found.st_uid != os.geteuid():
+        return
+    if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
+        raise errors.CorruptBoard(f"semaphore {name} is open to other users, or no file: remove it from {SHM}")
     if found.st_size < 32:  # sizeof(sem_t): mapping less would end in SIGBUS
         raise errors.CorruptBoard(f"semaphore {name} was truncated: remove it from {SHM}")
 
@@ -120,6 +130,7 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_SEGMENT:
             raise
+        _check_owner((SHM / name[1:]).lstat(), name)
         raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}") from None
     lock_fd = -1
     try:
@@ -243,8 +254,8 @@ def _join(directory: Path, board: str, *, locked: bool = False) -> _core.Segment
         return None
     try:
         segment = attach(object_name(board, uuid))
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, errors.NotOwner):
+        return None  # ours is gone; another user who saw its name may have taken that, and keeps nobody out
     try:
         segment.register(with_row=False)
         if locked and segment.retired:
@@ -283,17 +294,16 @@ def open_or_create(
                 f"{directory}: give each machine or container a HEADWAY_DIR of its own, or each board another name"
             )
         for stale in directory.glob(".segment.*"):  # of creators that were killed: we hold the lock
-            stale.unlink(missing_ok=True)
+            with suppress(OSError):  # what cannot be removed was not theirs
+                stale.unlink()
         return _create(directory, board, capacity, workers, result_bytes, fill), directory, True
 
 
 def remove_objects(name: str) -> None:
-    """Remove segment and semaphore of this name, as far as they exist."""
+    """Remove segment and semaphore of this name, as far as they exist and are ours."""
     for unlink_object in (posix_ipc.unlink_shared_memory, posix_ipc.unlink_semaphore):
-        try:
+        with suppress(posix_ipc.ExistentialError, posix_ipc.PermissionsError):
             unlink_object(name)
-        except posix_ipc.ExistentialError:
-            continue
 
 
 def remove(directory: Path, segment: _core.Segment) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -174,7 +175,8 @@ def _files(directory: Path) -> Iterator[Finding]:
         yield Finding("warning", name, told, f"look at them, then: rm '{directory}'/*.damaged-*")
     log = directory / "recorder.log"
     with contextlib.suppress(OSError):
-        lines = log.read_text(errors="replace")[-4000:].strip().splitlines()
+        told = log.read_text(errors="replace") if stat.S_ISREG(log.lstat().st_mode) else ""  # no pipe is waited for
+        lines = told[-4000:].strip().splitlines()
         if lines:
             told = f"its recorder ended with an error: {lines[-1]} ({lines[0]})"
             yield Finding("error", name, told, f"read '{log}', then rm it")

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import _database, _locks, errors
 from headway._past_task import FINAL_STATES, PastTask, decode, encode
-from headway._schema import ADD, MOVE, NEW, SELECT, WHEN, check
+from headway._schema import ADD, MOVE, NEW, SCHEMA_VERSION, SELECT, WHEN, check, upgrade
 from headway.model import Raw
 
 if TYPE_CHECKING:
@@ -195,7 +195,8 @@ class Writer:
                 self._file = _database.identity(self.path)
             connection = _database.connect(self.path, write=True)
             self._connection, self._pid = connection, os.getpid()
-            check(connection, self.path)  # which opens the log as well, that of the same database
+            if check(connection, self.path) < SCHEMA_VERSION:  # which opens the log as well, that of the same database
+                upgrade(connection)
             for setting in _SETTINGS:
                 connection.execute(setting).fetchall()
         return connection
@@ -319,9 +320,11 @@ def remove_abandoned(directory: str | os.PathLike[str], *, dry_run: bool = False
     if _database.abandoned(path):
         with _locks.held(lock, _database.BUSY_S):  # so that no creator is alive
             for one in _database.abandoned(path):
-                found[one] = one.lstat().st_size
-                if not dry_run:
-                    one.unlink()
+                with suppress(OSError):  # what cannot be removed was not theirs
+                    size = one.lstat().st_size
+                    if not dry_run:
+                        one.unlink()
+                    found[one] = size
     return found
 
 

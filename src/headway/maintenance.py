@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import posix_ipc
-
 from headway import _core, _locks, _paths, _segment, errors, history, snapshot
 from headway.board import Board, remove_files
 from headway.recorder import Recorder
@@ -249,10 +247,11 @@ def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
     """Temporary files of creators that were killed: under the board's lock there is no live one."""
     removed = []
     for path in sorted(directory.glob(".segment.*")):
-        with _locks.locked(directory), contextlib.suppress(FileNotFoundError):
-            removed.append(Removed("file", str(path), path.lstat().st_size, "its writer was killed"))
+        with _locks.locked(directory), contextlib.suppress(OSError):  # gone, or what no writer of ours has made
+            size = path.lstat().st_size
             if not dry_run:
                 path.unlink()
+            removed.append(Removed("file", str(path), size, "its writer was killed"))
     abandoned = history.remove_abandoned(directory, dry_run=dry_run)
     return removed + [Removed("file", str(path), size, "its writer was killed") for path, size in abandoned.items()]
 
@@ -290,8 +289,8 @@ def _remove_segment(name: str, uuid: str, force: bool) -> list[Removed]:
     size = 0
     try:
         segment = _segment.attach(object_name, watching=True)
-    except FileNotFoundError:
-        return []
+    except (FileNotFoundError, errors.NotOwner):
+        return []  # another user who saw its name may have taken that since: theirs is not ours to remove
     except errors.HeadwayError:
         if not force:
             raise
@@ -306,8 +305,5 @@ def _remove_segment(name: str, uuid: str, force: bool) -> list[Removed]:
             segment.retire()
         finally:
             segment.close()
-    try:
-        _segment.remove_objects(object_name)
-    except posix_ipc.PermissionsError:
-        raise errors.NotOwner(f"segment {object_name} belongs to another user: ask them to remove it") from None
+    _segment.remove_objects(object_name)
     return [Removed("segment", object_name, size, "asked for")]

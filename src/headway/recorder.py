@@ -74,7 +74,7 @@ class Recorder:
         for _ in range(LOCK_TRIES):
             try:
                 lock = _locks.recorder_lock(board.directory)
-            except OSError:
+            except (OSError, errors.NotOwner):
                 return cls(board, None)
             if lock is not None:
                 return cls(board, lock)
@@ -150,6 +150,9 @@ class Recorder:
                     self._cycle()
         except errors.LockTimeout as problem:  # somebody is stopped in the middle of creating or removing
             self.problem = problem
+        except errors.NotOwner as problem:  # something stands in the place of a lock
+            self.problem = problem
+            self._segment.note(errno.EPERM)
         except OSError as problem:
             if not directory.exists():
                 return False
@@ -268,9 +271,9 @@ def record(name: str, uuid: str) -> None:
 
 def _tell(directory: Path, text: str) -> None:
     """Nobody sees a recorder's standard error: why it failed stands in a file, which `headway doctor` shows."""
+    path = directory / "recorder.log"
     with contextlib.suppress(OSError):
-        descriptor = os.open(
-            directory / "recorder.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
-        )
+        path.unlink(missing_ok=True)  # whatever it is: a link to a file that matters, say
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}\n{text}")

@@ -5,6 +5,8 @@ they are by far the largest part, and change least. It is written first, so that
 tasks of `snapshot.npz` had. What else is written stands in one file. How files are replaced: see `_replacement`.
 
 Neither writing nor reading loads NumPy; `numpy.load(path, allow_pickle=False)` reads the files too.
+
+Files of older versions are read, see `_older`; files of newer ones are refused.
 """
 
 from __future__ import annotations
@@ -28,9 +30,11 @@ from headway.model import BoardView, Raw
 
 if TYPE_CHECKING:
     from headway._npz import Buffer
+    from headway._older import Description
 
 __all__ = ["PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
 
+VERSION = 2  # 1: before the first release, without a number
 SNAPSHOT = "snapshot.npz"
 PREVIOUS = previous_of(SNAPSHOT)
 RESULTS = "results.npz"
@@ -69,7 +73,8 @@ def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = T
     """Write the results of all tasks of a copy into a file of their own. Raises as `write` does."""
     from headway._scans import places
 
-    meta = {name: raw.meta[name] for name in ("name", "uuid", "layout_version", "taken_ns")} | {"synced": sync}
+    meta = {name: raw.meta[name] for name in ("name", "uuid", "layout_version", "taken_ns")}
+    meta |= {"version": VERSION, "synced": sync}
     of = places(raw.tasks)
     kept = b"".join(
         _KEPT.pack(of[task][1], offset, of[task][0], size)
@@ -121,14 +126,18 @@ def remove(directory: str | os.PathLike[str]) -> None:
 
 @functools.cache
 def _description(name: str) -> str:
+    return repr(_fields(name))
+
+
+def _fields(name: str) -> Description:
     from headway._records import DTYPES
 
     order = "<" if sys.byteorder == "little" else ">"
-    own = {
+    own: dict[str, Description] = {
         "results": "|u1",
         KEPT: [("generation", f"{order}u8"), ("offset", f"{order}u8"), ("slot", f"{order}u4"), ("bytes", f"{order}u4")],
     }
-    return repr(own[name] if name in own else DTYPES[name])
+    return own[name] if name in own else DTYPES[name]
 
 
 def _item_bytes(name: str) -> int:
@@ -141,7 +150,8 @@ def _pieces(raw: Raw, sync: bool) -> list[Buffer]:
     """The whole file. What could not be read again is not written."""
     from headway._records import check
 
-    meta = {key: value for key, value in raw.meta.items() if key not in _OF_THE_READER} | {"synced": sync}
+    meta = {key: value for key, value in raw.meta.items() if key not in _OF_THE_READER}
+    meta |= {"version": VERSION, "synced": sync}
     encoded = json.dumps(meta).encode()
     try:
         _check_meta(meta)
@@ -245,11 +255,20 @@ def _read_results(path: Path, uuid: str) -> tuple[bytes, bytes]:
     meta = json.loads(members[META])
     if not isinstance(meta, dict) or meta.get("uuid") != uuid:
         return b"", b""  # of an earlier segment: those of this one are still to come
-    kept = _npz.npy_payload(members[f"{KEPT}.npy"], _description(KEPT), _KEPT.size)
-    results = _npz.npy_payload(members["results.npy"], _description("results"), 1)
-    if kept is None or results is None:
-        raise ValueError("it holds other records than a file of results has")
-    return kept, results
+    return _payload(members, KEPT, meta), _payload(members, "results", meta)
+
+
+def _payload(members: dict[str, bytes], name: str, meta: dict[str, Any]) -> bytes:
+    """The records of an array, as this version has them. Raises ValueError."""
+    content = members.pop(f"{name}.npy")
+    payload = _npz.npy_payload(content, _description(name), _item_bytes(name))
+    if payload is not None:
+        return payload
+    if _version(meta) >= VERSION:
+        raise ValueError(f"it holds other {name} than its version has")
+    from headway import _older
+
+    return _older.records(content, _fields(name))
 
 
 def _open(path: Path) -> int:
@@ -272,37 +291,33 @@ def _open(path: Path) -> int:
 
 
 def _decode(path: Path, descriptor: int, from_prev: bool) -> Raw:
-    from headway._records import LAYOUT_VERSION, check
+    from headway._records import check
 
-    # Of another layout the members may be others: it is asked for before they are.
+    # In a newer version the members may be others: it is asked for before they are.
     head = _npz.first_member(descriptor, META, META_BYTES_MAX)
-    version = _layout_version(head) if head is not None else None
-    if version is not None and version != LAYOUT_VERSION:
+    version = _version_said(head) if head is not None else VERSION
+    if version > VERSION:
         raise errors.LayoutMismatch(
-            f"{path} has layout {version}, and this version of Headway reads layout {LAYOUT_VERSION}: read it with the "
-            f"version that wrote it, or delete it"
+            f"{path} was written by a newer version of Headway (its format is {version}, this one reads up to "
+            f"{VERSION}): read it with that version, or delete it"
         )
     members = _npz.unpack(descriptor, MEMBERS)
     meta = json.loads(members[META])
     _check_meta(meta)
-    arrays = []
-    for name in ARRAYS:
-        content = members.pop(f"{name}.npy")
-        payload = _npz.npy_payload(content, _description(name), _item_bytes(name))
-        if payload is None:
-            raise errors.LayoutMismatch(
-                f"{path} holds other {name} than layout {LAYOUT_VERSION} has, though it is whole: read it with the "
-                f"version of Headway that wrote it, or delete it"
-            )
-        arrays.append(payload)
-    raw = Raw({**meta, "path": str(path), "from_prev": from_prev}, *arrays)
+    arrays = [_payload(members, name, meta) for name in ARRAYS]
+    raw = Raw({**meta, "version": VERSION, "path": str(path), "from_prev": from_prev}, *arrays)
     check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
     return raw
 
 
-def _layout_version(head: bytes) -> int | None:
+def _version_said(head: bytes) -> int:
     try:
-        version = json.loads(head)["layout_version"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None  # damaged: what follows tells how
-    return version if isinstance(version, int) else None
+        return _version(json.loads(head))
+    except (ValueError, RecursionError):
+        return VERSION  # damaged: what follows tells how
+
+
+def _version(meta: Any) -> int:
+    """The version of a file by its first member: before the first release none stood there."""
+    version = meta.get("version", 1) if isinstance(meta, dict) else VERSION
+    return version if type(version) is int else VERSION

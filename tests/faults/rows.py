@@ -26,6 +26,9 @@ ISOLATION, SOAK, UPGRADE = "isolation", "soak", "upgrade"
 CRASHES, STORM = "tests/faults/test_crashes.py", "tests/faults/test_storm.py"
 LOCK_AND_SLOT = "kill_at_any_step or stopped_holder"
 QUICK_STEPS = "lock.free or slot.status or lock.stop"
+INTRUDER = "tests/faults/isolation.py"
+SANITIZED, UPGRADES = "tests/faults/sanitized.py", "tests/integration/test_upgrade.py"
+NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 
 ROWS = [
     Row(
@@ -60,5 +63,38 @@ ROWS = [
         ("tests/faults/killstorm.py",),
         ("tests/faults/killstorm.py", "--long"),
         bound_s=300.0,
+    ),
+    Row(
+        UPGRADE,
+        "stored segments, snapshots and histories of every version: read by rule, or refused with the remedy",
+        ("pytest", UPGRADES),
+    ),
+    Row(
+        FUZZING,
+        "the native code on a segment in which anything stands, and changes between two loads (libFuzzer)",
+        (NATIVE, "--seconds", "10"),
+        (NATIVE, "--seconds", "600"),
+    ),
+    Row(
+        FUZZING,
+        "every bit of a segment's header flipped, every length; words at random with a right checksum",
+        (ATTACH, "--seconds", "3"),
+        (ATTACH, "--seconds", "120"),
+    ),
+    Row(
+        ISOLATION,
+        "another user tries all that the system has on every file of a board made under umask 000",
+        (INTRUDER, "reach"),
+    ),
+    Row(
+        ISOLATION,
+        "another user was there first: in the temporary directory, in /dev/shm",
+        (INTRUDER, "squat"),
+    ),
+    Row(
+        ISOLATION,
+        "links, pipes, folders and foreign files in the place of every file of a board's directory",
+        (INTRUDER, "links", "--most", "40"),
+        (INTRUDER, "links"),
     ),
 ]

@@ -85,7 +85,7 @@ DAMAGED_BY_SQL = {
     "a view instead of the table": ["ALTER TABLE tasks RENAME TO t", "CREATE VIEW tasks AS SELECT * FROM t"],
     "nobody's": ["PRAGMA application_id=0"],
     "no version": ["PRAGMA user_version=0"],
-    "its version only": ["PRAGMA user_version=2"],
+    "its version only": ["PRAGMA user_version=3"],
 }
 for name, statements in DAMAGED_BY_SQL.items():
     DAMAGES[name] = lambda path, statements=statements: run_sql(path.parent, *statements)  # type: ignore[misc]
@@ -184,10 +184,10 @@ def test_a_whole_history_passes_the_check_and_stays(tmp_path: Path) -> None:
     assert len(history.read(tmp_path)) == 6
 
 
-def test_a_history_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_history_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     add(tmp_path, ended(3))
-    run_sql(tmp_path, "DROP INDEX tasks_by_id", "ALTER TABLE tasks ADD COLUMN mood TEXT", "PRAGMA user_version=2")
-    with pytest.raises(errors.LayoutMismatch, match="has version 2, and this version of Headway knows version 1"):
+    run_sql(tmp_path, "DROP INDEX tasks_by_id", "ALTER TABLE tasks ADD COLUMN mood TEXT", "PRAGMA user_version=3")
+    with pytest.raises(errors.LayoutMismatch, match=r"newer version of Headway \(its version is 3, .* up to 2\)"):
         history.read(tmp_path)
     with pytest.raises(errors.LayoutMismatch):
         add(tmp_path, ended(3, generation=3))

@@ -363,9 +363,30 @@ def test_a_link_in_place_of_the_lock_is_not_followed(board_name: str, headway_di
     target.write_text("precious")
     (headway_dir / board_name).mkdir(parents=True)
     (headway_dir / board_name / "board.lock").symlink_to(target)
-    with pytest.raises((OSError, errors.HeadwayError)):
+    with pytest.raises(errors.NotOwner, match=r"board\.lock is a link.*remove it"):
         open_and_remove(board_name)
     assert target.read_text() == "precious"
+
+
+def test_a_second_name_of_another_file_in_place_of_the_lock_is_not_written_to(
+    board_name: str, headway_dir: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+    target.write_text("precious")
+    target.chmod(0o644)
+    (headway_dir / board_name).mkdir(parents=True)
+    (headway_dir / board_name / "board.lock").hardlink_to(target)
+    with pytest.raises(errors.NotOwner, match=r"board\.lock is a link.*remove it"):
+        open_and_remove(board_name)
+    assert (target.read_text(), mode_of(target)) == ("precious", 0o644)
+
+
+def test_a_place_of_all_users_is_not_made_ours(board_name: str, headway_dir: Path) -> None:
+    headway_dir.mkdir()
+    headway_dir.chmod(0o1777)
+    with pytest.raises(errors.NotOwner, match="HEADWAY_DIR"):
+        open_and_remove(board_name)
+    assert mode_of(headway_dir) == 0o1777
 
 
 def test_a_path_with_spaces_and_foreign_letters_is_fine(

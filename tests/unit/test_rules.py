@@ -39,6 +39,7 @@ FLOORS = {
     "_liveness": 0,
     "_locks": 0,
     "_npz": 0,
+    "_older": 0,
     "_paths": 0,
     "_rates": 0,
     "_records": 0,

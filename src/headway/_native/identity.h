@@ -345,10 +345,24 @@ static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, con
     return board;
 }
 
-/* Be woken by this semaphore. Without one the structural lock is waited for by naps. */
-static void hw_use_semaphore(hw_board *board, const char *name) {
-    sem_t *semaphore = board->semaphore ? SEM_FAILED : sem_open(name, 0);
-    if (semaphore != SEM_FAILED) board->semaphore = semaphore;
+/* Is the semaphore's file ours alone? Others could cut theirs short, and a look at it would end in SIGBUS. */
+static int hw_is_own_file(const char *path, struct stat *found) {
+    return lstat(path, found) == 0 && S_ISREG(found->st_mode) && found->st_uid == geteuid() &&
+           !(found->st_mode & 077) && found->st_size >= (off_t)sizeof(sem_t);
+}
+
+/* Be woken by this semaphore, whose file is at `path`. Without one the structural lock is waited for by naps. It is looked
+ * at before and after: nobody else can take away a file of ours in between, so what was opened is that file. */
+static void hw_use_semaphore(hw_board *board, const char *name, const char *path) {
+    struct stat before, after;
+    sem_t *semaphore;
+    if (board->semaphore || !hw_is_own_file(path, &before)) return;
+    semaphore = sem_open(name, 0);
+    if (semaphore == SEM_FAILED) return;
+    if (hw_is_own_file(path, &after) && before.st_ino == after.st_ino && before.st_dev == after.st_dev)
+        board->semaphore = semaphore;
+    else
+        sem_close(semaphore);
 }
 
 /* Let go of everything but the mapping of the segment, which late handles may still write to. */

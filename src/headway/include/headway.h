@@ -69,7 +69,7 @@ void hw_step(const char *where);
 
 #define HW_MAGIC 0x3159415744414548ull /* "HEADWAY1" in memory */
 #define HW_BYTE_ORDER 0x01020304u
-#define HW_LAYOUT_VERSION 1u
+#define HW_LAYOUT_VERSION 2u /* 1 stood in several layouts before the first release */
 
 #define HW_LINE 128          /* two cache lines: the unit that the adjacent-line prefetcher moves */
 #define HW_STRIPES 8         /* counters of one task */

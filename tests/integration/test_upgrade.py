@@ -1,0 +1,218 @@
+"""Files that outlive a release, stored as each version wrote them: see docs/upgrade.md, tests/data/upgrade/make.py."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import struct
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from headway import _core, _liveness, _schema, errors, history, maintenance, snapshot
+from headway.board import open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+STORED = Path(__file__).resolve().parents[1] / "data" / "upgrade"
+NAME = "stored"  # of the board whose files these are
+LAYOUT, UUID, TIME_NAMESPACE, CHECKSUM, DIRECTORY, HEADER_BYTES = 12, 72, 112, 248, 1024, 4096
+
+
+def versions(pattern: str) -> list[int]:
+    return sorted(int(path.name.partition("-")[2].partition(".")[0]) for path in STORED.glob(pattern))
+
+
+def stored(name: str) -> bytes:
+    return gzip.decompress((STORED / f"{name}.gz").read_bytes())
+
+
+def checksum(header: bytes | bytearray) -> int:
+    value = 0
+    for part in (header[:CHECKSUM], header[DIRECTORY:HEADER_BYTES]):
+        value ^= 0xCBF29CE484222325
+        for byte in part:
+            value = (value ^ byte) * 0x100000001B3 & (2**64 - 1)
+    return value
+
+
+def with_snapshot(folder: Path, number: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(STORED / f"snapshot-{number}.npz", folder / snapshot.SNAPSHOT)
+    return folder
+
+
+def with_history(folder: Path, number: int) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / history.HISTORY).write_bytes(stored(f"history-{number}.sqlite3"))
+    return folder
+
+
+@pytest.fixture
+def in_memory(headway_dir: Path) -> Iterator[Any]:
+    """Puts a stored segment where a program would find it, and takes it away."""
+    placed: list[Path] = []
+
+    def place(number: int) -> Path:
+        image = bytearray(stored(f"segment-{number}"))
+        struct.pack_into("<Q", image, TIME_NAMESPACE, _liveness.namespace("time"))
+        struct.pack_into("<Q", image, CHECKSUM, checksum(image))
+        uuid = image[UUID : UUID + 16].hex()
+        path = Path("/dev/shm", f"headway-{os.geteuid()}-{NAME}-{uuid}")
+        placed.append(path)
+        path.write_bytes(image)
+        path.chmod(0o600)
+        directory = headway_dir / NAME
+        directory.mkdir(parents=True, mode=0o700, exist_ok=True)
+        (directory / "segment").write_text(f"{uuid}\n")
+        return path
+
+    yield place
+    for path in placed:
+        path.unlink(missing_ok=True)
+        path.with_name(f"sem.{path.name}").unlink(missing_ok=True)
+
+
+def test_files_of_this_version_are_stored() -> None:
+    """A number that was raised needs its files: tests/data/upgrade/make.py."""
+    assert versions("segment-*.gz")[-1] == _core.LAYOUT_VERSION
+    assert versions("snapshot-*.npz")[-1] == snapshot.VERSION
+    assert versions("history-*.gz")[-1] == _schema.SCHEMA_VERSION
+
+
+@pytest.mark.parametrize("number", versions("snapshot-*.npz"))
+def test_a_snapshot_of_any_version_is_read(number: int, tmp_path: Path) -> None:
+    view = snapshot.read(with_snapshot(tmp_path, number))
+    assert (view.name, len(view.tasks)) == (NAME, 3)
+    load, failed, train = (view.get(id) for id in ("load", "load/é", "train"))
+    assert load is not None
+    assert failed is not None
+    assert train is not None
+    assert (load.state, load.count, load.total, load.unit, load.label) == ("success", 3, 3, "bar", "Load prices")
+    assert (load.metrics, load.result, load.message) == ({"loss": 0.5}, {"auc": 0.91}, "of c")
+    assert [stage.name for stage in load.stages] == ["read a", "read b", "read c"]
+    assert (failed.state, failed.count, failed.error) == ("failed", 2, "ValueError: no prices")
+    assert (train.count, train.total) == (40, 100)
+    assert [share.count for share in load.workers] == [3]
+    assert len(view.array) == 3
+    assert view.to_dict()["tasks"][0]["id"] == "load"
+
+
+@pytest.mark.parametrize("number", versions("snapshot-*.npz"))
+def test_a_snapshot_of_any_version_is_written_again_as_this_one(number: int, tmp_path: Path) -> None:
+    view = snapshot.read(with_snapshot(tmp_path / "old", number))
+    (tmp_path / "new").mkdir()
+    path = snapshot.write(view, tmp_path / "new")
+    again = snapshot.read(path)
+    assert [task.to_dict() for task in again.tasks] == [task.to_dict() for task in view.tasks]
+    with np.load(path, allow_pickle=False) as members:
+        assert members["tasks"].dtype == view.array.dtype
+
+
+@pytest.mark.parametrize("number", versions("snapshot-*.npz"))
+def test_a_board_goes_on_from_a_snapshot_of_any_version(number: int, headway_dir: Path) -> None:
+    with_snapshot(headway_dir / NAME, number)
+    with_history(headway_dir / NAME, versions("history-*.gz")[0])
+    board = open_board(NAME, capacity=8, workers=4, result_bytes=64)
+    try:
+        assert {task.id: task.state for task in board.tasks()} == {
+            "load": "success",
+            "load/é": "failed",
+            "train": "lost",
+        }
+        task = board.task("train", resume=True)
+        assert task.resumed_from == 40
+        task.succeed()
+        assert {past.id for past in board.history(hours=None)} >= {"load", "load/é"}
+    finally:
+        board.unlink(files=True)
+
+
+@pytest.mark.parametrize("number", [number for number in versions("segment-*.gz") if number < _core.LAYOUT_VERSION])
+def test_a_segment_of_an_older_layout_is_refused_with_what_to_do(
+    number: int, headway_dir: Path, in_memory: Any
+) -> None:
+    path = in_memory(number)
+    before = path.read_bytes()
+    with pytest.raises(
+        errors.LayoutMismatch, match=rf"layout is number {number}, .*{_core.LAYOUT_VERSION}\); .*'headway gc'"
+    ):
+        open_board(NAME)
+    assert path.read_bytes() == before
+    with_snapshot(headway_dir / NAME, versions("snapshot-*.npz")[0])
+    os.utime(path, (0, time.time() - 2 * maintenance.GRACE_S))
+    (removed,) = [one for one in maintenance.gc([NAME]) if one.kind == "segment"]  # what the message says
+    assert removed.name.endswith(path.name)
+    assert not path.exists()
+    board = open_board(NAME, capacity=8, workers=4, result_bytes=64)
+    try:
+        assert len(board.tasks()) == 3  # the snapshot was left, and is where it goes on
+    finally:
+        board.unlink(files=True)
+
+
+def test_a_segment_of_this_layout_is_attached_to_and_reads_as_it_was_written(in_memory: Any) -> None:
+    """Whoever changes the layout without a new number finds out here."""
+    in_memory(_core.LAYOUT_VERSION)
+    board = open_board(NAME)
+    try:
+        view = board.get("load")
+        assert view is not None
+        assert (view.state, view.count, view.total, view.unit, view.label) == ("success", 3, 3, "bar", "Load prices")
+        assert (view.stage, view.message, view.metrics, view.result) == ("read c", "of c", {"loss": 0.5}, {"auc": 0.91})
+        assert [stage.name for stage in view.stages] == ["read a", "read b", "read c"]
+        failed, train = board.get("load/é"), board.get("train")
+        assert failed is not None
+        assert train is not None
+        assert (failed.state, failed.count, failed.error) == ("failed", 2, "ValueError: no prices")
+        assert (train.state, train.count) == ("lost", 40)
+        board.attach("load").update()
+        assert board.attach("load").count == 4
+    finally:
+        board.unlink(files=True)
+
+
+@pytest.mark.parametrize("number", versions("history-*.gz"))
+def test_a_history_of_any_version_is_read(number: int, tmp_path: Path) -> None:
+    before = with_history(tmp_path, number).joinpath(history.HISTORY).read_bytes()
+    load, failed = sorted(history.read(tmp_path), key=lambda past: past.id)
+    assert (load.id, load.state, load.count, load.result) == ("load", "success", 3, {"auc": 0.91})
+    assert load.series == ((1.0, 0), (2.0, 3))
+    assert [stage.name for stage in load.stages] == ["read a", "read b", "read c"]
+    assert (failed.id, failed.state, failed.error) == ("load/é", "failed", "ValueError: no prices")
+    assert (tmp_path / history.HISTORY).read_bytes() == before  # reading changes nothing
+
+
+@pytest.mark.parametrize("number", versions("history-*.gz"))
+def test_the_next_writer_makes_a_history_of_any_version_one_of_this(number: int, tmp_path: Path) -> None:
+    with_history(tmp_path, number)
+    view = snapshot.read(with_snapshot(tmp_path / "snapshot", snapshot.VERSION))
+    before = history.read(tmp_path)
+    with history.Writer(tmp_path) as writer:
+        assert writer.check()
+        assert history.read(tmp_path) == before
+        ended = [place for place, task in enumerate(view.tasks) if task.done]
+        writer.add(view.raw, ended)
+        writer.add(view.raw, ended)  # twice is once
+        assert writer.aside == []
+    found = history.read(tmp_path)
+    assert len(found) == len(before) + (0 if number == _schema.SCHEMA_VERSION else len(ended))
+    assert writer.path.exists()
+
+
+def test_a_snapshot_of_a_newer_version_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = snapshot.read(with_snapshot(tmp_path, snapshot.VERSION))
+    monkeypatch.setattr(snapshot, "VERSION", snapshot.VERSION + 1)
+    path = snapshot.write(view, tmp_path)
+    monkeypatch.undo()
+    with pytest.raises(
+        errors.LayoutMismatch, match=f"newer version .*{snapshot.VERSION + 1}.*read it with that version"
+    ):
+        snapshot.read(path)
