@@ -29,6 +29,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_MEMORY = Path("/dev/shm")
+HEADER_BYTES = 4096  # of a segment
 SETTLE_S = 3.0  # the kernel ends killed processes within milliseconds; a loaded machine takes longer
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend.resource_tracker")
 
@@ -81,29 +82,17 @@ def _parents() -> dict[int, int]:
     return parents
 
 
-def _family() -> set[int]:
-    """This process and all below it."""
-    parents = _parents()
-    family = {os.getpid()}
-    while True:
-        more = {pid for pid, parent in parents.items() if parent in family} - family
-        if not more:
-            return family
-        family |= more
+def _is_this_runs(name: str, base: Path) -> bool:
+    """Whether this file of /dev/shm belongs to a board of this run: by its name, or by the directory of its segment.
 
-
-def _is_another_runs(name: str) -> bool:
-    """Whether this file of /dev/shm belongs to another program of this user that runs at the same time."""
+    base: below which all directories of this run lie. Other programs of this user run at the same time.
+    """
     board = re.match(r"t-(\d+)-", name.removeprefix("sem.").removeprefix(f"headway-{os.getuid()}-"))
     if board:
-        return int(board[1]) != os.getpid()
-    family = _family()
-    needle = f"{SHARED_MEMORY}/{name}"
-    for maps in Path("/proc").glob("[0-9]*/maps"):
-        with contextlib.suppress(OSError):  # it ended meanwhile, or is not ours to look into
-            if int(maps.parent.name) not in family and needle in maps.read_text():
-                return True
-    return False
+        return int(board[1]) == os.getpid()
+    with contextlib.suppress(OSError), (SHARED_MEMORY / name.removeprefix("sem.")).open("rb") as segment:
+        return bytes(base) + b"/" in segment.read(HEADER_BYTES)  # the header names the board's directory
+    return False  # gone meanwhile
 
 
 def _children() -> set[str]:
@@ -204,12 +193,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 @pytest.fixture(autouse=True)
-def _no_leak(request: pytest.FixtureRequest) -> Iterator[None]:
+def _no_leak(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The test that leaves a segment or a semaphore in /dev/shm fails."""
-    leaks = request.config.stash[LEAKS]
+    leaks, base = request.config.stash[LEAKS], tmp_path_factory.getbasetemp()
 
     def strays() -> set[str]:
-        return {name for name in _segments() - leaks.segments if not _is_another_runs(name)}
+        return {name for name in _segments() - leaks.segments if _is_this_runs(name, base)}
 
     yield
     left = _settled(strays)

@@ -40,7 +40,7 @@ def enter(task: Any, handle: Any) -> Token[Any]:
 
 
 def leave(task: Any, token: Token[Any] | None) -> None:
-    """Undo `enter`."""
+    """Undo `enter`, or as much of it as was done: token None where it was interrupted. Idempotent."""
     for place in reversed(range(len(_entered))):
         if _entered[place][0] is task:
             del _entered[place]
@@ -49,11 +49,16 @@ def leave(task: Any, token: Token[Any] | None) -> None:
         _hand_down(_entered[-1][1])
     else:
         _restore()
-    if token is not None:
-        try:
-            _context.reset(token)
-        except ValueError:  # left in another context than entered, as a generator closed elsewhere does
-            _context.set(None)
+    if token is None:
+        if _context.get() is task:
+            _context.set(None)  # those below it stand in `_entered`
+        return
+    try:
+        _context.reset(token)
+    except ValueError:  # left in another context than entered, as a generator closed elsewhere does
+        _context.set(None)
+    except RuntimeError:  # it was done already
+        return
 
 
 # ----------------------------------------------------------------------------------- from parents to their children
@@ -71,7 +76,10 @@ def _config() -> dict[str, Any]:
 
 def _hand_down(handle: Any) -> None:
     global _inherited
-    config = _config()
+    try:
+        config = _config()
+    except (ImportError, OSError):  # no descriptor left to import multiprocessing with: nothing is handed down
+        return
     present = config.get(_KEY)
     if present is not None and present[0] != os.getpid():
         _inherited = present
@@ -80,6 +88,8 @@ def _hand_down(handle: Any) -> None:
 
 def _restore() -> None:
     """No task of this process is entered any more: children get what this process got itself."""
+    if "multiprocessing.process" not in sys.modules:
+        return  # nothing was handed down
     config = _config()
     if _inherited is not None and _inherited[0] != os.getpid():
         config[_KEY] = _inherited

@@ -157,6 +157,7 @@ cdef extern from "board.h" nogil:
 cdef extern from "identity.h" nogil:
     uint64_t hw_me(const hw_board *board)
     uint64_t hw_pid(hw_board *board)
+    int hw_is_nameless(const hw_board *board)
     int hw_dead(hw_board *board, uint64_t incarnation)
     int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name)
     void hw_go_in(hw_board *board)

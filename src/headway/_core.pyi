@@ -1,5 +1,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Final, Generic, SupportsIndex, TypeAlias, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, Self, SupportsIndex, TypeAlias, TypeVar
 
 _T = TypeVar("_T")
 _Copy: TypeAlias = tuple[int, bytearray, bytes, bytes, bytes, bytes, bytes]
@@ -150,6 +151,10 @@ class Segment:
 
 class Slot:
     def __init__(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
     @property
     def count(self) -> int: ...
     @property

@@ -972,6 +972,27 @@ cdef class Slot:
         """Return the Segment of this handle's board; given by the subclass."""
         raise errors.UnknownBoard(f"task {self.id!r} belongs to no board")
 
+    # Block --------------------------------------------------------------------------------------------------
+    #
+    # Native, because Ctrl-C may come at any bytecode, also at the first one of a method: then a block that was entered
+    # would not be left. Here it comes out of what is called, and what was left undone is done.
+
+    def __enter__(self):
+        """Become the owner, and the current task of this context."""
+        try:
+            return self._enter_block()
+        except KeyboardInterrupt as interrupt:
+            self._leave_block(interrupt)
+            raise
+
+    def __exit__(self, kind, error, trace):
+        """End the task according to the exception, in the process that entered the block."""
+        try:
+            self._leave_block(error)
+        except KeyboardInterrupt as interrupt:
+            self._leave_block(interrupt if error is None else error)
+            raise
+
     # Counting -----------------------------------------------------------------------------------------------
 
     cdef inline int add(self, int64_t n) except -1:
@@ -998,7 +1019,11 @@ cdef class Slot:
         if looks:
             self.look_around(now)
         if hw_peek(self.handle.identity) != self.handle.worker:
-            self.segment.become(True)
+            try:
+                self.segment.become(True)
+            except OSError as error:  # no descriptor left for who we are: tried again at the next update
+                _stale(f"updates of task {self.id!r} are not counted: {error}")
+                return 0
             answer = hw_bind(self.segment.board, &self.handle, self.index, self.generation,
                              hw_clock_ns(CLOCK_MONOTONIC) + BIND_WAIT)
             looks = True
@@ -1022,6 +1047,10 @@ cdef class Slot:
             _warned_retired = True
             warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
                           errors.StaleTaskWarning)
+        elif not _warned_retired and hw_is_nameless(self.segment.board):
+            _warned_retired = True
+            warnings.warn(f"the segment of board {self.segment.name!r} was removed from /dev/shm: updates are seen by "
+                          f"those only who had it open", errors.StaleTaskWarning)
         if _on_silence is not None and self.segment.silent(now):
             _on_silence(self.segment)
         return 0
@@ -1477,7 +1506,11 @@ cdef class Tracker:
         on_end, self.on_end = self.on_end, None
         self.iterator = None
         if on_end is not None:
-            on_end(error)
+            try:
+                on_end(error)
+            except KeyboardInterrupt:  # in the midst of it: once more, as in Slot.__exit__
+                on_end(error)
+                raise
         return 0
 
     cdef int tick(self) except -1:

@@ -197,10 +197,13 @@ def set_aside(path: Path) -> Path:
 def typed(path: Path) -> Iterator[None]:
     """Give the errors of SQLite, and of a full disk, their names.
 
-    DamagedHistory, LockTimeout, NoSpace; OSError where the place cannot be written or read.
+    DamagedHistory, LockTimeout, NoSpace; OSError where the place cannot be written or read; Unsupported where SQLite
+    cannot be loaded.
     """
-    import sqlite3
-
+    try:
+        import sqlite3
+    except ImportError as error:  # this Python has none, or there was no descriptor left for it
+        raise errors.Unsupported(f"{path} cannot be opened, because SQLite cannot be loaded: {error}") from error
     try:
         yield
     except sqlite3.Error as error:
@@ -233,13 +236,18 @@ def _fault(path: Path, error: sqlite3.Error) -> Exception:
     if kind == sqlite3.SQLITE_FULL:
         return _no_space(path)
     if kind in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return _refusal(path, kind == sqlite3.SQLITE_IOERR and code not in _SHORT) or damaged(path, error)
+        is_refused = kind == sqlite3.SQLITE_CANTOPEN or (kind == sqlite3.SQLITE_IOERR and code not in _SHORT)
+        return _refusal(path, is_refused) or damaged(path, error)
     return damaged(path, error)
 
 
-def _refusal(path: Path, is_io: bool) -> OSError | None:
-    """Why the system would not let SQLite do it, as far as that can be found out; None: the file itself is to blame."""
+def _refusal(path: Path, is_refused: bool) -> OSError | None:
+    """Why the system would not let SQLite do it, as far as that can be found out; None: the file itself is to blame.
+
+    is_refused: SQLite says that it was the system, not what: the file was looked at before it was opened.
+    """
     try:
+        os.close(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))  # is there a descriptor left?
         room = os.statvfs(path.parent)
         if room.f_flag & os.ST_RDONLY:
             return OSError(errno.EROFS, "the file system is read-only", str(path))
@@ -250,4 +258,5 @@ def _refusal(path: Path, is_io: bool) -> OSError | None:
         return error
     if not os.access(path.parent, os.W_OK | os.X_OK) or not os.access(path, os.R_OK | os.W_OK):
         return OSError(errno.EACCES, "it, or its directory, may not be written: change their modes", str(path))
-    return OSError(errno.EIO, "reading or writing failed: see the system's log", str(path)) if is_io else None
+    text = "opening, reading or writing failed: see the system's log"
+    return OSError(errno.EIO, text, str(path)) if is_refused else None

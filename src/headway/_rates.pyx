@@ -15,7 +15,7 @@ cdef struct _Pace:
     uint64_t generation  # 0 = no task yet
     int64_t started_ns   # of the run: a resumed task begins anew
     int64_t count
-    int64_t seen_ns
+    int64_t seen_ns      # by the clock that nobody sets, as the next one
     int64_t moved_ns     # when the count last moved
     double gap           # seconds between two moves, as usual
     double items         # counted, each weighed by its age
@@ -69,21 +69,23 @@ cdef class Rates:
         self.room = room
         return 0
 
-    def update(self, tasks, int64_t now_ns):
+    def update(self, tasks, int64_t now_ns, monotonic_ns=None):
         """Fill in the rates of a copy of all tasks taken at `now_ns` (wall clock); the copy is changed in place.
 
-        ValueError: the buffer holds no whole number of records, or a slot that no board has.
+        monotonic_ns: the same moment by a clock that nobody sets, by which a step of the wall clock is none of the pace;
+        default now_ns. ValueError: the buffer holds no whole number of records, or a slot that no board has.
         """
         cdef Py_buffer held
+        cdef int64_t at_ns = now_ns if monotonic_ns is None else monotonic_ns
         PyObject_GetBuffer(tasks, &held, PyBUF_WRITABLE)
         try:
             if held.len % <Py_ssize_t> sizeof(hw_task_record):
                 raise ValueError(f"{held.len} bytes are no whole number of records of {sizeof(hw_task_record)} bytes")
-            self.fill(<char *> held.buf, held.len // <Py_ssize_t> sizeof(hw_task_record), now_ns)
+            self.fill(<char *> held.buf, held.len // <Py_ssize_t> sizeof(hw_task_record), now_ns, at_ns)
         finally:
             PyBuffer_Release(&held)
 
-    cdef int fill(self, char *records, Py_ssize_t count, int64_t now_ns) except -1:
+    cdef int fill(self, char *records, Py_ssize_t count, int64_t now_ns, int64_t at_ns) except -1:
         cdef hw_task_record r
         cdef double tau, dt, last_tau = 0, last_dt = 0, fresh = 0
         cdef _Pace *pace
@@ -102,25 +104,25 @@ cdef class Rates:
                 hw_put_rate(at, NAN if r.state == HW_PENDING else _mean(&r, r.ended_ns))
                 continue
             if pace.generation != r.generation or pace.started_ns != r.started_ns or r.count < pace.count:
-                self.begin(pace, &r, now_ns)
+                self.begin(pace, &r, now_ns, at_ns)
             if r.count != pace.count:
-                dt = _between(pace.moved_ns, now_ns)
+                dt = _between(pace.moved_ns, at_ns)
                 pace.gap = pace.gap + (dt - pace.gap) / 4 if pace.gap else dt
-                pace.moved_ns = now_ns
-            dt, tau = _between(pace.seen_ns, now_ns), max(self._tau, 4 * pace.gap)
+                pace.moved_ns = at_ns
+            dt, tau = _between(pace.seen_ns, at_ns), max(self._tau, 4 * pace.gap)
             if dt > 0:
                 if dt != last_dt or tau != last_tau:  # most tasks share both, and expm1 is slow
                     fresh, last_dt, last_tau = -expm1(-dt / tau), dt, tau
                 # Taken as spread evenly over the interval, what was counted in it has aged as the interval has.
                 pace.items += ((<double> r.count - <double> pace.count) / dt * tau - pace.items) * fresh
                 pace.seconds += (tau - pace.seconds) * fresh
-            pace.count, pace.seen_ns = r.count, now_ns
+            pace.count, pace.seen_ns = r.count, at_ns
             hw_put_rate(at, pace.items / pace.seconds if pace.seconds > 0 else NAN)
         return 0
 
-    cdef void begin(self, _Pace *pace, const hw_task_record *r, int64_t now_ns) noexcept:
+    cdef void begin(self, _Pace *pace, const hw_task_record *r, int64_t now_ns, int64_t at_ns) noexcept:
         cdef double mean = _mean(r, now_ns)
         pace.generation, pace.started_ns, pace.count = r.generation, r.started_ns, r.count
-        pace.seen_ns, pace.moved_ns, pace.gap = now_ns, now_ns, 0
+        pace.seen_ns, pace.moved_ns, pace.gap = at_ns, at_ns, 0
         pace.seconds = -self._tau * expm1(-_between(r.started_ns, now_ns) / self._tau)
         pace.items = mean * pace.seconds if isfinite(mean) else 0

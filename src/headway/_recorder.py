@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import resource
 import sys
 
 
@@ -27,11 +28,15 @@ def _package() -> None:
 
 
 def _unbend() -> None:
-    """Any processor, no special scheduling: what the program chose for its own work is not for its helper."""
+    """Any processor, no special scheduling, no limits: what the program chose for its work is not for its helper."""
     with contextlib.suppress(OSError):  # a container may forbid it: then it stays as it is
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU):
+        with contextlib.suppress(OSError, ValueError):
+            hard = resource.getrlimit(limit)[1]
+            resource.setrlimit(limit, (hard, hard))
 
 
 if __name__ == "__main__":

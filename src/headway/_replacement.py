@@ -41,23 +41,25 @@ def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffe
     """Replace a file of a directory. sync: force it to the disk, so that it survives the machine too.
 
     Raises NoSpace, DamagedSnapshot for a folder in its place, and OSError where the directory cannot be written, each
-    with the present file untouched.
+    naming the file, which is whole or untouched.
     """
-    folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _remove_abandoned(folder)
-        _replace(folder, name, pieces, sync)
+        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _remove_abandoned(folder)
+            _replace(folder, name, pieces, sync)
+        finally:
+            os.close(folder)
     except IsADirectoryError:
         place = os.path.join(directory, name)
         raise errors.DamagedSnapshot(f"a folder stands at {place}, or at the file before it: remove it") from None
     except OSError as error:
+        path = os.path.join(directory, name)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
+            raise OSError(error.errno, error.strerror, path) from error
         size = sum(len(piece) for piece in pieces)
         text = f"no room for a file of {size} bytes: free some; the one before was kept"
-        raise errors.NoSpace(error.errno, text, os.path.join(directory, name)) from None
-    finally:
-        os.close(folder)
+        raise errors.NoSpace(error.errno, text, path) from None
 
 
 def remove(directory: str | os.PathLike[str], *names: str) -> None:
@@ -81,8 +83,10 @@ def _replace(folder: int, name: str, pieces: Sequence[Buffer], sync: bool) -> No
             os.fsync(descriptor)
         _publish(folder, temporary, name)
     finally:
-        _unlink(folder, f"{temporary}.new", f"{temporary}.old", temporary)  # the one that shows the owner last
-        os.close(descriptor)
+        try:
+            _unlink(folder, f"{temporary}.new", f"{temporary}.old", temporary)  # the one that shows the owner last
+        finally:
+            os.close(descriptor)  # what is still there is nobody's then, and the next writer removes it
     if sync:
         os.fsync(folder)
 

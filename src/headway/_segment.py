@@ -16,7 +16,7 @@ import stat
 import time
 import uuid as uuid_module
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,6 +37,7 @@ __all__ = [
 SHM = Path("/dev/shm")
 Fill: TypeAlias = Callable[[_core.Segment, Path], object]
 _NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # what opening a link, a folder, a socket as a segment gives
+RESERVED_AT_ONCE = 1 << 18  # bytes: many kernels undo all of it at a signal, and then begin again, for ever in a storm
 _NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT)
 
 
@@ -48,7 +49,8 @@ def object_name(board: str, uuid: str) -> str:
 def referenced(directory: Path) -> str | None:
     """The uuid in force, from the file `segment` of a board's directory; None if there is none.
 
-    Raises CorruptBoard if the file holds anything else, NotOwner if it is somebody else's.
+    Raises CorruptBoard if the file holds anything else, NotOwner if it is somebody else's, OSError if it cannot be read
+    at the moment.
     """
     path = directory / "segment"
     try:
@@ -56,6 +58,8 @@ def referenced(directory: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
+        if error.errno not in (*_NO_SEGMENT, errno.EACCES):  # a broken disk, no descriptor left: it may be whole
+            raise
         raise errors.CorruptBoard(f"{path} cannot be read ({error.strerror}): remove it") from error
     try:
         found = os.fstat(fd)
@@ -129,7 +133,7 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
         raise errors.NotOwner(f"segment {name} belongs to another user: use a board of your own") from None
     except (ValueError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in _NO_SEGMENT:
-            raise
+            raise _told(error, name) from None
         _check_owner((SHM / name[1:]).lstat(), name)
         raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}") from None
     lock_fd = -1
@@ -148,7 +152,8 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
         raise errors.CorruptBoard(
             f"segment {name} calls itself {segment.name}-{segment.uuid}: it was renamed; remove it"
         )
-    if segment.time_namespace not in (0, _liveness.namespace("time")):
+    ours = _liveness.namespace("time")
+    if ours and segment.time_namespace not in (0, ours):  # 0: that cannot be told
         segment.close()
         raise errors.BoardElsewhere(
             f"board {segment.name!r} was made in another time namespace, whose clock cannot be compared with this one: "
@@ -164,6 +169,18 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
     return segment
 
 
+def _told(error: OSError, place: str | Path) -> OSError:
+    """The same error with its place, where it names none, and with what to do about it."""
+    number = error.errno or errno.EMFILE  # posix_ipc gives that one without its number
+    where = error.filename if isinstance(error.filename, str) else str(place)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        text = "no room for the files of the board: free some, or choose another place with HEADWAY_DIR"
+        return errors.NoSpace(number, text, where)
+    if number == errno.EMFILE:
+        return OSError(number, "no descriptor is left: close some, or raise the limit (ulimit -n)", where)
+    return OSError(number, error.strerror or str(error), where)
+
+
 @contextmanager
 def _room_for(size: int, name: str) -> Iterator[None]:
     """Turn the errors of a full /dev/shm into NoSpace."""
@@ -171,7 +188,7 @@ def _room_for(size: int, name: str) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno not in _NO_ROOM:
-            raise
+            raise _told(error, name) from None
         room = os.statvfs(SHM)
         raise errors.NoSpace(
             error.errno,
@@ -179,6 +196,16 @@ def _room_for(size: int, name: str) -> Iterator[None]:
             f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a "
             f"smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
         ) from None
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Have the file's pages be there. Raises OSError if there is no room, with what there is as free as before."""
+    try:
+        for at in range(0, size, RESERVED_AT_ONCE):
+            os.posix_fallocate(fd, at, min(RESERVED_AT_ONCE, size - at))
+    except OSError:
+        os.ftruncate(fd, 0)
+        raise
 
 
 def _create(
@@ -196,7 +223,7 @@ def _create(
             os.fchmod(memory.fd, 0o600)  # whatever the umask
             os.ftruncate(memory.fd, size)
             with _room_for(size, name):  # reserved now, so that a full /dev/shm is an error here, not SIGBUS later
-                os.posix_fallocate(memory.fd, 0, size)
+                _reserve(memory.fd, size)
             _core.format_segment(
                 memory.fd,
                 capacity=capacity,
@@ -278,8 +305,20 @@ def open_or_create(
     """Attach to a board's segment and be present on it, or create it. Returns (segment, directory, created).
 
     fill: called with a new segment and the directory, before anybody else can find it. Raises what attach does, NoSpace
-    if /dev/shm is full, BoardElsewhere if another machine or container uses the directory, LockTimeout, OSError.
+    if /dev/shm or the disk is full, BoardElsewhere if another machine or container uses the directory, LockTimeout,
+    OSError.
     """
+    try:
+        return _open_or_create(board, capacity, workers, result_bytes, fill)
+    except errors.HeadwayError:
+        raise
+    except OSError as error:
+        raise _told(error, board) from error
+
+
+def _open_or_create(
+    board: str, capacity: int, workers: int, result_bytes: int, fill: Fill | None
+) -> tuple[_core.Segment, Path, bool]:
     directory = _paths.board_directory(board, create=True)
     segment = _join(directory, board)
     if segment is not None:
@@ -301,9 +340,14 @@ def open_or_create(
 
 def remove_objects(name: str) -> None:
     """Remove segment and semaphore of this name, as far as they exist and are ours."""
-    for unlink_object in (posix_ipc.unlink_shared_memory, posix_ipc.unlink_semaphore):
-        with suppress(posix_ipc.ExistentialError, posix_ipc.PermissionsError):
-            unlink_object(name)
+    with ExitStack() as both:  # the second one also where the first one cannot be removed
+        for unlink_object in (posix_ipc.unlink_semaphore, posix_ipc.unlink_shared_memory):
+            both.callback(_unlink_object, unlink_object, name)
+
+
+def _unlink_object(unlink_object: Callable[[str], object], name: str) -> None:
+    with suppress(posix_ipc.ExistentialError, posix_ipc.PermissionsError):
+        unlink_object(name)
 
 
 def remove(directory: Path, segment: _core.Segment) -> None:

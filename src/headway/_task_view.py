@@ -183,8 +183,12 @@ class TaskView:
 
     @property
     def idle(self) -> float | None:
-        """Seconds since the last sign of life; None once the task has ended."""
-        last = max((at for at in (self.beat, self.started, self.created) if at is not None), default=None)
+        """Seconds since the last sign of life; None once the task has ended.
+
+        There is a beat from a task's creation on. It was converted from a clock that nobody sets; the times of other
+        things may lie ahead where the wall clock was set back.
+        """
+        last = self.beat if self.beat is not None else self.started if self.started is not None else self.created
         return None if self.done or last is None else max(0.0, self.taken_at - last)
 
     @property

@@ -134,7 +134,7 @@ class Board:
         raw = self._segment.copy_task(index, generation)
         if raw is None:
             return None
-        self._rates.update(raw[1], raw[0])
+        self._rates.update(raw[1], raw[0], time.monotonic_ns())
         return TaskView.from_raw(Raw({"name": self.name, "taken_ns": raw[0]}, *raw[1:]))
 
     def tasks(self, state: str | None = None) -> list[TaskView]:
@@ -152,7 +152,7 @@ class Board:
     def _copy(self, *, results: bool = True) -> Raw:
         segment = self._open_segment()
         raw = segment.copy(results)
-        self._rates.update(raw[1], raw[0])
+        self._rates.update(raw[1], raw[0], time.monotonic_ns())
         return Raw({**self._copy_meta(), "taken_ns": raw[0]}, *raw[1:])
 
     def _copy_meta(self) -> dict[str, Any]:

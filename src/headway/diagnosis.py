@@ -117,6 +117,9 @@ def _board(directory: Path) -> Iterator[Finding]:
     except errors.HeadwayError as error:
         yield Finding("error", name, str(error), f"headway rm --force {name}")
         return
+    except OSError as error:
+        yield Finding("error", name, str(error), "mend what keeps its files from being read: it may be whole")
+        return
     if not segment:
         return
     try:
@@ -186,7 +189,7 @@ def _strays(directories: list[Path]) -> Iterator[Finding]:
     """Segments and semaphores that no directory refers to."""
     referenced = set()
     for directory in directories:
-        with contextlib.suppress(errors.HeadwayError):
+        with contextlib.suppress(errors.HeadwayError, OSError):
             referenced.add(_segment.referenced(directory))
     old = time.time() - maintenance.GRACE_S
     for path in sorted(_segment.SHM.glob(f"headway-{os.geteuid()}-*")):

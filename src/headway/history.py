@@ -161,9 +161,11 @@ class Writer:
     def _run(self, work: Callable[[sqlite3.Connection], T], *, begin: bool) -> T | None:
         """Do this on the database. None if there is none, and none is to be begun.
 
-        What was written into a file that another process has moved aside or removed meanwhile is written once more.
+        What was written into a file that another process has moved aside or removed meanwhile is written once more. What
+        looks damaged is opened anew before it is believed: without a descriptor, say, SQLite opens for reading only.
         """
-        for _ in range(_TRIES):
+        suspected: tuple[int, int] | None = None
+        for _ in range(2 * _TRIES):
             try:
                 with _database.typed(self.path):
                     connection = self._opened(begin)
@@ -172,7 +174,9 @@ class Writer:
                     done = work(connection)
             except (errors.DamagedHistory, errors.NotOwner) as error:
                 self.close()
-                self._move_aside(error)
+                if suspected == self._file:
+                    self._move_aside(error)
+                suspected = self._file
             except BaseException:
                 self.close()
                 raise
@@ -180,7 +184,7 @@ class Writer:
                 if _database.identity(self.path) == self._file:
                     return done
                 self.close()
-        raise _database.damaged(self.path, f"it was replaced or damaged {_TRIES} times while it was being written")
+        raise _database.damaged(self.path, f"it was replaced or damaged {2 * _TRIES} times while it was being written")
 
     def _opened(self, begin: bool) -> sqlite3.Connection | None:
         if self._connection is not None and self._pid == os.getpid():

@@ -13,7 +13,7 @@ from headway._result import dump_result, load_result, merged
 from headway._wrap import AsyncTracker, Counted, is_async, length_of
 
 if TYPE_CHECKING:
-    from types import EllipsisType, TracebackType
+    from types import EllipsisType
 
     from headway.board import Board
 
@@ -83,28 +83,33 @@ class Task(_core.Slot):
 
     # ---------------------------------------------------------------------------------------------------- ownership
 
-    def __enter__(self) -> Task:
+    def _enter_block(self) -> Task:
+        """What entering a `with` block does: see Slot.__enter__."""
         if self._pid == os.getpid():
             raise errors.HeadwayError(f"task {self.id!r} was entered already: use one 'with' for it")
-        self.adopt()
-        self._pid = os.getpid()
-        self._token = _context.enter(self, self._handle)
+        self._pid = os.getpid()  # first: from here on there is something to undo
+        try:
+            self.adopt()
+            self._token = _context.enter(self, self._handle)
+        except Exception:
+            self._pid = 0
+            _context.leave(self, None)
+            raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _leave_block(self, error: BaseException | None) -> None:
+        """What leaving a `with` block does. Interrupted anywhere and called again, it does the rest."""
         if self._pid != os.getpid():
             return  # a forked child that left the parent's block: the task is the parent's to end
-        self._pid = 0
-        token, self._token = self._token, None
-        _context.leave(self, token)
         state, text = ending(error)
         try:
             self._transition(state, _OPEN, error=text)
         except errors.HeadwayError:
             if error is None:
                 raise  # else the exception of the block is what the program has to hear of
+        finally:
+            _context.leave(self, self._token)
+            self._pid, self._token = 0, None
 
     def adopt(self) -> Task:
         """Make this process the owner: the task is lost when it dies and nobody else counts. Returns the task.

@@ -108,10 +108,10 @@ def track(
         loop.task.total = total
     try:
         tracker = loop.task._tracker(iterable, total, loop.end, loop.tick)
+        loop.begin(label)
     except BaseException as error:
-        loop.task.fail(error)
+        loop.finish(*ending(error))
         raise
-    loop.begin(label)
     return tracker
 
 
@@ -229,9 +229,8 @@ class _Loop:
             self.finish(*ending(error))
 
     def finish(self, state: str, text: str | None) -> None:
-        """End the task, and show it for the last time."""
+        """End the task, and show it for the last time. Interrupted and called again, it does the rest."""
         global _painter
-        self._ended = True
         with contextlib.suppress(errors.HeadwayError, OSError):  # unlinked, say: the program goes on all the same
             if state == "success":
                 self.task.succeed()
@@ -242,6 +241,7 @@ class _Loop:
         if _context.innermost() is self.task:
             _context.put(self._context_after())
         _open.pop(id(self.task), None)
+        self._ended = True
         if self.depth == 0 and _painter is not None and (view := self.view()) is not None:
             _last_rows.append(view)
         _draw(last=True)

@@ -37,6 +37,12 @@ static int hw_is_ours(const hw_board *board, int fd) {
     return fd >= 0 && fstat(fd, &found) == 0 && found.st_ino == board->inode && found.st_dev == board->device;
 }
 
+/* Was the segment's file removed by its name? Whoever comes from then on does not see it. */
+static int hw_is_nameless(const hw_board *board) {
+    struct stat found;
+    return hw_is_ours(board, board->lock_fd) && fstat(board->lock_fd, &found) == 0 && found.st_nlink == 0;
+}
+
 /* A lock on the byte of an incarnation: F_WRLCK, F_UNLCK, or with F_OFD_GETLK what another description has there. */
 static int hw_byte(int fd, int command, uint64_t incarnation, short *type) {
     struct flock lock;
@@ -88,6 +94,12 @@ static int hw_reopen(hw_board *board) {
     }
     inherited = hw_is_ours(board, board->lock_fd);
     own = hw_open_again(board, inherited);
+    if (own < 0 && inherited && errno == EMFILE) {
+        /* No number is free but that of the inherited one, which is not to be kept anyway. */
+        close(board->lock_fd);
+        inherited = 0;
+        own = hw_open_again(board, 0);
+    }
     if (own >= 0 && inherited) {
         /* In one step: a thread that forks or opens a file meanwhile meets no number that is free or somebody else's. */
         int answer = dup3(own, board->lock_fd, O_CLOEXEC);

@@ -41,13 +41,25 @@ typedef struct hw_launch {
     int error;    /* out: errno of the call that failed, 0 = it runs */
 } hw_launch;
 
-static void hw_close_from(unsigned first) {
+static void hw_close_range(unsigned first, unsigned last) {
     struct rlimit limit;
 #ifdef SYS_close_range
-    if (syscall(SYS_close_range, first, ~0u, 0) == 0) return;
+    if (syscall(SYS_close_range, first, last, 0) == 0) return;
 #endif
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > 65536) limit.rlim_cur = 65536;
-    for (unsigned fd = first; fd < limit.rlim_cur; fd++) close((int)fd);
+    for (unsigned fd = first; fd < limit.rlim_cur && fd <= last; fd++) close((int)fd);
+}
+
+/* Close all descriptors but these: the maker may have had none left. */
+static void hw_close_others(const int *kept, int n_kept) {
+    for (unsigned from = 0;;) {
+        unsigned next = ~0u;
+        for (int i = 0; i < n_kept; i++)
+            if ((unsigned)kept[i] >= from && (unsigned)kept[i] < next) next = (unsigned)kept[i];
+        if (next > from) hw_close_range(from, next == ~0u ? next : next - 1);
+        if (next == ~0u) return;
+        from = next + 1;
+    }
 }
 
 /* In the new process: a session of its own, no stream, no descriptor that is not handed over, no handler, no blocked
@@ -62,6 +74,7 @@ static int hw_become_program(void *argument) {
     action.sa_flags = 0;
     action.sa_mask = none;
     for (int number = 1; number < 65; number++) sigaction(number, &action, NULL); /* refused for a few: they have none */
+    hw_close_others(launch->kept, launch->n_kept);
     for (int i = 0; i < launch->n_kept; i++) { /* out of the way first: one may have a number that another will get */
         moved[i] = fcntl(launch->kept[i], F_DUPFD, 3 + launch->n_kept);
         if (moved[i] < 0) {
@@ -75,7 +88,7 @@ static int hw_become_program(void *argument) {
         launch->error = errno;
         _exit(127);
     }
-    hw_close_from(3 + (unsigned)launch->n_kept);
+    hw_close_range(3 + (unsigned)launch->n_kept, ~0u);
     sigprocmask(SIG_SETMASK, &none, NULL);
     execve(launch->argv[0], launch->argv, launch->envp);
     launch->error = errno;
