@@ -2,6 +2,7 @@
 
 For each series: make it (a random walk), derive features, fit weights by gradient descent in five folds, evaluate them.
 One worker is killed midway, as the kernel would when memory is short; its series stays lost. One series is all NaN.
+With --live it shows live bars, and its workers print what they found above them.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ def work(everything: headway.Task, jobs: list[headway.Task], taken: Synchronized
             return
         with contextlib.suppress(ValueError), jobs[number] as task:  # a task tells by itself that it failed
             analyse(task, number)
+            if "--live" in sys.argv:
+                print(f"{task.id.rpartition('/')[2]:8} loss {task.metrics['loss']:.6f}", flush=True)
         everything.update()
 
 
@@ -102,6 +105,7 @@ def main(name: str) -> None:
     ids = [f"{symbol}-{span}" for symbol in SYMBOLS for span in SPANS]
     with (
         headway.open(name, capacity=128) as board,
+        board.live() if "--live" in sys.argv else contextlib.nullcontext(),
         board.task("all", total=len(ids), unit="series", label="Nightly analysis") as everything,
     ):
         jobs = [everything.task(id, total=STEPS * (FOLDS + 1), unit="step") for id in ids]

@@ -1,10 +1,12 @@
-"""Draws docs/watch.svg: the screen of a real `headway watch`, at the moment at which a worker of the demo is killed.
+"""Draws the terminal pictures of the README from real runs: docs/watch.svg, docs/top.svg, docs/live.svg.
 
-ci/picture runs it. A watch runs on a pseudo-terminal, the demo beside it; pyte is the terminal, Rich draws its screen.
+ci/screenshots runs it. Programs run on a pseudo-terminal, pyte is the terminal, Rich draws its screen; of `headway top`
+Textual draws its own.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import fcntl
 import io
@@ -31,16 +33,16 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from headway import maintenance
+from headway.terminal.top import TopApp
 
-COLUMNS, ROWS = 118, 16
-LIMIT_S = 60.0
-TARGET = Path(__file__).resolve().parent / "watch.svg"
+HERE = Path(__file__).resolve().parent
+COLUMNS = 118
+LIMIT_S = 120.0
 HEADWAY = [sys.executable, "-m", "headway"]
-DEMO, WATCH = [*HEADWAY, "demo", "--workers", "4"], [*HEADWAY, "watch", "demo", "--wait"]
+NIGHTLY = [sys.executable, str(HERE / "nightly.py"), "nightly"]
 FRAME_END = b"\x1b[?7h"
-COMMAND = "headway watch demo"
 
-# pyte knows no faint text: here it stands in the place of blinking text, which a watch does not use.
+# pyte knows no faint text: here it stands in the place of blinking text, which nothing here uses.
 pyte.graphics.TEXT.update({2: "+blink", 22: "-blink"})
 
 THEME = TerminalTheme(
@@ -74,76 +76,153 @@ PAGE = """\
 
 
 def main() -> None:
-    screen = pyte.Screen(COLUMNS, ROWS)
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"HEADWAY_DIR": folder, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+        os.environ["OPENBLAS_NUM_THREADS"] = "1"
         os.environ.pop("NO_COLOR", None)
-        with (
-            running([*HEADWAY, "demo", "--workers", "4"]) as demo,
-            on_terminal([*HEADWAY, "watch", "--wait"]) as master,
-        ):
-            show(screen, master, lambda head: bool(re.search(r" [3-9]\d done", head)))
-            demo.send_signal(signal.SIGSTOP)  # it would end the whole pool at once, and go on with a new one
-            os.kill(busy_worker(), signal.SIGKILL)
-            show(screen, master, lambda head: " 1 lost" in head)
-            demo.send_signal(signal.SIGCONT)
-    console = Console(width=COLUMNS, record=True, file=io.StringIO(), force_terminal=True)
-    console.print(text_of(screen), no_wrap=True, overflow="crop", crop=False)
-    TARGET.write_text(tidy(console.export_svg(title=COMMAND, theme=THEME, code_format=PAGE, unique_id="watch")))
-    print(TARGET)
+        for draw in (watch, live, top):
+            draw()
+    for picture in sorted(HERE.glob("*.svg")):
+        print(f"{picture.relative_to(HERE.parent)}: {picture.stat().st_size // 1024} KiB")
 
 
-def busy_worker() -> int:
+# ------------------------------------------------------------------------------------------------------- the pictures
+
+
+def watch() -> None:
+    """`headway watch` beside the demo, at the moment at which a worker is killed."""
+    screen = pyte.Screen(COLUMNS, 16)
+    with (
+        running([*HEADWAY, "demo", "--workers", "4"]) as demo,
+        on_terminal([*HEADWAY, "watch", "demo", "--wait"], screen) as master,
+    ):
+        show(screen, master, lambda lines: bool(re.search(r" [3-9]\d done", lines[0])))
+        demo.send_signal(signal.SIGSTOP)  # it would end the whole pool at once, and go on with a new one
+        os.kill(busy_worker("demo"), signal.SIGKILL)
+        show(screen, master, lambda lines: " 1 lost" in lines[0])
+        demo.send_signal(signal.SIGCONT)
+    save("watch", "headway watch demo", screen)
+
+
+def live() -> None:
+    """Live bars of nightly.py below what its workers print, after one of them was killed."""
+    screen = pyte.Screen(COLUMNS, 22)
+    with on_terminal([*NIGHTLY, "--live"], screen) as master:
+        show(screen, master, lambda lines: any(" 1 lost" in line for line in lines) and "more (" in lines[-1])
+        until = time.monotonic() + 8  # the others go on
+        show(screen, master, lambda lines: time.monotonic() > until and "more (" in lines[-1])
+    maintenance.remove("nightly", force=True)
+    save("live", "python nightly.py --live", screen)
+
+
+def top() -> None:
+    """`headway top` beside nightly.py, after a worker was killed."""
+    with running(NIGHTLY):
+        wait_for(lambda: "lost" in states())
+        time.sleep(6)
+        picture = asyncio.run(picture_of_top())
+    maintenance.remove("nightly", force=True)
+    picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # no font from elsewhere
+    picture = re.sub(r"terminal-\d+", "top", picture).replace("Fira Code", "DejaVu Sans Mono")
+    (HERE / "top.svg").write_text(tidy(picture))
+
+
+async def picture_of_top() -> str:
+    """What it shows by urgency, with the cursor on a running task."""
+    app = TopApp("nightly")
+    async with app.run_test(size=(COLUMNS, 34)) as pilot:
+        await pilot.pause(1.5)
+        await pilot.press("s", "j", "j", "j")
+        await pilot.pause(1.5)
+        return app.export_screenshot(title="headway top nightly")
+
+
+# --------------------------------------------------------------------------------------------------------- the boards
+
+
+def states() -> set[str]:
+    """In which states tasks of nightly.py are."""
+    board = maintenance.attach("nightly")
+    if board is None:
+        return set()
+    with contextlib.closing(board):
+        return {task.state for task in board.tasks()}
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + LIMIT_S
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it did not happen")
+        time.sleep(0.1)
+
+
+def busy_worker(name: str) -> int:
     """The pid of a worker that is in the middle of its package."""
-    board = maintenance.attach("demo")
+    board = maintenance.attach(name)
     assert board is not None
     with contextlib.closing(board):
         tasks = [task for task in board.tasks("running") if task.parent is not None]
     return max(tasks, key=lambda task: min(task.count, (task.total or 0) - task.count)).owner_pid
 
 
-def show(screen: pyte.Screen, master: int, is_it: Callable[[str], bool]) -> None:
-    """Feed the screen until its first line is as wanted and the frame is complete. Raises TimeoutError."""
+# ------------------------------------------------------------------------------------------------------- the terminal
+
+
+def show(screen: pyte.Screen, master: int, is_it: Callable[[list[str]], bool]) -> None:
+    """Feed the screen until its lines are as wanted and the frame is complete. Raises TimeoutError."""
     stream = pyte.ByteStream(screen)
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         if select.select([master], [], [], 0.1)[0]:
             read = os.read(master, 1 << 16)
             stream.feed(read)
-            if read.endswith(FRAME_END) and is_it(screen.display[0]):
+            if read.endswith(FRAME_END) and is_it(screen.display):
                 return
-    raise TimeoutError("the watch did not show it:\n" + "\n".join(screen.display))
+    raise TimeoutError("it was not shown:\n" + "\n".join(screen.display))
 
 
 @contextlib.contextmanager
 def running(command: list[str], stream: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[bytes]]:
-    """The command in the background; ended, in good order if it can, when the block is left."""
-    process = subprocess.Popen(command, stdin=stream, stdout=stream, stderr=stream)
+    """The command in the background; ended with all its processes when the block is left."""
+    process = subprocess.Popen(command, stdin=stream, stdout=stream, stderr=stream, start_new_session=True)
     try:
         yield process
     finally:
         process.terminate()
-        process.wait(30)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(10)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 @contextlib.contextmanager
-def on_terminal(command: list[str]) -> Iterator[int]:
-    """The command on a pseudo-terminal; gives the other end of it."""
+def on_terminal(command: list[str], screen: pyte.Screen) -> Iterator[int]:
+    """The command on a pseudo-terminal of the size of the screen; gives the other end of it."""
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", screen.lines, screen.columns, 0, 0))
     with running(command, slave):
         os.close(slave)
         yield master
     os.close(master)
 
 
+def save(name: str, title: str, screen: pyte.Screen) -> None:
+    """Draw a screen."""
+    console = Console(width=screen.columns, record=True, file=io.StringIO(), force_terminal=True)
+    console.print(text_of(screen), no_wrap=True, overflow="crop", crop=False)
+    page = console.export_svg(title=title, theme=THEME, code_format=PAGE, unique_id=name)
+    (HERE / f"{name}.svg").write_text(tidy(page))
+
+
 def text_of(screen: pyte.Screen) -> Text:
     """The screen as text in runs of one style."""
     text = Text()
-    for row in range(ROWS):
+    for row in range(screen.lines):
         if row:
             text.append("\n")
-        chars = [screen.buffer[row][column] for column in range(COLUMNS)]
+        chars = [screen.buffer[row][column] for column in range(screen.columns)]
         for style, run in itertools.groupby(chars, style_of):
             text.append("".join(char.data for char in run), style)
     return text

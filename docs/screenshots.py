@@ -1,6 +1,6 @@
-"""Makes the pictures of the dashboard: a real run of nightly.py, seen in Chromium, a moment after a worker was killed.
+"""Takes the pictures of the dashboard and of the report: a real run of nightly.py, seen in Chromium.
 
-ci/screenshots runs it. The page takes the fonts of the system; it looks best where Inter is installed.
+ci/screenshots runs it. Pages take the fonts of the system; they look best where Inter is installed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, sync_playwright
+from PIL import Image
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from headway import maintenance
 
@@ -24,6 +25,8 @@ HERE = Path(__file__).resolve().parent
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 LIMIT_MS = 240_000.0
+PHONE = (390, 844)
+DESKTOP = (1280, 800)
 BOARD = "nightly"
 
 
@@ -42,25 +45,46 @@ def running(*command: str) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
+def opened(browser: Browser, url: str, scheme: Literal["light", "dark"], size: tuple[int, int] = DESKTOP) -> Page:
+    """A page on a screen of one pixel and a half a dot."""
+    width, height = size
+    page = browser.new_page(
+        viewport={"width": width, "height": height}, device_scale_factor=1.5, color_scheme=scheme, locale="en-GB"
+    )
+    page.set_default_timeout(LIMIT_MS)
+    page.goto(url)
+    return page
+
+
+def save(page: Page, name: str) -> None:
+    """Take the picture, in as many colours as it needs; photographs there are none."""
+    path = HERE / f"{name}.png"
+    page.screenshot(path=path)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
 def take(browser: Browser, url: str) -> None:
     """The board when the dead worker has been told and the others have gone on for a while; then one task."""
-    schemes: dict[str, Literal["light", "dark"]] = {"dashboard": "light", "dashboard-dark": "dark"}
-    for name, scheme in schemes.items():
-        page = browser.new_page(
-            viewport={"width": 1280, "height": 800}, device_scale_factor=1.5, color_scheme=scheme, locale="en-GB"
-        )
-        page.set_default_timeout(LIMIT_MS)
-        page.goto(f"{url}#/{BOARD}")
-        page.locator(".deaths").wait_for()
+    light = opened(browser, f"{url}#/{BOARD}", "light")
+    dark = opened(browser, f"{url}#/{BOARD}", "dark")
+    phone = opened(browser, f"{url}#/{BOARD}", "dark", PHONE)
+    light.locator(".deaths").wait_for()
+    light.wait_for_timeout(6000)
+    for page, name in ((light, "dashboard"), (dark, "dashboard-dark"), (phone, "dashboard-phone")):
         page.locator(".throughput canvas").wait_for()
-        page.wait_for_timeout(4000)
-        page.screenshot(path=HERE / f"{name}.png")
-        if scheme == "light":
-            page.locator(".line.is-running .cell-name a").last.click()
-            page.locator(".metrics canvas").nth(1).wait_for()
-            page.wait_for_timeout(5000)
-            page.screenshot(path=HERE / "dashboard-task.png")
-        page.close()
+        save(page, name)
+    light.locator(".line.is-running .cell-name a").last.click()
+    light.locator(".metrics canvas").nth(1).wait_for()
+    light.wait_for_timeout(1000)
+    save(light, "dashboard-task")
+
+
+def report(browser: Browser, folder: Path) -> None:
+    """What `headway report` made of the run."""
+    path = folder / "report.html"
+    subprocess.run([sys.executable, "-m", "headway", "report", BOARD, "-o", str(path)], check=True)
+    save(opened(browser, path.as_uri(), "light", (1280, 900)), "report")
 
 
 def main() -> None:
@@ -69,17 +93,19 @@ def main() -> None:
         try:
             with (
                 running("-m", "headway", "serve", "--json", "--port", "0") as server,
-                running(str(HERE / "nightly.py"), BOARD),
+                running(str(HERE / "nightly.py"), BOARD) as program,
                 sync_playwright() as playwright,
             ):
                 assert server.stdout is not None
                 url = json.loads(server.stdout.readline())["url"]
                 browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
                 take(browser, url)
+                program.wait(LIMIT_MS / 1000)
+                report(browser, Path(directory))
                 browser.close()
         finally:
             maintenance.remove(BOARD, force=True)
-    for picture in sorted(HERE.glob("dashboard*.png")):
+    for picture in sorted(HERE.glob("*.png")):
         print(f"{picture.relative_to(HERE.parent)}: {picture.stat().st_size // 1024} KiB")
 
 

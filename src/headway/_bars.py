@@ -1,4 +1,7 @@
-"""The program that draws live bars, as headway._live starts it: _bars.py BOARD UUID FOLDER-OF-POSIX_IPC ENCODING"""
+"""The program that draws live bars, as headway._live starts it: _bars.py BOARD UUID FOLDER-OF-POSIX_IPC ENCODING
+
+ENCODING: of the terminal; empty where a notebook's kernel shows what is drawn.
+"""
 
 from __future__ import annotations
 

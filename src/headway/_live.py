@@ -1,7 +1,8 @@
 """Live bars, as the program has them: it starts the process that draws them, and tells it when to stop.
 
 Nothing of the program is redirected, and no thread is started. The helper keeps the last lines of the terminal out of
-the part that scrolls, so that whatever any process prints goes by above them; see `headway.terminal.live`.
+the part that scrolls, so that whatever any process prints goes by above them; see `headway.terminal.live`. In a
+notebook it sends what it draws to the kernel; see `headway._notebook`.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from headway import _launch
+from headway import _launch, _notebook
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from headway._core import Segment
 
-__all__ = ["CONTROL", "DONE", "OUTPUT", "PROGRAM", "RELEASE", "STOP", "Live"]
+__all__ = ["CONTROL", "DONE", "OUTPUT", "PROGRAM", "RELEASE", "STOP", "Live", "shows"]
 
 SCRIPT = Path(__file__).with_name("_bars.py")
-CONTROL, OUTPUT, PROGRAM = 3, 4, 5  # the helper's descriptors: a socket to the program, its terminal, its pidfd
-STOP, DONE = b"s", b"d"  # what the program says, and what the helper answers once the terminal is tidy
+CONTROL, PROGRAM, OUTPUT = 3, 4, 5  # the helper's descriptors: a socket to the program, its pidfd, its terminal
+STOP, DONE = b"s", b"d"  # what the program says, and what the helper answers once all is drawn and the terminal tidy
 STOP_WAIT_S = 5.0
 # Save the cursor, have all lines scroll again, restore it; no colour, no bars below it, wrapping as ever.
 RELEASE = "\x1b7\x1b[r\x1b8\x1b[0m\x1b[?7h\x1b[J"
@@ -39,28 +40,33 @@ _active: Live | None = None  # a process draws one set of bars at a time; in a f
 class Live:
     """Shows a board while a `with` block goes on. The outermost block of a process draws, others do nothing."""
 
-    __slots__ = ("_control", "_helper", "_output", "_pid", "_segment")
+    __slots__ = ("_cell", "_control", "_helper", "_pid", "_segment", "_terminal")
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
         self._control: socket.socket | None = None
         self._helper = self._pid = 0
-        self._output = -1
+        self._terminal = -1
+        self._cell: _notebook.Output | None = None  # of a notebook: instead of the terminal
 
     def __enter__(self) -> None:
         global _active
-        stream = _stream()
-        if stream is None or _active is not None or _is_worker():
+        in_cell = _notebook.is_notebook()
+        stream = None if in_cell else _stream()
+        if (stream is None and not in_cell) or _active is not None or _is_worker():
             return
         _flush()
-        self._pid, self._output = os.getpid(), stream.fileno()
-        ours, theirs = socket.socketpair()
+        self._pid = os.getpid()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         program = -1
         try:
             program = os.pidfd_open(self._pid)
-            descriptors = (theirs.fileno(), self._output, program)
-            encoding = stream.encoding or "ascii"
-            self._helper = _launch.beside(SCRIPT, self._segment, encoding, descriptors=descriptors)
+            descriptors = [theirs.fileno(), program]
+            if stream is not None:
+                self._terminal = stream.fileno()
+                descriptors.append(self._terminal)
+            encoding = "" if stream is None else stream.encoding or "ascii"
+            self._helper = _launch.beside(SCRIPT, self._segment, encoding, descriptors=tuple(descriptors))
         except (OSError, ValueError) as error:
             ours.close()
             reason = error.strerror if isinstance(error, OSError) else error
@@ -72,41 +78,56 @@ class Live:
                 os.close(program)
         self._control = ours
         _active = self
+        if in_cell:
+            self._cell = _notebook.Output({"text/plain": f"board {self._segment.name}"})
+            self._cell.follow(ours)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         global _active
-        if self._control is None or self._pid != os.getpid():  # a forked child leaves the block, too
+        control, self._control = self._control, None
+        if control is None or self._pid != os.getpid():  # a forked child leaves the block, too
             return
         _active = None
         _flush()
-        try:
-            if not self._stop(self._control):
-                _tidy(self._output)
-        finally:
-            self._control.close()
-            self._control = None
-
-    def _stop(self, control: socket.socket) -> bool:
-        """Have the helper draw for the last time. Has it tidied the terminal up?"""
         with contextlib.suppress(OSError):  # it was killed: told below
             control.send(STOP)
-        answer = b""
-        deadline = time.monotonic() + STOP_WAIT_S
-        while (left := deadline - time.monotonic()) > 0:
-            if not select.select([control], [], [], left)[0]:
-                break
-            try:
-                part = control.recv(16)
-            except ConnectionResetError:
-                part = b""
-            if not part:
-                return answer == DONE
-            answer += part
-        with contextlib.suppress(ProcessLookupError):  # stopped, perhaps: it must not wake up to draw later on
+        if self._cell is not None:
+            if self._cell.last(STOP_WAIT_S) != DONE:
+                self._kill()
+            return
+        try:
+            if _last(control, STOP_WAIT_S) != DONE:
+                self._kill()
+                _tidy(self._terminal)
+        finally:
+            control.close()
+
+    def _kill(self) -> None:
+        """It is stopped, perhaps, and must not wake up to draw later on."""
+        with contextlib.suppress(ProcessLookupError):
             os.kill(self._helper, signal.SIGKILL)
-        return False
+
+
+def shows(uuid: str) -> bool:
+    """Are there live bars of this board in this process?"""
+    return _active is not None and _active._control is not None and _active._segment.uuid == uuid
+
+
+def _last(control: socket.socket, timeout_s: float) -> bytes:
+    """The last message before the other end is closed; nothing if it is not closed in time."""
+    last = b""
+    deadline = time.monotonic() + timeout_s
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([control], [], [], left)[0]:
+            break
+        with contextlib.suppress(ConnectionResetError):  # it was killed: what it sent before is still to come
+            message = control.recv(16)
+            if not message:
+                return last
+            last = message
+    return b""
 
 
 def _stream() -> TextIO | None:

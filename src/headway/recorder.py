@@ -111,7 +111,7 @@ class Recorder:
             self._segment.beat()
             if self._lock is not None:
                 self._lock.touch()
-            began = time.thread_time()
+            due, began = time.monotonic(), time.thread_time()
             if not self._cycle_if_ours():
                 self._segment.want_recorder(False)  # nobody reads what another one would write
                 return "the board was removed"
@@ -126,10 +126,10 @@ class Recorder:
                     return "nobody uses the board any more"
                 self._leave_at = now + LEAVE_AGAIN_S
             self._interval_s = min(max(INTERVAL_S, spent / DUTY), INTERVAL_MOST_S)
-            self._sleep(self._interval_s)
+            # What the cycle took is part of the interval; a slow disk gets a pause all the same.
+            self._sleep(max(due + self._interval_s, now + INTERVAL_S / 2))
 
-    def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
+    def _sleep(self, until: float) -> None:
         while not self._stop and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, BEAT_S))
             self._segment.beat()

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
-from headway import _context, _engine, _paths, errors
+from headway import _context, _engine, _notebook, _paths, errors
 from headway._ending import ending, failure_text
 from headway._leaving import at_exit, uncaught
 from headway._wrap import length_of
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from headway.board import Board
     from headway.model import TaskView
     from headway.task import Task
+    from headway.terminal.cell import CellPainter
 
 __all__ = ["track"]
 
@@ -48,7 +49,7 @@ PARTS_MOST = 32  # loops inside one, by label, that are known again
 _open: dict[int, _Loop] = {}  # the loops of this process that go on, in the order of their begin, by id() of their task
 _boards: dict[str, Board] = {}  # those that were opened here, by uuid
 _left: deque[tuple[Task, CodeType, int]] = deque(maxlen=32)  # loops left early: by which instruction of which code
-_painter: Painter | None = None
+_painter: Painter | CellPainter | None = None
 _painting = threading.Lock()
 _quiet_until = 0.0
 _last_rows: list[TaskView] = []  # loops that ended and are to be shown for the last time
@@ -203,7 +204,7 @@ class _Loop:
                 del parts[next(iter(parts))]
         if not _open and _is_drawn_here():
             with contextlib.suppress(OSError, ValueError):  # standard error was closed
-                _painter = Painter(every_s=LINES_EVERY_S)
+                _painter = _painter_here()
                 _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
         _open[id(self.task)] = self
         with contextlib.suppress(errors.HeadwayError, OSError):
@@ -242,7 +243,7 @@ class _Loop:
             _context.put(self._context_after())
         _open.pop(id(self.task), None)
         self._ended = True
-        if self.depth == 0 and _painter is not None and (view := self.view()) is not None:
+        if self.depth == 0 and _painter is not None and (view := self.view()) is not None and not self.is_shown_live():
             _last_rows.append(view)
         _draw(last=True)
         if not _open:
@@ -254,6 +255,11 @@ class _Loop:
         while loop._outer is not None and loop._outer._ended:
             loop = loop._outer
         return loop._before
+
+    def is_shown_live(self) -> bool:
+        """Do live bars show its board already?"""
+        live, segment = sys.modules.get("headway._live"), getattr(self._home, "_segment", None)
+        return live is not None and segment is not None and live.shows(segment.uuid)
 
     def view(self) -> TaskView | None:
         """What its task shows, if that can be told."""
@@ -330,6 +336,14 @@ def _is_drawn_here() -> bool:
     return sys.stderr is not None and (process is None or process.parent_process() is None)
 
 
+def _painter_here() -> Painter | CellPainter:
+    if _notebook.is_notebook():
+        from headway.terminal.cell import CellPainter
+
+        return CellPainter()
+    return Painter(every_s=LINES_EVERY_S)
+
+
 def _draw(*, last: bool = False) -> None:
     """Show the loops that go on, those inside others below them. last: one has ended, which has to be seen."""
     painter = _painter
@@ -339,7 +353,8 @@ def _draw(*, last: bool = False) -> None:
     if not _painting.acquire(timeout=0.2 if last else 0):
         return
     try:
-        rows = [(view, loop.depth) for loop in list(_open.values()) if (view := loop.view()) is not None]
+        loops = [loop for loop in list(_open.values()) if not loop.is_shown_live()]
+        rows = [(view, loop.depth) for loop in loops if (view := loop.view()) is not None]
         ended = [_last_rows.pop(0) for _ in range(len(_last_rows))]
         if time.monotonic() < _quiet_until:
             rows = []

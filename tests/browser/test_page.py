@@ -17,6 +17,7 @@ import pytest
 from playwright.sync_api import expect
 
 from headway import maintenance
+from tests.browser.accessibility import axe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Open, Server, Stage
     from tests.conftest import RunPython
 
-ROOT = Path(__file__).resolve().parents[2]
 PHONE = (390, 844)
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -563,16 +563,6 @@ def test_hostile_texts_are_shown_as_texts(open_page: Open, stage: Stage, size: t
 
 
 # --- who sees nothing, and where the page lies
-
-
-def axe(page: Page) -> list[str]:
-    """What axe finds, each with the first element that it found it at."""
-    page.evaluate((ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js").read_text())
-    found = page.evaluate(
-        "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
-    )
-    assert len(found["passes"]) > 10, "axe looked at nothing"
-    return [f"{one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"]]
 
 
 @pytest.mark.parametrize(

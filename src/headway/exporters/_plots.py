@@ -126,9 +126,14 @@ def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float
     return begin, end, [total / wide for total in sums]
 
 
-def area(begin: float, end: float, values: Sequence[float]) -> str:
-    """Values in equal parts of a span of time, as an area."""
+def area(begin: float, end: float, values: Sequence[float], most_text: str) -> str:
+    """Values in equal parts of a span of time, as an area. most_text: what the largest of them is called."""
     parts, _ = _frame(AREA_HEIGHT, begin, end, "throughput over time")
+    parts += [
+        f'<line class="grid" x1="{LEFT}" y1="{y}" x2="{WIDTH - 20}" y2="{y}"/>'
+        f'<text x="{LEFT - 8}" y="{y + 4}" text-anchor="end">{text}</text>'
+        for y, text in ((8, most_text), (AREA_HEIGHT, "0"))
+    ]
     most = max(values) or 1.0
     wide = (WIDTH - LEFT - 20) / len(values)
     steps = [

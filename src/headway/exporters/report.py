@@ -31,20 +31,22 @@ UNITS_MOST = 3
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #5c6670; --paper: #fff; --edge: #d9dee3; --soft: #f4f6f8;
-  --pending: #9aa4ad; --running: #0b7fab; --success: #2e8b57; --failed: #c62f2f; --cancelled: #b07d12;
+  --pending: #66707a; --running: #0a6d94; --success: #24764a; --failed: #c62f2f; --cancelled: #87600a;
   --lost: #a02bb0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --quiet: #98a3ad; --paper: #14181c; --edge: #333b43;
-  --soft: #1c2228; --pending: #6d7781; --running: #3fb0dd; --success: #4fb57d; --failed: #f06a6a; --cancelled: #d9a634;
+  --soft: #1c2228; --pending: #8f99a3; --running: #3fb0dd; --success: #4fb57d; --failed: #f06a6a; --cancelled: #d9a634;
   --lost: #d777e6; } }
 body { margin: 0 auto; max-width: 1160px; padding: 24px; background: var(--paper); color: var(--ink);
-  font: 14px/1.45 system-ui, sans-serif; }
+  font: 14px/1.45 Inter, system-ui, sans-serif; }
 h1 { margin: 0; font-size: 24px; overflow-wrap: anywhere; } h2 { margin: 32px 0 8px; font-size: 17px; }
+h3 { margin: 12px 0 4px; color: var(--quiet); font-size: 14px; font-weight: 400; }
 p { margin: 4px 0; color: var(--quiet); }
 .tiles { display: flex; flex-wrap: wrap; gap: 8px; margin: 16px 0; padding: 0; list-style: none; }
 .tiles li { padding: 6px 14px; border: 1px solid var(--edge); border-radius: 8px; background: var(--soft); }
 .tiles b { display: block; font-size: 20px; font-variant-numeric: tabular-nums; }
 .scroll { overflow-x: auto; border: 1px solid var(--edge); border-radius: 8px; padding: 8px; }
-svg { display: block; } svg text { fill: var(--quiet); font: 11px system-ui, sans-serif; }
+svg { display: block; } rect.success { fill-opacity: .72; }
+svg text { fill: var(--quiet); font: 11px Inter, system-ui, sans-serif; }
 .grid { stroke: var(--edge); stroke-width: 1; } .lane { fill: var(--soft); }
 .area { fill: var(--running); fill-opacity: .18; stroke: var(--running); stroke-width: 1.5; }
 table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
@@ -188,8 +190,13 @@ def _timeline(view: BoardView, tasks: Sequence[TaskView]) -> str:
     more = f"<p>{number(left)} shorter ones are left out.</p>" if left else ""
     return (
         "<section><h2>Timeline</h2><p>One lane a worker: of each task the one that did most of it. Thin lines are "
-        f'where a stage began; point at a bar for more.</p>{more}<div class="scroll">{gantt(told)}</div></section>'
+        f"where a stage began; point at a bar for more.</p>{more}{_wide('timeline', gantt(told))}</section>"
     )
+
+
+def _wide(label: str, picture: str) -> str:
+    """A picture that scrolls where it has no room, by the keyboard, too."""
+    return f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">{picture}</div>'
 
 
 def _throughput(tasks: Sequence[TaskView]) -> str:
@@ -213,9 +220,8 @@ def _throughput(tasks: Sequence[TaskView]) -> str:
         begin, end, rates = spread(lines)
         if rates:
             name = _text(unit) or "items"
-            pictures.append(
-                f'<p>{name} a second, at most {rate(max(rates))}</p><div class="scroll">{area(begin, end, rates)}</div>'
-            )
+            picture = _wide(f"{name} a second", area(begin, end, rates, rate(max(rates))))
+            pictures.append(f"<h3>{name} a second</h3>{picture}")
     return f"<section><h2>Throughput</h2>{''.join(pictures)}</section>" if pictures else ""
 
 

@@ -27,17 +27,17 @@ __all__ = ["COLOURS", "TaskTable", "strip_of"]
 
 COLOURS = {
     "pending": RichStyle(dim=True),
-    "running": RichStyle(color="cyan"),
-    "stalled": RichStyle(color="yellow"),
-    "success": RichStyle(color="green"),
-    "failed": RichStyle(color="red", bold=True),
-    "cancelled": RichStyle(color="yellow"),
-    "lost": RichStyle(color="magenta", bold=True),
+    "running": RichStyle(color="#50bec8"),  # not by name: in Textual's theme lost and failed would look the same
+    "stalled": RichStyle(color="#ebbe6e"),
+    "success": RichStyle(color="#73b276"),
+    "failed": RichStyle(color="#f07178", bold=True),
+    "cancelled": RichStyle(color="#ebbe6e"),
+    "lost": RichStyle(color="#d08aec", bold=True),
     "bold": RichStyle(bold=True),
     "dim": RichStyle(dim=True),
     "": RichStyle(),
 }
-_CHOSEN = RichStyle(reverse=True)
+_CHOSEN = RichStyle(bgcolor="#3a4654", bold=True)
 
 
 def strip_of(pieces: Iterable[Piece], columns: int, *, chosen: bool = False) -> Strip:

@@ -2,12 +2,15 @@
 
 A terminal can be told which lines scroll. The bars stand below those, so whatever any process prints goes by above
 them, unchanged. Each frame is one write, and the kernel does not mix two writes to one terminal: save the cursor, draw,
-restore it. Where there is no terminal, lines are written now and then.
+restore it. Of two programs on one terminal the first has bars. Where there are none, lines are written now and then. To
+a notebook's kernel whole outputs are sent.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import json
 import os
 import select
 import socket
@@ -19,6 +22,7 @@ from headway import _segment, errors
 from headway._live import CONTROL, DONE, OUTPUT, PROGRAM, RELEASE
 from headway.board import Board
 from headway.terminal._row import Style, is_terminal
+from headway.terminal.cell import board_bundle
 from headway.terminal.painter import Painter
 from headway.terminal.plain import lines
 
@@ -32,6 +36,7 @@ __all__ = ["Region", "draw"]
 INTERVAL_S = 0.2
 REDRAW_S = 1.0  # so soon bars come back that a program has wiped away
 BARS_MOST = 12
+LAST_WAIT_S = 3.0
 
 
 class Region:
@@ -71,16 +76,21 @@ class Region:
 
 class _Terminal:
     def __init__(self, stream: TextIO, style: Style) -> None:
-        self._stream = stream
         self._style = style
         self._region = Region()
         self._shown: list[str] = []
         self._drawn_at = 0.0
+        self._claim = _Claim()
+        self._log = _Log(stream)  # while another program's bars stand there
 
     def draw(self, view: BoardView) -> None:
         if not _in_front():
             if self._region.held:
                 _write(self._region.release())
+            self._claim.drop()
+            return
+        if not self._claim.held():
+            self._log.draw(view)
             return
         columns, rows = os.get_terminal_size(OUTPUT)
         shown = self._lines(view, columns, rows)
@@ -97,16 +107,46 @@ class _Terminal:
 
     def end(self, view: BoardView) -> None:
         columns, rows = os.get_terminal_size(OUTPUT)
-        if _in_front() and columns and rows:
+        if not _in_front() or not columns or not rows:
+            _write(self._region.release())
+        elif self._claim.held():
             self._region.columns = columns
             _write(self._region.leave(self._lines(view, columns, max(rows, 8))))
         else:
-            _write(self._region.release())
+            self._log.end(view)
+
+
+class _Claim:
+    """Of all programs that have live bars on a terminal, one at a time draws them: who has the lock on its file.
+
+    Where the file cannot be opened, as after `su`, everyone draws.
+    """
+
+    def __init__(self) -> None:
+        self._file: int | None = None
+        self._locked = False
+        with contextlib.suppress(OSError):  # opened anew: what the shell hands down is one file for all that it starts
+            self._file = os.open(f"/proc/self/fd/{OUTPUT}", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def held(self) -> bool:
+        """Have we got it, or do we get it now?"""
+        if self._file is not None and not self._locked:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._locked = True
+        return self._file is None or self._locked
+
+    def drop(self) -> None:
+        """Let another program have it."""
+        if self._file is not None and self._locked:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._locked = False
 
 
 class _Log:
     def __init__(self, stream: TextIO) -> None:
         self._painter = Painter(stream)
+        self._painter.live = False
 
     def draw(self, view: BoardView) -> None:
         self._painter.draw(view)
@@ -115,18 +155,48 @@ class _Log:
         self._painter.draw(view, last=True)
 
 
+class _Cell:
+    """The output of a cell, as the program's kernel is to show it."""
+
+    def __init__(self, kernel: socket.socket) -> None:
+        self._kernel = kernel
+        self._sent: dict[str, str] = {}
+
+    def draw(self, view: BoardView) -> None:
+        bundle = board_bundle(view, BARS_MOST + 1)
+        if bundle != self._sent:
+            with contextlib.suppress(
+                TimeoutError
+            ):  # it is busy, with all that we sent before unread: the next one will do
+                self._kernel.send(json.dumps(bundle).encode())
+                self._sent = bundle
+
+    def end(self, view: BoardView) -> None:
+        self._kernel.settimeout(LAST_WAIT_S)
+        self.draw(view)
+
+
+def _screen(control: socket.socket, encoding: str) -> _Terminal | _Log | _Cell:
+    if not encoding:
+        control.settimeout(INTERVAL_S)
+        return _Cell(control)
+    stream = os.fdopen(OUTPUT, "w", encoding=encoding, errors="replace", closefd=False)
+    return _Terminal(stream, Style.of(stream)) if is_terminal(stream) else _Log(stream)
+
+
 def draw(name: str, uuid: str, encoding: str) -> None:
-    """Draw a board on descriptor OUTPUT until the program says so, or ends."""
+    """Draw a board until the program says so, or ends. encoding: of its terminal; none if it is a notebook's kernel."""
     control = socket.socket(fileno=CONTROL)
     segment = _segment.attach(_segment.object_name(name, uuid), watching=True)
     board = Board(segment, Path(segment.directory))
     with contextlib.suppress(OSError, errors.HeadwayError):  # the terminal is gone, or the board is damaged
-        stream = os.fdopen(OUTPUT, "w", encoding=encoding, errors="replace", closefd=False)
-        screen = _Terminal(stream, Style.of(stream)) if is_terminal(stream) else _Log(stream)
+        screen = _screen(control, encoding)
         view = board.snapshot()
-        while not select.select([CONTROL, PROGRAM], [], [], INTERVAL_S)[0]:
+        while not (said := select.select([CONTROL, PROGRAM], [], [], INTERVAL_S)[0]):
             view = board.snapshot() if not segment.retired else view
             screen.draw(view)
+        if CONTROL in said:
+            control.recv(16)  # what is unread when we end would hide our last words behind an error
         screen.end(board.snapshot())
         with contextlib.suppress(OSError):  # the program was killed
             control.send(DONE)

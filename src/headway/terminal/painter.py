@@ -118,7 +118,8 @@ class Painter:
         # Written over and in one piece, it does not flicker. No wrapping meanwhile: should the terminal think that a
         # character is wider than we do, the line loses its end, and the frame keeps its shape.
         body = "".join(f"{line}\x1b[K\n" for line in frame)
-        self.stream.write(f"{start}\x1b[?7l{body}\x1b[J\x1b[?7h")
+        rest = "\x1b[J" if len(frame) < len(self._frame) else ""  # not else: live bars may stand at the end
+        self.stream.write(f"{start}\x1b[?7l{body}{rest}\x1b[?7h")
         self.stream.flush()
         self._frame = frame
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from headway.model import BoardView, TaskView
 
-__all__ = ["Style", "bar", "bars", "lines", "summary", "tally"]
+__all__ = ["Style", "bar", "bars", "choose", "lines", "placed", "summary", "tally"]
 
 _URGENCY = {"lost": 0, "failed": 1, "running": 2, "pending": 3, "success": 4, "cancelled": 4}
 _ENDED_WELL = 4
@@ -30,9 +30,8 @@ def lines(view: BoardView, columns: int, rows: int | None = None, style: Style |
     """
     style = style or Style()
     found = [render(summary(view, style), columns, style)]
-    chosen, details = _choose(view, None if rows is None else max(rows - 1, 0))
-    placed = _placed(chosen)
-    cells = [row_of(task, style, depth, orphan=orphan) for task, depth, orphan in placed]
+    chosen, details = choose(view, None if rows is None else max(rows - 1, 0))
+    cells = [row_of(task, style, depth, orphan=orphan) for task, depth, orphan in placed(chosen)]
     widths = widths_of(cells, columns, style)
     hook = "↳ " if style.unicode else "-> "
     for row in cells:
@@ -85,7 +84,7 @@ def summary(view: BoardView, style: Style) -> list[Piece]:
     return pieces
 
 
-def _choose(view: BoardView, rows: int | None) -> tuple[list[TaskView], dict[str, str]]:
+def choose(view: BoardView, rows: int | None) -> tuple[list[TaskView], dict[str, str]]:
     """The tasks that get a line, and the details of those that have any."""
     if rows is None or len(view.tasks) <= rows:
         chosen, details = _fitting(view.tasks, rows)
@@ -122,7 +121,7 @@ class _Placed(NamedTuple):
     orphan: bool  # its parent has no line of its own
 
 
-def _placed(tasks: list[TaskView]) -> list[_Placed]:
+def placed(tasks: list[TaskView]) -> list[_Placed]:
     """The tasks in the order of their creation, children under their parent, those with a lost one among them first."""
     ids = {task.id for task in tasks}
     children: dict[str | None, list[TaskView]] = {}
@@ -137,12 +136,12 @@ def _placed(tasks: list[TaskView]) -> list[_Placed]:
             hurt.add(at)
             at = parents[at]
 
-    placed: list[_Placed] = []
+    found: list[_Placed] = []
 
     def place(parent: str | None, depth: int) -> None:
         for task in sorted(children.pop(parent, ()), key=lambda task: (task.id not in hurt, task.serial)):
-            placed.append(_Placed(task, depth, parent is None and task.parent is not None))
+            found.append(_Placed(task, depth, parent is None and task.parent is not None))
             place(task.id, depth + 1)
 
     place(None, 0)
-    return placed
+    return found

@@ -42,7 +42,7 @@ export function Throughput({ board }: { board: Board }) {
         at={at}
         curves={[{ name: unit ?? "", color: "running", values }]}
         height={132}
-        seconds={60}
+        seconds={30}
         format={short}
       />
     </section>

@@ -1,0 +1,31 @@
+"""A program with live bars, under a real shell: python jobs.py BOARD [SECONDS]
+
+Counts, and prints a line twenty times a second, until it is interrupted or the time is over.
+The loop would draw a bar of its own, but for the live ones.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import headway
+
+
+def main(name: str, seconds: float) -> None:
+    board = headway.open(name, capacity=16, record=False)
+    until = time.monotonic() + seconds
+    try:
+        with board.live():
+            for line in headway.track(range(10_000), label="part", unit="line", board=board):
+                print(f"line {line}|", flush=True)
+                time.sleep(0.05)
+                if time.monotonic() > until:
+                    break
+    finally:
+        board.unlink(files=True)
+    print("over|", flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 60.0)
