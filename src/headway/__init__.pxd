@@ -6,6 +6,15 @@
 #     with nogil:
 #         hw_add(task, 1)
 #
+# A loop whose iterations take no longer than some hundred nanoseconds counts in batches:
+#
+#     cdef hw_batch batch = hw_batch(task, 0, 1000)
+#     with nogil:
+#         for i in range(n):
+#             ...
+#             hw_batch_add(&batch, 1)
+#         hw_flush(&batch)
+#
 # Compile with headway.get_include() among the include directories.
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t, uint64_t
@@ -26,6 +35,14 @@ cdef extern from "headway.h" nogil:
     int hw_add(hw_task *task, int64_t n)
     int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns)
     uint64_t hw_clock_ns(int clock)
+
+    ctypedef struct hw_batch:
+        hw_task *task
+        int64_t held
+        int64_t every
+
+    int hw_batch_add(hw_batch *batch, int64_t n)
+    int hw_flush(hw_batch *batch)
 
 
 cdef inline hw_task *native_task(object capsule) except NULL:

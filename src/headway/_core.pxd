@@ -342,6 +342,7 @@ cdef class Slot:
 cdef class NativeTask:
     cdef hw_task task
     cdef Segment segment
+    cdef uint64_t _generation
 
 
 cdef class Tracker:

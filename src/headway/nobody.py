@@ -15,6 +15,7 @@ __all__ = ["NOBODY", "Nobody", "StandinNative"]
 
 
 _CAPSULE = b"headway.hw_task"  # a capsule keeps a pointer to its name
+HW_UNBOUND = 3  # of headway.h
 
 
 @functools.cache
@@ -25,6 +26,14 @@ def _nowhere() -> Any:
     words = (ctypes.c_uint64 * 5)()
     words[:] = [0, ctypes.addressof(words) + 4 * ctypes.sizeof(ctypes.c_uint64), 1, 0, 0]
     return words
+
+
+@functools.cache
+def _refusal() -> Any:
+    """What stands for hw_add where there is no native code: answers HW_UNBOUND."""
+    import ctypes
+
+    return ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64)(lambda _task, _n: HW_UNBOUND)
 
 
 class StandinNative:
@@ -38,6 +47,18 @@ class StandinNative:
         import ctypes
 
         return ctypes.addressof(_nowhere())
+
+    @property
+    def generation(self) -> int:
+        """0: there is no slot."""
+        return 0
+
+    @property
+    def function(self) -> int:
+        """Address of a C function with the signature of hw_add, as an int."""
+        import ctypes
+
+        return ctypes.cast(_refusal(), ctypes.c_void_p).value or 0
 
     @property
     def capsule(self) -> Any:

@@ -24,7 +24,12 @@ SAYS = {
     r"19 of 20 squares, 2421 in all",
     "market.py": r"SP500-1999-2003   1256 of 1D, .*\n(.*\n){6}NASDAQ-2014-2018  1258 of 1D, ",
     "threads_in_c.py": r"in the end 4,000,000, exactly",
+    "openmp_in_c.py": r"in the end 15,000,000, exactly",
+    "kernel_in_cython.py": r"in the end 8,000,000, exactly",
+    "prange_in_numba.py": r"in the end 15,000,000, exactly",
+    "watching.py": r"What the examples of native code share",
 }
+KERNELS = ("openmp_in_c.py", "kernel_in_cython.py", "prange_in_numba.py")
 # They and the page are tested in test_programs.py, test_web_dashboard.py, and in a browser.
 PROGRAMS = {"auto_symbol_training.py", "scalable_analysis_system.py", "analysis_tracker.py"}
 
@@ -40,5 +45,14 @@ def test_example(name: str, run_python: RunPython, headway_dir: Path) -> None:
     finished = run_python(EXAMPLES / name)
     assert re.search(SAYS[name], finished.stdout), finished.stdout
     assert not re.search(r"Warning|Traceback", finished.stderr), finished.stderr
+    if name in KERNELS:
+        seen = [
+            int(text.replace(",", "")) for text in re.findall(r"from another process: +([\d,]+) of", finished.stdout)
+        ]
+        assert seen == sorted(seen)
+        assert len(set(seen)) >= 3, "it did not rise"
+        told = re.search(r"takes ([\d.]+) ns; counting adds (-?[\d.]+) %", finished.stdout)
+        assert told is not None, finished.stdout
+        assert float(told[2]) < 20, "ten times what it may cost"
     left = [path for path in headway_dir.rglob("*") if path.is_file()] if name != "hello.py" else []
     assert not left

@@ -51,6 +51,14 @@ def test_the_programs_of_the_readme_run(run_python: RunPython) -> None:
         assert not finished.stderr
 
 
+def test_the_programs_of_the_page_on_native_code_run(run_python: RunPython) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "native.md").read_text(), re.DOTALL)
+    assert len(programs) == 2, "ctypes and cffi"
+    for program in programs:
+        finished = run_python(program)
+        assert not finished.stderr
+
+
 def test_the_readme_lists_the_commands_that_there_are() -> None:
     rows = re.findall(r"^\| (`headway .*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
     listed = [name for row in rows for name in re.findall(r"`headway ([a-z]+)", row)]

@@ -36,6 +36,8 @@ int use(hw_task *task, hw_status *status, uint64_t *seq) {
     hw_load_words(&copy, status, sizeof copy);
     hw_load_text(copy.message, status->message, sizeof copy.message);
     if (hw_latch_whole(seq, seen)) hw_latch_mend(seq, status, status + 1, sizeof copy);
+    hw_batch batch = {task, 0, 10};
+    if (hw_batch_add(&batch, 1) != HW_OK || hw_flush(&batch) != HW_OK) return 1;
     return hw_add(task, 1) + hw_add_at(task, -1, hw_clock_ns(CLOCK_MONOTONIC)) + hw_cas(seq, seen, seen);
 }
 """

@@ -76,6 +76,7 @@ FLOORS = {
     "dashboard": 4,
     "demo": 4,
     "exporters": 4,
+    "integrations": 4,
     "terminal": 4,
     "tracking": 4,
     "__init__": 6,

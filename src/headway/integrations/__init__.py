@@ -1,0 +1,1 @@
+"""Headway inside other libraries: one module each, imported when it is used."""

@@ -1,0 +1,156 @@
+"""Count from functions that numba compiles, without the GIL, also in the threads of `prange`.
+
+    from headway.integrations.numba import add
+
+    @njit(nogil=True, parallel=True)
+    def smooth(values, out, handle):
+        for block in prange(values.size // 1000):
+            for i in range(1000 * block, 1000 * (block + 1)):
+                ...
+            add(handle, 1000)
+
+    smooth(values, out, task.native())
+
+The threads of a process share its stripe of the task, so that its line of memory moves from core to core with every
+add: count a block of iterations at a time, one that takes microseconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from headway import _core, errors, nobody
+
+try:
+    import llvmlite.ir as ir
+    from numba.core import cgutils, types
+    from numba.core import errors as numba_errors
+    from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
+except ImportError as error:
+    raise errors.MissingExtra(
+        f"counting from numba needs the package {error.name}: install it with 'pip install headway[numba]'"
+    ) from error
+
+__all__ = ["add"]
+
+# Of headway.h; a test holds them equal, and what is generated here to what hw_add answers.
+HW_OK, HW_STALE, HW_OVERFLOW, HW_UNBOUND = 0, 1, 2, 3
+TAG_SHIFT = 48
+COUNT_LIMIT = 1 << (TAG_SHIFT - 1)
+CLOCK_MONOTONIC_COARSE = 6
+TASK = {"stripe": 0, "identity": 8, "worker": 16, "tag": 24}  # offsets of hw_task
+STRIPE = {"count": 0, "beat_ns": 8, "shared": 48}  # offsets of hw_stripe
+
+WORD, ANSWER, FLAG = ir.IntType(64), ir.IntType(32), ir.IntType(1)
+RELAXED = "monotonic"  # what C calls relaxed, LLVM calls monotonic; why it is enough stands at hw_count
+
+
+class HandleType(types.Opaque):
+    """What Task.native() gives, as numba sees it: a pointer to a hw_task."""
+
+    def __init__(self) -> None:
+        super().__init__("headway.hw_task")
+
+
+HANDLE = HandleType()
+register_model(HandleType)(models.OpaqueModel)
+for kind in (_core.NativeTask, nobody.StandinNative):
+    typeof_impl.register(kind)(lambda _value, _context: HANDLE)
+
+
+@unbox(HandleType)
+def _unbox(_type: Any, handle: Any, c: Any) -> Any:
+    """The address; the object itself is an argument, so it lives as long as the call."""
+    address = c.pyapi.object_getattr_string(handle, "address")
+    pointer = cgutils.alloca_once_value(c.builder, ir.Constant(cgutils.voidptr_t, None))
+    with cgutils.if_likely(c.builder, cgutils.is_not_null(c.builder, address)):
+        c.builder.store(c.pyapi.long_as_voidptr(address), pointer)
+        c.pyapi.decref(address)
+    return NativeValue(c.builder.load(pointer), is_error=c.pyapi.c_api_error())
+
+
+def _add(_context: Any, handle: Any, n: Any) -> Any:
+    """Count `n` items done, in code that numba compiles: hw_add of headway.h. Visible to every process at once.
+
+    handle: what Task.native() gives, or its address as an integer; n: an integer, negative: fewer. Returns 0 when it
+    counted, else nothing was: 1, the slot is no longer this task's; 2, the count would leave 48 bits; 3, the task is a
+    stand-in.
+    """
+    if not isinstance(handle, HandleType | types.Integer):
+        raise numba_errors.TypingError(f"add(handle, n): handle is {handle}, not what Task.native() gives")
+    if not isinstance(n, types.Integer):
+        raise numba_errors.TypingError(f"add(handle, n): n is {n}, not an integer")
+
+    def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, number = arguments
+        if isinstance(signature.args[0], HandleType):
+            pointer = builder.ptrtoint(pointer, WORD)
+        return builder.call(_function(builder.module), [pointer, number])
+
+    address = handle if isinstance(handle, HandleType) else types.uintp
+    return types.int32(address, types.int64), generate
+
+
+add = intrinsic(_add)
+
+
+def _function(module: Any) -> Any:
+    """hw_add in this module: once, to be inlined."""
+    function = cgutils.get_or_insert_function(module, ir.FunctionType(ANSWER, [WORD, WORD]), "headway_add")
+    if function.is_declaration:
+        function.linkage = "linkonce_odr"
+        function.attributes.add("alwaysinline")
+        _write(function, module)
+    return function
+
+
+def _write(function: Any, module: Any) -> None:
+    """The instructions of hw_add, in its order."""
+    builder = ir.IRBuilder(function.append_basic_block("begin"))
+    task, n = function.args
+    if sys.platform != "linux":  # there are no boards, only stand-ins
+        builder.ret(ANSWER(HW_UNBOUND))
+        return
+    timespec = builder.alloca(ir.ArrayType(WORD, 2))
+
+    def at(base: Any, offset: int) -> Any:
+        return builder.inttoptr(builder.add(base, WORD(offset)), WORD.as_pointer())
+
+    def refuse_if(condition: Any, answer: int) -> None:
+        with builder.if_then(condition, likely=False):
+            builder.ret(ANSWER(answer))
+
+    stripe, identity, worker, tag = (builder.load(at(task, TASK[name])) for name in TASK)
+    me = builder.load_atomic(at(identity, 0), RELAXED, 8)
+    with builder.if_then(builder.icmp_unsigned("!=", me, worker), likely=False):
+        refuse_if(builder.icmp_unsigned("==", stripe, WORD(0)), HW_UNBOUND)
+        builder.store_atomic(WORD(1), at(stripe, STRIPE["shared"]), RELAXED, 8)
+    refuse_if(builder.icmp_signed(">=", n, WORD(COUNT_LIMIT)), HW_OVERFLOW)
+    refuse_if(builder.icmp_signed("<=", n, WORD(-COUNT_LIMIT)), HW_OVERFLOW)
+
+    count = at(stripe, STRIPE["count"])
+    first, before = builder.load_atomic(count, RELAXED, 8), builder.block
+    again = builder.append_basic_block("again")
+    builder.branch(again)
+    builder.position_at_end(again)
+    old = builder.phi(WORD)
+    old.add_incoming(first, before)
+    refuse_if(builder.icmp_unsigned("!=", builder.lshr(old, WORD(TAG_SHIFT)), tag), HW_STALE)
+    low = WORD(64 - TAG_SHIFT)
+    summed = builder.sadd_with_overflow(builder.shl(old, low), builder.shl(n, low))
+    refuse_if(builder.extract_value(summed, 1), HW_OVERFLOW)
+    new = builder.or_(builder.shl(tag, WORD(TAG_SHIFT)), builder.lshr(builder.extract_value(summed, 0), low))
+    swapped = builder.cmpxchg(count, old, new, RELAXED, RELAXED)
+    old.add_incoming(builder.extract_value(swapped, 0), builder.block)
+    counted = builder.append_basic_block("counted")
+    builder.cbranch(builder.extract_value(swapped, 1), counted, again)
+
+    builder.position_at_end(counted)
+    clock_type = ir.FunctionType(ANSWER, [ANSWER, timespec.type])
+    clock = cgutils.get_or_insert_function(module, clock_type, "clock_gettime")
+    builder.call(clock, [ANSWER(CLOCK_MONOTONIC_COARSE), timespec])
+    seconds, nanoseconds = (builder.extract_value(builder.load(timespec), place) for place in (0, 1))
+    now = builder.add(builder.mul(seconds, WORD(1_000_000_000)), nanoseconds)
+    builder.store_atomic(now, at(stripe, STRIPE["beat_ns"]), RELAXED, 8)
+    builder.ret(ANSWER(HW_OK))
