@@ -27,7 +27,7 @@ from benchmarks.old_tracker import OldFileTracker
 from headway.analysis import FileBasedProgressTracker, SharedMemoryProgressTracker
 from headway.board import open_board
 
-__all__ = ["SIDES", "Comparison", "Job", "Lost", "Rate", "compare", "load", "save", "tables"]
+__all__ = ["SIDES", "Comparison", "Job", "Lost", "Rate", "compare", "load", "save", "tables", "turns"]
 
 SIDES = ("shared memory", "file on disk", "file in tmpfs", "old file on disk", "old file in tmpfs")
 PROCESSES = (1, 2, 4, 8)
@@ -132,7 +132,7 @@ def compare(machine: str, say: Callable[[str], None], *, quick: bool = False) ->
     return found
 
 
-def _turns(names: Sequence[str], rounds: int) -> Iterator[str]:
+def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
     """Every name once in each round, in an order that moves on."""
     for turn in range(rounds):
         for place in range(len(names)):
@@ -141,7 +141,7 @@ def _turns(names: Sequence[str], rounds: int) -> Iterator[str]:
 
 def _rates(sides: dict[str, Any], processes: int, same: bool, rounds: int) -> list[Rate]:
     answers: dict[str, list[list[Hammered]]] = {name: [] for name in sides}
-    for name in _turns(list(sides), rounds):
+    for name in turns(list(sides), rounds):
         answers[name].append(together(processes, hammer, sides[name], same, ROUND_S))
     return [_rate(name, processes, same, of_rounds) for name, of_rounds in answers.items()]
 
@@ -174,7 +174,7 @@ def _jobs(sides: dict[str, Any], workers: int, rounds: int) -> list[Job]:
     times = calibrate()
     cases = {f"{name}, {rate}": (name, rate) for rate in JOB_RATES for name in sides} | {"nothing": (SIDES[0], 0)}
     pairs: dict[str, list[Pair]] = {case: [] for case in cases}
-    for case in _turns(list(cases), rounds):
+    for case in turns(list(cases), rounds):
         name, rate = cases[case]
         for of_worker in together(workers, job, sides[name], rate, times, JOB_PAIRS, JOB_UNITS):
             pairs[case] += of_worker

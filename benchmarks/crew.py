@@ -6,7 +6,7 @@ import ctypes
 import mmap
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from multiprocessing.connection import Connection
 from typing import Any
@@ -18,14 +18,14 @@ from headway.task import Task
 __all__ = ["LOCKED", "NATIVE", "PYTHON", "WORKERS", "Crew", "native_jobs", "python_jobs"]
 
 WORKERS = 2
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 START_S = 0.002  # from the order until all begin: long enough for each to be awake and waiting
 
 Job = Callable[[], object]
 
 
 def _obey(orders: Connection, make: Callable[..., dict[str, Job]], *args: Any) -> None:
-    """A worker: for each (job, when) it does that job from that moment on, and answers how long it took."""
+    """A worker: for each (job, when) it does that job from that moment on, and answers its time and its CPU."""
     jobs = make(*args)
     orders.send(None)
     while (order := orders.recv()) is not None:
@@ -33,39 +33,46 @@ def _obey(orders: Connection, make: Callable[..., dict[str, Job]], *args: Any) -
         job = jobs[name]
         while time.monotonic() < begin:
             pass
+        cpu = time.thread_time()
         job()
-        orders.send(time.monotonic() - begin)
+        orders.send((time.monotonic() - begin, time.thread_time() - cpu))
 
 
 class Crew:
     """Workers that do the same job at the same time."""
 
-    def __init__(self, make: Callable[..., dict[str, Job]], *args: Any) -> None:
+    def __init__(self, make: Callable[..., dict[str, Job]], *args: Any, workers: int = WORKERS) -> None:
         context = multiprocessing.get_context("spawn")
         self._links, self._processes = [], []
-        for number in range(WORKERS):
+        for number in range(workers):
             link, orders = context.Pipe()
             process = context.Process(target=_obey, args=(orders, make, number, *args), daemon=True)
             process.start()
             orders.close()
             self._links.append(link)
             self._processes.append(process)
-        self._answers()
+        self._answers(self._links)
 
-    def _answers(self) -> list[float]:
+    def _answers(self, links: Sequence[Connection]) -> list[Any]:
         answers = []
-        for link in self._links:
+        for link in links:
             if not link.poll(PATIENCE_S):
                 raise TimeoutError(f"a worker has not answered for {PATIENCE_S:g} s")
             answers.append(link.recv())
         return answers
 
+    def clocks(self, job: str, workers: int | None = None) -> tuple[float, float]:
+        """Seconds that the job took, and seconds of CPU, on the mean of the workers, or of the first so many."""
+        links = self._links[:workers]
+        begin = time.monotonic() + START_S
+        for link in links:
+            link.send((job, begin))
+        wall, cpu = zip(*self._answers(links), strict=True)
+        return sum(wall) / len(links), sum(cpu) / len(links)
+
     def run(self, job: str) -> float:
         """Seconds that the job took, on the mean of the workers."""
-        begin = time.monotonic() + START_S
-        for link in self._links:
-            link.send((job, begin))
-        return sum(self._answers()) / WORKERS
+        return self.clocks(job)[0]
 
     def side(self, job: str, operations: int) -> Side:
         return Side(lambda: self.run(job), operations, timed=True)

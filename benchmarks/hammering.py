@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from headway.analysis import LeverageDecisionResult, MarketContextResult, MLPredictionResult, SupportResistanceResult
 
-__all__ = ["EDGES", "Hammered", "Pair", "calibrate", "hammer", "job", "look_for_lost", "together"]
+__all__ = ["EDGES", "Hammered", "Pair", "burn", "calibrate", "hammer", "job", "look_for_lost", "together"]
 
 PATIENCE_S = 60.0
 STAGES = ("data_fetch", "ml_prediction")
@@ -150,7 +150,7 @@ def look_for_lost(number: int, begin: float, tracker: Any, seconds: float) -> tu
     return updates, lost, refused
 
 
-def _burn(times: int) -> int:
+def burn(times: int) -> int:
     """Work that needs nothing but a processor."""
     total = 0
     for i in range(times):
@@ -163,7 +163,7 @@ def calibrate() -> int:
     times = 1000
     while True:
         cpu = time.process_time()
-        _burn(times)
+        burn(times)
         if (taken := time.process_time() - cpu) > 0.02:
             return max(1, int(times * 1e-3 / taken))
         times *= 2
@@ -176,7 +176,7 @@ def job(number: int, begin: float, tracker: Any, rate: int, times: int, pairs: i
     def block(stride: int) -> Clocks:
         wall, cpu = time.perf_counter(), time.process_time()
         for unit in range(units):
-            _burn(times)
+            burn(times)
             if stride and unit % stride == 0:
                 tracker.update_stage(execution_id, STAGES[unit // stride % 2])
         return time.perf_counter() - wall, time.process_time() - cpu

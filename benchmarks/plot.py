@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from benchmarks.comparison import SIDES, Comparison
 
-__all__ = ["draw"]
+__all__ = ["draw", "style"]
 
 COLOURS = dict(zip(SIDES, ("#0969da", "#bc4c00", "#e0a36c", "#57606a", "#a0a7ae"), strict=True))
 MARKERS = dict(zip(SIDES, "os^DV".lower(), strict=True))
 
 
-def draw(found: Comparison, path: Path) -> None:
-    """Write the picture. The same figures give the same bytes."""
+def style() -> Any:
+    """matplotlib.pyplot, set up for pictures of the docs: the same figures give the same bytes."""
     import matplotlib as mpl
 
     mpl.use("svg")
@@ -30,6 +31,12 @@ def draw(found: Comparison, path: Path) -> None:
     }
     import matplotlib.pyplot as plt
 
+    return plt
+
+
+def draw(found: Comparison, path: Path) -> None:
+    """Write the picture. The same figures give the same bytes."""
+    plt = style()
     figure, (rates, latencies, jobs) = plt.subplots(1, 3, figsize=(12.5, 4.1), layout="constrained")
     lost = {one.side: one for one in found.lost}
     for side in SIDES:

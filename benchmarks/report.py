@@ -41,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     if options.trackers:
         return _compare_trackers(options)
+    if options.peers:
+        return _compare_peers(options)
+    if options.scaling:
+        return _scale(options)
     path = options.results or ROOT / "build" / "benchmarks" / "results.json"
     failed = False
     if options.results is None:
@@ -90,6 +94,55 @@ def _compare_trackers(options: argparse.Namespace) -> int:
     return 0
 
 
+def _compare_peers(options: argparse.Namespace) -> int:
+    """Everything that one would use instead, in one run: a table, and with --record docs/peers.md and its picture."""
+    from benchmarks.peers import picture, side_by_side, table
+
+    path = options.results or ROOT / "build" / "benchmarks" / "peers.json"
+    if options.results is None:
+        side_by_side.save(side_by_side.compare(_machine(), _say, quick=options.quick), path)
+    try:
+        found = side_by_side.load(path)
+    except (OSError, ValueError) as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return 1
+    if options.record:
+        table.record(found, ROOT / "docs" / "peers.md", _time)
+        picture.draw(found, ROOT / "docs" / "peers.svg")
+    if options.json:
+        print(path.read_text())
+        return 0
+    print(f"{found.machine}; {found.seconds:.0f} s\n")
+    _print_table(table.table(found, _time))
+    print("", *table.notes(found), sep="\n")
+    return 0
+
+
+def _scale(options: argparse.Namespace) -> int:
+    """How costs grow: tables, and with --record docs/scaling.md and its picture."""
+    from benchmarks.scaling import results
+
+    path = options.results or ROOT / "build" / "benchmarks" / "scaling.json"
+    if options.results is None:
+        results.save(results.run(_machine(), _say, quick=options.quick), path)
+    try:
+        found = results.load(path)
+    except (OSError, ValueError) as error:
+        print(f"no report: {error}", file=sys.stderr)
+        return 1
+    if options.record:
+        results.record(found, ROOT / "docs" / "scaling.md", _time)
+        results.draw(found, ROOT / "docs" / "scaling.svg")
+    if options.json:
+        print(path.read_text())
+        return 0
+    print(found.machine)
+    for table in results.tables(found, _time):
+        print()
+        _print_table(table)
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__, allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="a quarter of the rounds: a look, not a measurement")
@@ -97,6 +150,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--trackers", action="store_true", help="only this: several processes on the trackers, and docs/trackers.svg"
     )
+    parser.add_argument(
+        "--peers", action="store_true", help="only this: everything that one would use instead, side by side"
+    )
+    parser.add_argument(
+        "--scaling", action="store_true", help="only this: 10 to 100 000 tasks, up to 16 processes; 480 MB of /dev/shm"
+    )
+    parser.add_argument("--record", action="store_true", help="write what was found into docs/, with its picture")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON; times are in seconds")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this benchmark; may be repeated")
     parser.add_argument("--results", type=Path, metavar="FILE", help="run nothing, report this JSON of an earlier run")
