@@ -30,7 +30,8 @@ from tests.faults.rows import ROWS, Row
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "reliability.md"
-BEGIN, END = "<!-- what `ci/faults --long --record` wrote -->", "<!-- end -->"
+RECORDED = ROOT / "docs" / "reliability.json"
+BEGIN, END = "<!-- what `ci/faults --record` wrote -->", "<!-- end -->"
 EMPTY_S = 20.0  # a recorder leaves some seconds after the last program of its board
 OWN_SHARED_MEMORY = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o mode=1777 tmpfs /dev/shm && exec "$@"', "sh")
 
@@ -240,21 +241,33 @@ def _say(text: str) -> None:
 
 
 def _record(outcomes: list[Outcome], long: bool) -> None:
-    """Put the table into the document, between its marks."""
+    """Keep what these rows did beside what others did at other times, and put it all into the document."""
+    known: dict[str, dict[str, object]] = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
+    form = {"date": time.strftime("%Y-%m-%d"), "long": long}
+    for one in outcomes:
+        known[f"{one.part}: {one.what}"] = {**asdict(one), **form, "wrong": one.wrong.partition("\n")[0]}
+    names = [f"{row.part}: {row.what}" for row in ROWS]
+    known = {name: known[name] for name in names if name in known}  # what is no row any more goes
+    RECORDED.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
     text = DOCUMENT.read_text(encoding="utf-8")
     before, mark, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not mark or not end:
         raise SystemExit(f"ci/faults: {DOCUMENT} has no place for the table: it needs the lines {BEGIN} and {END}.")
-    lines = ["", f"`ci/faults{' --long' if long else ''}`, {time.strftime('%Y-%m-%d')}:", ""]
-    lines += ["| what was tried | how often | failed | s | |", "| --- | ---: | ---: | ---: | --- |"]
-    for one in outcomes:
-        failed = str(one.failed) if one.failed or not one.wrong else "**the row**"
-        lines.append(
-            f"| {one.part}: {one.what} | {one.tried:,} {one.of} | {failed} | {one.seconds:,.0f} | {one.note} |"
-        )
-    DOCUMENT.write_text(f"{before}{mark}\n" + "\n".join(lines) + f"\n\n{end}{after}", encoding="utf-8")
+    DOCUMENT.write_text(f"{before}{mark}\n{_for_document(known)}\n{end}{after}", encoding="utf-8")
     _say(f"written into {DOCUMENT}")
+
+
+def _for_document(known: dict[str, dict[str, object]]) -> str:
+    lines = ["| what was tried | how often | failed | seconds | |", "| --- | ---: | ---: | ---: | --- |"]
+    for name, one in known.items():
+        failed = one["failed"] or ("**the row**" if one["wrong"] else 0)
+        form = "" if one["long"] else ", the quick form"
+        note = f"{one['note']}; " if one["note"] else ""
+        lines.append(
+            f"| {name} | {one['tried']:,} {one['of']} | {failed} | {one['seconds']:,.0f} | {note}{one['date']}{form} |"
+        )
+    return "\n".join(["", *lines, ""])
 
 
 if __name__ == "__main__":
