@@ -3,9 +3,10 @@
 A segment is named /headway-<uid>-<board>-<uuid>, its semaphore likewise; the uuid in force stands in the file `segment`
 of the board's directory. A fixed name could be squatted by any user of the machine; this one cannot be foreseen.
 
-Creation is serialised by a lock on `board.lock` beside it, which the kernel releases when its holder dies. The whole
-segment is built under a new uuid, then published by renaming `segment` into place: a creator killed at any step leaves
-at worst a segment that nothing refers to, which `headway gc` removes.
+Creation is serialised by a lock on `board.lock` beside it, which the kernel releases when its holder dies. The uuid is
+written down first, in a file `.segment.*`, then the whole segment is built, then published by renaming that file to
+`segment`; removal begins by renaming it back. So whoever is killed over it, at any step, leaves a note of what it was
+at, and the next one that creates the board, or `headway gc`, ends that.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from headway import _core, _liveness, _locks, _paths, errors
 
 __all__ = [
     "attach",
+    "end_unfinished",
     "object_name",
     "open_or_create",
     "referenced",
@@ -52,7 +54,10 @@ def referenced(directory: Path) -> str | None:
     Raises CorruptBoard if the file holds anything else, NotOwner if it is somebody else's, OSError if it cannot be read
     at the moment.
     """
-    path = directory / "segment"
+    return _uuid_in(directory / "segment")
+
+
+def _uuid_in(path: Path) -> str | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
@@ -71,7 +76,7 @@ def referenced(directory: Path) -> str | None:
     uuid = text.strip()
     if len(uuid) != 32 or any(digit not in "0123456789abcdef" for digit in uuid):
         raise errors.CorruptBoard(
-            f"{path} does not name a segment: remove it with 'headway rm --force {directory.name}'"
+            f"{path} does not name a segment: remove it with 'headway rm --force {path.parent.name}'"
         )
     return uuid
 
@@ -215,10 +220,11 @@ def _create(
     uuid = uuid_module.uuid4().hex
     name = object_name(board, uuid)
     size = _core.segment_bytes(capacity, workers, result_bytes)
-    with _room_for(size, name):
-        # Flags by hand: posix_ipc's size argument would truncate, and a failed truncate would unlink.
-        memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
+    note = _noted(directory, uuid)
     try:
+        with _room_for(size, name):
+            # Flags by hand: posix_ipc's size argument would truncate, and a failed truncate would unlink.
+            memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
         try:
             os.fchmod(memory.fd, 0o600)  # whatever the umask
             os.ftruncate(memory.fd, size)
@@ -246,27 +252,44 @@ def _create(
         if fill is not None:
             fill(segment, directory)
         segment.register(with_row=False)
-        _publish(directory, uuid)
+        os.rename(note, directory / "segment")  # publishes
     except BaseException:
         remove_objects(name)
+        note.unlink(missing_ok=True)
         raise
     return segment
 
 
-def _publish(directory: Path, uuid: str) -> None:
-    """Make `segment` name this uuid, by one rename."""
-    temporary = directory / f".segment.{os.getpid()}.{uuid[:8]}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+def _noted(directory: Path, uuid: str) -> Path:
+    """Write down that a segment of this uuid is about to be made. The board's lock is held. Returns the file."""
+    note = _note(directory, uuid)
+    fd = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.fchmod(fd, 0o600)  # whatever the umask took away
         os.write(fd, f"{uuid}\n".encode())
         os.fsync(fd)
-        os.rename(temporary, directory / "segment")
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        note.unlink(missing_ok=True)
         raise
     finally:
         os.close(fd)
+    return note
+
+
+def _note(directory: Path, uuid: str) -> Path:
+    return directory / f".segment.{os.getpid()}.{uuid[:8]}"
+
+
+def end_unfinished(directory: Path) -> None:
+    """Remove what is left of segments over whose making or removing a process was killed. The board's lock is held."""
+    for note in directory.glob(".segment.*"):
+        uuid = None
+        with suppress(errors.HeadwayError, OSError):  # killed before it had written down anything
+            uuid = _uuid_in(note)
+        with suppress(posix_ipc.Error, OSError):  # what cannot be removed was not theirs
+            if uuid is not None:
+                remove_objects(object_name(directory.name, uuid))
+            note.unlink()
 
 
 def _join(directory: Path, board: str, *, locked: bool = False) -> _core.Segment | None:
@@ -332,9 +355,7 @@ def _open_or_create(
                 f"board {board!r} is in use by {holder}, in a /dev/shm other than this one, and both would write to "
                 f"{directory}: give each machine or container a HEADWAY_DIR of its own, or each board another name"
             )
-        for stale in directory.glob(".segment.*"):  # of creators that were killed: we hold the lock
-            with suppress(OSError):  # what cannot be removed was not theirs
-                stale.unlink()
+        end_unfinished(directory)
         return _create(directory, board, capacity, workers, result_bytes, fill), directory, True
 
 
@@ -351,11 +372,13 @@ def _unlink_object(unlink_object: Callable[[str], object], name: str) -> None:
 
 
 def remove(directory: Path, segment: _core.Segment) -> None:
-    """Retire a segment and remove it. The board's lock is held. Killed anywhere, gc ends the work."""
+    """Retire a segment and remove it. The board's lock is held. Killed anywhere, who opens it next ends the work."""
     segment.retire()
+    note = _note(directory, segment.uuid)
     if referenced(directory) == segment.uuid:
-        (directory / "segment").unlink(missing_ok=True)
+        os.rename(directory / "segment", note)
     remove_objects(object_name(segment.name, segment.uuid))
+    note.unlink(missing_ok=True)
 
 
 def unlink(directory: Path, segment: _core.Segment) -> None:

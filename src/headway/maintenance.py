@@ -244,14 +244,15 @@ def retire(board: Board) -> None:
 
 
 def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
-    """Temporary files of creators that were killed: under the board's lock there is no live one."""
+    """Notes of who was killed while it made or removed a segment, with what is left of it, and other such files."""
     removed = []
-    for path in sorted(directory.glob(".segment.*")):
-        with _locks.locked(directory), contextlib.suppress(OSError):  # gone, or what no writer of ours has made
-            size = path.lstat().st_size
+    if any(directory.glob(".segment.*")):
+        with _locks.locked(directory):  # under it there is no live one
+            notes = {path: path.lstat().st_size for path in sorted(directory.glob(".segment.*"))}
             if not dry_run:
-                path.unlink()
-            removed.append(Removed("file", str(path), size, "its writer was killed"))
+                _segment.end_unfinished(directory)
+            gone = [path for path in notes if dry_run or not os.path.lexists(path)]
+            removed = [Removed("file", str(path), notes[path], "its writer was killed") for path in gone]
     abandoned = history.remove_abandoned(directory, dry_run=dry_run)
     return removed + [Removed("file", str(path), size, "its writer was killed") for path, size in abandoned.items()]
 

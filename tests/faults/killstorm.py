@@ -34,7 +34,7 @@ import posix_ipc
 from headway import _segment, errors, history, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.task import Task
-from tests.faults.children import fresh
+from tests.faults.children import fork, fresh, wait
 from tests.faults.ledger import PLACES, Ledger
 from tests.faults.pool import CAPACITY, ROWS
 
@@ -115,10 +115,8 @@ class Storm:
     # -------------------------------------------------------------------------------------------------- processes
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, "HEADWAY_STORM": self.name, "HEADWAY_RECORD": "1"}
         return subprocess.Popen(
             [sys.executable, str(POOL), *arguments],
-            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,
@@ -152,6 +150,7 @@ class Storm:
 
     def run(self) -> None:
         probe = None
+        os.environ["HEADWAY_STORM"] = self.name  # this process may start the recorder, too
         try:
             self.begin()
             probe = self.start("probe", self.name, str(self.folder / "ledger"), str(self.folder / "took"))
@@ -167,7 +166,8 @@ class Storm:
                     assert process is not None
                     try:
                         if process.wait(HANGS_S):
-                            self.tally.fail(f"{self.method}: {who} ended with {process.returncode}")
+                            said = (self.folder / "log").read_text(errors="replace")[-4000:]
+                            self.tally.fail(f"{self.method}: {who} ended with {process.returncode}:\n{said}")
                     except subprocess.TimeoutExpired:
                         self.tally.fail(f"{self.method}: {who} hangs at its end")
                 self.counts(board)
@@ -249,14 +249,16 @@ class Storm:
             return
         id = f"lone-{self.done % 4}"
         ready, begun = os.pipe()
-        pid = os.fork()
-        if pid == 0:
+
+        def carry() -> None:
             board.task(id).update()
             os.write(begun, b".")
             time.sleep(HANGS_S)
-            os._exit(1)
+
+        pid = fork(carry)
+        while not select.select([ready], [], [], 0.005)[0]:  # who is asleep may have the lock
+            self.wake()
         os.close(begun)
-        os.read(ready, 1)
         os.close(ready)
         self.ledger.killed_ns = time.monotonic_ns()
         os.kill(pid, signal.SIGKILL)
@@ -329,6 +331,8 @@ class Storm:
             least, most = self.ledger.counts(place)
             if view is None or not least <= view.count <= most:
                 self.tally.fail(f"{self.method}: {least} to {most} counted on {id}, which shows {view}")
+        with contextlib.suppress(FileNotFoundError):
+            self.tally.fail(f"{self.method}: a worker failed:\n{(self.folder / 'ledger.wrong').read_text()[:4000]}")
         self.tally.repairs += board._segment.repairs
         self.tally.lives += self.ledger.lives
         self.tally.counted += self.ledger.counts()[0]
@@ -348,6 +352,8 @@ class Storm:
             fresh(lambda: slots_are_there(board))
         except AssertionError as error:
             self.tally.fail(f"{self.method}: {error}")
+        if board._segment.dropped:
+            self.tally.fail(f"{self.method}: {board._segment.dropped} tasks gave up their slots without being archived")
 
     def nothing_is_left(self) -> None:
         """The recorder writes the last state, removes the segment and goes; only files that belong are left."""
@@ -356,8 +362,8 @@ class Storm:
         while (left := shared_memory(self.name)) and time.monotonic() < until:
             time.sleep(0.05)
         least, most = self.ledger.counts()
-        told = [task.count for task in (*snapshot.read(directory).tasks, *history.read(directory)) if task.id == "all"]
-        if not told or not all(least <= count <= most for count in told):  # it may have had to make room
+        told = [task for task in (*snapshot.read(directory).tasks, *history.read(directory)) if task.id == "all"]
+        if not told or not all(least <= task.count <= most for task in told):  # it may have had to make room
             self.tally.fail(f"{self.method}: {least} to {most} counted, and the files say {told}")
         past = Counter((task.id, task.created) for task in history.read(directory))
         if twice := [key for key, number in past.items() if number > 1]:
@@ -384,9 +390,6 @@ class Storm:
                     victim = Victim(pid, self.mark)
                     victim.send(signal.SIGKILL)
                     victim.close()
-        self.log.seek(0)
-        if said := self.log.read().strip():
-            self.tally.fail(f"{self.method}: somebody complained:\n{said[:4000]}")
         self.log.close()
         shutil.rmtree(self.folder)
         with contextlib.suppress(errors.HeadwayError, OSError):
@@ -397,25 +400,23 @@ def rows_are_there(board: Board) -> None:
     """As many workers as there are rows can be listed at once."""
     hold, held = os.pipe()
     ready, begun = os.pipe()
-    children = []
-    for _ in range(ROWS):
-        pid = os.fork()
-        if pid == 0:
-            os.close(held)
-            board._segment.register()
-            os.write(begun, b".")
-            os.read(hold, 1)
-            os._exit(0)
-        children.append(pid)
+
+    def be_listed() -> None:
+        os.close(held)
+        board._segment.register()
+        os.write(begun, b".")
+        os.read(hold, 1)
+
+    before = {worker.pid for worker in board.snapshot().workers if worker.alive}
+    children = [fork(be_listed) for _ in range(ROWS)]
     got = 0
     while got < ROWS:
         got += len(os.read(ready, ROWS))
-    alive = {worker.pid for worker in board.snapshot().workers if worker.alive}
+    listed = {worker.pid for worker in board.snapshot().workers if worker.alive} & set(children)
     os.close(held)
     for pid in children:
-        os.waitpid(pid, 0)
-    mine = sum(pid not in children for pid in alive)  # who was there before them
-    assert len(alive & set(children)) == ROWS - mine, f"{len(alive & set(children))} of {ROWS} rows are to be had"
+        wait(pid)
+    assert len(listed) == ROWS - len(before), f"{len(listed)} of {ROWS} rows are to be had, {len(before)} are in use"
 
 
 def slots_are_there(board: Board) -> None:
@@ -448,6 +449,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, help="for each method")
     given = parser.parse_args()
     print(f"seed {given.seed}", file=sys.stderr, flush=True)
+    os.environ["HEADWAY_RECORD"] = "1"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # and takes everybody along
     tally = Tally()
     for method in given.method or METHODS:

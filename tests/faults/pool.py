@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from multiprocessing.connection import wait
 from pathlib import Path
 
@@ -24,8 +25,16 @@ BOUND_S = 30.0
 
 
 def work(board_name: str, ledger_path: str, place: int, life: int, era: int) -> None:
-    """The life of a worker: until it is killed, or has to end."""
-    ledger = Ledger(Path(ledger_path))
+    """The life of a worker: until it is killed, or has to end. What goes wrong in it stands beside the ledger."""
+    try:
+        live(board_name, Ledger(Path(ledger_path)), place, life, era)
+    except BaseException:
+        with open(f"{ledger_path}.wrong", "a", encoding="utf-8") as file:
+            file.write(traceback.format_exc())
+        raise
+
+
+def live(board_name: str, ledger: Ledger, place: int, life: int, era: int) -> None:
     ledger.arrive(place, life)
     from headway import errors
     from headway.board import open_board

@@ -51,6 +51,13 @@ ROWS = [
         ("tests/faults/crash_instructions.py", "--long"),
     ),
     Row(
+        KILLS,
+        "making, joining and removing a board, and starting a recorder, killed at each system call",
+        ("tests/faults/crash_segment.py",),
+        ("tests/faults/crash_segment.py", "--long"),
+        300.0,
+    ),
+    Row(
         STORMS,
         "threads that take themselves for processes, killed and stalled at the steps of the native code",
         ("pytest", STORM, "-m", "not slow"),

@@ -39,6 +39,8 @@ def _run(operation: Callable[[], object], kill_at: int | None) -> tuple[list[int
         stopped_by = os.WSTOPSIG(status)
         if stopped_by == signal.SIGSTOP:
             break
+        if stopped_by == signal.SIGTRAP:
+            continue  # it has become another program
         if stopped_by != SYSTEM_CALL:
             raise AssertionError(f"the child got signal {stopped_by}")
         number = _number(pid)
