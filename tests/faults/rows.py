@@ -28,6 +28,12 @@ LOCK_AND_SLOT = "kill_at_any_step or stopped_holder"
 QUICK_STEPS = "lock.free or slot.status or lock.stop"
 INTRUDER = "tests/faults/isolation.py"
 SANITIZED, UPGRADES = "tests/faults/sanitized.py", "tests/integration/test_upgrade.py"
+PLANTED = (
+    "tests/fuzz",
+    "tests/faults/test_sanitized.py",
+    "tests/faults/test_isolation.py",
+    "tests/faults/test_scribble.py",
+)
 GUIDED, SCRIBBLE = "tests/fuzz/guided.py", "tests/faults/scribble.py"
 NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 
@@ -80,13 +86,6 @@ ROWS = [
         300.0,
     ),
     Row(
-        SANITIZERS,
-        "faults that were planted in the extension, and in the headers under threads, each of which has to be found",
-        ("pytest", "tests/faults/test_sanitized.py", "-m", "slow", "-k", "plain_ones or plain ones"),
-        ("pytest", "tests/faults/test_sanitized.py", "-m", "slow"),
-        300.0,
-    ),
-    Row(
         UPGRADE,
         "stored segments, snapshots and histories of every version: read by rule, or refused with the remedy",
         ("pytest", UPGRADES),
@@ -99,12 +98,18 @@ ROWS = [
     ),
     Row(
         FUZZING,
+        "faults that were planted for the sanitizers, the fuzzers and the intruder to find",
+        ("pytest", "tests/fuzz/test_native.py", "-m", "slow", "-k", "length"),
+        ("pytest", *PLANTED, "-m", "slow"),
+    ),
+    Row(
+        FUZZING,
         "every bit of a segment's header flipped, every length; words at random with a right checksum",
         (ATTACH, "--seconds", "3"),
         (ATTACH, "--seconds", "120"),
     ),
     *(
-        Row(FUZZING, what, (GUIDED, name, "--seconds", "4"), (GUIDED, name, "--seconds", "600"), 200.0)
+        Row(FUZZING, what, (GUIDED, name, "--seconds", "2"), (GUIDED, name, "--seconds", "600"), 200.0)
         for name, what in (
             ("snapshots", "snapshot and result files, of this version and older ones (Atheris)"),
             ("histories", "history files: their bytes, and values of their rows (Atheris)"),

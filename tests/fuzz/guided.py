@@ -185,6 +185,7 @@ def run(target: str, seconds: float, seed: int, *, alone: bool = False, mistake:
         counted = re.search(r"number_of_executed_units: (\d+)", said) or re.search(
             r"^(\d+)$", done.stdout, re.MULTILINE
         )
+        _tidy_up(folder)
         for crash in folder.glob("crash-*"):
             said += f"\nguided: it was found by this input: {crash.read_bytes().hex()}"
         if keep is not None:
@@ -192,6 +193,14 @@ def run(target: str, seconds: float, seed: int, *, alone: bool = False, mistake:
             for path in found.iterdir():
                 (keep / path.name).write_bytes(path.read_bytes())
     return int(counted[1]) if counted else 0, done.returncode, said
+
+
+def _tidy_up(folder: Path) -> None:
+    """libFuzzer ends the process where it stands: its boards are removed for it."""
+    for reference in folder.rglob("segment"):
+        if reference.is_file():
+            for path in Path("/dev/shm").glob(f"*headway-{os.geteuid()}-*-{reference.read_text().strip()}"):
+                path.unlink()
 
 
 def main() -> int:
