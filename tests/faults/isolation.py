@@ -163,7 +163,7 @@ def a_day(name: str = NAME) -> dict[str, str]:
 
 def forget() -> None:
     """Remove what is left of the board in shared memory."""
-    for path in [*SHM.glob(f"headway-{OWNER}-*"), *SHM.glob(f"sem.headway-{OWNER}-*")]:
+    for path in [*SHM.glob(f"headway-{OWNER}-*"), *SHM.glob(f"sem.headway-{OWNER}-*"), *SHM.glob("bait")]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -355,7 +355,7 @@ def squat(trials: Trials, _chance: random.Random, _most: int) -> None:
 def _count_in_a_loop() -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return len(list(tracking.track(range(3))))
+        return len(list(tracking.track(range(3), board="loop")))
 
 
 def _in_the_fallback(trials: Trials, kind: str) -> None:
@@ -536,8 +536,9 @@ def main() -> int:
         if any(went.values()):
             raise SystemExit(f"isolation: not even alone did all go well: {went}")
         as_user(OWNER, lambda: None)
-        os.environ.pop("HEADWAY_DIR")
         _count_in_a_loop()
+        open_board("loop").unlink(files=True)
+        os.environ.pop("HEADWAY_DIR")
     if given.mistake:
         MISTAKES[given.mistake][1]()
     trials = Trials()

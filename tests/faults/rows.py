@@ -28,6 +28,13 @@ LOCK_AND_SLOT = "kill_at_any_step or stopped_holder"
 QUICK_STEPS = "lock.free or slot.status or lock.stop"
 INTRUDER = "tests/faults/isolation.py"
 SANITIZED, UPGRADES = "tests/faults/sanitized.py", "tests/integration/test_upgrade.py"
+PLANTED = (
+    "tests/fuzz",
+    "tests/faults/test_sanitized.py",
+    "tests/faults/test_isolation.py",
+    "tests/faults/test_scribble.py",
+)
+GUIDED, SCRIBBLE = "tests/fuzz/guided.py", "tests/faults/scribble.py"
 NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 
 ROWS = [
@@ -72,6 +79,20 @@ ROWS = [
         bound_s=300.0,
     ),
     Row(
+        SANITIZERS,
+        "the extension under ThreadSanitizer, with threads that hold no GIL on one mapping",
+        (SANITIZED, "thread", "--seconds", "5"),
+        (SANITIZED, "thread", "--seconds", "300"),
+        300.0,
+    ),
+    Row(
+        SANITIZERS,
+        "the extension under AddressSanitizer and UndefinedBehaviorSanitizer, with the same threads",
+        (SANITIZED, "address", "--seconds", "5"),
+        (SANITIZED, "address", "--seconds", "300"),
+        300.0,
+    ),
+    Row(
         UPGRADE,
         "stored segments, snapshots and histories of every version: read by rule, or refused with the remedy",
         ("pytest", UPGRADES),
@@ -84,9 +105,32 @@ ROWS = [
     ),
     Row(
         FUZZING,
+        "faults that were planted for the sanitizers, the fuzzers and the intruder to find",
+        ("pytest", "tests/fuzz/test_native.py", "-m", "slow", "-k", "length"),
+        ("pytest", *PLANTED, "-m", "slow"),
+    ),
+    Row(
+        FUZZING,
         "every bit of a segment's header flipped, every length; words at random with a right checksum",
         (ATTACH, "--seconds", "3"),
         (ATTACH, "--seconds", "120"),
+    ),
+    *(
+        Row(FUZZING, what, (GUIDED, name, "--seconds", "2"), (GUIDED, name, "--seconds", "600"), 200.0)
+        for name, what in (
+            ("snapshots", "snapshot and result files, of this version and older ones (Atheris)"),
+            ("histories", "history files: their bytes, and values of their rows (Atheris)"),
+            ("ids", "ids, labels, stages and names of files made of them (Atheris)"),
+            ("arguments", "command lines (Atheris)"),
+            ("requests", "requests to the dashboard (Atheris)"),
+        )
+    ),
+    Row(
+        FUZZING,
+        "a segment scribbled over while others count, claim, copy, record and attach, under AddressSanitizer",
+        (SCRIBBLE, "--seconds", "5", "--sanitized"),
+        (SCRIBBLE, "--seconds", "300", "--sanitized"),
+        300.0,
     ),
     Row(
         ISOLATION,
