@@ -161,8 +161,8 @@ class Writer:
     def _run(self, work: Callable[[sqlite3.Connection], T], *, begin: bool) -> T | None:
         """Do this on the database. None if there is none, and none is to be begun.
 
-        What was written into a file that another process has moved aside or removed meanwhile is written once more. What
-        looks damaged is opened anew before it is believed: without a descriptor, say, SQLite opens for reading only.
+        What was written into a file that another process has moved aside or removed meanwhile is written once more.
+        What looks damaged is opened anew before that is believed: without a descriptor SQLite opens for reading only.
         """
         suspected: tuple[int, int] | None = None
         for _ in range(2 * _TRIES):
