@@ -16,7 +16,7 @@ from pathlib import Path
 
 from headway import _liveness, errors
 
-__all__ = ["FLOCK", "FileLock", "held", "lock_holder", "locked", "recorder_lock"]
+__all__ = ["FLOCK", "FileLock", "Flock", "held", "lock_holder", "locked", "recorder_lock"]
 
 LOCK_WAIT_S = 10.0
 FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
@@ -60,22 +60,41 @@ def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
     return errors.NotOwner(f"{path} is a link, or no file at all, where a lock has to be: remove it")
 
 
-def _try_lock(path: Path) -> int | str:
-    """A descriptor that holds the lock, or the pid of who holds it."""
-    fd = _open(path)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(path.lstat(), os.fstat(fd)):
-            found, fd = fd, -1
-            return found
-        return "unknown"  # its last holder removed the file: the next one's lock is another file
-    except BlockingIOError:
-        return os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
-    except FileNotFoundError:
-        return "unknown"
-    finally:
+class Flock:
+    """A lock on a file that is taken for a while.
+
+    The descriptor stands here before it holds anything, and goes with this object: Ctrl-C may come between any two
+    steps, and must not leave a lock behind.
+    """
+
+    fd = -1
+
+    def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
+        """Lock the file, which is made if it is not there: None if that is done, or else the pid of who has it."""
+        self.fd = _open(path)
+        try:
+            fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
+            if os.path.samestat(path.lstat(), os.fstat(self.fd)):
+                return None
+            holder = "unknown"  # its last holder removed the file: the next one's lock is another file
+        except BlockingIOError:
+            holder = os.pread(self.fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        except FileNotFoundError:
+            holder = "unknown"
+        self.release()
+        return holder
+
+    def release(self) -> None:
+        """Let go of the lock. Idempotent."""
+        fd = self.fd
         if fd >= 0:
-            os.close(fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: a child forked meanwhile shares it
+            finally:
+                self.fd = -1
+                os.close(fd)
+
+    __del__ = release
 
 
 @contextmanager
@@ -87,20 +106,20 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     """
     give_up = time.monotonic() + wait_s
     nap_s = 0.0005
-    while isinstance(fd := _try_lock(path), str):
-        if time.monotonic() >= give_up:
-            raise errors.LockTimeout(f"{path} has been held by pid {fd} for {wait_s:g} s: resume or end that process")
-        time.sleep(nap_s)
-        nap_s = min(nap_s * 2, 0.02)
+    lock = Flock()
     try:
+        while (holder := lock.take(path)) is not None:
+            if time.monotonic() >= give_up:
+                raise errors.LockTimeout(
+                    f"{path} has been held by pid {holder} for {wait_s:g} s: resume or end that process"
+                )
+            time.sleep(nap_s)
+            nap_s = min(nap_s * 2, 0.02)
         with suppress(OSError):  # a full disk: the pid in the file is for people only
-            os.pwrite(fd, f"{os.getpid():<31}\n".encode(), 0)
-        try:
-            yield
-        finally:
-            fcntl.flock(fd, fcntl.LOCK_UN)
+            os.pwrite(lock.fd, f"{os.getpid():<31}\n".encode(), 0)
+        yield
     finally:
-        os.close(fd)
+        lock.release()
 
 
 @contextmanager

@@ -123,6 +123,11 @@ def _ensure_semaphore(name: str) -> None:
         raise errors.CorruptBoard(f"semaphore {name} was truncated: remove it from {SHM}")
 
 
+def _open(name: str, flags: int = 0) -> int:
+    """A descriptor of a segment, as shm_open(3) gives it; that of posix_ipc does not stand a lack of memory."""
+    return os.open(SHM / name[1:], os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
+
+
 def attach(name: str, *, watching: bool = False) -> _core.Segment:
     """Attach to the segment of this name. watching: to look on, without a row of the process table.
 
@@ -130,14 +135,13 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
     trusted or used, each with what to do.
     """
     try:
-        # Never with a size: that would resize it.
-        fd = posix_ipc.SharedMemory(name).fd
-    except posix_ipc.ExistentialError:
+        fd = _open(name)
+    except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, "no such segment", name) from None
-    except posix_ipc.PermissionsError:
+    except PermissionError:
         raise errors.NotOwner(f"segment {name} belongs to another user: use a board of your own") from None
-    except (ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_SEGMENT:
+    except OSError as error:
+        if error.errno not in _NO_SEGMENT:
             raise _told(error, name) from None
         _check_owner((SHM / name[1:]).lstat(), name)
         raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}") from None
@@ -223,15 +227,14 @@ def _create(
     note = _noted(directory, uuid)
     try:
         with _room_for(size, name):
-            # Flags by hand: posix_ipc's size argument would truncate, and a failed truncate would unlink.
-            memory = posix_ipc.SharedMemory(name, posix_ipc.O_CREX, mode=0o600)
+            memory = _open(name, os.O_CREAT | os.O_EXCL)
         try:
-            os.fchmod(memory.fd, 0o600)  # whatever the umask
-            os.ftruncate(memory.fd, size)
+            os.fchmod(memory, 0o600)  # whatever the umask
+            os.ftruncate(memory, size)
             with _room_for(size, name):  # reserved now, so that a full /dev/shm is an error here, not SIGBUS later
-                _reserve(memory.fd, size)
+                _reserve(memory, size)
             _core.format_segment(
-                memory.fd,
+                memory,
                 capacity=capacity,
                 workers=workers,
                 result_bytes=result_bytes,
@@ -244,7 +247,7 @@ def _create(
                 directory=os.fsencode(directory),
             )
         finally:
-            os.close(memory.fd)
+            os.close(memory)
         with _room_for(size, name):
             posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
         os.chmod(SHM / f"sem.{name[1:]}", 0o600)

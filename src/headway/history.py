@@ -162,7 +162,7 @@ class Writer:
         """Do this on the database. None if there is none, and none is to be begun.
 
         What was written into a file that another process has moved aside or removed meanwhile is written once more.
-        What looks damaged is opened anew before it is believed: without a descriptor, SQLite opens for reading only, say.
+        What looks damaged is opened anew before that is believed: without a descriptor SQLite opens for reading only.
         """
         suspected: tuple[int, int] | None = None
         for _ in range(2 * _TRIES):

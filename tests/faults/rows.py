@@ -35,6 +35,10 @@ PLANTED = (
     "tests/faults/test_scribble.py",
 )
 GUIDED, SCRIBBLE = "tests/fuzz/guided.py", "tests/faults/scribble.py"
+FULL_PLACES = (
+    "tests/unit/test_segment.py", "tests/faults/test_history_crashes.py", "tests/integration/test_recorder.py",
+    "-k", "full or inodes or just_enough or read_only",
+)  # fmt: skip
 NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 
 ROWS = [
@@ -147,5 +151,54 @@ ROWS = [
         "links, pipes, folders and foreign files in the place of every file of a board's directory",
         (INTRUDER, "links", "--most", "40"),
         (INTRUDER, "links"),
+    ),
+    Row(
+        WORLD,
+        "system calls of making, restoring, using, writing, archiving and removing: ENOSPC, EIO, EMFILE, ENOMEM, EINTR",
+        ("-m", "tests.faults.failing_calls", "--stride", "17"),
+        ("-m", "tests.faults.failing_calls"),
+    ),
+    Row(WORLD, "full and read-only file systems, and a full /dev/shm, mounted", ("pytest", *FULL_PLACES)),
+    Row(
+        WORLD,
+        "Ctrl-C at the bytecodes of blocks, loops, claims, writes, reads, opening, closing, unlinking and leaving",
+        ("-m", "tests.faults.interrupts", "--stride", "101"),
+        ("-m", "tests.faults.interrupts", "--stride", "3"),
+    ),
+    Row(
+        WORLD,
+        "malloc, calloc and realloc fail, of Python and of the native code",
+        ("-m", "tests.faults.memory", "--stride", "29"),
+        ("-m", "tests.faults.memory"),
+    ),
+    Row(
+        WORLD,
+        "no descriptor left: at open, attach, in a fork, while counting, for the recorder",
+        ("-m", "tests.faults.descriptors"),
+    ),
+    Row(WORLD, "the wall clock steps by an hour, forward and back", ("-m", "tests.faults.clocks")),
+    Row(
+        WORLD,
+        "segments, semaphores, directories vanish; processes stop, fork raw, are zombies, get pids that others had",
+        ("-m", "tests.faults.vanished"),
+    ),
+    Row(
+        WORLD,
+        "signals all the time over every call, and in the recorder",
+        ("-m", "tests.faults.signals", "--seconds", "6"),
+        ("-m", "tests.faults.signals", "--seconds", "120"),
+    ),
+    Row(
+        WORLD,
+        "many boards, tasks, workers and threads",
+        ("-m", "tests.faults.crowds"),
+        ("-m", "tests.faults.crowds", "--long"),
+    ),
+    Row(
+        SOAK,
+        "churn of tasks and workers, killed and not: memory, descriptors, shared memory and disk stay flat",
+        ("-m", "tests.faults.soak", "--seconds", "20"),
+        ("-m", "tests.faults.soak", "--long"),
+        long_bound_s=3900.0,
     ),
 ]

@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 from tests.faults.tracing import SYSTEM_CALL, killed, ptrace, start
 
-__all__ = ["calls", "killed_at"]
+__all__ = ["calls", "killed_at", "number_of"]
 
 _SYSCALL, _GET_SYSCALL_INFO = 24, 0x420E
 _ENTRY = 1
 
 
-def _number(pid: int) -> int | None:
+def number_of(pid: int) -> int | None:
     """The number of the system call that a stopped process is about to make; None if it is about to come back."""
     info = ctypes.create_string_buffer(88)
     ptrace(_GET_SYSCALL_INFO, pid, len(info), ctypes.addressof(info))
@@ -43,7 +43,7 @@ def _run(operation: Callable[[], object], kill_at: int | None) -> tuple[list[int
             continue  # it has become another program
         if stopped_by != SYSTEM_CALL:
             raise AssertionError(f"the child got signal {stopped_by}")
-        number = _number(pid)
+        number = number_of(pid)
         if number is not None:
             made.append(number)
             if len(made) == kill_at:

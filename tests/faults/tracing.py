@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-__all__ = ["PC", "STACK", "SYSTEM_CALL", "killed", "peek", "ptrace", "register", "run_to", "start", "step"]
+__all__ = ["PC", "STACK", "SYSTEM_CALL", "killed", "peek", "poke", "ptrace", "register", "run_to", "start", "step"]
 
 PC, STACK = 128, 152  # of rip and rsp in the kernel's `struct user`, on x86-64
 SYSTEM_CALL = signal.SIGTRAP | 0x80  # what a child stops by at a system call
@@ -34,10 +34,10 @@ def ptrace(request: int, pid: int, address: int = 0, data: int = 0) -> int:
     return answer & (1 << 64) - 1
 
 
-def start(prepare: Callable[[], Callable[[], object]]) -> int:
+def start(prepare: Callable[[], Callable[[], object]], afterwards: Callable[[], object] | None = None) -> int:
     """The pid of a child that has prepared something and is about to do it, stopped.
 
-    It stops once more, by SIGSTOP, when it has done it.
+    It stops once more, by SIGSTOP, when it has done it. Let go on, it does what comes afterwards, and ends.
     """
     sys.stdout.flush()
     pid = os.fork()
@@ -49,6 +49,8 @@ def start(prepare: Callable[[], Callable[[], object]]) -> int:
             os.kill(os.getpid(), signal.SIGSTOP)
             operation()
             os.kill(os.getpid(), signal.SIGSTOP)  # what follows is no part of it
+            if afterwards is not None:
+                afterwards()
             code = 0
         finally:
             if code:
@@ -82,7 +84,7 @@ def run_to(pid: int, address: int) -> None:
     if stopped_by != signal.SIGTRAP or register(pid, PC) != address + 1:
         raise AssertionError(f"the child got signal {stopped_by} on its way")
     ptrace(_POKETEXT, pid, address, word)
-    ptrace(_POKEUSER, pid, PC, address)
+    poke(pid, PC, address)
 
 
 def _stopped(pid: int) -> int:
@@ -95,6 +97,11 @@ def _stopped(pid: int) -> int:
 def register(pid: int, offset: int) -> int:
     """A register of a stopped child, by its place in `struct user`."""
     return ptrace(_PEEKUSER, pid, offset)
+
+
+def poke(pid: int, offset: int, value: int) -> None:
+    """Set a register of a stopped child, by its place in `struct user`."""
+    ptrace(_POKEUSER, pid, offset, value)
 
 
 def peek(pid: int, address: int) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from headway import errors
+from headway import _locks, errors
 
 __all__ = ["FILE_BYTES_MAX", "locked", "read_file", "sync_folder", "write_new"]
 
@@ -72,29 +72,15 @@ def locked(path: Path, wait_s: float, *, shared: bool = False) -> Iterator[None]
     shared: beside other readers. Raises LockTimeout that names the holder after wait_s seconds; OSError.
     """
     give_up = time.monotonic() + wait_s
-    while (fd := _try_lock(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)) is None:
-        if time.monotonic() >= give_up:
-            raise errors.LockTimeout(f"{path} has been locked for {wait_s:g} s{_holder(path)}: resume or end it")
-        time.sleep(random.uniform(50e-6, 500e-6))  # about as long as a write takes
+    lock = _locks.Flock()
     try:
+        while lock.take(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX) is not None:
+            if time.monotonic() >= give_up:
+                raise errors.LockTimeout(f"{path} has been locked for {wait_s:g} s{_holder(path)}: resume or end it")
+            time.sleep(random.uniform(50e-6, 500e-6))  # about as long as a write takes
         yield
     finally:
-        fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: a child forked meanwhile shares it
-        os.close(fd)
-
-
-def _try_lock(path: Path, operation: int) -> int | None:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | _OPEN, 0o600)
-    try:
-        with suppress(BlockingIOError, FileNotFoundError):
-            fcntl.flock(fd, operation | fcntl.LOCK_NB)
-            if os.path.samestat(os.fstat(fd), path.lstat()):  # else its last holder removed it
-                found, fd = fd, -1
-                return found
-        return None
-    finally:
-        if fd >= 0:
-            os.close(fd)
+        lock.release()
 
 
 def _holder(path: Path) -> str:

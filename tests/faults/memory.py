@@ -1,0 +1,148 @@
+"""Every allocation of what a program does with a board fails, one after the other: no lock stays held, nothing is half.
+
+    python -m tests.faults.memory [--seed N] [--stride N] [SCENARIO...]
+
+A preloaded library has malloc, calloc and realloc fail, those of Python and those of the native code alike. What is
+promised: MemoryError, or an error of Headway's own, or it works all the same; afterwards the same process and another
+one get everything at once.
+
+Left out is what Python itself does not survive, as seen with CPython 3.11: `ContextVar.set`, which a block and a loop
+call, reads through a null pointer; where all later allocations fail, too, it goes round in circles as it unwinds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import warnings
+from collections import Counter
+from pathlib import Path
+
+from headway import board as engine
+from headway import errors, maintenance
+from headway.board import Board
+from tests.faults.injection import fresh
+from tests.faults.interrupts import SCENARIOS, goes_on, made, warm_up
+
+HERE = Path(__file__).parent
+CHOSEN = ("claim", "writes", "reads", "close", "unlink", "open", "attach", "leave")
+MOST = 20_000  # no scenario allocates so often
+
+
+class Tries:
+    """Goes through the allocations of scenarios, and counts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tried = self.failed = 0
+        self.ends: Counter[str] = Counter()
+        self._folder = folder
+        self._native = ctypes.CDLL(None)
+        self._native.memory_arm.argtypes = (ctypes.c_long,)
+        self._native.memory_disarm.restype = ctypes.c_long
+
+    def once(self, kind: str, at: int) -> bool:
+        """One try, in a process of its own. Returns whether there were so many allocations."""
+        scenario, name = SCENARIOS[kind], f"m-{os.getpid()}-{self.tried}"
+        told = self._folder / "told"
+        told.unlink(missing_ok=True)
+        self.tried += 1
+
+        def attempt() -> None:
+            warnings.simplefilter("ignore")
+            sys.unraisablehook = lambda _: None  # what cannot be told for want of memory
+            found = scenario.prepare(name)
+            board = found if isinstance(found, Board) else None
+            end = "worked all the same"
+            self._native.memory_arm(at)
+            try:
+                scenario.operate(board, name)
+            except MemoryError:
+                passed = self._native.memory_disarm()
+                end = "MemoryError"
+            except (errors.HeadwayError, OSError, RuntimeError, TypeError, SystemError) as error:
+                # The last three are what Python itself makes of it: "path should be os.PathLike, not PosixPath", say.
+                passed = self._native.memory_disarm()
+                end = type(error).__name__
+            else:
+                passed = self._native.memory_disarm()
+            told.write_text(f"{passed} {end}")
+            view = made(name).get("t")
+            assert view is None or view.count in (0, 1, 3, 4, 5), view
+            assert view is None or view.state != "success" or kind in ("claim", "writes"), view
+            goes_on(name)
+            engine._leave_all()
+
+        try:
+            fresh(attempt)
+            fresh(lambda: goes_on(name))
+            fresh(lambda: self._at_rest(name))
+        except (AssertionError, TimeoutError) as problem:
+            self.failed += 1
+            print(f"{kind}, allocation {at} failed: {problem}", file=sys.stderr)
+            for path in Path("/dev/shm").iterdir():
+                if f"-{name}-" in path.name:
+                    path.unlink()
+        shutil.rmtree(self._folder / "boards" / name, ignore_errors=True)
+        if not told.exists():
+            return at < MOST
+        passed, _, end = told.read_text().partition(" ")
+        if int(passed) >= at:
+            self.ends[end] += 1
+        return int(passed) >= at
+
+    def _at_rest(self, name: str) -> None:
+        board = made(name)
+        view = board.get("t")
+        assert view is None or view.done, view
+        board.unlink(files=True)
+        maintenance.GRACE_S = 0.0
+        maintenance.gc([name])
+        objects = [path.name for path in Path("/dev/shm").iterdir() if f"-{name}-" in path.name]
+        assert not objects, f"left in /dev/shm: {objects}"
+
+
+def inside(given: argparse.Namespace) -> int:
+    choose = random.Random(given.seed)
+    with tempfile.TemporaryDirectory(prefix="headway-memory-") as name:
+        os.environ["HEADWAY_DIR"] = f"{name}/boards"
+        tries = Tries(Path(name))
+        for kind in CHOSEN:
+            warm_up(kind)
+        for kind in given.scenarios or CHOSEN:
+            at = 1 + choose.randrange(given.stride)
+            while tries.once(kind, at):
+                at += given.stride
+    note = ", ".join(f"{number:,} {end}" for end, number in tries.ends.most_common())
+    print(json.dumps({"tried": tries.tried, "of": "failed allocations", "failed": tries.failed,
+                      "note": f"seed {given.seed}: {note}"}))  # fmt: skip
+    return 1 if tries.failed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO")
+    parser.add_argument("--stride", type=int, default=1, help="each n-th allocation only, beginning at a random one")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    given = parser.parse_args()
+    if "HEADWAY_MEMORY" in os.environ:
+        return inside(given)
+    with tempfile.TemporaryDirectory(prefix="headway-memory-") as folder:
+        library = f"{folder}/memory.so"
+        compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+        command = [compiler, "-O1", "-shared", "-fPIC", str(HERE / "memory.c"), "-o", library, "-ldl"]
+        subprocess.run(command, check=True, timeout=60)
+        preloaded = {"LD_PRELOAD": library, "PYTHONMALLOC": "malloc", "HEADWAY_MEMORY": "1", "HEADWAY_RECORD": "0"}
+        again = [sys.executable, "-m", "tests.faults.memory", *sys.argv[1:]]
+        return subprocess.run(again, env={**os.environ, **preloaded}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
