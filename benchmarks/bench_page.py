@@ -5,6 +5,7 @@ headless Chromium shows the board. Needs the extras `dashboard` and `browser`, t
 
 - *update to pixel*: from `task.update()` in this process to the frame of the page in which the count stands. On
   average half of it and more is the wait for the next snapshot. A headless browser has no screen to wait for.
+- *kill to pixel*: from the SIGKILL of a worker to the frame whose title tells that its task is lost.
 - *page CPU*: of the thread that scripts, lays out and styles, as Chromium accounts for it; others paint.
 """
 
@@ -60,6 +61,14 @@ def work(moving: int) -> None:
         time.sleep(ROUND_S)
 
 
+def hold(id: str) -> None:
+    """Carry a task until the end, which comes from outside."""
+    with headway.open(BOARD).task(id) as task:
+        task.update()
+        print("holding", flush=True)
+        signal.pause()
+
+
 @contextlib.contextmanager
 def child(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """This script, or headway, as a process of its own, until the end of the block."""
@@ -83,6 +92,22 @@ def latencies(page: Page, probe: headway.Task, samples: int) -> list[float]:
         probe.update()
         page.wait_for_function("(text) => text in seen", arg=text, timeout=60_000)
         found.append(page.evaluate("(text) => seen[text]", text) - at)
+    return found
+
+
+def deaths(page: Page, kills: int) -> list[float]:
+    """Seconds from the death of a worker to the frame that tells of it."""
+    found = []
+    for number in range(1, kills + 1):
+        with child(str(Path(__file__).resolve()), "hold", f"doomed-{number}") as worker:
+            assert worker.stdout is not None
+            worker.stdout.readline()
+            time.sleep(random.uniform(0.3, 0.8))
+            at = time.time()
+            worker.kill()
+            title = f"({number} lost)"
+            page.wait_for_function("(title) => document.title.startsWith(title)", arg=title, timeout=60_000)
+            found.append(page.evaluate("(performance.timeOrigin + performance.now()) / 1000") - at)
     return found
 
 
@@ -125,6 +150,7 @@ def measure(options: argparse.Namespace, url: str, probe: headway.Task) -> None:
         shares = page_load(page, options.seconds)
         print(f"page CPU, % of a core  {', '.join(f'{name} {share:.1f}' for name, share in shares.items())}")
         print(f"update to pixel      {percentiles(latencies(page, probe, options.samples))}")
+        print(f"kill to pixel        {percentiles(deaths(page, options.kills))}")
         browser.close()
 
 
@@ -133,6 +159,7 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=1000, metavar="N", help="default: 1000")
     parser.add_argument("--moving", type=int, default=100, metavar="N", help="tasks that are counted on; default: 100")
     parser.add_argument("--samples", type=int, default=100, metavar="N", help="updates; default: 100")
+    parser.add_argument("--kills", type=int, default=10, metavar="N", help="workers that are killed; default: 10")
     parser.add_argument("--seconds", type=float, default=10.0, metavar="S", help="of the load; default: 10")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="headway-bench-") as folder:
@@ -160,5 +187,7 @@ def main() -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["work"]:
         work(int(sys.argv[2]))
+    elif sys.argv[1:2] == ["hold"]:
+        hold(sys.argv[2])
     else:
         main()
