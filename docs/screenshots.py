@@ -59,9 +59,9 @@ def opened(browser: Browser, url: str, scheme: Literal["light", "dark"], size: t
 def save(page: Page, name: str) -> None:
     """Take the picture, in as many colours as it needs; photographs there are none."""
     path = HERE / f"{name}.png"
-    page.screenshot(path=path)
+    page.screenshot(path=path, animations="disabled")
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.convert("RGB").quantize(256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def take(browser: Browser, url: str) -> None:
