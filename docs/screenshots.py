@@ -1,4 +1,4 @@
-"""Takes the pictures of the dashboard and of the report: a real run of nightly.py, seen in Chromium.
+"""Takes the pictures of the dashboard, of the report and of a notebook: real runs, seen in Chromium.
 
 ci/screenshots runs it. Pages take the fonts of the system; they look best where Inter is installed.
 """
@@ -59,9 +59,11 @@ def opened(browser: Browser, url: str, scheme: Literal["light", "dark"], size: t
 def save(page: Page, name: str) -> None:
     """Take the picture, in as many colours as it needs; photographs there are none."""
     path = HERE / f"{name}.png"
-    page.screenshot(path=path)
+    page.screenshot(path=path, animations="disabled")
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        picture.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE).save(
+            path, optimize=True
+        )
 
 
 def take(browser: Browser, url: str) -> None:
@@ -87,6 +89,16 @@ def report(browser: Browser, folder: Path) -> None:
     save(opened(browser, path.as_uri(), "light", (1280, 900)), "report")
 
 
+def notebook(browser: Browser, folder: Path) -> None:
+    """Live bars in a notebook, as nbconvert shows it; what that would fetch from elsewhere is left out."""
+    path = folder / "notebook.html"
+    subprocess.run([sys.executable, str(HERE / "notebook.py"), str(path)], check=True)
+    page = browser.new_page(viewport={"width": 1000, "height": 455}, device_scale_factor=1.5)
+    page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
+    page.goto(path.as_uri())
+    save(page, "notebook")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         os.environ["HEADWAY_DIR"] = directory
@@ -102,9 +114,12 @@ def main() -> None:
                 take(browser, url)
                 program.wait(LIMIT_MS / 1000)
                 report(browser, Path(directory))
+                notebook(browser, Path(directory))
                 browser.close()
         finally:
-            maintenance.remove(BOARD, force=True)
+            for name in (BOARD, "notebook"):
+                with contextlib.suppress(KeyError):
+                    maintenance.remove(name, force=True)
     for picture in sorted(HERE.glob("*.png")):
         print(f"{picture.relative_to(HERE.parent)}: {picture.stat().st_size // 1024} KiB")
 

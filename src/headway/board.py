@@ -181,9 +181,10 @@ class Board:
     def live(self) -> AbstractContextManager[None]:
         """Show the board while a `with` block goes on, below what the program prints.
 
-        On a terminal its last lines are bars of all processes; elsewhere lines on standard error tell how far it is. A
-        helper process draws: there is no thread, nothing is redirected, and pools may be started inside. Of blocks
-        inside each other the outermost draws; workers draw nothing. Raises BoardClosed.
+        On a terminal its last lines are bars of all processes; in a notebook an output of the cell is; elsewhere lines
+        on standard error tell how far it is. A helper process draws: there is no thread, nothing is redirected, and
+        pools may be started inside. Of blocks inside each other the outermost draws; workers draw nothing. Raises
+        BoardClosed.
         """
         return _live.Live(self._open_segment())
 

@@ -166,10 +166,23 @@ class Server:
             self._process = None
 
 
+@pytest.fixture(scope="session")
+def boards_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One directory for the boards of all tests, and one server over it; each test has boards of its own."""
+    return tmp_path_factory.mktemp("boards")
+
+
+@pytest.fixture(scope="session")
+def server(boards_dir: Path) -> Iterator[Server]:
+    server = Server(arguments=("--dir", str(boards_dir)))
+    yield server
+    server.stop()
+
+
 @pytest.fixture
-def server(headway_dir: Path) -> Iterator[Server]:
-    headway_dir.mkdir(parents=True, exist_ok=True)
-    server = Server()
+def own_server(boards_dir: Path) -> Iterator[Server]:
+    """One that the test may end and start."""
+    server = Server(arguments=("--dir", str(boards_dir)))
     yield server
     server.stop()
 

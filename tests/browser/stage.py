@@ -32,11 +32,15 @@ def main(name: str, capacity: int) -> None:
         return tasks[id]
 
     def worker(id: str, pause_s: float = 0.01) -> int:
-        """Start a process that owns a task and counts on it for ever; its pid."""
+        """Start a process that owns a task and counts on it for ever; its pid, once it does."""
         handle = task(id)
         process = multiprocessing.get_context("fork").Process(target=_count, args=(handle, pause_s), daemon=True)
         process.start()
         workers.append(process)
+        until = time.monotonic() + 20
+        while (view := board.get(id)) is None or view.owner_pid != process.pid or not view.stage:
+            assert time.monotonic() < until
+            time.sleep(0.005)
         return process.pid or 0
 
     def kill(pid: int) -> None:

@@ -1,4 +1,7 @@
-"""Which board a command means, and its state: from shared memory if it is there, else from its last snapshot."""
+"""Which board a command means, and its state: from shared memory if it is there, else from its last snapshot.
+
+Commands import the engine when they run: who asks for --help waits for nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway import _paths, errors, maintenance, snapshot
+from headway import _paths, errors
 from headway.terminal import duration
 
 if TYPE_CHECKING:
+    from headway.maintenance import BoardInfo
     from headway.model import BoardView
 
 __all__ = ["Source", "add_board", "board_name", "choose", "find"]
@@ -78,6 +82,8 @@ def choose() -> str:
             return _paths.check_name(named)
         except ValueError as error:
             raise errors.HeadwayError(f"HEADWAY_BOARD is wrong: {error}") from None
+    from headway import maintenance
+
     there = maintenance.boards()
     live = [info for info in there if info.state == "live"]
     for candidates in (live, there):
@@ -88,12 +94,14 @@ def choose() -> str:
     raise errors.UnknownBoard(f"there are {len(there)} boards: name one of {_names(there)}")
 
 
-def _names(there: list[maintenance.BoardInfo]) -> str:
+def _names(there: list[BoardInfo]) -> str:
     return ", ".join(info.name for info in there) or "none"
 
 
 def find(board: str | None) -> Source:
     """The state of a board, or of the snapshot at a path; None: of the board that `choose` chooses."""
+    from headway import maintenance, snapshot
+
     if board is None:
         board = choose()
     if _is_file(board):

@@ -18,9 +18,6 @@ from typing import TYPE_CHECKING
 from headway import errors
 from headway.cli._output import add_json, print_json, say
 from headway.cli._source import board_name
-from headway.demo.corpus import standard_library
-from headway.demo.run import Options
-from headway.demo.run import run as run_demo
 from headway.terminal import Painter
 
 if TYPE_CHECKING:
@@ -61,6 +58,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway.demo.corpus import standard_library
+    from headway.demo.run import Options
+    from headway.demo.run import run as run_demo
+
     source: Path = options.source or standard_library()
     if not source.is_dir():
         raise errors.HeadwayError(f"{source} is no folder: name one with --source")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.cli._output import add_json, print_json, say
-from headway.diagnosis import diagnose
 from headway.terminal import plural
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway.diagnosis import diagnose
+
     findings = diagnose()
     errors = sum(finding.level == "error" for finding in findings)
     if options.json:

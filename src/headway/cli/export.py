@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway import errors, maintenance, snapshot
+from headway import errors
 from headway.cli._file import put
 from headway.cli._formats import FORMATS, emit, lines_of
 from headway.cli._output import say
@@ -64,6 +64,8 @@ def _lines(source: Source, form: str) -> Iterator[str]:
 
 def _write(source: Source, form: str, folder: Path) -> Path:
     if form == "npz":
+        from headway import snapshot
+
         return snapshot.write(source.view, folder)
     path = folder / "board"
     with path.open("wb") as file:
@@ -77,6 +79,8 @@ def _own_snapshot(source: Source) -> Path:
     """Have the board write its snapshot now, if it is in shared memory; else it is the file that is there."""
     if source.path is not None:
         return source.path
+    from headway import maintenance
+
     board = maintenance.attach(source.view.name)
     if board is None:
         raise errors.UnknownBoard(f"board {source.view.name!r} was removed meanwhile: nothing was written")

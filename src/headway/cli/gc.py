@@ -6,7 +6,6 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from headway import maintenance
 from headway.cli._output import add_json, print_json, say
 from headway.cli._source import board_name
 from headway.terminal import plural
@@ -33,6 +32,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway import maintenance
+
     found = maintenance.gc(options.boards, dry_run=options.dry_run)
     if options.json:
         print_json([asdict(one) for one in found])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headway import maintenance
 from headway.cli._output import add_json, columns, print_json, say, table
 from headway.terminal import duration
 
@@ -35,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway import maintenance
+
     boards = maintenance.boards()
     if options.json:
         print_json([_to_dict(info) for info in boards])

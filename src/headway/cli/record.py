@@ -10,10 +10,9 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from headway import errors, maintenance
+from headway import errors
 from headway.cli._output import say
 from headway.cli._source import add_board, choose
-from headway.recorder import Recorder
 
 if TYPE_CHECKING:
     import argparse
@@ -36,6 +35,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway import maintenance
+    from headway.recorder import Recorder
+
     name = options.board or choose()
     while (board := maintenance.attach(name)) is None:
         if not options.wait:

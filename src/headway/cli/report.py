@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway import _paths, history
+from headway import _paths
 from headway.cli._file import put
 from headway.cli._source import add_board, find
 
@@ -44,6 +44,7 @@ def _hours(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway import history
     from headway.exporters.report import report
 
     view = find(options.board).view

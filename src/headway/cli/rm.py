@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from headway import maintenance
 from headway.cli._output import add_json, print_json, say
 from headway.cli._source import add_board
 
@@ -31,6 +30,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway import maintenance
+
     removed = maintenance.remove(options.board, files=not options.keep_files, force=options.force)
     if options.json:
         print_json([asdict(one) for one in removed])

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from headway import errors, maintenance
+from headway import errors
 from headway.cli._output import add_json, print_json, say
 from headway.cli._source import add_board, choose, find
 from headway.terminal import Painter
@@ -55,6 +55,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway import maintenance
+
     name = options.board or (_first() if options.wait else choose())
     while (board := maintenance.attach(name)) is None and options.wait:
         time.sleep(0.1)
@@ -72,6 +74,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _first() -> str:
     """With --wait and no name: the first board that is in use."""
+    from headway import maintenance
+
     while True:
         try:
             name = choose()
@@ -84,6 +88,8 @@ def _first() -> str:
 
 
 def _follow(board: Board, show: _Show, *, once: bool) -> None:
+    from headway import maintenance
+
     check_at = time.monotonic() + _USE_CHECK_S
     view = board.snapshot()
     for view in board.watch(show.interval_s):

@@ -34,10 +34,11 @@ COLOURS = {
     "cancelled": "#b58a2a",
     "lost": "#b44bc8",
 }
-_TABLE = "border-collapse:collapse;border:0;margin:0;width:100%;max-width:75em;font-size:13px;line-height:1.4"
+_TABLE = "table-layout:auto;border-collapse:collapse;border:0;margin:0;color:inherit;font-size:13px;line-height:1.4"
 _CELL = "text-align:left;padding:2px 14px 2px 0;background:none;border:0;white-space:nowrap"
+_LABEL = f"{_CELL};max-width:22em;overflow:hidden;text-overflow:ellipsis"
 _NUMBER = "text-align:right;padding:2px 14px 2px 0;background:none;border:0;white-space:nowrap"
-_TEXT = "text-align:left;padding:2px 0;background:none;border:0;width:40%;word-break:break-word"
+_TEXT = "text-align:left;padding:2px 0;background:none;border:0;white-space:normal"
 _TRACK = "width:11em;height:8px;border-radius:4px;background:rgba(128,128,128,.22);overflow:hidden"
 _PLAIN = Style(colour=False)
 
@@ -99,17 +100,20 @@ def _row(row: Row, details: dict[str, str]) -> str:
     indent = f";padding-left:{(len(row.label) - len(label)) * 8}px" if label != row.label else ""
     stage, message = row.tail
     said = " · ".join(escape(text) for text in (stage, message) if text)
-    if why := details.get(row.task.id):
-        said += f"{'<br>' if said else ''}<b>{escape(safe(why))}</b>"
     dot = f'<span style="color:{COLOURS[row.tone]}" aria-hidden="true">●</span> ' if row.state else ""
     cells = [
-        f'<td style="{_CELL}{indent}"><bdi>{escape(label)}</bdi></td>',
+        f'<td style="{_LABEL}{indent}"><bdi>{escape(label)}</bdi></td>',
         f'<td style="{_CELL}">{_bar(row)}</td>',
         *(f'<td style="{_NUMBER}">{escape(text)}</td>' for text in (row.percent, row.counts, row.rate, row.time)),
         f'<td style="{_CELL}">{dot}{row.state}</td>',
         f'<td style="{_TEXT}"><bdi>{said}</bdi></td>',
     ]
-    return f'<tr style="background:none">{"".join(cells)}</tr>'
+    line = f'<tr style="background:none">{"".join(cells)}</tr>'
+    if why := details.get(row.task.id):
+        text = f'<span style="color:{COLOURS[row.tone]}" aria-hidden="true">↳</span> <bdi>{escape(safe(why))}</bdi>'
+        wide = f'<td colspan="8" style="{_TEXT}{indent or ";padding-left:16px"}">{text}</td>'
+        line += f'<tr style="background:none">{wide}</tr>'
+    return line
 
 
 def _bar(row: Row) -> str:
