@@ -1,22 +1,34 @@
-"""What a process pays before it counts: every spawned worker does."""
+"""What a process pays before it counts, and a command before it answers. Compiled modules are at hand."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
 
+from benchmarks.building import BUILD
 from benchmarks.contest import Contest, Side
 
 
-def python(code: str) -> Side:
-    """A fresh interpreter that runs this code. What it compiles, it compiled in the round for warming up."""
+def command(*words: str) -> Side:
+    """A program from its start to its end. What it compiles, it keeps from the round for warming up, whatever the
+    environment says of that: as an installed package does.
+    """
 
     def run() -> None:
-        subprocess.run([sys.executable, "-c", code], check=True, stdin=subprocess.DEVNULL)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        environment["PYTHONPYCACHEPREFIX"] = str(BUILD / "compiled")
+        quiet = subprocess.DEVNULL
+        subprocess.run(words, check=True, stdin=quiet, stdout=quiet, env=environment)
 
     return Side(run)
+
+
+def python(code: str) -> Side:
+    """A fresh interpreter that runs this code."""
+    return command(sys.executable, "-c", code)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bench_import import python
+from benchmarks.bench_import import command, python
 from benchmarks.contest import Contest, Side
 from headway.board import Board
 from headway.task import Task
@@ -59,14 +58,10 @@ def bench_first_update(contest: Contest, board: Board) -> None:
         contest(side, {"the second one": Side(lambda: fork_and_count(1), timed=True)}, rounds=40)
 
 
-@pytest.mark.parametrize("command", ["--version", "ls"])
-def bench_command(contest: Contest, make_board: Callable[..., Board], command: str) -> None:
+@pytest.mark.parametrize("word", ["--version", "ls"])
+def bench_command(contest: Contest, make_board: Callable[..., Board], word: str) -> None:
     """`headway` in a shell, from the start of the interpreter to its end; ls with one board in shared memory."""
     make_board(10).write_snapshot()
     headway = str(Path(sys.executable).with_name("headway"))
-
-    def run() -> None:
-        subprocess.run([headway, command], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-
     beside = {"bare Python": python("pass"), "import argparse": python("import argparse")}
-    contest(Side(run), beside, rounds=30)
+    contest(command(headway, word), beside, rounds=30)

@@ -23,7 +23,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import instructions
-from benchmarks.budgets import APART, EXPECTED, Kind
+from benchmarks.budgets import ELSEWHERE, EXPECTED, WHY_MISSED, Kind
 from benchmarks.rows import Row, Verdict, load, rows_of
 
 __all__ = ["main"]
@@ -258,9 +258,10 @@ def _print(rows: Sequence[Row], counted: dict[str, float] | None, why_not: str) 
         print("Instructions an operation (callgrind), the loop around it taken off:")
         for name, value in counted.items():
             print(f"  {name:<32} {value:8.1f}")
-    for budget, program in APART.items():
-        print(f"Not measured here, but by {program}: {budget}")
+    print("Measured by programs of their own:", *(f"{what} ({how})" for what, how in ELSEWHERE.items()), sep="\n  ")
     verdicts = [verdict for row in rows for verdict in row.verdicts]
+    for text in dict.fromkeys(verdict.budget.source for verdict in verdicts if not verdict.met):
+        print(f"MISSED: {text}: {WHY_MISSED.get(text, 'not explained')}")
     met = sum(verdict.met for verdict in verdicts)
     print(f"{met} of {len(verdicts)} budgets met.")
 
@@ -295,7 +296,7 @@ def _as_json(rows: Sequence[Row], missing: Sequence[str], counted: dict[str, flo
         "rows": lines,
         "missing": list(missing),
         "instructions": counted,
-        "apart": APART,
+        "elsewhere": ELSEWHERE,
     }
 
 

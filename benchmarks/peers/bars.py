@@ -207,12 +207,11 @@ class NumbaProgress(Peer):
 
         if NumbaProgress._tick is None:
 
-            @numba.njit(nogil=True)
             def tick(bar: Any, times: int) -> None:
                 for _ in range(times):
                     bar.update(1)
 
-            NumbaProgress._tick = staticmethod(tick)
+            NumbaProgress._tick = staticmethod(numba.njit(nogil=True)(tick))
             with self._new() as bar:
                 self._compiled(bar, 1)  # compiles it
         self._bar: Any = None

@@ -31,13 +31,13 @@ from benchmarks.peers.workers import Killed, Late, Ratio
 
 __all__ = ["ITEM_S", "Found", "Peers", "compare", "load", "outlived", "save"]
 
-COST_ROUNDS, JOB_ROUNDS, SAMPLES, KILLS = 9, 7, 20, 6
+COST_ROUNDS, JOB_ROUNDS, SAMPLES, KILLS = 9, 9, 20, 5
 QUICK_ROUNDS, QUICK_SAMPLES, QUICK_KILLS = 2, 5, 2
 ITEM_S, ITEMS = 1e-4, 500  # of the job
 LIMIT_S = 300.0  # after that no further round is begun
 END_S = 15.0
 SETTLE_S = 1.0  # what outlives a program may need a moment to notice that it is over
-AT_ONCE = 3
+AT_ONCE = 6
 
 
 @dataclass

@@ -74,7 +74,7 @@ def _seen(one: Found, time_of: TimeOf) -> list[str]:
         return ["nobody else", "never", ""]
     low, middle, high = _quartiles(one.late.seconds)
     samples = len(one.late.seconds) + one.late.never
-    missed = f", {one.late.never} of {samples} not within 1 s" if one.late.never else ""
+    missed = f", {one.late.never} of {samples} not within 0.5 s" if one.late.never else ""
     return [one.late.by, f"{time_of(middle)}{missed}", f"{time_of(low)} to {time_of(high)}"]
 
 

@@ -27,8 +27,8 @@ __all__ = ["WORKERS", "Hung", "Killed", "Late", "Ratio", "bounded", "cost", "job
 
 WORKERS = 2
 PATIENCE_S = 15.0
-BLOCK_S, BLOCKS = 0.004, 5
-SEEN_WITHIN_S = 1.0
+BLOCK_S, BLOCKS = 0.001, 25  # short, so that most of them are not interrupted on a machine that is busy
+SEEN_WITHIN_S = 0.5
 LATE_S = 4.0  # for all samples: with fewer of them where each takes its time
 BLIND = 2  # samples that nobody saw, and none that anybody did: the others would not be seen either
 SETTLED_S = 0.25
@@ -137,16 +137,16 @@ def _cost(peer: Peer, number: int) -> float:
 
 
 def job(peer: Peer, times: int, items: int) -> list[Ratio]:
-    """A job of items of CPU-bound work, in each of two workers: without updates, then with one an item.
+    """A job of items of CPU-bound work, in each of two workers, with an update an item between two halves without.
 
-    The second block begins when the worker can count, and ends with the last update.
+    The block with updates begins when the worker can count, and ends with the last one.
     """
     begin = time.monotonic() + 0.05
     return [Ratio(*one) for one in _in_workers(peer, WORKERS, _job, begin, times, items)]
 
 
 def _job(peer: Peer, number: int, begin: float, times: int, items: int) -> tuple[float, float]:
-    def block(count: Callable[[], object] | None) -> tuple[float, float]:
+    def block(items: int, count: Callable[[], object] | None) -> tuple[float, float]:
         wall, cpu = time.perf_counter(), time.process_time()
         for _ in range(items):
             burn(times)
@@ -155,10 +155,13 @@ def _job(peer: Peer, number: int, begin: float, times: int, items: int) -> tuple
         return time.perf_counter() - wall, time.process_time() - cpu
 
     time.sleep(max(0.0, begin - time.monotonic()))
-    bare = block(None)
+    half = items // 2
+    before = block(half, None)
     with peer.counter(number) as count:
-        counted = block(count)
-    return counted[0] / bare[0] - 1, counted[1] / bare[1] - 1
+        counted = block(2 * half, count)
+    after = block(half, None)
+    wall, cpu = (counted[clock] / (before[clock] + after[clock]) - 1 for clock in (0, 1))
+    return wall, cpu
 
 
 # ------------------------------------------------------------------------------------------------------------ lateness

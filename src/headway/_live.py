@@ -11,7 +11,6 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import sys
 import time
 import warnings
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 from headway import _launch, _notebook
 
 if TYPE_CHECKING:
+    import socket
     from types import TracebackType
 
     from headway._core import Segment
@@ -50,6 +50,8 @@ class Live:
         self._cell: _notebook.Output | None = None  # of a notebook: instead of the terminal
 
     def __enter__(self) -> None:
+        import socket  # workers never come here, and every import of a board would pay for it
+
         global _active
         in_cell = _notebook.is_notebook()
         stream = None if in_cell else _stream()

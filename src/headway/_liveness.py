@@ -7,7 +7,6 @@ time are for people, and for telling two machines or containers apart.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import time
 from functools import lru_cache
@@ -68,4 +67,4 @@ def namespace(kind: str) -> int:
 
 def host() -> str:
     """The host's name, for people and for the default directory: two hosts that share a home must not share files."""
-    return socket.gethostname() or "localhost"
+    return os.uname().nodename or "localhost"

@@ -8,7 +8,7 @@ program has not one thread more than before.
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ class Output:
     """One output of a cell. bundle: what it shows, one text a media type."""
 
     def __init__(self, bundle: dict[str, str]) -> None:
-        self._id = secrets.token_hex(8)
+        self._id = os.urandom(8).hex()
         self._last = b""
         self._closed = threading.Event()
         self._publish(bundle, update=False)

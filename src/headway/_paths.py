@@ -6,7 +6,6 @@ import os
 import re
 import stat
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,9 +40,7 @@ def default_name() -> str:
 
 
 def _host_part() -> str:
-    import socket
-
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", socket.gethostname()).strip(".") or "localhost"
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", os.uname().nodename).strip(".") or "localhost"
 
 
 def _home_root() -> Path | None:
@@ -57,6 +54,8 @@ def _home_root() -> Path | None:
 
 def _fallback_root() -> Path:
     """The one place, per user, for those whose home cannot be written."""
+    import tempfile
+
     return Path(tempfile.gettempdir(), f"headway-{os.geteuid()}", _host_part())
 
 

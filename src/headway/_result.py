@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -91,6 +90,8 @@ def changed(place: _Place, change: Callable[[Any], Any]) -> bytes:
                 f"the result of task {place.id!r} changed {tries} times while it was being merged: write it less often"
             )
         if tries > 3:
+            import random  # rarely come to, and it brings hashlib along
+
             time.sleep(random.uniform(0, min(tries, 50)) * 20e-6)
 
 

@@ -15,7 +15,6 @@ import errno
 import os
 import stat
 import time
-import uuid as uuid_module
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -221,7 +220,7 @@ def _create(
     directory: Path, board: str, capacity: int, workers: int, result_bytes: int, fill: Fill | None
 ) -> _core.Segment:
     """Build and publish a segment. The board's lock is held."""
-    uuid = uuid_module.uuid4().hex
+    uuid = os.urandom(16).hex()
     name = object_name(board, uuid)
     size = _core.segment_bytes(capacity, workers, result_bytes)
     note = _noted(directory, uuid)
