@@ -61,9 +61,7 @@ def save(page: Page, name: str) -> None:
     path = HERE / f"{name}.png"
     page.screenshot(path=path, animations="disabled")
     with Image.open(path) as picture:
-        picture.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE).save(
-            path, optimize=True
-        )
+        picture.convert("RGB").quantize(256, kmeans=2, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def take(browser: Browser, url: str) -> None:
