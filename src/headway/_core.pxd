@@ -94,6 +94,7 @@ cdef extern from "headway.h" nogil:
         uint64_t lock_pid
         uint64_t result_seq
         uint64_t archived
+        uint64_t archived_ns
 
     ctypedef struct hw_stripe:
         pass
@@ -235,7 +236,9 @@ cdef extern from "slots.h" nogil:
                         const uint64_t *expected, uint64_t deadline_ns)
     int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
                  int drop, hw_found *found)
-    int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t deadline_ns)
+    int hw_is_archived(char *slot)
+    int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns,
+                         uint64_t deadline_ns)
     int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)
     int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation)
 

@@ -629,21 +629,25 @@ cdef class Segment:
         for i in range(self.board.capacity):
             control = hw_control_of(hw_slot(self.board, i))
             generation = hw_load(&control.generation)
-            if generation & 1 and hw_load(&control.archived) != generation:
+            if generation & 1 and not hw_is_archived(<char *>control):
                 if hw_read_status(<char *>control, &status) == HW_OK and hw_final(status.state):
                     found.append((status.ended_ns, i, generation))
         found.sort()
         return [(index, number) for _, index, number in found[:limit]]
 
-    def mark_archived(self, uint32_t index, uint64_t generation, uint64_t version):
-        """Say that the history holds the task as it was copied. Returns False if it has changed since."""
+    def mark_archived(self, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns):
+        """Say that the history holds the task as it was copied, at this time (CLOCK_MONOTONIC_COARSE) or later.
+
+        Returns False if it has changed since.
+        """
         cdef int answer
         if index >= self.board.capacity:
             return False
         self.become(False)
         hw_go_in(self.board)
         with nogil:
-            answer = hw_mark_archived(self.board, index, generation, version, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+            answer = hw_mark_archived(self.board, index, generation, version, copied_ns,
+                                      hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
         hw_come_out(self.board)
         return answer == HW_OK
 

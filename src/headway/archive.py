@@ -1,11 +1,13 @@
 """Ended tasks into the history of their board: by the recorder as they end, and by who needs room before it came.
 
 Never under a lock: copy, insert, then mark the slot as archived if the task is still what was copied. Killed between
-the last two steps, the task is inserted once more, which changes nothing: the history knows it by where it stood.
+the last two steps, the task is inserted once more, which changes nothing: the history knows it by where it stood. Who
+counts on a task that has ended changes it, too: it is archived once more.
 """
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "make_room"]
 
 BATCH = 64
+CLOCK_MONOTONIC_COARSE = 6  # of beats; Linux's number, for which the module time has no name
 
 
 def add(
@@ -34,13 +37,14 @@ def add(
     """Archive tasks that have ended, by slot and generation. Returns how many. Raises what Writer.add does."""
     if not places:
         return 0
+    copied_ns = time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE)
     copied = segment.copy_slots(places)  # with their results, and as they are now
     raw = Raw({**meta, "taken_ns": copied[0]}, *copied[1:])
     found = _scans.unarchived(raw.tasks)
     grown = {} if series is None else {number: series.points(*place) for number, *place, _ in found}
     writer.add(raw, [number for number, *_ in found], grown)
     for _, slot, generation, version in found:
-        segment.mark_archived(slot, generation, version)
+        segment.mark_archived(slot, generation, version, copied_ns)
     return len(found)
 
 

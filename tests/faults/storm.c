@@ -247,6 +247,7 @@ static void archive(person *p, uint32_t slot, uint64_t generation) {
     hw_copy copy;
     uint64_t version = 0;
     int answer;
+    uint64_t copied_ns = hw_clock_ns(CLOCK_MONOTONIC_COARSE);
     p->armed = 0; /* its memory would be lost */
     hw_copy_begin(&copy, p->board);
     answer = hw_copy_task(&copy, slot, generation);
@@ -254,7 +255,7 @@ static void archive(person *p, uint32_t slot, uint64_t generation) {
     hw_copy_end(&copy);
     p->armed = 1;
     if (answer != HW_OK) return;
-    answer = hw_mark_archived(p->board, slot, generation, version, soon());
+    answer = hw_mark_archived(p->board, slot, generation, version, copied_ns, soon());
     CHECK(answer == HW_OK || answer == HW_STALE, "%d", answer);
     add(&archives, answer == HW_OK);
 }

@@ -192,7 +192,7 @@ static void count(uint32_t slot, uint64_t word) {
 
 static void give_back(uint32_t slot, uint64_t word) {
     uint64_t generation = generation_of(slot, word | 1);
-    hw_mark_archived(board, slot, generation, word >> 8, 0);
+    hw_mark_archived(board, slot, generation, word >> 8, word, 0);
     if (hw_lock(board, 0) != HW_OK) return;
     if (word & 2) hw_free_archived(board, slot, generation);
     if (word & 4) hw_free_idle(board, slot, generation, word);

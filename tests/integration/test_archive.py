@@ -66,6 +66,34 @@ if __name__ == "__main__":
 """
 
 
+LATE = """
+import sys, time
+from headway import history
+from headway.board import open_board
+
+board = open_board(sys.argv[1], capacity=4)
+late = board.task("late")
+late.update(5)
+late.succeed()
+until = time.monotonic() + 20
+while not (found := board.history(None)) or board._segment.finished(1):  # the recorder's work
+    assert time.monotonic() < until
+    time.sleep(0.02)
+assert [task.count for task in found] == [5], found
+late.update(2)  # a straggler
+time.sleep(0.2)
+for number in range(4):
+    board.task(f"next {number}").update()
+print(board.get("late"), [task.count for task in board.history(None) if task.id == "late"], board._segment.dropped)
+board.unlink(files=True)
+"""
+
+
+def test_what_is_counted_after_the_end_is_in_the_history(run_python: RunPython, board_name: str) -> None:
+    done = run_python(LATE, board_name, env={"HEADWAY_RECORD": "1"})
+    assert done.stdout.strip() == "None [7] 0"
+
+
 @pytest.mark.parametrize(
     ("tasks", "method"),
     [(2000, "fork"), pytest.param(20_000, "spawn", marks=[pytest.mark.slow, pytest.mark.timeout(400)])],

@@ -117,6 +117,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_control *control = hw_control_of(slot);
     uint64_t generation = hw_load(&control->generation), beat, seq, used, at = 0, mix;
     uint64_t result_seq = hw_load(&control->result_seq), archived = hw_load(&control->archived);
+    uint64_t archived_ns = hw_load(&control->archived_ns);
     size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
     size_t indexes = copy->index.bytes, results = copy->results.bytes;
     uint64_t given = copy->given;
@@ -127,7 +128,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_status status;
     hw_stage log[HW_STAGES];
     hw_stripe stripes[HW_STRIPES];
-    int carried, stripe_beats_late = 0;
+    int carried, stripe_beats_late = 0, counted_since = 0;
     if (!(generation & 1) || (wanted && generation != wanted)) return HW_ABSENT;
     hw_load_text(identity.id, hw_identity_of(slot)->id, HW_ID_BYTES);
     hw_load_text(identity.label, hw_identity_of(slot)->label, HW_LABEL_BYTES);
@@ -155,6 +156,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         hw_copy_stripe(stripe, hw_stripes_of(slot) + i);
         if (stripe->count >> HW_TAG_SHIFT == hw_tag(generation)) to->count += hw_count_of(stripe->count);
         if (stripe->beat_ns > beat) beat = stripe->beat_ns;
+        counted_since |= stripe->beat_ns >= archived_ns;
         mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
         if (hw_shared_alive(hw_stripes_of(slot) + i, copy->monotonic_ns)) {
             carried = 1;
@@ -193,7 +195,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     to->resumed = status.resumed != 0;
     /* The result's number was read before `has_result`: none written since means that neither was one. */
     to->version = at + result_seq;
-    to->archived = archived == generation;
+    to->archived = archived == generation && !counted_since;
     memset(to->pad, 0, sizeof to->pad);
     uint32_t stages_left_out = 0, lost_left_out = 0;
     hw_copy_stages(copy, number, log, &status, &stages_left_out);

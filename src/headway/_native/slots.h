@@ -17,6 +17,7 @@
 #define HW_READ_TRIES 4096
 #define HW_EVICT_MAX 64
 #define HW_SHARED_GRACE_NS 5000000000ull
+#define HW_LATE_NS 100000000u
 #define HW_BUSY_NS 50000u /* a slot lock is held for less: then it is tried again */
 
 static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
@@ -494,8 +495,29 @@ static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, ui
     return HW_OK;
 }
 
-/* Remember that the history holds the task as it was at this version. HW_OK, HW_STALE if it is another by now. */
-static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version,
+/* Was the task counted on at this time (coarse monotonic) or later? */
+static int hw_counted_since(char *slot, uint64_t since_ns) {
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used);
+    for (int i = 0; i < HW_STRIPES; i++)
+        if (used >> i & 1 && hw_load(&stripes[i].beat_ns) >= since_ns) return 1;
+    return 0;
+}
+
+/* Does the history hold the task as it is? Also the counts of stragglers, who come after the end; but for those of the
+ * last moment, so that nobody waits for a slot as long as somebody counts on the task that had it. */
+static int hw_is_archived(char *slot) {
+    hw_control *control = hw_control_of(slot);
+    uint64_t copied_ns, now;
+    if (hw_load(&control->archived) != hw_load(&control->generation)) return 0;
+    copied_ns = hw_load(&control->archived_ns);
+    now = hw_clock_ns(CLOCK_MONOTONIC_COARSE);
+    return (copied_ns <= now && now < copied_ns + HW_LATE_NS) || !hw_counted_since(slot, copied_ns);
+}
+
+/* Remember that the history holds the task as it was at this version, copied at this time (coarse monotonic) or later.
+ * HW_OK, HW_STALE if it is another by now. */
+static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns,
                             uint64_t deadline_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
@@ -504,6 +526,7 @@ static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation
     /* Both numbers only grow, so their sum is the same only if both are. */
     if (hw_load(&control->generation) == generation &&
         hw_peek(&control->status_seq) + hw_peek(&control->result_seq) == version) {
+        hw_store(&control->archived_ns, copied_ns);
         hw_store(&control->archived, generation);
         answer = HW_OK;
     }
@@ -520,8 +543,7 @@ static void hw_load_life(char *slot, hw_status *status) {
 /* May this task give up its slot? One that has ended, and that the history holds; with `drop` also one that it does not
  * hold, or that was lost without anybody having said so. */
 static int hw_may_go(hw_board *board, char *slot, const hw_status *status, int drop) {
-    hw_control *control = hw_control_of(slot);
-    if (!drop && hw_load(&control->archived) != hw_load(&control->generation)) return 0;
+    if (!drop && !hw_is_archived(slot)) return 0;
     return hw_final(status->state) || (drop && !hw_carried(board, slot, status));
 }
 
@@ -564,7 +586,6 @@ static int hw_evict(hw_board *board, int drop) {
     }
     for (uint32_t i = 0; i < n; i++) {
         char *slot = hw_slot(board, oldest[i].index);
-        hw_control *control = hw_control_of(slot);
         hw_status status;
         if (hw_slot_try(board, slot) != HW_OK) continue;
         hw_load_life(slot, &status);
@@ -572,7 +593,7 @@ static int hw_evict(hw_board *board, int drop) {
             hw_slot_unlock(slot);
             continue;
         }
-        dropped += hw_load(&control->archived) != hw_load(&control->generation);
+        dropped += !hw_is_archived(slot);
         hw_free_locked(board, oldest[i].index);
         freed++;
     }
@@ -693,8 +714,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
             hw_slot_unlock(slot);
             return answer;
         }
-        if (!drop && (!anew || hw_final(status.state)) &&
-            hw_load(&hw_control_of(slot)->archived) != found->generation) {
+        if (!drop && (!anew || hw_final(status.state)) && !hw_is_archived(slot)) {
             hw_slot_unlock(slot);
             return HW_UNARCHIVED;
         }

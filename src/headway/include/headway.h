@@ -216,7 +216,8 @@ typedef struct hw_control {
     uint64_t lock_pid;     /* for people */
     uint64_t reuse_ns;     /* monotonic: a free slot rests until then */
     uint64_t archived;     /* the generation that the history holds as it is; status and result writes clear it */
-    uint64_t pad[5];
+    uint64_t archived_ns;  /* coarse monotonic: when that copy was taken; what was counted since is not in the history */
+    uint64_t pad[4];
 } hw_control;
 
 HW_ASSERT(sizeof(hw_control) == HW_LINE);
