@@ -85,14 +85,14 @@ ROWS = [
     Row(
         SANITIZERS,
         "the extension under ThreadSanitizer, with threads that hold no GIL on one mapping",
-        (SANITIZED, "thread", "--seconds", "5"),
+        (SANITIZED, "thread", "--seconds", "3"),
         (SANITIZED, "thread", "--seconds", "300"),
         300.0,
     ),
     Row(
         SANITIZERS,
         "the extension under AddressSanitizer and UndefinedBehaviorSanitizer, with the same threads",
-        (SANITIZED, "address", "--seconds", "5"),
+        (SANITIZED, "address", "--seconds", "3"),
         (SANITIZED, "address", "--seconds", "300"),
         300.0,
     ),
@@ -149,7 +149,7 @@ ROWS = [
     Row(
         ISOLATION,
         "links, pipes, folders and foreign files in the place of every file of a board's directory",
-        (INTRUDER, "links", "--most", "40"),
+        (INTRUDER, "links", "--most", "25"),
         (INTRUDER, "links"),
     ),
     Row(
