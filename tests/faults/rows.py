@@ -97,6 +97,13 @@ ROWS = [
         300.0,
     ),
     Row(
+        SANITIZERS,
+        "the unit tests of the native modules under AddressSanitizer and UndefinedBehaviorSanitizer",
+        (SANITIZED, "address", "--tests", "records", "series"),
+        (SANITIZED, "address", "--tests"),
+        300.0,
+    ),
+    Row(
         UPGRADE,
         "stored segments, snapshots and histories of every version: read by rule, or refused with the remedy",
         ("pytest", UPGRADES),
