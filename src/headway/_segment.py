@@ -247,9 +247,10 @@ def _create(
             )
         finally:
             os.close(memory)
-        with _room_for(size, name):
+        # The segment's name can be seen by now: another user may be first to take the semaphore's, and stops nobody.
+        with _room_for(size, name), suppress(posix_ipc.ExistentialError):
             posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
-        os.chmod(SHM / f"sem.{name[1:]}", 0o600)
+            os.chmod(SHM / f"sem.{name[1:]}", 0o600)
         segment = attach(name)
         if fill is not None:
             fill(segment, directory)

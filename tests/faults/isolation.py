@@ -23,6 +23,7 @@ import signal
 import stat
 import sys
 import tempfile
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from headway.recorder import Recorder
 
 OWNER, INTRUDER = 41001, 41002
 BOUND_S = 30
+RACE_S = 2.5
 NAME = "isolated"
 SHM = Path("/dev/shm")
 PRECIOUS = "precious, and not to be told\n"
@@ -337,6 +339,7 @@ def squat(trials: Trials, _chance: random.Random, _most: int) -> None:
         _in_the_fallback(trials, kind)
         for prefix in ("", "sem."):
             _in_shared_memory(trials, kind, prefix)
+    _ahead_of_semaphores(trials)
     with a_place() as place:  # where the home cannot be written the fallback is all there is: then it is said
         _make(place / "tmp" / f"headway-{OWNER}", "a folder", place)
         os.environ["HOME"] = "/dev/null"
@@ -350,6 +353,46 @@ def squat(trials: Trials, _chance: random.Random, _most: int) -> None:
         went = a_day()
         trials.expect("HEADWAY_DIR" in went["open, count, end"], f"root may make boards in /tmp: {went}")
         trials.expect(stat.S_IMODE((place / "tmp").stat().st_mode) == 0o1777, "root closed everybody's folder")
+
+
+def _ahead_of_semaphores(trials: Trials) -> None:
+    """The name of a new segment can be seen before its semaphore is there: the intruder takes that name at once."""
+    with a_place():
+        stop = time.monotonic() + RACE_S
+        pid = os.fork()
+        if pid == 0:
+            os.setgroups([])
+            os.setgid(INTRUDER)
+            os.setuid(INTRUDER)
+            while time.monotonic() < stop:
+                for name in os.listdir(SHM):
+                    if name.startswith(f"headway-{OWNER}-"):
+                        with contextlib.suppress(OSError):
+                            os.close(os.open(SHM / f"sem.{name}", os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+            os._exit(0)
+        won = 0
+        while time.monotonic() < stop - 0.5:
+            went, squatted = as_user(OWNER, _open_and_look)
+            won += squatted
+            trials.expect(not went, f"a semaphore's name was taken ahead of it: {went}")
+        os.waitpid(pid, 0)
+        trials.expect(won > 0, "the intruder was never first: nothing was tried")
+        for path in SHM.glob("sem.headway-*"):
+            path.unlink()
+
+
+def _open_and_look() -> tuple[str, bool]:
+    """What went wrong with a board, and whether its semaphore is somebody else's."""
+    try:
+        board = open_board(NAME, capacity=512, workers=4, result_bytes=64)
+        name = _segment.object_name(NAME, board._segment.uuid)
+        path = SHM / f"sem.{name[1:]}"
+        squatted = path.exists() and path.stat().st_uid == INTRUDER
+        board.task("a").update()
+        board.unlink(files=True)
+    except BaseException:  # noqa: BLE001 - whatever it was is what is to be told
+        return traceback.format_exc(), True
+    return "", squatted
 
 
 def _count_in_a_loop() -> int:

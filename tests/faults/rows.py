@@ -85,15 +85,22 @@ ROWS = [
     Row(
         SANITIZERS,
         "the extension under ThreadSanitizer, with threads that hold no GIL on one mapping",
-        (SANITIZED, "thread", "--seconds", "5"),
+        (SANITIZED, "thread", "--seconds", "3"),
         (SANITIZED, "thread", "--seconds", "300"),
         300.0,
     ),
     Row(
         SANITIZERS,
         "the extension under AddressSanitizer and UndefinedBehaviorSanitizer, with the same threads",
-        (SANITIZED, "address", "--seconds", "5"),
+        (SANITIZED, "address", "--seconds", "3"),
         (SANITIZED, "address", "--seconds", "300"),
+        300.0,
+    ),
+    Row(
+        SANITIZERS,
+        "the unit tests of the native modules under AddressSanitizer and UndefinedBehaviorSanitizer",
+        (SANITIZED, "address", "--tests", "records", "series"),
+        (SANITIZED, "address", "--tests"),
         300.0,
     ),
     Row(
@@ -149,7 +156,7 @@ ROWS = [
     Row(
         ISOLATION,
         "links, pipes, folders and foreign files in the place of every file of a board's directory",
-        (INTRUDER, "links", "--most", "40"),
+        (INTRUDER, "links", "--most", "25"),
         (INTRUDER, "links"),
     ),
     Row(

@@ -1,12 +1,13 @@
 """The extension itself under a sanitizer: threads that hold no GIL, at once, on one mapping.
 
     sanitized.py address|thread [--seconds S] [--seed N] [--mistake NAME]
+    sanitized.py address --tests [core ...]
 
 Builds the package with SANITIZE into a folder apart, and runs this file again with that package and the sanitizer's
 library. Threads count through hw_add in C; claim, end and free tasks; write statuses and results; copy the board and
 single tasks; look tasks up: all that the .pyx does without the GIL is at work at the same time as all that it does with
 it. Whatever a sanitizer reports ends the process with an error, and so does a count that is not right in the end.
---mistake plants a fault in a copy of the sources, which has to be found.
+--mistake plants a fault in a copy of the sources, which has to be found; --tests runs the native unit tests so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ctypes
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,6 +70,8 @@ MISTAKES: dict[str, tuple[str, str, str, str, str]] = {
         "misaligned address",
     ),
 }
+
+TESTS = ("core", "core_model", "core_tracker", "records", "rates", "series")  # of the native modules
 
 KERNEL = """
 #include "headway.h"
@@ -235,17 +240,40 @@ def run(sanitizer: str, folder: Path, seconds: float, seed: int) -> subprocess.C
         )
 
 
+def run_tests(sanitizer: str, folder: Path, names: Sequence[str]) -> tuple[int, int, str]:
+    """The native unit tests on the package of this folder: how many passed, the exit code, what was said."""
+    environment = environment_of(sanitizer, folder)
+    where = [sys.executable, "-c", "from headway import _core; print(_core.__file__)"]
+    found = subprocess.run(where, env=environment, capture_output=True, text=True, timeout=100, check=True).stdout
+    if not found.startswith(str(folder)):
+        raise SystemExit(f"sanitized: {found.strip()} is not the package that was built")
+    options = ["-q", "-p", "no:cacheprovider", "-o", "timeout=600", *(f"tests/unit/test_{name}.py" for name in names)]
+    command = ["setarch", "-R", sys.executable, "-m", "pytest", *options]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", timeout=1800, check=False
+    )
+    passed = re.search(r"(\d+) passed", done.stdout)
+    return int(passed[1]) if passed else 0, done.returncode, done.stdout + done.stderr
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sanitizer", choices=tuple(LIBRARIES))
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     parser.add_argument("--mistake", choices=tuple(MISTAKES))
+    parser.add_argument("--tests", nargs="*", choices=TESTS)
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
         print(json.dumps(work(given.work, given.seconds, given.seed)))
         return 0
+    if given.tests is not None:
+        passed, code, said = run_tests(given.sanitizer, build(given.sanitizer), given.tests or TESTS)
+        if code:
+            print(said[-8000:], file=sys.stderr)
+        print(json.dumps({"tried": max(passed, 1), "of": "tests", "failed": int(code != 0), "note": ""}))
+        return int(code != 0)
     with tempfile.TemporaryDirectory(prefix="headway-sanitized-") as name:
         folder = build(given.sanitizer, Path(name) if given.mistake else None, given.mistake)
         done = run(given.sanitizer, folder, given.seconds, given.seed)

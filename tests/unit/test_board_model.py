@@ -36,6 +36,7 @@ CAPACITY = 32
 names = st.sampled_from(["a", "b", "c/d", "…"])
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 values = st.recursive(st.none() | st.booleans() | st.integers(-9, 9) | texts, lambda inner: st.lists(inner, max_size=2))
+rarely = st.sampled_from([True, *[False] * 7])  # it ends all tasks
 keys = st.sampled_from(["x", "y", "z"])
 ENDINGS: dict[str, tuple[BaseException | None, str, str]] = {
     "well": (None, "success", ""),
@@ -287,15 +288,19 @@ class BoardMachine(RuleBasedStateMachine):
             if model.state in ("pending", "running"):
                 model.state, model.error = state, None
 
-    @rule()
-    def close_and_open_again(self) -> None:
+    @rule(now=rarely)
+    def close_and_open_again(self, now: bool) -> None:
+        if not now:
+            return
         self.board.close()
         self.leave_open_ones("cancelled")
         self.board = self.opened()
 
-    @rule()
-    def lose_the_memory_and_open_again(self) -> None:
+    @rule(now=rarely)
+    def lose_the_memory_and_open_again(self, now: bool) -> None:
         """As a reboot: what the last snapshot has is what there is."""
+        if not now:
+            return
         self.board.write_snapshot()
         self.board.unlink()
         self.board = self.opened()
@@ -367,6 +372,6 @@ def test_any_order_of_calls_leaves_what_the_model_says(board_name: str) -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=30, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
