@@ -249,7 +249,10 @@ def stage_rows(buffer, uint32_t task):
 
 
 def share_rows(buffer, uint32_t task):
-    """Who counts on task number `task`: a list of (pid, incarnation, count or None, beat, alive)."""
+    """Who counts on task number `task`: a list of (pid, incarnation, count or None, beat, alive).
+
+    alive: 0 = it died, 1 = it lives, 2 = it went in good order.
+    """
     cdef hw_share_record r
     cdef _Array array = _Array(buffer, sizeof(r))
     rows = []
@@ -257,7 +260,7 @@ def share_rows(buffer, uint32_t task):
         array.take(i, &r)
         if r.task != task:
             break
-        rows.append((r.pid, r.worker, r.count if r.known else None, _seconds(r.beat_ns), r.alive != 0))
+        rows.append((r.pid, r.worker, r.count if r.known else None, _seconds(r.beat_ns), r.alive))
     return rows
 
 

@@ -78,8 +78,8 @@ class TaskView:
     """One task at one moment.
 
     Texts that were never set are "", times None. `rate` is in units a second, and None while nothing is known of it.
-    `workers` count on the task; `workers_lost` died while it ran. Once it has ended, everyone who counted on it stands
-    in `workers`: by then a process may well have gone in good order.
+    `workers` count on the task, or did and went in good order (then they are not `alive`; of those who had the same
+    counter one after the other, the last); `workers_lost` died while it ran. Once it has ended, all stand in `workers`.
     """
 
     id: str
@@ -227,12 +227,11 @@ def _stages(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
 def _shares(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
     from headway._records import share_rows
 
-    shares = [ShareView(*row) for row in share_rows(raw.shares, number)]
     ended = view.done and view.state != "lost"
-    return {
-        "workers": tuple(share for share in shares if share.alive or ended),
-        "workers_lost": tuple(share for share in shares if not share.alive and not ended),
-    }
+    workers, lost = [], []
+    for pid, incarnation, count, beat, alive in share_rows(raw.shares, number):
+        (workers if alive or ended else lost).append(ShareView(pid, incarnation, count, beat, alive == 1))
+    return {"workers": tuple(workers), "workers_lost": tuple(lost)}
 
 
 def _result(_view: TaskView, raw: Raw, number: int) -> dict[str, Any]:

@@ -367,7 +367,11 @@ def test_what_others_still_count_on_stays_open_when_its_owner_leaves(board: Boar
     view = board.get("one")
     assert view is not None
     assert (view.state, view.owner_alive, view.count) == ("running", False, 14)
-    assert [share.pid for share in view.workers] == [worker.pid]
+    assert {(share.pid, share.count, share.alive) for share in view.workers} == {
+        (owner.pid, 7, False),
+        (worker.pid, 7, True),
+    }
+    assert view.workers_lost == ()
     worker.kill()
     assert board.attach("one").state == "lost"
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SHM = Path("/dev/shm")
 STRIPES, STAGES, METRICS, LOST = 8, 15, 8, 8
+LEFT = 2  # HW_SHARE_LEFT
 LIMIT = 2**47  # of one stripe, exclusive
 REST_S = 0.1
 HW_STALE, HW_OVERFLOW = 1, 2  # answers of hw_add
@@ -136,8 +137,10 @@ def fork(work: Callable[[], object]) -> int:
     return pid
 
 
-def in_child(work: Callable[[], object]) -> None:
-    assert os.waitpid(fork(work), 0)[1] == 0
+def in_child(work: Callable[[], object]) -> int:
+    pid = fork(work)
+    assert os.waitpid(pid, 0)[1] == 0
+    return pid
 
 
 @contextlib.contextmanager
@@ -453,6 +456,7 @@ def test_eight_processes_have_stripes_and_the_ninth_shares_one(segment: _core.Se
 
 def test_who_leaves_gives_its_stripe_back_and_the_next_ones_share_begins_there(segment: _core.Segment) -> None:
     task = claim(segment)
+    came = {}
     for n in range(3 * STRIPES):
 
         def come_and_go(n: int = n) -> None:
@@ -461,9 +465,11 @@ def test_who_leaves_gives_its_stripe_back_and_the_next_ones_share_begins_there(s
             assert mine == [n]
             segment.leave()
 
-        in_child(come_and_go)
+        came[in_child(come_and_go)] = n
     assert task.count == sum(range(3 * STRIPES))
-    assert shares_of(segment, task) == []
+    left = {pid: (share, alive) for pid, _, share, _, alive in shares_of(segment, task)}
+    assert left == {pid: (came[pid], LEFT) for pid in left}
+    assert len(left) == STRIPES, "each counter tells who had it last"
 
 
 def test_dead_workers_are_remembered_with_their_shares_as_far_as_there_is_room(segment: _core.Segment) -> None:

@@ -42,21 +42,24 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
     }
     for (int i = 0; i < HW_STRIPES; i++) {
         const hw_stripe *stripe = stripes + i;
+        /* Given back, a stripe still tells who had it last. */
+        uint64_t worker = stripe->worker ? stripe->worker : stripe->base_of;
         hw_share_record *to;
         /* Killed between remembering a dead worker and taking its stripe: it stands in both places. */
-        if (!stripe->worker || hw_is_remembered(slot, stripe->worker)) continue;
+        if (!worker || hw_is_remembered(slot, worker)) continue;
+        if (!stripe->worker && !stripe->shared && !hw_share(stripe->count, stripe->base)) continue; /* it did nothing */
         to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
         if (!to) return;
         memset(to, 0, sizeof *to);
         to->task = number;
-        to->worker = stripe->worker;
-        if (stripe->base_of == stripe->worker) {
+        to->worker = worker;
+        if (stripe->base_of == worker) {
             to->pid = (uint32_t)stripe->pid;
             to->known = !stripe->shared;
             to->count = to->known ? hw_share(stripe->count, stripe->base) : 0;
         }
         to->beat_ns = hw_wall(copy, stripe->beat_ns);
-        to->alive = (uint8_t)hw_copy_alive(copy, stripe->worker);
+        to->alive = stripe->worker ? (uint8_t)hw_copy_alive(copy, worker) : HW_SHARE_LEFT;
     }
 }
 
@@ -151,7 +154,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     used = hw_load(&control->stripes_used);
     for (int i = 0; i < HW_STRIPES; i++) {
         hw_stripe *stripe = stripes + i;
-        stripe->worker = 0;
+        stripe->worker = stripe->base_of = 0;
         if (!(used >> i & 1)) continue;
         hw_copy_stripe(stripe, hw_stripes_of(slot) + i);
         if (stripe->count >> HW_TAG_SHIFT == hw_tag(generation)) to->count += hw_count_of(stripe->count);

@@ -55,6 +55,8 @@ typedef struct hw_stage_record {
 
 HW_ASSERT(sizeof(hw_stage_record) == 64);
 
+#define HW_SHARE_LEFT 2
+
 /* A process that counts, or counted, on a task. */
 typedef struct hw_share_record {
     uint32_t task;
@@ -63,7 +65,7 @@ typedef struct hw_share_record {
     int64_t count;   /* its share */
     int64_t beat_ns;
     uint8_t known; /* 1: `count` is its share; 0: the stripe was shared */
-    uint8_t alive;
+    uint8_t alive; /* 0: it died; 1: it lives; HW_SHARE_LEFT: it went in good order */
     uint8_t pad[6];
 } hw_share_record;
 

@@ -67,16 +67,18 @@ static void hw_restore_count(hw_stripe *stripes, uint64_t tag, int64_t count) {
 
 static void hw_restore_lost(hw_control *control, char *slot, const hw_past *past) {
     uint64_t n = 0;
-    for (size_t i = 0; i < past->share_count; i++, n++) {
+    int ended = hw_final(past->task.state) && past->task.state != HW_LOST_STATE;
+    for (size_t i = 0; i < past->share_count; i++) {
         hw_share_record share;
         hw_lost lost;
-        if (n >= HW_LOST) continue;
         memcpy(&share, past->shares + i * sizeof share, sizeof share);
+        if (share.alive == HW_SHARE_LEFT && !ended) continue; /* here it would stand for one that died */
+        if (n++ >= HW_LOST) continue;
         lost.worker = 0; /* incarnations of the earlier segment mean other processes here */
         lost.pid = share.pid;
         lost.beat_ns = hw_beat_of(share.beat_ns);
         lost.share = share.known ? share.count : INT64_MIN;
-        hw_store_words(hw_lost_of(slot) + n, &lost, sizeof lost);
+        hw_store_words(hw_lost_of(slot) + n - 1, &lost, sizeof lost);
     }
     hw_store(&control->lost_count, n + past->task.lost_left_out);
 }

@@ -173,11 +173,13 @@ static inline void hw_use_stripe(hw_control *control, ptrdiff_t stripe) {
 static hw_stripe *hw_take_stripe(hw_board *board, char *slot) {
     hw_stripe *stripes = hw_stripes_of(slot);
     uint64_t me = hw_me(board);
-    for (int dead = 0; dead <= 1; dead++) {
+    enum { NEW, LEFT, DEAD }; /* one that was left still tells who had it: it is taken when no new one is there */
+    for (int kind = NEW; kind <= DEAD; kind++) {
         for (int i = 0; i < HW_STRIPES; i++) {
             hw_stripe *stripe = stripes + (me + (uint64_t)i) % HW_STRIPES;
             uint64_t worker = hw_load(&stripe->worker);
-            if (dead ? !hw_dead(board, worker) : worker != 0) continue;
+            if (kind == DEAD ? !hw_dead(board, worker) : worker != 0) continue;
+            if (kind == NEW && hw_load(&stripe->base_of)) continue;
             if (worker) hw_remember_lost(slot, stripe, worker);
             hw_use_stripe(hw_control_of(slot), stripe - stripes);
             hw_store(&stripe->worker, me);
