@@ -381,6 +381,9 @@ def test_a_question_mark_shows_the_keys_and_hides_them(open_page: Open, stage: S
     expect(keys).to_be_visible()
     page.keyboard.press("Escape")
     expect(keys).to_be_hidden()
+    for _ in range(5):  # quicker than the browser tells that it was closed
+        page.keyboard.press("?")
+    expect(keys).to_be_visible()
 
 
 def test_what_is_typed_into_the_search_is_no_key(open_page: Open, stage: Stage) -> None:

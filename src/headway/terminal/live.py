@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Region", "draw"]
 
 INTERVAL_S = 0.2
+INTERVAL_MOST_S = 2.0
+DUTY = 0.1  # of a core, at most: of 10 000 tasks a frame takes 60 ms
 REDRAW_S = 1.0  # so soon bars come back that a program has wiped away
 BARS_MOST = 12
 LAST_WAIT_S = 3.0
@@ -192,9 +194,12 @@ def draw(name: str, uuid: str, encoding: str) -> None:
     with contextlib.suppress(OSError, errors.HeadwayError):  # the terminal is gone, or the board is damaged
         screen = _screen(control, encoding)
         view = board.snapshot()
-        while not (said := select.select([CONTROL, PROGRAM], [], [], INTERVAL_S)[0]):
+        interval_s = INTERVAL_S
+        while not (said := select.select([CONTROL, PROGRAM], [], [], interval_s)[0]):
+            began = time.thread_time()
             view = board.snapshot() if not segment.retired else view
             screen.draw(view)
+            interval_s = min(max(INTERVAL_S, (time.thread_time() - began) / DUTY), INTERVAL_MOST_S)
         if CONTROL in said:
             control.recv(16)  # what is unread when we end would hide our last words behind an error
         screen.end(board.snapshot())

@@ -20,20 +20,32 @@ const NAMES: Record<string, string> = {
 /** The keys that do something where one is. */
 export function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
+  const closing = useRef(false); // by us; the browser tells of it later, when it may be open again
   useLayoutEffect(() => {
     if (helpShown.value) dialog.current?.showModal();
-    else dialog.current?.close();
+    else if (dialog.current?.open) {
+      closing.current = true;
+      dialog.current.close();
+    }
   }, [helpShown.value]);
   const hide = (): void => {
     helpShown.value = false;
+  };
+  const closed = (): void => {
+    if (!closing.current) hide();
+    closing.current = false;
   };
   return (
     <dialog
       ref={dialog}
       class="help"
       aria-labelledby="help-title"
-      onClose={hide}
-      onKeyDown={(event) => event.key === "?" && hide()}
+      onClose={closed}
+      onKeyDown={(event) => {
+        if (event.key !== "?") return;
+        event.preventDefault(); // the page would take it for its own, to show them again
+        hide();
+      }}
     >
       <div class="help-head">
         <h2 id="help-title">Keys</h2>
