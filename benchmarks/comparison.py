@@ -22,12 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.hammering import EDGES, Hammered, Pair, calibrate, hammer, job, look_for_lost, together
+from benchmarks.contest import turns
+from benchmarks.hammering import EDGES, Hammered, Pair, hammer, job, look_for_lost, together
 from benchmarks.old_tracker import OldFileTracker
+from benchmarks.work import calibrate
 from headway.analysis import FileBasedProgressTracker, SharedMemoryProgressTracker
 from headway.board import open_board
 
-__all__ = ["SIDES", "Comparison", "Job", "Lost", "Rate", "compare", "load", "save", "tables", "turns"]
+__all__ = ["SIDES", "Comparison", "Job", "Lost", "Rate", "compare", "load", "save", "tables"]
 
 SIDES = ("shared memory", "file on disk", "file in tmpfs", "old file on disk", "old file in tmpfs")
 PROCESSES = (1, 2, 4, 8)
@@ -130,13 +132,6 @@ def compare(machine: str, say: Callable[[str], None], *, quick: bool = False) ->
         say(f"a job in {found.job_workers} workers")
         found.jobs = _jobs(sides, found.job_workers, job_rounds)
     return found
-
-
-def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Every name once in each round, in an order that moves on."""
-    for turn in range(rounds):
-        for place in range(len(names)):
-            yield names[(place + turn) % len(names)]
 
 
 def _rates(sides: dict[str, Any], processes: int, same: bool, rounds: int) -> list[Rate]:

@@ -9,11 +9,11 @@ over the rounds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["Benchmark", "Contest", "Side"]
+__all__ = ["Benchmark", "Contest", "Side", "turns"]
 
 
 class Benchmark(Protocol):
@@ -88,3 +88,10 @@ class Contest:
             )
         self._benchmark.extra_info["ours"] = measured.pop("")
         self._benchmark.extra_info["beside"] = measured
+
+
+def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
+    """Every name once in each round, in an order that moves on."""
+    for turn in range(rounds):
+        for place in range(len(names)):
+            yield names[(place + turn) % len(names)]

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.work import burn
 from headway.analysis import LeverageDecisionResult, MarketContextResult, MLPredictionResult, SupportResistanceResult
 
-__all__ = ["EDGES", "Hammered", "Pair", "burn", "calibrate", "hammer", "job", "look_for_lost", "together"]
+__all__ = ["EDGES", "Hammered", "Pair", "hammer", "job", "look_for_lost", "together"]
 
 PATIENCE_S = 60.0
 STAGES = ("data_fetch", "ml_prediction")
@@ -148,25 +149,6 @@ def look_for_lost(number: int, begin: float, tracker: Any, seconds: float) -> tu
             stored = None
             _attempt(lambda: tracker.start_analysis("BTC", "one"))
     return updates, lost, refused
-
-
-def burn(times: int) -> int:
-    """Work that needs nothing but a processor."""
-    total = 0
-    for i in range(times):
-        total += i * i % 7
-    return total
-
-
-def calibrate() -> int:
-    """How many times make about a millisecond of work."""
-    times = 1000
-    while True:
-        cpu = time.process_time()
-        burn(times)
-        if (taken := time.process_time() - cpu) > 0.02:
-            return max(1, int(times * 1e-3 / taken))
-        times *= 2
 
 
 def job(number: int, begin: float, tracker: Any, rate: int, times: int, pairs: int, units: int) -> list[Pair]:

@@ -132,7 +132,7 @@ def _scale(options: argparse.Namespace) -> int:
         return 1
     if options.record:
         results.record(found, ROOT / "docs" / "scaling.md", _time)
-        results.draw(found, ROOT / "docs" / "scaling.svg")
+        results.draw(found, ROOT / "docs" / "scaling.svg", _time)
     if options.json:
         print(path.read_text())
         return 0

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from benchmarks.hammering import burn
 from benchmarks.peers.contract import Cannot, Count, Peer
-from benchmarks.peers.workers import WORKERS, Ratio
+from benchmarks.peers.workers import WORKERS
+from benchmarks.work import burn
 
 __all__ = ["SCREEN", "AliveProgress", "Barflow", "MpireBar", "NumbaProgress", "RichProgress", "Tqdm", "TqdmWithLock"]
 
@@ -95,6 +95,7 @@ class TqdmWithLock(Tqdm):
 class RichProgress(Peer):
     title = "rich.progress"
     packages = ("rich",)
+    draws = True
     how = "progress.update(id, advance=1)"
 
     def open(self) -> None:
@@ -130,6 +131,7 @@ class RichProgress(Peer):
 class AliveProgress(Peer):
     title = "alive-progress"
     packages = ("alive-progress",)
+    draws = True
     how = "bar()"
 
     def open(self) -> None:
@@ -163,6 +165,7 @@ class AliveProgress(Peer):
 class Barflow(Peer):
     title = "barflow"
     packages = ("barflow",)
+    draws = True
     how = "progress.tick()"
 
     def open(self) -> None:
@@ -199,6 +202,7 @@ class NumbaProgress(Peer):
 
     title = "numba-progress"
     packages = ("numba-progress",)
+    draws = True
     how = "bar.update(1) in compiled code"
     _tick: ClassVar[Callable[[Any, int], None] | None] = None
 
@@ -289,16 +293,13 @@ class MpireBar(Peer):
             took.append((clocks[-1][0] - clocks[0][0]) / (items - 1))
         return took[0] - took[1]
 
-    def job(self, times: int, items: int) -> list[Ratio]:
+    def job(self, times: int, items: int) -> list[float]:
         blocks = {bar: self._map(WORKERS, times, items, bar=bar) for bar in (False, True)}
         found = []
         for worker in range(WORKERS):
             first, last = worker * items, (worker + 1) * items - 1
-            took = {
-                bar: tuple(end - begin for begin, end in zip(clocks[first], clocks[last], strict=True))
-                for bar, clocks in blocks.items()
-            }
-            found.append(Ratio(*(took[True][clock] / took[False][clock] - 1 for clock in (0, 1))))
+            cpu = {bar: clocks[last][1] - clocks[first][1] for bar, clocks in blocks.items()}
+            found.append(cpu[True] / cpu[False] - 1)
         return found
 
 

@@ -30,6 +30,7 @@ class Peer:
     title: ClassVar[str]
     packages: ClassVar[tuple[str, ...]] = ()  # whose versions are told
     how: ClassVar[str]  # what an update is here
+    draws: ClassVar[bool] = False  # has a thread that draws, whether anybody counts or not
     audience: ClassVar[str] = "its program"  # who reads the count, where no process of others' can
 
     def __init__(self, place: Path) -> None:
@@ -85,6 +86,6 @@ class Peer:
         """Seconds of one update, in a process that has nothing else to do."""
         return workers.cost(self)
 
-    def job(self, times: int, items: int) -> list[workers.Ratio]:
-        """How much longer two workers take for a job of so many items when they count each: see workers.job."""
+    def job(self, times: int, items: int) -> list[float]:
+        """The CPU that counting adds to a job of so many items in two workers, as a share of it: see workers.job."""
         return workers.job(self, times, items)

@@ -29,7 +29,7 @@ def draw(found: Peers, path: Path) -> None:
         costs.barh(place, max(middle, 1e-9), left=0, **look)
         costs.plot([max(low, 1e-9), max(high, 1e-9)], [place, place], color="black", linewidth=1)
         if len(one.job) > 1:
-            low, middle, high = quantiles([ratio.cpu for ratio in one.job], n=4, method="inclusive")
+            low, middle, high = quantiles(one.job, n=4, method="inclusive")
             jobs.barh(place, 100 * middle, **look)
             jobs.plot([100 * low, 100 * high], [place, place], color="black", linewidth=1)
         if one.late is not None and len(one.late.seconds) > 1:

@@ -22,12 +22,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.comparison import turns
-from benchmarks.hammering import calibrate
+from benchmarks.contest import turns
 from benchmarks.peers import PEERS, Cannot, Peer
 from benchmarks.peers.host import Host, versions
 from benchmarks.peers.stores import name_of
-from benchmarks.peers.workers import Killed, Late, Ratio
+from benchmarks.peers.workers import Killed, Late
+from benchmarks.work import calibrate
 
 __all__ = ["ITEM_S", "Found", "Peers", "compare", "load", "outlived", "save"]
 
@@ -49,7 +49,7 @@ class Found:
     how: str
     versions: str = ""
     cost: list[float] = field(default_factory=list)  # seconds of one update, a round each
-    job: list[Ratio] = field(default_factory=list)  # of each worker in each round
+    job: list[float] = field(default_factory=list)  # more CPU, of each worker in each round
     late: Late | None = None
     kill: Killed | None = None
     ends: int | None = None  # updates that can be read after the program ended, of UPDATES
@@ -206,7 +206,6 @@ def load(path: Path) -> Peers:
         peers = []
         for values in found.peers:
             one = Found(**values)  # type: ignore[arg-type]
-            one.job = [Ratio(*ratio) for ratio in one.job]
             one.late = Late(**one.late) if one.late else None  # type: ignore[arg-type]
             one.kill = Killed(**one.kill) if one.kill else None  # type: ignore[arg-type]
             peers.append(one)

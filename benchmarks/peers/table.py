@@ -54,7 +54,7 @@ def _cells(one: Found, time_of: TimeOf) -> list[str]:
     else:
         cells += [_why(one, "cost"), ""]
     if one.job:
-        low, middle, high = _quartiles([ratio.cpu for ratio in one.job])
+        low, middle, high = _quartiles(one.job)
         cells += [f"{middle:+.1%}", f"{low:+.1%} to {high:+.1%}"]
     else:
         cells += [_why(one, "job"), ""]

@@ -16,17 +16,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from statistics import median
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
-from benchmarks.hammering import burn
+from benchmarks.work import burn
 
 if TYPE_CHECKING:
     from benchmarks.peers.contract import Peer
 
-__all__ = ["WORKERS", "Hung", "Killed", "Late", "Ratio", "bounded", "cost", "job", "kill", "late", "watch"]
+__all__ = ["WORKERS", "Hung", "Killed", "Late", "bounded", "cost", "job", "kill", "late", "watch"]
 
 WORKERS = 2
 PATIENCE_S = 15.0
+BLOCK_ITEMS = 10
 BLOCK_S, BLOCKS = 0.001, 25  # short, so that most of them are not interrupted on a machine that is busy
 SEEN_WITHIN_S = 0.5
 LATE_S = 4.0  # for all samples: with fewer of them where each takes its time
@@ -39,13 +40,6 @@ _fork = multiprocessing.get_context("fork")
 
 class Hung(Exception):
     """Something took longer than it may."""
-
-
-class Ratio(NamedTuple):
-    """Time and CPU time with updates over those without, less 1."""
-
-    wall: float
-    cpu: float
 
 
 @dataclass
@@ -128,6 +122,7 @@ def cost(peer: Peer) -> float:
 
 def _cost(peer: Peer, number: int) -> float:
     with peer.counter(number) as count:
+        peer.seconds(count, 1)  # the first one may find and open something
         times, taken = 1, peer.seconds(count, 1)
         while taken < BLOCK_S / 4 and times < 1 << 24:
             times *= 2
@@ -136,32 +131,39 @@ def _cost(peer: Peer, number: int) -> float:
         return median(peer.seconds(count, times) / times for _ in range(BLOCKS))
 
 
-def job(peer: Peer, times: int, items: int) -> list[Ratio]:
-    """A job of items of CPU-bound work, in each of two workers, with an update an item between two halves without.
+def job(peer: Peer, times: int, items: int) -> list[float]:
+    """The CPU that an update an item adds to a job of so many items of work, in each of two workers: a share of it.
 
-    The block with updates begins when the worker can count, and ends with the last one.
+    Short blocks with updates and without take turns, so that both saw the same machine. What other threads of the
+    worker take belongs to the updates; those that draw all the time have drawn for both.
     """
     begin = time.monotonic() + 0.05
-    return [Ratio(*one) for one in _in_workers(peer, WORKERS, _job, begin, times, items)]
+    return [float(share) for share in _in_workers(peer, WORKERS, _job, begin, times, items)]
 
 
-def _job(peer: Peer, number: int, begin: float, times: int, items: int) -> tuple[float, float]:
-    def block(items: int, count: Callable[[], object] | None) -> tuple[float, float]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(items):
+def _job(peer: Peer, number: int, begin: float, times: int, items: int) -> float:
+    def block(count: Callable[[], object] | None) -> float:
+        cpu = time.thread_time()
+        for _ in range(BLOCK_ITEMS):
             burn(times)
             if count is not None:
                 count()
-        return time.perf_counter() - wall, time.process_time() - cpu
+        return time.thread_time() - cpu
 
     time.sleep(max(0.0, begin - time.monotonic()))
-    half = items // 2
-    before = block(half, None)
+    bare = counted = 0.0
     with peer.counter(number) as count:
-        counted = block(2 * half, count)
-    after = block(half, None)
-    wall, cpu = (counted[clock] / (before[clock] + after[clock]) - 1 for clock in (0, 1))
-    return wall, cpu
+        block(None), block(count)  # a forked process pays for its memory when it first touches it
+        others = time.process_time() - time.thread_time()
+        for turn in range(items // BLOCK_ITEMS):
+            if turn % 2:
+                bare += block(None)
+                counted += block(count)
+            else:
+                counted += block(count)
+                bare += block(None)
+        others = time.process_time() - time.thread_time() - others
+    return (counted + others * (0.5 if peer.draws else 1.0)) / bare - 1
 
 
 # ------------------------------------------------------------------------------------------------------------ lateness

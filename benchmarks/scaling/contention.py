@@ -20,7 +20,7 @@ from statistics import median, quantiles
 from typing import TypeAlias
 
 from benchmarks.building import load_floor
-from benchmarks.comparison import turns
+from benchmarks.contest import turns
 from benchmarks.crew import Crew
 from headway import maintenance
 from headway.board import Board, open_board
@@ -29,7 +29,7 @@ from headway.task import Task
 __all__ = ["CASES", "COPIERS", "PROCESSES", "Beside", "Crowded", "beside_readers", "crowds"]
 
 PROCESSES = (1, 2, 4, 8, 16)
-ROUNDS, QUICK_ROUNDS = 15, 3
+ROUNDS, QUICK_ROUNDS = 11, 3
 NATIVE, PYTHON = 1_000_000, 200_000
 STATUS_EVERY, SNAPSHOT_EVERY = 100, 10_000  # updates, in the mixed case
 COPIERS = (0, 1, 8)

@@ -140,18 +140,19 @@ def record(found: Scaling, page: Path, time_of: TimeOf) -> None:
 # ----------------------------------------------------------------------------------------------------------- picture
 
 
-COLOURS = ("#0969da", "#1a7f37", "#8250df", "#bc4c00", "#57606a", "#bf8700", "#cf222e", "#6e7781")
+COLOURS = ("#0969da", "#1a7f37", "#8250df", "#bc4c00", "#57606a", "#bf8700", "#cf222e", "#1b7c83")
 
 
-def draw(found: Scaling, path: Path) -> None:
+def draw(found: Scaling, path: Path, time_of: TimeOf) -> None:
     """Write the picture. The same figures give the same bytes."""
     plt = style()
     figure, (sizes, crowd) = plt.subplots(1, 2, figsize=(12.5, 4.4), layout="constrained")
     for colour, line in zip(COLOURS, found.lines, strict=True):
         sizes.plot(SIZES, line.seconds, "o", color=colour, markersize=4)
-        told = f"{line.what}: {1e9 * line.slope_s:,.3g} ns a task"
-        at = [line.base_s + line.slope_s * size for size in SIZES]
-        sizes.plot(SIZES, at, color=colour, linewidth=1, label=told)
+        told = f"{line.what}: {time_of(line.slope_s)} a task"
+        between = [10 ** (1 + step / 10) for step in range(41)]
+        at = [line.base_s + line.slope_s * size for size in between]
+        sizes.plot(between, at, color=colour, linewidth=1, label=told)
     sizes.set_xscale("log")
     sizes.set_yscale("log")
     sizes.set_xticks(SIZES, [f"{size:,}".replace(",", " ") for size in SIZES])
@@ -161,7 +162,8 @@ def draw(found: Scaling, path: Path) -> None:
     sizes.minorticks_off()
     sizes.set_xlabel("tasks on the board")
     sizes.set_title("what readers pay, and straight lines through it")
-    sizes.legend(fontsize=8)
+    sizes.set_ylim(1e-6, 1e4)  # room for the legend
+    sizes.legend(fontsize=8, loc="upper left")
     for colour, case in zip(COLOURS, CASES, strict=False):
         mine = sorted((one for one in found.crowds if one.case == case), key=lambda one: one.processes)
         middle = [1e9 * one.cpu[1] for one in mine]
@@ -170,11 +172,11 @@ def draw(found: Scaling, path: Path) -> None:
         crowd.errorbar([one.processes for one in mine], middle, yerr=spread, label=case, **look)
     crowd.set_xscale("log", base=2)
     crowd.set_xticks(PROCESSES, [str(count) for count in PROCESSES])
-    crowd.set_ylim(0)
+    crowd.set_ylim(0, 80)
     crowd.set_ylabel("ns of CPU")
     crowd.set_xlabel("processes that count at once, on two cores")
     crowd.set_title("one update")
-    crowd.legend(fontsize=8)
+    crowd.legend(fontsize=8, loc="upper left")
     figure.suptitle(f"{found.machine}; {found.taken}", fontsize=8, color="#57606a")
     figure.savefig(path, format="svg", metadata={"Date": None})
     plt.close(figure)

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.bench_recorder import cpu_seconds
-from benchmarks.comparison import turns
+from benchmarks.contest import turns
 from headway import maintenance, snapshot
 from headway.board import Board, open_board
 
 __all__ = ["HZ", "SIZES", "Line", "Recorded", "fit", "measure", "recorders"]
 
 SIZES = (10, 100, 1_000, 10_000, 100_000)
-ROUNDS, QUICK_ROUNDS = 7, 3
+ROUNDS, QUICK_ROUNDS = 5, 2
 GETS = 200
 HZ = (1, 4, 20)
 RECORDED = (1_000, 10_000)
