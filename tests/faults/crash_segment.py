@@ -25,10 +25,11 @@ import posix_ipc
 from headway import _core, _launch, _segment, errors, maintenance, snapshot
 from headway.board import Board, open_board
 from tests.faults.children import fresh
+from tests.faults.look import unfinished_semaphores
 from tests.faults.syscalls import killed_at
 
 SOON_S = 2.0  # to open a board
-RECORDER_S = 20.0
+RECORDER_S = 15.0
 opened = partial(open_board, capacity=8, workers=4, result_bytes=64, record=False)
 
 
@@ -134,7 +135,7 @@ def recording(name: str) -> None:
 
 def is_recorded(name: str) -> None:
     """Somebody who counts brings a recorder, and one is enough. Then it goes."""
-    _core.SILENT_SECONDS, _core.START_SECONDS = 0.2, 0.3
+    _core.SILENT_SECONDS, _core.START_SECONDS = 0.2, 4.0
     board = opened(name)
     segment = board._segment
     task = board.attach("steady")
@@ -155,12 +156,12 @@ def is_recorded(name: str) -> None:
 
 
 SCENARIOS = {
-    "create": Scenario(nothing, opened, is_whole),
-    "create from a snapshot": Scenario(left_by_all, opened, is_as_before),
-    "attach": Scenario(with_a_task, opened, is_as_before),
-    "unlink": Scenario(with_a_task, removing, is_as_before),
-    "remove what nobody uses": Scenario(with_a_task, collecting, is_as_before),
-    "start a recorder": Scenario(wants_recorder, starting, is_recorded, (5, 1)),
+    "create": Scenario(nothing, opened, is_whole, (7, 1)),
+    "create from a snapshot": Scenario(left_by_all, opened, is_as_before, (11, 1)),
+    "attach": Scenario(with_a_task, opened, is_as_before, (7, 1)),
+    "unlink": Scenario(with_a_task, removing, is_as_before, (7, 1)),
+    "remove what nobody uses": Scenario(with_a_task, collecting, is_as_before, (31, 1)),
+    "start a recorder": Scenario(wants_recorder, starting, is_recorded, (7, 1)),
     "be a recorder": Scenario(wants_recorder, recording, is_recorded, (401, 11)),
 }
 
@@ -209,15 +210,19 @@ def main() -> int:
         parser.error(f"no scenario is named so: there are {', '.join(SCENARIOS)}")
     print(f"seed {given.seed}", file=sys.stderr)
     kills, failures, told = 0, [], []
+    known = unfinished_semaphores(set())
     for number, scenario in enumerate(names):
         stride = SCENARIOS[scenario].strides[given.long]
         board = f"t-{os.getpid()}-{number}"
         done, wrong = killed_everywhere(board, SCENARIOS[scenario], 1 + given.seed % stride, stride)
         kills += done
         failures += [f"{scenario}, {why}" for why in wrong]
-        told.append(f"{scenario} {done}" + (f" (each {stride}th)" if stride > 1 else ""))
+        told.append(f"{scenario} {done}" + (f" (one in {stride})" if stride > 1 else ""))
     print("\n".join(failures), file=sys.stderr)
-    note = f"{', '.join(told)}; seed {given.seed}"
+    left = unfinished_semaphores(known)
+    for path in left:
+        path.unlink()
+    note = f"{', '.join(told)}; {len(left)} times in the C library's sem_open, which leaves 32 bytes; seed {given.seed}"
     print(json.dumps({"tried": kills, "of": "kills", "failed": len(failures), "note": note}))
     return 1 if failures else 0
 

@@ -36,6 +36,7 @@ from headway.board import Board, open_board
 from headway.task import Task
 from tests.faults.children import fork, fresh, wait
 from tests.faults.ledger import PLACES, Ledger
+from tests.faults.look import unfinished_semaphores
 from tests.faults.pool import CAPACITY, ROWS
 
 POOL = Path(__file__).with_name("pool.py")
@@ -450,6 +451,7 @@ def main() -> int:
     given = parser.parse_args()
     print(f"seed {given.seed}", file=sys.stderr, flush=True)
     os.environ["HEADWAY_RECORD"] = "1"
+    known = unfinished_semaphores(set())
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))  # and takes everybody along
     tally = Tally()
     for method in given.method or METHODS:
@@ -459,6 +461,8 @@ def main() -> int:
         storm = Storm(method, kills, BEGINNINGS[given.long], chance, tally)
         storm.run()
         print(f"{method}: {storm.done} kills in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    for path in unfinished_semaphores(known):
+        path.unlink()
     took = "; ".join(f"{what} {percentiles(values)}" for what, values in sorted(tally.took_s.items()))
     who = ", ".join(f"{number} {what}s" for what, number in tally.kills.most_common())
     note = (

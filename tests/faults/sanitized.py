@@ -200,7 +200,7 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
         try:
             task = board.attach(f"of-{chance.randrange(2)}-{chance.randrange(4)}")
             task.update(0)
-            segment.mark_archived(*task._where, 2)
+            segment.mark_archived(*task._where, 2, 0)
         except errors.UnknownTask:
             pass  # not there just now
 
