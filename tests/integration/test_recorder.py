@@ -156,11 +156,17 @@ board.unlink(files=True)
     assert not run_python(script, board_name, str(threads), env={"PYTHONWARNINGS": "always"}).stderr
 
 
-def test_a_parent_that_waits_for_all_its_children_is_not_kept(run_python: RunPython, board_name: str) -> None:
+@pytest.mark.parametrize("inherits", [0, 1], ids=["by init", "a subreaper"])
+def test_a_parent_that_waits_for_all_its_children_is_not_kept(
+    inherits: int, run_python: RunPython, board_name: str
+) -> None:
     script = """
-import os, signal, sys, time
+import ctypes, os, signal, sys, time
 from headway.board import open_board
 
+PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
+prctl, inherits = ctypes.CDLL(None).prctl, int(sys.argv[2])
+assert prctl(PR_SET_CHILD_SUBREAPER, inherits) == 0
 told = []
 signal.signal(signal.SIGCHLD, lambda *_: told.append(1))
 board = open_board(sys.argv[1], capacity=8, workers=8)
@@ -175,9 +181,12 @@ try:
     os.wait()
 except ChildProcessError:
     print("no more")
+found = ctypes.c_int()
+assert prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(found)) == 0
+assert found.value == inherits
 board.unlink(files=True)
 """
-    assert run_python(script, board_name, timeout_s=30).stdout == "no more\n"
+    assert run_python(script, board_name, str(inherits), timeout_s=30).stdout == "no more\n"
 
 
 def test_a_pipe_ends_with_the_program_not_with_its_recorder(board_name: str) -> None:

@@ -9,6 +9,9 @@
  * The one in between is made without an exit signal: wait and waitpid(-1) pass over it, and only __WCLONE, below, finds
  * it. pthread_atfork handlers do not run, and Python is not asked, so threads do no harm: until the exec, both call
  * nothing but the kernel. Signals are blocked meanwhile; handlers of ours must not run on memory that we share.
+ *
+ * A subreaper (PR_SET_CHILD_SUBREAPER) would inherit the program, and a loop that waits for all its children would wait
+ * for it. So it is none for the moment in which the one in between ends. Process 1 inherits it whatever it does.
  */
 #ifndef HEADWAY_LAUNCH_H
 #define HEADWAY_LAUNCH_H
@@ -23,6 +26,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -106,17 +110,19 @@ static int hw_stand_between(void *argument) {
 static int hw_start(char *const *argv, char *const *envp, const int *kept, int n_kept) {
     hw_launch launch = {argv, envp, kept, n_kept, NULL, -1, 0};
     sigset_t all, before;
-    int status, between, answered;
+    int status, between, answered, inherits = 0;
     char *stacks = (char *)mmap(NULL, 2 * HW_STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stacks == MAP_FAILED) return -1;
     launch.stack = stacks + HW_STACK_BYTES;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (prctl(PR_GET_CHILD_SUBREAPER, &inherits) == 0 && inherits) prctl(PR_SET_CHILD_SUBREAPER, 0);
     between = clone(hw_stand_between, stacks + HW_STACK_BYTES, CLONE_VM | CLONE_VFORK, &launch);
     if (between < 0) launch.error = errno;
     else
         do answered = waitpid(between, &status, __WCLONE);
         while (answered < 0 && errno == EINTR);
+    if (inherits) prctl(PR_SET_CHILD_SUBREAPER, 1);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     munmap(stacks, 2 * HW_STACK_BYTES);
     errno = launch.error;
