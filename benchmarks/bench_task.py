@@ -144,3 +144,17 @@ def bench_hw_add(contest: Contest, board: Board, floor: ModuleType) -> None:
             rounds=100,
         )
         assert task.count >= 100 // 4 * times
+
+
+def bench_kernel(contest: Contest, board: Board, floor: ModuleType) -> None:
+    """A kernel in C whose iterations take some 100 ns: each counted, in batches of 1 000."""
+    times = 10_000
+    with board.task("one") as task:
+        native = task.native()
+        address = native.address
+        contest(
+            Side(lambda: floor.iterations_counted(address, 0.5, times, 1000), times),
+            {"the kernel alone": Side(lambda: floor.iterations(0.5, times), times)},
+            rounds=100,
+        )
+        assert task.count >= 100 // 4 * times

@@ -20,6 +20,12 @@ cdef extern from "headway.h" nogil:
     int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns)
     uint64_t hw_clock_ns(int clock)
     int CLOCK_MONOTONIC_COARSE
+    ctypedef struct hw_batch:
+        hw_task *task
+        int64_t held
+        int64_t every
+    int hw_batch_add(hw_batch *batch, int64_t n)
+    int hw_flush(hw_batch *batch)
     struct lines:
         uint64_t word
     lines alone
@@ -66,6 +72,42 @@ def add(size_t task, int64_t times):
     with nogil:
         for i in range(times):
             hw_add(<hw_task *>task, 1)
+
+
+def add_in_batches(size_t task, int64_t times, int64_t every):
+    """The same in batches."""
+    cdef int64_t i
+    cdef hw_batch batch = hw_batch(<hw_task *>task, 0, every)
+    with nogil:
+        for i in range(times):
+            hw_batch_add(&batch, 1)
+            in_earnest()
+        hw_flush(&batch)
+
+
+def iterations(double x, int64_t times):
+    """The kernel that native code is priced by: iterations of some 100 ns."""
+    cdef int64_t i
+    cdef int j
+    with nogil:
+        for i in range(times):
+            for j in range(60):
+                x = 3.9 * x * (1 - x)
+    return x
+
+
+def iterations_counted(size_t task, double x, int64_t times, int64_t every):
+    """The same, each counted."""
+    cdef int64_t i
+    cdef int j
+    cdef hw_batch batch = hw_batch(<hw_task *>task, 0, every)
+    with nogil:
+        for i in range(times):
+            for j in range(60):
+                x = 3.9 * x * (1 - x)
+            hw_batch_add(&batch, 1)
+        hw_flush(&batch)
+    return x
 
 
 def add_without_clock(size_t task, int64_t times):

@@ -1,5 +1,6 @@
 """The layout and the native functions as Cython sees them, one to one with headway.h and the headers in _native."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from posix.time cimport timespec
 
 cdef extern from "hooks.h":
     pass
@@ -120,11 +121,14 @@ cdef extern from "headway.h" nogil:
         double metric[8]
         char metric_name[8][24]
 
+    ctypedef int (*hw_clock_function)(int, timespec *)
+
     ctypedef struct hw_task:
         hw_stripe *stripe
         const uint64_t *identity
         uint64_t worker
         uint64_t tag
+        hw_clock_function clock
 
     uint64_t hw_load(const void *word)
     uint64_t hw_peek(const void *word)
@@ -134,6 +138,8 @@ cdef extern from "headway.h" nogil:
     void hw_load_words(void *to, const void *source, size_t bytes)
     uint64_t hw_clock_ns(int clock)
     uint64_t hw_tag(uint64_t generation)
+    void hw_beat(hw_stripe *stripe, uint64_t now_ns)
+    uint64_t hw_now(const hw_task *task)
     int hw_count(hw_stripe *stripe, uint64_t tag, int64_t n)
     int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns)
     int hw_add(hw_task *task, int64_t n)
@@ -178,6 +184,9 @@ cdef extern from "lock.h" nogil:
     void hw_nap(uint64_t ns)
     int hw_lock(hw_board *board, uint64_t deadline_ns)
     void hw_unlock(hw_board *board)
+
+cdef extern from "clock.h" nogil:
+    void hw_use_kernel_clock()
 
 cdef extern from "slots.h" nogil:
     enum:
@@ -320,6 +329,7 @@ cdef class Segment:
     cdef uint64_t _given
     cdef uint32_t _open_tasks
     cdef bint silent(self, uint64_t now) noexcept
+    cdef int copy_into(self, hw_copy *copy, uint32_t index, uint64_t generation) except -1
     cdef int become(self, bint with_row) except -1
     cdef int wait_for_lock(self, uint64_t give_up) except -1
     cdef bint quiet(self) except -1
@@ -333,7 +343,6 @@ cdef class Slot:
     cdef uint64_t look_ns
     cdef str _id
     cdef int add(self, int64_t n) except -1
-    cdef int add_elsewhere(self, int64_t n, uint64_t now) except -1
     cdef int write(self, hw_change *change) except -1
     cdef int look(self) except -1
     cdef int look_around(self, uint64_t now) except -1
@@ -357,6 +366,7 @@ cdef class Tracker:
     cdef uint64_t tick_ns
     cdef uint64_t next_tick_ns
     cdef int tick(self) except -1
+    cdef bint over(self) except -1
     cdef int end(self, error) except -1
 
 

@@ -7,7 +7,7 @@ one such call: who has one waits neither for the GIL nor for Python.
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AsString, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_ExceptionMatches, PyErr_Occurred
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -23,8 +23,16 @@ import warnings
 from headway import errors
 
 cdef extern from "Python.h":
+    """
+    /* The next item, or NULL: at the end, or because of an exception. PyIter_Next would look which of the two it was. */
+    static inline PyObject *hw_next_item(PyObject *iterator) { return Py_TYPE(iterator)->tp_iternext(iterator); }
+
+    /* Go on with the exception that is set. */
+    static inline int hw_raised(void) { return -1; }
+    """
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
-    PyObject *PyIter_Next(object iterator) except? NULL
+    PyObject *hw_next_item(object iterator)
+    int hw_raised() except -1
 
 STATES = ("pending", "running", "success", "failed", "cancelled", "lost")
 FINAL_STATES = frozenset(STATES[2:])
@@ -46,6 +54,8 @@ cdef uint64_t BIND_WAIT = 1_000_000
 cdef uint64_t _nobody = 0  # the identity that an unbound handle compares itself with
 cdef bint _warned_stale = False
 cdef bint _warned_retired = False
+
+hw_use_kernel_clock()
 
 
 # ---------------------------------------------------------------------------------------------------------- texts
@@ -79,21 +89,22 @@ cdef int _put_text(char *to, Py_ssize_t room, str text) except -1:
 
 cdef int _put_key(char *to, Py_ssize_t room, str text, str what) except -1:
     """Copy a text that is a key: never cut, refused when it does not fit."""
-    cdef bytes whole
+    cdef Py_ssize_t size
+    cdef const char *data
     if not isinstance(text, str):
         raise TypeError(f"{what} must be a str, not {type(text).__name__}")
     try:
-        whole = text.encode("utf-8")
+        data = PyUnicode_AsUTF8AndSize(text, &size)
     except UnicodeEncodeError:
         raise ValueError(f"{what} {text!r} is not valid Unicode: give it without lone surrogates") from None
-    if not whole:
+    if size == 0:
         raise ValueError(f"{what} is empty: give it 1 to {room - 1} bytes of UTF-8")
-    if b"\0" in whole:
+    if memchr(data, 0, size) is not NULL:
         raise ValueError(f"{what} {text!r} contains a NUL character: leave it out")
-    if len(whole) >= room:
-        raise ValueError(f"{what} {text!r} has {len(whole)} bytes of UTF-8: shorten it to {room - 1}")
-    memset(to, 0, room)
-    memcpy(to, <char *>whole, len(whole))
+    if size >= room:
+        raise ValueError(f"{what} {text!r} has {size} bytes of UTF-8: shorten it to {room - 1}")
+    memcpy(to, data, size)
+    memset(to + size, 0, room - size)
     return 0
 
 
@@ -777,33 +788,59 @@ cdef class Segment:
 
     def copy_task(self, uint32_t index, uint64_t generation):
         """Copy one task, as copy() does; None if the slot is no longer of that generation. Raises LockTimeout."""
-        copied = self.copy_slots(((index, generation),))
-        return copied if len(copied[1]) else None
+        cdef hw_copy copy
+        cdef bytearray task
+        if index >= self.board.capacity:
+            return None
+        task = PyByteArray_FromStringAndSize(NULL, sizeof(hw_task_record))
+        hw_copy_begin(&copy, self.board)
+        try:
+            hw_copy_lend(&copy, PyByteArray_AS_STRING(task), sizeof(hw_task_record))
+            self.copy_into(&copy, index, generation)
+            return _raw(&copy, HW_SYSTEM if copy.failed else HW_OK, task) if copy.tasks.bytes or copy.failed else None
+        finally:
+            hw_copy_end(&copy)
+
+    def copy_found(self, str id not None):
+        """Copy the task of this id, as copy() does; None if there is none. Raises LockTimeout."""
+        cdef hw_identity want
+        cdef uint32_t index = 0
+        cdef uint64_t generation = 0, hash
+        _put_key(want.id, HW_ID_BYTES, id, "task id")
+        hash = hw_hash(want.id, strlen(want.id))
+        while hw_find(self.board, &want, hash, &index, &generation) == HW_OK:
+            copied = self.copy_task(index, generation)
+            if copied is not None:
+                return copied  # else it was started anew between the two
+        return None
 
     def copy_slots(self, places):
         """Copy the tasks at these places, given as (slot, generation), as copy() does; those gone are left out."""
         cdef hw_copy copy
-        cdef int answer
         cdef uint32_t index
         cdef uint64_t generation
         hw_copy_begin(&copy, self.board)
         try:
             for index, generation in places:
-                if index >= self.board.capacity:
-                    continue
-                if not self._closed and not hw_me(self.board):
-                    self.become(False)  # the slot lock, should it be needed, can be taken by somebody only
-                hw_go_in(self.board)
-                with nogil:
-                    answer = hw_copy_task(&copy, index, generation)
-                hw_come_out(self.board)
-                if answer == HW_TIMEOUT and not copy.failed:
-                    pid = hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid)
-                    raise errors.LockTimeout(f"a task of board {self.name!r} could not be copied: the process that "
-                                             f"holds its slot (pid {pid}) has stopped")
+                if index < self.board.capacity:
+                    self.copy_into(&copy, index, generation)
             return _raw(&copy, HW_SYSTEM if copy.failed else HW_OK, bytearray())
         finally:
             hw_copy_end(&copy)
+
+    cdef int copy_into(self, hw_copy *copy, uint32_t index, uint64_t generation) except -1:
+        cdef int answer
+        if not self._closed and not hw_me(self.board):
+            self.become(False)  # the slot lock, should it be needed, can be taken by somebody only
+        hw_go_in(self.board)
+        with nogil:
+            answer = hw_copy_task(copy, index, generation)
+        hw_come_out(self.board)
+        if answer == HW_TIMEOUT and not copy.failed:
+            pid = hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid)
+            raise errors.LockTimeout(f"a task of board {self.name!r} could not be copied: the process that "
+                                     f"holds its slot (pid {pid}) has stopped")
+        return 0
 
 
 cdef const char *_of_task(const unsigned char[::1] records, size_t record_bytes, uint32_t task, size_t *count) noexcept:
@@ -936,6 +973,7 @@ cdef class Slot:
         self.handle.stripe = NULL
         self.handle.identity = &_nobody
         self.handle.worker = 1  # never equal to _nobody: the first add goes the long way
+        self.handle.clock = NULL
         self.index = 0
         self.generation = 0
         self.look_ns = 0
@@ -999,17 +1037,9 @@ cdef class Slot:
 
     # Counting -----------------------------------------------------------------------------------------------
 
-    cdef inline int add(self, int64_t n) except -1:
+    cdef int add(self, int64_t n) except -1:
+        """The rare paths of _count: first use, after a fork, once a second, stale, closed, too much."""
         cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
-        cdef int answer
-        if hw_peek(self.handle.identity) == self.handle.worker and now < self.look_ns:
-            answer = hw_add_at(&self.handle, n, now)
-            if answer == HW_OK:
-                return 0
-        return self.add_elsewhere(n, now)
-
-    cdef int add_elsewhere(self, int64_t n, uint64_t now) except -1:
-        """The rare paths: first use, after a fork, once a second, stale, closed, too much."""
         cdef int answer = HW_OK
         cdef bint looks = now >= self.look_ns
         if self.segment is None:
@@ -1075,15 +1105,17 @@ cdef class Slot:
             hw_write(self.segment.board, self.index, self.generation, &change, 0)
         return HW_OK
 
+    @cython.embedsignature(False)
+    @cython.binding(False)  # CPython calls a plain built-in method by a shorter way than a function object of Cython's
     def update(self, n=1):
-        """Count `n` more items done (negative: fewer). Never waits, and never raises for a task's state.
+        """update($self, n=1)\n--\n\nCount `n` more items done (negative: fewer). Never waits, and never raises for a task's state.
 
         After the board was closed here, or the task's slot was given to another task, nothing is counted; the latter
         is told once a process by StaleTaskWarning. Raises TypeError, or OverflowError beyond 48 bits.
         """
         if type(n) is not int:
             n = operator.index(n)
-        self.add(n)
+        _count(self, n)
 
     def native(self):
         """Return this process's handle for C, Cython and numba code: a NativeTask."""
@@ -1408,6 +1440,17 @@ cdef class Slot:
         return answer == HW_OK
 
 
+cdef inline int _count(Slot slot, int64_t n) except -1:
+    """hw_add, but for what has to be looked at: who this process is, and once a second the board."""
+    cdef uint64_t now
+    if hw_peek(slot.handle.identity) == slot.handle.worker:  # then there is a stripe, and a clock
+        now = hw_now(&slot.handle)
+        if now < slot.look_ns and hw_count(slot.handle.stripe, slot.handle.tag, n) == HW_OK:
+            hw_beat(slot.handle.stripe, now)
+            return 0
+    return slot.add(n)
+
+
 cdef int _stale(str text) except -1:
     global _warned_stale
     if not _warned_stale:
@@ -1435,7 +1478,7 @@ cdef class NativeTask:
     """
 
     def __cinit__(self, Slot slot not None):
-        slot.add(0)  # take a stripe
+        slot.add(0)  # takes a stripe
         if slot.handle.stripe is NULL:
             slot._read_result()  # raises what is wrong
             raise errors.UnknownTask(f"task {slot.id!r} cannot be counted on any more")
@@ -1507,26 +1550,32 @@ cdef class Tracker:
         cdef object found
         if self.pending:
             self.pending = False
-            self.slot.add(1)
+            _count(self.slot, 1)
             if self.on_tick is not None:
                 self.tick()
         if self.iterator is None:
             raise StopIteration
-        if self.on_end is None:
-            item = PyIter_Next(self.iterator)
-        else:
-            try:
-                item = PyIter_Next(self.iterator)
-            except BaseException as error:
-                self.end(error)
-                raise
-        if item is NULL:
-            self.end(None)
+        item = hw_next_item(self.iterator)
+        if item is NULL and self.over():
             raise StopIteration
         self.pending = True
         found = <object>item
-        Py_DECREF(found)  # the reference that PyIter_Next gave; `found` holds its own
+        Py_DECREF(found)  # the reference that hw_next_item gave; `found` holds its own
         return found
+
+    cdef bint over(self) except -1:
+        """No item came: True if that was the end of the iterable. Raises what the iterable raised."""
+        if not PyErr_Occurred() or PyErr_ExceptionMatches(StopIteration):
+            PyErr_Clear()
+            self.end(None)
+            return True
+        if self.on_end is None:
+            hw_raised()
+        try:
+            hw_raised()
+        except BaseException as error:
+            self.end(error)
+            raise
 
     cdef int end(self, error) except -1:
         on_end, self.on_end = self.on_end, None

@@ -15,6 +15,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcpy, memset
 
 
+cdef extern from "Python.h":
+    int PyObject_GenericSetDict(object owner, object values, void *context) except -1
+
 cdef extern from *:
     """
     #include "record.h"
@@ -213,6 +216,17 @@ def task_fields(buffer, Py_ssize_t index):
         "stages_left_out": r.stages_left_out,
         "lost_left_out": r.lost_left_out,
     }
+
+
+def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at, double stall_after):
+    """An object of class `kind` with the fields of record `index`; raw: where they come from. ValueError: it cannot be."""
+    cdef dict values = task_fields(buffer, index)
+    values["taken_at"] = taken_at
+    values["stall_after"] = stall_after
+    values["_source"] = raw, index
+    view = kind.__new__(kind)
+    PyObject_GenericSetDict(view, values, NULL)  # a frozen dataclass sets its fields one by one, which is slow
+    return view
 
 
 def task_place(buffer, Py_ssize_t index):

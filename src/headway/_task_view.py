@@ -67,10 +67,10 @@ def _none() -> None:
 
 
 @functools.cache  # an import statement takes a third of the time that a view takes to make
-def _task_fields() -> Callable[[bytes | bytearray, int], dict[str, Any]]:
-    from headway._records import task_fields
+def _native() -> Callable[..., TaskView]:
+    from headway._records import task_view
 
-    return task_fields
+    return task_view
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -119,15 +119,9 @@ class TaskView:
     def from_raw(cls, raw: Raw, number: int = 0, *, stall_after: float = STALL_AFTER_SECONDS) -> TaskView:
         """The view of record `number`. Raises IndexError, and CorruptBoard or DamagedSnapshot if it cannot be."""
         try:
-            values = _task_fields()(raw.tasks, number)
+            return _native()(cls, raw, raw.tasks, number, raw.meta["taken_ns"] / 1e9, stall_after)
         except ValueError as error:
             raise raw.damage(error) from None
-        values["taken_at"] = raw.meta["taken_ns"] / 1e9
-        values["stall_after"] = stall_after
-        values["_source"] = (raw, number)
-        view = object.__new__(cls)
-        object.__setattr__(view, "__dict__", values)  # a frozen dataclass sets its fields one by one, which is slow
-        return view
 
     if not TYPE_CHECKING:  # a type checker knows the fields, and shall not think that there are others
 

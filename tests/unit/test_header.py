@@ -210,6 +210,12 @@ def test_every_counter_row_and_slot_begins_on_a_line_of_its_own(layout: Layout) 
     assert int(defined["HW_RESULT_OFFSET"]) % LINE == 0
 
 
+def test_the_identity_that_each_add_reads_shares_no_line_with_a_count_that_moves() -> None:
+    text = (PACKAGE / "_native" / "board.h").read_text()
+    places = {name: int(at) * 8 // LINE for name, at in re.findall(r"HW_PAGE_(\w+) = (\d+)", text)}
+    assert places == {"ME": 0, "FD": 0, "PID": 0, "INSIDE": 1}
+
+
 # --- others' declarations
 
 

@@ -40,8 +40,9 @@ def public(cls: type) -> dict[str, Any]:
 
 
 def shape(function: Any) -> list[tuple[str, Any, Any]]:
-    """The parameters of a function: name, kind, default."""
-    return [(one.name, one.kind, one.default) for one in inspect.signature(function).parameters.values()]
+    """The parameters of a function: name, kind, default. A built-in method takes itself by position only."""
+    parameters = inspect.signature(function).parameters.values()
+    return [(one.name, one.kind, one.default) for one in parameters if one.name != "self"]
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,22 @@ static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, 
     }
 }
 
+/* The numbers of a status, and what else is in it straight into the record: most of it is texts. */
+static inline void hw_take_status(hw_status *numbers, hw_task_record *to, const hw_status *from) {
+    hw_load_numbers(numbers, from);
+    hw_load_text(to->stage, from->stage, HW_STAGE_BYTES);
+    hw_load_text(to->message, from->message, HW_MESSAGE_BYTES);
+    hw_load_text(to->error, from->error, HW_ERROR_BYTES);
+    hw_load_metrics(to->metric_name, to->metric, from);
+}
+
 /* Status and stage log of one moment. Bounded tries without a lock, then one copy under it. */
-static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_stage *log, uint64_t *at,
+static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_task_record *to, hw_stage *log, uint64_t *at,
                           uint64_t deadline_ns) {
     const uint64_t *seq = &hw_control_of(slot)->status_seq;
     for (int i = 0; i < HW_READ_TRIES; i++) {
         uint64_t seen = hw_latch_begin(seq), n;
-        hw_load_status(status, hw_status_of(slot, seen & 1));
+        hw_take_status(status, to, hw_status_of(slot, seen & 1));
         n = status->stage_count < HW_STAGES ? status->stage_count : HW_STAGES;
         hw_load_words(log, hw_stages_of(slot), n * sizeof *log);
         *at = seen;
@@ -94,7 +103,7 @@ static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_sta
     }
     /* A reader that is nobody on this board cannot hold a lock. */
     if (!hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
-    hw_load_status(status, hw_status_of(slot, 0));
+    hw_take_status(status, to, hw_status_of(slot, 0));
     hw_load_words(log, hw_stages_of(slot), sizeof(hw_stage) * HW_STAGES);
     *at = hw_peek(seq);
     hw_slot_unlock(slot);
@@ -133,19 +142,21 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_stripe stripes[HW_STRIPES];
     int carried, stripe_beats_late = 0, counted_since = 0;
     if (!(generation & 1) || (wanted && generation != wanted)) return HW_ABSENT;
-    hw_load_text(identity.id, hw_identity_of(slot)->id, HW_ID_BYTES);
-    hw_load_text(identity.label, hw_identity_of(slot)->label, HW_LABEL_BYTES);
-    hw_load_words(identity.unit, hw_identity_of(slot)->unit, sizeof identity - offsetof(hw_identity, unit));
-    identity.unit[HW_UNIT_BYTES - 1] = 0;
+    to = (hw_task_record *)hw_sink_add(copy, &copy->tasks, sizeof *to);
+    if (!to) return HW_TIMEOUT;
+    hw_load_text(to->id, hw_identity_of(slot)->id, HW_ID_BYTES);
+    hw_load_text(to->label, hw_identity_of(slot)->label, HW_LABEL_BYTES);
+    hw_load_text(to->unit, hw_identity_of(slot)->unit, HW_UNIT_BYTES);
+    hw_load_words(&identity.created_ns, &hw_identity_of(slot)->created_ns,
+                  offsetof(hw_identity, pad) - offsetof(hw_identity, created_ns));
     /* The status before the stripes: else a success could show a count short of what it announces. */
-    if (hw_copy_status(board, slot, &status, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
+    if (hw_copy_status(board, slot, &status, to, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
+        copy->tasks.bytes = tasks;
         copy->unread++;
         return HW_TIMEOUT;
     }
     HW_STEP("status read");
     beat = hw_load(&control->beat_ns);
-    to = (hw_task_record *)hw_sink_add(copy, &copy->tasks, sizeof *to);
-    if (!to) return HW_TIMEOUT;
     to->count = 0;
     mix = hw_mix(generation, index);
     to->written = (uint8_t)status.state;
@@ -172,14 +183,6 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     }
     if (!hw_final(status.state) && !carried) status.state = HW_LOST_STATE;
     if (status.state == HW_LOST_STATE && status.ended_ns && stripe_beats_late) status.state = HW_RUNNING;
-    memcpy(to->id, identity.id, sizeof to->id);
-    memcpy(to->label, identity.label, sizeof to->label);
-    memcpy(to->unit, identity.unit, sizeof to->unit);
-    memcpy(to->stage, status.stage, sizeof to->stage);
-    memcpy(to->message, status.message, sizeof to->message);
-    memcpy(to->error, status.error, sizeof to->error);
-    memcpy(to->metric_name, status.metric_name, sizeof to->metric_name);
-    memcpy(to->metric, status.metric, sizeof to->metric);
     to->rate = NAN;
     to->total = status.total;
     to->base = status.base;
@@ -339,6 +342,17 @@ static void hw_copy_unique(hw_copy *copy) {
     free(renumbered);
 }
 
+/* Have the lines fetched that the copy of a slot is going to read: from one slot to the next no processor can guess. */
+static inline void hw_copy_prefetch(const char *slot) {
+    static const uint16_t lines[] = {
+        HW_CONTROL_OFFSET,      HW_CONTROL_OFFSET + 64, HW_IDENTITY_OFFSET,     HW_IDENTITY_OFFSET + 64,
+        HW_IDENTITY_OFFSET + 128, HW_IDENTITY_OFFSET + 192, HW_STATUS_OFFSET, HW_STATUS_OFFSET + 64,
+        HW_STATUS_OFFSET + offsetof(hw_status, message), HW_STATUS_OFFSET + offsetof(hw_status, error),
+        HW_STATUS_OFFSET + offsetof(hw_status, metric), HW_STATUS_OFFSET + offsetof(hw_status, metric_name),
+        HW_STAGES_OFFSET};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) __builtin_prefetch(slot + lines[i]);
+}
+
 /* The hash is taken of the id that was copied: by now the slot may have another one. */
 static void hw_copy_slot(hw_copy *copy, uint32_t index) {
     uint64_t *to;
@@ -360,6 +374,8 @@ static int hw_copy_board(hw_copy *copy) {
         for (uint32_t i = 0; i < board->capacity && !copy->failed; i++) {
             uint64_t hash = hw_load(&board->hashes[i]);
             HW_STEP("looked");
+            if (i + 1 < board->capacity && hw_peek(&board->hashes[i + 1])) /* relaxed: a hint */
+                hw_copy_prefetch(hw_slot(board, i + 1));
             if (!hash || (tries && hw_load(&hw_identity_of(hw_slot(board, i))->serial) < serial)) continue;
             hw_copy_slot(copy, i);
         }

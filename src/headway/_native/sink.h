@@ -76,7 +76,6 @@ static void hw_copy_end(hw_copy *copy) {
     free(copy->index.data);
     free(copy->results.data);
     free(copy->hashes.data);
-    memset(copy, 0, sizeof *copy);
 }
 
 static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {

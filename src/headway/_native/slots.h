@@ -12,6 +12,8 @@
 #ifndef HEADWAY_SLOTS_H
 #define HEADWAY_SLOTS_H
 
+#include "clock.h" /* first: it asks the C library for what is Linux's own */
+
 #include "lock.h"
 
 #define HW_READ_TRIES 4096
@@ -22,20 +24,31 @@
 
 static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
 
-/* One copy of a status, as far as it is used. */
-static inline void hw_load_status(hw_status *to, const hw_status *from) {
+/* One copy of a status: its numbers, */
+static inline void hw_load_numbers(hw_status *to, const hw_status *from) {
     hw_load_words(to, from, offsetof(hw_status, stage));
+    if (to->state >= HW_STATES) to->state = HW_FAILED; /* damage reads as a failure */
+}
+
+/* its metrics, */
+static inline void hw_load_metrics(char names[][HW_METRIC_BYTES], double *metrics, const hw_status *from) {
+    int i = 0;
+    for (; i < HW_METRICS; i++) { /* places are filled in order and never given back */
+        hw_load_text(names[i], from->metric_name[i], HW_METRIC_BYTES);
+        if (!names[i][0]) break;
+        hw_load_words(metrics + i, &from->metric[i], 8);
+    }
+    memset(names[i], 0, (size_t)(HW_METRICS - i) * sizeof *names);
+    memset(metrics + i, 0, (size_t)(HW_METRICS - i) * sizeof *metrics);
+}
+
+/* and all of it, as far as it is used. */
+static inline void hw_load_status(hw_status *to, const hw_status *from) {
+    hw_load_numbers(to, from);
     hw_load_text(to->stage, from->stage, HW_STAGE_BYTES);
     hw_load_text(to->message, from->message, HW_MESSAGE_BYTES);
     hw_load_text(to->error, from->error, HW_ERROR_BYTES);
-    memset(to->metric_name, 0, sizeof to->metric_name);
-    memset(to->metric, 0, sizeof to->metric);
-    for (int i = 0; i < HW_METRICS; i++) { /* places are filled in order and never given back */
-        hw_load_text(to->metric_name[i], from->metric_name[i], HW_METRIC_BYTES);
-        if (!to->metric_name[i][0]) break;
-        hw_load_words(&to->metric[i], &from->metric[i], 8);
-    }
-    if (to->state >= HW_STATES) to->state = HW_FAILED; /* damage reads as a failure */
+    hw_load_metrics(to->metric_name, to->metric, from);
 }
 
 /* A status without tearing. HW_OK, or HW_TIMEOUT where writers never paused. */
@@ -95,25 +108,28 @@ static int hw_carried(hw_board *board, char *slot, const hw_status *status) {
 static uint64_t hw_holds(hw_board *board, uint32_t index, const hw_identity *want, uint64_t *serial) {
     char *slot = hw_slot(board, index);
     const uint64_t *generation = &hw_control_of(slot)->generation;
-    uint64_t seen = hw_load(generation);
-    hw_identity found;
+    uint64_t seen = hw_load(generation), number;
+    char id[HW_ID_BYTES];
     if (!(seen & 1)) return 0;
-    hw_load_words(&found, hw_identity_of(slot), sizeof found);
+    hw_load_text(id, hw_identity_of(slot)->id, HW_ID_BYTES);
+    number = hw_load(&hw_identity_of(slot)->serial);
     if (hw_peek(generation) != seen) return 0; /* relaxed: the words before were loaded with acquire */
-    if (strncmp(found.id, want->id, HW_ID_BYTES) != 0) return 0;
-    *serial = found.serial;
+    if (strncmp(id, want->id, HW_ID_BYTES) != 0) return 0;
+    *serial = number;
     return seen;
 }
 
 /* Find a task by id, without a lock. HW_OK with slot and generation, or HW_ABSENT. */
 static int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint32_t *index, uint64_t *generation) {
+    const uint64_t *hashes = board->hashes; /* by themselves: an acquire has the compiler read them anew each time */
+    const uint32_t capacity = board->capacity;
     for (int tries = 0; tries < 8; tries++) {
         uint64_t frees = hw_load(&board->header->frees), best = 0;
         int found = 0;
-        for (uint32_t i = 0; i < board->capacity; i++) {
+        for (uint32_t i = 0; i < capacity; i++) {
             uint64_t seen, serial;
             HW_STEP("looked");
-            if (HW_LIKELY(hw_load(&board->hashes[i]) != hash)) continue; /* acquire: before `frees` is read again */
+            if (HW_LIKELY(hw_load(&hashes[i]) != hash)) continue; /* acquire: before `frees` is read again */
             seen = hw_holds(board, i, want, &serial);
             if (!seen || (found && serial < best)) continue;
             best = serial;
@@ -221,6 +237,7 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     task->identity = board->page;
     task->worker = me;
     task->tag = hw_tag(generation);
+    task->clock = hw_clock;
     return HW_OK;
 }
 

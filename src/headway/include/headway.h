@@ -337,14 +337,17 @@ static inline void hw_load_text(char *to, const char *from, size_t room) {
             uint64_t word;
             char text[8];
         } eight;
-        int ended = 0;
+        uint64_t ended;
         eight.word = hw_load(in + at / 8);
-        if ((eight.word - 0x0101010101010101u) & ~eight.word & 0x8080808080808080u) { /* a byte of it is NUL */
-            for (int i = 0; i < 8; i++) {
-                ended |= !eight.text[i];
-                if (ended) eight.text[i] = 0;
-            }
-        }
+        ended = (eight.word - 0x0101010101010101u) & ~eight.word & 0x8080808080808080u; /* a byte of it is NUL */
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+        /* The lowest bit set is the highest one of the first NUL: only what stands below that byte stays. */
+        if (ended) eight.word &= ((ended & (~ended + 1)) - 1) >> 7;
+#else
+        if (ended)
+            for (int i = 0, over = 0; i < 8; i++)
+                if (over |= !eight.text[i]) eight.text[i] = 0;
+#endif
         for (int i = 0; i < 8; i++) to[at + (size_t)i] = eight.text[i];
         at += 8;
         if (ended) break;
@@ -432,12 +435,16 @@ enum hw_answer {
     HW_UNARCHIVED = 14 /* room could be had from finished tasks, but the history does not hold them yet */
 };
 
+/* As clock_gettime. */
+typedef int (*hw_clock_function)(int clock, struct timespec *time);
+
 /* A task as one process counts on it. Comes from Task.native() and belongs to the process that asked. */
 typedef struct hw_task {
     hw_stripe *stripe;
     const uint64_t *identity; /* this process on the board; reads 0 in a forked child and after close */
     uint64_t worker;          /* what it read when the stripe was taken */
     uint64_t tag;             /* hw_tag(generation) */
+    hw_clock_function clock;  /* see hw_now; NULL: there is no stripe */
 } hw_task;
 
 /* Live generations are odd, so their lowest bit tells nothing. */
@@ -460,6 +467,11 @@ static inline int hw_count(hw_stripe *stripe, uint64_t tag, int64_t n) {
     return HW_OK;
 }
 
+/* Relaxed: a beat a moment early or late misleads nobody. */
+static inline void hw_beat(hw_stripe *stripe, uint64_t now_ns) {
+    __atomic_store_n(&stripe->beat_ns, now_ns, __ATOMIC_RELAXED);
+}
+
 /* hw_add with the coarse monotonic time, in nanoseconds, at hand. */
 static inline int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns) {
     if (HW_UNLIKELY(hw_peek(task->identity) != task->worker)) {
@@ -467,15 +479,23 @@ static inline int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns) {
         __atomic_store_n(&task->stripe->shared, 1, __ATOMIC_RELAXED); /* relaxed: for people, read after the count */
     }
     int answer = hw_count(task->stripe, task->tag, n);
-    if (HW_LIKELY(answer == HW_OK)) /* relaxed: a beat a moment early or late misleads nobody */
-        __atomic_store_n(&task->stripe->beat_ns, now_ns, __ATOMIC_RELAXED);
+    if (HW_LIKELY(answer == HW_OK)) hw_beat(task->stripe, now_ns);
     return answer;
+}
+
+/* The coarse monotonic time, by a handle that has a stripe. Where it can, the handle leads straight to the kernel's
+ * function in this process: on its way there the C library takes half as long again. */
+static inline uint64_t hw_now(const hw_task *task) {
+    struct timespec t;
+    task->clock(CLOCK_MONOTONIC_COARSE, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* Count n items done. From any thread, no lock, no system call; visible to every process at once.
  * In a forked child the handle is the parent's: the count is right, but nobody's share can be told any more. */
 static inline int hw_add(hw_task *task, int64_t n) {
-    return hw_add_at(task, n, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
+    if (HW_UNLIKELY(!task->clock)) return HW_UNBOUND;
+    return hw_add_at(task, n, hw_now(task));
 }
 
 /* For loops whose iterations take no longer than some hundred nanoseconds: one thread's count, handed on to the task as

@@ -39,7 +39,7 @@ HW_OK, HW_STALE, HW_OVERFLOW, HW_UNBOUND = 0, 1, 2, 3
 TAG_SHIFT = 48
 COUNT_LIMIT = 1 << (TAG_SHIFT - 1)
 CLOCK_MONOTONIC_COARSE = 6
-TASK = {"stripe": 0, "identity": 8, "worker": 16, "tag": 24}  # offsets of hw_task
+TASK = {"stripe": 0, "identity": 8, "worker": 16, "tag": 24, "clock": 32}  # offsets of hw_task
 STRIPE = {"count": 0, "beat_ns": 8, "shared": 48}  # offsets of hw_stripe
 
 WORD, ANSWER, FLAG = ir.IntType(64), ir.IntType(32), ir.IntType(1)
@@ -101,11 +101,11 @@ def _function(module: Any) -> Any:
     if function.is_declaration:
         function.linkage = "linkonce_odr"
         function.attributes.add("alwaysinline")
-        _write(function, module)
+        _write(function)
     return function
 
 
-def _write(function: Any, module: Any) -> None:
+def _write(function: Any) -> None:
     """The instructions of hw_add, in its order."""
     builder = ir.IRBuilder(function.append_basic_block("begin"))
     task, n = function.args
@@ -121,7 +121,8 @@ def _write(function: Any, module: Any) -> None:
         with builder.if_then(condition, likely=False):
             builder.ret(ANSWER(answer))
 
-    stripe, identity, worker, tag = (builder.load(at(task, TASK[name])) for name in TASK)
+    stripe, identity, worker, tag, clock = (builder.load(at(task, TASK[name])) for name in TASK)
+    refuse_if(builder.icmp_unsigned("==", clock, WORD(0)), HW_UNBOUND)
     me = builder.load_atomic(at(identity, 0), RELAXED, 8)
     with builder.if_then(builder.icmp_unsigned("!=", me, worker), likely=False):
         refuse_if(builder.icmp_unsigned("==", stripe, WORD(0)), HW_UNBOUND)
@@ -148,8 +149,7 @@ def _write(function: Any, module: Any) -> None:
 
     builder.position_at_end(counted)
     clock_type = ir.FunctionType(ANSWER, [ANSWER, timespec.type])
-    clock = cgutils.get_or_insert_function(module, clock_type, "clock_gettime")
-    builder.call(clock, [ANSWER(CLOCK_MONOTONIC_COARSE), timespec])
+    builder.call(builder.inttoptr(clock, clock_type.as_pointer()), [ANSWER(CLOCK_MONOTONIC_COARSE), timespec])
     seconds, nanoseconds = (builder.extract_value(builder.load(timespec), place) for place in (0, 1))
     now = builder.add(builder.mul(seconds, WORD(1_000_000_000)), nanoseconds)
     builder.store_atomic(now, at(stripe, STRIPE["beat_ns"]), RELAXED, 8)
