@@ -26,6 +26,7 @@ def style() -> Any:
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.grid": True,
+        "axes.axisbelow": True,
         "grid.color": "#d8dee4",
         "legend.frameon": False,
     }

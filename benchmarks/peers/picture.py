@@ -42,19 +42,22 @@ def draw(found: Peers, path: Path) -> None:
     for axes in (costs, delays):
         axes.set_xscale("log")
         axes.minorticks_off()
-    costs.set_xlim(1e-9, 2e-3)
-    costs.set_xticks([1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3], ["1 ns", "10", "100", "1 µs", "10", "100", "1 ms"])
+    costs.set_xlim(1e-9, 3e-2)
+    costs.set_xticks(
+        [1e-9, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2], ["1 ns", "10", "100", "1 µs", "10", "100", "1 ms", "10"]
+    )
     costs.set_title("one update")
     jobs.set_xscale("symlog", linthresh=1)
-    jobs.set_xticks([0, 1, 10, 100, 1000], ["0", "1 %", "10 %", "100 %", "1 000 %"])
+    jobs.set_xlim(-5, 3000)
+    jobs.set_xticks([0, 1, 10, 100, 1000], ["0", "1 %", "10", "100", "1 000 %"])
     jobs.minorticks_off()
     jobs.set_title(f"more CPU for a job, {round(ITEM_S * 1e6)} µs an item")
-    delays.set_xlim(1e-6, 0.2)
+    delays.set_xlim(1e-6, 1)
     delays.set_xticks([1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1], ["1 µs", "10", "100", "1 ms", "10", "100"])
     delays.set_title("until another process sees it")
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[key]) for key in ("any process", "its program", "")]
     labels = ["any process sees it", "its program, or a screen", "nobody else does"]
-    delays.legend(handles, labels, fontsize=8, loc="lower right")
+    delays.legend(handles, labels, fontsize=8, loc="upper right")
     figure.suptitle(f"{found.machine}; {found.taken}", fontsize=8, color="#57606a")
     figure.savefig(path, format="svg", metadata={"Date": None})
     plt.close(figure)
