@@ -558,7 +558,7 @@ def _keeps_what_names_a_segment() -> None:
 
 
 MISTAKES: dict[str, tuple[str, Callable[[], None]]] = {
-    "locks are opened through any name": ("links", _no_look_at_locks),
+    "locks are opened through any name": ("links --most 100", _no_look_at_locks),
     "a foreign fallback is looked into": ("squat", _no_look_at_the_fallback),
     "directories are open to all": ("reach", _directories_for_all),
     "who takes a name in /dev/shm keeps others out": ("squat", _keeps_what_names_a_segment),

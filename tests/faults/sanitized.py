@@ -28,6 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
@@ -134,7 +135,7 @@ def environment_of(sanitizer: str, folder: Path) -> dict[str, str]:
 
 def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
     """What the threads did; AssertionError where what they counted is not there."""
-    from headway import _core, errors
+    from headway import _core, archive, errors
     from headway.board import open_board
 
     if not str(_core.__file__).startswith(str(folder)):
@@ -148,16 +149,16 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
     did: Counter[str] = Counter()
     added, failed, guard = Counter[int](), list[BaseException](), threading.Lock()
 
-    def go(function: object, number: int) -> None:
+    def go(function: Any, number: int) -> None:
         chance, count = random.Random(seed * 100 + number), 0
         try:
             while time.monotonic() < until and not failed:
-                function(chance, number)  # type: ignore[operator]
+                function(chance, number)
                 count += 1
         except BaseException as error:  # noqa: BLE001 - the main thread tells
             failed.append(error)
         with guard:
-            did[function.__name__] += count  # type: ignore[attr-defined]
+            did[function.__name__] += count
 
     def counts(chance: random.Random, _: int) -> None:
         which, times = chance.randrange(3), chance.randrange(1, 3000)
@@ -198,13 +199,16 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
 
     def merges(chance: random.Random, number: int) -> None:
         try:
-            task = board.attach(f"of-{chance.randrange(2)}-{chance.randrange(4)}")
+            task = board.attach(f"of-{chance.choice(claimers)}-{chance.randrange(4)}")
             task.update(0)
-            segment.mark_archived(*task._where, 2, 0)
+            segment.mark_archived(*task._where, 2, time.clock_gettime_ns(archive.CLOCK_MONOTONIC_COARSE))
         except errors.UnknownTask:
-            pass  # not there just now
+            return  # not there just now
+        with guard:
+            did["joins"] += 1
 
-    crew = (counts, counts, writes, writes, claims, claims, copies, looks, merges)
+    crew: tuple[Any, ...] = (counts, counts, writes, writes, claims, claims, copies, looks, merges)
+    claimers = [number for number, one in enumerate(crew) if one is claims]
     threads = [threading.Thread(target=go, args=(one, number)) for number, one in enumerate(crew)]
     for thread in threads:
         thread.start()
@@ -217,7 +221,7 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
             assert task.count == added[which], f"{task.count} are there of {added[which]}"
     finally:
         board.unlink(files=True)
-    assert all(did[one.__name__] for one in crew), f"not everything was done: {did}"
+    assert all(did[what] for what in ("joins", *(one.__name__ for one in crew))), f"not everything was done: {did}"
     return did
 
 

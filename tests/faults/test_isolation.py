@@ -36,7 +36,7 @@ def test_another_user_neither_reads_nor_writes_nor_squats_nor_blocks(words: str,
 @needs_root
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_the_attacks_find(mistake: str) -> None:
-    done = attack(MISTAKES[mistake][0], "--mistake", mistake, "--seed", "1")
+    done = attack(*MISTAKES[mistake][0].split(), "--mistake", mistake, "--seed", "1")
     assert done.returncode == 1
     assert json.loads(done.stdout.splitlines()[-1])["failed"] > 0
 

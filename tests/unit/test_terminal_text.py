@@ -25,6 +25,10 @@ def test_a_safe_text_can_be_written_in_its_encoding(text: str, encoding: str) ->
     assert shown.encode(encoding).decode(encoding) == shown
 
 
+def test_a_stream_of_text_in_memory_has_no_encoding_and_takes_everything() -> None:
+    assert safe("é…\n", None) == "é…\\n"
+
+
 @given(TEXTS)
 def test_safe_twice_is_safe_once(text: str) -> None:
     assert safe(safe(text)) == safe(text)

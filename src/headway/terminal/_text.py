@@ -25,8 +25,12 @@ _UNSHOWABLE = frozenset(("Cc", "Cf", "Cn", "Cs", "Zl", "Zp"))  # controls, direc
 _MARKS = frozenset(("Mn", "Me"))
 
 
-def safe(text: str, encoding: str = "utf-8") -> str:
-    """The text as it may be shown: what is unprintable, or not in this encoding, as an escape such as \\x1b."""
+def safe(text: str, encoding: str | None = "utf-8") -> str:
+    """The text as it may be shown: what is unprintable, or not in this encoding, as an escape such as \\x1b.
+
+    A stream of text in memory (io.StringIO) has none: None.
+    """
+    encoding = encoding or "utf-8"
     if text.isascii() and text.isprintable():
         return text
     shown: list[str] = []
