@@ -112,7 +112,7 @@ def _number(value: object) -> float | None:
 def _stalled(tasks: np.ndarray[Any, Any], taken_ns: int, stall_after: float) -> int:
     running = tasks["state"] == _RUNNING
     beat, started, created = (tasks[name][running] for name in ("beat_ns", "started_ns", "created_ns"))
-    last = np.maximum(np.maximum(beat, started), created)
+    last = np.where(beat > 0, beat, np.where(started > 0, started, created))  # as TaskView.idle
     idle_s = (float(taken_ns) - last.astype(np.float64)) / 1e9  # in floating point: hostile times must not overflow
     return int(np.count_nonzero((last > 0) & (idle_s > stall_after)))
 

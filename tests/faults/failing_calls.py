@@ -46,6 +46,7 @@ KINDS: dict[int, tuple[str, ...]] = {
 EXPECTED = (errors.HeadwayError, OSError, MemoryError)
 BOUND_S = 8.0  # an operation that takes longer hangs
 MOST = 400  # no scenario makes so many calls of one kind
+ENOUGH = 20  # failures that are told: all have one reason by then
 COUNT = 7
 
 
@@ -318,7 +319,7 @@ class Tries:
             said = self._said.read_text() if self._said.exists() else ""
             which = f"{errno.errorcode[error]} at call {at}{' and all later ones' if lasting else ''}"
             print(f"{kind}, {which} of {KINDS[error]}: {problem}; it had said: {said!r}", file=sys.stderr)
-            return at < MOST
+            return at < MOST and self.failed < ENOUGH
         finally:
             for path in objects(name):
                 path.unlink()

@@ -162,21 +162,24 @@ ROWS = [
     Row(
         WORLD,
         "system calls of making, restoring, using, writing, archiving and removing: ENOSPC, EIO, EMFILE, ENOMEM, EINTR",
-        ("-m", "tests.faults.failing_calls", "--stride", "17"),
+        ("-m", "tests.faults.failing_calls", "--stride", "31"),
         ("-m", "tests.faults.failing_calls"),
+        bound_s=240.0,
     ),
     Row(WORLD, "full and read-only file systems, and a full /dev/shm, mounted", ("pytest", *FULL_PLACES)),
     Row(
         WORLD,
         "Ctrl-C at the bytecodes of blocks, loops, claims, writes, reads, opening, closing, unlinking and leaving",
-        ("-m", "tests.faults.interrupts", "--stride", "101"),
+        ("-m", "tests.faults.interrupts", "--stride", "151"),
         ("-m", "tests.faults.interrupts", "--stride", "3"),
+        bound_s=240.0,
     ),
     Row(
         WORLD,
         "malloc, calloc and realloc fail, of Python and of the native code",
-        ("-m", "tests.faults.memory", "--stride", "29"),
+        ("-m", "tests.faults.memory", "--stride", "41"),
         ("-m", "tests.faults.memory"),
+        bound_s=240.0,
     ),
     Row(
         WORLD,

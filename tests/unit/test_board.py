@@ -10,10 +10,13 @@ import time
 from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from headway import errors
+from headway import _records, errors
+from headway._summary import Summary
 from headway.board import open_board
+from headway.model import BoardView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -305,6 +308,19 @@ def test_a_worker_that_only_counted_and_died_ends_nothing_and_is_named(board: Bo
         (lost,) = view.workers_lost
         assert (lost.pid, lost.count, lost.alive) == (worker.pid, 7, False)
         assert [share.pid for share in view.workers] == [os.getpid()]
+
+
+def test_a_task_stalls_though_the_clock_was_set_back_since_it_began(board: Board) -> None:
+    board.task("one").update()
+    raw = board.snapshot().raw
+    hour_ns = 3_600_000_000_000
+    back = bytearray(raw.tasks)  # as read an hour and a minute before it began: beats go by another clock
+    begun = np.frombuffer(back, np.dtype(_records.DTYPES["tasks"]))[0:1]
+    begun["beat_ns"] -= hour_ns
+    taken_ns = raw.meta["taken_ns"] - hour_ns + 60_000_000_000
+    view = BoardView.from_raw(raw._replace(tasks=back, meta={**raw.meta, "taken_ns": taken_ns}))
+    assert view.tasks[0].stalled, view.tasks[0].idle
+    assert Summary.of(view).stalled == 1
 
 
 def test_writing_does_not_move_ownership(board: Board, other: Other) -> None:

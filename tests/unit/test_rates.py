@@ -118,6 +118,15 @@ def test_a_clock_set_back_does_no_harm(watched: Watched) -> None:
     assert rate == pytest.approx(10)
 
 
+@pytest.mark.parametrize("step", [3600, -3600])
+def test_a_step_of_the_wall_clock_is_none_of_the_pace(watched: Watched, step: int) -> None:
+    for look in range(1, 200):
+        watched.record["count"] = look
+        wall = BEGIN + (look * SECOND // 4) + (step * SECOND if look > 100 else 0)
+        watched.rates.update(watched.bytes, wall, look * SECOND // 4)
+        assert float(watched.record["rate"][0]) == pytest.approx(4.0), look
+
+
 def test_two_looks_at_one_moment_agree(watched: Watched) -> None:
     assert watched.look(10, 50) == watched.look(10, 50)
     assert watched.look(10, 60) == pytest.approx(5.0)  # what was counted at no time weighs nothing yet

@@ -34,6 +34,7 @@ describe("what follows from a row", () => {
     expect(isStalled(row("a", { state: "success" }), 500, 10)).toBe(false);
     expect(idleOf(row("a", { state: "lost" }), 500)).toBeNull();
     expect(idleOf(row("a", { created: null, started: null, beat: null }), 500)).toBeNull();
+    expect(idleOf(row("a", { created: 500, started: 500, beat: 100 }), 111), "the clock was set back").toBe(11);
   });
 
   it("a worker is lost at its tasks, and gone without any", () => {

@@ -28,7 +28,7 @@ export function elapsedOf(row: Timed, at: number): number {
 /** Seconds without a sign of life; null once it has ended. */
 export function idleOf(row: Timed, at: number): number | null {
   if (isDone(row.state)) return null;
-  const last = Math.max(row.beat ?? 0, row.started ?? 0, row.created ?? 0);
+  const last = row.beat ?? row.started ?? row.created ?? 0; // a clock that was set back leaves the others ahead
   return last > 0 ? Math.max(0, at - last) : null;
 }
 
