@@ -22,7 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from benchmarks import instructions
+from benchmarks import instructions, recorded
 from benchmarks.budgets import ELSEWHERE, EXPECTED, WHY_MISSED, Kind
 from benchmarks.rows import Row, Verdict, load, rows_of
 
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _compare_peers(options)
     if options.scaling:
         return _scale(options)
+    if options.instructions:
+        return _count_instructions(options)
     path = options.results or ROOT / "build" / "benchmarks" / "results.json"
     failed = False
     if options.results is None:
@@ -143,6 +145,45 @@ def _scale(options: argparse.Namespace) -> int:
     return 0
 
 
+def _count_instructions(options: argparse.Namespace) -> int:
+    """The instruction counts of the hot paths beside the recorded ones. Returns 1 if a path became slower."""
+    counts, why_not = instructions.count(_say)
+    if counts is None:
+        print(f"no instructions were counted: {why_not}", file=sys.stderr)
+        return 1
+    under = recorded.key()
+    if options.record:
+        recorded.record(counts, under)
+        recorded.write_page(counts, under)
+        print(f"recorded in {recorded.RECORDED.relative_to(ROOT)} under: {under}")
+        return 0
+    found = recorded.load()
+    lines = recorded.compare(counts, under, found)
+    if options.json:
+        json.dump(
+            {"key": under, "known": under in found, "lines": [asdict(line) for line in lines]}, sys.stdout, indent=1
+        )
+        print()
+    else:
+        print(f"Instructions of the package's own modules, an operation ({under}):\n")
+        table = [["what", "recorded", "now", "limit", ""]]
+        for line in lines:
+            before = "" if line.recorded is None else f"{line.recorded:.1f}"
+            limit = "" if line.limit == float("inf") else f"{line.limit:.1f}"
+            table.append([line.name, before, f"{line.now:.1f}", limit, line.verdict])
+        _print_table(table)
+    if under not in found:
+        _say("nothing is recorded for this build: each path was held against the empty method of the same run only")
+    if any(line.verdict == "faster" for line in lines) or (
+        under in found and any(line.verdict == "new" for line in lines)
+    ):
+        _say("some became faster, or are new: keep that with 'ci/bench --instructions --record', and commit the file")
+    slower = [line.name for line in lines if line.verdict == "slower"]
+    if slower:
+        _say(f"slower: {', '.join(slower)}. Mend it; or, if it is worth it, add --record, and say why")
+    return 1 if slower else 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ci/bench", description=__doc__, allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="a quarter of the rounds: a look, not a measurement")
@@ -156,7 +197,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scaling", action="store_true", help="only this: 10 to 100 000 tasks, up to 16 processes; 480 MB of /dev/shm"
     )
-    parser.add_argument("--record", action="store_true", help="write what was found into docs/, with its picture")
+    parser.add_argument("--record", action="store_true", help="keep what was found: in docs/, with its picture")
+    parser.add_argument(
+        "--instructions", action="store_true", help="only this: instruction counts of the hot paths beside the recorded"
+    )
     parser.add_argument("--json", action="store_true", help="print the rows as JSON; times are in seconds")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this benchmark; may be repeated")
     parser.add_argument("--results", type=Path, metavar="FILE", help="run nothing, report this JSON of an earlier run")
@@ -245,7 +289,7 @@ def _cells(row: Row, first: bool) -> list[str]:
     ]
 
 
-def _print(rows: Sequence[Row], counted: dict[str, float] | None, why_not: str) -> None:
+def _print(rows: Sequence[Row], counted: dict[str, instructions.Count] | None, why_not: str) -> None:
     print(f"{_machine()}\n")
     table = [["what", "median", "beside", "median", "ratio", SPREAD, "budget", ""]]
     for number, row in enumerate(rows):
@@ -255,9 +299,9 @@ def _print(rows: Sequence[Row], counted: dict[str, float] | None, why_not: str) 
     if counted is None:
         print(f"Instructions: {why_not}.")
     else:
-        print("Instructions an operation (callgrind), the loop around it taken off:")
+        print("Instructions an operation (callgrind), the loop around it taken off; and of the package's own modules:")
         for name, value in counted.items():
-            print(f"  {name:<32} {value:8.1f}")
+            print(f"  {name:<32} {value.all:9.1f} {value.own:9.1f}")
     print("Measured by programs of their own:", *(f"{what} ({how})" for what, how in ELSEWHERE.items()), sep="\n  ")
     verdicts = [verdict for row in rows for verdict in row.verdicts]
     for text in dict.fromkeys(verdict.budget.source for verdict in verdicts if not verdict.met):
@@ -284,7 +328,9 @@ def _machine() -> str:
     return f"Python {platform.python_version()}, {platform.platform()}"
 
 
-def _as_json(rows: Sequence[Row], missing: Sequence[str], counted: dict[str, float] | None) -> dict[str, Any]:
+def _as_json(
+    rows: Sequence[Row], missing: Sequence[str], counted: dict[str, instructions.Count] | None
+) -> dict[str, Any]:
     lines = []
     for row in rows:
         line = asdict(row)
@@ -295,7 +341,7 @@ def _as_json(rows: Sequence[Row], missing: Sequence[str], counted: dict[str, flo
         "machine": _machine(),
         "rows": lines,
         "missing": list(missing),
-        "instructions": counted,
+        "instructions": counted and {name: asdict(one) for name, one in counted.items()},
         "elsewhere": ELSEWHERE,
     }
 

@@ -119,18 +119,29 @@ static uint64_t hw_holds(hw_board *board, uint32_t index, const hw_identity *wan
     return seen;
 }
 
+/* The first slot from `i` on that has this hash, else `capacity`. Acquire: before `frees` is read again. Four at a time,
+ * since a search is little else: one branch for four loads. A test build looks at each by itself, as a step of its own. */
+static inline uint32_t hw_next_of(const uint64_t *hashes, uint32_t capacity, uint32_t i, uint64_t hash) {
+#ifndef HW_HOOKS
+    for (; i + 4 <= capacity; i += 4)
+        if (HW_UNLIKELY((hw_load(hashes + i) == hash) | (hw_load(hashes + i + 1) == hash) |
+                        (hw_load(hashes + i + 2) == hash) | (hw_load(hashes + i + 3) == hash)))
+            break;
+#endif
+    for (; i < capacity; i++) {
+        HW_STEP("looked");
+        if (hw_load(hashes + i) == hash) break;
+    }
+    return i;
+}
+
 /* Find a task by id, without a lock. HW_OK with slot and generation, or HW_ABSENT. */
 static int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint32_t *index, uint64_t *generation) {
-    const uint64_t *hashes = board->hashes; /* by themselves: an acquire has the compiler read them anew each time */
-    const uint32_t capacity = board->capacity;
     for (int tries = 0; tries < 8; tries++) {
         uint64_t frees = hw_load(&board->header->frees), best = 0;
         int found = 0;
-        for (uint32_t i = 0; i < capacity; i++) {
-            uint64_t seen, serial;
-            HW_STEP("looked");
-            if (HW_LIKELY(hw_load(&hashes[i]) != hash)) continue; /* acquire: before `frees` is read again */
-            seen = hw_holds(board, i, want, &serial);
+        for (uint32_t i = 0; (i = hw_next_of(board->hashes, board->capacity, i, hash)) < board->capacity; i++) {
+            uint64_t serial, seen = hw_holds(board, i, want, &serial);
             if (!seen || (found && serial < best)) continue;
             best = serial;
             *index = i;
