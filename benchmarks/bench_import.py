@@ -1,8 +1,9 @@
-"""What a process pays before it counts, and a command before it answers. Compiled modules are at hand."""
+"""What a process pays before it counts, and a command before it answers: CPU time, with compiled modules at hand."""
 
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 
@@ -13,17 +14,20 @@ from benchmarks.contest import Contest, Side
 
 
 def command(*words: str) -> Side:
-    """A program from its start to its end. What it compiles, it keeps from the round for warming up, whatever the
-    environment says of that: as an installed package does.
+    """CPU time of a program from its start to its end. What it compiles, it keeps from the round for warming up,
+    whatever the environment says of that: as an installed package does.
     """
 
-    def run() -> None:
+    def run() -> float:
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
         environment["PYTHONPYCACHEPREFIX"] = str(BUILD / "compiled")
         quiet = subprocess.DEVNULL
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(words, check=True, stdin=quiet, stdout=quiet, env=environment)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    return Side(run)
+    return Side(run, timed=True)
 
 
 def python(code: str) -> Side:

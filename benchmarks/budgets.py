@@ -1,6 +1,7 @@
 """The budgets, typed once: what may a thing cost at most, in which benchmark is it measured, and beside what.
 
-Medians of one run on one machine. `source` is the text of the design.
+Medians of one run on one machine. `source` is the text of the design; what was met easily has been tightened, "first"
+is what it was.
 """
 
 from __future__ import annotations
@@ -36,12 +37,13 @@ class Budget:
 
 
 _HW_ADD = "`hw_add` in C, clock included ≤ 6 ns"
-_IMPORT = "`import headway` ≤ 15 ms"
+_IMPORT = "`import headway` ≤ 5 ms (first 15)"
 _TRACK = "`task.track(it)` over a bare loop ≤ 8 ns an item; tqdm's overhead ≥ 12 × ours"
 _GET = "`board.get(id)` ≤ 3 µs of 1 000 tasks, ≤ 40 µs of 100 000"
 _RECORDER = "recorder, 1 000 live tasks at 4 Hz, CPU without waits for fsync ≤ 1 % of a core; 10 000 tasks ≤ 2 %"
 _SNAPSHOT = "snapshot 1 000 tasks: copy / to file with fsync ≤ 150 µs / ≤ 4 ms"
-_STATUS = "status write (`stage`, `message`) ≤ 120 ns"
+_START = "CPU time of a start beyond bare Python: spawned worker ≤ 80 ms, `headway --version` ≤ 40 ms, `ls` ≤ 120 ms"
+_STATUS = "status write (`stage`, `message`) ≤ 100 ns (first 120)"
 _TRACKERS = "shared tracker `update_stage(id, s)` ≥ 2000 × faster than the file tracker, ≥ 500 × in tmpfs"
 _TWO = "two processes on one task ≥ 0.95 × the rate of two on separate tasks"
 _UPDATE = "`task.update()` ≤ 1.3 × an empty Cython method of the same signature"
@@ -54,8 +56,8 @@ BUDGETS = (
     Budget("bench_kernel", Kind.RATIO, 1.02, "counting costs ≤ 2 % of an iteration of 100 ns", "the kernel alone"),
     Budget("bench_two_processes_native", Kind.RATE, 0.95, _TWO, "two tasks"),
     Budget("bench_two_processes_python", Kind.RATE, 0.95, _TWO, "two tasks"),
-    Budget("bench_stage", Kind.SECONDS, 120 * NS, _STATUS),
-    Budget("bench_message", Kind.SECONDS, 120 * NS, _STATUS),
+    Budget("bench_stage", Kind.SECONDS, 100 * NS, _STATUS),
+    Budget("bench_message", Kind.SECONDS, 100 * NS, _STATUS),
     Budget("bench_get[1000]", Kind.SECONDS, 3 * US, _GET),
     Budget("bench_get[100000]", Kind.SECONDS, 40 * US, _GET),
     Budget("bench_snapshot_copy[1000]", Kind.SECONDS, 150 * US, _SNAPSHOT),
@@ -64,7 +66,11 @@ BUDGETS = (
     Budget("bench_recorder[10000]", Kind.SECONDS, 20 * MS, _RECORDER),
     Budget("bench_tracker[update_stage]", Kind.RATE, 2000, _TRACKERS, "file tracker on disk"),
     Budget("bench_tracker[update_stage]", Kind.RATE, 500, _TRACKERS, "file tracker in tmpfs"),
-    Budget("bench_import[headway]", Kind.DIFFERENCE, 15 * MS, _IMPORT, "bare Python"),
+    Budget("bench_import[headway]", Kind.DIFFERENCE, 5 * MS, _IMPORT, "bare Python"),
+    Budget("bench_spawned_worker", Kind.DIFFERENCE, 80 * MS, _START, "bare Python"),
+    Budget("bench_command[--version]", Kind.DIFFERENCE, 40 * MS, _START, "bare Python"),
+    Budget("bench_command[ls]", Kind.DIFFERENCE, 120 * MS, _START, "bare Python"),
+    Budget("bench_first_update", Kind.SECONDS, 1 * MS, "first update of a worker ≤ 1 ms of CPU"),
 )
 
 # Budgets that a program of its own measures, which needs more than there is everywhere: said in the report.
@@ -77,7 +83,8 @@ WHY_MISSED = {
     _HW_ADD: "the clock and an atomic add alone take most of it, see the lines beside it: both are the machine's",
     _TRACK: "tqdm's overhead is a difference of small figures: the quieter the machine, the surer it is",
     _SNAPSHOT: "a copy reads the lines of 1 000 slots: beyond the cache a busy neighbour takes part of the time",
-    _GET: "the copy of a task is spread over some 30 lines, which a busy machine has thrown out of its caches",
+    _GET: "most of it is making the view, a dict of some thirty fields: a slow or busy core takes longer for that",
+    _START: "modules of the standard library are most of it, and their files have to be in the page cache",
     _RECORDER: "most of it is the copy and the checksum of the file: see docs/scaling.md for other intervals",
     _TWO: "two processes need two cores that are free at the same time: with fewer, this measures the scheduler",
 }

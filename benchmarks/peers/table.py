@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import quantiles
 
+from benchmarks import pages
 from benchmarks.peers.program import UPDATES
 from benchmarks.peers.side_by_side import ITEM_S, Found, Peers
 
-__all__ = ["BEGIN", "END", "notes", "record", "table"]
+__all__ = ["notes", "record", "table"]
 
-BEGIN, END = "<!-- what `ci/bench --peers --record` wrote -->", "<!-- end -->"
 HEADS = (
     "",
     "one update",
@@ -94,14 +94,7 @@ def notes(found: Peers) -> list[str]:
 
 
 def record(found: Peers, page: Path, time_of: TimeOf) -> None:
-    """Write the table between the marks of a page. Raises ValueError if it has none."""
-    text = page.read_text()
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no lines {BEGIN!r} and {END!r} to write between")
-    heads, *rows = table(found, time_of)
-    lines = ["| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows)]
+    """Write the table into a page. Raises ValueError if it has no place for it."""
     told = f"{found.machine}; {found.taken}; {found.seconds:.0f} s in all."
-    body = "\n".join([told, "", *lines, "", *(f"- {note}" for note in notes(found))])
-    page.write_text(f"{head}{BEGIN}\n{body}\n{END}{tail}")
+    lines = [told, "", *pages.markdown(table(found, time_of)), "", *(f"- {note}" for note in notes(found))]
+    pages.write(page, "ci/bench --peers --record", lines)

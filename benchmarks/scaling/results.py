@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from benchmarks import pages
 from benchmarks.plot import style
 from benchmarks.scaling.contention import CASES, PROCESSES, Beside, Crowded, beside_readers, crowds
 from benchmarks.scaling.sizes import SIZES, Line, Recorded, measure, recorders
 
-__all__ = ["BEGIN", "END", "Scaling", "draw", "load", "record", "run", "save", "tables"]
+__all__ = ["Scaling", "draw", "load", "record", "run", "save", "tables"]
 
-BEGIN, END = "<!-- what `ci/bench --scaling --record` wrote -->", "<!-- end -->"
 TimeOf = Callable[[float], str]
 Table = list[list[str]]
 
@@ -125,16 +125,11 @@ def _spread(one: Crowded, time_of: TimeOf) -> str:
 
 
 def record(found: Scaling, page: Path, time_of: TimeOf) -> None:
-    """Write the tables between the marks of a page. Raises ValueError if it has none."""
-    text = page.read_text()
-    head, begin, rest = text.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"{page} has no lines {BEGIN!r} and {END!r} to write between")
-    told = [f"{found.machine}; {found.taken}."]
-    for heads, *rows in tables(found, time_of):
-        told += ["", *("| " + " | ".join(row) + " |" for row in (heads, ["---"] * len(heads), *rows))]
-    page.write_text(f"{head}{BEGIN}\n" + "\n".join(told) + f"\n{END}{tail}")
+    """Write the tables into a page. Raises ValueError if it has no place for them."""
+    lines = [f"{found.machine}; {found.taken}."]
+    for table in tables(found, time_of):
+        lines += ["", *pages.markdown(table)]
+    pages.write(page, "ci/bench --scaling --record", lines)
 
 
 # ----------------------------------------------------------------------------------------------------------- picture

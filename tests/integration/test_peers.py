@@ -77,7 +77,7 @@ class Hangs(PlainInt):
 if __name__ == "__main__":
     host = Host(Hangs, Path(sys.argv[1]))
     print(*host.ask("cost", within_s=0.5))
-    print(host.ask("job", 100, 5)[1] or "goes on")
+    print(host.ask("job", 100, 20)[1] or "goes on")
     host.end()
 """
 
@@ -85,3 +85,31 @@ if __name__ == "__main__":
 def test_a_peer_that_hangs_is_killed_and_goes_on_with_the_next(run_python: RunPython, tmp_path: Path) -> None:
     done = run_python(HANGS, str(tmp_path), env={"PYTHONPATH": str(ROOT)})
     assert done.stdout.splitlines() == ["None hung: no answer in 0.5 s, killed", "goes on"]
+
+
+PAGES = """
+import sys
+from pathlib import Path
+from benchmarks import pages
+from benchmarks.scaling.sizes import SIZES, fit
+
+page = Path(sys.argv[1])
+page.write_text("head\\n<!-- what `x` wrote -->\\nold\\n<!-- end -->\\ntail\\n")
+for _ in range(2):
+    pages.write(page, "x", pages.markdown([["a", "b"], ["1", "2"]]))
+print(page.read_text(), end="")
+try:
+    pages.write(page, "y", [])
+except ValueError as error:
+    print("refused")
+base, slope, off = fit([2e-6 + 3e-9 * size for size in SIZES])
+print(f"{base:.3g} {slope:.3g} {off:.3f}")
+print(f"{fit([2e-6 + (3e-9 if size < 50_000 else 6e-9) * size for size in SIZES])[2] > 0.2}")
+"""
+
+
+def test_what_was_measured_replaces_what_stood_there_and_a_bend_is_told(run_python: RunPython, tmp_path: Path) -> None:
+    done = run_python(PAGES, str(tmp_path / "page.md"), env={"PYTHONPATH": str(ROOT)})
+    table = ["| a | b |", "| --- | --- |", "| 1 | 2 |"]
+    page = ["head", "<!-- what `x` wrote -->", *table, "<!-- end -->", "tail"]
+    assert done.stdout.splitlines() == [*page, "refused", "2e-06 3e-09 0.000", "True"]
