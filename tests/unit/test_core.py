@@ -90,7 +90,7 @@ def tasks_of(segment: _core.Segment) -> dict[str, Any]:
     return found
 
 
-def shares_of(segment: _core.Segment, task: _core.Slot) -> list[tuple[int, int, int | None, float | None, bool]]:
+def shares_of(segment: _core.Segment, task: _core.Slot) -> list[tuple[int, int, int | None, float | None, int]]:
     raw = segment.copy_task(*task._where)
     assert raw is not None
     return _records.share_rows(raw[3], 0)
