@@ -222,7 +222,8 @@ def _shares(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
     from headway._records import share_rows
 
     ended = view.done and view.state != "lost"
-    workers, lost = [], []
+    workers: list[ShareView] = []
+    lost: list[ShareView] = []
     for pid, incarnation, count, beat, alive in share_rows(raw.shares, number):
         (workers if alive or ended else lost).append(ShareView(pid, incarnation, count, beat, alive == 1))
     return {"workers": tuple(workers), "workers_lost": tuple(lost)}
