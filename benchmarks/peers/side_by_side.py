@@ -31,7 +31,7 @@ from benchmarks.work import calibrate
 
 __all__ = ["ITEM_S", "Found", "Peers", "compare", "load", "outlived", "save"]
 
-COST_ROUNDS, JOB_ROUNDS, SAMPLES, KILLS = 9, 9, 20, 5
+COST_ROUNDS, JOB_ROUNDS, SAMPLES, KILLS = 9, 7, 20, 5
 QUICK_ROUNDS, QUICK_SAMPLES, QUICK_KILLS = 2, 5, 2
 ITEM_S, ITEMS = 1e-4, 500  # of the job
 LIMIT_S = 300.0  # after that no further round is begun
