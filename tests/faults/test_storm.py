@@ -75,13 +75,16 @@ def sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.mark.parametrize("how", [KILLS, STALLS, SMALL], ids=["kills", "stalls", "a small board"])
 def test_no_promise_is_broken_in_a_storm_of_kills(sound: Path, how: How) -> None:
-    done = storm(sound, 1.5, how)
-    assert done.returncode == 0, done.stdout + done.stderr
-    tried = json.loads(done.stdout)
-    assert tried["kills"] > 5, tried  # on a loaded machine
-    assert all(
-        tried[what] > 0 for what in ("stalls", "claims", "writes", "copies", "resumes", "archives", "repairs")
-    ), tried
+    """Run for longer where a busy machine let too little happen."""
+    tried: dict[str, int] = {}
+    kinds = ("stalls", "claims", "writes", "copies", "resumes", "archives", "repairs")
+    for seconds in (1.5, 5, 20):
+        done = storm(sound, seconds, how)
+        assert done.returncode == 0, done.stdout + done.stderr
+        tried = json.loads(done.stdout)
+        if tried["kills"] > 20 and all(tried[what] > 0 for what in kinds):
+            return
+    raise AssertionError(f"not enough came to pass: {tried}")
 
 
 MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
