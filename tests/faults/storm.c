@@ -461,6 +461,29 @@ static void make_board(void) {
     CHECK(issued != NULL, "no memory");
 }
 
+/* What each slot holds, and who keeps it. */
+static void tell_slots(hw_board *board) {
+    for (uint32_t i = 0; i < board->capacity; i++) {
+        char *slot = hw_slot(board, i);
+        hw_control *control = hw_control_of(slot);
+        hw_status status;
+        char id[HW_ID_BYTES];
+        int read = hw_read_status(slot, &status);
+        hw_load_text(id, hw_identity_of(slot)->id, HW_ID_BYTES);
+        if (!strncmp(id, "full-", 5) || !strcmp(id, "all")) continue;
+        fprintf(stderr, "slot %u: %s, generation %llu, read %d, state %llu, owner %llu dead %d, lock %llu dead %d, hash %llu, now %llu\n", i, id,
+                (unsigned long long)hw_load(&control->generation), read, (unsigned long long)status.state,
+                (unsigned long long)status.owner, hw_dead(board, status.owner), (unsigned long long)hw_load(&control->lock),
+                hw_dead(board, hw_load(&control->lock)), (unsigned long long)hw_load(board->hashes + i),
+                (unsigned long long)hw_clock_ns(CLOCK_MONOTONIC_COARSE));
+        for (int k = 0; k < HW_STRIPES; k++) {
+            hw_stripe *stripe = hw_stripes_of(slot) + k;
+            fprintf(stderr, "  stripe %d: worker %llu dead %d, beat %llu, shared %llu\n", k, (unsigned long long)stripe->worker,
+                    hw_dead(board, stripe->worker), (unsigned long long)stripe->beat_ns, (unsigned long long)stripe->shared);
+        }
+    }
+}
+
 int main(int argc, char **argv) {
     enum { MOST = 64 };
     pthread_t threads[MOST];
@@ -510,6 +533,7 @@ int main(int argc, char **argv) {
         int answer = claim(owner, id, 0, 1, &found);
         if (answer == HW_RESTING) hw_nap(found.wait_ns), i--;
         else if (answer == HW_FULL) {
+            if (i != capacity - 1) tell_slots(owner->board);
             CHECK(i == capacity - 1, "%u slots of %u are to be had", i, capacity - 1);
             break;
         } else CHECK(answer == HW_OK, "%d", answer);

@@ -117,7 +117,8 @@ def test_no_color_leaves_the_colours_out_and_draws_in_place_all_the_same(board: 
         watch.until("1/100")
         task.update(1)
         watch.until("2/100")
-        assert set(re.findall(r"\x1b\[\??[\d;]*([A-Za-z])", watch.text)) == {"A", "J", "K", "h", "l"}
+        controls = set(re.findall(r"\x1b\[\??[\d;]*([A-Za-z])", watch.text))
+        assert controls - {"J"} == {"A", "K", "h", "l"}  # J where a frame was shorter than the one before
 
 
 def test_a_dumb_terminal_gets_lines(board: Board) -> None:

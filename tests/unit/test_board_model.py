@@ -102,6 +102,10 @@ class BoardMachine(RuleBasedStateMachine):
         if hasattr(self, "board"):
             self.opened().unlink(files=True)
 
+    def is_lost(self, handle: Handle) -> bool:
+        """Counted on, it would run again, but only when the coarse clock has moved on: other tests wait for that."""
+        return not self.is_gone(handle) and handle.model.state == "lost"
+
     def is_gone(self, handle: Handle) -> bool:
         """The board was closed since, or another task has the id by now, in another place."""
         return handle.opened != self.times_opened or self.tasks.get(handle.model.id) is not handle.model
@@ -167,6 +171,8 @@ class BoardMachine(RuleBasedStateMachine):
 
     @rule(handle=handles, n=st.integers(-3, 20))
     def update(self, handle: Handle, n: int) -> None:
+        if self.is_lost(handle):
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", errors.StaleTaskWarning)
             handle.task.update(n)
@@ -178,7 +184,7 @@ class BoardMachine(RuleBasedStateMachine):
     @rule(handle=handles, length=st.integers(0, 6), broken_off=st.booleans())
     def track(self, handle: Handle, length: int, broken_off: bool) -> None:
         model = handle.model
-        if self.is_gone(handle):
+        if self.is_gone(handle) or self.is_lost(handle):
             return
         seen = 0
         for seen, _ in enumerate(handle.task.track(range(length)), 1):
