@@ -20,20 +20,15 @@ const NAMES: Record<string, string> = {
 /** The keys that do something where one is. */
 export function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
-  const closing = useRef(false); // by us; the browser tells of it later, when it may be open again
   useLayoutEffect(() => {
     if (helpShown.value) dialog.current?.showModal();
-    else if (dialog.current?.open) {
-      closing.current = true;
-      dialog.current.close();
-    }
+    else if (dialog.current?.open) dialog.current.close();
   }, [helpShown.value]);
   const hide = (): void => {
     helpShown.value = false;
   };
   const closed = (): void => {
-    if (!closing.current) hide();
-    closing.current = false;
+    if (!dialog.current?.open) hide(); // the browser tells of it later, when it may be open again
   };
   return (
     <dialog
