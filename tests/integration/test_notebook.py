@@ -201,16 +201,16 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 def test_tracked_loops_are_one_output_of_their_cell(run: Callable[..., Ran], board_name: str) -> None:
     ran = run(f"""
-for _ in headway.track(range(30), label="outer", board={board_name!r}):
-    for _ in headway.track(range(3), label="inner"):
+for _ in headway.track(range(8), label="outer", board={board_name!r}):
+    for _ in headway.track(range(30), label="inner"):
         time.sleep(0.01)
 print("after")
 """)
     texts = ran.texts()
-    assert len({found[1] for text in texts if (found := re.search(r"outer .* (\d+)/30", text))}) > 3
-    assert any(re.search(r"\n  inner .* \d/3", text) for text in texts)
+    assert len({found[1] for text in texts if (found := re.search(r"outer .* (\d+)/8", text))}) > 3
+    assert any(re.search(r"\n  inner .* \d/30", text) for text in texts)
     (shown,) = ran.shown()
-    assert re.match(r"outer .*30/30.*success$", shown["text/plain"])
+    assert re.match(r"outer .*8/8.*success$", shown["text/plain"])
     assert ran.printed() == "after\n"
 
 

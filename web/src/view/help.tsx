@@ -37,9 +37,9 @@ export function Help() {
       aria-labelledby="help-title"
       onClose={closed}
       onKeyDown={(event) => {
-        if (event.key !== "?") return;
-        event.preventDefault(); // the page would take it for its own, to show them again
-        hide();
+        if (event.key !== "?" && event.key !== "Escape") return;
+        event.preventDefault(); // the page would toggle once more; the browser would tell of its closing too late
+        helpShown.value = event.key === "?" && !helpShown.value; // may be hidden by now, and not yet drawn so
       }}
     >
       <div class="help-head">
