@@ -16,7 +16,7 @@ from libc.string cimport memchr, memcpy, memset
 
 
 cdef extern from "Python.h":
-    int PyObject_GenericSetDict(object owner, object values, void *context) except -1
+    int PyObject_GenericSetAttr(object owner, object name, object value) except -1
 
 cdef extern from *:
     """
@@ -225,7 +225,9 @@ def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at, double stall
     values["stall_after"] = stall_after
     values["_source"] = raw, index
     view = kind.__new__(kind)
-    PyObject_GenericSetDict(view, values, NULL)  # a frozen dataclass sets its fields one by one, which is slow
+    # A frozen dataclass sets its fields one by one, which is slow. PyObject_GenericSetDict leaves the values that Python
+    # 3.13 keeps within the object in force, and they are empty.
+    PyObject_GenericSetAttr(view, "__dict__", values)
     return view
 
 
