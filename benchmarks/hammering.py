@@ -8,6 +8,7 @@ import time
 from array import array
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -141,7 +142,7 @@ def look_for_lost(number: int, begin: float, tracker: Any, seconds: float) -> tu
         if stored is not None and (record is None or getattr(record, name) != stored):
             lost += 1
         result = RESULTS[name](count)
-        if _attempt(lambda result=result: update("one", result)):  # type: ignore[misc]
+        if _attempt(partial(update, "one", result)):
             updates += 1
             stored = result
         else:

@@ -25,6 +25,8 @@ class Peer:
 
     A program makes it with a directory of its own and calls `open`; the processes that it forks then count. Opened
     again in the same directory it may go on from where it was: all that is measured is a difference.
+
+    Each peer gives `open`, `shared` and `read`; the other methods are for those that need more.
     """
 
     title: ClassVar[str]

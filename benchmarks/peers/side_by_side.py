@@ -202,14 +202,11 @@ def save(found: Peers, path: Path) -> None:
 def load(path: Path) -> Peers:
     """What save() wrote. Raises OSError, ValueError for what is none."""
     try:
-        found = Peers(**json.loads(path.read_text()))
-        peers = []
-        for values in found.peers:
-            one = Found(**values)  # type: ignore[arg-type]
-            one.late = Late(**one.late) if one.late else None  # type: ignore[arg-type]
-            one.kill = Killed(**one.kill) if one.kill else None  # type: ignore[arg-type]
-            peers.append(one)
-        found.peers = peers
+        values: dict[str, Any] = json.loads(path.read_text())
+        return Peers(**{**values, "peers": [_found(**one) for one in values["peers"]]})
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} holds no comparison of peers ({error!r}): run ci/bench --peers") from None
-    return found
+
+
+def _found(late: dict[str, Any] | None, kill: dict[str, Any] | None, **values: Any) -> Found:
+    return Found(late=Late(**late) if late else None, kill=Killed(**kill) if kill else None, **values)

@@ -224,7 +224,7 @@ class Prometheus(Peer):
         from prometheus_client import CollectorRegistry, multiprocess
 
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry, path=str(self.place))  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(registry, path=str(self.place))  # type: ignore[no-untyped-call] # it has no types
         return round(registry.get_sample_value("items_total") or 0)
 
 

@@ -70,7 +70,7 @@ def leave(task: Any, token: Token[Any] | None) -> None:
 def _config() -> dict[str, Any]:
     from multiprocessing.process import current_process
 
-    config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined]
+    config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined] # not documented, and so not typed
     return config
 
 

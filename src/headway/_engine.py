@@ -24,9 +24,9 @@ def unusable() -> str | None:
     if not sys.platform.startswith("linux"):
         return f"boards live in Linux shared memory, and this is {sys.platform}: set HEADWAY_DISABLE=1 to do without"
     try:
-        import posix_ipc  # noqa: F401
+        import posix_ipc  # noqa: F401 - whether it can be imported is the question
 
-        from headway import _core  # noqa: F401
+        from headway import _core  # noqa: F401 - likewise
     except ImportError as error:
         return (
             f"a native module is missing ({error}): install Headway anew for this Python, "

@@ -57,3 +57,24 @@ export function Icon({ name }: { name: keyof typeof PATHS }) {
     </svg>
   );
 }
+
+/** A part of a page with a title of its own. */
+export function Panel({
+  title,
+  children,
+  class: name = "",
+}: {
+  title: string;
+  children: ComponentChildren;
+  class?: string;
+}) {
+  const id = `panel-${title.replaceAll(" ", "-").toLowerCase()}`;
+  return (
+    <section class={`panel ${name}`} aria-labelledby={id}>
+      <div class="panel-head">
+        <h2 id={id}>{title}</h2>
+      </div>
+      {children}
+    </section>
+  );
+}

@@ -1,17 +1,17 @@
 /** One task: how far, how fast, in which stage when, who is at it, what came out. */
 
-import type { ComponentChildren } from "preact";
 import type { Row, Share, Task } from "../feed/types";
-import { ago, duration, metric, moment as timeOf, number, percent, rate, short } from "../format";
-import { elapsedOf, etaOf, fractionOf, idleOf, isDone, isStalled } from "../model/derive";
+import { ago, duration, metric, number, percent, rate, short } from "../format";
+import { elapsedOf, etaOf, fractionOf, isDone, isStalled } from "../model/derive";
 import { nameOf, namesBelowParent } from "../model/names";
 import { type Point, ratesOf } from "../model/series";
 import { boardHref, taskHref } from "../route";
 import { board as followed, go, moment, now } from "../store";
 import { Chart } from "./chart";
 import { useDetail } from "./detail";
+import { Facts } from "./facts";
 import { useKeys } from "./keys";
-import { Bar, Empty, type Look, StateWord, Text } from "./parts";
+import { Bar, Empty, type Look, Panel, StateWord, Text } from "./parts";
 import { Result } from "./result";
 import { Timeline } from "./timeline";
 
@@ -69,18 +69,6 @@ interface ShownProps {
   tasks: Row[];
   at: number;
   stallAfter: number;
-}
-
-function Panel({ title, children, class: name = "" }: { title: string; children: ComponentChildren; class?: string }) {
-  const id = `panel-${title.replaceAll(" ", "-").toLowerCase()}`;
-  return (
-    <section class={`panel ${name}`} aria-labelledby={id}>
-      <div class="panel-head">
-        <h2 id={id}>{title}</h2>
-      </div>
-      {children}
-    </section>
-  );
 }
 
 function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
@@ -287,47 +275,6 @@ function Metric({ name, value, course }: { name: string; value: number | null; c
           fromZero={false}
         />
       )}
-    </div>
-  );
-}
-
-function Facts({ row, at, board }: { row: Row | Task; at: number; board: string }) {
-  const idle = idleOf(row, at);
-  const time = (value: number): string => timeOf(value, now.value);
-  return (
-    <Panel title="Facts">
-      <dl class="pairs">
-        {row.parent !== null && (
-          <Fact word="Parent">
-            <a href={taskHref(board, row.parent)}>
-              <Text of={row.parent} />
-            </a>
-          </Fact>
-        )}
-        {row.created !== null && <Fact word="Created">{time(row.created)}</Fact>}
-        {row.started !== null && <Fact word="Started">{time(row.started)}</Fact>}
-        {row.ended !== null && <Fact word="Ended">{time(row.ended)}</Fact>}
-        {row.resumed_from !== null && <Fact word="Resumed from">{number(row.resumed_from)}</Fact>}
-        {idle !== null && row.state === "running" && <Fact word="Last sign of life">{ago(idle)}</Fact>}
-        {row.owner_pid > 0 && (
-          <Fact word="Owner">
-            pid {row.owner_pid}
-            {row.owner_alive ? "" : ", gone"}
-          </Fact>
-        )}
-        <Fact word="Id">
-          <Text of={row.id} />
-        </Fact>
-      </dl>
-    </Panel>
-  );
-}
-
-function Fact({ word, children }: { word: string; children: ComponentChildren }) {
-  return (
-    <div>
-      <dt>{word}</dt>
-      <dd class="number">{children}</dd>
     </div>
   );
 }
