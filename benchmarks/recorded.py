@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import pages
 from benchmarks.instructions import FLOOR, Count
 
 __all__ = ["RECORDED", "Line", "compare", "key", "load", "record", "write_page"]
 
 RECORDED = Path(__file__).with_name("instructions.json")
 PAGE = RECORDED.parent.parent / "docs" / "performance.md"
-BEGIN, END = "<!-- counts, written by ci/bench --instructions --record -->", "<!-- end of counts -->"
+COMMAND = "ci/bench --instructions --record"
 TOLERANCE = 0.02  # of the count, and at least one instruction: the calls that a path makes once a second are among it
 ELSEWHERE = 1.5  # other compilers may need so much more, as a share of what the empty method needs there
 
@@ -72,9 +73,7 @@ def write_page(counts: Mapping[str, Count], under: str, page: Path = PAGE) -> No
     """Put the table of these counts into the page that explains them."""
     rows = [f"| {name} | {one.own:,.0f} | {one.all:,.0f} |" for name, one in counts.items()]
     table = ["| an operation | our modules | with CPython and the C library |", "| --- | ---: | ---: |", *rows]
-    text = "\n".join([BEGIN, "", *table, "", f"({under}; the loop around each is taken off.)", "", END])
-    before, _, rest = page.read_text().partition(BEGIN)
-    page.write_text(before + text + rest.partition(END)[2])
+    pages.write(page, COMMAND, ["", *table, "", f"({under}; the loop around each is taken off.)", ""])
 
 
 def compare(counts: Mapping[str, Count], under: str, recorded: Mapping[str, Mapping[str, float]]) -> list[Line]:

@@ -90,9 +90,11 @@ def _is_this_runs(name: str, base: Path) -> bool:
     board = re.match(r"t-(\d+)-", name.removeprefix("sem.").removeprefix(f"headway-{os.getuid()}-"))
     if board:
         return int(board[1]) == os.getpid()
-    with contextlib.suppress(OSError), (SHARED_MEMORY / name.removeprefix("sem.")).open("rb") as segment:
-        return bytes(base) + b"/" in segment.read(HEADER_BYTES)  # the header names the board's directory
-    return False  # gone meanwhile
+    try:
+        with (SHARED_MEMORY / name.removeprefix("sem.")).open("rb") as segment:
+            return bytes(base) + b"/" in segment.read(HEADER_BYTES)  # the header names the board's directory
+    except OSError:
+        return (SHARED_MEMORY / name).exists()  # a semaphore alone tells nothing; what is gone meanwhile is nobody's
 
 
 def _children() -> set[str]:
@@ -168,6 +170,7 @@ class _Leaks:
                 self.report.append(f"left over: {what}{since}")
 
 
+LEAKED = 10  # the exit code of a run that left something behind: no failed test, that may be run once more
 LEAKS = pytest.StashKey[_Leaks]()
 
 
@@ -181,7 +184,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     leaks = session.config.stash[LEAKS]
     leaks.after_all()
     if leaks.report:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        session.exitstatus = LEAKED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-__all__ = ["fork", "fresh", "told", "wait"]
+__all__ = ["eventually", "fork", "fresh", "told", "wait"]
 
 BOUND_S = 20.0  # a child that takes longer hangs
 
@@ -34,9 +34,9 @@ def fork(operation: Callable[[], object]) -> int:
     return pid
 
 
-def wait(pid: int, options: int = 0) -> int:
+def wait(pid: int, options: int = 0, bound_s: float = BOUND_S) -> int:
     """The wait status of a child. One that hangs is killed, and that is an error."""
-    deadline = time.monotonic() + BOUND_S
+    deadline = time.monotonic() + bound_s
     nap_s = 0.0002
     while True:
         found, status = os.waitpid(pid, options | os.WNOHANG)
@@ -45,16 +45,24 @@ def wait(pid: int, options: int = 0) -> int:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            raise TimeoutError(f"a child was not done after {BOUND_S:g} s")
+            raise TimeoutError(f"a child was not done after {bound_s:g} s")
         time.sleep(nap_s)
         nap_s = min(nap_s * 1.5, 0.01)
 
 
-def fresh(operation: Callable[[], object]) -> None:
+def fresh(operation: Callable[[], object], bound_s: float = BOUND_S) -> None:
     """Do this in a process of its own, that nothing has happened to yet."""
-    status = wait(fork(operation))
+    status = wait(fork(operation), bound_s=bound_s)
     if status:
         raise AssertionError(f"a fresh process ended with wait status {status}")
+
+
+def eventually(look: Callable[[], object], what: str, bound_s: float = BOUND_S) -> None:
+    """Wait until this is so. AssertionError saying `what` if it is not in time."""
+    until = time.monotonic() + bound_s
+    while not look():
+        assert time.monotonic() < until, what
+        time.sleep(0.02)
 
 
 def told(operation: Callable[[], str]) -> str:

@@ -26,18 +26,12 @@ from pathlib import Path
 
 from headway import _locks, errors, history, snapshot
 from headway.board import Board, open_board
+from tests.faults.children import eventually
 
 HERE = Path(__file__).parent
 HOUR_S = 3600
 ITEMS_A_SECOND = 200.0
 BOUND_S = 20.0
-
-
-def eventually(look: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + BOUND_S
-    while not look():
-        assert time.monotonic() < until, what
-        time.sleep(0.02)
 
 
 class Counting:

@@ -12,28 +12,15 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable
 
 from headway import errors, history, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.recorder import Recorder
+from tests.faults.children import fresh
 from tests.faults.syscalls import calls, killed_at
 
 ENDED = {"good": "success", "bad": "failed", "gone": "lost"}
 SPARE = 80  # after a kill the work may take so many more or fewer calls than without
-
-
-def in_a_child(work: Callable[[], object]) -> None:
-    """Do this in a process that is gone afterwards."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitpid(pid, 0)[1] == 0
 
 
 def lose(name: str) -> None:
@@ -51,7 +38,7 @@ def fill(name: str) -> Board:
         good.update(3)
         good.result = {"answer": 42}
     board.task("bad").fail("nonsense")
-    in_a_child(lambda: lose(name))
+    fresh(lambda: lose(name))
     going_on = board.task("going on")
     going_on.update(7)
     return board
@@ -109,7 +96,7 @@ def cycle(name: str, stride: int) -> int:
             killed = killed_at(number, lambda: record_once(name, last=False))
             readable(board, least)
             look(board, open_state="running")
-            in_a_child(lambda: record_once(name, last=False))  # another recorder takes over
+            fresh(lambda: record_once(name, last=False))  # another recorder takes over
             readable(board, least + 1)
             look(board, open_state="running")
             found = {task.id: task for task in history.read(board.directory)}

@@ -15,32 +15,18 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from headway import errors, history, maintenance, snapshot
 from headway.board import Board, open_board
-from tests.faults.injection import fresh
+from tests.faults.children import fork, fresh
 
 BOUND_S = 120.0
 
 
 def small(name: str) -> Board:
     return open_board(name, capacity=8, workers=8, result_bytes=64, record=False)
-
-
-def started(work: Callable[[], object]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            if code:
-                traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(code)
-    return pid
 
 
 def ended(pids: list[int]) -> None:
@@ -66,7 +52,7 @@ def many_boards(name: str, number: int) -> int:
             board.task(f"of-{first}").update(3)
             board.close()
 
-    ended([started(lambda first=first: use(first)) for first in range(4)])  # type: ignore[misc]
+    ended([fork(lambda first=first: use(first)) for first in range(4)])  # type: ignore[misc]
     for board in boards:
         assert len(board.tasks()) == 2, board
         board.unlink(files=True)
@@ -82,7 +68,7 @@ def many_made_at_once(name: str, number: int) -> int:
         for one in range(number):
             small(f"{name}-at-once-{one}").close()
 
-    pids = [started(make) for _ in range(8)]
+    pids = [fork(make) for _ in range(8)]
     ended(pids)
     for one in range(number):
         board = small(f"{name}-at-once-{one}")
@@ -132,10 +118,11 @@ def many_workers(name: str, number: int) -> int:
         for _ in range(100):
             task.update()
         if os.getpid() % 10 == 0:
-            board.task(f"of-{os.getpid() % 100}").succeed() if board.get(f"of-{os.getpid() % 100}") is None else None
+            with suppress(errors.TaskExists):  # another one has that id just now
+                board.task(f"of-{os.getpid() % 100}").succeed()
 
     for first in range(0, number, 100):
-        ended([started(lambda: _or_exists(work)) for _ in range(first, min(number, first + 100))])
+        ended([fork(work) for _ in range(first, min(number, first + 100))])
     view = board.get("t")
     assert view is not None
     assert view.count == number * 100, view
@@ -145,13 +132,6 @@ def many_workers(name: str, number: int) -> int:
     assert [worker.pid for worker in rows] == [os.getpid()], rows
     board.unlink(files=True)
     return number
-
-
-def _or_exists(work: Callable[[], object]) -> None:
-    try:
-        work()
-    except errors.TaskExists:
-        return
 
 
 def many_threads(name: str, number: int) -> int:

@@ -20,11 +20,12 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-from headway import errors, maintenance, snapshot
+from headway import errors, history, maintenance, snapshot
 from headway.board import Board, open_board
-from tests.faults.injection import fresh
+from tests.faults.children import fresh
 
 LIMIT = 64
 BOUND_S = 30.0
@@ -97,17 +98,21 @@ def attached(name: str) -> None:
 def working(name: str) -> None:
     """A program that has its board open goes on with a full table: all that is memory works."""
     board = open_board(name, capacity=8, workers=8)
+    with board.task("earlier", total=1) as task:
+        task.update()
+    with history.Writer(board.directory) as writer:
+        writer.add(board._copy(), [0])
     with none_left():
         with board.task("t", total=3) as task:
             task.update()
             task.set(stage="fit", message="m")
             task.result = {"a": 1}
             task.merge_result({"b": 2})
-        assert [view.state for view in board.tasks()] == ["success"]
+        assert [view.state for view in board.tasks()] == ["success", "success"]
         assert board.get("t") is not None
         refused(board.write_snapshot, "write_snapshot")
         refused(lambda: snapshot.read(board.directory), "read")
-        refused(board.history, "history") if (board.directory / "history.sqlite3").exists() else None
+        refused(board.history, "history")
     board.write_snapshot()
     assert snapshot.read(board.directory).get("t") is not None
 
@@ -241,6 +246,10 @@ def _recorder(board: Board, until: float) -> int:
 SCENARIOS = (bare, attached, working, full_of_ended, forked, orphaned, unnamed, recorded)
 
 
+def remove(name: str) -> None:
+    open_board(name).unlink(files=True)
+
+
 def main() -> int:
     os.environ["HEADWAY_RECORD"] = "0"
     tried = failed = 0
@@ -250,12 +259,12 @@ def main() -> int:
             name = f"d-{os.getpid()}-{scenario.__name__.replace('_', '-')}"
             tried += 1
             try:
-                fresh(lambda scenario=scenario, name=name: scenario(name))  # type: ignore[misc]
+                fresh(partial(scenario, name), bound_s=2 * BOUND_S)
             except (AssertionError, TimeoutError) as error:
                 failed += 1
                 print(f"{scenario.__name__}: {error}", file=sys.stderr)
             finally:
-                fresh(lambda name=name: open_board(name).unlink(files=True))  # type: ignore[misc]
+                fresh(partial(remove, name))
     print(json.dumps({"tried": tried, "of": "exhaustions", "failed": failed, "note": ""}))
     return 1 if failed else 0
 

@@ -29,7 +29,8 @@ from pathlib import Path
 from headway import errors, history, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.recorder import Recorder
-from tests.faults.injection import during, fresh
+from tests.faults.children import fresh
+from tests.faults.injection import during
 
 _FILES = (
     "write", "writev", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate", "rename", "renameat", "renameat2",

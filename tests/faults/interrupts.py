@@ -32,7 +32,7 @@ from headway import _locks, errors, maintenance, snapshot
 from headway import board as engine
 from headway.board import Board, open_board
 from headway.nobody import NOBODY
-from tests.faults.injection import fresh
+from tests.faults.children import fresh
 
 HERE = Path(__file__).parent
 BOUND_S = 2.0

@@ -454,7 +454,11 @@ def _leave_a_board() -> str:
 # -------------------------------------------------------------------------------------------------------------- links
 
 KINDS = ("a file", "a folder", "a pipe", "a link to a file", "a link to a folder", "a link to nothing")
-LEAD_TO = {"a link to a file": "intruder/bait", "a link to a folder": "home", "a link to precious": "home/precious"}
+LEAD_TO = {  # others lead nowhere
+    "a link to a file": "intruder/bait",
+    "a link to a folder": "home",
+    "a link to precious": "home/precious",
+}
 TRAPS = ("a link to precious", "another name of precious", "a file of their own", *KINDS)
 
 
@@ -480,12 +484,7 @@ def _make(path: Path, kind: str, place: Path) -> None:
         os.link(place / "home" / "precious", path)
         return
     else:
-        targets = {
-            "a link to a file": "intruder/bait",
-            "a link to a folder": "home",
-            "a link to precious": "home/precious",
-        }
-        path.symlink_to(place / targets.get(kind, "nowhere"))
+        path.symlink_to(place / LEAD_TO.get(kind, "nowhere"))
     os.chown(path, INTRUDER, INTRUDER, follow_symlinks=False)
 
 

@@ -29,7 +29,7 @@ from pathlib import Path
 from headway import board as engine
 from headway import errors, maintenance
 from headway.board import Board
-from tests.faults.injection import fresh
+from tests.faults.children import fresh
 from tests.faults.interrupts import SCENARIOS, goes_on, made, warm_up
 
 HERE = Path(__file__).parent

@@ -227,7 +227,7 @@ def main() -> int:
     if done["failed"]:
         print(f"scribble: repeat with: scribble.py --seed {given.seed} --seconds {given.seconds:g}", file=sys.stderr)
     note = f"{done['refused']:,} refused, the slowest took {done['slowest']:.2f} s"
-    print(json.dumps({"tried": max(done["calls"], 1), "of": "calls", "failed": len(done["failed"]), "note": note}))
+    print(json.dumps({"tried": done["calls"], "of": "calls", "failed": len(done["failed"]), "note": note}))
     return 1 if done["failed"] else 0
 
 

@@ -19,12 +19,12 @@ import threading
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 
 import headway
 from headway import history, snapshot
 from headway.board import Board, open_board
+from tests.faults.children import fork
 
 WORKERS = 3
 SLOWEST_S = 20.0
@@ -101,21 +101,6 @@ def recorders_storm(board: Board, stop: threading.Event) -> None:
                 continue
 
 
-def started(work: Callable[[], object]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            if code:
-                traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(code)
-    return pid
-
-
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=6.0)
@@ -133,7 +118,7 @@ def main() -> int:
         reader, writer = os.pipe()
         os.environ["TELL"] = str(writer)
         until = time.monotonic() + given.seconds
-        pids = [started(partial(worker, name, given.seed + number, until)) for number in range(WORKERS)]
+        pids = [fork(partial(worker, name, given.seed + number, until)) for number in range(WORKERS)]
         os.close(writer)
         stop = threading.Event()
         thread = threading.Thread(target=recorders_storm, args=(board, stop))

@@ -21,11 +21,11 @@ import struct
 import sys
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 from headway import errors, history, snapshot
-from headway.board import Board, open_board
+from headway.board import Board, _leave_all, open_board
+from tests.faults.children import fork
 
 PLACES = 6  # workers at a time
 CAPACITY = 256
@@ -118,21 +118,12 @@ class Workers:
         struct.pack_into("q", self._acknowledged, 8 * place, 0)
         seed = self._choose.randrange(1 << 32)
         self.begun += 1
-        pid = os.fork()
-        if pid == 0:
-            code = 1
-            try:
-                self._work(place, seed)
-                from headway.board import _leave_all
 
-                _leave_all()  # as at the end of a program in good order
-                code = 0
-            finally:
-                if code:
-                    traceback.print_exc()
-                sys.stderr.flush()
-                os._exit(code)
-        self._pids[place] = pid, now + self._choose.uniform(0.02, 0.8)
+        def life() -> None:
+            self._work(place, seed)
+            _leave_all()  # as at the end of a program in good order
+
+        self._pids[place] = fork(life), now + self._choose.uniform(0.02, 0.8)
 
     def end(self) -> None:
         for place, (pid, _) in self._pids.items():

@@ -61,6 +61,7 @@ def test_nothing_is_lost_and_nothing_stays_locked_when_the_world_fails(module: s
 def test_programs_go_on_as_they_should_whatever_happens_around_them(module: str, arguments: tuple[str, ...]) -> None:
     said, wrong = told(module, *arguments)
     assert not said["failed"], wrong
+    assert said["tried"]
 
 
 # --- that they can fail
@@ -117,7 +118,7 @@ def test_a_mistake_that_somebody_could_make_is_found(mistake: str, tmp_path: Pat
         ROOT / "src" / "headway", tmp_path / "headway", ignore=shutil.ignore_patterns("static", "__pycache__")
     )
     text = (tmp_path / "headway" / file).read_text()
-    assert old in text
+    assert text.count(old) == 1, f"{file} has it {text.count(old)} times"
     (tmp_path / "headway" / file).write_text(text.replace(old, new))
     said, _ = told(module, *arguments, source=tmp_path)
     assert said["failed"], said

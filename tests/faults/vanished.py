@@ -18,15 +18,15 @@ import sys
 import tempfile
 import textwrap
 import time
-import traceback
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from headway import _core, _segment, errors, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.model import TaskView
-from tests.faults.injection import fresh
+from tests.faults.children import eventually, fork, fresh
 
 BOUND_S = 25.0
 
@@ -35,26 +35,9 @@ def board_of(name: str) -> Board:
     return open_board(name, capacity=16, workers=64, result_bytes=64)
 
 
-def eventually(look: Callable[[], object], what: str) -> None:
-    until = time.monotonic() + BOUND_S
-    while not look():
-        assert time.monotonic() < until, what
-        time.sleep(0.02)
-
-
 def child(work: Callable[[], object], *, wait: bool = True) -> int:
     """A forked process that does this and ends without tidying up."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            if code:
-                traceback.print_exc()
-            sys.stderr.flush()
-            os._exit(code)
+    pid = fork(work)
     if wait:
         assert os.waitpid(pid, 0)[1] == 0
     return pid
@@ -193,9 +176,17 @@ def an_owner_that_is_stopped_stalls_and_is_not_lost(name: str) -> None:
     os.waitpid(pid, 0)
 
 
+def recorded_view(board: Board) -> TaskView | None:
+    """Its task "t" as the files have it; None as long as there is none."""
+    with contextlib.suppress(errors.UnknownBoard):
+        return snapshot.read(board.directory).get("t")
+    return None
+
+
 def a_recorder_that_is_stopped_is_not_replaced_and_goes_on(name: str) -> None:
     board = recorded(name)
     task = board.task("t", total=9)
+    eventually(lambda: recorded_view(board) is not None, "it was not recorded")
     pid = board._segment.recorder_pid
     os.kill(pid, signal.SIGSTOP)
     time.sleep(_core.SILENT_SECONDS + 1)
@@ -204,10 +195,11 @@ def a_recorder_that_is_stopped_is_not_replaced_and_goes_on(name: str) -> None:
         time.sleep(0.4)
     assert board._segment.recorder_pid == pid, "a stopped recorder was robbed"
     assert board._segment.recorder_alive
-    read = snapshot.read(board.directory).get("t")
-    assert read is None or read.state in ("running", "pending"), "its tasks are taken for lost"
+    read = recorded_view(board)
+    assert read is not None
+    assert read.state in ("running", "pending"), "its tasks are taken for lost"
     os.kill(pid, signal.SIGCONT)
-    eventually(lambda: getattr(snapshot.read(board.directory).get("t"), "count", 0) == 3, "it does not go on")
+    eventually(lambda: getattr(recorded_view(board), "count", 0) == 3, "it does not go on")
     board.unlink(files=True)
 
 
@@ -425,20 +417,19 @@ def main() -> int:
     chosen = [*SCENARIOS, *(WITH_ROOT if os.geteuid() == 0 else ())]
     if sys.argv[1:]:
         chosen = [one for one in chosen if any(word in one.__name__ for word in sys.argv[1:])]
+        if not chosen:
+            sys.exit(f"vanished: no scenario is named so: {' '.join(sys.argv[1:])}")
     with tempfile.TemporaryDirectory(prefix="headway-vanished-") as folder:
         os.environ["HEADWAY_DIR"] = folder
         for number, scenario in enumerate(chosen):
             name = f"v-{os.getpid()}-{number}"
             tried += 1
-            began = time.monotonic()
             try:
-                fresh(lambda scenario=scenario, name=name: scenario(name))  # type: ignore[misc]
+                fresh(partial(scenario, name), bound_s=2 * BOUND_S)
             except (AssertionError, TimeoutError) as error:
                 failed += 1
                 print(f"{scenario.__name__}: {error}", file=sys.stderr)
-            if "-v" in sys.argv:
-                print(f"{time.monotonic() - began:.1f} s {scenario.__name__}", file=sys.stderr)
-            fresh(lambda name=name: remove(name))  # type: ignore[misc]
+            fresh(partial(remove, name))
     print(
         json.dumps(
             {"tried": tried, "of": "scenarios", "failed": failed, "note": "" if os.geteuid() == 0 else "no root"}

@@ -228,7 +228,7 @@ def main() -> int:
         )
     note = f"{len(list(corpus(given.target).glob('*')))} inputs to begin with"
     failed = int(code != 0 or not tried)
-    print(json.dumps({"tried": max(tried, 1), "of": "inputs", "failed": failed, "note": note}))
+    print(json.dumps({"tried": tried, "of": "inputs", "failed": failed, "note": note}))
     return failed
 
 

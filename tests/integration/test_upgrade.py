@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import os
 import shutil
+import sqlite3
 import struct
 import time
 from pathlib import Path
@@ -202,7 +204,8 @@ def test_the_next_writer_makes_a_history_of_any_version_one_of_this(number: int,
         assert writer.aside == []
     found = history.read(tmp_path)
     assert len(found) == len(before) + (0 if number == _schema.SCHEMA_VERSION else len(ended))
-    assert writer.path.exists()
+    with contextlib.closing(sqlite3.connect(writer.path)) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (_schema.SCHEMA_VERSION,)
 
 
 def test_a_snapshot_of_a_newer_version_is_refused_with_what_to_do(
