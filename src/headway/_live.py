@@ -45,8 +45,8 @@ class Live:
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
         self._control: socket.socket | None = None
-        self._helper = self._pid = 0
-        self._terminal = -1
+        self._pid = 0
+        self._helper = self._terminal = -1  # descriptors; a pid could be somebody else's by the time that it is killed
         self._cell: _notebook.Output | None = None  # of a notebook: instead of the terminal
 
     def __enter__(self) -> None:
@@ -68,7 +68,9 @@ class Live:
                 self._terminal = stream.fileno()
                 descriptors.append(self._terminal)
             encoding = "" if stream is None else stream.encoding or "ascii"
-            self._helper = _launch.beside(SCRIPT, self._segment, encoding, descriptors=tuple(descriptors))
+            helper = _launch.beside(SCRIPT, self._segment, encoding, descriptors=tuple(descriptors))
+            with contextlib.suppress(ProcessLookupError):  # it has ended already: the socket tells
+                self._helper = os.pidfd_open(helper)
         except (OSError, ValueError) as error:
             ours.close()
             reason = error.strerror if isinstance(error, OSError) else error
@@ -89,27 +91,34 @@ class Live:
     ) -> None:
         global _active
         control, self._control = self._control, None
-        if control is None or self._pid != os.getpid():  # a forked child leaves the block, too
-            return
-        _active = None
-        _flush()
-        with contextlib.suppress(OSError):  # it was killed: told below
-            control.send(STOP)
-        if self._cell is not None:
-            if self._cell.last(STOP_WAIT_S) != DONE:
-                self._kill()
-            return
+        helper, self._helper = self._helper, -1
         try:
-            if _last(control, STOP_WAIT_S) != DONE:
-                self._kill()
-                _tidy(self._terminal)
+            if control is None or self._pid != os.getpid():  # a forked child leaves the block, too
+                return
+            _active = None
+            _flush()
+            with contextlib.suppress(OSError):  # it was killed: told below
+                control.send(STOP)
+            if self._cell is not None:
+                if self._cell.last(STOP_WAIT_S) != DONE:
+                    _kill(helper)
+                return
+            try:
+                if not _is_done(control, STOP_WAIT_S):
+                    _kill(helper)
+                    _tidy(self._terminal)
+            finally:
+                control.close()
         finally:
-            control.close()
+            if helper >= 0:
+                os.close(helper)
 
-    def _kill(self) -> None:
-        """It is stopped, perhaps, and must not wake up to draw later on."""
+
+def _kill(helper: int) -> None:
+    """It is stopped, perhaps, and must not wake up to draw later on."""
+    if helper >= 0:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._helper, signal.SIGKILL)
+            signal.pidfd_send_signal(helper, signal.SIGKILL)
 
 
 def shows(uuid: str) -> bool:
@@ -117,19 +126,17 @@ def shows(uuid: str) -> bool:
     return _active is not None and _active._control is not None and _active._segment.uuid == uuid
 
 
-def _last(control: socket.socket, timeout_s: float) -> bytes:
-    """The last message before the other end is closed; nothing if it is not closed in time."""
-    last = b""
+def _is_done(control: socket.socket, timeout_s: float) -> bool:
+    """Does the helper say so? Not if it ends without, or takes too long."""
     deadline = time.monotonic() + timeout_s
     while (left := deadline - time.monotonic()) > 0:
         if not select.select([control], [], [], left)[0]:
             break
         with contextlib.suppress(ConnectionResetError):  # it was killed: what it sent before is still to come
             message = control.recv(16)
-            if not message:
-                return last
-            last = message
-    return b""
+            if not message or message == DONE:
+                return message == DONE
+    return False
 
 
 def _stream() -> TextIO | None:

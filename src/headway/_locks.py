@@ -68,9 +68,11 @@ class Flock:
     """
 
     fd = -1
+    _pid = 0
 
     def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
         """Lock the file, which is made if it is not there: None if that is done, or else the pid of who has it."""
+        self._pid = os.getpid()
         self.fd = _open(path)
         try:
             fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
@@ -89,7 +91,8 @@ class Flock:
         fd = self.fd
         if fd >= 0:
             try:
-                fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: a child forked meanwhile shares it
+                if self._pid == os.getpid():  # in a child that was forked meanwhile it is the parent's
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: such a child shares it
             finally:
                 self.fd = -1
                 os.close(fd)

@@ -16,7 +16,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,6 +38,7 @@ __all__ = [
 SHM = Path("/dev/shm")
 Fill: TypeAlias = Callable[[_core.Segment, Path], object]
 _NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # what opening a link, a folder, a socket as a segment gives
+TRIES = 64  # to lock a directory that others remove and make again and again
 RESERVED_AT_ONCE = 1 << 18  # bytes: many kernels undo all of it at a signal, and then begin again, for ever in a storm
 _NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT)
 
@@ -113,6 +114,8 @@ def _ensure_semaphore(name: str) -> None:
     except FileNotFoundError:
         with suppress(posix_ipc.Error, OSError):
             posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
+        if not os.path.lexists(SHM / name[1:]):  # the segment was removed meanwhile; its semaphore goes after it
+            _unlink_object(posix_ipc.unlink_semaphore, name)
         return
     if found.st_uid != os.geteuid():
         return
@@ -224,6 +227,7 @@ def _create(
     name = object_name(board, uuid)
     size = _core.segment_bytes(capacity, workers, result_bytes)
     note = _noted(directory, uuid)
+    segment: _core.Segment | None = None
     try:
         with _room_for(size, name):
             memory = _open(name, os.O_CREAT | os.O_EXCL)
@@ -257,6 +261,8 @@ def _create(
         segment.register(with_row=False)
         os.rename(note, directory / "segment")  # publishes
     except BaseException:
+        if segment is not None:
+            segment.retire()  # Ctrl-C may have come after it was published, and somebody may have joined
         remove_objects(name)
         note.unlink(missing_ok=True)
         raise
@@ -334,12 +340,17 @@ def open_or_create(
     if /dev/shm or the disk is full, BoardElsewhere if another machine or container uses the directory, LockTimeout,
     OSError.
     """
-    try:
-        return _open_or_create(board, capacity, workers, result_bytes, fill)
-    except errors.HeadwayError:
-        raise
-    except OSError as error:
-        raise _told(error, board) from error
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return _open_or_create(board, capacity, workers, result_bytes, fill)
+        except errors.HeadwayError:
+            raise
+        except OSError as error:
+            # Somebody has removed the board with its directory since that was made, or looked into.
+            if not isinstance(error, FileNotFoundError) or tries == TRIES:
+                raise _told(error, board) from error
 
 
 def _open_or_create(
@@ -355,8 +366,9 @@ def _open_or_create(
             return segment, directory, False
         if referenced(directory) is not None and (holder := _locks.lock_holder(directory)) is not None:
             raise errors.BoardElsewhere(
-                f"board {board!r} is in use by {holder}, in a /dev/shm other than this one, and both would write to "
-                f"{directory}: give each machine or container a HEADWAY_DIR of its own, or each board another name"
+                f"board {board!r} is in use by {holder}, and its segment is not in this {SHM} (but in that of another "
+                f"machine or container, or somebody removed it): both would write to {directory}; give each machine or "
+                f"container a HEADWAY_DIR of its own, or each board another name"
             )
         end_unfinished(directory)
         return _create(directory, board, capacity, workers, result_bytes, fill), directory, True
@@ -384,9 +396,16 @@ def remove(directory: Path, segment: _core.Segment) -> None:
     note.unlink(missing_ok=True)
 
 
-def unlink(directory: Path, segment: _core.Segment) -> None:
-    """Retire and remove a board's segment, whoever uses it."""
-    with (
-        _locks.locked(directory) if directory.is_dir() else nullcontext()
-    ):  # without a directory nobody finds the board
-        remove(directory, segment)
+def unlink(directory: Path, segment: _core.Segment, also: Callable[[Path], object] | None = None) -> None:
+    """Retire and remove a board's segment, whoever uses it. also: called with the directory, before anybody else is."""
+    for _ in range(TRIES):
+        try:
+            with _locks.locked(directory):
+                remove(directory, segment)
+                if also is not None:
+                    also(directory)
+                return
+        except FileNotFoundError:  # the directory was removed; it may be there again
+            if not directory.is_dir():
+                break
+    remove(directory, segment)  # without a directory nobody finds the board

@@ -261,10 +261,8 @@ class Board:
         """
         if not self._segment.closed:
             self._end_owned("board unlinked", None)
-        _segment.unlink(self.directory, self._segment)
+        _segment.unlink(self.directory, self._segment, also=remove_files if files else None)
         self.close()
-        if files:
-            remove_files(self.directory)
 
     def _end_owned(self, reason: str, error: BaseException | None) -> None:
         """End what this process owns and leaves open, unless live workers still count on it."""
@@ -314,7 +312,9 @@ def open_board(
         key = (_paths.board_directory(name), name)
         board = _boards.get(key)
         if board is not None and not board._segment.closed and not board._segment.retired:
-            return board
+            board._segment.register(with_row=False)  # a forked child is nobody yet
+            if not board._segment.retiring:
+                return board
         segment, directory, _ = _segment.open_or_create(
             name, capacity=capacity, workers=workers, result_bytes=result_bytes, fill=restore
         )
@@ -322,6 +322,7 @@ def open_board(
         if board is None or board._segment.closed:
             board = Board(segment, directory)
         else:
+            board._segment.register(with_row=False)  # before the other one goes: somebody is present all the time
             segment.close()
         _boards[directory, name] = _by_uuid[segment.uuid] = board
         if record and _launch.wanted():

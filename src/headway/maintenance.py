@@ -186,7 +186,8 @@ def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
                     path.unlink()
     for directory in directories():
         if not names or directory.name in names:
-            removed += _gc_files(directory, dry_run)
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                removed += _gc_files(directory, dry_run)
     return removed
 
 
@@ -210,8 +211,8 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         if referenced:
             if segment.recorder_alive:
                 return []  # which removes it in a moment
-            if not dry_run:
-                retire(Board(segment, directory))
+            if not dry_run and not retire(Board(segment, directory)):
+                return []
             return [Removed("board", board, found.st_size, f"nobody uses it; its last state is in {directory}")]
         if not old:
             return []
@@ -222,23 +223,26 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         segment.close()
 
 
-def retire(board: Board) -> None:
+def retire(board: Board) -> bool:
     """Do the last work of a recorder, for a board that nobody uses: write its last state, and remove the segment.
 
-    This process gives up its own identity on it first. Nothing is done if somebody uses it, or a recorder looks after
-    it. Raises what kept the state from being written: OSError, NoSpace, LockTimeout, BoardElsewhere.
+    This process gives up its own identity on it first. Nothing is done, and False returned, if somebody uses it, or a
+    recorder looks after it. Raises what kept the state from being written: OSError, NoSpace, LockTimeout,
+    BoardElsewhere.
     """
     segment = board._segment
     segment.leave()
     if segment.in_use or segment.recorder_alive:
-        return
+        return False
     try:
         recorder = Recorder.elected(board)
     except errors.BoardRecorded:
-        return
+        return False
     try:
-        if not recorder.finish() and recorder.problem is not None:
+        done = recorder.finish()
+        if not done and recorder.problem is not None:
             raise recorder.problem
+        return done
     finally:
         recorder.resign()
 
@@ -264,24 +268,31 @@ def remove(name: str, *, files: bool = True, force: bool = False) -> list[Remove
     without force HeadwayError naming the pids if it is in use, and what attach raises if it is damaged.
     """
     directory = _paths.board_directory(name)
-    if not directory.is_dir():
-        there = ", ".join(info.name for info in boards()) or "none"
-        raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
+    for _ in range(_segment.TRIES):
+        with contextlib.suppress(FileNotFoundError):  # there is none, or somebody else has just removed it
+            return _remove(directory, name, files, force)
+        if not directory.is_dir():
+            break
+    there = ", ".join(info.name for info in boards()) or "none"
+    raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
+
+
+def _remove(directory: Path, name: str, files: bool, force: bool) -> list[Removed]:
     removed: list[Removed] = []
-    uuid = None
-    try:
-        uuid = _segment.referenced(directory)
-    except errors.CorruptBoard:
-        if not force:
-            raise
-    with _locks.locked(directory):
+    with _locks.locked(directory):  # all of it: what comes afterwards is another board of the name
+        uuid = None
+        try:
+            uuid = _segment.referenced(directory)
+        except errors.CorruptBoard:
+            if not force:
+                raise
         if uuid is not None:
             removed += _remove_segment(name, uuid, force)
         (directory / "segment").unlink(missing_ok=True)
-    if files:
-        found = _snapshots(directory) | history.files(directory)
-        removed += [Removed("file", str(path), size, "asked for") for path, size in found.items()]
-        remove_files(directory)
+        if files:
+            found = _snapshots(directory) | history.files(directory)
+            removed += [Removed("file", str(path), size, "asked for") for path, size in found.items()]
+            remove_files(directory)
     return removed
 
 
@@ -298,7 +309,10 @@ def _remove_segment(name: str, uuid: str, force: bool) -> list[Removed]:
     else:
         try:
             size = segment.size
+            if not force:
+                segment.announce_retirement()  # first: who comes now looks at it, or is seen
             if not force and _in_use(_memory(object_name)):
+                segment.announce_retirement(False)
                 workers = Board(segment, Path(segment.directory)).snapshot().workers
                 pids = ", ".join(str(worker.pid) for worker in workers if worker.alive)
                 who = f"pid {pids}" if pids else "a process that has not counted yet"

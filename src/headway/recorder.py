@@ -106,7 +106,7 @@ class Recorder:
             self._lock.release()
 
     def _run(self) -> str:
-        used_at = time.monotonic()
+        quiet_since: float | None = None  # the first look of those in a row at which nobody used the board
         while True:
             self._segment.beat()
             if self._lock is not None:
@@ -120,8 +120,10 @@ class Recorder:
                 return "it was stopped"
             now = time.monotonic()
             if self._segment.in_use:
-                used_at = now
-            elif now - used_at >= QUIET_S and now >= self._leave_at:
+                quiet_since = None
+            elif quiet_since is None:
+                quiet_since = now
+            elif now - quiet_since >= QUIET_S and now >= self._leave_at:
                 if self.finish():
                     return "nobody uses the board any more"
                 self._leave_at = now + LEAVE_AGAIN_S
@@ -236,15 +238,16 @@ class Recorder:
         try:
             with _locks.locked(directory, wait_s=1.0):
                 segment.announce_retirement()
-                if segment.in_use or not self._is_ours() or not self._cycle(last=True):
-                    segment.announce_retirement(False)
-                    return False
-                _segment.remove(directory, segment)
-                self._lock.release()  # before the directory's: whoever opens the board next finds it free
-                return True
+                try:
+                    if segment.in_use or not self._is_ours() or not self._cycle(last=True):
+                        return False
+                    _segment.remove(directory, segment)
+                    self._lock.release()  # before the directory's: whoever opens the board next finds it free
+                    return True
+                finally:
+                    segment.announce_retirement(False)  # under the lock; of a board that is retired it stays so
         except (errors.HeadwayError, OSError) as problem:
             self.problem = problem
-            segment.announce_retirement(False)
             return False
 
 

@@ -2,6 +2,7 @@
  *
  * Runs: safety -DWORKERS=2 -DRECORDERS=2 -DCRASHES=1 -DUNLINKS=1
  * Runs: safety -DWORKERS=2 -DRECORDERS=1 -DCRASHES=0 -DUNLINKS=2
+ * Runs: safety -DWORKERS=2 -DRECORDERS=1 -DCRASHES=0 -DTIDIERS=1
  * Runs: safety -DWORKERS=1 -DRECORDERS=3 -DCRASHES=2
  *
  * Workers open a board, see to it that somebody records it, and leave. Recorders are elected, write, and remove the
@@ -9,13 +10,14 @@
  *
  * Step of the model            Line of the code
  *   join                       _segment._join: the file `segment`, the lock on our byte, then header.retired
- *   create                     _segment._create under board.lock; the new segment is published by one rename
+ *   create                     _segment.end_unfinished, _create under board.lock: a note, the segment, one rename
  *   ensure                     _core may_start_recorder: recorder word, is it alive, CAS of the deadline; _launch
  *   elect                      _core elect: load, ask the kernel, CAS; then the deadline is taken back
  *   file lock                  Recorder.elected: recorder.lock, tried again for three seconds
  *   write                      Recorder._cycle_if_ours: board.lock, retired and `segment` looked at, the snapshot
  *   finish                     Recorder.finish: board.lock, announce, look who is present, last snapshot, remove
  *   unlink                     _segment.unlink by a program: board.lock, retire, remove, whoever uses it
+ *   Tidier                     maintenance.remove without force: board.lock, announce, look who is present, remove
  *
  * Promised, and asserted below
  *   1. Of one segment there is never more than one living recorder.                     `elected`
@@ -26,6 +28,7 @@
  *   5. A worker at home always gets a recorder, whoever was killed on the way to it: it is never left waiting where
  *      nobody may start one (no invalid end state).
  *   6. What somebody has opened and nobody unlinked is what the next one opens.
+ *   7. Whoever makes a segment leaves none in shared memory but the one that `segment` names.
  *
  * Left out: how long waits are (a deadline may pass at any time, a wait for a lock may be given up at any time where the
  * code gives up); the rows and slots of a board; `gc`; machines that share the directory and not the segment.
@@ -38,8 +41,11 @@
 #ifndef UNLINKS
 #define UNLINKS 0
 #endif
-#define SEGMENTS (WORKERS + UNLINKS + 2)
-#define PEOPLE (WORKERS + RECORDERS + 1) /* 1..WORKERS are workers, above them recorders */
+#ifndef TIDIERS
+#define TIDIERS 0
+#endif
+#define SEGMENTS (WORKERS + UNLINKS + CRASHES + 2)
+#define PEOPLE (WORKERS + RECORDERS + TIDIERS + 1) /* 1..WORKERS are workers, above them recorders, then tidiers */
 
 byte reference;              /* the file `segment`: a segment, 0 = none */
 byte next_segment = 1;
@@ -48,6 +54,7 @@ byte file_lock;              /* recorder.lock: who holds it */
 byte recorder[SEGMENTS];     /* header.recorder */
 bool claimed[SEGMENTS];      /* header.recorder_deadline_ns lies in the future */
 byte retired[SEGMENTS];      /* header.retired: 1 announced, 2 for good */
+bool note[SEGMENTS];         /* a file .segment.*: made, or being removed, by somebody who may have been killed over it */
 bool removed[SEGMENTS];      /* unlinked */
 byte present[PEOPLE];        /* the segment on which the byte of this process is locked; 0 = none, or dead */
 
@@ -74,13 +81,14 @@ inline remove(which) {
         reference = 0
 #else
         if
-        :: reference == which -> reference = 0
+        :: reference == which -> reference = 0; note[which] = true
         :: else
         fi
 #endif
     };
     d_step {
         removed[which] = true;
+        note[which] = false;
         for (one : 1 .. WORKERS) { /* promise 6 */
             assert(home[one] == 0 || home[one] == reference || removed[home[one]])
         };
@@ -88,7 +96,28 @@ inline remove(which) {
     }
 }
 
-/* One after the other: the file, our byte, the word. Sets `on`, 0 if there is nothing to join. With board.lock, what says
+inline announce(which) { /* CAS: never over "for good" */
+    d_step {
+        if
+        :: retired[which] == 0 -> retired[which] = 1
+        :: else
+        fi
+    }
+}
+inline withdraw(which) {
+    d_step {
+#ifdef MUTANT_WITHDRAWS_BLINDLY
+        retired[which] = 0
+#else
+        if
+        :: retired[which] == 1 -> retired[which] = 0
+        :: else
+        fi
+#endif
+    }
+}
+
+/* One after the other: the file, the segment, our byte, the word. Sets `on`, 0 if there is nothing to join. With board.lock, what says
  * that the segment is being retired was left by somebody who was killed over it: withdrawn, or ended. */
 inline join(locked) {
     on = reference;
@@ -98,24 +127,22 @@ inline join(locked) {
 #ifdef MUTANT_LOOKS_BEFORE_IT_IS_PRESENT
         meant = retired[on] != 0;
 #endif
-        atomic {
-            if
-            :: removed[on] -> on = 0 /* no such file */
-            :: else -> present[me] = on
-            fi
-        };
+        if
+        :: removed[on] -> on = 0 /* no such file */
+        :: else -> present[me] = on /* it is open, and may have been removed since */
+        fi;
         if
         :: on == 0
         :: else ->
 #ifndef MUTANT_BELIEVES_THE_DEAD
             if
             :: locked && retired[on] == 2 -> remove(on)
-            :: locked && retired[on] == 1 -> retired[on] = 0
+            :: locked && retired[on] == 1 -> withdraw(on)
             :: else
             fi;
 #endif
 #ifndef MUTANT_LOOKS_BEFORE_IT_IS_PRESENT
-            meant = retired[on] != 0;
+            d_step { meant = retired[on] != 0; assert(meant || !removed[on]) }; /* promise 4 */
 #endif
             d_step {
                 if
@@ -128,14 +155,30 @@ inline join(locked) {
     fi
 }
 
-/* board.lock is held. Two steps: the new segment with us on it, and its publication. */
+/* board.lock is held. What is unfinished ends first: then nothing is left but what `segment` names. After that the note, the
+ * new segment with us on it, and its publication by one rename. */
 inline create() {
+    d_step {
+#ifndef MUTANT_LEAVES_THE_UNFINISHED
+        for (one : 1 .. next_segment - 1) {
+            if
+            :: note[one] -> assert(one != reference); removed[one] = true; note[one] = false
+            :: else
+            fi
+        };
+#endif
+        for (one : 1 .. next_segment - 1) {
+            assert(removed[one] || one == reference) /* promise 7 */
+        };
+        one = 0
+    };
     d_step {
         on = next_segment;
         next_segment++;
-        present[me] = on
+        note[on] = true
     };
-    d_step { reference = on; home[me] = on }
+    present[me] = on;
+    d_step { reference = on; note[on] = false; home[me] = on }
 }
 
 inline others_present(which) {
@@ -217,14 +260,14 @@ proctype Recorder(byte me; byte which) {
 #endif
 #ifdef MUTANT_LOOKS_BEFORE_IT_ANNOUNCES
                 others_present(which);
-                retired[which] = 1;
+                announce(which);
 #else
-                retired[which] = 1;
+                announce(which);
                 others_present(which);
 #endif
                 if
                 :: in_use || reference != which ->
-                    retired[which] = 0;
+                    withdraw(which);
 #ifndef MUTANT_REMOVES_WITHOUT_THE_LOCK
                     release_board_lock();
 #endif
@@ -357,6 +400,47 @@ open:
     }
 }
 
+/* headway rm, without force */
+proctype Tidier(byte me) {
+    byte on, other, one;
+    bool in_use;
+#ifdef MUTANT_RM_READS_BEFORE_IT_HAS_THE_LOCK
+    on = reference;
+    take_board_lock();
+#else
+    take_board_lock();
+    on = reference;
+#endif
+    if
+    :: on == 0 || removed[on]
+    :: else ->
+#ifdef MUTANT_RM_LOOKS_BEFORE_IT_ANNOUNCES
+        others_present(on);
+        announce(on);
+#else
+        announce(on);
+        others_present(on);
+#endif
+        if
+        :: in_use -> withdraw(on)
+        :: else ->
+            d_step {
+                for (other : 1 .. WORKERS) { assert(home[other] != on) }; /* promise 3 */
+                other = 0
+            };
+            remove(on)
+        fi
+    fi;
+#ifdef MUTANT_RM_READS_BEFORE_IT_HAS_THE_LOCK
+    d_step {
+        reference = 0; /* whatever it names by now */
+        for (one : 1 .. WORKERS) { assert(home[one] == 0 || removed[home[one]]) }
+    };
+#endif
+    release_board_lock();
+    d_step { on = 0; in_use = false; one = 0 }
+}
+
 active proctype Killer() {
     byte victim;
 end:
@@ -379,6 +463,7 @@ init {
         for (number : 1 .. WORKERS) {
             running[number] = true;
             run Worker(number)
-        }
+        };
+        for (number : PEOPLE - TIDIERS .. PEOPLE - 1) { run Tidier(number) }
     }
 }

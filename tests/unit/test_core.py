@@ -1056,6 +1056,20 @@ class Late(_core.Slot):
         return self.home
 
 
+def test_who_needs_a_slot_does_not_wait_for_stragglers_on_a_slow_disk(small: _core.Segment) -> None:
+    """Copied long ago, counted on since, and written down only now: that is archived, for a moment."""
+    ended = [claim(small, id) for id in ("a", "b")]
+    copied_ns = time.clock_gettime_ns(6) - 300_000_000  # CLOCK_MONOTONIC_COARSE
+    for task in ended:
+        end(task)
+        task.update()  # a straggler
+    for record in tasks_of(small).values():
+        place = int(record["slot"]), int(record["generation"])
+        assert small.mark_archived(*place, int(record["version"]), copied_ns)
+    claim(small, "c", archive=lambda _place: pytest.fail("it is archived once more"))
+    assert small.dropped == 0
+
+
 def late(home: _core.Segment | Exception, slot: int, generation: int) -> Late:
     task = Late()
     task.home = home

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import mmap
 import multiprocessing
@@ -15,7 +16,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ import pytest
 
 from headway import _core, _liveness, _locks, _paths, _segment, errors
 from headway.board import Board, open_board
+from headway.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -785,11 +786,7 @@ def test_removing_the_lock_file_under_a_waiter_does_not_let_two_in(tmp_path: Pat
     other = threading.Thread(target=wait_for_it)
     with _locks.locked(tmp_path):
         other.start()
-        # Our descriptor is one; until the waiter has one, too. It opens and closes it at each try, so look closely.
-        give_up = time.monotonic() + 30
-        while sum(target == f"{tmp_path}/board.lock" for target in descriptors()) < 2 and time.monotonic() < give_up:
-            pass
-        assert time.monotonic() < give_up, "nobody waits for the lock"
+        assert not entered.wait(0.3)  # it tries again and again, each time by opening the file
         (tmp_path / "board.lock").unlink()
     try:
         assert entered.wait(30)
@@ -883,6 +880,115 @@ def test_a_removal_that_was_only_announced_by_who_was_killed_is_withdrawn_by_who
         done = run_python(f"import headway; print(headway.open({board_name!r}).get('a').state)")
     assert done.stdout.strip() in ("pending", "running")
     assert not board._segment.retiring
+
+
+def test_what_was_removed_does_not_come_back_by_an_announcement_that_is_withdrawn(board: Board) -> None:
+    board._segment.retire()
+    board._segment.announce_retirement(False)
+    assert board._segment.retired
+    board._segment.announce_retirement()
+    assert board._segment.retired
+
+
+def test_a_recorder_that_cannot_get_the_lock_withdraws_nothing(board: Board, board_name: str) -> None:
+    """Somebody removes the board under that lock just now."""
+    recorder = Recorder.elected(board)
+    try:
+        with _locks.locked(board.directory):
+            board._segment.retire()
+            assert not recorder.finish()
+        assert board._segment.retired
+    finally:
+        recorder.resign()
+
+
+def test_opening_a_board_again_in_a_forked_child_makes_it_present(board: Board, board_name: str) -> None:
+    """As a daemon does: open, fork, let the parent go, and open again."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            again = open_board(board_name)
+            assert again is board
+            os.write(writer, f"{again._segment.incarnation}\n".encode())
+            code = 0
+        finally:
+            os._exit(code)
+    try:
+        assert os.waitpid(pid, 0)[1] == 0
+        assert int(os.read(reader, 32)) not in (0, board._segment.incarnation)
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_forked_child_that_comes_out_of_a_locked_section_leaves_the_lock_to_its_parent(tmp_path: Path) -> None:
+    with _locks.locked(tmp_path):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                raise SystemExit
+            finally:
+                for lock in [one for one in gc.get_objects() if isinstance(one, _locks.Flock)]:
+                    lock.release()
+                os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        with pytest.raises(errors.LockTimeout), _locks.locked(tmp_path, wait_s=0):
+            pytest.fail("two have the lock")
+
+
+def test_a_semaphore_is_not_made_for_a_segment_that_was_removed_meanwhile(board: Board, name: str, path: Path) -> None:
+    path.unlink()
+    semaphore_of(path).unlink()
+    _segment._ensure_semaphore(name)
+    assert not semaphore_of(path).exists()
+
+
+def test_those_who_open_and_remove_a_board_at_the_same_time_are_not_in_each_others_way(
+    run_python: RunPython, board_name: str
+) -> None:
+    """With its directory: nobody hears of a file that is not there, and nothing is left."""
+    run_python(
+        """
+import os, sys, warnings
+from headway import errors, maintenance
+from headway.board import open_board
+
+def come_and_go():
+    for turn in range(100):
+        board = open_board(sys.argv[1], capacity=4, workers=4, result_bytes=64, record=False)
+        try:
+            board.task(f"{os.getpid()}-{turn}").update()
+        except errors.BoardClosed:  # another one has removed it
+            pass
+        if turn % 3:
+            board.unlink(files=True)
+        else:
+            board.close()
+            try:
+                maintenance.remove(sys.argv[1], force=True)
+            except errors.UnknownBoard:
+                pass
+
+warnings.simplefilter("ignore")
+pids = []
+for _ in range(3):
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            come_and_go()
+            code = 0
+        finally:
+            if code:
+                sys.excepthook(*sys.exc_info())
+            os._exit(code)
+    pids.append(pid)
+assert [os.waitpid(pid, 0)[1] for pid in pids] == [0, 0, 0]
+""",
+        board_name,
+    )
 
 
 @contextlib.contextmanager

@@ -292,7 +292,10 @@ static void hw_leave(hw_board *board) {
  * all identities are looked at; there the own lock is taken, then the word is looked at. Sequentially consistent, both:
  * at least one side sees the other. */
 static void hw_announce(hw_board *board, uint64_t retired) {
-    __atomic_store_n(&board->header->retired, retired, __ATOMIC_SEQ_CST);
+    uint64_t *word = &board->header->retired, expected = retired ? 0 : HW_RETIRING;
+    if (retired == HW_RETIRED_FOR_GOOD) __atomic_store_n(word, retired, __ATOMIC_SEQ_CST);
+    else /* never over "for good": what was removed does not come back */
+        __atomic_compare_exchange_n(word, &expected, retired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 

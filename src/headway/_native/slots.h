@@ -538,11 +538,12 @@ static int hw_counted_since(char *slot, uint64_t since_ns) {
  * last moment, so that nobody waits for a slot as long as somebody counts on the task that had it. */
 static int hw_is_archived(char *slot) {
     hw_control *control = hw_control_of(slot);
-    uint64_t copied_ns, now;
+    uint64_t marked_ns, now;
     if (hw_load(&control->archived) != hw_load(&control->generation)) return 0;
-    copied_ns = hw_load(&control->archived_ns);
+    marked_ns = hw_load(&control->marked_ns); /* not the time of the copy: the disk may take longer than a moment */
     now = hw_clock_ns(CLOCK_MONOTONIC_COARSE);
-    return (copied_ns <= now && now < copied_ns + HW_LATE_NS) || !hw_counted_since(slot, copied_ns);
+    if (marked_ns <= now && now < marked_ns + HW_LATE_NS) return 1;
+    return !hw_counted_since(slot, hw_load(&control->archived_ns));
 }
 
 /* Remember that the history holds the task as it was at this version, copied at this time (coarse monotonic) or later.
@@ -557,6 +558,7 @@ static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation
     if (hw_load(&control->generation) == generation &&
         hw_peek(&control->status_seq) + hw_peek(&control->result_seq) == version) {
         hw_store(&control->archived_ns, copied_ns);
+        hw_store(&control->marked_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
         hw_store(&control->archived, generation);
         answer = HW_OK;
     }

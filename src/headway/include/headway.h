@@ -217,7 +217,8 @@ typedef struct hw_control {
     uint64_t reuse_ns;     /* monotonic: a free slot rests until then */
     uint64_t archived;     /* the generation that the history holds as it is; status and result writes clear it */
     uint64_t archived_ns;  /* coarse monotonic: when that copy was taken; what was counted since is not in the history */
-    uint64_t pad[4];
+    uint64_t marked_ns;    /* coarse monotonic: when that was written down here */
+    uint64_t pad[3];
 } hw_control;
 
 HW_ASSERT(sizeof(hw_control) == HW_LINE);

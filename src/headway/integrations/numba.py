@@ -106,7 +106,7 @@ def _function(module: Any) -> Any:
 
 
 def _write(function: Any) -> None:
-    """The instructions of hw_add, in its order."""
+    """The instructions of hw_add; but for the clock, which is read when the count is done: C reads it meanwhile."""
     builder = ir.IRBuilder(function.append_basic_block("begin"))
     task, n = function.args
     if sys.platform != "linux":  # there are no boards, only stand-ins
