@@ -764,10 +764,12 @@ cdef class Segment:
         cdef bytearray tasks
         cdef size_t room = hw_live(self.board) + 16
         for _ in range(16):
-            tasks = PyByteArray_FromStringAndSize(NULL, room * sizeof(hw_task_record))
+            tasks = PyByteArray_FromStringAndSize(NULL, 0)
             hw_copy_begin(&copy, self.board)
             copy.bare = not results
             try:
+                # In two steps: without memory for one that is made large, CPython 3.11 prints a SystemError, too.
+                PyByteArray_Resize(tasks, room * sizeof(hw_task_record))
                 hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
                 hw_go_in(self.board)
                 with nogil:

@@ -15,14 +15,14 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
 import posix_ipc
 
-from headway import _core, _liveness, _locks, _paths, errors
+from headway import _core, _liveness, _locks, _paths, _shm, errors
 
 __all__ = [
     "attach",
@@ -31,16 +31,12 @@ __all__ = [
     "open_or_create",
     "referenced",
     "remove",
-    "remove_objects",
     "unlink",
 ]
 
-SHM = Path("/dev/shm")
 Fill: TypeAlias = Callable[[_core.Segment, Path], object]
 _NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # what opening a link, a folder, a socket as a segment gives
 TRIES = 64  # to lock a directory that others remove and make again and again
-RESERVED_AT_ONCE = 1 << 18  # bytes: many kernels undo all of it at a signal, and then begin again, for ever in a storm
-_NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT)
 
 
 def object_name(board: str, uuid: str) -> str:
@@ -81,55 +77,6 @@ def _uuid_in(path: Path) -> str | None:
     return uuid
 
 
-def _check_file(fd: int, name: str) -> int:
-    """The size of a segment's file, if it is a regular one of ours that nobody else can open."""
-    found = os.fstat(fd)
-    _check_owner(found, name)
-    if not stat.S_ISREG(found.st_mode):
-        raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}")
-    if found.st_mode & 0o077:
-        raise errors.CorruptBoard(
-            f"segment {name} is open to other users (mode {stat.S_IMODE(found.st_mode):o}) and cannot be trusted: "
-            f"remove it with 'headway rm --force'"
-        )
-    return found.st_size
-
-
-def _check_owner(found: os.stat_result, name: str) -> None:
-    if found.st_uid != os.geteuid():
-        raise errors.NotOwner(
-            f"segment {name} belongs to user {found.st_uid}, not to you ({os.geteuid()}): use a board of your own"
-        )
-
-
-def _ensure_semaphore(name: str) -> None:
-    """There is a semaphore of ours by this name. It only wakes, so a new one in place of a lost one is as good.
-
-    Without one the lock is waited for by naps, see _native/lock.h. So it is where another user took the name of a lost
-    one: theirs is not used, and stops nobody.
-    """
-    path = SHM / f"sem.{name[1:]}"
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        with suppress(posix_ipc.Error, OSError):
-            posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
-        if not os.path.lexists(SHM / name[1:]):  # the segment was removed meanwhile; its semaphore goes after it
-            _unlink_object(posix_ipc.unlink_semaphore, name)
-        return
-    if found.st_uid != os.geteuid():
-        return
-    if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
-        raise errors.CorruptBoard(f"semaphore {name} is open to other users, or no file: remove it from {SHM}")
-    if found.st_size < 32:  # sizeof(sem_t): mapping less would end in SIGBUS
-        raise errors.CorruptBoard(f"semaphore {name} was truncated: remove it from {SHM}")
-
-
-def _open(name: str, flags: int = 0) -> int:
-    """A descriptor of a segment, as shm_open(3) gives it; that of posix_ipc does not stand a lack of memory."""
-    return os.open(SHM / name[1:], os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
-
-
 def attach(name: str, *, watching: bool = False) -> _core.Segment:
     """Attach to the segment of this name. watching: to look on, without a row of the process table.
 
@@ -137,19 +84,19 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
     trusted or used, each with what to do.
     """
     try:
-        fd = _open(name)
+        fd = _shm.open_file(name)
     except FileNotFoundError:
         raise FileNotFoundError(errno.ENOENT, "no such segment", name) from None
     except PermissionError:
         raise errors.NotOwner(f"segment {name} belongs to another user: use a board of your own") from None
     except OSError as error:
         if error.errno not in _NO_SEGMENT:
-            raise _told(error, name) from None
-        _check_owner((SHM / name[1:]).lstat(), name)
-        raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}") from None
+            raise _shm.told(error, name) from None
+        _shm.check_owner((_shm.SHM / name[1:]).lstat(), name)
+        raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {_shm.SHM}") from None
     lock_fd = -1
     try:
-        size = _check_file(fd, name)
+        size = _shm.check_file(fd, name)
         # A second description of the same file, which is never mapped: identities are locks on it.
         lock_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
         segment = _core.Segment(fd, lock_fd, size, name)
@@ -171,52 +118,13 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
             f"use a board of another name here"
         )
     try:
-        _ensure_semaphore(name)
+        _shm.ensure_semaphore(name)
     except BaseException:
         segment.close()
         raise
     segment.use_semaphore(name)
     segment.watching = watching
     return segment
-
-
-def _told(error: OSError, place: str | Path) -> OSError:
-    """The same error with its place, where it names none, and with what to do about it."""
-    number = error.errno or errno.EMFILE  # posix_ipc gives that one without its number
-    where = error.filename if isinstance(error.filename, str) else str(place)
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        text = "no room for the files of the board: free some, or choose another place with HEADWAY_DIR"
-        return errors.NoSpace(number, text, where)
-    if number == errno.EMFILE:
-        return OSError(number, "no descriptor is left: close some, or raise the limit (ulimit -n)", where)
-    return OSError(number, error.strerror or str(error), where)
-
-
-@contextmanager
-def _room_for(size: int, name: str) -> Iterator[None]:
-    """Turn the errors of a full /dev/shm into NoSpace."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise _told(error, name) from None
-        room = os.statvfs(SHM)
-        raise errors.NoSpace(
-            error.errno,
-            f"board segment {name} needs {size / 2**20:.1f} MiB and 2 files, {SHM} has "
-            f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a "
-            f"smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
-        ) from None
-
-
-def _reserve(fd: int, size: int) -> None:
-    """Have the file's pages be there. Raises OSError if there is no room, with what there is as free as before."""
-    try:
-        for at in range(0, size, RESERVED_AT_ONCE):
-            os.posix_fallocate(fd, at, min(RESERVED_AT_ONCE, size - at))
-    except OSError:
-        os.ftruncate(fd, 0)
-        raise
 
 
 def _create(
@@ -229,13 +137,13 @@ def _create(
     note = _noted(directory, uuid)
     segment: _core.Segment | None = None
     try:
-        with _room_for(size, name):
-            memory = _open(name, os.O_CREAT | os.O_EXCL)
+        with _shm.room_for(size, name):
+            memory = _shm.open_file(name, os.O_CREAT | os.O_EXCL)
         try:
             os.fchmod(memory, 0o600)  # whatever the umask
             os.ftruncate(memory, size)
-            with _room_for(size, name):  # reserved now, so that a full /dev/shm is an error here, not SIGBUS later
-                _reserve(memory, size)
+            with _shm.room_for(size, name):  # reserved now, so that a full /dev/shm is an error here, not SIGBUS later
+                _shm.reserve(memory, size)
             _core.format_segment(
                 memory,
                 capacity=capacity,
@@ -252,9 +160,9 @@ def _create(
         finally:
             os.close(memory)
         # The segment's name can be seen by now: another user may be first to take the semaphore's, and stops nobody.
-        with _room_for(size, name), suppress(posix_ipc.ExistentialError):
+        with _shm.room_for(size, name), suppress(posix_ipc.ExistentialError):
             posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
-            os.chmod(SHM / f"sem.{name[1:]}", 0o600)
+            os.chmod(_shm.SHM / f"sem.{name[1:]}", 0o600)
         segment = attach(name)
         if fill is not None:
             fill(segment, directory)
@@ -263,7 +171,7 @@ def _create(
     except BaseException:
         if segment is not None:
             segment.retire()  # Ctrl-C may have come after it was published, and somebody may have joined
-        remove_objects(name)
+        _shm.remove_objects(name)
         note.unlink(missing_ok=True)
         raise
     return segment
@@ -297,7 +205,7 @@ def end_unfinished(directory: Path) -> None:
             uuid = _uuid_in(note)
         with suppress(posix_ipc.Error, OSError):  # what cannot be removed was not theirs
             if uuid is not None:
-                remove_objects(object_name(directory.name, uuid))
+                _shm.remove_objects(object_name(directory.name, uuid))
             note.unlink()
 
 
@@ -350,7 +258,7 @@ def open_or_create(
         except OSError as error:
             # Somebody has removed the board with its directory since that was made, or looked into.
             if not isinstance(error, FileNotFoundError) or tries == TRIES:
-                raise _told(error, board) from error
+                raise _shm.told(error, board) from error
 
 
 def _open_or_create(
@@ -366,24 +274,12 @@ def _open_or_create(
             return segment, directory, False
         if referenced(directory) is not None and (holder := _locks.lock_holder(directory)) is not None:
             raise errors.BoardElsewhere(
-                f"board {board!r} is in use by {holder}, and its segment is not in this {SHM} (but in that of another "
-                f"machine or container, or somebody removed it): both would write to {directory}; give each machine or "
-                f"container a HEADWAY_DIR of its own, or each board another name"
+                f"board {board!r} is in use by {holder}, and its segment is not in this {_shm.SHM} (but in that of "
+                f"another machine or container, or somebody removed it): both would write to {directory}; give each "
+                f"machine or container a HEADWAY_DIR of its own, or each board another name"
             )
         end_unfinished(directory)
         return _create(directory, board, capacity, workers, result_bytes, fill), directory, True
-
-
-def remove_objects(name: str) -> None:
-    """Remove segment and semaphore of this name, as far as they exist and are ours."""
-    with ExitStack() as both:  # the second one also where the first one cannot be removed
-        for unlink_object in (posix_ipc.unlink_semaphore, posix_ipc.unlink_shared_memory):
-            both.callback(_unlink_object, unlink_object, name)
-
-
-def _unlink_object(unlink_object: Callable[[str], object], name: str) -> None:
-    with suppress(posix_ipc.ExistentialError, posix_ipc.PermissionsError):
-        unlink_object(name)
 
 
 def remove(directory: Path, segment: _core.Segment) -> None:
@@ -392,7 +288,7 @@ def remove(directory: Path, segment: _core.Segment) -> None:
     note = _note(directory, segment.uuid)
     if referenced(directory) == segment.uuid:
         os.rename(directory / "segment", note)
-    remove_objects(object_name(segment.name, segment.uuid))
+    _shm.remove_objects(object_name(segment.name, segment.uuid))
     note.unlink(missing_ok=True)
 
 

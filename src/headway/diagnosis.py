@@ -12,7 +12,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from headway import _core, _engine, _launch, _liveness, _locks, _paths, _segment, errors, history, maintenance, snapshot
+from headway import (
+    _core,
+    _engine,
+    _launch,
+    _liveness,
+    _locks,
+    _paths,
+    _segment,
+    _shm,
+    errors,
+    history,
+    maintenance,
+    snapshot,
+)
 
 __all__ = ["Finding", "diagnose"]
 
@@ -68,12 +81,12 @@ def _switches() -> Iterator[Finding]:
 
 def _shared_memory() -> Iterator[Finding]:
     try:
-        found = os.statvfs(_segment.SHM)
+        found = os.statvfs(_shm.SHM)
     except OSError:
         return  # said above
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-    told = f"{_segment.SHM} has {size / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of them free"
-    mount = f"mount -o remount,size=1g {_segment.SHM} (in a container: start it with --shm-size=1g)"
+    told = f"{_shm.SHM} has {size / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of them free"
+    mount = f"mount -o remount,size=1g {_shm.SHM} (in a container: start it with --shm-size=1g)"
     if size and size < SMALL_BYTES:
         yield Finding("warning", "shared memory", f"{told}: little more than one board of the default size", mount)
     elif size and free < (1 - FULL_SHARE) * size:
@@ -192,11 +205,11 @@ def _strays(directories: list[Path]) -> Iterator[Finding]:
         with contextlib.suppress(errors.HeadwayError, OSError):
             referenced.add(_segment.referenced(directory))
     old = time.time() - maintenance.GRACE_S
-    for path in sorted(_segment.SHM.glob(f"headway-{os.geteuid()}-*")):
+    for path in sorted(_shm.SHM.glob(f"headway-{os.geteuid()}-*")):
         with contextlib.suppress(OSError):
             if path.name[-32:] not in referenced and path.stat().st_mtime < old:
                 yield Finding("warning", "shared memory", f"nothing refers to the segment {path.name}", "headway gc")
-    for path in sorted(_segment.SHM.glob(f"sem.headway-{os.geteuid()}-*")):
+    for path in sorted(_shm.SHM.glob(f"sem.headway-{os.geteuid()}-*")):
         with contextlib.suppress(OSError):
-            if not (_segment.SHM / path.name.removeprefix("sem.")).exists() and path.stat().st_mtime < old:
+            if not (_shm.SHM / path.name.removeprefix("sem.")).exists() and path.stat().st_mtime < old:
                 yield Finding("warning", "shared memory", f"the segment of semaphore {path.name} is gone", "headway gc")

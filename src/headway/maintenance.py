@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway import _core, _locks, _paths, _segment, errors, history, snapshot
+from headway import _core, _locks, _paths, _segment, _shm, errors, history, snapshot
 from headway.board import Board, remove_files
 from headway.recorder import Recorder
 
@@ -82,7 +82,7 @@ def _locked(fd: int, begin: int, size: int) -> bool:
 
 
 def _memory(name: str) -> Path:
-    return _segment.SHM / name[1:]
+    return _shm.SHM / name[1:]
 
 
 def directories() -> list[Path]:
@@ -165,7 +165,7 @@ def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
     removed = []
     prefix = f"headway-{os.geteuid()}-"
     pattern = re.compile(rf"{prefix}(?P<board>.+)-(?P<uuid>[0-9a-f]{{32}})\Z")
-    for path in sorted(_segment.SHM.glob(f"{prefix}*")):
+    for path in sorted(_shm.SHM.glob(f"{prefix}*")):
         match = pattern.match(path.name)
         if match is not None and (not names or match["board"] in names):
             try:
@@ -174,9 +174,9 @@ def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
                 continue  # its owner was quicker
             except (errors.HeadwayError, OSError) as error:  # a full disk, say: the others can go all the same
                 removed.append(Removed("board", match["board"], 0, "nobody uses it", str(error)))
-    for path in sorted(_segment.SHM.glob(f"sem.{prefix}*")):
+    for path in sorted(_shm.SHM.glob(f"sem.{prefix}*")):
         match = pattern.match(path.name.removeprefix("sem."))
-        if match is None or (names and match["board"] not in names) or (_segment.SHM / match[0]).exists():
+        if match is None or (names and match["board"] not in names) or (_shm.SHM / match[0]).exists():
             continue
         with contextlib.suppress(FileNotFoundError):
             found = path.lstat()
@@ -203,7 +203,7 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         if not old:
             return []
         if not dry_run:
-            _segment.remove_objects(name)
+            _shm.remove_objects(name)
         return [Removed("segment", name, found.st_size, "it is damaged or unfinished, and nobody uses it")]
     try:
         directory = Path(segment.directory)
@@ -217,7 +217,7 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         if not old:
             return []
         if not dry_run:
-            _segment.remove_objects(name)
+            _shm.remove_objects(name)
         return [Removed("segment", name, found.st_size, "nothing refers to it")]
     finally:
         segment.close()
@@ -320,5 +320,5 @@ def _remove_segment(name: str, uuid: str, force: bool) -> list[Removed]:
             segment.retire()
         finally:
             segment.close()
-    _segment.remove_objects(object_name)
+    _shm.remove_objects(object_name)
     return [Removed("segment", object_name, size, "asked for")]

@@ -22,7 +22,7 @@ from functools import partial
 
 import posix_ipc
 
-from headway import _core, _launch, _segment, errors, maintenance, snapshot
+from headway import _core, _launch, _segment, _shm, errors, maintenance, snapshot
 from headway.board import Board, open_board
 from tests.faults.children import fresh
 from tests.faults.look import unfinished_semaphores
@@ -96,7 +96,7 @@ def collecting(name: str) -> None:
 
 
 def shared_memory(name: str) -> list[str]:
-    return sorted(path.name for path in _segment.SHM.glob(f"*headway-{os.geteuid()}-{name}-*"))
+    return sorted(path.name for path in _shm.SHM.glob(f"*headway-{os.geteuid()}-{name}-*"))
 
 
 def end(name: str) -> None:

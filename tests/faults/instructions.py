@@ -21,7 +21,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway import _core, _segment
+from headway import _core, _segment, _shm
 from headway.board import Board
 from tests.faults.tracing import PC, STACK, killed, peek, register, run_to, start, step
 
@@ -37,7 +37,7 @@ class Shared:
 
     def __init__(self, board: Board) -> None:
         name = _segment.object_name(board.name, board._segment.uuid)[1:]
-        self._maps = [_mapped(_segment.SHM / name), _mapped(_segment.SHM / f"sem.{name}")]
+        self._maps = [_mapped(_shm.SHM / name), _mapped(_shm.SHM / f"sem.{name}")]
 
     def image(self) -> bytes:
         return b"".join(one[:] for one in self._maps)

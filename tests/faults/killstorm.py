@@ -31,7 +31,7 @@ from pathlib import Path
 
 import posix_ipc
 
-from headway import _segment, errors, history, maintenance, snapshot
+from headway import _segment, _shm, errors, history, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.task import Task
 from tests.faults.children import fork, fresh, wait
@@ -432,7 +432,7 @@ def slots_are_there(board: Board) -> None:
 
 
 def shared_memory(name: str) -> list[str]:
-    return sorted(path.name for path in _segment.SHM.glob(f"*headway-{os.geteuid()}-{name}-*"))
+    return sorted(path.name for path in _shm.SHM.glob(f"*headway-{os.geteuid()}-{name}-*"))
 
 
 def percentiles(values: list[float]) -> str:

@@ -127,7 +127,7 @@ ROWS = [
         (ATTACH, "--seconds", "120"),
     ),
     *(
-        Row(FUZZING, what, (GUIDED, name, "--seconds", "2"), (GUIDED, name, "--seconds", "600"), 200.0)
+        Row(FUZZING, what, (GUIDED, name, "--seconds", "2"), (GUIDED, name, "--seconds", "300"), 200.0)
         for name, what in (
             ("snapshots", "snapshot and result files, of this version and older ones (Atheris)"),
             ("histories", "history files: their bytes, and values of their rows (Atheris)"),
@@ -180,6 +180,12 @@ ROWS = [
         ("-m", "tests.faults.memory", "--stride", "41"),
         ("-m", "tests.faults.memory"),
         bound_s=240.0,
+    ),
+    Row(
+        WORLD,
+        "little memory: making, attaching, restoring, copying, writing, reading, claiming under a limit (RLIMIT_AS)",
+        ("-m", "tests.faults.limits", "--steps", "2"),
+        ("-m", "tests.faults.limits"),
     ),
     Row(
         WORLD,

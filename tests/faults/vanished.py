@@ -23,7 +23,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from headway import _core, _segment, errors, maintenance, snapshot
+from headway import _core, _segment, _shm, errors, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.model import TaskView
 from tests.faults.children import eventually, fork, fresh
@@ -50,7 +50,7 @@ def view_of(board: Board, id: str) -> TaskView:
 
 
 def path_of(board: Board) -> Path:
-    return _segment.SHM / _segment.object_name(board.name, board._segment.uuid)[1:]
+    return _shm.SHM / _segment.object_name(board.name, board._segment.uuid)[1:]
 
 
 def recorded(name: str) -> Board:
@@ -101,7 +101,7 @@ def a_board_that_is_unlinked_says_so_once(name: str) -> None:
 
 def a_semaphore_that_is_unlinked_costs_nothing(name: str) -> None:
     board = board_of(name)
-    (_segment.SHM / f"sem.{path_of(board).name}").unlink()
+    (_shm.SHM / f"sem.{path_of(board).name}").unlink()
     for number in range(20):
         board.task(f"t-{number}").succeed()
     fresh(lambda: board_of(name).task("other").succeed())

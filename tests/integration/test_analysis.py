@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from headway import _segment
+from headway import _segment, _shm
 from headway.analysis import AnalysisProgress, SharedMemoryProgressTracker, SupportResistanceResult, document, storage
 from headway.board import open_board
 
@@ -55,7 +55,7 @@ def gone(board_name: str) -> None:
     """The shared memory of the board vanishes after its last snapshot, as in a reboot."""
     board = open_board(board_name)
     board.write_snapshot()
-    _segment.remove_objects(_segment.object_name(board_name, board._segment.uuid))
+    _shm.remove_objects(_segment.object_name(board_name, board._segment.uuid))
     board._segment.close()
 
 

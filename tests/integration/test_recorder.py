@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from headway import _locks, _segment, errors, maintenance, snapshot
+from headway import _locks, _segment, _shm, errors, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.recorder import Recorder
 
@@ -55,7 +55,7 @@ def _recorded(headway_dir: Path, monkeypatch: pytest.MonkeyPatch, board_name: st
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     eventually(lambda: not recorders(board_name))
-    for path in _segment.SHM.glob(f"*-{board_name}-*"):
+    for path in _shm.SHM.glob(f"*-{board_name}-*"):
         path.unlink(missing_ok=True)
 
 
@@ -329,7 +329,7 @@ def test_after_the_program_was_killed_its_tasks_are_lost_with_all_that_was_known
         assert (view.result, view.metrics, view.owner_pid) == ({"half": 0.5}, {"loss": 0.5}, pid)
         assert view.ended is not None
         eventually(lambda: not recorders(board_name))
-    assert not list(_segment.SHM.glob(f"*{board_name}*")), "a board that nobody uses is still in shared memory"
+    assert not list(_shm.SHM.glob(f"*{board_name}*")), "a board that nobody uses is still in shared memory"
     again = open_board(board_name, capacity=32, workers=32)
     try:
         ended, lost_one = again.get("ended"), again.get("going on")

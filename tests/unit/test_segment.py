@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway import _core, _liveness, _locks, _paths, _segment, errors
+from headway import _core, _liveness, _locks, _paths, _segment, _shm, errors
 from headway.board import Board, open_board
 from headway.recorder import Recorder
 
@@ -941,7 +941,7 @@ def test_a_forked_child_that_comes_out_of_a_locked_section_leaves_the_lock_to_it
 def test_a_semaphore_is_not_made_for_a_segment_that_was_removed_meanwhile(board: Board, name: str, path: Path) -> None:
     path.unlink()
     semaphore_of(path).unlink()
-    _segment._ensure_semaphore(name)
+    _shm.ensure_semaphore(name)
     assert not semaphore_of(path).exists()
 
 

@@ -266,10 +266,7 @@ static void hw_hold(hw_board *board, uint32_t slot, uint32_t stripe, uint64_t ge
             board->held_room = room;
         }
     }
-    board->held[board->held_count].slot = slot;
-    board->held[board->held_count].stripe = stripe;
-    board->held[board->held_count].generation = generation;
-    board->held_count++;
+    board->held[board->held_count++] = (hw_held){slot, stripe, generation};
 }
 
 /* Leave in good order: nobody will take this process for a lost worker. */

@@ -19,7 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headway import _paths, _segment, errors, maintenance
+from headway import _paths, _segment, _shm, errors, maintenance
 from headway._result import LARGE_RESULT, load_result
 from headway.analysis.contract import SECONDS_PER_HOUR, ProgressTracker, age_limit, checked_result
 from headway.analysis.document import (
@@ -190,7 +190,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         if (board := _usable(self._board)) is not None:
             return board
         uuid = _segment.referenced(_paths.board_directory(self.name))
-        if uuid is None or not (_segment.SHM / _segment.object_name(self.name, uuid)[1:]).exists():
+        if uuid is None or not (_shm.SHM / _segment.object_name(self.name, uuid)[1:]).exists():
             return None
         return self._attach()
 

@@ -1,0 +1,199 @@
+"""A process that may have little more memory than it has: what needs more raises an error, and nothing is half done.
+
+    python -m tests.faults.limits [--steps N] [SCENARIO...]
+
+The address space is limited (RLIMIT_AS) to what there is, and a headroom that grows step by step from 64 KiB to more
+than the operation needs. So what is large fails (mapping a board, copying it, encoding and reading a snapshot), and
+fails for as long as the limit stands. What is promised: MemoryError, an OSError or an error of Headway's own, or it
+works; with more memory the same process goes on, and another one has noticed nothing.
+
+A headroom of nothing at all is not tried: Python itself goes round in circles there, see memory.py.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from headway import board as engine
+from headway import errors, maintenance, snapshot
+from headway.board import Board, open_board
+from tests.faults.children import fresh, told
+
+CAPACITY, TASKS = 2_000, 1_500
+HEADROOM = 64 << 10  # bytes, the least
+MOST = 256 << 20  # bytes; no scenario needs so many
+
+
+def made(name: str) -> Board:
+    return open_board(name, capacity=CAPACITY, workers=16, result_bytes=256)
+
+
+def filled(name: str) -> Board:
+    board = made(name)
+    for number in range(TASKS):
+        task = board.task(f"t{number}", total=3, label="a label of some length")
+        task.update(2)
+        task.result = {"number": number, "text": "x" * 150}
+    return board
+
+
+def written(name: str) -> Board:
+    board = filled(name)
+    board.write_snapshot()
+    return board
+
+
+def restored(name: str) -> None:
+    """There is a snapshot of a board whose segment is gone."""
+    written(name).unlink()
+
+
+def elsewhere(name: str) -> None:
+    """Another process made the board, and left; nobody removes it, since there is no recorder."""
+    fresh(lambda: filled(name))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """prepare: with all the memory there is; operate: with little. tasks: how many the board has to have afterwards."""
+
+    prepare: Callable[[str], Board | None]
+    operate: Callable[[Board | None, str], object]
+    tasks: int = TASKS
+
+
+def on(operation: Callable[[Board], object]) -> Callable[[Board | None, str], object]:
+    def operate(board: Board | None, _name: str) -> object:
+        assert board is not None
+        return operation(board)
+
+    return operate
+
+
+def claims(board: Board) -> None:
+    for number in range(TASKS, TASKS + 100):
+        task = board.task(f"t{number}", total=1)
+        task.result = {"text": "y" * 200}
+        task.update()
+
+
+def works(board: Board) -> None:
+    task = board.attach("t7")
+    for _ in range(20):
+        task.update()
+        task.set(stage="fit", message="m" * 100, metrics={"a": 1.0})
+        task.merge_result({"more": list(range(10))})
+
+
+SCENARIOS = {
+    "make": Scenario(lambda _name: None, lambda _board, name: made(name), 0),
+    "attach": Scenario(elsewhere, lambda _board, name: made(name)),
+    "restore": Scenario(restored, lambda _board, name: made(name)),
+    "copy": Scenario(filled, on(lambda board: board.snapshot().to_dict())),
+    "tasks": Scenario(filled, on(lambda board: board.tasks())),
+    "write": Scenario(filled, on(lambda board: board.write_snapshot())),
+    "read": Scenario(written, on(lambda board: snapshot.read(board.directory).to_dict())),
+    "claim": Scenario(filled, on(claims)),
+    "work": Scenario(filled, on(works)),
+    "leave": Scenario(filled, lambda _board, _name: engine._leave_all()),
+}
+
+
+def in_use() -> int:
+    """The address space of this process, bytes."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+class Tries:
+    """Goes through the headrooms of scenarios, and counts."""
+
+    def __init__(self) -> None:
+        self.tried = self.failed = 0
+        self.ends: Counter[str] = Counter()
+
+    def once(self, kind: str, headroom: int) -> str:
+        """How it ended with this headroom in bytes, in a process of its own; "" if a promise was broken."""
+        name = f"limits-{os.getpid()}-{self.tried}"
+        self.tried += 1
+        end = ""
+        try:
+            end = told(lambda: self._attempt(SCENARIOS[kind], name, headroom))
+            fresh(lambda: self._goes_on(SCENARIOS[kind], name))
+            fresh(lambda: self._at_rest(name))
+        except (AssertionError, TimeoutError) as problem:
+            self.failed += 1
+            end = ""
+            print(f"{kind} with {headroom >> 10} KiB failed: {problem}", file=sys.stderr)
+            for path in Path("/dev/shm").glob(f"*-{name}-*"):
+                path.unlink()
+        self.ends[end] += 1
+        shutil.rmtree(Path(os.environ["HEADWAY_DIR"]) / name, ignore_errors=True)
+        return end
+
+    def _attempt(self, scenario: Scenario, name: str, headroom: int) -> str:
+        board = scenario.prepare(name)
+        _, most = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (in_use() + headroom, most))
+        end = "worked"
+        try:
+            scenario.operate(board, name)
+        except (MemoryError, errors.HeadwayError, OSError) as error:
+            end = type(error).__name__
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        self._goes_on(scenario, name)
+        engine._leave_all()
+        return end
+
+    def _goes_on(self, scenario: Scenario, name: str) -> None:
+        board = made(name)
+        tasks = {task.id: task for task in board.tasks()}
+        for number in range(scenario.tasks):
+            assert tasks[f"t{number}"].count >= 2, tasks[f"t{number}"]
+        task = board.task(f"after-{os.getpid()}", total=3)
+        task.update(2)
+        task.succeed()
+        board.write_snapshot()
+        view = snapshot.read(board.directory).get(task.id)
+        assert view is not None, f"{task.id} is not in the snapshot"
+        assert view.count == 2, view
+
+    def _at_rest(self, name: str) -> None:
+        made(name).unlink(files=True)
+        maintenance.GRACE_S = 0.0
+        maintenance.gc([name])
+        objects = [path.name for path in Path("/dev/shm").glob(f"*-{name}-*")]
+        assert not objects, f"left in /dev/shm: {objects}"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}")
+    parser.add_argument("--steps", type=int, default=24, help="headrooms to each doubling (default: 24)")
+    given = parser.parse_args()
+    os.environ["HEADWAY_RECORD"] = "0"
+    tries = Tries()
+    with tempfile.TemporaryDirectory(prefix="headway-limits-") as folder:
+        os.environ["HEADWAY_DIR"] = folder
+        fresh(lambda: written("warm").unlink(files=True))  # what is compiled or cached at the first use, is
+        for kind in given.scenarios or SCENARIOS:
+            headroom = HEADROOM
+            while tries.once(kind, headroom) not in ("worked", "") and headroom < MOST:
+                headroom += max(4096, headroom // given.steps)
+    note = ", ".join(f"{number:,} {end or 'failed'}" for end, number in tries.ends.most_common())
+    print(json.dumps({"tried": tries.tried, "of": "limits of memory", "failed": tries.failed, "note": note}))
+    return 1 if tries.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
