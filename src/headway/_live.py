@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from headway._core import Segment
 
-__all__ = ["CONTROL", "DONE", "OUTPUT", "PROGRAM", "RELEASE", "STOP", "Live", "shows"]
+__all__ = ["CONTROL", "DONE", "OUTPUT", "PROGRAM", "RELEASE", "STOP", "Live", "shown"]
 
 SCRIPT = Path(__file__).with_name("_bars.py")
 CONTROL, PROGRAM, OUTPUT = 3, 4, 5  # the helper's descriptors: a socket to the program, its pidfd, its terminal
@@ -121,9 +121,12 @@ def _kill(helper: int) -> None:
             signal.pidfd_send_signal(helper, signal.SIGKILL)
 
 
-def shows(uuid: str) -> bool:
-    """Are there live bars of this board in this process?"""
-    return _active is not None and _active._control is not None and _active._segment.uuid == uuid
+def shown() -> str | None:
+    """The uuid of the board whose live bars this process draws; None if it draws none."""
+    live = _active
+    if live is None or live._control is None or live._pid != os.getpid():  # in a forked child they are the parent's
+        return None
+    return live._segment.uuid
 
 
 def _is_done(control: socket.socket, timeout_s: float) -> bool:

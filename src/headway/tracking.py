@@ -84,7 +84,8 @@ def track(
     """Iterate, count, and show a bar on standard error: redrawn on a terminal, a line now and then elsewhere.
 
     total: items, default: the iterable's length; label: for people; unit: of an item; board: a board, or its name,
-    default: HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for.
+    default: the one that this process shows live, else HEADWAY_BOARD, else the script's name. An item counts when the
+    next one is asked for. While a board is shown live, its bars have the terminal, and a loop draws none of its own.
 
     The task's id is the label, else "track"; if a loop of that id is going on, in this program or another one, it is
     "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board; a
@@ -127,6 +128,8 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
         try:
             if board is None and outer is not NOBODY:
                 return _part_of(outer, label, unit)
+            if board is None:
+                board = _shown_live()
             home = _opened(board) if board is None or isinstance(board, str) else board
             return home, _claimed(home, label, unit, ID_BYTES)
         except (errors.HeadwayError, OSError) as error:  # a full /dev/shm must not keep a loop from its work
@@ -153,6 +156,13 @@ def _claimed(maker: AnyBoard | AnyTask, label: str | None, unit: str, room: int)
         with contextlib.suppress(errors.TaskExists):
             return maker.task(base + end, unit=unit, label=label + end if label else None)
     raise AssertionError("numbers do not end")
+
+
+def _shown_live() -> Board | None:
+    """The board whose live bars this process draws."""
+    live = sys.modules.get("headway._live")
+    uuid = None if live is None else live.shown()
+    return None if uuid is None else sys.modules["headway.board"]._by_uuid.get(uuid)
 
 
 def _opened(name: str | None) -> Board:
@@ -243,7 +253,7 @@ class _Loop:
             _context.put(self._context_after())
         _open.pop(id(self.task), None)
         self._ended = True
-        if self.depth == 0 and _painter is not None and (view := self.view()) is not None and not self.is_shown_live():
+        if self.depth == 0 and _painter is not None and (view := self.view()) is not None and not self.has_no_place():
             _last_rows.append(view)
         _draw(last=True)
         if not _open:
@@ -256,10 +266,10 @@ class _Loop:
             loop = loop._outer
         return loop._before
 
-    def is_shown_live(self) -> bool:
-        """Do live bars show its board already?"""
-        live, segment = sys.modules.get("headway._live"), getattr(self._home, "_segment", None)
-        return live is not None and segment is not None and live.shows(segment.uuid)
+    def has_no_place(self) -> bool:
+        """Do live bars have the terminal? In a notebook each board has an output of its own: do they show this one?"""
+        live = _shown_live()
+        return live is not None and (live is self._home or not _notebook.is_notebook())
 
     def view(self) -> TaskView | None:
         """What its task shows, if that can be told."""
@@ -353,7 +363,7 @@ def _draw(*, last: bool = False) -> None:
     if not _painting.acquire(timeout=0.2 if last else 0):
         return
     try:
-        loops = [loop for loop in list(_open.values()) if not loop.is_shown_live()]
+        loops = [loop for loop in list(_open.values()) if not loop.has_no_place()]
         rows = [(view, loop.depth) for loop in loops if (view := loop.view()) is not None]
         ended = [_last_rows.pop(0) for _ in range(len(_last_rows))]
         if time.monotonic() < _quiet_until:

@@ -41,14 +41,14 @@ sys.exit(subprocess.run([sys.executable, "-W", "always", *sys.argv[1:]]).returnc
 class Screen:
     """The program on a terminal, and all that scrolled off it."""
 
-    def __init__(self, *arguments: str, stderr: int | None = None) -> None:
+    def __init__(self, *arguments: str, program: Path = PROGRAM, stderr: int | None = None) -> None:
         self.master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         env = {
             name: value for name, value in os.environ.items() if name not in ("PYTHONUNBUFFERED", "COLUMNS", "LINES")
         }
         env |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-        command = [sys.executable, "-c", LIKE_A_SHELL, str(PROGRAM), *arguments]
+        command = [sys.executable, "-c", LIKE_A_SHELL, str(program), *arguments]
         self.process = subprocess.Popen(
             command,
             stdin=slave,
@@ -159,6 +159,36 @@ def test_not_one_line_of_four_processes_is_garbled(board_name: str) -> None:
     assert rest[7:] == ["after|"]
     assert b"Warning" not in shown.written
     assert gone(board_name)
+
+
+LOOP_BESIDE = """
+import sys, time
+import headway
+
+shown, other = sys.argv[1:]
+board = headway.open(shown, capacity=8, record=False)
+with board.live():
+    for number in headway.track(range(20), label="loop", board=other or None):
+        print(f"printed {number}|", flush=True)
+        time.sleep(0.02)
+board.unlink(files=True)
+"""
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["on the board that is shown", "on another board"])
+def test_a_loop_draws_no_bar_between_live_bars_and_what_is_printed(
+    board_name: str, tmp_path: Path, elsewhere: bool
+) -> None:
+    program = tmp_path / "loop_beside.py"
+    program.write_text(LOOP_BESIDE)
+    with Screen(board_name, f"{board_name}-2" if elsewhere else "", program=program) as shown:
+        assert shown.end() == 0
+        lines = [line for line in shown.lines() if line]
+    assert lines[:20] == [f"printed {number}|" for number in range(20)]
+    assert board_name in lines[20]
+    assert [line[:4] for line in lines[21:]] == ([] if elsewhere else ["loop"])
+    if elsewhere:
+        maintenance.remove(f"{board_name}-2", force=True)
 
 
 def test_an_exception_is_told_below_the_last_bars(board_name: str) -> None:

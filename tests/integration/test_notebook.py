@@ -208,7 +208,7 @@ print("after")
 """)
     texts = ran.texts()
     assert len({found[1] for text in texts if (found := re.search(r"outer .* (\d+)/8", text))}) > 3
-    assert any(re.search(r"\n  inner .* \d/30", text) for text in texts)
+    assert any(re.search(r"\n  inner .* \d+/30", text) for text in texts)
     (shown,) = ran.shown()
     assert re.match(r"outer .*8/8.*success$", shown["text/plain"])
     assert ran.printed() == "after\n"
