@@ -183,6 +183,7 @@ cdef extern from "identity.h" nogil:
 cdef extern from "lock.h" nogil:
     void hw_nap(uint64_t ns)
     int hw_lock(hw_board *board, uint64_t deadline_ns)
+    int hw_make_semaphore(const char *name)
     void hw_unlock(hw_board *board)
 
 cdef extern from "clock.h" nogil:

@@ -14,7 +14,9 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EIO, errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset, strlen
+from posix.fcntl cimport O_CLOEXEC, O_RDWR, open
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+from posix.unistd cimport close
 
 import operator
 import os
@@ -171,8 +173,8 @@ cdef class Segment:
     Raises CorruptBoard or LayoutMismatch, each with the remedy.
     """
 
-    def __cinit__(self, int fd, int lock_fd, uint64_t size, str where not None):
-        cdef int layout = 0
+    def __cinit__(self, int fd, uint64_t size, str where not None):
+        cdef int layout = 0, lock_fd
         cdef const char *wrong
         if size < sizeof(hw_header):
             raise errors.CorruptBoard(f"segment {where} has {size} bytes, less than a header: it is not a board, or "
@@ -192,10 +194,17 @@ cdef class Segment:
                                             f"their version of Headway, or end the programs that use it, then remove "
                                             f"it with 'headway gc', which leaves its snapshot and its history")
             raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
-        path = b"/dev/shm" + where.encode()
-        self.board = hw_attach(self.base, &self.said, lock_fd, path)
+        # A second description of the same file, which is never mapped: identities are locks on it. Opened here, so that
+        # Ctrl-C cannot come between the opening and the board that closes it.
+        again, path = b"/proc/self/fd/%d" % fd, b"/dev/shm" + where.encode()
+        lock_fd = open(again, O_RDWR | O_CLOEXEC)
+        if lock_fd >= 0:
+            self.board = hw_attach(self.base, &self.said, lock_fd, path)
         if self.board is NULL:
-            raise OSError(errno, os.strerror(errno), where)
+            reason = errno
+            if lock_fd >= 0:
+                close(lock_fd)
+            raise OSError(reason, os.strerror(reason), where)
 
     def use_semaphore(self, str name not None):
         """Be woken by this semaphore while waiting for the structural lock. Without one it is waited for by naps."""
@@ -896,6 +905,13 @@ def on_silence(callback):
     """Have callback(segment) called, about once a second and handle, while a board is without the recorder it should have."""
     global _on_silence
     _on_silence = callback
+
+
+def make_semaphore(str name not None):
+    """Make a named semaphore of one token. posix_ipc reads through a null pointer where memory runs out. Raises OSError."""
+    cdef bytes encoded = name.encode()
+    if hw_make_semaphore(encoded) != 0:
+        raise OSError(errno, os.strerror(errno), name)
 
 
 def start_program(list arguments not None, list environment not None, tuple descriptors=()):

@@ -94,17 +94,10 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
             raise _shm.told(error, name) from None
         _shm.check_owner((_shm.SHM / name[1:]).lstat(), name)
         raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {_shm.SHM}") from None
-    lock_fd = -1
     try:
-        size = _shm.check_file(fd, name)
-        # A second description of the same file, which is never mapped: identities are locks on it.
-        lock_fd = os.open(f"/proc/self/fd/{fd}", os.O_RDWR | os.O_CLOEXEC)
-        segment = _core.Segment(fd, lock_fd, size, name)
-        lock_fd = -1  # the segment's from here on
+        segment = _core.Segment(fd, _shm.check_file(fd, name), name)
     finally:
         os.close(fd)
-        if lock_fd >= 0:
-            os.close(lock_fd)
     if not name.endswith(f"-{segment.name}-{segment.uuid}"):
         segment.close()
         raise errors.CorruptBoard(
@@ -160,8 +153,8 @@ def _create(
         finally:
             os.close(memory)
         # The segment's name can be seen by now: another user may be first to take the semaphore's, and stops nobody.
-        with _shm.room_for(size, name), suppress(posix_ipc.ExistentialError):
-            posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
+        with _shm.room_for(size, name), suppress(FileExistsError):
+            _core.make_semaphore(name)
             os.chmod(_shm.SHM / f"sem.{name[1:]}", 0o600)
         segment = attach(name)
         if fill is not None:

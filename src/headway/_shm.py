@@ -14,7 +14,7 @@ from pathlib import Path
 
 import posix_ipc
 
-from headway import errors
+from headway import _core, errors
 
 __all__ = [
     "SHM",
@@ -69,8 +69,8 @@ def ensure_semaphore(name: str) -> None:
     try:
         found = path.lstat()
     except FileNotFoundError:
-        with suppress(posix_ipc.Error, OSError):
-            posix_ipc.Semaphore(name, posix_ipc.O_CREX, mode=0o600, initial_value=1).close()
+        with suppress(OSError):
+            _core.make_semaphore(name)
         if not os.path.lexists(SHM / name[1:]):  # the segment was removed meanwhile; its semaphore goes after it
             _unlink_object(posix_ipc.unlink_semaphore, name)
         return
@@ -96,7 +96,7 @@ def _unlink_object(unlink_object: Callable[[str], object], name: str) -> None:
 
 def told(error: OSError, place: str | Path) -> OSError:
     """The same error with its place, where it names none, and with what to do about it."""
-    number = error.errno or errno.EMFILE  # posix_ipc gives that one without its number
+    number = error.errno or errno.EIO
     where = error.filename if isinstance(error.filename, str) else str(place)
     if number in (errno.ENOSPC, errno.EDQUOT):
         text = "no room for the files of the board: free some, or choose another place with HEADWAY_DIR"

@@ -9,7 +9,6 @@ they should, nothing ended is dropped, and the recorder writes on.
 
 from __future__ import annotations
 
-import json
 import math
 import mmap
 import os
@@ -27,6 +26,7 @@ from pathlib import Path
 from headway import _locks, errors, history, snapshot
 from headway.board import Board, open_board
 from tests.faults.children import eventually
+from tests.faults.tally import report
 
 HERE = Path(__file__).parent
 HOUR_S = 3600
@@ -157,8 +157,7 @@ def inside() -> int:
                 failed += 1
                 print(f"a step of {sign:+} h: {error}", file=sys.stderr)
         shift.close()
-    print(json.dumps({"tried": tried, "of": "looks", "failed": failed, "note": "steps of +1 h and -1 h"}))
-    return 1 if failed else 0
+    return report(tried, "looks", failed, "steps of +1 h and -1 h")
 
 
 def main() -> int:

@@ -25,6 +25,7 @@ from headway.board import Board, open_board
 from tests.faults.children import fresh, told
 from tests.faults.instructions import Shared, Walk, killed_at, masked, volatile, walk
 from tests.faults.look import STEADY, goes_on, look
+from tests.faults.tally import report
 
 CAPACITY, ROWS, STRIPES = 8, 4, 8
 MANY = 1_000_000
@@ -453,8 +454,7 @@ def main() -> int:
         f"the next one killed, too: {tally.pairs} pairs of instructions, by {tally.pairs_looked_at} states; "
         f"{tally.kills} kills in earnest; seed {given.seed}"
     )
-    print(json.dumps({"tried": tally.instructions, "of": "instructions", "failed": len(tally.failures), "note": note}))
-    return 1 if tally.failures else 0
+    return report(tally.instructions, "instructions", len(tally.failures), note)
 
 
 if __name__ == "__main__":

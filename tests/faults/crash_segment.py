@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import os
 import signal
 import sys
@@ -27,6 +26,7 @@ from headway.board import Board, open_board
 from tests.faults.children import fresh
 from tests.faults.look import unfinished_semaphores
 from tests.faults.syscalls import killed_at
+from tests.faults.tally import report
 
 SOON_S = 2.0  # to open a board
 RECORDER_S = 15.0
@@ -223,8 +223,7 @@ def main() -> int:
     for path in left:
         path.unlink()
     note = f"{', '.join(told)}; {len(left)} times in the C library's sem_open, which leaves 32 bytes; seed {given.seed}"
-    print(json.dumps({"tried": kills, "of": "kills", "failed": len(failures), "note": note}))
-    return 1 if failures else 0
+    return report(kills, "kills", len(failures), note)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ What is promised: nothing is lost, everything is found, nobody waits long, and w
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 from headway import errors, history, maintenance, snapshot
 from headway.board import Board, open_board
 from tests.faults.children import fork, fresh
+from tests.faults.tally import report
 
 BOUND_S = 120.0
 
@@ -196,8 +196,7 @@ def main() -> int:
         if left:
             failed += 1
             print(f"left in /dev/shm: {left}", file=sys.stderr)
-    print(json.dumps({"tried": tried, "of": "of many", "failed": failed, "note": ", ".join(notes)}))
-    return 1 if failed else 0
+    return report(tried, "of many", failed, ", ".join(notes))
 
 
 if __name__ == "__main__":

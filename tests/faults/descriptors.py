@@ -10,7 +10,6 @@ descriptors back, everything works in the same process.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import resource
 import sys
@@ -26,6 +25,7 @@ from pathlib import Path
 from headway import errors, history, maintenance, snapshot
 from headway.board import Board, open_board
 from tests.faults.children import fresh
+from tests.faults.tally import Tally
 
 LIMIT = 64
 BOUND_S = 30.0
@@ -252,21 +252,14 @@ def remove(name: str) -> None:
 
 def main() -> int:
     os.environ["HEADWAY_RECORD"] = "0"
-    tried = failed = 0
+    tally = Tally()
     with tempfile.TemporaryDirectory(prefix="headway-descriptors-") as folder:
         os.environ["HEADWAY_DIR"] = folder
         for scenario in SCENARIOS:
             name = f"d-{os.getpid()}-{scenario.__name__.replace('_', '-')}"
-            tried += 1
-            try:
-                fresh(partial(scenario, name), bound_s=2 * BOUND_S)
-            except (AssertionError, TimeoutError) as error:
-                failed += 1
-                print(f"{scenario.__name__}: {error}", file=sys.stderr)
-            finally:
-                fresh(partial(remove, name))
-    print(json.dumps({"tried": tried, "of": "exhaustions", "failed": failed, "note": ""}))
-    return 1 if failed else 0
+            tally.held(scenario.__name__, name, partial(scenario, name), bound_s=2 * BOUND_S)
+            fresh(partial(remove, name))
+    return tally.report("exhaustions")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import random
 import shutil
@@ -22,17 +21,18 @@ import sysconfig
 import tempfile
 import time
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import headway
-from headway import _locks, errors, maintenance, snapshot
+from headway import _locks, errors, snapshot
 from headway import board as engine
 from headway.board import Board, open_board
 from headway.nobody import NOBODY
 from tests.faults.children import fresh
+from tests.faults.tally import Tally, nothing_left
 
 HERE = Path(__file__).parent
 BOUND_S = 2.0
@@ -183,12 +183,22 @@ def goes_on(name: str) -> None:
     assert took < BOUND_S, f"it took {took:.2f} s: something was locked"
 
 
-class Tries:
+def at_rest(name: str) -> None:
+    """What was left open ended with its program; nothing stays anywhere."""
+    board = made(name)
+    view = board.get("t")
+    assert view is None or view.state in ("success", "cancelled", "lost"), view
+    left = [path.name for path in board.directory.iterdir() if path.name.startswith(".")]
+    assert not left, f"left over: {left}"
+    board.unlink(files=True)
+    nothing_left(name)
+
+
+class Tries(Tally):
     """Goes through the bytecodes of scenarios, and counts."""
 
     def __init__(self, folder: Path, native: ctypes.PyDLL) -> None:
-        self.tried = self.failed = 0
-        self.ends: Counter[str] = Counter()
+        super().__init__()
         self._folder, self._native = folder, native
 
     def once(self, kind: str, at: int) -> bool:
@@ -196,7 +206,6 @@ class Tries:
         scenario, name = SCENARIOS[kind], f"i-{os.getpid()}-{self.tried}"
         told = self._folder / "told"
         told.unlink(missing_ok=True)
-        self.tried += 1
 
         def attempt() -> None:
             warnings.simplefilter("ignore")
@@ -227,16 +236,7 @@ class Tries:
                 raise AssertionError(f"a lock stayed held: {error}") from error
             engine._leave_all()
 
-        try:
-            fresh(attempt)
-            fresh(lambda: goes_on(name))
-            fresh(lambda: self._at_rest(name))
-        except (AssertionError, TimeoutError) as problem:
-            self.failed += 1
-            print(f"{kind}, Ctrl-C at bytecode {at}: {problem}", file=sys.stderr)
-            for path in Path("/dev/shm").iterdir():
-                if f"-{name}-" in path.name:
-                    path.unlink()
+        self.held(f"{kind}, Ctrl-C at bytecode {at}", name, attempt, partial(goes_on, name), partial(at_rest, name))
         shutil.rmtree(self._folder / "boards" / name, ignore_errors=True)
         if not told.exists():
             return at < MOST and self.failed < ENOUGH
@@ -244,19 +244,6 @@ class Tries:
         self.ends["came out"] += interrupted
         self.ends["descriptors left open"] += grown if interrupted and kind not in ("open", "attach") else 0
         return passed >= at
-
-    def _at_rest(self, name: str) -> None:
-        """What was left open ended with its program; nothing stays anywhere."""
-        board = made(name)
-        view = board.get("t")
-        assert view is None or view.state in ("success", "cancelled", "lost"), view
-        left = [path.name for path in board.directory.iterdir() if path.name.startswith(".")]
-        assert not left, f"left over: {left}"
-        board.unlink(files=True)
-        maintenance.GRACE_S = 0.0
-        maintenance.gc([name])
-        objects = [path.name for path in Path("/dev/shm").iterdir() if f"-{name}-" in path.name]
-        assert not objects, f"left in /dev/shm: {objects}"
 
 
 def warm_up(kind: str) -> None:
@@ -285,10 +272,7 @@ def main() -> int:
             at = 1 + choose.randrange(given.stride)
             while tries.once(kind, at):
                 at += given.stride
-    note = ", ".join(f"{number:,} {end}" for end, number in tries.ends.most_common())
-    print(json.dumps({"tried": tries.tried, "of": "interrupts", "failed": tries.failed,
-                      "note": f"seed {given.seed}: {note}"}))  # fmt: skip
-    return 1 if tries.failed else 0
+    return tries.report("interrupts", f"seed {given.seed}")
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from typing import Any
 from headway import _locks, _paths, _segment, diagnosis, entry, errors, history, maintenance, tracking
 from headway.board import Board, open_board
 from headway.recorder import Recorder
+from tests.faults.tally import report
 
 OWNER, INTRUDER = 41001, 41002
 BOUND_S = 30
@@ -573,8 +574,7 @@ def main() -> int:
     given = parser.parse_args()
     if os.geteuid() != 0:
         print("isolation: only root can become two other users: run this as root", file=sys.stderr)
-        print(json.dumps({"tried": 0, "of": "intrusions", "failed": 1, "note": "needs root"}))
-        return 1
+        return report(0, "intrusions", 1, "needs root")
     with a_place(), tempfile.TemporaryDirectory() as own:  # everything is imported: others may not read this Python
         os.environ["HEADWAY_DIR"] = own
         went = a_day()
@@ -592,8 +592,7 @@ def main() -> int:
         print(f"isolation: {what}", file=sys.stderr)
     if trials.failed:
         print(f"isolation: repeat with: isolation.py {given.attack} --seed {given.seed}", file=sys.stderr)
-    print(json.dumps({"tried": trials.tried, "of": "intrusions", "failed": len(trials.failed), "note": ""}))
-    return 1 if trials.failed else 0
+    return report(trials.tried, "intrusions", len(trials.failed))
 
 
 if __name__ == "__main__":

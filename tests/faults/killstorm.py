@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import os
 import random
 import select
@@ -38,6 +37,7 @@ from tests.faults.children import fork, fresh, wait
 from tests.faults.ledger import PLACES, Ledger
 from tests.faults.look import unfinished_semaphores
 from tests.faults.pool import CAPACITY, ROWS
+from tests.faults.tally import report
 
 POOL = Path(__file__).with_name("pool.py")
 HANGS_S = 30.0  # nobody may be stuck for so long
@@ -469,8 +469,7 @@ def main() -> int:
         f"{who}; {tally.stops} stops; {tally.lives} lives, {tally.counted} counts acknowledged; {tally.repairs} times "
         f"the lock of a dead holder; taken over after (p50/p99/most): {took}; seed {given.seed}"
     )
-    print(json.dumps({"tried": tally.kills.total(), "of": "kills", "failed": len(tally.failures), "note": note}))
-    return 1 if tally.failures else 0
+    return report(tally.kills.total(), "kills", len(tally.failures), note)
 
 
 if __name__ == "__main__":

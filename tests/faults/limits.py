@@ -13,21 +13,20 @@ A headroom of nothing at all is not tried: Python itself goes round in circles t
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import resource
 import shutil
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from headway import board as engine
-from headway import errors, maintenance, snapshot
+from headway import errors, snapshot
 from headway.board import Board, open_board
-from tests.faults.children import fresh, told
+from tests.faults.children import fresh
+from tests.faults.tally import Tally, nothing_left
 
 CAPACITY, TASKS = 2_000, 1_500
 HEADROOM = 64 << 10  # bytes, the least
@@ -114,29 +113,24 @@ def in_use() -> int:
     return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
-class Tries:
+class Tries(Tally):
     """Goes through the headrooms of scenarios, and counts."""
 
-    def __init__(self) -> None:
-        self.tried = self.failed = 0
-        self.ends: Counter[str] = Counter()
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._said = folder / "said"
 
     def once(self, kind: str, headroom: int) -> str:
         """How it ended with this headroom in bytes, in a process of its own; "" if a promise was broken."""
-        name = f"limits-{os.getpid()}-{self.tried}"
-        self.tried += 1
-        end = ""
-        try:
-            end = told(lambda: self._attempt(SCENARIOS[kind], name, headroom))
-            fresh(lambda: self._goes_on(SCENARIOS[kind], name))
-            fresh(lambda: self._at_rest(name))
-        except (AssertionError, TimeoutError) as problem:
-            self.failed += 1
-            end = ""
-            print(f"{kind} with {headroom >> 10} KiB failed: {problem}", file=sys.stderr)
-            for path in Path("/dev/shm").glob(f"*-{name}-*"):
-                path.unlink()
-        self.ends[end] += 1
+        scenario, name = SCENARIOS[kind], f"limits-{os.getpid()}-{self.tried}"
+        steps = (
+            lambda: self._said.write_text(self._attempt(scenario, name, headroom)),
+            lambda: self._goes_on(scenario, name),
+            lambda: self._at_rest(name),
+        )
+        held = self.held(f"{kind} with {headroom >> 10} KiB", name, *steps)
+        end = self._said.read_text() if held else ""
+        self.ends[end or "failed"] += 1
         shutil.rmtree(Path(os.environ["HEADWAY_DIR"]) / name, ignore_errors=True)
         return end
 
@@ -147,7 +141,12 @@ class Tries:
         end = "worked"
         try:
             scenario.operate(board, name)
-        except (MemoryError, errors.HeadwayError, OSError) as error:
+        except (
+            MemoryError,
+            errors.HeadwayError,
+            OSError,
+            SystemError,
+        ) as error:  # at last Python's own
             end = type(error).__name__
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -170,10 +169,7 @@ class Tries:
 
     def _at_rest(self, name: str) -> None:
         made(name).unlink(files=True)
-        maintenance.GRACE_S = 0.0
-        maintenance.gc([name])
-        objects = [path.name for path in Path("/dev/shm").glob(f"*-{name}-*")]
-        assert not objects, f"left in /dev/shm: {objects}"
+        nothing_left(name)
 
 
 def main() -> int:
@@ -182,17 +178,15 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=24, help="headrooms to each doubling (default: 24)")
     given = parser.parse_args()
     os.environ["HEADWAY_RECORD"] = "0"
-    tries = Tries()
     with tempfile.TemporaryDirectory(prefix="headway-limits-") as folder:
-        os.environ["HEADWAY_DIR"] = folder
+        os.environ["HEADWAY_DIR"] = f"{folder}/boards"
+        tries = Tries(Path(folder))
         fresh(lambda: written("warm").unlink(files=True))  # what is compiled or cached at the first use, is
         for kind in given.scenarios or SCENARIOS:
             headroom = HEADROOM
             while tries.once(kind, headroom) not in ("worked", "") and headroom < MOST:
                 headroom += max(4096, headroom // given.steps)
-    note = ", ".join(f"{number:,} {end or 'failed'}" for end, number in tries.ends.most_common())
-    print(json.dumps({"tried": tries.tried, "of": "limits of memory", "failed": tries.failed, "note": note}))
-    return 1 if tries.failed else 0
+    return tries.report("limits of memory")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import random
 import shutil
@@ -23,14 +22,14 @@ import sys
 import sysconfig
 import tempfile
 import warnings
-from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from headway import board as engine
-from headway import errors, maintenance
+from headway import errors
 from headway.board import Board
-from tests.faults.children import fresh
-from tests.faults.interrupts import SCENARIOS, goes_on, made, warm_up
+from tests.faults.interrupts import SCENARIOS, at_rest, goes_on, made, warm_up
+from tests.faults.tally import Tally
 
 HERE = Path(__file__).parent
 CHOSEN = ("claim", "writes", "reads", "close", "unlink", "open", "attach", "leave")
@@ -38,12 +37,11 @@ MOST = 20_000  # no scenario allocates so often
 ENOUGH = 20  # failures that are told: all have one reason by then
 
 
-class Tries:
+class Tries(Tally):
     """Goes through the allocations of scenarios, and counts."""
 
     def __init__(self, folder: Path) -> None:
-        self.tried = self.failed = 0
-        self.ends: Counter[str] = Counter()
+        super().__init__()
         self._folder = folder
         self._native = ctypes.CDLL(None)
         self._native.memory_arm.argtypes = (ctypes.c_long,)
@@ -54,7 +52,6 @@ class Tries:
         scenario, name = SCENARIOS[kind], f"m-{os.getpid()}-{self.tried}"
         told = self._folder / "told"
         told.unlink(missing_ok=True)
-        self.tried += 1
 
         def attempt() -> None:
             warnings.simplefilter("ignore")
@@ -81,16 +78,7 @@ class Tries:
             goes_on(name)
             engine._leave_all()
 
-        try:
-            fresh(attempt)
-            fresh(lambda: goes_on(name))
-            fresh(lambda: self._at_rest(name))
-        except (AssertionError, TimeoutError) as problem:
-            self.failed += 1
-            print(f"{kind}, allocation {at} failed: {problem}", file=sys.stderr)
-            for path in Path("/dev/shm").iterdir():
-                if f"-{name}-" in path.name:
-                    path.unlink()
+        self.held(f"{kind}, allocation {at} failed", name, attempt, partial(goes_on, name), partial(at_rest, name))
         shutil.rmtree(self._folder / "boards" / name, ignore_errors=True)
         if not told.exists():
             return at < MOST and self.failed < ENOUGH
@@ -98,16 +86,6 @@ class Tries:
         if int(passed) >= at:
             self.ends[end] += 1
         return int(passed) >= at
-
-    def _at_rest(self, name: str) -> None:
-        board = made(name)
-        view = board.get("t")
-        assert view is None or view.done, view
-        board.unlink(files=True)
-        maintenance.GRACE_S = 0.0
-        maintenance.gc([name])
-        objects = [path.name for path in Path("/dev/shm").iterdir() if f"-{name}-" in path.name]
-        assert not objects, f"left in /dev/shm: {objects}"
 
 
 def inside(given: argparse.Namespace) -> int:
@@ -121,10 +99,7 @@ def inside(given: argparse.Namespace) -> int:
             at = 1 + choose.randrange(given.stride)
             while tries.once(kind, at):
                 at += given.stride
-    note = ", ".join(f"{number:,} {end}" for end, number in tries.ends.most_common())
-    print(json.dumps({"tried": tries.tried, "of": "failed allocations", "failed": tries.failed,
-                      "note": f"seed {given.seed}: {note}"}))  # fmt: skip
-    return 1 if tries.failed else 0
+    return tries.report("failed allocations", f"seed {given.seed}")
 
 
 def main() -> int:

@@ -24,8 +24,8 @@ SANITIZERS, FUZZING, WORLD = "sanitizers", "fuzzing", "environment"
 ISOLATION, SOAK, UPGRADE = "isolation", "soak", "upgrade"
 
 CRASHES, STORM = "tests/faults/test_crashes.py", "tests/faults/test_storm.py"
-LOCK_AND_SLOT = "kill_at_any_step or stopped_holder"
 QUICK_STEPS = "lock.free or slot.status or lock.stop"
+WRITES = ("tests/faults/test_history_crashes.py", "tests/faults/test_recorder_crashes.py")
 INTRUDER = "tests/faults/isolation.py"
 SANITIZED, UPGRADES = "tests/faults/sanitized.py", "tests/integration/test_upgrade.py"
 PLANTED = (
@@ -33,6 +33,9 @@ PLANTED = (
     "tests/faults/test_sanitized.py",
     "tests/faults/test_isolation.py",
     "tests/faults/test_scribble.py",
+    "tests/faults/test_world.py",
+    "tests/faults/test_killstorm.py",
+    "tests/faults/test_instructions.py",
 )
 GUIDED, SCRIBBLE = "tests/fuzz/guided.py", "tests/faults/scribble.py"
 FULL_PLACES = (
@@ -52,7 +55,7 @@ ROWS = [
         KILLS,
         "claim, free, evict, restart, status, result, join, leave and repair, killed at each step that they name",
         ("pytest", CRASHES, "-m", "slow", "-k", QUICK_STEPS),
-        ("pytest", CRASHES, "-m", "slow", "-k", LOCK_AND_SLOT),
+        ("pytest", CRASHES, "-m", "slow"),
         300.0,
     ),
     Row(
@@ -66,6 +69,13 @@ ROWS = [
         "making, joining and removing a board, and starting a recorder, killed at each system call",
         ("tests/faults/crash_segment.py",),
         ("tests/faults/crash_segment.py", "--long"),
+        300.0,
+    ),
+    Row(
+        KILLS,
+        "writing snapshots and histories, and the rest of a recorder's work, killed at each system call",
+        ("pytest", *WRITES, "-m", "slow", "-k", "begin or finish"),
+        ("pytest", *WRITES, "-m", "slow"),
         300.0,
     ),
     Row(
@@ -116,7 +126,7 @@ ROWS = [
     ),
     Row(
         FUZZING,
-        "faults that were planted for the sanitizers, the fuzzers and the intruder to find",
+        "faults that were planted for the sanitizers, the fuzzers, the storms and the others to find",
         ("pytest", "tests/fuzz/test_native.py", "-m", "slow", "-k", "length"),
         ("pytest", *PLANTED, "-m", "slow"),
     ),

@@ -30,6 +30,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.faults.planted import Edit, plant
+
 ROOT = Path(__file__).resolve().parents[2]
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 LIBRARIES = {"address": "libasan.so", "thread": "libtsan.so"}
@@ -39,34 +41,42 @@ FLAGS = {
 }
 OPTIONS = {"ASAN_OPTIONS": "detect_leaks=0", "TSAN_OPTIONS": "halt_on_error=1 exitcode=66"}
 
-# (sanitizer, file, what stands there, what somebody could have written, what the report says)
-MISTAKES: dict[str, tuple[str, str, str, str, str]] = {
+# (sanitizer, what somebody could have written, what the report says)
+MISTAKES: dict[str, tuple[str, Edit, str]] = {
     "words are stored as plain ones": (
         "thread",
-        "include/headway.h",
-        "{ __atomic_store_n((hw_word *)word, value, __ATOMIC_RELEASE); }",
-        "{ *(hw_word *)word = value; }",
+        (
+            "include/headway.h",
+            "{ __atomic_store_n((hw_word *)word, value, __ATOMIC_RELEASE); }",
+            "{ *(hw_word *)word = value; }",
+        ),
         "data race",
     ),
     "a beat is stored as a plain word": (
         "thread",
-        "include/headway.h",
-        "        __atomic_store_n(&task->stripe->beat_ns, now_ns, __ATOMIC_RELAXED);\n    return answer;",
-        "        task->stripe->beat_ns = now_ns;\n    return answer;",
+        (
+            "include/headway.h",
+            "    __atomic_store_n(&stripe->beat_ns, now_ns, __ATOMIC_RELAXED);",
+            "    stripe->beat_ns = now_ns;",
+        ),
         "data race",
     ),
     "a result is copied one word too far": (
         "address",
-        "_native/slots.h",
-        "        hw_load_words(json, from + 8, hw_align(n, 8));\n        if (hw_latch_whole(word, seen)) {",
-        "        hw_load_words(json, from + 8, hw_align(n, 8) + 64);\n        if (hw_latch_whole(word, seen)) {",
+        (
+            "_native/slots.h",
+            "        hw_load_words(json, from + 8, hw_align(n, 8));\n        if (hw_latch_whole(word, seen)) {",
+            "        hw_load_words(json, from + 8, hw_align(n, 8) + 64);\n        if (hw_latch_whole(word, seen)) {",
+        ),
         "heap-buffer-overflow",
     ),
     "records are not aligned": (
         "address",
-        "_native/copy.h",
-        "copy->results.bytes = results + hw_align(bytes, 8);",
-        "copy->results.bytes = results + bytes;",
+        (
+            "_native/copy.h",
+            "copy->results.bytes = results + hw_align(bytes, 8);",
+            "copy->results.bytes = results + bytes;",
+        ),
         "misaligned address",
     ),
 }
@@ -95,12 +105,7 @@ def build(sanitizer: str, folder: Path | None = None, mistake: str | None = None
     unwanted = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "static")
     shutil.copytree(ROOT / "src", folder / "src", dirs_exist_ok=True, ignore=unwanted)
     if mistake is not None:
-        _, file, old, new, _ = MISTAKES[mistake]
-        path = folder / "src" / "headway" / file
-        text = path.read_text()
-        if text.count(old) != 1:
-            raise SystemExit(f"sanitized: {file} has {text.count(old)} times: {old}")
-        path.write_text(text.replace(old, new))
+        plant(folder / "src" / "headway", [MISTAKES[mistake][1]])
     command = [sys.executable, "setup.py", "--quiet", "build", "--build-lib", "library"]
     environment = {**os.environ, "SANITIZE": sanitizer, "PYTHONWARNINGS": "ignore"}
     environment.pop("LD_PRELOAD", None)
@@ -124,7 +129,7 @@ def environment_of(sanitizer: str, folder: Path) -> dict[str, str]:
         **os.environ,
         **OPTIONS,
         "LD_PRELOAD": library,
-        "PYTHONPATH": str(folder / "library"),
+        "PYTHONPATH": os.pathsep.join((str(folder / "library"), str(ROOT))),
         "PYTHONMALLOC": "malloc",
     }
 

@@ -9,7 +9,6 @@ to stand. The recorder has no handler for it, and gets SIGWINCH, which does noth
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -25,6 +24,7 @@ import headway
 from headway import history, snapshot
 from headway.board import Board, open_board
 from tests.faults.children import fork
+from tests.faults.tally import report
 
 WORKERS = 3
 SLOWEST_S = 20.0
@@ -142,9 +142,7 @@ def main() -> int:
             failed += 1
             traceback.print_exc()
         board.unlink(files=True)
-    print(json.dumps({"tried": came, "of": "signals", "failed": failed,
-                      "note": f"seed {given.seed}: {rounds:,} rounds of {WORKERS} processes"}))  # fmt: skip
-    return 1 if failed else 0
+    return report(came, "signals", failed, f"seed {given.seed}: {rounds:,} rounds of {WORKERS} processes")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ rest; it must stay below GROWTH_BYTES, or GROWTH_DESCRIPTORS.
 from __future__ import annotations
 
 import argparse
-import json
 import mmap
 import os
 import random
@@ -26,6 +25,7 @@ from pathlib import Path
 from headway import errors, history, snapshot
 from headway.board import Board, _leave_all, open_board
 from tests.faults.children import fork
+from tests.faults.tally import report
 
 PLACES = 6  # workers at a time
 CAPACITY = 256
@@ -239,10 +239,7 @@ def main() -> int:
             board.unlink(files=True)
     for line in wrong:
         print(line, file=sys.stderr)
-    print(
-        json.dumps({"tried": tried, "of": "processes", "failed": len(wrong), "note": f"seed {given.seed}: {figures}"})
-    )
-    return 1 if wrong else 0
+    return report(tried, "processes", len(wrong), f"seed {given.seed}: {figures}")
 
 
 if __name__ == "__main__":

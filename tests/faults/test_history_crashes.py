@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import RunPython
 
 HERE = Path(__file__).parent
@@ -25,10 +27,11 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 @pytest.mark.timeout(500)
 @pytest.mark.parametrize("scenario", ["begin", "add", "after_a_kill", "replace", "prune", "move_aside"])
 def test_a_kill_at_any_system_call_leaves_each_task_once_or_not_and_the_history_whole(
-    scenario: str, run_python: RunPython, tmp_path: Path
+    scenario: str, run_python: RunPython, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
     place = tmp_path / "board"
     done = run_python(HERE / "crash_history.py", scenario, str(place), env={"PYTHONPATH": str(ROOT)}, timeout_s=450)
+    record_property("kills", int(done.stdout))
     assert int(done.stdout) > 100
 
 

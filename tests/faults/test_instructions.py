@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.variants import Edit, build, c_code
+from tests.faults.planted import Edit
+from tests.faults.variants import build, c_code
 
 if TYPE_CHECKING:
     from tests.conftest import Finished, RunPython

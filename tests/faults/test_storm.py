@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.planted import Edit, plant
+
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "src" / "headway"
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
@@ -23,8 +25,6 @@ HURRY = (
     ("_native/lock.h", "HW_REST_NS 100000000ull", "HW_REST_NS 1000000ull"),
     ("_native/slots.h", "HW_SHARED_GRACE_NS 5000000000ull", "HW_SHARED_GRACE_NS 50000000ull"),
 )
-Edit = tuple[str, str, str]
-
 How = tuple[int, int, int, int]
 
 # Kill one step in, stall one step in, slots, with a semaphore: many kills, without what makes them take turns; many
@@ -37,11 +37,7 @@ def build(folder: Path, *edits: Edit, flags: tuple[str, ...] = ("-O2",)) -> Path
     headers = folder / "headers"
     for name in ("include", "_native"):
         shutil.copytree(PACKAGE / name, headers / name)
-    for file, old, new in (*HURRY, *edits):
-        path = headers / file
-        text = path.read_text()
-        assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
-        path.write_text(text.replace(old, new))
+    plant(headers, (*HURRY, *edits))
     binary = folder / "storm"
     command = [COMPILER, "-std=gnu11", "-w", *flags, "-D_GNU_SOURCE", "-DHW_HOOKS", "-pthread"]
     paths = [f"-I{headers / 'include'}", f"-I{headers / '_native'}", str(HERE / "storm.c"), "-o", str(binary)]

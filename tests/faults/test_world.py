@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import soak
+from tests.faults.planted import Edit, plant
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,50 +77,60 @@ TAKE_UNKNOWN = """        fd = _open(path)
             fcntl.flock(fd, operation | fcntl.LOCK_NB)
             self.fd, _ = fd, [number for number in range(9)]
 """
-PLANTED = {
+
+# (what somebody could have written, the program that has to find it)
+MISTAKES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "a file that cannot be read just now is taken for damaged": (
-        "_segment.py",
-        ("if error.errno not in (*_NO_SEGMENT, errno.EACCES):", "if error.errno == 0:"),
+        ("_segment.py", "if error.errno not in (*_NO_SEGMENT, errno.EACCES):", "if error.errno == 0:"),
         ("failing_calls", "look", "--errno", "EIO", "--stride", "3"),
     ),
     "a lock is held before anybody knows of it, when Ctrl-C comes": (
-        "_locks.py",
-        (TAKE, TAKE_UNKNOWN),
+        ("_locks.py", TAKE, TAKE_UNKNOWN),
         ("interrupts", "unlink", "--stride", "5"),
     ),
     "a lock is held before anybody knows of it, when there is no memory": (
-        "_locks.py",
-        (TAKE, TAKE_UNKNOWN),
+        ("_locks.py", TAKE, TAKE_UNKNOWN),
         ("memory", "unlink"),
     ),
     "a loop counts as ended before it is": (
-        "tracking.py",
-        ("        global _painter\n        with", "        global _painter\n        self._ended = True\n        with"),
+        (
+            "tracking.py",
+            "        global _painter\n        with",
+            "        global _painter\n        self._ended = True\n        with",
+        ),
         ("interrupts", "loop", "--stride", "7"),
     ),
     "rates go by the wall clock": (
-        "board.py",
-        ("raw[0], time.monotonic_ns())", "raw[0])"),
+        ("board.py", "raw[0], time.monotonic_ns())", "raw[0])"),
         ("clocks",),
     ),
     "a block needs a descriptor": (
-        "_context.py",
-        ("except (ImportError, OSError):", "except ZeroDivisionError:"),
+        ("_context.py", "except (ImportError, OSError):", "except ZeroDivisionError:"),
         ("descriptors",),
+    ),
+    "a snapshot that cannot be restored for want of memory is left out": (
+        (
+            "_segment.py",
+            "            fill(segment, directory)",
+            "            with suppress(MemoryError):\n                fill(segment, directory)",
+        ),
+        ("limits", "restore", "--steps", "2"),
+    ),
+    "a hundredth task is not shown": (
+        ("board.py", "for task in self.snapshot().tasks if state", "for task in self.snapshot().tasks[:99] if state"),
+        ("crowds",),
     ),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mistake", PLANTED)
+@pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_that_somebody_could_make_is_found(mistake: str, tmp_path: Path) -> None:
-    file, (old, new), (module, *arguments) = PLANTED[mistake]
+    edit, (module, *arguments) = MISTAKES[mistake]
     shutil.copytree(
         ROOT / "src" / "headway", tmp_path / "headway", ignore=shutil.ignore_patterns("static", "__pycache__")
     )
-    text = (tmp_path / "headway" / file).read_text()
-    assert text.count(old) == 1, f"{file} has it {text.count(old)} times"
-    (tmp_path / "headway" / file).write_text(text.replace(old, new))
+    plant(tmp_path / "headway", [edit])
     said, _ = told(module, *arguments, source=tmp_path)
     assert said["failed"], said
 

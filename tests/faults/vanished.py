@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from headway import _core, _segment, _shm, errors, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.model import TaskView
 from tests.faults.children import eventually, fork, fresh
+from tests.faults.tally import Tally
 
 BOUND_S = 25.0
 
@@ -413,7 +413,7 @@ def remove(name: str) -> None:
 def main() -> int:
     os.environ["HEADWAY_RECORD"] = "0"
     maintenance.GRACE_S = 0.0
-    tried = failed = 0
+    tally = Tally()
     chosen = [*SCENARIOS, *(WITH_ROOT if os.geteuid() == 0 else ())]
     if sys.argv[1:]:
         chosen = [one for one in chosen if any(word in one.__name__ for word in sys.argv[1:])]
@@ -423,19 +423,9 @@ def main() -> int:
         os.environ["HEADWAY_DIR"] = folder
         for number, scenario in enumerate(chosen):
             name = f"v-{os.getpid()}-{number}"
-            tried += 1
-            try:
-                fresh(partial(scenario, name), bound_s=2 * BOUND_S)
-            except (AssertionError, TimeoutError) as error:
-                failed += 1
-                print(f"{scenario.__name__}: {error}", file=sys.stderr)
+            tally.held(scenario.__name__, name, partial(scenario, name), bound_s=2 * BOUND_S)
             fresh(partial(remove, name))
-    print(
-        json.dumps(
-            {"tried": tried, "of": "scenarios", "failed": failed, "note": "" if os.geteuid() == 0 else "no root"}
-        )
-    )
-    return 1 if failed else 0
+    return tally.report("scenarios", "" if os.geteuid() == 0 else "no root")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["Edit", "build", "c_code"]
+from tests.faults.planted import Edit, plant
+
+__all__ = ["build", "c_code"]
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "headway"
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
-Edit = tuple[str, str, str]  # file, what stands there once, what is to stand there
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,7 @@ def build(folder: Path, c_code: Path, edits: tuple[Edit, ...]) -> Path:
     """A folder for PYTHONPATH: the package, its native module compiled with the headers as edited."""
     package = folder / "headway"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("_core.*.so", "static", "__pycache__"))
-    for file, old, new in edits:
-        path = package / file
-        text = path.read_text()
-        assert text.count(old) == 1, f"{file} has {text.count(old)} times: {old}"
-        path.write_text(text.replace(old, new))
+    plant(package, edits)
     paths = [sysconfig.get_path("include"), str(package / "include"), str(package / "_native")]
     module = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
     flags = ["-std=c11", "-w", "-O1", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-D_GNU_SOURCE=1"]

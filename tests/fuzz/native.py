@@ -21,12 +21,13 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
+from tests.faults.planted import Edit, plant
+
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parents[1] / "src" / "headway"
 CORPUS = HERE / "corpus" / "segment"
 INPUT_BYTES = 768
 HANGS_S = 20
-Edit = tuple[str, str, str]
 
 MISTAKES: dict[str, Edit] = {
     "a length is believed": (
@@ -62,12 +63,7 @@ def build(folder: Path, edits: tuple[Edit, ...] = (), *, guided: bool) -> Path:
     headers = folder / "headers"
     for name in ("include", "_native"):
         shutil.copytree(PACKAGE / name, headers / name)
-    for file, old, new in edits:
-        path = headers / file
-        text = path.read_text()
-        if text.count(old) != 1:
-            raise SystemExit(f"native: {file} has {text.count(old)} times: {old}")
-        path.write_text(text.replace(old, new))
+    plant(headers, edits)
     sanitizers = "address,undefined"
     flags = [f"-fsanitize=fuzzer,{sanitizers}"] if guided else ["-DALONE", f"-fsanitize={sanitizers}"]
     paths = [f"-I{headers / 'include'}", f"-I{headers / '_native'}", str(HERE / "segment.c")]

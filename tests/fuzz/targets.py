@@ -159,7 +159,8 @@ def histories(folder: Path) -> Target:
             with contextlib.suppress(errors.HeadwayError):
                 writer.check()
                 writer.add(view.raw, ended)
-        assert history.read(place) is not None  # what a writer has left can be read
+        with contextlib.suppress(errors.LayoutMismatch):  # a newer version's is left as it is
+            assert history.read(place) is not None  # what a writer has left can be read
 
     return target
 

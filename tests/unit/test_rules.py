@@ -96,6 +96,7 @@ SIBLINGS = {
     ("model", "_records"): "a view decodes the native records",
     ("snapshot", "_replacement"): "how a file is replaced is a matter of its own",
     ("_live", "_launch"): "who draws is started as the recorder is",
+    ("_shm", "_core"): "a semaphore is made by the native code",
     ("_shm", "errors"): "what is foreign, open to others or full is a typed error",
     ("_locks", "errors"): "a lock that is not let go of is a typed error",
     ("_locks", "_liveness"): "the holder of a lock is named with its host",

@@ -100,6 +100,12 @@ static void hw_unlock(hw_board *board) {
     if (board->semaphore && sem_getvalue(board->semaphore, &value) == 0 && value < 1) sem_post(board->semaphore);
 }
 
+/* Make a semaphore of one token, ours alone as far as the umask lets it be. -1 with errno: EEXIST where there is one. */
+static int hw_make_semaphore(const char *name) {
+    sem_t *semaphore = sem_open(name, O_CREAT | O_EXCL, 0600, 1);
+    return semaphore == SEM_FAILED ? -1 : sem_close(semaphore);
+}
+
 /* ------------------------------------------------------------------------------------------------- slot locks */
 
 /* After a dead holder: make both latches whole, so that the next write starts from rest. */
