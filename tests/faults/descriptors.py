@@ -117,6 +117,16 @@ def working(name: str) -> None:
     assert snapshot.read(board.directory).get("t") is not None
 
 
+def first_block(name: str) -> None:
+    """A block is entered before anything has imported multiprocessing, and that cannot be imported now."""
+    for module in [module for module in sys.modules if module.partition(".")[0] == "multiprocessing"]:
+        del sys.modules[module]
+    board = open_board(name, capacity=8, workers=8)
+    with none_left(), board.task("t", total=1) as task:
+        task.update()
+    assert [view.state for view in board.tasks()] == ["success"]
+
+
 def full_of_ended(name: str) -> None:
     """No room, tasks to archive, and no descriptor to archive them with: they are dropped, and work goes on."""
     board = open_board(name, capacity=4, workers=8)
@@ -243,7 +253,7 @@ def _recorder(board: Board, until: float) -> int:
     return board._segment.recorder_pid
 
 
-SCENARIOS = (bare, attached, working, full_of_ended, forked, orphaned, unnamed, recorded)
+SCENARIOS = (bare, attached, working, first_block, full_of_ended, forked, orphaned, unnamed, recorded)
 
 
 def remove(name: str) -> None:

@@ -286,6 +286,8 @@ class Tries(Tally):
                 end.append("")
             except EXPECTED as problem:
                 end.append(f"{type(problem).__name__}: {problem}")
+                if isinstance(problem, errors.CorruptBoard | errors.DamagedSnapshot):
+                    end.append(f"UNTRUE {type(problem).__name__}, and nothing is damaged: {problem}")
                 if not _names_a_place(problem, name):
                     end.append(f"UNNAMED {type(problem).__name__}: {problem}")
             except BaseException:  # noqa: BLE001 - told, whatever it is
