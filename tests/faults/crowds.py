@@ -196,6 +196,8 @@ def main() -> int:
         if left:
             failed += 1
             print(f"left in /dev/shm: {left}", file=sys.stderr)
+            for path in left:
+                (Path("/dev/shm") / path).unlink()
     return report(tried, "of many", failed, ", ".join(notes))
 
 
