@@ -11,7 +11,7 @@ from cpython.exc cimport PyErr_CheckSignals, PyErr_Clear, PyErr_ExceptionMatches
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.errno cimport EIO, errno
+from libc.errno cimport EIO, ENOENT, errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset, strlen
 from posix.fcntl cimport O_CLOEXEC, O_RDWR, open
@@ -166,11 +166,11 @@ def format_segment(int fd, *, uint32_t capacity, uint32_t workers, uint32_t resu
 
 
 cdef class Segment:
-    """Segment(fd, lock_fd, size, where)\n--\n\nOne process's hold on a board's segment.
+    """Segment(fd, size, where)\n--\n\nOne process's hold on a board's segment.
 
-    fd: the segment's descriptor, mapped here and left to the caller; lock_fd: a second open of it, taken over;
-    size: of the file in bytes; where: the segment's name in /dev/shm, beginning with a slash.
-    Raises CorruptBoard or LayoutMismatch, each with the remedy.
+    fd: the segment's descriptor, mapped and opened once more here, and left to the caller; size: of the file in bytes;
+    where: the segment's name in /dev/shm, beginning with a slash.
+    Raises CorruptBoard or LayoutMismatch, each with the remedy, and OSError.
     """
 
     def __cinit__(self, int fd, uint64_t size, str where not None):
@@ -198,12 +198,14 @@ cdef class Segment:
         # Ctrl-C cannot come between the opening and the board that closes it.
         again, path = b"/proc/self/fd/%d" % fd, b"/dev/shm" + where.encode()
         lock_fd = open(again, O_RDWR | O_CLOEXEC)
-        if lock_fd >= 0:
-            self.board = hw_attach(self.base, &self.said, lock_fd, path)
+        if lock_fd < 0:
+            if errno == ENOENT:  # not FileNotFoundError, which says that there is no segment
+                raise OSError(EIO, "the segment cannot be opened once more: is /proc mounted?", again)
+            raise OSError(errno, os.strerror(errno), again)
+        self.board = hw_attach(self.base, &self.said, lock_fd, path)
         if self.board is NULL:
             reason = errno
-            if lock_fd >= 0:
-                close(lock_fd)
+            close(lock_fd)
             raise OSError(reason, os.strerror(reason), where)
 
     def use_semaphore(self, str name not None):

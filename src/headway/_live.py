@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from headway._core import Segment
 
-__all__ = ["CONTROL", "DONE", "OUTPUT", "PROGRAM", "RELEASE", "STOP", "Live", "shown"]
+__all__ = ["CONTROL", "DONE", "OUTPUT", "PROGRAM", "RELEASE", "STOP", "Live", "has_place", "shown"]
 
 SCRIPT = Path(__file__).with_name("_bars.py")
 CONTROL, PROGRAM, OUTPUT = 3, 4, 5  # the helper's descriptors: a socket to the program, its pidfd, its terminal
@@ -127,6 +127,19 @@ def shown() -> str | None:
     if live is None or live._control is None or live._pid != os.getpid():  # in a forked child they are the parent's
         return None
     return live._segment.uuid
+
+
+def has_place(uuid: str | None) -> bool:
+    """May a loop on this board draw a bar of its own? Not where live bars show it, nor where they have the terminal.
+
+    uuid: None for a board without a segment. In a forked child the bars are its parent's, on the same terminal.
+    """
+    live = _active
+    if live is None or live._control is None:
+        return True
+    if live._cell is not None or not os.isatty(live._terminal):
+        return live._segment.uuid != uuid
+    return live._segment.uuid != uuid and not (sys.stderr is not None and sys.stderr.isatty())
 
 
 def _is_done(control: socket.socket, timeout_s: float) -> bool:

@@ -96,6 +96,8 @@ def attach(name: str, *, watching: bool = False) -> _core.Segment:
         raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {_shm.SHM}") from None
     try:
         segment = _core.Segment(fd, _shm.check_file(fd, name), name)
+    except OSError as error:
+        raise _shm.told(error, name) from None
     finally:
         os.close(fd)
     if not name.endswith(f"-{segment.name}-{segment.uuid}"):

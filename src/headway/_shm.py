@@ -30,7 +30,7 @@ __all__ = [
 
 SHM = Path("/dev/shm")
 RESERVED_AT_ONCE = 1 << 18  # bytes: many kernels undo all of it at a signal, and then begin again, for ever in a storm
-_NO_ROOM = (errno.ENOSPC, errno.ENOMEM, errno.EDQUOT)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_file(name: str, flags: int = 0) -> int:
@@ -104,7 +104,7 @@ def told(error: OSError, place: str | Path) -> OSError:
     if number == errno.EMFILE:
         return OSError(number, "no descriptor is left: close some, or raise the limit (ulimit -n)", where)
     if number == errno.ENOMEM:
-        text = "no memory to map the board: open it with a smaller capacity, or raise the limit (ulimit -v)"
+        text = "no memory for the board: raise the limit (ulimit -v), or make it with a smaller capacity"
         return OSError(number, text, where)
     return OSError(number, error.strerror or str(error), where)
 
@@ -131,6 +131,8 @@ def reserve(fd: int, size: int) -> None:
     try:
         for at in range(0, size, RESERVED_AT_ONCE):
             os.posix_fallocate(fd, at, min(RESERVED_AT_ONCE, size - at))
-    except OSError:
+    except OSError as error:
         os.ftruncate(fd, 0)
+        if error.errno == errno.ENOMEM:  # a limit on memory, of a container say, that pages of files count towards
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
         raise

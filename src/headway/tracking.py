@@ -128,8 +128,9 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
         try:
             if board is None and outer is not NOBODY:
                 return _part_of(outer, label, unit)
-            if board is None:
-                board = _shown_live()
+            if board is None and (shown := _shown_live()) is not None:
+                with contextlib.suppress(errors.HeadwayError, OSError):  # full, say: then as if none were shown
+                    return shown, _claimed(shown, label, unit, ID_BYTES)
             home = _opened(board) if board is None or isinstance(board, str) else board
             return home, _claimed(home, label, unit, ID_BYTES)
         except (errors.HeadwayError, OSError) as error:  # a full /dev/shm must not keep a loop from its work
@@ -158,11 +159,18 @@ def _claimed(maker: AnyBoard | AnyTask, label: str | None, unit: str, room: int)
     raise AssertionError("numbers do not end")
 
 
-def _shown_live() -> Board | None:
-    """The board whose live bars this process draws."""
+def _live_bars() -> Any:
+    """The module of live bars, if there are any. Without any it may not be loaded, or another thread is loading it."""
     live = sys.modules.get("headway._live")
+    return None if getattr(live, "_active", None) is None else live
+
+
+def _shown_live() -> Board | None:
+    """The board whose live bars this process draws, if it is still there."""
+    live = _live_bars()
     uuid = None if live is None else live.shown()
-    return None if uuid is None else sys.modules["headway.board"]._by_uuid.get(uuid)
+    board: Board | None = None if uuid is None else sys.modules["headway.board"]._by_uuid.get(uuid)
+    return None if board is None or board._segment.closed or board._segment.retiring else board
 
 
 def _opened(name: str | None) -> Board:
@@ -253,7 +261,7 @@ class _Loop:
             _context.put(self._context_after())
         _open.pop(id(self.task), None)
         self._ended = True
-        if self.depth == 0 and _painter is not None and (view := self.view()) is not None and not self.has_no_place():
+        if self.depth == 0 and _painter is not None and (view := self.view()) is not None and self.has_place():
             _last_rows.append(view)
         _draw(last=True)
         if not _open:
@@ -266,10 +274,10 @@ class _Loop:
             loop = loop._outer
         return loop._before
 
-    def has_no_place(self) -> bool:
-        """Do live bars have the terminal? In a notebook each board has an output of its own: do they show this one?"""
-        live = _shown_live()
-        return live is not None and (live is self._home or not _notebook.is_notebook())
+    def has_place(self) -> bool:
+        """Is there a place for its bar beside live bars?"""
+        live, segment = _live_bars(), getattr(self._home, "_segment", None)
+        return live is None or live.has_place(None if segment is None else segment.uuid)
 
     def view(self) -> TaskView | None:
         """What its task shows, if that can be told."""
@@ -363,7 +371,10 @@ def _draw(*, last: bool = False) -> None:
     if not _painting.acquire(timeout=0.2 if last else 0):
         return
     try:
-        loops = [loop for loop in list(_open.values()) if not loop.has_no_place()]
+        loops = [loop for loop in list(_open.values()) if loop.has_place()]
+        live = _live_bars()
+        if isinstance(painter, Painter) and live is not None and not live.has_place(None):
+            painter.let_go()
         rows = [(view, loop.depth) for loop in loops if (view := loop.view()) is not None]
         ended = [_last_rows.pop(0) for _ in range(len(_last_rows))]
         if time.monotonic() < _quiet_until:

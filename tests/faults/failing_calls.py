@@ -46,6 +46,7 @@ KINDS: dict[int, tuple[str, ...]] = {
     errno.ENOMEM: ("mmap", "madvise", "openat", "mprotect"),
 }  # fmt: skip
 EXPECTED = (errors.HeadwayError, OSError, MemoryError)
+UNTRUE = (errors.CorruptBoard, errors.DamagedSnapshot, errors.DamagedHistory, errors.LayoutMismatch)
 BOUND_S = 8.0  # an operation that takes longer hangs
 MOST = 400  # no scenario makes so many calls of one kind
 ENOUGH = 20  # failures that are told: all have one reason by then
@@ -286,7 +287,7 @@ class Tries(Tally):
                 end.append("")
             except EXPECTED as problem:
                 end.append(f"{type(problem).__name__}: {problem}")
-                if isinstance(problem, errors.CorruptBoard | errors.DamagedSnapshot):
+                if isinstance(problem, UNTRUE):
                     end.append(f"UNTRUE {type(problem).__name__}, and nothing is damaged: {problem}")
                 if not _names_a_place(problem, name):
                     end.append(f"UNNAMED {type(problem).__name__}: {problem}")

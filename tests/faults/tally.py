@@ -32,19 +32,37 @@ class Tally:
         self.tried = self.failed = 0
         self.ends: Counter[str] = Counter()
 
-    def held(self, what: str, name: str, *steps: Callable[[], object], bound_s: float = BOUND_S) -> bool:
-        """Do each step in a process of its own; a failure is counted and told, and the board's memory given back."""
+    def held(
+        self,
+        what: str,
+        name: str,
+        *steps: Callable[[], object],
+        last: Callable[[], object] | None = None,
+        bound_s: float = BOUND_S,
+    ) -> bool:
+        """Do each step in a process of its own, and the last one whatever came of the others.
+
+        A failure is counted and told, and the board's memory given back.
+        """
         self.tried += 1
+        problems: list[BaseException] = []
         try:
             for step in steps:
                 fresh(step, bound_s)
         except (AssertionError, TimeoutError) as problem:
+            problems.append(problem)
+        try:
+            if last is not None:
+                fresh(last)
+        except (AssertionError, TimeoutError) as problem:
+            problems.append(problem)
+        for one in problems:
+            print(f"{what}: {one}", file=sys.stderr)
+        if problems:
             self.failed += 1
-            print(f"{what}: {problem}", file=sys.stderr)
             for path in shared_memory(name):
-                path.unlink()
-            return False
-        return True
+                path.unlink(missing_ok=True)
+        return not problems
 
     def report(self, of: str, note: str = "") -> int:
         """As the function, with how it ended behind the note."""

@@ -423,8 +423,9 @@ def main() -> int:
         os.environ["HEADWAY_DIR"] = folder
         for number, scenario in enumerate(chosen):
             name = f"v-{os.getpid()}-{number}"
-            tally.held(scenario.__name__, name, partial(scenario, name), bound_s=2 * BOUND_S)
-            fresh(partial(remove, name))
+            tally.held(
+                scenario.__name__, name, partial(scenario, name), last=partial(remove, name), bound_s=2 * BOUND_S
+            )
     return tally.report("scenarios", "" if os.geteuid() == 0 else "no root")
 
 

@@ -191,6 +191,74 @@ def test_a_loop_draws_no_bar_between_live_bars_and_what_is_printed(
         maintenance.remove(f"{board_name}-2", force=True)
 
 
+BESIDE = """
+import os, sys, time
+import headway
+
+shown, how = sys.argv[1:]
+board = headway.open(shown, capacity=8 if how != "full" else 2, record=False)
+
+
+def loop(label, name=None):
+    for number in headway.track(range(8), label=label, board=name):
+        print(f"printed {number}|", flush=True)
+        time.sleep(0.05)
+    return headway.current()
+
+
+if how == "in a forked child":
+    with board.live():
+        pid = os.fork()
+        if pid == 0:
+            loop("child", shown)
+            os._exit(0)
+        os.waitpid(pid, 0)
+elif how == "inside one that began before":
+    for _ in headway.track(range(1), label="outer", board=f"{shown}-2"):
+        time.sleep(0.2)  # its bar is drawn
+        with board.live():
+            loop("inner")
+elif how == "on a board that was closed":
+    with board.live():
+        board.close()
+        loop("late")
+elif how == "full":
+    tasks = [board.task(f"t{number}") for number in range(2)]
+    with board.live():
+        loop("late")
+headway.open(shown, record=False).unlink(files=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "how", ["in a forked child", "inside one that began before", "on a board that was closed", "full"]
+)
+def test_no_loop_draws_over_what_is_printed_above_live_bars(board_name: str, tmp_path: Path, how: str) -> None:
+    program = tmp_path / f"{board_name}-3.py"  # the script's board is called so
+    program.write_text(BESIDE)
+    with Screen(board_name, how, program=program) as shown:
+        assert shown.end() == 0
+        lines = [line for line in shown.lines() if line]
+    assert [line for line in lines if line.startswith("printed")] == [f"printed {number}|" for number in range(8)]
+    assert any(board_name in line for line in lines), lines
+    bars = [line for line in lines if line.startswith(("child ", "late "))]
+    assert len(bars) == (how == "in a forked child"), bars
+    left = [
+        name for name in (f"{board_name}-2", f"{board_name}-3") if name in {info.name for info in maintenance.boards()}
+    ]
+    for name in left:
+        maintenance.remove(name, force=True)
+
+
+def test_without_a_terminal_a_loop_on_another_board_has_its_lines(board_name: str, tmp_path: Path) -> None:
+    program = tmp_path / "loop_beside.py"
+    program.write_text(LOOP_BESIDE)
+    command = [sys.executable, str(program), board_name, f"{board_name}-2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT_S, stdin=subprocess.DEVNULL)
+    assert re.search(r"^\d\d:\d\d:\d\d loop: success 100% 20/20 it", done.stderr, re.MULTILINE), done.stderr
+    maintenance.remove(f"{board_name}-2", force=True)
+
+
 def test_an_exception_is_told_below_the_last_bars(board_name: str) -> None:
     with Screen(board_name, "20", "raise") as shown:
         shown.go()

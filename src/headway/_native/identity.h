@@ -330,7 +330,7 @@ static hw_board *hw_entry(void) {
 }
 
 /* Take hold of a mapped segment; `header` is the copy that was validated: what is changed in the segment later cannot
- * lead us astray. `path` of the file, or NULL. NULL with errno where the system gives no page. Takes over lock_fd. */
+ * lead us astray. `path` of the file, or NULL. NULL with errno where the system gives no page, else it takes over lock_fd. */
 static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path) {
     struct stat found;
     hw_board *board = fstat(lock_fd, &found) == 0 ? hw_entry() : NULL;

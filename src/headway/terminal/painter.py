@@ -80,6 +80,10 @@ class Painter:
         """Print a text of one or more lines above what is drawn."""
         self._leave([safe(line, self.style.encoding) for line in text.splitlines()])
 
+    def let_go(self) -> None:
+        """Leave what is drawn where it is: others write there now, and it is not to be drawn over any more."""
+        self._frame = []
+
     def _leave(self, lines: list[str]) -> None:
         """Print lines that stay, in place of what is drawn."""
         shown = "".join(f"{line}\n" for line in lines)
