@@ -356,6 +356,7 @@ def test_the_keyboard_goes_everywhere(open_page: Open, stage: Stage) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/tasks/all%2Ffold-1$"))
+    expect(page.get_by_role("heading", name="fold-1")).to_be_visible()  # then its parent is known, too
     page.keyboard.press("p")
     expect(page).to_have_url(re.compile(r"/tasks/all$"))
     page.keyboard.press("Escape")
