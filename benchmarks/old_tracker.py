@@ -48,7 +48,7 @@ class OldFileTracker:
             return None
 
     def start_analysis(self, symbol: str, execution_id: str) -> AnalysisProgress:
-        record = AnalysisProgress(symbol, execution_id, datetime.now())  # noqa: DTZ005 - as it was
+        record = AnalysisProgress(symbol, execution_id, datetime.now())  # noqa: DTZ005 - local time, as the tracker that is measured wrote it
         self._write(record)
         return record
 

@@ -46,7 +46,7 @@ class Peer:
 
     def open(self) -> None:
         """Set up, in the program that forks the workers."""
-        raise NotImplementedError
+        raise NotImplementedError  # each peer has its own way
 
     def show(self) -> None:
         """Make what the program itself shows, before it forks processes that count by `shared`: bars need it."""
@@ -56,7 +56,7 @@ class Peer:
 
     def shared(self) -> Count:
         """Called in a forked process: how it counts so that others may see it."""
-        raise NotImplementedError
+        raise NotImplementedError  # each peer has its own way
 
     @contextmanager
     def counter(self, number: int) -> Iterator[Count]:
@@ -65,7 +65,7 @@ class Peer:
 
     def read(self) -> int:
         """The sum of what all have counted, as this process sees it."""
-        raise NotImplementedError
+        raise NotImplementedError  # each peer has its own way
 
     def attach(self) -> None:
         """Called instead of `open`, in a process that was not forked by the program: then `read`. Raises Cannot."""

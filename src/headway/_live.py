@@ -137,9 +137,11 @@ def has_place(uuid: str | None) -> bool:
     live = _active
     if live is None or live._control is None:
         return True
-    if live._cell is not None or not os.isatty(live._terminal):
-        return live._segment.uuid != uuid
-    return live._segment.uuid != uuid and not (sys.stderr is not None and sys.stderr.isatty())
+    if live._segment.uuid == uuid:
+        return False
+    stream = sys.stderr
+    shared = live._cell is None and os.isatty(live._terminal) and stream is not None and not stream.closed
+    return not (shared and stream.isatty())
 
 
 def _is_done(control: socket.socket, timeout_s: float) -> bool:

@@ -65,6 +65,8 @@ def main() -> int:
     if given.list:
         print("\n".join(f"{row.part}: {row.what}" for row in rows))
         return 0
+    if given.long:
+        os.environ["HEADWAY_STRIDE"] = "1"  # every system call of a recorder, see test_recorder_crashes.py
     began = time.monotonic()
     with ThreadPoolExecutor(max(1, given.jobs)) as pool:
         outcomes = list(pool.map(lambda row: _run(row, given.long), rows))

@@ -21,12 +21,12 @@ from functools import partial
 
 import posix_ipc
 
-from headway import _core, _launch, _segment, _shm, errors, maintenance, snapshot
+from headway import _core, _launch, _segment, errors, maintenance, snapshot
 from headway.board import Board, open_board
 from tests.faults.children import fresh
 from tests.faults.look import unfinished_semaphores
 from tests.faults.syscalls import killed_at
-from tests.faults.tally import report
+from tests.faults.tally import report, shared_memory
 
 SOON_S = 2.0  # to open a board
 RECORDER_S = 15.0
@@ -74,7 +74,7 @@ def is_whole(name: str) -> Board:
     assert board.attach("after").count == 2
     board.task("after-2").succeed()
     segment = _segment.object_name(name, board._segment.uuid)[1:]
-    assert shared_memory(name) == [segment, f"sem.{segment}"], shared_memory(name)
+    assert sorted(path.name for path in shared_memory(name)) == [segment, f"sem.{segment}"], shared_memory(name)
     notes = [path.name for path in board.directory.glob(".segment*")]
     assert not notes, notes
     return board
@@ -93,10 +93,6 @@ def removing(name: str) -> None:
 def collecting(name: str) -> None:
     """What gc does with a board whose processes are gone: its last snapshot, then the removal."""
     maintenance.gc([name])
-
-
-def shared_memory(name: str) -> list[str]:
-    return sorted(path.name for path in _shm.SHM.glob(f"*headway-{os.geteuid()}-{name}-*"))
 
 
 def end(name: str) -> None:

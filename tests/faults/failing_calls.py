@@ -31,7 +31,7 @@ from headway.recorder import Recorder
 from tests.faults.children import fresh
 from tests.faults.injection import during
 from tests.faults.look import unfinished_semaphores
-from tests.faults.tally import Tally
+from tests.faults.tally import UNTRUE, Tally, shared_memory
 
 _FILES = (
     "write", "writev", "pwrite64", "fsync", "fdatasync", "ftruncate", "fallocate", "rename", "renameat", "renameat2",
@@ -46,7 +46,6 @@ KINDS: dict[int, tuple[str, ...]] = {
     errno.ENOMEM: ("mmap", "madvise", "openat", "mprotect"),
 }  # fmt: skip
 EXPECTED = (errors.HeadwayError, OSError, MemoryError)
-UNTRUE = (errors.CorruptBoard, errors.DamagedSnapshot, errors.DamagedHistory, errors.LayoutMismatch)
 BOUND_S = 8.0  # an operation that takes longer hangs
 MOST = 400  # no scenario makes so many calls of one kind
 ENOUGH = 20  # failures that are told: all have one reason by then
@@ -80,10 +79,6 @@ def goes_on(name: str) -> None:
     assert (view.count, view.state, view.result) == (2, "success", {"four": 4}), view
     board.write_snapshot()
     assert snapshot.read(board.directory).get(task.id) is not None
-
-
-def objects(name: str) -> list[Path]:
-    return [path for path in Path("/dev/shm").iterdir() if f"-{name}-" in path.name]
 
 
 def tidy(name: str) -> None:
@@ -123,7 +118,7 @@ def left(name: str) -> None:
     board = before(name)
     board.write_snapshot()
     maintenance.retire(board)
-    assert not objects(name)
+    assert not shared_memory(name)
 
 
 def use(name: str) -> None:
@@ -301,7 +296,7 @@ class Tries(Tally):
             for wrong in end[1:]:
                 raise AssertionError(wrong)
             assert not end[0].startswith("UNTYPED"), end[0]
-            assert end[0] or not scenario.gone or not objects(name), f"it is still there: {objects(name)}"
+            assert end[0] or not scenario.gone or not shared_memory(name), f"it is still there: {shared_memory(name)}"
             scenario.check(name, not end[0])
 
         try:
@@ -313,10 +308,10 @@ class Tries(Tally):
             self.ends["worked all the same" if worked else self._said.read_text().partition(":")[0]] += came.hit
             fresh(lambda: scenario.check(name, worked))
             fresh(lambda: made(name).unlink(files=True))
-            if objects(name):  # nothing could be removed: what nobody refers to is left to gc
+            if shared_memory(name):  # nothing could be removed: what nobody refers to is left to gc
                 self.ends["left for gc"] += 1
                 fresh(lambda: maintenance.gc([name]))
-            assert not objects(name), f"left in /dev/shm: {objects(name)}"
+            assert not shared_memory(name), f"left in /dev/shm: {shared_memory(name)}"
         except (AssertionError, TimeoutError) as problem:
             self.failed += 1
             said = self._said.read_text() if self._said.exists() else ""
@@ -324,7 +319,7 @@ class Tries(Tally):
             print(f"{kind}, {which} of {KINDS[error]}: {problem}; it had said: {said!r}", file=sys.stderr)
             return at < MOST and self.failed < ENOUGH
         finally:
-            for path in objects(name):
+            for path in shared_memory(name):
                 path.unlink()
             shutil.rmtree(self.folder / "boards" / name, ignore_errors=True)
         return came.hit

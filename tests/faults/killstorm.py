@@ -30,14 +30,14 @@ from pathlib import Path
 
 import posix_ipc
 
-from headway import _segment, _shm, errors, history, maintenance, snapshot
+from headway import _segment, errors, history, maintenance, snapshot
 from headway.board import Board, open_board
 from headway.task import Task
 from tests.faults.children import fork, fresh, wait
 from tests.faults.ledger import PLACES, Ledger
 from tests.faults.look import unfinished_semaphores
 from tests.faults.pool import CAPACITY, ROWS
-from tests.faults.tally import report
+from tests.faults.tally import report, shared_memory
 
 POOL = Path(__file__).with_name("pool.py")
 HANGS_S = 30.0  # nobody may be stuck for so long
@@ -360,7 +360,7 @@ class Storm:
         """The recorder writes the last state, removes the segment and goes; only files that belong are left."""
         directory = next(path for path in maintenance.directories() if path.name == self.name)
         until = time.monotonic() + HANGS_S
-        while (left := shared_memory(self.name)) and time.monotonic() < until:
+        while (left := [path.name for path in shared_memory(self.name)]) and time.monotonic() < until:
             time.sleep(0.05)
         least, most = self.ledger.counts()
         told = [task for task in (*snapshot.read(directory).tasks, *history.read(directory)) if task.id == "all"]
@@ -429,10 +429,6 @@ def slots_are_there(board: Board) -> None:
     assert len(tasks) == CAPACITY - len(live), f"{len(tasks)} slots of {CAPACITY - len(live)} are to be had"
     for task in tasks:
         task.succeed()
-
-
-def shared_memory(name: str) -> list[str]:
-    return sorted(path.name for path in _shm.SHM.glob(f"*headway-{os.geteuid()}-{name}-*"))
 
 
 def percentiles(values: list[float]) -> str:

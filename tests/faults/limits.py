@@ -13,6 +13,7 @@ A headroom of nothing at all is not tried: Python itself goes round in circles t
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import resource
 import shutil
@@ -26,13 +27,12 @@ from headway import board as engine
 from headway import errors, snapshot
 from headway.board import Board, open_board
 from tests.faults.children import fresh
-from tests.faults.tally import Tally, nothing_left
+from tests.faults.tally import UNTRUE, Tally, nothing_left
 
 CAPACITY, TASKS = 2_000, 1_500
 HEADROOM = 64 << 10  # bytes, the least
 MOST = 256 << 20  # bytes; no scenario needs so many
 LABEL, TEXT = "a label of some length", "x" * 150
-UNTRUE = (errors.CorruptBoard, errors.DamagedSnapshot, errors.DamagedHistory, errors.LayoutMismatch)
 
 
 def made(name: str) -> Board:
@@ -142,13 +142,13 @@ class Tries(Tally):
         end = "worked"
         try:
             scenario.operate(board, name)
-        except (
-            MemoryError,
-            errors.HeadwayError,
-            OSError,
-            SystemError,
-        ) as error:  # at last Python's own
+        except UNTRUE as error:
+            raise AssertionError(f"nothing is damaged, and it says so: {error}") from error
+        except (MemoryError, errors.HeadwayError, OSError, SystemError) as error:
+            # SystemError: CPython 3.11, where there is no memory for a frame of its interpreter.
             end = type(error).__name__
+            if isinstance(error, OSError) and error.errno == errno.ENOMEM and "ulimit -v" not in str(error):
+                raise AssertionError(f"it names no remedy: {error}") from error
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
         self._goes_on(scenario, name)

@@ -8,10 +8,14 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from headway import maintenance
+from headway import errors, maintenance
 from tests.faults.children import BOUND_S, fresh
 
-__all__ = ["Tally", "nothing_left", "report", "shared_memory"]
+__all__ = ["UNTRUE", "Tally", "nothing_left", "report", "shared_memory"]
+
+
+# What no operation may say of files that are whole, whatever else fails.
+UNTRUE = (errors.CorruptBoard, errors.DamagedSnapshot, errors.DamagedHistory, errors.LayoutMismatch)
 
 
 def report(tried: int, of: str, failed: int, note: str = "") -> int:

@@ -203,7 +203,8 @@ def loop(label, name=None):
     for number in headway.track(range(8), label=label, board=name):
         print(f"printed {number}|", flush=True)
         time.sleep(0.05)
-    return headway.current()
+        if how == "that closes standard error":
+            sys.stderr.close()
 
 
 if how == "in a forked child":
@@ -222,6 +223,9 @@ elif how == "on a board that was closed":
     with board.live():
         board.close()
         loop("late")
+elif how == "that closes standard error":
+    with board.live():
+        loop("late", f"{shown}-2")
 elif how == "full":
     tasks = [board.task(f"t{number}") for number in range(2)]
     with board.live():
@@ -231,7 +235,14 @@ headway.open(shown, record=False).unlink(files=True)
 
 
 @pytest.mark.parametrize(
-    "how", ["in a forked child", "inside one that began before", "on a board that was closed", "full"]
+    "how",
+    [
+        "in a forked child",
+        "inside one that began before",
+        "on a board that was closed",
+        "full",
+        "that closes standard error",
+    ],
 )
 def test_no_loop_draws_over_what_is_printed_above_live_bars(board_name: str, tmp_path: Path, how: str) -> None:
     program = tmp_path / f"{board_name}-3.py"  # the script's board is called so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import mmap
@@ -1000,3 +1001,15 @@ def recorded(directory: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def test_a_limit_on_memory_that_files_count_towards_is_told_as_no_room_and_leaves_nothing(
+    board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(os, "posix_fallocate", refused)  # as in a container whose memory is used up
+    with pytest.raises(errors.NoSpace, match="headway gc"):
+        open_board(board_name)
+    assert not list(_shm.SHM.glob(f"*{board_name}*"))
