@@ -46,19 +46,19 @@ if hooks:
 
 # A board lives in the shared memory of 64-bit Linux; elsewhere the package works without native modules.
 supported = sys.platform == "linux" and sys.maxsize > 2**32
-headers = sorted(map(str, (*PACKAGE.glob("include/*.h"), *PACKAGE.glob("_native/*.h"), *PACKAGE.glob("*.pxd"))))
+headers = sorted(map(str, (*PACKAGE.glob("include/*.h"), *PACKAGE.glob("native/*.h"), *PACKAGE.rglob("*.pxd"))))
 extensions = [
     Extension(
-        f"headway.{source.stem}",
+        f"headway.native.{source.stem}",
         sources=[str(source)],
-        include_dirs=[str(PACKAGE / "include"), str(PACKAGE / "_native")],
+        include_dirs=[str(PACKAGE / "include"), str(PACKAGE / "native")],
         depends=[*headers, "setup.py"],
         define_macros=macros,
         extra_compile_args=flags,
         extra_link_args=["-pthread", *SANITIZERS[sanitize]],
         libraries=["rt"],
     )
-    for source in sorted(PACKAGE.glob("*.pyx"))
+    for source in sorted(PACKAGE.glob("native/*.pyx"))
     if supported
 ]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmarks.contest import Contest, Side
-from headway.board import Board
-from headway.model import BoardView, TaskView
-from headway.snapshot import SNAPSHOT
+from headway.engine.board import Board
+from headway.files.snapshot import SNAPSHOT
+from headway.views.board_view import BoardView, TaskView
 
 
 def bench_get(

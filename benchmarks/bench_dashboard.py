@@ -40,7 +40,7 @@ WORKER_ROUND_S = 0.05
 
 def work(tasks: int, hz: float) -> None:
     """Count on all tasks all the time, write a snapshot now and then, and tell the rate of both each second."""
-    from headway.board import open_board
+    from headway.engine.board import open_board
 
     with open_board(BOARD, capacity=tasks + 16, record=False) as board:
         mine = [board.task(f"group-{number % 20}/task-{number}", total=10**9) for number in range(tasks)]
@@ -153,9 +153,9 @@ def events(port: int) -> Iterator[tuple[float, dict[str, Any]]]:
 
 def latencies(port: int, samples: int) -> tuple[list[float], list[float]]:
     """Seconds from an update to its event, and from a copy to its event."""
-    from headway import maintenance
+    from headway.upkeep import listing
 
-    board = maintenance.attach(BOARD)
+    board = listing.attach(BOARD)
     if board is None:
         sys.exit("the board is gone")
     probe = board.attach("probe")
@@ -243,10 +243,10 @@ def _report(
 
 def _remove() -> None:
     """The worker was killed: nobody else removes what it had in shared memory."""
-    from headway import maintenance
+    from headway.upkeep import removal
 
     with contextlib.suppress(OSError):
-        maintenance.remove(BOARD, force=True)
+        removal.remove(BOARD, force=True)
 
 
 if __name__ == "__main__":

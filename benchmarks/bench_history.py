@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.contest import Contest, Side
-from headway import history
-from headway._records import DTYPES
-from headway.board import Board
-from headway.model import Raw
+from headway.engine.board import Board
+from headway.files import history
+from headway.native.records import DTYPES
+from headway.views.board_view import Raw
 
 BATCH = 64
 GROWN = [(1e9 + 0.25 * at, at) for at in range(64)]  # how a count grew, as a recorder has it of each task

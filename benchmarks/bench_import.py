@@ -39,7 +39,7 @@ def python(code: str) -> Side:
     "code",
     [
         pytest.param("import headway", id="headway"),
-        pytest.param("from headway.board import open_board", id="engine"),
+        pytest.param("from headway.engine.board import open_board", id="engine"),
     ],
 )
 def bench_import(contest: Contest, code: str) -> None:

@@ -15,16 +15,16 @@ import pytest
 
 from benchmarks.building import BUILD, ROOT
 from benchmarks.contest import Contest, Side
-from headway.board import Board
+from headway.engine.board import Board
 
 PATIENCE_S = 30.0
 
 HOLD = """
 import ctypes, signal, sys
-from headway import _core
-from headway.board import open_board
+from headway.native import core
+from headway.engine.board import open_board
 
-hooks = ctypes.CDLL(_core.__file__)
+hooks = ctypes.CDLL(core.__file__)
 hooks.hw_hook_arm.argtypes = [ctypes.c_long, ctypes.c_int]
 board = open_board(sys.argv[1])
 board.task("registered")

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import headway
-from headway import maintenance
-from headway.recorder import INTERVAL_S
+from headway.recorder.recorder import INTERVAL_S
+from headway.upkeep import removal
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -192,7 +192,7 @@ def main() -> int:
                 return 0 if measure(options, url, probe) else 1
         finally:
             board.close()
-            maintenance.remove(BOARD, force=True)
+            removal.remove(BOARD, force=True)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contest import Contest, Side
-from headway.board import Board
+from headway.engine.board import Board
 
 WATCHED_S = 3.0
 PATIENCE_S = 30.0

@@ -14,8 +14,8 @@ import pytest
 
 from benchmarks.bench_import import command, python
 from benchmarks.contest import Contest, Side
-from headway.board import Board
-from headway.task import Task
+from headway.engine.board import Board
+from headway.engine.task import Task
 
 PATIENCE_S = 30.0
 

@@ -14,7 +14,7 @@ import pytest
 from tqdm import tqdm
 
 from benchmarks.contest import Contest, Side
-from headway.board import Board
+from headway.engine.board import Board
 
 TIMES = 20_000  # a round takes half a millisecond: longer than a tick of any clock, shorter than a time slice
 

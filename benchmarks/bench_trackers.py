@@ -27,7 +27,7 @@ from headway.analysis import (
     SharedMemoryProgressTracker,
     SupportResistanceResult,
 )
-from headway.board import open_board
+from headway.engine.board import open_board
 
 MEMORY = Path("/dev/shm")
 ANALYSES = 20  # beside the one that is written

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.contest import Contest
 from benchmarks.crew import LOCKED, NATIVE, PYTHON, WORKERS, Crew, native_jobs, python_jobs
-from headway.board import Board
+from headway.engine.board import Board
 
 
 @pytest.fixture

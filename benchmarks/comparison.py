@@ -27,7 +27,7 @@ from benchmarks.hammering import EDGES, Hammered, Pair, hammer, job, look_for_lo
 from benchmarks.old_tracker import OldFileTracker
 from benchmarks.work import calibrate
 from headway.analysis import FileBasedProgressTracker, SharedMemoryProgressTracker
-from headway.board import open_board
+from headway.engine.board import open_board
 
 __all__ = ["SIDES", "Comparison", "Job", "Lost", "Rate", "compare", "load", "save", "tables"]
 

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.building import load_floor
 from benchmarks.contest import Benchmark, Contest
-from headway.board import Board, open_board
+from headway.engine.board import Board, open_board
 
 LARGE = 100_000
 

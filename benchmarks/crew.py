@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.building import load_floor
 from benchmarks.contest import Side
-from headway.task import Task
+from headway.engine.task import Task
 
 __all__ = ["LOCKED", "NATIVE", "PYTHON", "WORKERS", "Crew", "native_jobs", "python_jobs"]
 

@@ -27,7 +27,7 @@ FLOOR = "empty Cython method"
 LIMIT_S = 540.0  # of a machine that others use; by itself it takes half a minute
 TIMES = 2_000  # of each operation; the counts are exact, so few do
 TASKS = 1_000
-OWN = re.compile(r"(/|^)(_core|_records|_rates|floor)\.[^/]*\.so$")
+OWN = re.compile(r"(/|^)(core|records|rates|floor)\.[^/]*\.so$")
 PYTHON, ITERATION, NATIVE = "a call loop in Python", "a for loop in Python", "a loop in C"
 PHASES = {  # what is counted, the loop around it, which is taken off, and how many operations it has
     PYTHON: ("", TIMES),
@@ -131,7 +131,7 @@ def _read(dump: str) -> tuple[int, int]:
 
 def _program() -> None:
     from benchmarks.building import load_floor
-    from headway.board import open_board
+    from headway.engine.board import open_board
 
     floor: Any = load_floor()
     board = open_board(f"bench-{os.getpid()}", capacity=16, result_bytes=0)

@@ -40,9 +40,9 @@ class Line:
 
 def key() -> str:
     """Under what the counts of this build are recorded: processor, Python, compiler, Cython."""
-    from headway import _core
+    from headway.native import core
 
-    module = Path(_core.__file__).read_bytes()
+    module = Path(core.__file__).read_bytes()
     compiler = re.search(rb"(GCC: \([^)]*\) [\d.]+|clang version [\d.]+)", module)
     cython = re.search(rb"_cython_(\d+_\d+)", module)
     version = ".".join(map(str, sys.version_info[:2]))

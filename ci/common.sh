@@ -134,9 +134,9 @@ import pathlib
 import sys
 
 folder = pathlib.Path(sys.argv[1])
-for source in folder.glob("*.pyx"):
-    module = importlib.import_module(f"headway.{source.stem}")
-    if pathlib.Path(module.__file__).parent != folder:
+for source in (folder / "native").glob("*.pyx"):
+    module = importlib.import_module(f"headway.native.{source.stem}")
+    if pathlib.Path(module.__file__).parent != source.parent:
         sys.exit(f"{module.__file__} is not of this tree")
 PYTHON
     ) </dev/null >"$LOG.import" 2>&1

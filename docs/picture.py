@@ -32,8 +32,8 @@ from rich.style import Style
 from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
-from headway import maintenance
-from headway.terminal.top import TopApp
+from headway.top.app import TopApp
+from headway.upkeep import listing, removal
 
 HERE = Path(__file__).resolve().parent
 COLUMNS = 118
@@ -111,7 +111,7 @@ def live() -> None:
         show(screen, master, lambda lines: any(" 1 lost" in line for line in lines) and "more (" in lines[-1])
         until = time.monotonic() + 8  # the others go on
         show(screen, master, lambda lines: time.monotonic() > until and "more (" in lines[-1])
-    maintenance.remove("nightly", force=True)
+    removal.remove("nightly", force=True)
     save("live", "python nightly.py --live", screen)
 
 
@@ -121,7 +121,7 @@ def top() -> None:
         wait_for(lambda: "lost" in states())
         time.sleep(6)
         picture = asyncio.run(picture_of_top())
-    maintenance.remove("nightly", force=True)
+    removal.remove("nightly", force=True)
     picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # no font from elsewhere
     picture = re.sub(r"terminal-\d+", "top", picture).replace("Fira Code", "DejaVu Sans Mono")
     (HERE / "top.svg").write_text(tidy(picture))
@@ -142,7 +142,7 @@ async def picture_of_top() -> str:
 
 def states() -> set[str]:
     """In which states tasks of nightly.py are."""
-    board = maintenance.attach("nightly")
+    board = listing.attach("nightly")
     if board is None:
         return set()
     with contextlib.closing(board):
@@ -159,7 +159,7 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 def busy_worker(name: str) -> int:
     """The pid of a worker that is in the middle of its package."""
-    board = maintenance.attach(name)
+    board = listing.attach(name)
     assert board is not None
     with contextlib.closing(board):
         tasks = [task for task in board.tasks("running") if task.parent is not None]

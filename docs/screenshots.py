@@ -19,7 +19,7 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from headway import maintenance
+from headway.upkeep import removal
 
 HERE = Path(__file__).resolve().parent
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
@@ -117,7 +117,7 @@ def main() -> None:
         finally:
             for name in (BOARD, "notebook"):
                 with contextlib.suppress(KeyError):
-                    maintenance.remove(name, force=True)
+                    removal.remove(name, force=True)
     for picture in sorted(HERE.glob("*.png")):
         print(f"{picture.relative_to(HERE.parent)}: {picture.stat().st_size // 1024} KiB")
 

@@ -367,10 +367,10 @@ class Headway(Peer):
         return self._task.update
 
     def attach(self) -> None:
-        from headway import maintenance
+        from headway.upkeep import listing
 
         os.environ["HEADWAY_DIR"] = str(self.place)
-        board = maintenance.attach(_name(self.place))
+        board = listing.attach(_name(self.place))
         self._task = None if board is None else board.attach("all")
 
     def read(self) -> int:

@@ -22,9 +22,9 @@ from typing import TypeAlias
 from benchmarks.building import load_floor
 from benchmarks.contest import turns
 from benchmarks.crew import Crew
-from headway import maintenance
-from headway.board import Board, open_board
-from headway.task import Task
+from headway.engine.board import Board, open_board
+from headway.engine.task import Task
+from headway.upkeep import listing, removal
 
 __all__ = ["CASES", "COPIERS", "PROCESSES", "Beside", "Crowded", "beside_readers", "crowds"]
 
@@ -79,7 +79,7 @@ def _board(tasks: int) -> Iterator[tuple[Board, list[Task]]]:
         yield board, [board.task(f"task-{number}") for number in range(tasks)]
     finally:
         with contextlib.suppress(OSError):
-            maintenance.remove(name, force=True)
+            removal.remove(name, force=True)
 
 
 # -------------------------------------------------------------------------------------------------------- contention
@@ -144,7 +144,7 @@ def crowds(page: str, say: Callable[[str], None], *, quick: bool = False) -> lis
 
 def _copy_without_pause(board: str, number: int, page: str) -> None:
     """A reader: while its number is below the first word of the page it copies; it counts its copies in another one."""
-    found = maintenance.attach(board)
+    found = listing.attach(board)
     if found is None:
         raise RuntimeError("the board is gone")
     with open(page, "r+b") as file:

@@ -23,8 +23,9 @@ import numpy as np
 
 from benchmarks.bench_recorder import cpu_seconds
 from benchmarks.contest import turns
-from headway import maintenance, snapshot
-from headway.board import Board, open_board
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
+from headway.upkeep import removal
 
 __all__ = ["HZ", "SIZES", "Line", "Recorded", "fit", "measure", "recorders"]
 
@@ -73,7 +74,7 @@ def filled(tasks: int) -> Iterator[Board]:
         yield board
     finally:
         with contextlib.suppress(OSError):
-            maintenance.remove(name, force=True)
+            removal.remove(name, force=True)
 
 
 def _cpu(run: Callable[[], object], times: int) -> float:
@@ -160,7 +161,7 @@ def measure(say: Callable[[str], None], *, quick: bool = False) -> list[Line]:
 
 RECORDER = """
 import sys
-from headway import recorder
+from headway.recorder.recorder import recorder
 recorder.INTERVAL_S, recorder.DUTY = float(sys.argv[3]), 1.0  # as often as asked for, whatever it costs
 recorder.record(sys.argv[1], sys.argv[2])
 """

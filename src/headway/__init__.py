@@ -18,17 +18,17 @@ __version__ = "0.1.0"
 
 # Where each name is from. Every worker of a pool pays for what is imported: each comes when it is first used.
 _HOMES = {
-    "Board": "board",
-    "BoardView": "model",
+    "Board": "engine.board",
+    "BoardView": "views.board_view",
     "HeadwayError": "errors",
-    "Task": "task",
-    "TaskView": "model",
-    "WorkerView": "model",
-    "current": "entry",
-    "get_include": "entry",
-    "open": "entry",  # not in __all__: a star import leaves the builtin alone
-    "read": "entry",
-    "track": "tracking",
+    "Task": "engine.task",
+    "TaskView": "views.task_view",
+    "WorkerView": "views.board_view",
+    "current": "api",
+    "get_include": "api",
+    "open": "api",  # not in __all__: a star import leaves the builtin alone
+    "read": "api",
+    "track": "bars.track",
 }
 _STANDINS = {"Board": "StandinBoard", "Task": "StandinTask"}  # where the native modules are missing
 
@@ -44,7 +44,7 @@ def __getattr__(name: str) -> object:
     except ImportError:
         if name not in _STANDINS:
             raise
-        value = getattr(importlib.import_module("headway.standin"), _STANDINS[name])
+        value = getattr(importlib.import_module("headway.standin.board"), _STANDINS[name])
     globals()[name] = value
     return value
 

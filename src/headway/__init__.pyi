@@ -1,14 +1,14 @@
-from headway.board import Board as Board
-from headway.entry import current as current
-from headway.entry import get_include as get_include
-from headway.entry import open as open
-from headway.entry import read as read
+from headway.api import current as current
+from headway.api import get_include as get_include
+from headway.api import open as open
+from headway.api import read as read
+from headway.bars.track import track as track
+from headway.engine.board import Board as Board
+from headway.engine.task import Task as Task
 from headway.errors import HeadwayError as HeadwayError
-from headway.model import BoardView as BoardView
-from headway.model import TaskView as TaskView
-from headway.model import WorkerView as WorkerView
-from headway.task import Task as Task
-from headway.tracking import track as track
+from headway.views.board_view import BoardView as BoardView
+from headway.views.board_view import TaskView as TaskView
+from headway.views.board_view import WorkerView as WorkerView
 
 __all__ = [
     "Board",

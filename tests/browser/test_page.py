@@ -17,7 +17,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
-from headway import maintenance
+from headway.upkeep import removal
 from tests.browser.accessibility import axe
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def test_rows_move_while_a_pool_works_in_another_process(
     finally:
         os.killpg(program.pid, signal.SIGKILL)
         program.wait(10)
-        maintenance.remove(board_name, force=True)
+        removal.remove(board_name, force=True)
 
 
 def test_a_worker_that_is_killed_shows_as_lost_and_where_it_was(open_page: Open, stage: Stage) -> None:
@@ -267,7 +267,7 @@ def test_the_history_lists_what_ended_with_its_stages_result_and_error(
         assert not axe(page)
         page.close()
     finally:
-        maintenance.remove(board_name, force=True)
+        removal.remove(board_name, force=True)
 
 
 # --- finding one's way

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from headway.exporters.report import report
-from headway.model import STATES, BoardView, StageView, TaskView, WorkerView
+from headway.views.board_view import STATES, BoardView, StageView, TaskView, WorkerView
 from tests.browser.accessibility import axe
 
 if TYPE_CHECKING:

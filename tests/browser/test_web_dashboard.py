@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from headway import maintenance
 from headway.analysis import FileBasedProgressTracker
+from headway.upkeep import listing, removal
 from tests.integration.served import WAIT_S, serving
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -69,8 +69,8 @@ def kind(request: pytest.FixtureRequest, headway_dir: Path, monkeypatch: pytest.
     monkeypatch.setenv("HEADWAY_RECORD", "1")
     yield request.param
     for name in ("analysis", "totals"):
-        if maintenance.find(name) is not None:
-            maintenance.remove(name, force=True)
+        if listing.find(name) is not None:
+            removal.remove(name, force=True)
 
 
 @contextlib.contextmanager

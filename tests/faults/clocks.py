@@ -23,8 +23,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from headway import _locks, errors, history, snapshot
-from headway.board import Board, open_board
+from headway import errors
+from headway.engine.board import Board, open_board
+from headway.files import history, snapshot
+from headway.system import locks
 from tests.faults.children import eventually
 from tests.faults.tally import report
 
@@ -124,11 +126,11 @@ def stepped(name: str, step: Callable[[], None], sign: int) -> int:
         eventually(lambda: len([t for t in board.history(hours=24) if t.id.startswith("short")]) >= 20, "not archived")
 
         began = time.monotonic()
-        with _locks.locked(board.directory):
+        with locks.locked(board.directory):
             child = os.fork()
             if child == 0:
                 try:
-                    with _locks.locked(board.directory, wait_s=0.5):
+                    with locks.locked(board.directory, wait_s=0.5):
                         os._exit(1)
                 except errors.LockTimeout:
                     os._exit(0)

@@ -14,8 +14,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from headway import history
-from headway.model import Raw
+from headway.files import history
+from headway.views.board_view import Raw
 from tests.faults.syscalls import calls, killed_at
 from tests.unit.conftest import NOW, ended
 

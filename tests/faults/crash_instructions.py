@@ -21,7 +21,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from headway.board import Board, open_board
+from headway.engine.board import Board, open_board
 from tests.faults.children import fresh, told
 from tests.faults.instructions import Shared, Walk, killed_at, masked, volatile, walk
 from tests.faults.look import STEADY, goes_on, look

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from headway.board import Board
+from headway.engine.board import Board
 from tests.faults.look import BOUND_S, Tried, every_slot_is_there, goes_on, look, refused, run, whole_or_absent
 from tests.faults.steps import fresh, killed_at, last_of_each, resumed, stopped_at, trace
 

@@ -16,9 +16,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from headway import _core, errors
-from headway.board import Board
-from headway.task import Task
+from headway import errors
+from headway.engine.board import Board
+from headway.engine.task import Task
+from headway.native import core
 from tests.faults.look import BOUND_S, Tried, goes_on, look, refused, run
 from tests.faults.steps import fresh, killed_at, last_of_each, resumed, stopped_at, trace
 
@@ -43,7 +44,7 @@ def holder(board: Board) -> int:
 
 def resume(task: Task) -> bool:
     """Go on with a task that failed. False if somebody has started it anew, or is about to."""
-    _core.LOCK_SECONDS = 0.1
+    core.LOCK_SECONDS = 0.1
     try:
         return task._transition("running", ("failed",), own=True, resume=True) is not None
     except (errors.LockTimeout, errors.UnknownTask):

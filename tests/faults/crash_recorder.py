@@ -13,9 +13,11 @@ import os
 import sys
 from collections import Counter
 
-from headway import errors, history, maintenance, snapshot
-from headway.board import Board, open_board
-from headway.recorder import Recorder
+from headway import errors
+from headway.engine.board import Board, open_board
+from headway.files import history, snapshot
+from headway.recorder.recorder import Recorder
+from headway.upkeep import listing, removal
 from tests.faults.children import fresh
 from tests.faults.syscalls import calls, killed_at
 
@@ -46,7 +48,7 @@ def fill(name: str) -> Board:
 
 def record_once(name: str, last: bool) -> None:
     """What a recorder does in one look; last: with the removal of the board."""
-    board = maintenance.attach(name)
+    board = listing.attach(name)
     assert board is not None
     recorder = Recorder.elected(board)
     if not (recorder.finish() if last else recorder._cycle()):
@@ -111,7 +113,7 @@ def cycle(name: str, stride: int) -> int:
 
 def finish(name: str, stride: int) -> int:
     """The end: the last snapshot, and the removal of the segment."""
-    maintenance.GRACE_S = 0.0  # what a killed one left in /dev/shm is tidied up at once
+    removal.GRACE_S = 0.0  # what a killed one left in /dev/shm is tidied up at once
     made, number = 0, -os.getpid() % stride
     while True:
         board = fill(name)
@@ -134,7 +136,7 @@ def finish(name: str, stride: int) -> int:
         assert again._segment.uuid != board._segment.uuid or not retired
         look(again, open_state="lost")
         again.unlink(files=True)
-        maintenance.gc([name])
+        removal.gc([name])
         if not killed:
             return made
         assert number < made + SPARE + stride

@@ -19,10 +19,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import posix_ipc
-
-from headway import _core, _launch, _segment, errors, maintenance, snapshot
-from headway.board import Board, open_board
+from headway import errors
+from headway.engine import segments
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
+from headway.native import core
+from headway.process import launch
+from headway.upkeep import listing, removal
 from tests.faults.children import fresh
 from tests.faults.look import unfinished_semaphores
 from tests.faults.syscalls import killed_at
@@ -73,7 +76,7 @@ def is_whole(name: str) -> Board:
     board.task("after").update(2)
     assert board.attach("after").count == 2
     board.task("after-2").succeed()
-    segment = _segment.object_name(name, board._segment.uuid)[1:]
+    segment = segments.object_name(name, board._segment.uuid)[1:]
     assert sorted(path.name for path in shared_memory(name)) == [segment, f"sem.{segment}"], shared_memory(name)
     notes = [path.name for path in board.directory.glob(".segment*")]
     assert not notes, notes
@@ -92,7 +95,7 @@ def removing(name: str) -> None:
 
 def collecting(name: str) -> None:
     """What gc does with a board whose processes are gone: its last snapshot, then the removal."""
-    maintenance.gc([name])
+    removal.gc([name])
 
 
 def end(name: str) -> None:
@@ -105,7 +108,7 @@ def end(name: str) -> None:
     while directory.exists() and time.monotonic() < until:  # its recorder holds a file there for a moment longer
         time.sleep(0.01)
         with contextlib.suppress(errors.UnknownBoard):
-            maintenance.remove(name, force=True)
+            removal.remove(name, force=True)
     assert not directory.exists(), list(directory.iterdir())
 
 
@@ -118,20 +121,20 @@ def wants_recorder(name: str) -> None:
 
 
 def starting(name: str) -> None:
-    _launch.ensure(opened(name)._segment)
+    launch.ensure(opened(name)._segment)
 
 
 def recording(name: str) -> None:
     """Become the recorder program: it is killed on its way to the first snapshot."""
     board = opened(name)
-    places = name, board._segment.uuid, os.path.dirname(posix_ipc.__file__)
-    command = [sys.executable, "-P", str(_launch.SCRIPT), *places]
-    os.execve(sys.executable, command, {**os.environ, _launch.GUARD: "1"})
+    arguments = launch.RECORDER, launch.FOLDER_OF_POSIX_IPC, name, board._segment.uuid
+    command = [sys.executable, "-P", str(launch.BOOTSTRAP), *arguments]
+    os.execve(sys.executable, command, {**os.environ, launch.GUARD: "1"})
 
 
 def is_recorded(name: str) -> None:
     """Somebody who counts brings a recorder, and one is enough. Then it goes."""
-    _core.SILENT_SECONDS, _core.START_SECONDS = 0.2, 4.0
+    core.SILENT_SECONDS, core.START_SECONDS = 0.2, 4.0
     board = opened(name)
     segment = board._segment
     task = board.attach("steady")
@@ -139,7 +142,7 @@ def is_recorded(name: str) -> None:
     until = time.monotonic() + RECORDER_S
     while not segment.recorder_alive or segment.sequence == least:
         assert time.monotonic() < until, f"no recorder within {RECORDER_S:g} s"
-        _launch.ensure(segment)
+        launch.ensure(segment)
         task.update(0)
         time.sleep(0.002)
     view = snapshot.read(board.directory).get("steady")
@@ -179,9 +182,9 @@ def killed_everywhere(name: str, scenario: Scenario, first: int, stride: int) ->
         except (AssertionError, TimeoutError) as error:
             failures.append(f"killed at system call {number}: {error}")
             with contextlib.suppress(errors.HeadwayError, OSError):
-                maintenance.remove(name, force=True)
-            maintenance.GRACE_S = 0.0
-            maintenance.gc([name])
+                removal.remove(name, force=True)
+            removal.GRACE_S = 0.0
+            removal.gc([name])
             if len(failures) > 4:
                 return kills, failures
             continue
@@ -192,7 +195,7 @@ def killed_everywhere(name: str, scenario: Scenario, first: int, stride: int) ->
 
 def last_sequence(name: str) -> int:
     """The number of the last snapshot file. The first was written before there was a recorder."""
-    return snapshot.read(next(path for path in maintenance.directories() if path.name == name)).sequence
+    return snapshot.read(next(path for path in listing.directories() if path.name == name)).sequence
 
 
 def main() -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from headway.board import Board
+from headway.engine.board import Board
 from tests.faults.look import Tried, goes_on, look, refused, run
 from tests.faults.steps import fresh, killed_at, last_of_each, resumed, stopped_at, trace
 

@@ -17,8 +17,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from headway import errors, history, maintenance, snapshot
-from headway.board import Board, open_board
+from headway import errors
+from headway.engine.board import Board, open_board
+from headway.files import history, snapshot
+from headway.upkeep import listing
 from tests.faults.children import fork, fresh
 from tests.faults.tally import report
 
@@ -41,7 +43,7 @@ def many_boards(name: str, number: int) -> int:
         board.task("t", total=3).update(2)
     for board in boards:
         board.write_snapshot()
-    listed = [info for info in maintenance.boards() if info.name.startswith(f"{name}-")]
+    listed = [info for info in listing.boards() if info.name.startswith(f"{name}-")]
     assert len(listed) == number, f"{len(listed)} of {number} boards are listed"
     assert {info.state for info in listed} == {"live"}, {info.state for info in listed}
 

@@ -22,8 +22,10 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from headway import errors, history, maintenance, snapshot
-from headway.board import Board, open_board
+from headway import errors
+from headway.engine.board import Board, open_board
+from headway.files import history, snapshot
+from headway.upkeep import listing
 from tests.faults.children import eventually, fresh
 from tests.faults.tally import Tally
 
@@ -91,7 +93,7 @@ def attached(name: str) -> None:
     fresh(lambda: open_board(name, capacity=8, workers=8).task("t").update())
     with none_left():
         refused(lambda: open_board(name), "open")
-        refused(lambda: maintenance.attach(name), "watch")
+        refused(lambda: listing.attach(name), "watch")
     assert open_board(name).get("t") is not None
 
 

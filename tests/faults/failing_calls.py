@@ -25,9 +25,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway import errors, history, maintenance, snapshot
-from headway.board import Board, open_board
-from headway.recorder import Recorder
+from headway import errors
+from headway.engine.board import Board, open_board
+from headway.files import history, snapshot
+from headway.recorder.recorder import Recorder
+from headway.upkeep import listing, removal
 from tests.faults.children import fresh
 from tests.faults.injection import during
 from tests.faults.look import unfinished_semaphores
@@ -83,7 +85,7 @@ def goes_on(name: str) -> None:
 
 def tidy(name: str) -> None:
     """Nothing lies about that nobody will tidy up."""
-    info = maintenance.find(name)
+    info = listing.find(name)
     assert info is not None, "the board is gone"
     left = [path.name for path in info.directory.iterdir() if path.name.startswith(".")]
     assert not left, f"left over: {left}"
@@ -117,7 +119,7 @@ def left(name: str) -> None:
     """The same, on disk only."""
     board = before(name)
     board.write_snapshot()
-    maintenance.retire(board)
+    removal.retire(board)
     assert not shared_memory(name)
 
 
@@ -194,7 +196,7 @@ def with_history(name: str) -> None:
 
 
 def recorder_of(name: str) -> Recorder:
-    board = maintenance.attach(name)
+    board = listing.attach(name)
     assert board is not None
     return Recorder.elected(board)
 
@@ -310,7 +312,7 @@ class Tries(Tally):
             fresh(lambda: made(name).unlink(files=True))
             if shared_memory(name):  # nothing could be removed: what nobody refers to is left to gc
                 self.ends["left for gc"] += 1
-                fresh(lambda: maintenance.gc([name]))
+                fresh(lambda: removal.gc([name]))
             assert not shared_memory(name), f"left in /dev/shm: {shared_memory(name)}"
         except (AssertionError, TimeoutError) as problem:
             self.failed += 1
@@ -338,7 +340,7 @@ def main() -> int:
     given = parser.parse_args()
     choose = random.Random(given.seed)
     os.environ["HEADWAY_RECORD"] = "0"
-    maintenance.GRACE_S = 0.0  # what is to be removed some day is removed at once
+    removal.GRACE_S = 0.0  # what is to be removed some day is removed at once
     known = unfinished_semaphores(set())
     with tempfile.TemporaryDirectory(prefix="headway-calls-") as name:
         os.environ["HEADWAY_DIR"] = f"{name}/boards"

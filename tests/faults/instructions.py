@@ -21,8 +21,10 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway import _core, _segment, _shm
-from headway.board import Board
+from headway.engine import segments
+from headway.engine.board import Board
+from headway.native import core
+from headway.system import shm
 from tests.faults.tracing import PC, STACK, killed, peek, register, run_to, start, step
 
 __all__ = ["Shared", "Walk", "killed_at", "masked", "volatile", "walk"]
@@ -36,8 +38,8 @@ class Shared:
     """All that the processes of a board share while they run: its segment and its semaphore, as bytes."""
 
     def __init__(self, board: Board) -> None:
-        name = _segment.object_name(board.name, board._segment.uuid)[1:]
-        self._maps = [_mapped(_shm.SHM / name), _mapped(_shm.SHM / f"sem.{name}")]
+        name = segments.object_name(board.name, board._segment.uuid)[1:]
+        self._maps = [_mapped(shm.SHM / name), _mapped(shm.SHM / f"sem.{name}")]
 
     def image(self) -> bytes:
         return b"".join(one[:] for one in self._maps)
@@ -80,10 +82,10 @@ def _program() -> tuple[int, int]:
         raise SystemExit(f"stepping knows the registers of x86_64 only, not those of {platform.machine()}")
     for line in Path("/proc/self/maps").read_text().splitlines():
         extent, rights, *_, path = line.split(maxsplit=5)
-        if "x" in rights and path == _core.__file__:
+        if "x" in rights and path == core.__file__:
             begin, _, end = extent.partition("-")
             return int(begin, 16), int(end, 16)
-    raise AssertionError(f"{_core.__file__} is not mapped")
+    raise AssertionError(f"{core.__file__} is not mapped")
 
 
 @dataclass(frozen=True)

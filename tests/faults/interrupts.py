@@ -27,10 +27,12 @@ from functools import partial
 from pathlib import Path
 
 import headway
-from headway import _locks, errors, snapshot
-from headway import board as engine
-from headway.board import Board, open_board
-from headway.nobody import NOBODY
+from headway import errors
+from headway.engine import board as engine
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
+from headway.system import locks
+from headway.tasks.nobody import NOBODY
 from tests.faults.children import fresh
 from tests.faults.tally import Tally, nothing_left
 
@@ -177,7 +179,7 @@ def goes_on(name: str) -> None:
     task.succeed()
     board.write_snapshot()
     assert snapshot.read(board.directory).get(task.id) is not None
-    with _locks.locked(board.directory, wait_s=BOUND_S / 2):  # a lock of this very process would be in the way, too
+    with locks.locked(board.directory, wait_s=BOUND_S / 2):  # a lock of this very process would be in the way, too
         assert (board.directory / "segment").exists()
     took = time.monotonic() - began
     assert took < BOUND_S, f"it took {took:.2f} s: something was locked"

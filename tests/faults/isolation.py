@@ -30,9 +30,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from headway import _locks, _paths, _segment, diagnosis, entry, errors, history, maintenance, tracking
-from headway.board import Board, open_board
-from headway.recorder import Recorder
+from headway import api, errors
+from headway.bars import track
+from headway.engine import segments
+from headway.engine.board import Board, open_board
+from headway.files import history
+from headway.recorder.recorder import Recorder
+from headway.system import locks, paths
+from headway.upkeep import diagnosis, listing, removal
 from tests.faults.tally import report
 
 OWNER, INTRUDER = 41001, 41002
@@ -154,11 +159,11 @@ def a_day(name: str = NAME) -> dict[str, str]:
         step("record", record)
         step("write a snapshot", write)
         step("record again", record)
-    step("read", lambda: entry.read(name))
-    step("read the history", lambda: history.read(_paths.board_directory(name)))
-    step("list", maintenance.boards)
+    step("read", lambda: api.read(name))
+    step("read the history", lambda: history.read(paths.board_directory(name)))
+    step("list", listing.boards)
     step("look for what is wrong", diagnosis.diagnose)
-    step("tidy up", lambda: maintenance.gc([name]))
+    step("tidy up", lambda: removal.gc([name]))
     if board is not None:
         step("remove", lambda: board.unlink(files=False))
     return went
@@ -254,11 +259,11 @@ def reach(trials: Trials, _chance: random.Random, _most: int) -> None:
             os.environ["HEADWAY_DIR"] = str(directory.parent)
             for what, ask in (
                 ("open", lambda: open_board(NAME).close()),
-                ("attach to", lambda: maintenance.attach(NAME)),
-                ("read", lambda: entry.read(NAME)),
+                ("attach to", lambda: listing.attach(NAME)),
+                ("read", lambda: api.read(NAME)),
                 ("read the history of", lambda: history.read(directory)),
-                ("remove", lambda: maintenance.remove(NAME, force=True)),
-                ("attach by its name to", lambda: _segment.attach(f"/{ours[0].name}")),
+                ("remove", lambda: removal.remove(NAME, force=True)),
+                ("attach by its name to", lambda: segments.attach(f"/{ours[0].name}")),
             ):
                 gave = as_user(INTRUDER, lambda ask=ask: _refused(lambda _: ask(), directory))  # type: ignore[misc]
                 trials.expect(gave == "", f"another user can {what} the board: {gave}")
@@ -389,7 +394,7 @@ def _open_and_look() -> tuple[str, bool]:
     """What went wrong with a board, and whether its semaphore is somebody else's."""
     try:
         board = open_board(NAME, capacity=512, workers=4, result_bytes=64)
-        name = _segment.object_name(NAME, board._segment.uuid)
+        name = segments.object_name(NAME, board._segment.uuid)
         path = SHM / f"sem.{name[1:]}"
         squatted = path.exists() and path.stat().st_uid == INTRUDER
         board.task("a").update()
@@ -402,14 +407,14 @@ def _open_and_look() -> tuple[str, bool]:
 def _count_in_a_loop() -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return len(list(tracking.track(range(3), board="loop")))
+        return len(list(track.track(range(3), board="loop")))
 
 
 def _in_the_fallback(trials: Trials, kind: str) -> None:
     """Under the temporary directory: the fallback itself, the host's folder in it, a board in that."""
     for depth in range(3):
         with a_place() as place:
-            fallback = _paths._fallback_root()
+            fallback = paths._fallback_root()
             top = Path(str(fallback.parent).replace(f"headway-{os.geteuid()}", f"headway-{OWNER}"))
             chain = (top, top / fallback.name, top / fallback.name / NAME)
             for above in chain[:depth]:
@@ -495,11 +500,11 @@ def links(trials: Trials, chance: random.Random, most: int) -> None:
     for file, trap, used_before in chance.sample(cases, min(most, len(cases))):
         what = f"{trap} as {file}{', in a directory that was used before' if used_before else ''}"
         with a_place() as place:
-            directory = place / "home" / ".local" / "state" / "headway" / _paths._host_part() / NAME
+            directory = place / "home" / ".local" / "state" / "headway" / paths._host_part() / NAME
             if used_before:
                 as_user(OWNER, a_day)
             else:
-                as_user(OWNER, lambda directory=directory: _paths.make_private(directory))  # type: ignore[misc]
+                as_user(OWNER, lambda directory=directory: paths.make_private(directory))  # type: ignore[misc]
             _make(directory / file, trap, place)
             guarded = (place / "home" / "precious", place / "intruder" / "bait")
             before = [fingerprint(path) for path in guarded]
@@ -526,14 +531,14 @@ def _no_look_at_locks() -> None:
     def is_own(found: os.stat_result) -> bool:
         return found is not None
 
-    _locks._is_own = is_own
+    locks._is_own = is_own
 
 
 def _no_look_at_the_fallback() -> None:
     def is_private(directory: Path) -> bool:
         return directory is not None
 
-    _paths._is_private = is_private
+    paths._is_private = is_private
 
 
 def _directories_for_all() -> None:
@@ -542,11 +547,11 @@ def _directories_for_all() -> None:
         if directory.lstat().st_uid == os.geteuid():
             directory.chmod(0o777)
 
-    _paths.make_private = make
+    paths.make_private = make
 
 
 def _keeps_what_names_a_segment() -> None:
-    real = _segment.attach
+    real = segments.attach
 
     def attach(name: str, **how: Any) -> Any:
         try:
@@ -554,7 +559,7 @@ def _keeps_what_names_a_segment() -> None:
         except errors.NotOwner as error:
             raise errors.CorruptBoard(str(error)) from None
 
-    _segment.attach = attach
+    segments.attach = attach
 
 
 MISTAKES: dict[str, tuple[str, Callable[[], None]]] = {

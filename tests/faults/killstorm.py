@@ -30,9 +30,12 @@ from pathlib import Path
 
 import posix_ipc
 
-from headway import _segment, errors, history, maintenance, snapshot
-from headway.board import Board, open_board
-from headway.task import Task
+from headway import errors
+from headway.engine import segments
+from headway.engine.board import Board, open_board
+from headway.engine.task import Task
+from headway.files import history, snapshot
+from headway.upkeep import listing, removal
 from tests.faults.children import fork, fresh, wait
 from tests.faults.ledger import PLACES, Ledger
 from tests.faults.look import unfinished_semaphores
@@ -343,7 +346,7 @@ class Storm:
 
     def places(self, board: Board) -> None:
         """Every slot and every row is to be had again, and the semaphore has its token, or none, but never two."""
-        semaphore = posix_ipc.Semaphore(_segment.object_name(board.name, board._segment.uuid))
+        semaphore = posix_ipc.Semaphore(segments.object_name(board.name, board._segment.uuid))
         value = semaphore.value
         semaphore.close()
         if value not in (0, 1):
@@ -358,7 +361,7 @@ class Storm:
 
     def nothing_is_left(self) -> None:
         """The recorder writes the last state, removes the segment and goes; only files that belong are left."""
-        directory = next(path for path in maintenance.directories() if path.name == self.name)
+        directory = next(path for path in listing.directories() if path.name == self.name)
         until = time.monotonic() + HANGS_S
         while (left := [path.name for path in shared_memory(self.name)]) and time.monotonic() < until:
             time.sleep(0.05)
@@ -372,7 +375,7 @@ class Storm:
         with history.Writer(directory) as writer:
             if not writer.check():
                 self.tally.fail(f"{self.method}: the history is damaged")
-        removed = maintenance.gc([self.name], dry_run=True)
+        removed = removal.gc([self.name], dry_run=True)
         strays = [one.name for one in removed if not (one.kind == "segment" and one.name.removeprefix("/") in left)]
         if left or strays:
             self.tally.fail(f"{self.method}: left over: {', '.join([*left, *strays])}")
@@ -394,7 +397,7 @@ class Storm:
         self.log.close()
         shutil.rmtree(self.folder)
         with contextlib.suppress(errors.HeadwayError, OSError):
-            maintenance.remove(self.name, force=True)
+            removal.remove(self.name, force=True)
 
 
 def rows_are_there(board: Board) -> None:

@@ -23,9 +23,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from headway import board as engine
-from headway import errors, snapshot
-from headway.board import Board, open_board
+from headway import errors
+from headway.engine import board as engine
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
 from tests.faults.children import fresh
 from tests.faults.tally import UNTRUE, Tally, nothing_left
 

@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from headway import _core, errors
-from headway.board import Board, open_board
-from headway.model import TaskView
+from headway import errors
+from headway.engine.board import Board, open_board
+from headway.native import core
+from headway.views.board_view import TaskView
 
 __all__ = [
     "BOUND_S",
@@ -87,7 +88,7 @@ def whole_or_absent(board: Board, id: str) -> None:
 
 def refused(operation: Callable[[], object], pid: int, where: str) -> None:
     """The operation waits for this process, which lives, and gives up, naming it."""
-    _core.LOCK_SECONDS = 0.3
+    core.LOCK_SECONDS = 0.3
     caught = None
     try:
         operation()

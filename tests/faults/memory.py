@@ -25,9 +25,9 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-from headway import board as engine
 from headway import errors
-from headway.board import Board
+from headway.engine import board as engine
+from headway.engine.board import Board
 from tests.faults.interrupts import SCENARIOS, at_rest, goes_on, made, warm_up
 from tests.faults.tally import Tally
 

@@ -37,7 +37,7 @@ def work(board_name: str, ledger_path: str, place: int, life: int, era: int) -> 
 def live(board_name: str, ledger: Ledger, place: int, life: int, era: int) -> None:
     ledger.arrive(place, life)
     from headway import errors
-    from headway.board import open_board
+    from headway.engine.board import open_board
 
     board = open_board(board_name, capacity=CAPACITY, workers=ROWS, result_bytes=64)
     give_up = time.monotonic() + BOUND_S
@@ -75,14 +75,14 @@ def program(method: str, board_name: str, ledger_path: str) -> None:
     """Keep a worker at every place."""
     ledger = Ledger(Path(ledger_path))
     era = ledger.era
-    from headway.board import open_board
+    from headway.engine.board import open_board
 
     board = open_board(board_name, capacity=CAPACITY, workers=ROWS, result_bytes=64)
     if board.get("all") is None:
         board.task("all")
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        multiprocessing.set_forkserver_preload(["headway.board", "headway.task", "tests.faults.pool"])
+        multiprocessing.set_forkserver_preload(["headway.engine.board", "headway.engine.task", "tests.faults.pool"])
     workers: dict[int, multiprocessing.process.BaseProcess] = {}
     while not ledger.stop:
         for place in range(PLACES):
@@ -105,7 +105,7 @@ def program(method: str, board_name: str, ledger_path: str) -> None:
 def probe(board_name: str, ledger_path: str, result: str) -> None:
     """Claim all the time. Where that took the lock from a dead one, note how long after the last kill it was had."""
     ledger = Ledger(Path(ledger_path))
-    from headway.board import open_board
+    from headway.engine.board import open_board
 
     board = open_board(board_name, capacity=CAPACITY, workers=ROWS, result_bytes=64)
     segment = board._segment

@@ -64,7 +64,7 @@ MISTAKES: dict[str, tuple[str, Edit, str]] = {
     "a result is copied one word too far": (
         "address",
         (
-            "_native/slots.h",
+            "native/slots.h",
             "        hw_load_words(json, from + 8, hw_align(n, 8));\n        if (hw_latch_whole(word, seen)) {",
             "        hw_load_words(json, from + 8, hw_align(n, 8) + 64);\n        if (hw_latch_whole(word, seen)) {",
         ),
@@ -73,7 +73,7 @@ MISTAKES: dict[str, tuple[str, Edit, str]] = {
     "records are not aligned": (
         "address",
         (
-            "_native/copy.h",
+            "native/copy.h",
             "copy->results.bytes = results + hw_align(bytes, 8);",
             "copy->results.bytes = results + bytes;",
         ),
@@ -139,11 +139,13 @@ def environment_of(sanitizer: str, folder: Path) -> dict[str, str]:
 
 def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
     """What the threads did; AssertionError where what they counted is not there."""
-    from headway import _core, archive, errors
-    from headway.board import open_board
+    from headway import errors
+    from headway.engine.board import open_board
+    from headway.files import archive
+    from headway.native import core
 
-    if not str(_core.__file__).startswith(str(folder)):
-        raise SystemExit(f"sanitized: {_core.__file__} is not the package that was built")
+    if not str(core.__file__).startswith(str(folder)):
+        raise SystemExit(f"sanitized: {core.__file__} is not the package that was built")
     kernel = ctypes.CDLL(str(folder / "kernel.so"))
     kernel.add.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
     board = open_board(f"sanitized-{os.getpid()}", capacity=24, workers=8, result_bytes=256)
@@ -251,7 +253,7 @@ def run(sanitizer: str, folder: Path, seconds: float, seed: int) -> subprocess.C
 def run_tests(sanitizer: str, folder: Path, names: Sequence[str]) -> tuple[int, int, str]:
     """The native unit tests on the package of this folder: how many passed, the exit code, what was said."""
     environment = environment_of(sanitizer, folder)
-    where = [sys.executable, "-c", "from headway import _core; print(_core.__file__)"]
+    where = [sys.executable, "-c", "from headway import core; print(core.__file__)"]
     found = subprocess.run(where, env=environment, capture_output=True, text=True, timeout=100, check=True).stdout
     if not found.startswith(str(folder)):
         raise SystemExit(f"sanitized: {found.strip()} is not the package that was built")

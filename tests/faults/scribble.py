@@ -64,12 +64,15 @@ def scribble(path: str, seed: int, until: float, ready: int) -> None:
 
 def suffer(name: str, seed: int, until: float, ready: int, plant: bool) -> dict[str, Any]:
     """Do whatever a program does, over and over: how often, how often it was refused, and how long one call took."""
-    from headway import _core, _segment, diagnosis, errors, maintenance
-    from headway.board import open_board
-    from headway.recorder import Recorder
+    from headway import errors
+    from headway.engine import segments
+    from headway.engine.board import open_board
+    from headway.native import core
+    from headway.recorder.recorder import Recorder
+    from headway.upkeep import diagnosis, listing
 
     warnings.simplefilter("ignore")
-    _core.LOCK_SECONDS = 0.05
+    core.LOCK_SECONDS = 0.05
     chance = random.Random(seed)
     board = open_board(name)
     segment = board._segment
@@ -85,7 +88,7 @@ def suffer(name: str, seed: int, until: float, ready: int, plant: bool) -> dict[
         recorder.run()
 
     def attach() -> None:
-        _segment.attach(_segment.object_name(name, segment.uuid)).close()
+        segments.attach(segments.object_name(name, segment.uuid)).close()
 
     operations: tuple[Callable[[], object], ...] = (
         board.snapshot,
@@ -107,7 +110,7 @@ def suffer(name: str, seed: int, until: float, ready: int, plant: bool) -> dict[
         lambda: (segment.owned(), segment.abandoned(), segment.finished(4), segment.in_use),
         attach,
         record,
-        maintenance.boards,
+        listing.boards,
         diagnosis.diagnose,
         board.write_snapshot,
         segment.leave,
@@ -163,8 +166,8 @@ def ended(pid: int, reader: int, until: float) -> tuple[dict[str, Any], str]:
 
 def storm(seconds: float, seed: int, plant: bool) -> dict[str, Any]:
     """One board, one who scribbles, some who suffer it."""
-    from headway import _segment
-    from headway.board import open_board
+    from headway.engine import segments
+    from headway.engine.board import open_board
 
     name = f"scribbled-{os.getpid()}"
     board = open_board(name, capacity=8, workers=6, result_bytes=64)
@@ -175,7 +178,7 @@ def storm(seconds: float, seed: int, plant: bool) -> dict[str, Any]:
         task.update(2)
         task.set(stage="one", message="two", metrics={"three": 3})
         task.result = {"four": 4}
-    path = "/dev/shm" + _segment.object_name(name, board._segment.uuid)
+    path = "/dev/shm" + segments.object_name(name, board._segment.uuid)
     sound = Path(path).read_bytes()
     until = time.monotonic() + seconds
     reader, writer = os.pipe()

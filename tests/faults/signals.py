@@ -21,8 +21,8 @@ from collections import Counter
 from functools import partial
 
 import headway
-from headway import history, snapshot
-from headway.board import Board, open_board
+from headway.engine.board import Board, open_board
+from headway.files import history, snapshot
 from tests.faults.children import fork
 from tests.faults.tally import report
 

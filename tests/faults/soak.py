@@ -22,8 +22,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from headway import errors, history, snapshot
-from headway.board import Board, _leave_all, open_board
+from headway import errors
+from headway.engine.board import Board, _leave_all, open_board
+from headway.files import history, snapshot
 from tests.faults.children import fork
 from tests.faults.tally import report
 

@@ -11,12 +11,12 @@ import os
 import signal
 from collections.abc import Callable
 
-from headway import _core
+from headway.native import core
 from tests.faults.children import fork, fresh, wait
 
 __all__ = ["fresh", "killed_at", "last_of_each", "resumed", "stopped_at", "trace"]
 
-_native = ctypes.CDLL(_core.__file__)
+_native = ctypes.CDLL(core.__file__)
 _native.hw_hook_arm.argtypes = (ctypes.c_long, ctypes.c_int)
 _native.hw_hook_arm.restype = None
 _native.hw_hook_steps.restype = ctypes.c_long

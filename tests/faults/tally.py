@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from headway import errors, maintenance
+from headway import errors
+from headway.upkeep import removal
 from tests.faults.children import BOUND_S, fresh
 
 __all__ = ["UNTRUE", "Tally", "nothing_left", "report", "shared_memory"]
@@ -76,7 +77,7 @@ class Tally:
 
 def nothing_left(name: str) -> None:
     """Nobody uses the board: what refers to nothing is removed at once, and then nothing may be there."""
-    maintenance.GRACE_S = 0.0
-    maintenance.gc([name])
+    removal.GRACE_S = 0.0
+    removal.gc([name])
     left = [path.name for path in shared_memory(name)]
     assert not left, f"left in /dev/shm: {left}"

@@ -38,7 +38,8 @@ def test_a_kill_at_any_system_call_leaves_each_task_once_or_not_and_the_history_
 FULL = """
 import os, sys
 from pathlib import Path
-from headway import errors, history
+from headway import errors
+from headway.files import history
 from tests.unit.conftest import ended
 
 place = Path(sys.argv[1])
@@ -105,7 +106,8 @@ def test_a_disk_that_is_full_before_the_first_task_is_no_space_and_leaves_nothin
     script = """
 import os, sys
 from pathlib import Path
-from headway import errors, history
+from headway import errors
+from headway.files import history
 from tests.unit.conftest import ended
 
 place = Path(sys.argv[1])
@@ -139,7 +141,8 @@ def test_a_file_system_that_became_read_only_is_an_os_error_and_what_is_in_it_is
     script = """
 import os, subprocess, sys
 from pathlib import Path
-from headway import errors, history
+from headway import errors
+from headway.files import history
 from tests.unit.conftest import ended
 
 place = Path(sys.argv[1])

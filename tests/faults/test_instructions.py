@@ -53,12 +53,12 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
         (),
         (
             (
-                "_native/slots.h",
+                "native/slots.h",
                 "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy0",
                 "    hw_apply(copy0",
             ),
             (
-                "_native/slots.h",
+                "native/slots.h",
                 "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy1",
                 "    hw_apply(copy1",
             ),
@@ -78,14 +78,14 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
     "a dead holder's lock is not followed by a repair": (
         "claim",
         (),
-        (("_native/lock.h", "            if (seen) hw_repair(board);\n", ""),),
+        (("native/lock.h", "            if (seen) hw_repair(board);\n", ""),),
     ),
     "a task is published before it is whole": (
         "claim",
         (),
         (
             (
-                "_native/slots.h",
+                "native/slots.h",
                 "    hw_store(&board->header->next_serial, serial);\n",
                 "    hw_store(&board->header->next_serial, serial);\n    hw_store(&control->generation, generation);\n",
             ),
@@ -96,7 +96,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
         (),
         (
             (
-                "_native/slots.h",
+                "native/slots.h",
                 "        hw_fill(board, i, identity, first, hash);\n",
                 "if (replaced) hw_free_locked(board, old), replaced = NULL; hw_fill(board, i, identity, first, hash);",
             ),

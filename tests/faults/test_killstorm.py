@@ -31,13 +31,13 @@ def test_a_storm_of_kills_loses_no_count_and_leaves_nothing(run_python: RunPytho
 MISTAKES: dict[str, tuple[Edit, ...]] = {
     "the counts of a dead worker go with it": (
         (
-            "_native/slots.h",
+            "native/slots.h",
             "            if (worker) hw_remember_lost(slot, stripe, worker);\n",
             "            if (worker) stripe->count = stripe->count >> HW_TAG_SHIFT << HW_TAG_SHIFT;\n",
         ),
     ),
     "the rows of dead workers are not used again": (
-        ("_native/identity.h", "dead <= 1; dead++) { /* free rows first", "dead < 1; dead++) { /* free rows first"),
+        ("native/identity.h", "dead <= 1; dead++) { /* free rows first", "dead < 1; dead++) { /* free rows first"),
     ),
 }
 

@@ -22,8 +22,8 @@ HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "src" / "headway"
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 HURRY = (
-    ("_native/lock.h", "HW_REST_NS 100000000ull", "HW_REST_NS 1000000ull"),
-    ("_native/slots.h", "HW_SHARED_GRACE_NS 5000000000ull", "HW_SHARED_GRACE_NS 50000000ull"),
+    ("native/lock.h", "HW_REST_NS 100000000ull", "HW_REST_NS 1000000ull"),
+    ("native/slots.h", "HW_SHARED_GRACE_NS 5000000000ull", "HW_SHARED_GRACE_NS 50000000ull"),
 )
 How = tuple[int, int, int, int]
 
@@ -35,12 +35,12 @@ KILLS, STALLS, SMALL = (1000, 5000, 64, 0), (4000, 1000, 64, 1), (4000, 1000, 6,
 def build(folder: Path, *edits: Edit, flags: tuple[str, ...] = ("-O2",)) -> Path:
     """The storm, compiled with the headers as edited."""
     headers = folder / "headers"
-    for name in ("include", "_native"):
+    for name in ("include", "native"):
         shutil.copytree(PACKAGE / name, headers / name)
     plant(headers, (*HURRY, *edits))
     binary = folder / "storm"
     command = [COMPILER, "-std=gnu11", "-w", *flags, "-D_GNU_SOURCE", "-DHW_HOOKS", "-pthread"]
-    paths = [f"-I{headers / 'include'}", f"-I{headers / '_native'}", str(HERE / "storm.c"), "-o", str(binary)]
+    paths = [f"-I{headers / 'include'}", f"-I{headers / 'native'}", str(HERE / "storm.c"), "-o", str(binary)]
     subprocess.run([*command, *paths], check=True, timeout=100)
     return binary
 
@@ -86,30 +86,30 @@ def test_no_promise_is_broken_in_a_storm_of_kills(sound: Path, how: How) -> None
 MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
     "a dead holder's lock is not followed by a repair": (
         KILLS,
-        (("_native/lock.h", "            if (seen) hw_repair(board);\n", ""),),
+        (("native/lock.h", "            if (seen) hw_repair(board);\n", ""),),
     ),
-    "a living holder is robbed": (KILLS, (("_native/lock.h", "hw_dead(board, seen)) &&", "now % 64 == 0) &&"),)),
+    "a living holder is robbed": (KILLS, (("native/lock.h", "hw_dead(board, seen)) &&", "now % 64 == 0) &&"),)),
     "the owner is written in two steps": (
         KILLS,
         (
             (
-                "_native/lock.h",
+                "native/lock.h",
                 "hw_cas(&header->lock_owner, seen, me)) {",
                 "(hw_store(&header->lock_owner, me), 1)) {",
             ),
         ),
     ),
-    "a dead writer's record is not mended": (KILLS, (("_native/lock.h", "    if (seen) hw_mend(board, slot);\n", ""),)),
+    "a dead writer's record is not mended": (KILLS, (("native/lock.h", "    if (seen) hw_mend(board, slot);\n", ""),)),
     "a record is written where it is read": (
         KILLS,
         (
             (
-                "_native/slots.h",
+                "native/slots.h",
                 "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy0",
                 "    hw_apply(copy0",
             ),
             (
-                "_native/slots.h",
+                "native/slots.h",
                 "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy1",
                 "    hw_apply(copy1",
             ),
@@ -133,7 +133,7 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         KILLS,
         (
             (
-                "_native/slots.h",
+                "native/slots.h",
                 "    hw_store(&board->header->next_serial, serial);\n",
                 "    hw_store(&board->header->next_serial, serial);\n    hw_store(&control->generation, generation);\n",
             ),
@@ -143,18 +143,18 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         STALLS,
         (
             (
-                "_native/slots.h",
+                "native/slots.h",
                 "        replaced = slot;\n",
                 "        hw_slot_unlock(slot);\n        replaced = slot;\n",
             ),
-            ("_native/slots.h", "if (replaced) hw_free_locked(board, old);", "if (replaced) hw_free(board, old);"),
-            ("_native/slots.h", "    if (replaced) hw_slot_unlock(replaced); /*", "    /*"),
+            ("native/slots.h", "if (replaced) hw_free_locked(board, old);", "if (replaced) hw_free(board, old);"),
+            ("native/slots.h", "    if (replaced) hw_slot_unlock(replaced); /*", "    /*"),
         ),
     ),
-    "a copy looks once at a board that moves": (KILLS, (("_native/copy.h", "tries < 8", "tries < 1"),)),
+    "a copy looks once at a board that moves": (KILLS, (("native/copy.h", "tries < 8", "tries < 1"),)),
     "a stage log is read to its last place": (
         STALLS,
-        (("_native/copy.h", "n > HW_STAGES - 1 ? n - (HW_STAGES - 1) : 0", "n > HW_STAGES ? n - HW_STAGES : 0"),),
+        (("native/copy.h", "n > HW_STAGES - 1 ? n - (HW_STAGES - 1) : 0", "n > HW_STAGES ? n - HW_STAGES : 0"),),
     ),
 }
 
@@ -182,7 +182,7 @@ def test_the_storm_finds(mistake: str, tmp_path: Path) -> None:
         ),
         (
             "address,undefined",
-            ("_native/copy.h", "results + hw_align(bytes, 8);", "results + bytes;"),
+            ("native/copy.h", "results + hw_align(bytes, 8);", "results + bytes;"),
             "misaligned address",
         ),
     ],

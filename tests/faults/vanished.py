@@ -22,9 +22,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from headway import _core, _segment, _shm, errors, maintenance, snapshot
-from headway.board import Board, open_board
-from headway.model import TaskView
+from headway import errors
+from headway.engine import segments
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
+from headway.native import core
+from headway.system import shm
+from headway.upkeep import removal
+from headway.views.board_view import TaskView
 from tests.faults.children import eventually, fork, fresh
 from tests.faults.tally import Tally
 
@@ -50,7 +55,7 @@ def view_of(board: Board, id: str) -> TaskView:
 
 
 def path_of(board: Board) -> Path:
-    return _shm.SHM / _segment.object_name(board.name, board._segment.uuid)[1:]
+    return shm.SHM / segments.object_name(board.name, board._segment.uuid)[1:]
 
 
 def recorded(name: str) -> Board:
@@ -101,7 +106,7 @@ def a_board_that_is_unlinked_says_so_once(name: str) -> None:
 
 def a_semaphore_that_is_unlinked_costs_nothing(name: str) -> None:
     board = board_of(name)
-    (_shm.SHM / f"sem.{path_of(board).name}").unlink()
+    (shm.SHM / f"sem.{path_of(board).name}").unlink()
     for number in range(20):
         board.task(f"t-{number}").succeed()
     fresh(lambda: board_of(name).task("other").succeed())
@@ -189,7 +194,7 @@ def a_recorder_that_is_stopped_is_not_replaced_and_goes_on(name: str) -> None:
     eventually(lambda: recorded_view(board) is not None, "it was not recorded")
     pid = board._segment.recorder_pid
     os.kill(pid, signal.SIGSTOP)
-    time.sleep(_core.SILENT_SECONDS + 1)
+    time.sleep(core.SILENT_SECONDS + 1)
     for _ in range(3):
         task.update()
         time.sleep(0.4)
@@ -324,7 +329,7 @@ def two_pid_namespaces_on_one_segment_agree_on_who_is_alive(name: str) -> None:
     """Pids of the two have nothing to do with each other; who is alive is told by locks."""
     board = board_of(name)
     script = (
-        "import os, sys, time\nfrom headway.board import open_board\n"
+        "import os, sys, time\nfrom headway.engine.board import open_board\n"
         "assert os.getpid() == 1\nboard = open_board(sys.argv[1])\n"
         "assert board.get('outer').state == 'running', board.get('outer')\n"
         "task = board.task('inner')\ntask.update(3)\nprint('up', flush=True)\ninput()\n"
@@ -352,7 +357,7 @@ def a_pid_that_is_used_again_is_another_process(name: str) -> None:
         """
         import os, sys, signal
         from pathlib import Path
-        from headway.board import open_board
+        from headway.engine.board import open_board
 
         name, last = sys.argv[1], Path("/proc/sys/kernel/ns_last_pid")
         board = open_board(name, capacity=16, workers=64)
@@ -407,12 +412,12 @@ WITH_ROOT = (
 
 def remove(name: str) -> None:
     board_of(name).unlink(files=True)
-    maintenance.gc([name])
+    removal.gc([name])
 
 
 def main() -> int:
     os.environ["HEADWAY_RECORD"] = "0"
-    maintenance.GRACE_S = 0.0
+    removal.GRACE_S = 0.0
     tally = Tally()
     chosen = [*SCENARIOS, *(WITH_ROOT if os.geteuid() == 0 else ())]
     if sys.argv[1:]:

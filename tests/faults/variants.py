@@ -23,7 +23,7 @@ COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 def c_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The native module as C, which is the same whatever the headers are."""
     path = tmp_path_factory.mktemp("c") / "_core.c"
-    command = [sys.executable, "-m", "cython", "-3", "-I", "src", "-o", str(path), str(PACKAGE / "_core.pyx")]
+    command = [sys.executable, "-m", "cython", "-3", "-I", "src", "-o", str(path), str(PACKAGE / "native" / "core.pyx")]
     subprocess.run(command, cwd=ROOT, check=True, timeout=100)
     return path
 
@@ -31,9 +31,9 @@ def c_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build(folder: Path, c_code: Path, edits: tuple[Edit, ...]) -> Path:
     """A folder for PYTHONPATH: the package, its native module compiled with the headers as edited."""
     package = folder / "headway"
-    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("_core.*.so", "static", "__pycache__"))
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("core.*.so", "static", "__pycache__"))
     plant(package, edits)
-    paths = [sysconfig.get_path("include"), str(package / "include"), str(package / "_native")]
+    paths = [sysconfig.get_path("include"), str(package / "include"), str(package / "native")]
     module = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
     flags = ["-std=c11", "-w", "-O1", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-D_GNU_SOURCE=1"]
     command = [COMPILER, *flags, *(f"-I{path}" for path in paths), str(c_code), "-o", str(module)]

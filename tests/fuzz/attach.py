@@ -19,8 +19,10 @@ import time
 import warnings
 from pathlib import Path
 
-from headway import _core, _segment, errors
-from headway.board import Board, open_board
+from headway import errors
+from headway.engine import segments
+from headway.engine.board import Board, open_board
+from headway.native import core
 
 HEADER_BYTES, CHECKSUM, MUTABLE, DIRECTORY = 4096, 248, 256, 1024
 WORDS = (0, 1, 2, 3, 8, 127, 128, 4095, 4096, 2**16, 2**20, 2**31, 2**32 - 1, 2**32, 2**61, 2**63, 2**64 - 1)
@@ -42,7 +44,7 @@ class Target:
     def __init__(self, name: str) -> None:
         self.board = open_board(name, capacity=2, workers=2, result_bytes=16)
         self.board.task("a", total=3).update(2)
-        self.name = _segment.object_name(name, self.board._segment.uuid)
+        self.name = segments.object_name(name, self.board._segment.uuid)
         self.board.close()
         self.path = Path("/dev/shm", self.name[1:])
         self.sound = self.path.read_bytes()
@@ -53,7 +55,7 @@ class Target:
         """Attach; if that may be at all, use what was attached to."""
         self.tried += 1
         try:
-            segment = _segment.attach(self.name)
+            segment = segments.attach(self.name)
         except errors.HeadwayError as error:
             if not any(word in str(error) for word in ("remove it", "use")):
                 self.failed.append(f"{what}: no remedy: {error}")
@@ -74,7 +76,7 @@ class Target:
         finally:
             segment.close()
 
-    def use(self, segment: _core.Segment) -> None:
+    def use(self, segment: core.Segment) -> None:
         board = Board(segment, Path("/nonexistent"))
         for view in board.snapshot().tasks:
             view.to_dict()
@@ -131,7 +133,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    _core.LOCK_SECONDS = 0.02
+    core.LOCK_SECONDS = 0.02
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(HEADWAY_DIR=folder, HEADWAY_RECORD="0")
         target = Target(f"attach-{os.getpid()}")

@@ -38,7 +38,7 @@ def corpus(target: str) -> Path:
 
 
 def _no_names_of_members() -> None:
-    from headway import snapshot
+    from headway.files import snapshot
 
     snapshot._version = lambda meta: meta["version"]  # older files have none
 
@@ -46,14 +46,14 @@ def _no_names_of_members() -> None:
 def _failures_of_sqlite_are_its_own() -> None:
     import contextlib
 
-    from headway import _database
+    from headway.files import database
 
     untyped: Any = contextlib.nullcontext
-    _database.typed = untyped
+    database.typed = untyped
 
 
 def _ids_are_cut() -> None:
-    from headway.board import Board
+    from headway.engine.board import Board
 
     real: Any = Board.task
     Board.task = lambda board, id, **more: real(board, id[:20], **more)  # type: ignore[method-assign]

@@ -31,24 +31,24 @@ HANGS_S = 20
 
 MISTAKES: dict[str, Edit] = {
     "a length is believed": (
-        "_native/slots.h",
+        "native/slots.h",
         "        if (n > board->result_bytes) n = 0; /* damage, or a copy being written: then it is read again */\n",
         "",
     ),
     "a length is read twice": (
-        "_native/slots.h",
+        "native/slots.h",
         "        if (n > board->result_bytes) n = 0; /* damage, or a copy being written: then it is read again */\n",
         "        if (n > board->result_bytes) n = 0;\n        n = hw_load(from);\n",
     ),
-    "a number of entries is believed": ("_native/slots.h", "i < n && i < HW_LOST", "i < n"),
+    "a number of entries is believed": ("native/slots.h", "i < n && i < HW_LOST", "i < n"),
     "a state is believed": (
-        "_native/slots.h",
+        "native/slots.h",
         "    if (to->state >= HW_STATES) to->state = HW_FAILED; /* damage reads as a failure */\n",
         "",
     ),
     "a text is read past its end": ("include/headway.h", "    to[room - 1] = 0;\n", ""),
     "extents are believed where the checksum is right": (
-        "_native/board.h",
+        "native/board.h",
         "header->hashes_offset != want.hashes_offset || header->slots_offset != want.slots_offset ||",
         "header->hashes_offset != want.hashes_offset ||",
     ),
@@ -61,12 +61,12 @@ def build(folder: Path, edits: tuple[Edit, ...] = (), *, guided: bool) -> Path:
     if shutil.which(compiler) is None:
         raise SystemExit(f"native: no {compiler}: install it (Debian: apt-get install clang libclang-rt-14-dev)")
     headers = folder / "headers"
-    for name in ("include", "_native"):
+    for name in ("include", "native"):
         shutil.copytree(PACKAGE / name, headers / name)
     plant(headers, edits)
     sanitizers = "address,undefined"
     flags = [f"-fsanitize=fuzzer,{sanitizers}"] if guided else ["-DALONE", f"-fsanitize={sanitizers}"]
-    paths = [f"-I{headers / 'include'}", f"-I{headers / '_native'}", str(HERE / "segment.c")]
+    paths = [f"-I{headers / 'include'}", f"-I{headers / 'native'}", str(HERE / "segment.c")]
     binary = folder / "segment"
     command = [compiler, "-std=gnu11", "-g", "-O1", "-w", "-pthread", "-fno-sanitize-recover=all", *flags]
     subprocess.run([*command, *paths, "-o", str(binary)], check=True, timeout=300)

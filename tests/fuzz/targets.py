@@ -21,10 +21,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from headway import _core, _npz, _restore, _segment, cli, errors, history, snapshot
+from headway import errors
 from headway.analysis import FileBasedProgressTracker
-from headway.board import open_board
+from headway.cli import main as cli
 from headway.dashboard import create_app
+from headway.engine import restore, segments
+from headway.engine.board import open_board
+from headway.files import history, npz, snapshot
+from headway.native import core
 
 __all__ = ["TARGETS", "Target"]
 
@@ -39,7 +43,7 @@ NEWEST = f"snapshot-{snapshot.VERSION}.npz"
 def _members(path: Path) -> list[tuple[str, bytearray]]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return [(name, bytearray(content)) for name, content in _npz.unpack(descriptor, snapshot.MEMBERS).items()]
+        return [(name, bytearray(content)) for name, content in npz.unpack(descriptor, snapshot.MEMBERS).items()]
     finally:
         os.close(descriptor)
 
@@ -81,7 +85,7 @@ def snapshots(folder: Path) -> Target:
                 members[rest[0] % len(members) if rest else 0][1][:] = rest[1:]
             else:
                 _edited(members, rest)
-            content = b"".join(_npz.pack([(name, [bytes(one)]) for name, one in members]))
+            content = b"".join(npz.pack([(name, [bytes(one)]) for name, one in members]))
         elif how in (b"\4", b"\5"):
             whole = bytearray(apart[how == b"\5"])
             _edited([("", whole)], rest)
@@ -98,19 +102,19 @@ def snapshots(folder: Path) -> Target:
             pass
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            segment, directory, _ = _segment.open_or_create(
+            segment, directory, _ = segments.open_or_create(
                 "restored",
                 capacity=4,
                 workers=2,
                 result_bytes=32,
-                fill=lambda segment, _: _restore.restore(segment, folder),
+                fill=lambda segment, _: restore.restore(segment, folder),
             )
         try:
             for index in range(4):
                 segment.copy_task(index, 1)
             assert len(segment.copy()[1]) % 1024 == 0
         finally:
-            _segment.unlink(directory, segment)
+            segments.unlink(directory, segment)
             segment.close()
             for path in folder.glob("*.damaged-*"):
                 path.unlink()
@@ -353,7 +357,7 @@ def prepared(name: str, folder: Path) -> Iterator[Target]:
     (folder / "work").mkdir()
     os.environ.update(HEADWAY_DIR=str(folder / "boards"), HEADWAY_RECORD="0", NO_COLOR="1")
     os.environ.pop("HEADWAY_BOARD", None)
-    _core.LOCK_SECONDS = 1.0
+    core.LOCK_SECONDS = 1.0
     try:
         yield TARGETS[name](folder / "work")
     finally:

@@ -17,13 +17,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from headway import snapshot
-from headway.board import Board, open_board
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Lock
 
-    from headway.task import Task
+    from headway.engine.task import Task
 
 STAGES = ("load", "fit", "save", "prüfen")
 

@@ -18,8 +18,8 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
 
-from headway.board import Board, open_board
-from headway.task import Task
+from headway.engine.board import Board, open_board
+from headway.engine.task import Task
 
 THREADS = 4
 AT_ONCE = 8

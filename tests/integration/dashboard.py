@@ -119,7 +119,7 @@ class Server(Child, Client):
     """`headway serve` on a free port of 127.0.0.1. before: Python code to run first, to shorten its patience, say."""
 
     def __init__(self, *arguments: str, before: str = "", env: Mapping[str, str] | None = None) -> None:
-        code = f"import sys\n{before}\nfrom headway.cli import main\nsys.exit(main())"
+        code = f"import sys\n{before}\nfrom headway.cli.main import main\nsys.exit(main())"
         super().__init__([sys.executable, "-c", code, "serve", "--port", "0", "--json", *arguments], env)
         told = json.loads(self.line())
         self.url: str = told["url"]

@@ -15,7 +15,7 @@ import sys
 import time
 
 import headway
-from headway import _live
+from headway.process import live
 
 NULL = subprocess.DEVNULL
 
@@ -51,10 +51,10 @@ def main() -> None:
                 process.join()
                 task.succeed()
             if end == "hold":
-                assert _live._active is not None
-                assert _live._active._control is not None
+                assert live._active is not None
+                assert live._active._control is not None
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the child's, too: it outlives the shell
-                held = (_live._active._control.fileno(),)
+                held = (live._active._control.fileno(),)
                 subprocess.Popen(["sleep", "60"], stdin=NULL, stdout=NULL, stderr=NULL, pass_fds=held)
             print("half a line ", end="", flush=True)
             if end == "raise":

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from headway import _segment, _shm
 from headway.analysis import AnalysisProgress, SharedMemoryProgressTracker, SupportResistanceResult, document, storage
-from headway.board import open_board
+from headway.engine import segments
+from headway.engine.board import open_board
+from headway.system import shm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,7 +56,7 @@ def gone(board_name: str) -> None:
     """The shared memory of the board vanishes after its last snapshot, as in a reboot."""
     board = open_board(board_name)
     board.write_snapshot()
-    _shm.remove_objects(_segment.object_name(board_name, board._segment.uuid))
+    shm.remove_objects(segments.object_name(board_name, board._segment.uuid))
     board._segment.close()
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import headway
 from headway.analysis import AnalysisSnapshots, SharedMemoryProgressTracker, SupportResistanceResult
-from headway.board import Board, open_board
+from headway.engine.board import Board, open_board
 
 LARGE = 2000  # levels: far more than a slot has room for
 

@@ -14,7 +14,7 @@ CROWD = """
 import json, multiprocessing, os, sys, time
 from pathlib import Path
 
-from headway.board import open_board
+from headway.engine.board import open_board
 
 NAME, TASKS, WORKERS = sys.argv[1], int(sys.argv[2]), 4
 
@@ -68,8 +68,8 @@ if __name__ == "__main__":
 
 LATE = """
 import sys, time
-from headway import history
-from headway.board import open_board
+from headway.files import history
+from headway.engine.board import open_board
 
 board = open_board(sys.argv[1], capacity=4)
 late = board.task("late")
@@ -114,7 +114,7 @@ CHURN = """
 import json, multiprocessing, os, sys, time
 from pathlib import Path
 
-from headway.board import open_board
+from headway.engine.board import open_board
 
 
 def work(name, number):

@@ -23,10 +23,10 @@ COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 USE = """
 import os, sys, threading
 from pathlib import Path
-from headway import _core, _rates, _records
-from headway.board import open_board
+from headway.native import core, rates, records
+from headway.engine.board import open_board
 
-for module in (_core, _rates, _records):
+for module in (core, rates, records):
     assert module.__file__.startswith(sys.argv[2]), module.__file__
 
 traced = set()
@@ -62,7 +62,7 @@ try:
     assert task.count == 305
 finally:
     board.unlink(files=True)
-print("_core.pyx" in traced)
+print("core.pyx" in traced)
 """
 
 

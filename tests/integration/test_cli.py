@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-import headway.history
-import headway.snapshot
-from headway import maintenance
-from headway._records import RECORD_BYTES, task_fields
-from headway.board import Board, open_board
+import headway.files.history
+import headway.files.snapshot
+from headway.engine.board import Board, open_board
+from headway.native.records import RECORD_BYTES, task_fields
+from headway.upkeep import listing, removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,7 +122,7 @@ def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: B
     assert json.loads(call("show", board.name, "--json").stdout)["source"] == "snapshot"
     assert json.loads(call("ls", "--json").stdout)[0]["state"] == "snapshot"
     assert "2,100/5,000 bar" in call("show", str(path)).stdout
-    maintenance.remove(board.name)
+    removal.remove(board.name)
 
 
 def test_a_damaged_snapshot_is_one_sentence(call: Headway, board: Board) -> None:
@@ -134,7 +134,7 @@ def test_a_damaged_snapshot_is_one_sentence(call: Headway, board: Board) -> None
     assert str(path) in finished.stderr
     assert finished.stderr.count("\n") == 1
     assert "damaged" in call("ls").stdout
-    maintenance.remove(board.name)
+    removal.remove(board.name)
 
 
 def test_export_writes_json(call: Headway, board: Board, tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_export_writes_what_numpy_and_headway_read(call: Headway, board: Board, 
     assert not list(tmp_path.glob(".headway-*"))
     with np.load(tmp_path / "out.npz", allow_pickle=False) as arrays:
         assert sorted(arrays["tasks"]["count"]) == [0, 2100]
-    view = headway.snapshot.read(tmp_path / "out.npz")
+    view = headway.files.snapshot.read(tmp_path / "out.npz")
     assert view.tasks[0].id == ODD
     assert call("export", board.name, "--format", "npz").stdout.strip() == str(board.directory / "snapshot.npz")
-    assert headway.snapshot.read(board.directory).tasks[0].count == 2100
+    assert headway.files.snapshot.read(board.directory).tasks[0].count == 2100
 
 
 def test_export_writes_a_task_a_line(call: Headway, board: Board, tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def archive(board: Board) -> int:
     raw = board.snapshot().raw
     count = len(raw.tasks) // RECORD_BYTES["tasks"]
     ended = [number for number in range(count) if task_fields(raw.tasks, number)["ended"] is not None]
-    with headway.history.Writer(board.directory) as writer:
+    with headway.files.history.Writer(board.directory) as writer:
         return writer.add(raw, ended)
 
 
@@ -293,7 +293,7 @@ def test_rm_asks_for_force_where_a_board_is_in_use(call: Headway, board: Board) 
     assert finished.returncode == 1
     assert f"in use by pid {os.getpid()}" in finished.stderr
     assert "removed segment" in call("rm", board.name, "--force").stdout
-    assert maintenance.find(board.name) is None
+    assert listing.find(board.name) is None
 
 
 def test_gc_tells_what_it_removes(call: Headway, board: Board) -> None:
@@ -303,7 +303,7 @@ def test_gc_tells_what_it_removes(call: Headway, board: Board) -> None:
     (removed,) = json.loads(call("gc", board.name, "--json").stdout)
     assert (removed["kind"], removed["name"]) == ("board", board.name)
     assert "2,100/5,000 bar" in call("show", board.name).stdout
-    maintenance.remove(board.name)
+    removal.remove(board.name)
 
 
 def test_a_reader_that_has_had_enough_is_no_error(board: Board) -> None:
@@ -338,7 +338,7 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(call: Headway, board_name:
     place = tmp_path / "with a space"
     place.mkdir()
     env = {"HOME": "/proc/self/no-home", "TMPDIR": str(place), "HEADWAY_DIR": None, "XDG_STATE_HOME": None}
-    source = str(Path(headway.snapshot.__file__).parent)
+    source = str(Path(headway.files.snapshot.__file__).parent)
     told = call("demo", "--board", board_name, "--source", source, env=env).stdout
     (path,) = place.rglob("snapshot.npz")
     assert str(path) in told
@@ -361,7 +361,7 @@ def test_without_shared_memory_the_reason_is_told(run_python: RunPython) -> None
     script = """
 import sys
 sys.platform = "darwin"
-from headway.cli import main
+from headway.cli.main import main
 sys.exit(main(["ls"]))
 """
     finished = run_python(script, check=False)

@@ -14,8 +14,9 @@ from urllib.parse import quote
 
 import pytest
 
-from headway import history, maintenance, snapshot
-from headway.board import Board, open_board
+from headway.engine.board import Board, open_board
+from headway.files import history, snapshot
+from headway.upkeep import removal
 from tests.integration.dashboard import AtWork, Mirror, Server, eventually
 
 if TYPE_CHECKING:
@@ -507,7 +508,7 @@ def test_a_recorder_that_falls_silent_is_noticed(
 
 ABANDONED = """
 import os, signal, sys, time
-from headway.board import open_board
+from headway.engine.board import open_board
 board = open_board(sys.argv[1], capacity=16)
 board.task("one").update()
 while not (board.directory / "snapshot.npz").exists():
@@ -530,4 +531,4 @@ def test_where_everything_was_killed_at_once_its_tasks_are_lost(
         assert row["state"] == "running"
         stream.until(mirror, lambda seen: [row["state"] for row in seen.rows.values()] == ["lost"])
         assert mirror.boards[board_name]["silent_since"] is None, "nothing is left to be recorded"
-    maintenance.remove(board_name, force=True)
+    removal.remove(board_name, force=True)

@@ -15,7 +15,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 
-from headway.board import Board, open_board
+from headway.engine.board import Board, open_board
 from tests.integration.dashboard import Child, Client, Mirror, Server, eventually
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ http {{
 
 def documented_location(server_port: int) -> str:
     """The example of docs/dashboard.md, as it stands there, for the server on this port."""
-    from tests.unit.test_rules import ROOT
+    from tests.rooms import ROOT
 
     text = (ROOT / "docs" / "dashboard.md").read_text()
     begin = text.index("```nginx\n") + len("```nginx\n")
@@ -288,7 +288,7 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(
 
 
 def serve(*arguments: str) -> str:
-    return f"import sys\nfrom headway.cli import main\nsys.exit(main(['serve', *{list(arguments)!r}]))"
+    return f"import sys\nfrom headway.cli.main import main\nsys.exit(main(['serve', *{list(arguments)!r}]))"
 
 
 def test_the_dashboard_never_opens_shared_memory(board: Board, headway_dir: Path) -> None:

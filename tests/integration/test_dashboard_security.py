@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headway import snapshot
-from headway.board import open_board
+from headway.engine.board import open_board
+from headway.files import snapshot
 from tests.integration.dashboard import Mirror, Server, drain, eventually
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from headway import maintenance
-from headway.board import open_board
 from headway.demo.corpus import standard_library
+from headway.engine.board import open_board
+from headway.upkeep import listing, removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +81,7 @@ def test_every_file_is_counted_once(run_python: RunPython, board_name: str) -> N
     assert report["killed"] == []
     assert "Warning" not in finished.stderr
     assert f"headway watch {board_name}" in finished.stderr
-    info = maintenance.find(board_name)
+    info = listing.find(board_name)
     assert info is not None
     assert (info.state, str(info.directory / "snapshot.npz")) == ("snapshot", report["snapshot"])
     assert info.view is not None
@@ -112,7 +112,7 @@ def test_another_process_sees_the_count_rise(run_python: RunPython, board_name: 
         assert {task["stage"] for task in running} <= {"read", "tokenize", "parse", "compile"}
         process.terminate()
         assert process.wait(WAIT_S) == 128 + signal.SIGTERM
-    info = maintenance.find(board_name)
+    info = listing.find(board_name)
     assert info is not None
     assert info.view is not None
     assert info.state == "snapshot"
@@ -147,7 +147,7 @@ def test_a_killed_worker_is_named_and_nothing_is_lost(run_python: RunPython, boa
     assert 0 < killed["count"] < killed["total"]
     assert f"worker {killed['pid']} was killed at {killed['task']}, file {killed['count'] + 1:,} of" in finished.stderr
     assert "Warning" not in finished.stderr
-    info = maintenance.find(board_name)
+    info = listing.find(board_name)
     assert info is not None
     assert info.view is not None
     task = info.view.get(killed["task"])
@@ -160,12 +160,12 @@ def test_a_killed_worker_is_named_and_nothing_is_lost(run_python: RunPython, boa
 def test_workers_do_not_outlive_a_killed_demo(board_name: str) -> None:
     with demo("--board", board_name, "--source", str(EMAIL), "--repeat", "100", "--workers", "2") as process:
         deadline = time.monotonic() + WAIT_S
-        while (info := maintenance.find(board_name)) is None or info.view is None or len(info.view.workers) < 3:
+        while (info := listing.find(board_name)) is None or info.view is None or len(info.view.workers) < 3:
             assert time.monotonic() < deadline, "the workers did not begin"
             time.sleep(0.05)
         process.kill()
         process.wait()
-        while maintenance.find(board_name).state == "live":  # type: ignore[union-attr]
+        while listing.find(board_name).state == "live":  # type: ignore[union-attr]
             assert time.monotonic() < deadline, "the workers live on"
             time.sleep(0.02)
     # The next run takes the place of what was left.
@@ -185,11 +185,11 @@ def test_the_board_of_somebody_else_is_left_alone(run_python: RunPython, board_n
     refused = run_python(Path("headway"), *arguments, options=("-m",), check=False)
     assert refused.returncode == 1
     assert "was not made by the demo: choose another name with --board" in refused.stderr
-    info = maintenance.find(board_name)
+    info = listing.find(board_name)
     assert info is not None
     assert info.view is not None
     assert info.view.get("mine") is not None
-    maintenance.remove(board_name)
+    removal.remove(board_name)
 
 
 def test_a_demo_that_is_switched_off_says_so(run_python: RunPython) -> None:
@@ -204,7 +204,7 @@ def test_a_demo_whose_reader_has_gone_keeps_its_last_state_and_leaves_no_board(b
         process.stderr.readline()
         process.stderr.close()
         assert process.wait(WAIT_S) == 141
-    info = maintenance.find(board_name)
+    info = listing.find(board_name)
     assert info is not None
     assert info.state == "snapshot"
 
@@ -212,7 +212,7 @@ def test_a_demo_whose_reader_has_gone_keeps_its_last_state_and_leaves_no_board(b
 def test_ctrl_c_ends_a_demo_one_of_whose_workers_is_stopped(run_python: RunPython, board_name: str) -> None:
     with demo("--board", board_name, "--source", str(EMAIL), "--repeat", "100", "--workers", "2") as process:
         await_count(run_python, board_name, 0)
-        board = maintenance.attach(board_name)
+        board = listing.attach(board_name)
         assert board is not None
         with contextlib.closing(board):
             stopped = next(worker.pid for worker in board.snapshot().workers if worker.pid != process.pid)

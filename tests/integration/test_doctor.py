@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
-from headway import _segment, _shm, snapshot
-from headway.board import Board, open_board
+from headway.engine import segments
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
+from headway.system import shm
 
 
 def headway(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -94,7 +96,7 @@ def test_a_stopped_recorder_is_named(board: Board, board_name: str) -> None:
                 time.sleep(0.01)
             os.kill(recorder.pid, signal.SIGSTOP)
             # Nobody waits twenty seconds for it here: its last sign of life is set back.
-            with (_shm.SHM / _segment.object_name(board_name, board._segment.uuid)[1:]).open("r+b") as file:
+            with (shm.SHM / segments.object_name(board_name, board._segment.uuid)[1:]).open("r+b") as file:
                 file.seek(528)
                 old = time.monotonic_ns() - 60 * 10**9
                 file.write(old.to_bytes(8, sys.byteorder))
@@ -120,7 +122,7 @@ def test_a_recorder_that_failed_is_named_with_its_last_words(board: Board) -> No
 
 
 def test_a_segment_that_is_no_board_is_an_error(board: Board) -> None:
-    path = _shm.SHM / _segment.object_name(board.name, board._segment.uuid)[1:]
+    path = shm.SHM / segments.object_name(board.name, board._segment.uuid)[1:]
     board.close()
     os.truncate(path, 4096)
     found = finding(board.name, "segment")
@@ -130,7 +132,7 @@ def test_a_segment_that_is_no_board_is_an_error(board: Board) -> None:
 
 
 def test_strays_are_named(headway_dir: Path, board_name: str) -> None:
-    stray = _shm.SHM / f"headway-{os.geteuid()}-{board_name}-{'0' * 32}"
+    stray = shm.SHM / f"headway-{os.geteuid()}-{board_name}-{'0' * 32}"
     stray.write_bytes(b"")
     os.utime(stray, (1, 1))
     assert finding("shared memory", board_name)["remedy"] == "headway gc"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway import history
+from headway.files import history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ BATCH, BATCHES, WRITERS = 16, 30, 4
 WRITER = f"""
 import sys
 from pathlib import Path
-from headway import history
+from headway.files import history
 from tests.unit.conftest import ended
 
 place, shift = Path(sys.argv[1]), int(sys.argv[2])
@@ -44,7 +44,7 @@ print(added)
 READER = f"""
 import sys
 from pathlib import Path
-from headway import history
+from headway.files import history
 
 place, looks, most = Path(sys.argv[1]), 0, 0
 print("ready", flush=True)
@@ -135,7 +135,7 @@ ROUNDS = 4
 FINDER = f"""
 import json, sys, warnings
 from pathlib import Path
-from headway import history
+from headway.files import history
 from tests.unit.conftest import ended
 
 warnings.simplefilter("ignore", RuntimeWarning)

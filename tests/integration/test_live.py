@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import pyte
 import pytest
 
-from headway import maintenance
-from headway._live import RELEASE
+from headway.process.live import RELEASE
+from headway.upkeep import listing, removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,7 +140,7 @@ def gone(board: str) -> bool:
 def tidy(board_name: str) -> Iterator[None]:
     yield
     with contextlib.suppress(KeyError):
-        maintenance.remove(board_name, force=True)
+        removal.remove(board_name, force=True)
 
 
 def test_not_one_line_of_four_processes_is_garbled(board_name: str) -> None:
@@ -188,7 +188,7 @@ def test_a_loop_draws_no_bar_between_live_bars_and_what_is_printed(
     assert board_name in lines[20]
     assert [line[:4] for line in lines[21:]] == ([] if elsewhere else ["loop"])
     if elsewhere:
-        maintenance.remove(f"{board_name}-2", force=True)
+        removal.remove(f"{board_name}-2", force=True)
 
 
 BESIDE = """
@@ -254,11 +254,9 @@ def test_no_loop_draws_over_what_is_printed_above_live_bars(board_name: str, tmp
     assert any(board_name in line for line in lines), lines
     bars = [line for line in lines if line.startswith(("child ", "late "))]
     assert len(bars) == (how == "in a forked child"), bars
-    left = [
-        name for name in (f"{board_name}-2", f"{board_name}-3") if name in {info.name for info in maintenance.boards()}
-    ]
+    left = [name for name in (f"{board_name}-2", f"{board_name}-3") if name in {info.name for info in listing.boards()}]
     for name in left:
-        maintenance.remove(name, force=True)
+        removal.remove(name, force=True)
 
 
 def test_without_a_terminal_a_loop_on_another_board_has_its_lines(board_name: str, tmp_path: Path) -> None:
@@ -267,7 +265,7 @@ def test_without_a_terminal_a_loop_on_another_board_has_its_lines(board_name: st
     command = [sys.executable, str(program), board_name, f"{board_name}-2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT_S, stdin=subprocess.DEVNULL)
     assert re.search(r"^\d\d:\d\d:\d\d loop: success 100% 20/20 it", done.stderr, re.MULTILINE), done.stderr
-    maintenance.remove(f"{board_name}-2", force=True)
+    removal.remove(f"{board_name}-2", force=True)
 
 
 def test_an_exception_is_told_below_the_last_bars(board_name: str) -> None:

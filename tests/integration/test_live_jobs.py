@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway import maintenance
+from headway.upkeep import removal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +94,7 @@ def names(board_name: str) -> Iterator[list[str]]:
     yield names
     for name in names:
         with contextlib.suppress(KeyError):
-            maintenance.remove(name, force=True)
+            removal.remove(name, force=True)
 
 
 def command(board: str, seconds: float = 60.0) -> str:

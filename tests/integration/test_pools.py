@@ -17,7 +17,7 @@ import multiprocessing, os, signal, sys, time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from headway.board import open_board
+from headway.engine.board import open_board
 from headway import current
 
 def square(number):

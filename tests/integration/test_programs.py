@@ -22,14 +22,14 @@ from typing import Any
 import pytest
 
 import headway
-from headway import maintenance
 from headway.analysis import (
     AnalysisProgressTracker,
     FileBasedProgressTracker,
     ProgressTracker,
     SharedMemoryProgressTracker,
 )
-from headway.board import open_board
+from headway.engine.board import open_board
+from headway.upkeep import listing
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 TRACKERS = ("shared", "file", "memory")
@@ -92,7 +92,7 @@ def running(kind: str, directory: Path, program: str | Path, *arguments: str) ->
 
 def put_away() -> None:
     for name in ("analysis", "totals"):
-        if maintenance.find(name) is not None:
+        if listing.find(name) is not None:
             board = open_board(name)
             board.write_snapshot()
             board.unlink()

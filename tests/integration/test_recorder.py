@@ -15,9 +15,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
-from headway import _locks, _segment, _shm, errors, maintenance, snapshot
-from headway.board import Board, open_board
-from headway.recorder import Recorder
+from headway import errors
+from headway.engine import segments
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
+from headway.recorder.recorder import Recorder
+from headway.system import locks, shm
+from headway.upkeep import listing, removal
 
 if TYPE_CHECKING:
     from tests.conftest import RunPython
@@ -55,7 +59,7 @@ def _recorded(headway_dir: Path, monkeypatch: pytest.MonkeyPatch, board_name: st
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
     eventually(lambda: not recorders(board_name))
-    for path in _shm.SHM.glob(f"*-{board_name}-*"):
+    for path in shm.SHM.glob(f"*-{board_name}-*"):
         path.unlink(missing_ok=True)
 
 
@@ -75,7 +79,7 @@ def recorded(board: Board) -> int:
 
 WORK = """
 import os, sys, time
-from headway.board import open_board
+from headway.engine.board import open_board
 
 board = open_board(sys.argv[1], capacity=32, workers=32)
 with board.task("ended", total=3) as task:
@@ -140,7 +144,7 @@ def test_starting_it_warns_of_nothing_and_leaves_no_thread(
 ) -> None:
     script = """
 import os, sys, threading
-from headway.board import open_board
+from headway.engine.board import open_board
 
 done = threading.Event()
 threads = [threading.Thread(target=done.wait) for _ in range(int(sys.argv[2]))]
@@ -162,7 +166,7 @@ def test_a_parent_that_waits_for_all_its_children_is_not_kept(
 ) -> None:
     script = """
 import ctypes, os, signal, sys, time
-from headway.board import open_board
+from headway.engine.board import open_board
 
 PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 prctl, inherits = ctypes.CDLL(None).prctl, int(sys.argv[2])
@@ -204,7 +208,7 @@ def test_a_program_that_ignores_or_blocks_signals_does_not_hand_that_down(
 ) -> None:
     script = """
 import os, signal, sys, time
-from headway.board import open_board
+from headway.engine.board import open_board
 
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGUSR1):
     signal.signal(number, signal.SIG_IGN)
@@ -231,7 +235,7 @@ def test_modules_of_the_program_that_are_named_like_pythons_own_do_not_disturb_i
     (tmp_path / "main.py").write_text(
         "import sys, time\n"
         "here = sys.path.pop(0)\n"
-        "from headway.board import open_board\n"
+        "from headway.engine.board import open_board\n"
         "sys.path.insert(0, here)\n"
         "board = open_board(sys.argv[1], capacity=8, workers=8)\n"
         "until = time.monotonic() + 30\n"
@@ -312,7 +316,7 @@ def test_after_the_program_was_killed_its_tasks_are_lost_with_all_that_was_known
         eventually(lambda: recorders(board_name))
         os.kill(pid, signal.SIGKILL)
         process.wait()
-        found = maintenance.find(board_name)
+        found = listing.find(board_name)
         assert found is not None
         directory = found.directory
 
@@ -329,7 +333,7 @@ def test_after_the_program_was_killed_its_tasks_are_lost_with_all_that_was_known
         assert (view.result, view.metrics, view.owner_pid) == ({"half": 0.5}, {"loss": 0.5}, pid)
         assert view.ended is not None
         eventually(lambda: not recorders(board_name))
-    assert not list(_shm.SHM.glob(f"*{board_name}*")), "a board that nobody uses is still in shared memory"
+    assert not list(shm.SHM.glob(f"*{board_name}*")), "a board that nobody uses is still in shared memory"
     again = open_board(board_name, capacity=32, workers=32)
     try:
         ended, lost_one = again.get("ended"), again.get("going on")
@@ -349,7 +353,7 @@ def test_after_the_program_was_killed_its_tasks_are_lost_with_all_that_was_known
 
 def test_when_everything_was_killed_the_last_snapshot_reads_and_the_next_open_finds_the_board(board_name: str) -> None:
     with program(WORK_ON, board_name) as (process, pid):
-        info = eventually(lambda: maintenance.find(board_name))
+        info = eventually(lambda: listing.find(board_name))
         assert info is not None
         eventually(lambda: recorders(board_name))
         eventually((info.directory / "snapshot.npz").exists)
@@ -375,7 +379,7 @@ def test_without_a_recorder_old_files_tell_of_lost_tasks(board: Board, monkeypat
     board.task("one", total=5).update(2)
     eventually(lambda: (v := snapshot.read(board.directory).get("one")) is not None and v.count == 2)
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: _locks.lock_holder(board.directory) is None)
+    eventually(lambda: locks.lock_holder(board.directory) is None)
     before = snapshot.read(board.directory)
     assert before.counts["running"] == 1  # fresh: it may well be started again
     monkeypatch.setattr(snapshot, "ABANDONED_AFTER_S", 0.0)
@@ -394,8 +398,8 @@ def test_killed_again_and_again_it_is_started_again_by_one_process_and_numbers_g
 ) -> None:
     script = """
 import json, multiprocessing, os, signal, sys, time
-from headway import snapshot
-from headway.board import open_board
+from headway.files import snapshot
+from headway.engine.board import open_board
 
 def work(task, stop):
     while not stop.is_set():
@@ -447,12 +451,12 @@ def test_a_directory_that_another_machine_records_is_refused_by_name(board_name:
     """Another container with the same directory: its lock is held, and its segment is not in this /dev/shm."""
     board = open_board(board_name, capacity=8, workers=8, record=False)
     directory = board.directory
-    uuid = _segment.referenced(directory)
+    uuid = segments.referenced(directory)
     board.unlink()
     (directory / "segment").write_text(f"{uuid}\n")
     with program(
-        "import sys, time, os; from pathlib import Path; from headway import _locks\n"
-        "lock = _locks.recorder_lock(Path(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(60)",
+        "import sys, time, os; from pathlib import Path; from headway import locks\n"
+        "lock = locks.recorder_lock(Path(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(60)",
         str(directory),
     ) as (_, pid):
         with pytest.raises(errors.BoardElsewhere, match=f"pid {pid}"):
@@ -472,7 +476,7 @@ def test_it_leaves_when_the_board_is_removed(board: Board, board_name: str) -> N
 def test_it_writes_nothing_beside_somebody_who_removes_the_files(board: Board, board_name: str) -> None:
     task = board.task("one")
     recorded(board)
-    with _locks.locked(board.directory):
+    with locks.locked(board.directory):
         task.update()
         snapshot.remove(board.directory)
         time.sleep(1.0)  # four looks of the recorder
@@ -514,7 +518,7 @@ def test_the_last_state_of_a_program_that_is_process_one_is_written_though_its_r
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == (1 if end else 0), done.stderr
     assert not recorders(board_name)
-    found = maintenance.find(board_name)
+    found = listing.find(board_name)
     assert found is not None
     view = snapshot.read(found.directory)
     assert {task.id: task.state for task in view.tasks} == {
@@ -522,15 +526,15 @@ def test_the_last_state_of_a_program_that_is_process_one_is_written_though_its_r
         "going on": "success",
         "left open": "failed" if end else "cancelled",
     }
-    maintenance.remove(board_name, force=True)
+    removal.remove(board_name, force=True)
 
 
 FULL = """
 import errno, os, sys, time
 from pathlib import Path
 
-from headway import snapshot
-from headway.board import open_board
+from headway.files import snapshot
+from headway.engine.board import open_board
 
 NAME, PLACE = sys.argv[1:]
 board = open_board(NAME, capacity=32, workers=32)

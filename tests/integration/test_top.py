@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway import maintenance
-from headway.board import Board, open_board
-from headway.cli import main
-from headway.terminal.top import TopApp
+from headway.cli.main import main
+from headway.engine.board import Board, open_board
+from headway.top.app import TopApp
+from headway.upkeep import removal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -34,7 +34,7 @@ def board(board_name: str) -> Iterator[Board]:
     yield made
     made.close()
     with contextlib.suppress(KeyError):
-        maintenance.remove(board_name, force=True)
+        removal.remove(board_name, force=True)
 
 
 def in_pilot(name: str, steps: Callable[[TopApp, Pilot[None]], Awaitable[None]]) -> None:
@@ -170,7 +170,7 @@ def test_a_board_that_is_not_there_yet_is_waited_for(board_name: str) -> None:
     try:
         in_pilot(board_name, steps)
     finally:
-        maintenance.remove(board_name, force=True)
+        removal.remove(board_name, force=True)
 
 
 def test_of_ten_thousand_tasks_only_the_visible_ones_are_decoded(board_name: str) -> None:
@@ -201,7 +201,7 @@ def test_without_a_terminal_it_names_the_command_that_does(board: Board, capsys:
 def test_without_its_extra_it_names_it(board: Board, tmp_path: Path) -> None:
     (tmp_path / "textual.py").write_text("raise ModuleNotFoundError('no textual', name='textual')")
     script = (
-        "import sys; from headway.cli import main\n"
+        "import sys; from headway.cli.main import main\n"
         "sys.stdin.isatty = sys.stdout.isatty = lambda: True\n"
         "sys.exit(main(['top', sys.argv[1]]))"
     )
@@ -297,4 +297,4 @@ def test_in_a_real_terminal_a_pool_is_seen_at_work_and_killed(board_name: str, t
         if tmux is not None:
             tmux.run("kill-server")
         with contextlib.suppress(KeyError):
-            maintenance.remove(board_name, force=True)
+            removal.remove(board_name, force=True)

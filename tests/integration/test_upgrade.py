@@ -15,8 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from headway import _core, _liveness, _schema, errors, history, maintenance, snapshot
-from headway.board import open_board
+from headway import errors
+from headway.engine.board import open_board
+from headway.files import history, schema, snapshot
+from headway.native import core
+from headway.system import machine
+from headway.upkeep import removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +66,7 @@ def in_memory(headway_dir: Path) -> Iterator[Any]:
 
     def place(number: int) -> Path:
         image = bytearray(stored(f"segment-{number}"))
-        struct.pack_into("<Q", image, TIME_NAMESPACE, _liveness.namespace("time"))
+        struct.pack_into("<Q", image, TIME_NAMESPACE, machine.namespace("time"))
         struct.pack_into("<Q", image, CHECKSUM, checksum(image))
         uuid = image[UUID : UUID + 16].hex()
         path = Path("/dev/shm", f"headway-{os.geteuid()}-{NAME}-{uuid}")
@@ -82,9 +86,9 @@ def in_memory(headway_dir: Path) -> Iterator[Any]:
 
 def test_files_of_this_version_are_stored() -> None:
     """A number that was raised needs its files: tests/data/upgrade/make.py."""
-    assert versions("segment-*.gz")[-1] == _core.LAYOUT_VERSION
+    assert versions("segment-*.gz")[-1] == core.LAYOUT_VERSION
     assert versions("snapshot-*.npz")[-1] == snapshot.VERSION
-    assert versions("history-*.gz")[-1] == _schema.SCHEMA_VERSION
+    assert versions("history-*.gz")[-1] == schema.SCHEMA_VERSION
 
 
 @pytest.mark.parametrize("number", versions("snapshot-*.npz"))
@@ -135,20 +139,20 @@ def test_a_board_goes_on_from_a_snapshot_of_any_version(number: int, headway_dir
         board.unlink(files=True)
 
 
-@pytest.mark.parametrize("number", [number for number in versions("segment-*.gz") if number < _core.LAYOUT_VERSION])
+@pytest.mark.parametrize("number", [number for number in versions("segment-*.gz") if number < core.LAYOUT_VERSION])
 def test_a_segment_of_an_older_layout_is_refused_with_what_to_do(
     number: int, headway_dir: Path, in_memory: Any
 ) -> None:
     path = in_memory(number)
     before = path.read_bytes()
     with pytest.raises(
-        errors.LayoutMismatch, match=rf"layout is number {number}, .*{_core.LAYOUT_VERSION}\); .*'headway gc'"
+        errors.LayoutMismatch, match=rf"layout is number {number}, .*{core.LAYOUT_VERSION}\); .*'headway gc'"
     ):
         open_board(NAME)
     assert path.read_bytes() == before
     with_snapshot(headway_dir / NAME, versions("snapshot-*.npz")[0])
-    os.utime(path, (0, time.time() - 2 * maintenance.GRACE_S))
-    (removed,) = [one for one in maintenance.gc([NAME]) if one.kind == "segment"]  # what the message says
+    os.utime(path, (0, time.time() - 2 * removal.GRACE_S))
+    (removed,) = [one for one in removal.gc([NAME]) if one.kind == "segment"]  # what the message says
     assert removed.name.endswith(path.name)
     assert not path.exists()
     board = open_board(NAME, capacity=8, workers=4, result_bytes=64)
@@ -160,7 +164,7 @@ def test_a_segment_of_an_older_layout_is_refused_with_what_to_do(
 
 def test_a_segment_of_this_layout_is_attached_to_and_reads_as_it_was_written(in_memory: Any) -> None:
     """Whoever changes the layout without a new number finds out here."""
-    in_memory(_core.LAYOUT_VERSION)
+    in_memory(core.LAYOUT_VERSION)
     board = open_board(NAME)
     try:
         view = board.get("load")
@@ -203,9 +207,9 @@ def test_the_next_writer_makes_a_history_of_any_version_one_of_this(number: int,
         writer.add(view.raw, ended)  # twice is once
         assert writer.aside == []
     found = history.read(tmp_path)
-    assert len(found) == len(before) + (0 if number == _schema.SCHEMA_VERSION else len(ended))
+    assert len(found) == len(before) + (0 if number == schema.SCHEMA_VERSION else len(ended))
     with contextlib.closing(sqlite3.connect(writer.path)) as database:
-        assert database.execute("PRAGMA user_version").fetchone() == (_schema.SCHEMA_VERSION,)
+        assert database.execute("PRAGMA user_version").fetchone() == (schema.SCHEMA_VERSION,)
 
 
 def test_a_snapshot_of_a_newer_version_is_refused_with_what_to_do(

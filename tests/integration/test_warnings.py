@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SCRIPT = """
 import multiprocessing, os, sys
 
-from headway.board import open_board
+from headway.engine.board import open_board
 
 def threads():
     return len(os.listdir("/proc/self/task"))
@@ -76,7 +76,7 @@ def test_no_thread_and_no_warning_in_the_users_program(
 def test_a_program_that_does_everything_ends_without_a_word(run_python: RunPython, board_name: str) -> None:
     script = """
 import sys
-from headway.board import open_board
+from headway.engine.board import open_board
 board = open_board(sys.argv[1], capacity=8, workers=8)
 task = board.task("left open")
 task.update(3)
@@ -104,7 +104,7 @@ for name in os.listdir("/proc/self/fd"):
 """)
     script = """
 import os, sys
-from headway.board import open_board
+from headway.engine.board import open_board
 board = open_board(sys.argv[1], capacity=8, workers=8)
 try:
     board.task("one").update()

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway import maintenance
-from headway.board import Board, open_board
 from headway.demo.corpus import standard_library
+from headway.engine.board import Board, open_board
+from headway.upkeep import listing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ WAIT_S = 20.0
 ON_TERMINAL = """
 import fcntl, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C reaches us, and our children
-from headway.cli import main
+from headway.cli.main import main
 sys.exit(main())
 """
 
@@ -223,7 +223,7 @@ def test_ctrl_c_ends_the_demo_and_its_workers_and_keeps_what_is_known(board_name
         assert demo.end() == 130
         assert "Traceback" not in demo.text
         assert "Warning" not in demo.text
-    info = maintenance.find(board_name)
+    info = listing.find(board_name)
     assert info is not None
     assert info.view is not None
     assert info.state == "snapshot"

@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import pytest
 
-from headway import maintenance
 from headway.analysis import (
     FileBasedProgressTracker,
     MLPredictionResult,
@@ -22,7 +21,8 @@ from headway.analysis import (
     SharedMemoryProgressTracker,
     SupportResistanceResult,
 )
-from headway.board import open_board
+from headway.engine.board import open_board
+from headway.upkeep import listing
 from tests.integration.served import WAIT_S, Served, serving
 
 IDS = [
@@ -74,7 +74,7 @@ def page(request: pytest.FixtureRequest, headway_dir: Path) -> Iterator[Page]:
     tracker = SharedMemoryProgressTracker() if shared else FileBasedProgressTracker(headway_dir)
     with serving(request.param, headway_dir) as server:
         yield Page(server, tracker, headway_dir)
-    if maintenance.find("analysis") is not None:
+    if listing.find("analysis") is not None:
         open_board("analysis").unlink()
 
 

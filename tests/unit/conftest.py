@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 import pytest
 
-from headway import _records, history, standin
-from headway.board import Board, open_board
-from headway.model import Raw
+from headway.engine.board import Board, open_board
+from headway.files import history
+from headway.native import records
+from headway.standin import board as standin
+from headway.views.board_view import Raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -34,7 +36,7 @@ class MakeRaw(Protocol):
 
 def build_raw(count: int = 3, *, edit: Callable[[Arrays], object] | None = None, sequence: int = 1) -> Raw:
     def zeros(name: str, number: int) -> np.ndarray[Any, Any]:
-        return np.zeros(number, np.dtype(_records.DTYPES[name]))
+        return np.zeros(number, np.dtype(records.DTYPES[name]))
 
     tasks, stages, shares = zeros("tasks", count), zeros("stages", 2 * count), zeros("shares", 2 * count)
     for number, task in enumerate(tasks):
@@ -80,7 +82,7 @@ def build_raw(count: int = 3, *, edit: Callable[[Arrays], object] | None = None,
         "directory": "/var/lib/headway/nightly",
         "host": "here",
         "boot_id": "fedcba9876543210" * 2,
-        "layout_version": _records.LAYOUT_VERSION,
+        "layout_version": records.LAYOUT_VERSION,
         "capacity": 1024,
         "workers": 1024,
         "created_ns": (NOW - 60) * SECOND,
@@ -124,7 +126,7 @@ def ended(
 
 def add(directory: Path, raw: Raw, numbers: Collection[int] | None = None, **more: Any) -> int:
     """Put these tasks of a copy, by default all, into the history in a directory."""
-    all_of_them = range(len(raw.tasks) // _records.RECORD_BYTES["tasks"])
+    all_of_them = range(len(raw.tasks) // records.RECORD_BYTES["tasks"])
     with history.Writer(directory) as writer:
         return writer.add(raw, all_of_them if numbers is None else numbers, **more)
 

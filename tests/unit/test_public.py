@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 import headway
-from headway import errors, snapshot
+from headway import errors
+from headway.files import snapshot
 
 if TYPE_CHECKING:
-    from headway.board import Board
+    from headway.engine.board import Board
     from tests.conftest import RunPython
 
 
@@ -42,10 +43,12 @@ print(json.dumps(steps))
 """
     alone, current, error, task = json.loads(run_python(script).stdout)
     assert alone == ["headway"]
-    assert not {"headway._core", "headway.board", "headway.standin", "posix_ipc", "numpy"} & set(current)
+    assert not {"headway.native.core", "headway.engine.board", "headway.standin.board", "posix_ipc", "numpy"} & set(
+        current
+    )
     assert "headway.errors" in error
-    assert "headway._core" not in error
-    assert "headway._core" in task
+    assert "headway.native.core" not in error
+    assert "headway.native.core" in task
     assert "numpy" not in task
 
 

@@ -10,7 +10,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from headway import _engine, errors
+from headway import errors
+from headway.system import support
 
 if TYPE_CHECKING:
     from headway.analysis.contract import ProgressTracker
@@ -78,7 +79,7 @@ def tracker(kind: str | None = None) -> ProgressTracker:
     if chosen not in _TRACKERS:
         source = "tracker" if kind else "HEADWAY_ANALYSIS_TRACKER"
         raise errors.UnknownTracker(f"{source} {chosen!r} is unknown: choose one of {', '.join(_TRACKERS)}")
-    if chosen == "shared" and _engine.disabled():
+    if chosen == "shared" and support.disabled():
         chosen = "memory"  # HEADWAY_DISABLE: nobody else sees anything then
     home, name = _TRACKERS[chosen]
     found: ProgressTracker = getattr(importlib.import_module(f"headway.analysis.{home}"), name)

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from headway import errors
-from headway._result import LARGE_RESULT, changed, dump_result
 from headway.analysis.model import RESULTS, AnalysisProgress
 from headway.analysis.storage import read_file, sync_folder, write_new
-from headway.model import TaskView
-from headway.task import Task
+from headway.engine.task import Task
+from headway.tasks.results import LARGE_RESULT, changed, dump_result
+from headway.views.board_view import TaskView
 
 __all__ = [
     "LABEL_BYTES",

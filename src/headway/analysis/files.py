@@ -21,10 +21,10 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from headway import errors
-from headway._paths import make_private
 from headway.analysis.contract import Change, RecordTracker, age_limit
 from headway.analysis.model import AnalysisProgress, check_id, check_text
 from headway.analysis.storage import locked, read_file, sync_folder, write_new
+from headway.system.paths import make_private
 
 __all__ = ["FileBasedProgressTracker", "file_progress_tracker"]
 

@@ -14,8 +14,9 @@ from dataclasses import MISSING, dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self, TypeAlias, get_type_hints
 
-from headway import _core, errors
-from headway._result import dump_result
+from headway import errors
+from headway.native import core
+from headway.tasks.results import dump_result
 
 __all__ = [
     "RESULTS",
@@ -37,7 +38,7 @@ def check_id(execution_id: object) -> str:
     if not isinstance(execution_id, str):
         raise ValueError(f"execution id {execution_id!r} is no text: give 1 to 95 bytes of UTF-8 without NUL")
     plain = str.__str__(execution_id)  # of an enumeration of texts its value
-    _core.check_id(plain)
+    core.check_id(plain)
     return plain
 
 

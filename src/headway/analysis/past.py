@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from headway import _paths, errors
+from headway import errors
 from headway.analysis.contract import SECONDS_PER_HOUR, age_limit
 from headway.analysis.document import document_of, files_of, progress
 from headway.analysis.model import AnalysisProgress
-from headway.board import Board
-from headway.model import BoardView, TaskView
-from headway.snapshot import SNAPSHOT, read
+from headway.engine.board import Board
+from headway.files.snapshot import SNAPSHOT, read
+from headway.system import paths
+from headway.views.board_view import BoardView, TaskView
 
 __all__ = ["Past"]
 
@@ -63,7 +64,7 @@ class Past:
         old = {view.id for view in self._history() if (view.ended or view.taken_at) < limit}
         if not old:
             return set()
-        from headway.history import Writer
+        from headway.files.history import Writer
 
         with Writer(self._directory()) as writer:
             writer.prune(keep_hours=hours)
@@ -71,7 +72,7 @@ class Past:
 
     def files(self) -> set[str] | None:
         """The names of the files that the history's tasks have parts in; None if that cannot be told."""
-        from headway import history
+        from headway.files import history
 
         try:
             views = history.read(self._directory())
@@ -82,7 +83,7 @@ class Past:
     # ------------------------------------------------------------------------------------------------------ the files
 
     def _directory(self) -> Path:
-        return _paths.board_directory(self._name)
+        return paths.board_directory(self._name)
 
     def _find(self, id: str, board: Board | None) -> TaskView | None:
         snapshot = self._snapshot(board)
@@ -94,7 +95,7 @@ class Past:
 
     def _history(self, *, id: str | None = None, hours: float = math.inf, limit: int | None = None) -> list[TaskView]:
         """What can be read of the history. hours: of those that ended within so many."""
-        from headway import history  # SQLite, which who finds everything on the board does not need
+        from headway.files import history  # SQLite, which who finds everything on the board does not need
 
         with suppress(errors.HeadwayError, OSError):
             known = hours if math.isfinite(hours) else None

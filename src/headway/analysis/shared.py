@@ -19,8 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headway import _paths, _segment, _shm, errors, maintenance
-from headway._result import LARGE_RESULT, load_result
+from headway import errors
 from headway.analysis.contract import SECONDS_PER_HOUR, ProgressTracker, age_limit, checked_result
 from headway.analysis.document import (
     LABEL_BYTES,
@@ -38,9 +37,13 @@ from headway.analysis.document import (
 )
 from headway.analysis.model import AnalysisProgress, Result, check_id, check_text
 from headway.analysis.past import Past
-from headway.board import Board, open_board
-from headway.model import TaskView
-from headway.task import Task
+from headway.engine import segments
+from headway.engine.board import Board, open_board
+from headway.engine.task import Task
+from headway.system import paths, shm
+from headway.tasks.results import LARGE_RESULT, load_result
+from headway.upkeep import listing
+from headway.views.board_view import TaskView
 
 __all__ = ["SharedMemoryProgressTracker", "shared_progress_tracker"]
 
@@ -65,7 +68,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
     __slots__ = ("_board", "_handles", "_past", "_watched", "name")
 
     def __init__(self, board: str = "analysis") -> None:
-        self.name = _paths.check_name(board)
+        self.name = paths.check_name(board)
         self._board: Board | None = None  # to write to
         self._watched: Board | None = None  # to look at, as long as this process has written nothing
         self._handles: dict[str, Task] = {}
@@ -189,8 +192,8 @@ class SharedMemoryProgressTracker(ProgressTracker):
         """The board, if it is in shared memory: looking for an analysis makes none."""
         if (board := _usable(self._board)) is not None:
             return board
-        uuid = _segment.referenced(_paths.board_directory(self.name))
-        if uuid is None or not (_shm.SHM / _segment.object_name(self.name, uuid)[1:]).exists():
+        uuid = segments.referenced(paths.board_directory(self.name))
+        if uuid is None or not (shm.SHM / segments.object_name(self.name, uuid)[1:]).exists():
             return None
         return self._attach()
 
@@ -206,7 +209,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         """The board to read from: who only looks on does not keep it in shared memory."""
         board = _usable(self._board) or _usable(self._watched)
         if board is None:
-            board = self._watched = maintenance.attach(self.name)
+            board = self._watched = listing.attach(self.name)
         return board
 
     def _remember(self, task: Task) -> None:

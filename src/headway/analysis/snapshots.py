@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from headway import _paths, errors, snapshot
+from headway import errors
 from headway.analysis.contract import age_limit
 from headway.analysis.document import PartGone, progress
 from headway.analysis.model import AnalysisProgress, check_id
-from headway.model import BoardView
+from headway.files import snapshot
+from headway.system import paths
+from headway.views.board_view import BoardView
 
 __all__ = ["AnalysisSnapshots"]
 
@@ -30,7 +32,7 @@ class AnalysisSnapshots:
     """
 
     def __init__(self, board: str = "analysis", *, directory: Path | None = None) -> None:
-        self.name = _paths.check_name(board)
+        self.name = paths.check_name(board)
         self._directory = directory
 
     def get_progress(self, execution_id: str) -> AnalysisProgress | None:
@@ -45,7 +47,7 @@ class AnalysisSnapshots:
 
     def _ended(self, id: str) -> AnalysisProgress | None:
         """One that is not on the board any more, from the history."""
-        from headway import history  # SQLite, which who finds everything in the snapshot does not need
+        from headway.files import history  # SQLite, which who finds everything in the snapshot does not need
 
         directory = self._place()
         last = history.read(directory, id=id, limit=1)
@@ -78,4 +80,4 @@ class AnalysisSnapshots:
         raise AssertionError("the last attempt takes what there is")
 
     def _place(self) -> Path:
-        return self._directory or _paths.board_directory(self.name)
+        return self._directory or paths.board_directory(self.name)

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from headway import _locks, errors
+from headway import errors
+from headway.system import locks
 
 __all__ = ["FILE_BYTES_MAX", "locked", "read_file", "sync_folder", "write_new"]
 
@@ -72,7 +73,7 @@ def locked(path: Path, wait_s: float, *, shared: bool = False) -> Iterator[None]
     shared: beside other readers. Raises LockTimeout that names the holder after wait_s seconds; OSError.
     """
     give_up = time.monotonic() + wait_s
-    lock = _locks.Flock()
+    lock = locks.Flock()
     try:
         while lock.take(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX) is not None:
             if time.monotonic() >= give_up:

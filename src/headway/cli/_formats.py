@@ -13,7 +13,7 @@ from headway.cli._output import say
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from headway.model import TaskView
+    from headway.views.board_view import TaskView
 
 __all__ = ["FORMATS", "emit", "lines_of"]
 

@@ -7,7 +7,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-from headway.terminal import Style, cut, pad, safe, width
+from headway.terminal.row import Style
+from headway.terminal.text import cut, pad, safe, width
 
 if TYPE_CHECKING:
     import argparse

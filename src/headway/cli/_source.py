@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headway import _paths, errors
-from headway.terminal import duration
+from headway import errors
+from headway.system import paths
+from headway.terminal.text import duration
 
 if TYPE_CHECKING:
-    from headway.maintenance import BoardInfo
-    from headway.model import BoardView
+    from headway.upkeep.listing import BoardInfo
+    from headway.views.board_view import BoardView
 
 __all__ = ["Source", "add_board", "board_name", "choose", "find"]
 
@@ -49,7 +50,7 @@ class Source:
 def board_name(text: str) -> str:
     """The argument BOARD where it has to be the name of one."""
     try:
-        return _paths.check_name(text)
+        return paths.check_name(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
@@ -79,12 +80,12 @@ def choose() -> str:
     named = os.environ.get("HEADWAY_BOARD")
     if named:
         try:
-            return _paths.check_name(named)
+            return paths.check_name(named)
         except ValueError as error:
             raise errors.HeadwayError(f"HEADWAY_BOARD is wrong: {error}") from None
-    from headway import maintenance
+    from headway.upkeep import listing
 
-    there = maintenance.boards()
+    there = listing.boards()
     live = [info for info in there if info.state == "live"]
     for candidates in (live, there):
         if len(candidates) == 1:
@@ -100,22 +101,23 @@ def _names(there: list[BoardInfo]) -> str:
 
 def find(board: str | None) -> Source:
     """The state of a board, or of the snapshot at a path; None: of the board that `choose` chooses."""
-    from headway import maintenance, snapshot
+    from headway.files import snapshot
+    from headway.upkeep import listing
 
     if board is None:
         board = choose()
     if _is_file(board):
         view = snapshot.read(board)
         return Source(view, "snapshot", view.path)
-    attached = maintenance.attach(board)
+    attached = listing.attach(board)
     if attached is not None:
         with contextlib.closing(attached):
             view = attached.snapshot()
-        return Source(view, "live" if maintenance.in_use(board, view.uuid) else "unused")
+        return Source(view, "live" if listing.in_use(board, view.uuid) else "unused")
     try:
-        view = snapshot.read(_paths.board_directory(board))
+        view = snapshot.read(paths.board_directory(board))
     except errors.UnknownBoard:
-        names = _names(maintenance.boards())
+        names = _names(listing.boards())
         raise errors.UnknownBoard(
             f"there is no board {board!r}, neither live nor as a snapshot: there are: {names}"
         ) from None

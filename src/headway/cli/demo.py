@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from headway import errors
 from headway.cli._output import add_json, print_json, say
 from headway.cli._source import board_name
-from headway.terminal import Painter
+from headway.terminal.painter import Painter
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.cli._output import add_json, print_json, say
-from headway.terminal import plural
+from headway.terminal.text import plural
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway.diagnosis import diagnose
+    from headway.upkeep.diagnosis import diagnose
 
     findings = diagnose()
     errors = sum(finding.level == "error" for finding in findings)

@@ -64,7 +64,7 @@ def _lines(source: Source, form: str) -> Iterator[str]:
 
 def _write(source: Source, form: str, folder: Path) -> Path:
     if form == "npz":
-        from headway import snapshot
+        from headway.files import snapshot
 
         return snapshot.write(source.view, folder)
     path = folder / "board"
@@ -79,9 +79,9 @@ def _own_snapshot(source: Source) -> Path:
     """Have the board write its snapshot now, if it is in shared memory; else it is the file that is there."""
     if source.path is not None:
         return source.path
-    from headway import maintenance
+    from headway.upkeep import listing
 
-    board = maintenance.attach(source.view.name)
+    board = listing.attach(source.view.name)
     if board is None:
         raise errors.UnknownBoard(f"board {source.view.name!r} was removed meanwhile: nothing was written")
     with contextlib.closing(board):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from headway.cli._output import add_json, print_json, say
 from headway.cli._source import board_name
-from headway.terminal import plural
+from headway.terminal.text import plural
 
 if TYPE_CHECKING:
     import argparse
@@ -32,9 +32,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway import maintenance
+    from headway.upkeep import removal
 
-    found = maintenance.gc(options.boards, dry_run=options.dry_run)
+    found = removal.gc(options.boards, dry_run=options.dry_run)
     if options.json:
         print_json([asdict(one) for one in found])
     else:

@@ -7,16 +7,20 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
-from headway import _paths, errors, history, maintenance
+from headway import errors
 from headway.cli._formats import FORMATS, emit, lines_of
 from headway.cli._output import add_json, columns, say, table
 from headway.cli._source import add_board, choose
-from headway.terminal import counted, detail, duration, plural
+from headway.files import history
+from headway.system import paths
+from headway.terminal.row import detail
+from headway.terminal.text import counted, duration, plural
+from headway.upkeep import listing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from headway.history import PastTask
+    from headway.files.history import PastTask
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -62,9 +66,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     name = options.board or choose()
-    directory = _paths.board_directory(name)
+    directory = paths.board_directory(name)
     if not directory.is_dir():
-        there = ", ".join(info.name for info in maintenance.boards()) or "none"
+        there = ", ".join(info.name for info in listing.boards()) or "none"
         raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
     if options.check:
         return _check(directory)

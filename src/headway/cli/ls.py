@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headway.cli._output import add_json, columns, print_json, say, table
-from headway.terminal import duration
+from headway.terminal.text import duration
 
 if TYPE_CHECKING:
     import argparse
 
-    from headway.maintenance import BoardInfo
+    from headway.upkeep.listing import BoardInfo
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -34,9 +34,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway import maintenance
+    from headway.upkeep import listing
 
-    boards = maintenance.boards()
+    boards = listing.boards()
     if options.json:
         print_json([_to_dict(info) for info in boards])
     elif not boards:

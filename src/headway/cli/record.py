@@ -35,11 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway import maintenance
-    from headway.recorder import Recorder
+    from headway.recorder.recorder import Recorder
+    from headway.upkeep import listing
 
     name = options.board or choose()
-    while (board := maintenance.attach(name)) is None:
+    while (board := listing.attach(name)) is None:
         if not options.wait:
             raise errors.UnknownBoard(
                 f"board {name!r} is not in shared memory, there is nothing to record: start its program, or say --wait"

@@ -9,12 +9,12 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway import _paths
 from headway.cli._file import put
 from headway.cli._source import add_board, find
+from headway.system import paths
 
 if TYPE_CHECKING:
-    from headway.model import BoardView
+    from headway.views.board_view import BoardView
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -44,8 +44,8 @@ def _hours(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway import history
     from headway.exporters.report import report
+    from headway.files import history
 
     view = find(options.board).view
     past = history.read(_directory(view), hours=options.hours)
@@ -67,4 +67,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _directory(view: BoardView) -> Path:
-    return _paths.board_directory(view.name) if view.path is None else view.path.parent
+    return paths.board_directory(view.name) if view.path is None else view.path.parent

@@ -30,9 +30,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway import maintenance
+    from headway.upkeep import removal
 
-    removed = maintenance.remove(options.board, files=not options.keep_files, force=options.force)
+    removed = removal.remove(options.board, files=not options.keep_files, force=options.force)
     if options.json:
         print_json([asdict(one) for one in removed])
     else:

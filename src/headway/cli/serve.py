@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise errors.HeadwayError(f"{error}: see --token and HEADWAY_TOKEN") from None
     with extra():
-        from headway.dashboard._server import listen, serve
+        from headway.dashboard.server import listen, serve
 
     with contextlib.closing(listen(options.host, options.port)) as listening:
         url = _url(options.host, listening)

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from headway import errors
 from headway.cli._output import add_json, columns, print_json, say, table
 from headway.cli._source import Source, add_board, find
-from headway.terminal import Style, counted, detail, duration, lines, rate
+from headway.terminal.plain import lines
+from headway.terminal.row import Style, detail
+from headway.terminal.text import counted, duration, rate
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from headway.model import BoardView, TaskView
+    from headway.views.board_view import BoardView, TaskView
 
 __all__ = ["EXAMPLES", "configure", "run"]
 

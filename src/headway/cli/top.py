@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise errors.HeadwayError("top needs a terminal: use 'headway watch', which writes lines elsewhere")
     try:
-        from headway.terminal.top import TopApp
+        from headway.top.app import TopApp
     except ImportError as error:
         if (error.name or "").startswith("headway"):
             raise

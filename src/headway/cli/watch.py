@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from headway import errors
 from headway.cli._output import add_json, print_json, say
 from headway.cli._source import add_board, choose, find
-from headway.terminal import Painter
+from headway.terminal.painter import Painter
 
 if TYPE_CHECKING:
-    from headway.board import Board
-    from headway.model import BoardView
+    from headway.engine.board import Board
+    from headway.views.board_view import BoardView
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -55,10 +55,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway import maintenance
+    from headway.upkeep import listing
 
     name = options.board or (_first() if options.wait else choose())
-    while (board := maintenance.attach(name)) is None and options.wait:
+    while (board := listing.attach(name)) is None and options.wait:
         time.sleep(0.1)
     show = _Show(options)
     if board is None:
@@ -74,12 +74,12 @@ def run(options: argparse.Namespace) -> int:
 
 def _first() -> str:
     """With --wait and no name: the first board that is in use."""
-    from headway import maintenance
+    from headway.upkeep import listing
 
     while True:
         try:
             name = choose()
-            if (board := maintenance.attach(name)) is not None:
+            if (board := listing.attach(name)) is not None:
                 board.close()
                 return name
         except errors.UnknownBoard:
@@ -88,7 +88,7 @@ def _first() -> str:
 
 
 def _follow(board: Board, show: _Show, *, once: bool) -> None:
-    from headway import maintenance
+    from headway.upkeep import listing
 
     check_at = time.monotonic() + _USE_CHECK_S
     view = board.snapshot()
@@ -96,7 +96,7 @@ def _follow(board: Board, show: _Show, *, once: bool) -> None:
         ended = once
         if time.monotonic() >= check_at and not ended:
             check_at = time.monotonic() + _USE_CHECK_S
-            ended = not maintenance.in_use(board.name, view.uuid)
+            ended = not listing.in_use(board.name, view.uuid)
         show.view(view, last=ended)
         if ended:
             break

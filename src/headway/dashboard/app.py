@@ -14,17 +14,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from headway import errors, history, snapshot
-from headway.dashboard._analyses import Analyses
-from headway.dashboard._answer import HOURS_MOST, answer, board_of, number_of, unknown_board, unreadable
-from headway.dashboard._encode import encode
-from headway.dashboard._openapi import document
-from headway.dashboard._problem import Problem
-from headway.dashboard._static import Page
+from headway import errors
+from headway.dashboard.analyses import Analyses
+from headway.dashboard.answer import HOURS_MOST, answer, board_of, number_of, unknown_board, unreadable
+from headway.dashboard.encode import encode
 from headway.dashboard.feed import Feed
+from headway.dashboard.openapi import document
+from headway.dashboard.page import Page
+from headway.dashboard.problem import Problem
 from headway.dashboard.security import Guard
 from headway.exporters.prometheus import BoardCollector
-from headway.model import STATES
+from headway.files import history, snapshot
+from headway.views.board_view import STATES
 
 if TYPE_CHECKING:
     import os
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from headway.dashboard._boards import Known
+    from headway.dashboard.state.boards import Known
 
 __all__ = ["create_app"]
 

@@ -14,12 +14,12 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any
 
-from headway.dashboard._boards import Boards
-from headway.dashboard._encode import event
-from headway.dashboard._look import look
-from headway.dashboard._reader import Reader
-from headway.dashboard._shelf import Shelf
-from headway.dashboard._watch import Bell
+from headway.dashboard.changes import Bell
+from headway.dashboard.encode import event
+from headway.dashboard.state.boards import Boards
+from headway.dashboard.state.looks import look
+from headway.dashboard.state.places import Shelf
+from headway.dashboard.stream import Reader
 
 if TYPE_CHECKING:
     import os

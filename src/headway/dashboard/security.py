@@ -23,7 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from headway.dashboard._problem import Problem
+from headway.dashboard.problem import Problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headway.demo.work import NOTHING, Found
-from headway.terminal import duration, number, pad, plural, width
+from headway.terminal.text import duration, number, pad, plural, width
 
 __all__ = ["Killed", "Report"]
 

@@ -16,21 +16,24 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headway import _engine, errors, maintenance, snapshot
-from headway.board import open_board
+from headway import errors
 from headway.demo.corpus import packages
 from headway.demo.report import Killed, Report
 from headway.demo.work import NOTHING, begin, index_file, index_package
-from headway.terminal import number, plural
+from headway.engine.board import open_board
+from headway.files import snapshot
+from headway.system import support
+from headway.terminal.text import number, plural
+from headway.upkeep import listing, removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from headway.board import Board
-    from headway.model import BoardView, TaskView
-    from headway.task import Task
-    from headway.terminal import Painter
+    from headway.engine.board import Board
+    from headway.engine.task import Task
+    from headway.terminal.painter import Painter
+    from headway.views.board_view import BoardView, TaskView
 
 __all__ = ["Options", "run"]
 
@@ -56,7 +59,7 @@ def run(options: Options, painter: Painter) -> Report:
 
     Raises HeadwayError if the board is in use or somebody else's, if there is nothing to index, or if the sum is wrong.
     """
-    if _engine.disabled():
+    if support.disabled():
         raise errors.HeadwayError("HEADWAY_DISABLE is set, so there would be nothing to see: unset it for the demo")
     found = packages(options.source)
     _make_way(options.board)
@@ -80,7 +83,7 @@ def run(options: Options, painter: Painter) -> Report:
 
 def _make_way(name: str) -> None:
     """See to it that no board of this name is in shared memory. Only one that the demo itself left may be replaced."""
-    info = maintenance.find(name)
+    info = listing.find(name)
     if info is None:
         return
     if info.state == "live":
@@ -98,7 +101,7 @@ def _make_way(name: str) -> None:
     if task is None or task.label != LABEL:
         raise errors.HeadwayError(f"board {name!r} was not made by the demo: choose another name with --board")
     if info.state == "unused":
-        maintenance.remove(name, files=False)
+        removal.remove(name, files=False)
     snapshot.remove(info.directory)  # else the new board would begin with the tasks of this one
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from headway.task import Task
+    from headway.engine.task import Task
 
 __all__ = ["NOTHING", "Found", "begin", "index_file", "index_package"]
 

@@ -1,1 +1,0 @@
-"""Boards for other systems. Each module needs an extra of its own."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.metrics_core import Metric
 
-    from headway._summary import Summary
+    from headway.views.summary import Summary
 
 __all__ = ["BoardCollector"]
 
@@ -86,8 +86,8 @@ def _add(families: dict[str, GaugeMetricFamily | CounterMetricFamily], name: str
 
 
 def _all_boards() -> Iterator[tuple[str, Summary | None]]:
-    from headway import maintenance
-    from headway._summary import Summary
+    from headway.upkeep import listing
+    from headway.views.summary import Summary
 
-    for info in maintenance.boards():
+    for info in listing.boards():
         yield info.name, None if info.view is None else Summary.of(info.view)

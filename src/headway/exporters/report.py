@@ -14,13 +14,14 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from headway.exporters._plots import Lane, area, colour_class, gantt, spread
-from headway.terminal import counted, detail, duration, number, plural, rate, safe
+from headway.terminal.row import detail
+from headway.terminal.text import counted, duration, number, plural, rate, safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from headway.history import PastTask
-    from headway.model import BoardView, TaskView
+    from headway.files.history import PastTask
+    from headway.views.board_view import BoardView, TaskView
 
 __all__ = ["report"]
 

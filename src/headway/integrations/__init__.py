@@ -1,1 +1,0 @@
-"""Headway inside other libraries: one module each, imported when it is used."""

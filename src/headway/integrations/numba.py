@@ -20,7 +20,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from headway import _core, errors, nobody
+from headway import errors
+from headway.native import core
+from headway.tasks import nobody
 
 try:
     import llvmlite.ir as ir
@@ -55,7 +57,7 @@ class HandleType(types.Opaque):
 
 HANDLE = HandleType()
 register_model(HandleType)(models.OpaqueModel)
-for kind in (_core.NativeTask, nobody.StandinNative):
+for kind in (core.NativeTask, nobody.StandinNative):
     typeof_impl.register(kind)(lambda _value, _context: HANDLE)
 
 

@@ -9,15 +9,15 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from headway.terminal._row import Style, detail, is_terminal, render
-from headway.terminal._text import counted, duration, number, rate, safe, width
 from headway.terminal.plain import bars, lines, summary, tally
+from headway.terminal.row import Style, detail, is_terminal, render
+from headway.terminal.text import counted, duration, number, rate, safe, width
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from headway.model import BoardView, TaskView
+    from headway.views.board_view import BoardView, TaskView
 
 __all__ = ["Painter"]
 

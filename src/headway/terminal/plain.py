@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from headway.terminal._row import Piece, Style, bar, detail, line_of, render, row_of, widths_of
-from headway.terminal._text import number, plural, safe
+from headway.terminal.row import Piece, Style, bar, detail, line_of, render, row_of, widths_of
+from headway.terminal.text import number, plural, safe
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from headway.model import BoardView, TaskView
+    from headway.views.board_view import BoardView, TaskView
 
 __all__ = ["Style", "bar", "bars", "choose", "lines", "placed", "summary", "tally"]
 

@@ -12,8 +12,8 @@ import gzip
 import sys
 from pathlib import Path
 
-from headway import history, snapshot
-from headway.board import open_board
+from headway.engine.board import open_board
+from headway.files import history, snapshot
 
 HERE = Path(__file__).resolve().parent
 

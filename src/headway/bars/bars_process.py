@@ -1,0 +1,38 @@
+"""The process that draws live bars, as headway.process.live starts it."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import time
+from pathlib import Path
+
+from headway import errors
+from headway.bars.drawer import DUTY, INTERVAL_MOST_S, INTERVAL_S, screen_of
+from headway.engine import segments
+from headway.engine.board import Board
+from headway.process.live import CONTROL, DONE, PROGRAM
+
+__all__ = ["main"]
+
+
+def main(name: str, uuid: str, encoding: str) -> None:
+    """Draw a board until the program says so, or ends. encoding: of its terminal; none if it is a notebook's kernel."""
+    control = socket.socket(fileno=CONTROL)
+    segment = segments.attach(segments.object_name(name, uuid), watching=True)
+    board = Board(segment, Path(segment.directory))
+    with contextlib.suppress(OSError, errors.HeadwayError):  # the terminal is gone, or the board is damaged
+        screen = screen_of(control, encoding)
+        view = board.snapshot()
+        interval_s = INTERVAL_S
+        while not (said := select.select([CONTROL, PROGRAM], [], [], interval_s)[0]):
+            began = time.thread_time()
+            view = board.snapshot() if not segment.retired else view
+            screen.draw(view)
+            interval_s = min(max(INTERVAL_S, (time.thread_time() - began) / DUTY), INTERVAL_MOST_S)
+        if CONTROL in said:
+            control.recv(16)  # what is unread when we end would hide our last words behind an error
+        screen.end(board.snapshot())
+        with contextlib.suppress(OSError):  # the program was killed
+            control.send(DONE)

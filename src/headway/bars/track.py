@@ -1,0 +1,389 @@
+"""One loop, one bar, no set-up: `for item in headway.track(items)`.
+
+The loop is a task like any other, on a board that is opened when it is needed and removed when the program ends; its
+last state stays as a snapshot. There is no thread: the bar is drawn when an item is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+
+from headway import errors
+from headway.api import current
+from headway.process import notebook
+from headway.process.leaving import at_exit, uncaught
+from headway.standin.board import StandinBoard, StandinTask, open_board
+from headway.system import paths, support
+from headway.tasks import current as context
+from headway.tasks.counting import length_of
+from headway.tasks.ending import ending, failure_text
+from headway.tasks.nobody import NOBODY
+from headway.terminal.painter import Painter
+
+if TYPE_CHECKING:
+    from types import CodeType
+
+    from headway.bars.cell import CellPainter
+    from headway.engine.board import Board
+    from headway.engine.task import Task
+    from headway.views.board_view import TaskView
+
+__all__ = ["track"]
+
+T = TypeVar("T")
+AnyBoard: TypeAlias = "Board | StandinBoard"
+AnyTask: TypeAlias = "Task | StandinTask"
+
+ID = "track"
+ID_BYTES = 95
+NUMBER_BYTES = 6  # what tells loops of one name apart: -2, -3, ...
+LINES_EVERY_S = 5.0
+PARTS_MOST = 32  # loops inside one, by label, that are known again
+
+_open: dict[int, _Loop] = {}  # the loops of this process that go on, in the order of their begin, by id() of their task
+_boards: dict[str, Board] = {}  # those that were opened here, by uuid
+_left: deque[tuple[Task, CodeType, int]] = deque(maxlen=32)  # loops left early: by which instruction of which code
+_painter: Painter | CellPainter | None = None
+_painting = threading.Lock()
+_quiet_until = 0.0
+_last_rows: list[TaskView] = []  # loops that ended and are to be shown for the last time
+
+
+@overload
+def track(
+    iterable: Iterable[T],
+    *,
+    total: int | None = None,
+    label: str | None = None,
+    unit: str = "it",
+    board: str | Board | None = None,
+) -> Iterator[T]: ...
+@overload
+def track(
+    iterable: AsyncIterable[T],
+    *,
+    total: int | None = None,
+    label: str | None = None,
+    unit: str = "it",
+    board: str | Board | None = None,
+) -> AsyncIterator[T]: ...
+def track(
+    iterable: Any,
+    *,
+    total: int | None = None,
+    label: str | None = None,
+    unit: str = "it",
+    board: str | Board | None = None,
+) -> Any:
+    """Iterate, count, and show a bar on standard error: redrawn on a terminal, a line now and then elsewhere.
+
+    total: items, default: the iterable's length; label: for people; unit: of an item; board: a board, or its name,
+    default: the one that this process shows live, else HEADWAY_BOARD, else the script's name. An item counts when the
+    next one is asked for. While a board is shown live, its bars have the terminal, and a loop draws none of its own.
+
+    The task's id is the label, else "track"; if a loop of that id is going on, in this program or another one, it is
+    "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board; a
+    loop that runs many times inside another one is one task, which tells of the last time. Within the loop it is
+    `headway.current()`. It ends well with the iterable, fails by an exception of the iterable, and is cancelled if the
+    loop is left early; if that was by an exception that ends the program, it has failed.
+
+    With HEADWAY_DISABLE=1 nothing is counted or shown. Where there can be no board, one warning says so, and the loop
+    is counted in this process only. Raises TypeError, and ValueError for an illegal board name or total.
+    """
+    if support.disabled():
+        return NOBODY.track(iterable, total=total)
+    for what, text in (("label", label or ""), ("unit", unit)):
+        if type(text) is not str:
+            raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    outer = _open.get(id(current()))
+    loop = None if outer is None or board is not None else outer.part(label)
+    if loop is None:
+        loop = _Loop(*_begin(label, unit, board))
+    else:
+        total = length_of(iterable) if total is None else total
+        loop.task.total = total
+    try:
+        tracker = loop.task._tracker(iterable, total, loop.end, loop.tick)
+        loop.begin(label)
+    except BaseException as error:
+        loop.finish(*ending(error))
+        raise
+    return tracker
+
+
+# ------------------------------------------------------------------------------------------------------------ its task
+
+
+def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[AnyBoard, AnyTask]:
+    """The task of a loop, and its board; the stand-ins where there can be none."""
+    outer: Any = current()
+    reason = None if isinstance(outer, StandinTask) else support.unusable()
+    if reason is None:
+        try:
+            if board is None and outer is not NOBODY:
+                return _part_of(outer, label, unit)
+            if board is None and (shown := _shown_live()) is not None:
+                with contextlib.suppress(errors.HeadwayError, OSError):  # full, say: then as if none were shown
+                    return shown, _claimed(shown, label, unit, ID_BYTES)
+            home = _opened(board) if board is None or isinstance(board, str) else board
+            return home, _claimed(home, label, unit, ID_BYTES)
+        except (errors.HeadwayError, OSError) as error:  # a full /dev/shm must not keep a loop from its work
+            reason = str(error)
+    support.warn_once(reason, stacklevel=4)
+    alone = open_board(board if board is None or isinstance(board, str) else board.name)
+    return alone, _claimed(alone, label, unit, ID_BYTES)
+
+
+def _part_of(outer: AnyTask, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
+    home = outer._home()
+    room = ID_BYTES - len(outer.id.encode()) - 1
+    if room < len(ID) + NUMBER_BYTES:  # deep below: then beside it
+        return home, _claimed(home, label, unit, ID_BYTES)
+    return home, _claimed(outer, label, unit, room)
+
+
+def _claimed(maker: AnyBoard | AnyTask, label: str | None, unit: str, room: int) -> AnyTask:
+    """A new task of a board, or below another one, by the first id that is free. room: for the id, in bytes."""
+    raw = (label or ID).replace("\0", " ").encode("utf-8", "replace")
+    base = raw[: room - NUMBER_BYTES].decode("utf-8", "ignore") or ID
+    for number in itertools.count(1):
+        end = f"-{number}" if number > 1 else ""
+        with contextlib.suppress(errors.TaskExists):
+            return maker.task(base + end, unit=unit, label=label + end if label else None)
+    raise AssertionError("numbers do not end")
+
+
+def _live_bars() -> Any:
+    """The module of live bars, if there are any. Without any it may not be loaded, or another thread is loading it."""
+    live = sys.modules.get("headway.process.live")
+    return None if getattr(live, "_active", None) is None else live
+
+
+def _shown_live() -> Board | None:
+    """The board whose live bars this process draws, if it is still there."""
+    live = _live_bars()
+    uuid = None if live is None else live.shown()
+    board: Board | None = None if uuid is None else sys.modules["headway.engine.board"]._by_uuid.get(uuid)
+    return None if board is None or board._segment.closed or board._segment.retiring else board
+
+
+def _opened(name: str | None) -> Board:
+    """Open a board that this program has not opened itself: it is removed in the end."""
+    from headway.engine import board as engine
+
+    name = paths.default_name() if name is None else paths.check_name(name)
+    known = set(engine._boards.values())
+    board = engine.open_board(name)
+    if board not in known:
+        _boards[board._segment.uuid] = board
+    return board
+
+
+# ------------------------------------------------------------------------------------------------------------ its life
+
+
+class _Loop:
+    """A loop that goes on. All it does is done by the process that began it: a forked child has a copy of it."""
+
+    def __init__(self, home: AnyBoard, task: AnyTask, parts: dict[str | None, _Loop] | None = None) -> None:
+        self.task = task
+        self.depth = 0
+        self._home = home
+        self._parts: dict[str | None, _Loop] = {} if parts is None else parts  # loops inside it, by label
+        self._pid = os.getpid()
+        self._ended = False
+        self._before: Any = None  # the current task of the context in which it began,
+        self._outer: _Loop | None = None  # and its loop, if it has one
+
+    def part(self, label: str | None) -> _Loop | None:
+        """The loop of this label inside this one once more, if it ran here before and is over."""
+        last = self._parts.get(label)
+        if last is None or not last._ended or not last.task._again():
+            return None
+        return _Loop(last._home, last.task, last._parts)
+
+    def begin(self, label: str | None) -> None:
+        """Make its task the current one, and show it."""
+        global _painter, _quiet_until
+        before = context.put(self.task).old_value
+        self._before = None if before is Token.MISSING else before
+        self._outer = _open.get(id(self._before))
+        if self._outer is not None:
+            self.depth = self._outer.depth + 1
+            parts = self._outer._parts
+            parts[label] = self
+            if len(parts) > PARTS_MOST:
+                del parts[next(iter(parts))]
+        if not _open and _is_drawn_here():
+            with contextlib.suppress(OSError, ValueError):  # standard error was closed
+                _painter = _painter_here()
+                _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
+        _open[id(self.task)] = self
+        with contextlib.suppress(errors.HeadwayError, OSError):
+            self.task.adopt()  # it runs from here on, however long the first item takes
+        at_exit(_leave)
+        _draw()
+
+    def tick(self) -> None:
+        """Called ten times a second at most."""
+        if self._pid == os.getpid() and not self._ended:
+            _draw()
+
+    def end(self, error: BaseException | None) -> None:
+        """The loop has ended: by the end of the iterable (None), by its exception, or early (GeneratorExit)."""
+        if self._ended or self._pid != os.getpid():
+            return
+        if isinstance(error, GeneratorExit):
+            place = _place_of_loop()
+            if place is not None and not isinstance(self.task, StandinTask):
+                _left.append((self.task, *place))
+            self.finish("cancelled", "the loop was left early")
+        else:
+            self.finish(*ending(error))
+
+    def finish(self, state: str, text: str | None) -> None:
+        """End the task, and show it for the last time. Interrupted and called again, it does the rest."""
+        global _painter
+        with contextlib.suppress(errors.HeadwayError, OSError):  # unlinked, say: the program goes on all the same
+            if state == "success":
+                self.task.succeed()
+            elif state == "failed":
+                self.task.fail(text or "")
+            else:
+                self.task.cancel(text)
+        if context.innermost() is self.task:
+            context.put(self._context_after())
+        _open.pop(id(self.task), None)
+        self._ended = True
+        if self.depth == 0 and _painter is not None and (view := self.view()) is not None and self.has_place():
+            _last_rows.append(view)
+        _draw(last=True)
+        if not _open:
+            _painter = None
+
+    def _context_after(self) -> Any:
+        """What was the current task before; of loops that overlapped, one that still goes on."""
+        loop = self
+        while loop._outer is not None and loop._outer._ended:
+            loop = loop._outer
+        return loop._before
+
+    def has_place(self) -> bool:
+        """Is there a place for its bar beside live bars?"""
+        live, segment = _live_bars(), getattr(self._home, "_segment", None)
+        return live is None or live.has_place(None if segment is None else segment.uuid)
+
+    def view(self) -> TaskView | None:
+        """What its task shows, if that can be told."""
+        try:
+            return self._home.get(self.task.id)
+        except (errors.HeadwayError, OSError):
+            return None
+
+
+def _place_of_loop() -> tuple[CodeType, int] | None:
+    """The code that the loop stands in, and the instruction at which it was left."""
+    frame = sys._getframe(1)
+    while frame.f_globals.get("__name__", "").startswith("headway."):
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return frame.f_code, frame.f_lasti
+
+
+def _forget() -> None:
+    """In a forked child: loops and bars are the parent's."""
+    global _painter, _painting
+    _painting = threading.Lock()
+    _painter = None
+    _open.clear()
+    _boards.clear()
+    _left.clear()
+    _last_rows.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def _leave() -> None:
+    """At the end of the program: end what was left open. Boards that were opened here go, unless others use them."""
+    error = uncaught()
+    for loop in reversed(list(_open.values())):
+        loop.finish(*(ending(error) if error is not None else ("cancelled", "left open at exit")))
+    if error is not None:
+        _fail_what_was_left_by(error)
+    for board in _boards.values():
+        if not (board._segment.closed or board._segment.retired or board._segment.recorder_alive):
+            from headway.upkeep.removal import retire
+
+            with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: then 'headway gc' does it
+                retire(board)
+    _boards.clear()
+
+
+def _fail_what_was_left_by(error: BaseException) -> None:
+    """A loop knows that it was left, not by what. If an exception that ends the program came by, it was by that one."""
+    places = set()
+    link: BaseException | None = error
+    for _ in range(100):  # chains may be circular
+        if link is None:
+            break
+        trace = link.__traceback__
+        while trace is not None:
+            places.add((trace.tb_frame.f_code, trace.tb_lasti))
+            trace = trace.tb_next
+        link = link.__cause__ or link.__context__
+    for task, code, instruction in _left:
+        if (code, instruction) in places:
+            with contextlib.suppress(errors.HeadwayError, OSError):
+                task._transition("failed", ("cancelled",), error=failure_text(error))
+
+
+# ------------------------------------------------------------------------------------------------------------- its bar
+
+
+def _is_drawn_here() -> bool:
+    """Workers of a pool write to the terminal of their parent: they would only disturb each other's bars."""
+    process = sys.modules.get("multiprocessing.process")
+    return sys.stderr is not None and (process is None or process.parent_process() is None)
+
+
+def _painter_here() -> Painter | CellPainter:
+    if notebook.is_notebook():
+        from headway.bars.cell import CellPainter
+
+        return CellPainter()
+    return Painter(every_s=LINES_EVERY_S)
+
+
+def _draw(*, last: bool = False) -> None:
+    """Show the loops that go on, those inside others below them. last: one has ended, which has to be seen."""
+    painter = _painter
+    if painter is None or (time.monotonic() < _quiet_until and not last):
+        return
+    # Should another thread be drawing: it shows the others too, and the next tick is near.
+    if not _painting.acquire(timeout=0.2 if last else 0):
+        return
+    try:
+        loops = [loop for loop in list(_open.values()) if loop.has_place()]
+        live = _live_bars()
+        if isinstance(painter, Painter) and live is not None and not live.has_place(None):
+            painter.let_go()
+        rows = [(view, loop.depth) for loop in loops if (view := loop.view()) is not None]
+        ended = [_last_rows.pop(0) for _ in range(len(_last_rows))]
+        if time.monotonic() < _quiet_until:
+            rows = []
+        painter.draw_tasks(rows, ended=ended)
+    except (OSError, ValueError):  # the terminal is gone, or standard error was closed: nobody looks any more
+        return
+    finally:
+        _painting.release()

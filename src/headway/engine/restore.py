@@ -1,0 +1,53 @@
+"""Brings the tasks of a board back from its snapshot into a new segment: after a reboot, or after a quiet time."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway import errors
+from headway.files import snapshot
+from headway.native import scans
+
+if TYPE_CHECKING:
+    from headway.native.core import Segment
+
+__all__ = ["restore"]
+
+
+def restore(segment: Segment, directory: Path) -> None:
+    """Fill a segment that is not published yet. Tasks that had ended are as they were, open ones are lost.
+
+    With less room than the snapshot has tasks the newest are taken. A snapshot that cannot be used is set aside, with a
+    warning that names it: it must not keep the board from being opened, nor be overwritten.
+    """
+    try:
+        view = snapshot.read(directory)
+    except errors.UnknownBoard:
+        return
+    except errors.HeadwayError as error:
+        _set_aside(directory, error)
+        return
+    raw = view.raw
+    kept, _ = scans.restorable(raw.tasks, segment.capacity)
+    segment.restore(kept, raw.tasks, raw.stages, raw.shares, raw.result_index, raw.results, raw.meta["taken_ns"])
+    segment.resume_sequence(view.sequence)
+
+
+def _set_aside(directory: Path, error: errors.HeadwayError) -> None:
+    moved = []
+    for name in (snapshot.SNAPSHOT, snapshot.PREVIOUS):
+        aside = directory / f"{name.removesuffix('.npz')}.damaged-{time.time_ns()}.npz"
+        with contextlib.suppress(OSError):  # not there, or not ours: then it is replaced by the next snapshot
+            os.rename(directory / name, aside)
+            moved.append(str(aside))
+    warnings.warn(
+        f"the board in {directory} begins empty, because its last state cannot be read: {error}; it was kept as "
+        f"{' and '.join(moved) or 'it is'}",
+        RuntimeWarning,
+        stacklevel=2,
+    )

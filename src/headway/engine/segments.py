@@ -1,0 +1,304 @@
+"""A board's segment and semaphore as named objects: create, attach, validate, unlink.
+
+A segment is named /headway-<uid>-<board>-<uuid>, its semaphore likewise; the uuid in force stands in the file `segment`
+of the board's directory. A fixed name could be squatted by any user of the machine; this one cannot be foreseen.
+
+Creation is serialised by a lock on `board.lock` beside it, which the kernel releases when its holder dies. The uuid is
+written down first, in a file `.segment.*`, then the whole segment is built, then published by renaming that file to
+`segment`; removal begins by renaming it back. So whoever is killed over it, at any step, leaves a note of what it was
+at, and the next one that creates the board, or `headway gc`, ends that.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeAlias
+
+import posix_ipc
+
+from headway import errors
+from headway.native import core
+from headway.system import locks, machine, paths, shm
+
+__all__ = [
+    "attach",
+    "end_unfinished",
+    "object_name",
+    "open_or_create",
+    "referenced",
+    "remove",
+    "unlink",
+]
+
+Fill: TypeAlias = Callable[[core.Segment, Path], object]
+_NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # what opening a link, a folder, a socket as a segment gives
+TRIES = 64  # to lock a directory that others remove and make again and again
+
+
+def object_name(board: str, uuid: str) -> str:
+    """The name of the segment and of the semaphore of a board with this uuid."""
+    return f"/headway-{os.geteuid()}-{board}-{uuid}"
+
+
+def referenced(directory: Path) -> str | None:
+    """The uuid in force, from the file `segment` of a board's directory; None if there is none.
+
+    Raises CorruptBoard if the file holds anything else, NotOwner if it is somebody else's, OSError if it cannot be read
+    at the moment.
+    """
+    return _uuid_in(directory / "segment")
+
+
+def _uuid_in(path: Path) -> str | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno not in (*_NO_SEGMENT, errno.EACCES):  # a broken disk, no descriptor left: it may be whole
+            raise
+        raise errors.CorruptBoard(f"{path} cannot be read ({error.strerror}): remove it") from error
+    try:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid():
+            raise errors.NotOwner(f"{path} belongs to user {found.st_uid}: choose another place with HEADWAY_DIR")
+        text = os.read(fd, 64).decode("ascii", "replace") if stat.S_ISREG(found.st_mode) else ""
+    finally:
+        os.close(fd)
+    uuid = text.strip()
+    if len(uuid) != 32 or any(digit not in "0123456789abcdef" for digit in uuid):
+        raise errors.CorruptBoard(
+            f"{path} does not name a segment: remove it with 'headway rm --force {path.parent.name}'"
+        )
+    return uuid
+
+
+def attach(name: str, *, watching: bool = False) -> core.Segment:
+    """Attach to the segment of this name. watching: to look on, without a row of the process table.
+
+    Raises FileNotFoundError if there is none; CorruptBoard, LayoutMismatch, NotOwner or BoardElsewhere if it cannot be
+    trusted or used, each with what to do.
+    """
+    try:
+        fd = shm.open_file(name)
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "no such segment", name) from None
+    except PermissionError:
+        raise errors.NotOwner(f"segment {name} belongs to another user: use a board of your own") from None
+    except OSError as error:
+        if error.errno not in _NO_SEGMENT:
+            raise shm.told(error, name) from None
+        shm.check_owner((shm.SHM / name[1:]).lstat(), name)
+        raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {shm.SHM}") from None
+    try:
+        segment = core.Segment(fd, shm.check_file(fd, name), name)
+    except OSError as error:
+        raise shm.told(error, name) from None
+    finally:
+        os.close(fd)
+    if not name.endswith(f"-{segment.name}-{segment.uuid}"):
+        segment.close()
+        raise errors.CorruptBoard(
+            f"segment {name} calls itself {segment.name}-{segment.uuid}: it was renamed; remove it"
+        )
+    ours = machine.namespace("time")
+    if ours and segment.time_namespace not in (0, ours):  # 0: that cannot be told
+        segment.close()
+        raise errors.BoardElsewhere(
+            f"board {segment.name!r} was made in another time namespace, whose clock cannot be compared with this one: "
+            f"use a board of another name here"
+        )
+    try:
+        shm.ensure_semaphore(name)
+    except BaseException:
+        segment.close()
+        raise
+    segment.use_semaphore(name)
+    segment.watching = watching
+    return segment
+
+
+def _create(
+    directory: Path, board: str, capacity: int, workers: int, result_bytes: int, fill: Fill | None
+) -> core.Segment:
+    """Build and publish a segment. The board's lock is held."""
+    uuid = os.urandom(16).hex()
+    name = object_name(board, uuid)
+    size = core.segment_bytes(capacity, workers, result_bytes)
+    note = _noted(directory, uuid)
+    segment: core.Segment | None = None
+    try:
+        with shm.room_for(size, name):
+            memory = shm.open_file(name, os.O_CREAT | os.O_EXCL)
+        try:
+            os.fchmod(memory, 0o600)  # whatever the umask
+            os.ftruncate(memory, size)
+            with shm.room_for(size, name):  # reserved now, so that a full /dev/shm is an error here, not SIGBUS later
+                shm.reserve(memory, size)
+            core.format_segment(
+                memory,
+                capacity=capacity,
+                workers=workers,
+                result_bytes=result_bytes,
+                uuid=bytes.fromhex(uuid),
+                boot_id=machine.boot_id(),
+                pid_namespace=machine.namespace("pid"),
+                time_namespace=machine.namespace("time"),
+                created_ns=time.time_ns(),
+                name=board.encode(),
+                directory=os.fsencode(directory),
+            )
+        finally:
+            os.close(memory)
+        # The segment's name can be seen by now: another user may be first to take the semaphore's, and stops nobody.
+        with shm.room_for(size, name), suppress(FileExistsError):
+            core.make_semaphore(name)
+            os.chmod(shm.SHM / f"sem.{name[1:]}", 0o600)
+        segment = attach(name)
+        if fill is not None:
+            fill(segment, directory)
+        segment.register(with_row=False)
+        os.rename(note, directory / "segment")  # publishes
+    except BaseException:
+        if segment is not None:
+            segment.retire()  # Ctrl-C may have come after it was published, and somebody may have joined
+        shm.remove_objects(name)
+        note.unlink(missing_ok=True)
+        raise
+    return segment
+
+
+def _noted(directory: Path, uuid: str) -> Path:
+    """Write down that a segment of this uuid is about to be made. The board's lock is held. Returns the file."""
+    note = _note(directory, uuid)
+    fd = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(fd, 0o600)  # whatever the umask took away
+        os.write(fd, f"{uuid}\n".encode())
+        os.fsync(fd)
+    except BaseException:
+        note.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+    return note
+
+
+def _note(directory: Path, uuid: str) -> Path:
+    return directory / f".segment.{os.getpid()}.{uuid[:8]}"
+
+
+def end_unfinished(directory: Path) -> None:
+    """Remove what is left of segments over whose making or removing a process was killed. The board's lock is held."""
+    for note in directory.glob(".segment.*"):
+        uuid = None
+        with suppress(errors.HeadwayError, OSError):  # killed before it had written down anything
+            uuid = _uuid_in(note)
+        with suppress(posix_ipc.Error, OSError):  # what cannot be removed was not theirs
+            if uuid is not None:
+                shm.remove_objects(object_name(directory.name, uuid))
+            note.unlink()
+
+
+def _join(directory: Path, board: str, *, locked: bool = False) -> core.Segment | None:
+    """Attach to the segment in force and be present on it; None if there is none (any more), or it is being retired.
+
+    Present first, looked at afterwards: who retires a board announces it first, and looks who is present afterwards.
+    locked: the board's lock is held. Then nobody is retiring the segment, and what says so was left by somebody who was
+    killed over it: an announcement is withdrawn, a removal is ended.
+    """
+    uuid = referenced(directory)
+    if uuid is None:
+        return None
+    try:
+        segment = attach(object_name(board, uuid))
+    except (FileNotFoundError, errors.NotOwner):
+        return None  # ours is gone; another user who saw its name may have taken that, and keeps nobody out
+    try:
+        segment.register(with_row=False)
+        if locked and segment.retired:
+            remove(directory, segment)
+        elif locked:
+            segment.announce_retirement(False)
+        joined = not segment.retiring
+    except BaseException:
+        segment.close()
+        raise
+    if joined:
+        return segment
+    segment.close()
+    return None
+
+
+def open_or_create(
+    board: str, *, capacity: int, workers: int, result_bytes: int, fill: Fill | None = None
+) -> tuple[core.Segment, Path, bool]:
+    """Attach to a board's segment and be present on it, or create it. Returns (segment, directory, created).
+
+    fill: called with a new segment and the directory, before anybody else can find it. Raises what attach does, NoSpace
+    if /dev/shm or the disk is full, BoardElsewhere if another machine or container uses the directory, LockTimeout,
+    OSError.
+    """
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            return _open_or_create(board, capacity, workers, result_bytes, fill)
+        except errors.HeadwayError:
+            raise
+        except OSError as error:
+            # Somebody has removed the board with its directory since that was made, or looked into.
+            if not isinstance(error, FileNotFoundError) or tries == TRIES:
+                raise shm.told(error, board) from error
+
+
+def _open_or_create(
+    board: str, capacity: int, workers: int, result_bytes: int, fill: Fill | None
+) -> tuple[core.Segment, Path, bool]:
+    directory = paths.board_directory(board, create=True)
+    segment = _join(directory, board)
+    if segment is not None:
+        return segment, directory, False
+    with locks.locked(directory):
+        segment = _join(directory, board, locked=True)
+        if segment is not None:
+            return segment, directory, False
+        if referenced(directory) is not None and (holder := locks.lock_holder(directory)) is not None:
+            raise errors.BoardElsewhere(
+                f"board {board!r} is in use by {holder}, and its segment is not in this {shm.SHM} (but in that of "
+                f"another machine or container, or somebody removed it): both would write to {directory}; give each "
+                f"machine or container a HEADWAY_DIR of its own, or each board another name"
+            )
+        end_unfinished(directory)
+        return _create(directory, board, capacity, workers, result_bytes, fill), directory, True
+
+
+def remove(directory: Path, segment: core.Segment) -> None:
+    """Retire a segment and remove it. The board's lock is held. Killed anywhere, who opens it next ends the work."""
+    segment.retire()
+    note = _note(directory, segment.uuid)
+    if referenced(directory) == segment.uuid:
+        os.rename(directory / "segment", note)
+    shm.remove_objects(object_name(segment.name, segment.uuid))
+    note.unlink(missing_ok=True)
+
+
+def unlink(directory: Path, segment: core.Segment, also: Callable[[Path], object] | None = None) -> None:
+    """Retire and remove a board's segment, whoever uses it. also: called with the directory, before anybody else is."""
+    for _ in range(TRIES):
+        try:
+            with locks.locked(directory):
+                remove(directory, segment)
+                if also is not None:
+                    also(directory)
+                return
+        except FileNotFoundError:  # the directory was removed; it may be there again
+            if not directory.is_dir():
+                break
+    remove(directory, segment)  # without a directory nobody finds the board

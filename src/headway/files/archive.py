@@ -1,0 +1,60 @@
+"""Ended tasks into the history of their board: by the recorder as they end, and by who needs room before it came.
+
+Never under a lock: copy, insert, then mark the slot as archived if the task is still what was copied. Killed between
+the last two steps, the task is inserted once more, which changes nothing: the history knows it by where it stood. Who
+counts on a task that has ended changes it, too: it is archived once more.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headway import errors
+from headway.native import scans
+from headway.views.board_view import Raw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headway.files.history import Writer
+    from headway.native.core import Segment
+    from headway.native.series import Series
+
+__all__ = ["add", "make_room"]
+
+BATCH = 64
+CLOCK_MONOTONIC_COARSE = 6  # of beats; Linux's number, for which the module time has no name
+
+
+def add(
+    segment: Segment,
+    writer: Writer,
+    meta: Mapping[str, Any],
+    places: Sequence[tuple[int, int]],
+    series: Series | None = None,
+) -> int:
+    """Archive tasks that have ended, by slot and generation. Returns how many. Raises what Writer.add does."""
+    if not places:
+        return 0
+    copied_ns = time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE)
+    copied = segment.copy_slots(places)  # with their results, and as they are now
+    raw = Raw({**meta, "taken_ns": copied[0]}, *copied[1:])
+    found = scans.unarchived(raw.tasks)
+    grown = {} if series is None else {number: series.points(*place) for number, *place, _ in found}
+    writer.add(raw, [number for number, *_ in found], grown)
+    for _, slot, generation, version in found:
+        segment.mark_archived(slot, generation, version, copied_ns)
+    return len(found)
+
+
+def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:
+    """Archive a task to be replaced, or else a batch of those that ended first. Returns how many; None: it failed."""
+    from headway.files.history import Writer  # workers need no SQLite until then
+
+    try:
+        with Writer(directory) as writer:
+            return add(segment, writer, meta, [place] if place is not None else segment.finished(BATCH))
+    except (errors.HeadwayError, OSError):
+        return None  # a full disk, say: then the oldest are dropped, which is counted and shown

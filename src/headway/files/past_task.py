@@ -1,0 +1,278 @@
+"""A task of the history: as a view, and as a row of the database. Part of `headway.files.history`.
+
+The columns have the names of the view's fields. Numbers and texts stand in columns of their own, so that SQL can ask
+for them; what is a list or a dict stands there as JSON. Nothing that is read is believed: what cannot be is a
+ValueError.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headway.errors import CorruptBoard, DamagedSnapshot
+from headway.views.board_view import STATES, Raw, ShareView, StageView, TaskView
+
+__all__ = ["COLUMNS", "FINAL_STATES", "NO_SERIES", "PastTask", "decode", "encode"]
+
+FINAL_STATES = STATES[2:]
+NO_SERIES = "[[], []]"
+_TIME_MAX = 2**63 / 1e9  # of a clock of 64 bits that counts nanoseconds
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class PastTask(TaskView):
+    """A task that has ended or was lost, as the history knows it: a TaskView of its last moment, and where it was.
+
+    uuid, slot, generation: its place on the board, which no other task ever has; archived: when it was put down, in
+    seconds since 1970; series: how its count grew, as (seconds since 1970, count), () if nobody watched it.
+    """
+
+    uuid: str
+    slot: int
+    generation: int
+    archived: float
+    series: tuple[tuple[float, int], ...] = ()
+
+    def __hash__(self) -> int:
+        return hash((self.uuid, self.slot, self.generation, self.taken_at))
+
+    def __repr__(self) -> str:
+        return super().__repr__().replace("TaskView", "PastTask", 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, what is derived included, in types that JSON has."""
+        return {**super().to_dict(), "series": [list(point) for point in self.series]}
+
+
+# ---------------------------------------------------------------------------------------------------------- columns
+# The SQL type of a column, how a value is written, and how it is read. `NOT NULL` where there is always one.
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _expect(good: bool, value: object) -> None:
+    if not good:
+        raise ValueError(f"it holds {value!r:.60}")
+
+
+def _text(value: Any) -> str:
+    _expect(isinstance(value, str), value)
+    return str(value)
+
+
+def _integer(value: Any) -> int:
+    _expect(type(value) is int and -(2**63) <= value < 2**64, value)
+    return int(value)
+
+
+def _signed(value: int) -> int:
+    """The board has unsigned numbers of 64 bits, SQLite signed ones."""
+    return value - 2**64 if value >= 2**63 else value
+
+
+def _unsigned(value: Any) -> int:
+    return _integer(value) % 2**64
+
+
+def _flag(value: Any) -> bool:
+    _expect(value in (0, 1), value)
+    return bool(value)
+
+
+def _real(value: Any) -> float:
+    _expect(type(value) in (int, float) and math.isfinite(value), value)
+    return float(value)
+
+
+def _time(value: Any) -> float:
+    found = _real(value)
+    _expect(0 <= found <= _TIME_MAX, value)
+    return found
+
+
+def _state(value: Any) -> str:
+    _expect(value in FINAL_STATES, value)
+    return str(value)
+
+
+def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
+
+
+def _rows(text: Any, *kinds: Callable[[Any], Any]) -> Iterable[tuple[Any, ...]]:
+    rows = [] if text == "[]" else _load(text)
+    _expect(isinstance(rows, list), rows)
+    for row in rows:
+        _expect(isinstance(row, list) and len(row) == len(kinds), row)
+        yield tuple(read(one) for read, one in zip(kinds, row, strict=True))
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"its JSON holds {name}")
+
+
+def _number(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+_JSON = json.JSONDecoder(parse_constant=_constant)
+_RESULT = json.JSONDecoder(parse_float=_number, parse_constant=_number)  # as a view reads it
+
+
+def _load(text: Any, decoder: json.JSONDecoder = _JSON) -> Any:
+    try:
+        return decoder.decode(_text(text))
+    except RecursionError:
+        raise ValueError("its JSON is nested too deeply") from None
+
+
+def _finite(value: Any) -> Any:
+    """JSON has neither NaN nor infinity."""
+    return value if math.isfinite(value) else repr(value)
+
+
+def _metrics(text: Any) -> dict[str, float]:
+    values = _load(text)
+    _expect(isinstance(values, dict), values)
+    return {name: float(value) if value in ("nan", "inf", "-inf") else _real(value) for name, value in values.items()}
+
+
+def _result(text: Any) -> Any:
+    return _load(text, _RESULT)
+
+
+def _stages(text: Any) -> tuple[StageView, ...]:
+    return tuple(StageView(*row) for row in _rows(text, _text, _optional(_time), _optional(_time)))
+
+
+def _workers(text: Any) -> tuple[ShareView, ...]:
+    kinds = (_integer, _integer, _optional(_integer), _optional(_time), _flag)
+    return tuple(ShareView(*row) for row in _rows(text, *kinds))
+
+
+def _columns(series: Sequence[tuple[float, int]]) -> str:
+    """The times, then the counts: two lists of numbers are read faster than many pairs."""
+    text = json.dumps([list(column) for column in zip(*series, strict=True)]) if series else NO_SERIES
+    _series(text)  # it comes from a caller: what could not be read is not written
+    return text
+
+
+def _series(text: Any) -> tuple[tuple[float, int], ...]:
+    columns = _load(text)
+    _expect(isinstance(columns, list) and len(columns) == 2, columns)
+    times, counts = columns
+    for column, read in ((times, _time), (counts, _integer)):
+        _expect(isinstance(column, list) and set(map(type, column)) <= {int, float}, column)
+        if column:  # all are between the least and the greatest
+            read(min(column)), read(max(column))
+    _expect(len(times) == len(counts) and set(map(type, counts)) <= {int}, columns)
+    return tuple(zip(map(float, times), counts, strict=True))
+
+
+def _listed(shares: Iterable[ShareView]) -> str:
+    return json.dumps([[one.pid, one.incarnation, one.count, one.beat, one.alive] for one in shares])
+
+
+_TEXT = ("TEXT NOT NULL", _same, _text)
+_INTEGER = ("INTEGER NOT NULL", _same, _integer)
+_UNSIGNED = ("INTEGER NOT NULL", _signed, _unsigned)
+_INTEGER_OR_NOT = ("INTEGER", _same, _optional(_integer))
+_TIME = ("REAL NOT NULL", _same, _time)
+_TIME_OR_NOT = ("REAL", _same, _optional(_time))
+_SHARES = ("TEXT NOT NULL", _listed, _workers)
+
+_FIELDS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "uuid": _TEXT,
+    "slot": _INTEGER,
+    "generation": _UNSIGNED,
+    "archived": _TIME,
+    "id": _TEXT,
+    "label": _TEXT,
+    "unit": _TEXT,
+    "parent": ("TEXT", _same, _optional(_text)),
+    "state": ("TEXT NOT NULL", _same, _state),
+    "count": _INTEGER,
+    "total": _INTEGER_OR_NOT,
+    "base": _INTEGER,
+    "stage": _TEXT,
+    "message": _TEXT,
+    "error": _TEXT,
+    "metrics": (
+        "TEXT NOT NULL",
+        lambda metrics: json.dumps({name: _finite(value) for name, value in metrics.items()}),
+        _metrics,
+    ),
+    "rate": ("REAL", _same, _optional(_real)),
+    "created": _TIME_OR_NOT,
+    "started": _TIME_OR_NOT,
+    "ended": _TIME_OR_NOT,
+    "stage_entered": _TIME_OR_NOT,
+    "beat": _TIME_OR_NOT,
+    "serial": _UNSIGNED,
+    "owner": _UNSIGNED,
+    "owner_pid": _INTEGER,
+    "owner_alive": ("INTEGER NOT NULL", int, _flag),
+    "resumed_from": _INTEGER_OR_NOT,
+    "stages_left_out": _INTEGER,
+    "lost_left_out": _INTEGER,
+    "taken_at": _TIME,
+    "stages": (
+        "TEXT NOT NULL",
+        lambda stages: json.dumps([[stage.name, stage.entered, stage.left] for stage in stages]),
+        _stages,
+    ),
+    "workers": _SHARES,
+    "workers_lost": _SHARES,
+    "result": ("TEXT", _same, _optional(_result)),
+    "series": ("TEXT NOT NULL", _columns, _series),
+}
+COLUMNS = {name: sql for name, (sql, _, _) in _FIELDS.items()}
+
+
+def encode(raw: Raw, number: int, series: Sequence[tuple[float, int]], archived: float) -> dict[str, Any]:
+    """The values of a row, by column, of record `number` of a copy; and `version`, by which copies of it are ordered.
+
+    A result that is no JSON, which only damage can leave, is left out. Raises ValueError for a task that goes on and
+    for a series that cannot be, IndexError, and CorruptBoard or DamagedSnapshot for a record that cannot be.
+    """
+    from headway.native.records import task_place
+
+    view = TaskView.from_raw(raw, number)
+    if not view.done:
+        raise ValueError(f"task {view.id!r} is {view.state}: only tasks that have ended, or were lost, are archived")
+    slot, generation, version = task_place(raw.tasks, number)
+    more = {
+        "uuid": raw.meta["uuid"],
+        "slot": slot,
+        "generation": generation,
+        "archived": archived,
+        "result": _result_text(view),
+        "series": series,
+    }
+    row = {name: write(more[name] if name in more else getattr(view, name)) for name, (_, write, _) in _FIELDS.items()}
+    return row | {"version": _signed(version)}
+
+
+def _result_text(view: TaskView) -> str | None:
+    try:
+        return None if view.result is None else json.dumps(view.result)
+    except (CorruptBoard, DamagedSnapshot, RecursionError):
+        return None
+
+
+def decode(row: Sequence[Any]) -> PastTask:
+    """The task of a row that has the columns in their order. ValueError tells the column that cannot be."""
+    values = {}
+    for (name, (_, _, read)), value in zip(_FIELDS.items(), row, strict=True):
+        try:
+            values[name] = read(value)
+        except ValueError as error:
+            raise ValueError(f"column {name} of a task: {error}") from None
+    return PastTask(**values)

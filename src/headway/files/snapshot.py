@@ -1,0 +1,325 @@
+"""Snapshot files: one copy of a board as `snapshot.npz`, and the one before it as `snapshot.prev.npz`.
+
+A recorder keeps the results of tasks in a file of their own, `results.npz`, which it writes anew only when one changed:
+they are by far the largest part, and change least. It is written first, so that it holds at least the results that the
+tasks of `snapshot.npz` had. What else is written stands in one file. How files are replaced: see `replacement`.
+
+Neither writing nor reading loads NumPy; `numpy.load(path, allow_pickle=False)` reads the files too.
+
+Files of older versions are read, see `older`; files of newer ones are refused.
+"""
+
+from __future__ import annotations
+
+import errno
+import functools
+import json
+import os
+import re
+import stat
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headway import errors
+from headway.files import npz, replacement
+from headway.files.replacement import META, META_BYTES_MAX, previous_of
+from headway.system import locks
+from headway.system.paths import check_name
+from headway.views.board_view import BoardView, Raw
+
+if TYPE_CHECKING:
+    from headway.files.npz import Buffer
+    from headway.files.older import Description
+
+__all__ = ["PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
+
+VERSION = 2  # 1: before the first release, without a number
+SNAPSHOT = "snapshot.npz"
+PREVIOUS = previous_of(SNAPSHOT)
+RESULTS = "results.npz"
+ABANDONED_AFTER_S = 10.0  # a recorder that was killed is started again within seconds, if anybody is there
+ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results")  # in the order of Raw
+MEMBERS = (META, *(f"{name}.npy" for name in ARRAYS))
+
+KEPT = "kept"  # which result belongs to the task of which slot and generation
+RESULT_MEMBERS = (META, f"{KEPT}.npy", "results.npy")
+_KEPT = struct.Struct("=QQII")  # generation, offset, slot, bytes
+_PLACED = struct.Struct("=IIQ")  # hw_result_record: task, bytes, offset
+_TEXTS = ("uuid", "directory", "host", "boot_id")
+_NUMBERS = ("layout_version", "capacity", "workers", "created_ns", "taken_ns", "sequence", "dropped", "retired")
+_OF_THE_READER = ("path", "from_prev")  # said of a view, not of a board
+
+
+def write(
+    view: Raw | BoardView, directory: str | os.PathLike[str], *, sync: bool = True, results_apart: bool = False
+) -> Path:
+    """Write a snapshot into a board's directory, atomically. Returns its path.
+
+    view: the copy of a board, or a view of one; sync: force it to the disk, so that it survives the machine too.
+    results_apart: the results are in the file of `write_results`. Without sync the last snapshot that was forced to the
+    disk stays as the previous one. Raises NoSpace, and OSError where the directory cannot be written, each with the
+    present snapshot untouched; CorruptBoard for records that cannot be; Unsupported for a view without records, or of
+    more than 4 GiB.
+    """
+    raw = view.raw if isinstance(view, BoardView) else view
+    if results_apart:
+        raw = raw._replace(meta={**raw.meta, "results_apart": True}, result_index=b"", results=b"")
+    replacement.replace(directory, SNAPSHOT, _pieces(raw, sync), sync=sync)
+    return Path(directory, SNAPSHOT)
+
+
+def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = True) -> None:
+    """Write the results of all tasks of a copy into a file of their own. Raises as `write` does."""
+    from headway.native.scans import places
+
+    meta = {name: raw.meta[name] for name in ("name", "uuid", "layout_version", "taken_ns")}
+    meta |= {"version": VERSION, "synced": sync}
+    of = places(raw.tasks)
+    kept = b"".join(
+        _KEPT.pack(of[task][1], offset, of[task][0], size)
+        for task, size, offset in _PLACED.iter_unpack(raw.result_index)
+    )
+    members: list[tuple[str, list[Buffer]]] = [
+        (META, [json.dumps(meta).encode()]),
+        (f"{KEPT}.npy", [npz.npy_header(_description(KEPT), len(kept) // _KEPT.size), kept]),
+        ("results.npy", [npz.npy_header(_description("results"), len(raw.results)), raw.results]),
+    ]
+    replacement.replace(directory, RESULTS, _packed(raw, members), sync=sync)
+
+
+def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
+    """Read a snapshot: of a board's directory, or one file.
+
+    In a directory the snapshot before the last one is taken where the last one is damaged; `from_prev` of the view
+    tells. Tasks that ran are lost there if the recorder is gone and has written nothing for a while: it outlives the
+    program, unless everything was killed at once. results: read the file of results, too, where there is one.
+
+    Raises UnknownBoard if there is none, DamagedSnapshot, LayoutMismatch, NotOwner; OSError if it may not be read.
+    """
+    path = Path(where)
+    if not path.is_dir():
+        try:
+            return _load(path, False, results)
+        except (FileNotFoundError, NotADirectoryError):
+            raise errors.UnknownBoard(f"there is no file {path}: give a snapshot, or a board's directory") from None
+    damage: errors.DamagedSnapshot | None = None
+    for name in (SNAPSHOT, PREVIOUS):
+        try:
+            return _load(path / name, name == PREVIOUS, results, path)
+        except FileNotFoundError:
+            continue
+        except errors.DamagedSnapshot as error:
+            damage = damage or error
+    if damage is not None:
+        raise damage
+    raise errors.UnknownBoard(f"no snapshot is in {path}: has its board written one yet?")
+
+
+def remove(directory: str | os.PathLike[str]) -> None:
+    """Remove the snapshots of a board, and what killed writers left. Raises OSError if that is not allowed."""
+    replacement.remove(directory, SNAPSHOT, RESULTS)
+
+
+# --------------------------------------------------------------------------------------------------------- contents
+
+
+@functools.cache
+def _description(name: str) -> str:
+    return repr(_fields(name))
+
+
+def _fields(name: str) -> Description:
+    from headway.native.records import DTYPES
+
+    order = "<" if sys.byteorder == "little" else ">"
+    own: dict[str, Description] = {
+        "results": "|u1",
+        KEPT: [("generation", f"{order}u8"), ("offset", f"{order}u8"), ("slot", f"{order}u4"), ("bytes", f"{order}u4")],
+    }
+    return own[name] if name in own else DTYPES[name]
+
+
+def _item_bytes(name: str) -> int:
+    from headway.native.records import RECORD_BYTES
+
+    return _KEPT.size if name == KEPT else RECORD_BYTES.get(name, 1)
+
+
+def _pieces(raw: Raw, sync: bool) -> list[Buffer]:
+    """The whole file. What could not be read again is not written."""
+    from headway.native.records import check
+
+    meta = {key: value for key, value in raw.meta.items() if key not in _OF_THE_READER}
+    meta |= {"version": VERSION, "synced": sync}
+    encoded = json.dumps(meta).encode()
+    try:
+        _check_meta(meta)
+        check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+    except ValueError as error:
+        raise raw.damage(error) from None
+    members: list[tuple[str, list[Buffer]]] = [(META, [encoded])]
+    for name, content in zip(ARRAYS, raw[1:], strict=True):
+        header = npz.npy_header(_description(name), len(content) // _item_bytes(name))
+        members.append((f"{name}.npy", [header, content]))
+    return _packed(raw, members)
+
+
+def _packed(raw: Raw, members: list[tuple[str, list[Buffer]]]) -> list[Buffer]:
+    try:
+        return npz.pack(members)
+    except ValueError as error:
+        raise errors.Unsupported(f"board {raw.meta['name']!r} is too large for a snapshot: {error}") from None
+
+
+def _check_meta(meta: Any) -> None:
+    """ValueError unless it says all of a board that a view needs, in the types that it needs."""
+    if not isinstance(meta, dict):
+        raise ValueError(f"{META} is no object")
+    for names, kind in ((("name", *_TEXTS), str), (_NUMBERS, int)):
+        for name in names:
+            if not isinstance(meta.get(name), kind):
+                raise ValueError(f"{META} says {meta.get(name)!r:.60} as {name}")
+    check_name(meta["name"])
+    if not re.fullmatch(r"[0-9a-f]{32}", meta["uuid"]):
+        raise ValueError(f"{META} says {meta['uuid']!r:.60} as uuid")
+    for name in _NUMBERS:
+        if not 0 <= meta[name] < 1 << 63:
+            raise ValueError(f"{META} says {meta[name]} as {name}")
+
+
+def _load(path: Path, from_prev: bool, results: bool, directory: Path | None = None) -> BoardView:
+    descriptor = _open(path)
+    try:
+        raw = _decode(path, descriptor, from_prev)
+        if results and raw.meta.get("results_apart"):
+            raw = _with_results(raw, path.parent)
+        return BoardView.from_raw(raw if directory is None else _settled(raw, directory))
+    except (ValueError, RecursionError) as error:
+        raise errors.DamagedSnapshot(
+            f"{path} is not what was written: {error}. Delete it; the next snapshot of the board takes its place"
+        ) from None
+    finally:
+        os.close(descriptor)
+
+
+def _settled(raw: Raw, directory: Path) -> Raw:
+    """The copy, with the tasks that ran marked as lost where neither they nor their recorder can be alive any more."""
+    recorded = raw.meta.get("interval_s") is not None
+    if not recorded or time.time() - raw.taken_at < ABANDONED_AFTER_S or locks.lock_holder(directory) is not None:
+        return raw
+    from headway.native.scans import mark_lost
+
+    tasks = bytearray(raw.tasks)
+    mark_lost(tasks, raw.meta["taken_ns"])
+    return raw._replace(tasks=tasks)
+
+
+def _with_results(raw: Raw, directory: Path) -> Raw:
+    """The copy with the results from the file beside it: the last one, or else the one before. Raises ValueError."""
+    from headway.native.scans import places
+
+    kept, results, damage = b"", b"", None
+    for name in (RESULTS, previous_of(RESULTS)):
+        try:
+            kept, results = _read_results(directory / name, raw.meta["uuid"])
+            damage = None
+            break
+        except FileNotFoundError:
+            continue
+        except ValueError as error:
+            damage = damage or ValueError(f"{name} beside it is not what was written either: {error}")
+    if damage is not None:
+        raise damage
+    where = {(slot, generation): (offset, size) for generation, offset, slot, size in _KEPT.iter_unpack(kept)}
+    index = b"".join(
+        _PLACED.pack(task, size, offset)
+        for task, place in enumerate(places(raw.tasks))
+        if (found := where.get(place)) is not None
+        for offset, size in (found,)
+    )
+    raw = raw._replace(result_index=index, results=results)
+    from headway.native.records import check
+
+    check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+    return raw
+
+
+def _read_results(path: Path, uuid: str) -> tuple[bytes, bytes]:
+    """(which result is whose, the results). ValueError: not what was written; FileNotFoundError: there is none."""
+    descriptor = _open(path)
+    try:
+        members = npz.unpack(descriptor, RESULT_MEMBERS)
+    finally:
+        os.close(descriptor)
+    meta = json.loads(members[META])
+    if not isinstance(meta, dict) or meta.get("uuid") != uuid:
+        return b"", b""  # of an earlier segment: those of this one are still to come
+    return _payload(members, KEPT, meta), _payload(members, "results", meta)
+
+
+def _payload(members: dict[str, bytes], name: str, meta: dict[str, Any]) -> bytes:
+    """The records of an array, as this version has them. Raises ValueError."""
+    content = members.pop(f"{name}.npy")
+    payload = npz.npy_payload(content, _description(name), _item_bytes(name))
+    if payload is not None:
+        return payload
+    if _version(meta) >= VERSION:
+        raise ValueError(f"it holds other {name} than its version has")
+    from headway.files import older
+
+    return older.records(content, _fields(name))
+
+
+def _open(path: Path) -> int:
+    try:
+        descriptor = os.open(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        )  # O_NONBLOCK: do not wait for a pipe's writer
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+        found = None
+    else:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid():
+            return descriptor
+        os.close(descriptor)
+    if found is None or not stat.S_ISREG(found.st_mode):
+        raise errors.DamagedSnapshot(f"{path} is no regular file: delete it, or give the file itself")
+    raise errors.NotOwner(f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): read your own copy")
+
+
+def _decode(path: Path, descriptor: int, from_prev: bool) -> Raw:
+    from headway.native.records import check
+
+    # In a newer version the members may be others: it is asked for before they are.
+    head = npz.first_member(descriptor, META, META_BYTES_MAX)
+    version = _version_said(head) if head is not None else VERSION
+    if version > VERSION:
+        raise errors.LayoutMismatch(
+            f"{path} was written by a newer version of Headway (its format is {version}, this one reads up to "
+            f"{VERSION}): read it with that version, or delete it"
+        )
+    members = npz.unpack(descriptor, MEMBERS)
+    meta = json.loads(members[META])
+    _check_meta(meta)
+    arrays = [_payload(members, name, meta) for name in ARRAYS]
+    raw = Raw({**meta, "version": VERSION, "path": str(path), "from_prev": from_prev}, *arrays)
+    check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+    return raw
+
+
+def _version_said(head: bytes) -> int:
+    try:
+        return _version(json.loads(head))
+    except (ValueError, RecursionError):
+        return VERSION  # damaged: what follows tells how
+
+
+def _version(meta: Any) -> int:
+    """The version of a file by its first member: before the first release none stood there."""
+    version = meta.get("version", 1) if isinstance(meta, dict) else VERSION
+    return version if type(version) is int else VERSION

@@ -1,0 +1,390 @@
+/* copy.h - one consistent copy of a task, or of a whole board, into records (record.h). Readers take no lock and never
+ * stop a writer; where writers of one slot never pause, its lock is taken for one copy. */
+#ifndef HEADWAY_COPY_H
+#define HEADWAY_COPY_H
+
+#include "copying.h" /* first: it asks the C library for what is Linux's own */
+
+#include <math.h>
+
+#include "record.h"
+
+#define HW_MOVED (-1)
+#define HW_APART_TRIES 16
+
+/* Not for enemies: it only has to tell a board from what it was a moment ago. */
+static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
+    return (hash ^ value) * 0x9e3779b97f4a7c15ull ^ hash >> 29;
+}
+
+/* Copy a text and zero what stands behind its end. */
+static inline void hw_take_text(char *to, const char *from, size_t room) {
+    size_t n = strnlen(from, room - 1);
+    memcpy(to, from, n);
+    memset(to + n, 0, room - n);
+}
+
+static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_stripe *stripes, uint32_t *left_out) {
+    uint64_t lost = hw_load(&hw_control_of(slot)->lost_count);
+    *left_out = lost > HW_LOST ? (uint32_t)(lost - HW_LOST) : 0;
+    for (uint64_t i = 0; i < HW_LOST && i < lost; i++) {
+        hw_lost one;
+        hw_share_record *to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
+        if (!to) return;
+        hw_load_words(&one, hw_lost_of(slot) + i, sizeof one);
+        memset(to, 0, sizeof *to);
+        to->task = number;
+        to->pid = (uint32_t)one.pid;
+        to->worker = one.worker;
+        to->known = one.share != INT64_MIN;
+        to->count = to->known ? one.share : 0;
+        to->beat_ns = hw_wall(copy, one.beat_ns);
+    }
+    for (int i = 0; i < HW_STRIPES; i++) {
+        const hw_stripe *stripe = stripes + i;
+        /* Given back, a stripe still tells who had it last. */
+        uint64_t worker = stripe->worker ? stripe->worker : stripe->base_of;
+        hw_share_record *to;
+        /* Killed between remembering a dead worker and taking its stripe: it stands in both places. */
+        if (!worker || hw_is_remembered(slot, worker)) continue;
+        if (!stripe->worker && !stripe->shared && !hw_share(stripe->count, stripe->base)) continue; /* it did nothing */
+        to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
+        if (!to) return;
+        memset(to, 0, sizeof *to);
+        to->task = number;
+        to->worker = worker;
+        if (stripe->base_of == worker) {
+            to->pid = (uint32_t)stripe->pid;
+            to->known = !stripe->shared;
+            to->count = to->known ? hw_share(stripe->count, stripe->base) : 0;
+        }
+        to->beat_ns = hw_wall(copy, stripe->beat_ns);
+        to->alive = stripe->worker ? (uint8_t)hw_copy_alive(copy, worker) : HW_SHARE_LEFT;
+    }
+}
+
+static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, const hw_status *status,
+                           uint32_t *left_out) {
+    /* The place of the next entry may be half written: of 16 places the last 15 entries are read. */
+    uint64_t n = status->stage_count, first = n > HW_STAGES - 1 ? n - (HW_STAGES - 1) : 0;
+    *left_out = first > UINT32_MAX ? UINT32_MAX : (uint32_t)first;
+    for (uint64_t i = first; i < n; i++) {
+        const hw_stage *entry = log + i % HW_STAGES;
+        hw_stage_record *to = (hw_stage_record *)hw_sink_add(copy, &copy->stages, sizeof *to);
+        if (!to) return;
+        to->task = number;
+        to->number = (uint32_t)i;
+        to->entered_ns = entry->entered_ns;
+        hw_take_text(to->stage, entry->stage, sizeof to->stage);
+    }
+}
+
+/* The numbers of a status, and what else is in it straight into the record: most of it is texts. */
+static inline void hw_take_status(hw_status *numbers, hw_task_record *to, const hw_status *from) {
+    hw_load_numbers(numbers, from);
+    hw_load_text(to->stage, from->stage, HW_STAGE_BYTES);
+    hw_load_text(to->message, from->message, HW_MESSAGE_BYTES);
+    hw_load_text(to->error, from->error, HW_ERROR_BYTES);
+    hw_load_metrics(to->metric_name, to->metric, from);
+}
+
+/* Status and stage log of one moment. Bounded tries without a lock, then one copy under it. */
+static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_task_record *to, hw_stage *log, uint64_t *at,
+                          uint64_t deadline_ns) {
+    const uint64_t *seq = &hw_control_of(slot)->status_seq;
+    for (int i = 0; i < HW_READ_TRIES; i++) {
+        uint64_t seen = hw_latch_begin(seq), n;
+        hw_take_status(status, to, hw_status_of(slot, seen & 1));
+        n = status->stage_count < HW_STAGES ? status->stage_count : HW_STAGES;
+        hw_load_words(log, hw_stages_of(slot), n * sizeof *log);
+        *at = seen;
+        if (hw_latch_whole(seq, seen)) return HW_OK;
+        if (i > 16) hw_pause();
+    }
+    /* A reader that is nobody on this board cannot hold a lock. */
+    if (!hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    hw_take_status(status, to, hw_status_of(slot, 0));
+    hw_load_words(log, hw_stages_of(slot), sizeof(hw_stage) * HW_STAGES);
+    *at = hw_peek(seq);
+    hw_slot_unlock(slot);
+    return HW_OK;
+}
+
+/* One stripe. The count last, so that it is not below the base; and while the worker is the same, nobody else's counts are
+ * among its own. Where the stripe changes hands all the time, the share cannot be told. */
+static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
+    for (int i = 0; i < 4; i++) {
+        hw_load_words(to, from, offsetof(hw_stripe, pad));
+        to->count = hw_load(&from->count);
+        if (hw_load(&from->worker) == to->worker) return;
+    }
+    to->shared = 1;
+}
+
+/* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or of another generation than asked for; 0 = any),
+ * HW_TIMEOUT; HW_MOVED where status and result would not be of one moment, unless `apart` allows it. */
+static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart) {
+    hw_board *board = copy->board;
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    uint64_t generation = hw_load(&control->generation), beat, seq, used, at = 0, mix;
+    uint64_t result_seq = hw_load(&control->result_seq), archived = hw_load(&control->archived);
+    uint64_t archived_ns = hw_load(&control->archived_ns);
+    size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
+    size_t indexes = copy->index.bytes, results = copy->results.bytes;
+    uint64_t given = copy->given;
+    uint32_t number = copy->count, bytes = 0;
+    int moved = 0;
+    hw_task_record *to;
+    hw_identity identity;
+    hw_status status;
+    hw_stage log[HW_STAGES];
+    hw_stripe stripes[HW_STRIPES];
+    int carried, stripe_beats_late = 0, counted_since = 0;
+    if (!(generation & 1) || (wanted && generation != wanted)) return HW_ABSENT;
+    to = (hw_task_record *)hw_sink_add(copy, &copy->tasks, sizeof *to);
+    if (!to) return HW_TIMEOUT;
+    hw_load_text(to->id, hw_identity_of(slot)->id, HW_ID_BYTES);
+    hw_load_text(to->label, hw_identity_of(slot)->label, HW_LABEL_BYTES);
+    hw_load_text(to->unit, hw_identity_of(slot)->unit, HW_UNIT_BYTES);
+    hw_load_words(&identity.created_ns, &hw_identity_of(slot)->created_ns,
+                  offsetof(hw_identity, pad) - offsetof(hw_identity, created_ns));
+    /* The status before the stripes: else a success could show a count short of what it announces. */
+    if (hw_copy_status(board, slot, &status, to, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
+        copy->tasks.bytes = tasks;
+        copy->unread++;
+        return HW_TIMEOUT;
+    }
+    HW_STEP("status read");
+    beat = hw_load(&control->beat_ns);
+    to->count = 0;
+    mix = hw_mix(generation, index);
+    to->written = (uint8_t)status.state;
+    carried = hw_copy_alive(copy, status.owner);
+    to->owner_alive = (uint8_t)carried;
+    used = hw_load(&control->stripes_used);
+    for (int i = 0; i < HW_STRIPES; i++) {
+        hw_stripe *stripe = stripes + i;
+        stripe->worker = stripe->base_of = 0;
+        if (!(used >> i & 1)) continue;
+        hw_copy_stripe(stripe, hw_stripes_of(slot) + i);
+        if (stripe->count >> HW_TAG_SHIFT == hw_tag(generation)) to->count += hw_count_of(stripe->count);
+        if (stripe->beat_ns > beat) beat = stripe->beat_ns;
+        counted_since |= stripe->beat_ns >= archived_ns;
+        mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
+        if (hw_shared_alive(hw_stripes_of(slot) + i, copy->monotonic_ns)) {
+            carried = 1;
+            stripe_beats_late |= hw_wall(copy, stripe->beat_ns) > status.ended_ns;
+        }
+        if (stripe->worker && hw_copy_alive(copy, stripe->worker)) {
+            carried = 1;
+            stripe_beats_late |= hw_wall(copy, stripe->beat_ns) > status.ended_ns;
+        }
+    }
+    if (!hw_final(status.state) && !carried) status.state = HW_LOST_STATE;
+    if (status.state == HW_LOST_STATE && status.ended_ns && stripe_beats_late) status.state = HW_RUNNING;
+    to->rate = NAN;
+    to->total = status.total;
+    to->base = status.base;
+    to->created_ns = identity.created_ns;
+    to->started_ns = status.started_ns;
+    to->beat_ns = hw_wall(copy, beat);
+    to->ended_ns = hw_final(status.state) ? status.ended_ns ? status.ended_ns : to->beat_ns : 0;
+    to->stage_ns = status.stage_count ? status.stage_ns : 0;
+    to->serial = identity.serial;
+    to->generation = generation;
+    to->owner = status.owner;
+    to->owner_pid = (uint32_t)status.owner_pid;
+    to->slot = index;
+    to->state = (uint8_t)status.state;
+    to->parent_bytes = (uint8_t)(identity.parent_bytes < strlen(to->id) ? identity.parent_bytes : 0);
+    to->resumed = status.resumed != 0;
+    /* The result's number was read before `has_result`: none written since means that neither was one. */
+    to->version = at + result_seq;
+    to->archived = archived == generation && !counted_since;
+    memset(to->pad, 0, sizeof to->pad);
+    uint32_t stages_left_out = 0, lost_left_out = 0;
+    hw_copy_stages(copy, number, log, &status, &stages_left_out);
+    hw_copy_shares(copy, number, slot, stripes, &lost_left_out);
+    to->stages_left_out = stages_left_out;
+    to->lost_left_out = lost_left_out;
+    if (hw_load(&control->has_result)) copy->given = hw_mix(copy->given, hw_mix(generation, index) ^ result_seq);
+    if (!copy->bare && hw_load(&control->has_result)) {
+        char *json = (char *)hw_sink_add(copy, &copy->results, hw_align(board->result_bytes, 8));
+        uint64_t until = copy->monotonic_ns + 1000000000u;
+        if (json && (hw_read_result(board, slot, json, &bytes, &seq) == HW_OK ||
+                     hw_read_result_locked(board, slot, json, &bytes, &seq, until) == HW_OK) &&
+            bytes) {
+            hw_result_record *where = (hw_result_record *)hw_sink_add(copy, &copy->index, sizeof *where);
+            if (where) {
+                where->task = number;
+                where->bytes = bytes;
+                where->offset = results;
+            }
+        }
+        copy->results.bytes = results + hw_align(bytes, 8); /* so that the next one is copied word by word, too */
+        /* A result has a latch of its own: with the same status before and after it, both were there at one moment. */
+        moved = !apart && !hw_latch_whole(&control->status_seq, at);
+    }
+    /* Relaxed: every word before was loaded with acquire. A slot freed meanwhile is no task of this copy. */
+    if (moved || copy->failed || hw_peek(&control->generation) != generation) {
+        copy->tasks.bytes = tasks;
+        copy->stages.bytes = stages;
+        copy->shares.bytes = shares;
+        copy->index.bytes = indexes;
+        copy->results.bytes = results;
+        copy->given = given;
+        return copy->failed ? HW_TIMEOUT : moved ? HW_MOVED : HW_ABSENT;
+    }
+    mix = hw_mix(mix, to->version ^ (uint64_t)to->state << 56 ^ (uint64_t)to->archived << 48);
+    for (size_t i = shares / sizeof(hw_share_record); i < copy->shares.bytes / sizeof(hw_share_record); i++)
+        mix = hw_mix(mix, ((hw_share_record *)copy->shares.data)[i].alive);
+    copy->pulse = hw_mix(copy->pulse, mix);
+    copy->states = hw_mix(copy->states, hw_mix(generation, index) ^ (uint64_t)to->state << 56);
+    copy->open += !hw_final(to->state);
+    copy->count++;
+    return HW_OK;
+}
+
+/* As hw_try_task. Where its writer never pauses, a status may come with a result that is a little newer: the result of a
+ * stage is there before the stage is over, never after it. */
+static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
+    for (int i = 0; i < HW_APART_TRIES; i++) {
+        int answer = hw_try_task(copy, index, wanted, 0);
+        if (answer != HW_MOVED) return answer;
+        hw_pause();
+    }
+    return hw_try_task(copy, index, wanted, 1);
+}
+
+static void hw_copy_workers(hw_copy *copy) {
+    hw_board *board = copy->board;
+    for (uint32_t i = 0; i < board->workers; i++) {
+        hw_row *row = board->rows + i, seen;
+        uint64_t me = hw_load(&row->incarnation);
+        hw_worker_record *to;
+        if (!me || hw_load(&row->ready) != me) continue;
+        hw_load_words(&seen, row, sizeof seen);
+        if (hw_peek(&row->incarnation) != me || seen.ready != me) continue; /* taken anew while we read */
+        to = (hw_worker_record *)hw_sink_add(copy, &copy->workers, sizeof *to);
+        if (!to) return;
+        memset(to, 0, sizeof *to);
+        to->incarnation = me;
+        to->pid = (uint32_t)seen.pid;
+        to->alive = (uint8_t)hw_copy_alive(copy, me);
+        to->started_ns = seen.started_ns;
+        copy->pulse = hw_mix(copy->pulse, me ^ (uint64_t)to->alive << 63);
+        hw_take_text(to->name, seen.name, sizeof to->name);
+    }
+}
+
+/* Drop records marked in `gone` and number the others anew. */
+static void hw_copy_compact(hw_copy *copy, const uint8_t *gone, uint32_t *renumbered) {
+    hw_task_record *tasks = (hw_task_record *)copy->tasks.data;
+    hw_stage_record *stages = (hw_stage_record *)copy->stages.data;
+    hw_share_record *shares = (hw_share_record *)copy->shares.data;
+    hw_result_record *index = (hw_result_record *)copy->index.data;
+    size_t kept = 0, n;
+    for (uint32_t i = 0; i < copy->count; i++) {
+        renumbered[i] = (uint32_t)kept;
+        if (!gone[i]) tasks[kept++] = tasks[i];
+    }
+    copy->count = (uint32_t)kept;
+    copy->tasks.bytes = kept * sizeof *tasks;
+#define HW_KEEP(sink, records)                                     \
+    for (kept = n = 0; n < copy->sink.bytes / sizeof *records; n++) { \
+        if (gone[records[n].task]) continue;                       \
+        records[kept] = records[n];                                \
+        records[kept].task = renumbered[records[n].task];          \
+        kept++;                                                    \
+    }                                                              \
+    copy->sink.bytes = kept * sizeof *records
+    HW_KEEP(stages, stages);
+    HW_KEEP(shares, shares);
+    HW_KEEP(index, index);
+#undef HW_KEEP
+}
+
+/* Of two records with one id keep the one with the larger serial (invariant 3 of slots.h; and the second pass of
+ * hw_copy_board may copy a task twice). */
+static void hw_copy_unique(hw_copy *copy) {
+    hw_task_record *tasks = (hw_task_record *)copy->tasks.data;
+    size_t places = 16;
+    uint32_t *table, *renumbered;
+    uint8_t *gone;
+    int any = 0;
+    if (copy->count < 2) return;
+    while (places < 2 * (size_t)copy->count) places *= 2;
+    table = (uint32_t *)calloc(places, sizeof *table); /* number + 1, 0 = empty */
+    gone = (uint8_t *)calloc(copy->count, 1);
+    renumbered = (uint32_t *)malloc(copy->count * sizeof *renumbered);
+    if (!table || !gone || !renumbered) copy->failed = 1;
+    for (uint32_t i = 0; i < copy->count && !copy->failed; i++) {
+        uint64_t hash = ((uint64_t *)copy->hashes.data)[i];
+        size_t at = (size_t)(hash ^ hash >> 32) & (places - 1);
+        for (; table[at]; at = (at + 1) & (places - 1)) {
+            uint32_t other = table[at] - 1;
+            if (((uint64_t *)copy->hashes.data)[other] != hash || strcmp(tasks[other].id, tasks[i].id) != 0) continue;
+            any = 1;
+            if (tasks[i].serial > tasks[other].serial) {
+                gone[other] = 1;
+                table[at] = i + 1;
+            } else {
+                gone[i] = 1;
+            }
+            break;
+        }
+        if (!table[at]) table[at] = i + 1;
+    }
+    if (any && !copy->failed) hw_copy_compact(copy, gone, renumbered);
+    free(table);
+    free(gone);
+    free(renumbered);
+}
+
+/* Have the lines fetched that the copy of a slot is going to read: from one slot to the next no processor can guess. */
+static inline void hw_copy_prefetch(const char *slot) {
+    static const uint16_t lines[] = {
+        HW_CONTROL_OFFSET,      HW_CONTROL_OFFSET + 64, HW_IDENTITY_OFFSET,     HW_IDENTITY_OFFSET + 64,
+        HW_IDENTITY_OFFSET + 128, HW_IDENTITY_OFFSET + 192, HW_STATUS_OFFSET, HW_STATUS_OFFSET + 64,
+        HW_STATUS_OFFSET + offsetof(hw_status, message), HW_STATUS_OFFSET + offsetof(hw_status, error),
+        HW_STATUS_OFFSET + offsetof(hw_status, metric), HW_STATUS_OFFSET + offsetof(hw_status, metric_name),
+        HW_STAGES_OFFSET};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) __builtin_prefetch(slot + lines[i]);
+}
+
+/* The hash is taken of the id that was copied: by now the slot may have another one. */
+static void hw_copy_slot(hw_copy *copy, uint32_t index) {
+    uint64_t *to;
+    const char *id;
+    if (hw_copy_task(copy, index, 0) != HW_OK) return;
+    to = (uint64_t *)hw_sink_add(copy, &copy->hashes, sizeof *to);
+    id = ((hw_task_record *)copy->tasks.data)[copy->count - 1].id;
+    if (to) *to = hw_hash(id, strlen(id));
+}
+
+/* Every task and worker of the board. HW_OK, or HW_SYSTEM when memory ran out. */
+static int hw_copy_board(hw_copy *copy) {
+    hw_board *board = copy->board;
+    uint64_t serial = 0;
+    /* A task that started anew meanwhile may have moved behind our back: look at the new ones once more. The serial that
+     * was the last one before a pass may be of a task that was not published yet. */
+    for (int tries = 0; tries < 8; tries++) {
+        uint64_t frees = hw_load(&board->header->frees), last = hw_load(&board->header->next_serial);
+        for (uint32_t i = 0; i < board->capacity && !copy->failed; i++) {
+            uint64_t hash = hw_load(&board->hashes[i]);
+            HW_STEP("looked");
+            if (i + 1 < board->capacity && hw_peek(&board->hashes[i + 1])) /* relaxed: a hint */
+                hw_copy_prefetch(hw_slot(board, i + 1));
+            if (!hash || (tries && hw_load(&hw_identity_of(hw_slot(board, i))->serial) < serial)) continue;
+            hw_copy_slot(copy, i);
+        }
+        if (hw_load(&board->header->frees) == frees) break;
+        serial = last;
+    }
+    if (!copy->failed) hw_copy_unique(copy);
+    if (!copy->failed) hw_copy_workers(copy);
+    return copy->failed ? HW_SYSTEM : HW_OK;
+}
+
+#endif

@@ -1,0 +1,47 @@
+"""What every helper process runs: bootstrap.py MODULE FOLDER-OF-POSIX_IPC ARGUMENT...
+
+Run by its path with -P, so that nothing but the standard library is importable at first: the search path of the user's
+program may hold anything. The package is the one that this file belongs to, whatever else is installed. Then MODULE of
+the package is imported, and its `main` called with the arguments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import resource
+import sys
+
+
+def make_importable(folder_of_posix_ipc: str) -> None:
+    """Make `headway` importable: this very one, and posix_ipc as the program has it, behind everything else."""
+    folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    spec = importlib.util.spec_from_file_location(
+        "headway", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{folder} is not a package")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["headway"] = module
+    spec.loader.exec_module(module)
+    sys.path.append(folder_of_posix_ipc)
+
+
+def undo_inherited_limits() -> None:
+    """Undo the processor affinity, the scheduling and the limits that the program chose for its own work."""
+    with contextlib.suppress(OSError):  # a container may forbid it: then it stays as it is
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    for limit in (resource.RLIMIT_NOFILE, resource.RLIMIT_AS, resource.RLIMIT_DATA, resource.RLIMIT_CPU):
+        with contextlib.suppress(OSError, ValueError):
+            hard = resource.getrlimit(limit)[1]
+            resource.setrlimit(limit, (hard, hard))
+
+
+if __name__ == "__main__":
+    make_importable(sys.argv[2])
+    undo_inherited_limits()
+    importlib.import_module(sys.argv[1]).main(*sys.argv[3:])

@@ -1,0 +1,194 @@
+"""The locks in a board's directory: `board.lock`, while a segment is made or removed, `recorder.lock`, and others.
+
+Both are the kernel's, so they end with their holder, however it ends. What stands in the files is for people.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from headway import errors
+from headway.system import machine
+
+__all__ = ["FLOCK", "FileLock", "Flock", "held", "lock_holder", "locked", "recorder_lock"]
+
+LOCK_WAIT_S = 10.0
+FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
+
+
+def _is_own(found: os.stat_result) -> bool:
+    """Is it a regular file of this user, that has no other name? Who locks a file also writes its pid there."""
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink <= 1
+
+
+def _open(path: Path) -> int:
+    """A descriptor of a lock file, which is made if it is not there, ours alone whatever the umask.
+
+    Raises NotOwner where something else stands in its place, OSError.
+    """
+    fd = -1
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        found = os.fstat(fd)
+        if _is_own(found):
+            if found.st_mode & 0o777 != 0o600:
+                os.fchmod(fd, 0o600)
+            opened, fd = fd, -1
+            return opened
+    except OSError:
+        with suppress(FileNotFoundError):
+            found = path.lstat()
+            if _is_own(found):
+                raise
+            raise _not_own(path, found) from None
+        raise
+    finally:
+        if fd >= 0:
+            os.close(fd)
+    raise _not_own(path, found)
+
+
+def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
+    if found.st_uid != os.geteuid():
+        return errors.NotOwner(f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): remove it")
+    return errors.NotOwner(f"{path} is a link, or no file at all, where a lock has to be: remove it")
+
+
+class Flock:
+    """A lock on a file that is taken for a while.
+
+    The descriptor stands here before it holds anything, and goes with this object: Ctrl-C may come between any two
+    steps, and must not leave a lock behind.
+    """
+
+    fd = -1
+    _pid = 0
+
+    def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
+        """Lock the file, which is made if it is not there: None if that is done, or else the pid of who has it."""
+        self._pid = os.getpid()
+        self.fd = _open(path)
+        try:
+            fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
+            if os.path.samestat(path.lstat(), os.fstat(self.fd)):
+                return None
+            holder = "unknown"  # its last holder removed the file: the next one's lock is another file
+        except BlockingIOError:
+            holder = os.pread(self.fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        except FileNotFoundError:
+            holder = "unknown"
+        self.release()
+        return holder
+
+    def release(self) -> None:
+        """Let go of the lock. Idempotent."""
+        fd = self.fd
+        if fd >= 0:
+            try:
+                if self._pid == os.getpid():  # in a child that was forked meanwhile it is the parent's
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: such a child shares it
+            finally:
+                self.fd = -1
+                os.close(fd)
+
+    __del__ = release
+
+
+@contextmanager
+def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lock that this file is; it is made if it is not there.
+
+    A flock: released by the kernel at death, and explicitly here, because a child forked meanwhile shares it.
+    Raises LockTimeout naming the holder's pid after wait_s seconds, NotOwner if the file is not ours alone, OSError.
+    """
+    give_up = time.monotonic() + wait_s
+    nap_s = 0.0005
+    lock = Flock()
+    try:
+        while (holder := lock.take(path)) is not None:
+            if time.monotonic() >= give_up:
+                raise errors.LockTimeout(
+                    f"{path} has been held by pid {holder} for {wait_s:g} s: resume or end that process"
+                )
+            time.sleep(nap_s)
+            nap_s = min(nap_s * 2, 0.02)
+        with suppress(OSError):  # a full disk: the pid in the file is for people only
+            os.pwrite(lock.fd, f"{os.getpid():<31}\n".encode(), 0)
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+    """Hold the lock of a board's directory, `board.lock`. Raises LockTimeout."""
+    with held(directory / "board.lock", wait_s):
+        yield
+
+
+# ------------------------------------------------------------------------------------------------ the recorder's lock
+
+
+class FileLock:
+    """The lock that a recorder holds on `recorder.lock` for as long as it lives."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def touch(self) -> None:
+        """Show those who read files only that the recorder is alive."""
+        with suppress(OSError):  # a read-only file system: then nothing can be written either, and that is counted
+            os.utime(self._fd)
+
+    def release(self) -> None:
+        """Let go of the lock. Idempotent."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def recorder_lock(directory: Path) -> FileLock | None:
+    """Take the lock of the recorder of a board's directory; None if it is held, by a process on whatever machine.
+
+    An open-file-description lock: it ends with its process, and a network file system knows it, too. Raises NotOwner,
+    OSError.
+    """
+    fd = _open(directory / "recorder.lock")
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+    except BlockingIOError:
+        os.close(fd)
+        return None
+    except BaseException:
+        os.close(fd)
+        raise
+    with suppress(OSError):  # a full disk: it is for people only
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"pid {os.getpid()} on {machine.host()}\n".encode(), 0)
+    return FileLock(fd)
+
+
+def lock_holder(directory: Path) -> str | None:
+    """Who holds the lock of the recorder, as "pid N on HOST"; None if nobody does."""
+    try:
+        fd = os.open(directory / "recorder.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        if not _is_own(os.fstat(fd)):
+            return None  # no recorder holds a lock there
+        asked = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
+        if FLOCK.unpack(asked)[0] == fcntl.F_UNLCK:
+            return None
+        return os.pread(fd, 256, 0).decode("utf-8", "replace").strip() or "another process"
+    except OSError:
+        return None  # locks are not to be had there: then nobody holds one
+    finally:
+        os.close(fd)

@@ -1,0 +1,139 @@
+"""The files of segments in /dev/shm, and of their semaphores: opened, looked at, given room, removed.
+
+Whose a file is, and whether others can open it, is looked at before it is used: any user can take a name in /dev/shm.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+import posix_ipc
+
+from headway import errors
+from headway.native import core
+
+__all__ = [
+    "SHM",
+    "check_file",
+    "check_owner",
+    "ensure_semaphore",
+    "open_file",
+    "remove_objects",
+    "reserve",
+    "room_for",
+    "told",
+]
+
+SHM = Path("/dev/shm")
+RESERVED_AT_ONCE = 1 << 18  # bytes: many kernels undo all of it at a signal, and then begin again, for ever in a storm
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def open_file(name: str, flags: int = 0) -> int:
+    """A descriptor of a segment, as shm_open(3) gives it; that of posix_ipc does not stand a lack of memory."""
+    return os.open(SHM / name[1:], os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
+
+
+def check_file(fd: int, name: str) -> int:
+    """The size of a segment's file, if it is a regular one of ours that nobody else can open."""
+    found = os.fstat(fd)
+    check_owner(found, name)
+    if not stat.S_ISREG(found.st_mode):
+        raise errors.CorruptBoard(f"segment {name} is not a regular file: remove it from {SHM}")
+    if found.st_mode & 0o077:
+        raise errors.CorruptBoard(
+            f"segment {name} is open to other users (mode {stat.S_IMODE(found.st_mode):o}) and cannot be trusted: "
+            f"remove it with 'headway rm --force'"
+        )
+    return found.st_size
+
+
+def check_owner(found: os.stat_result, name: str) -> None:
+    if found.st_uid != os.geteuid():
+        raise errors.NotOwner(
+            f"segment {name} belongs to user {found.st_uid}, not to you ({os.geteuid()}): use a board of your own"
+        )
+
+
+def ensure_semaphore(name: str) -> None:
+    """There is a semaphore of ours by this name. It only wakes, so a new one in place of a lost one is as good.
+
+    Without one the lock is waited for by naps, see native/lock.h. So it is where another user took the name of a lost
+    one: theirs is not used, and stops nobody.
+    """
+    path = SHM / f"sem.{name[1:]}"
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        with suppress(OSError):
+            core.make_semaphore(name)
+        if not os.path.lexists(SHM / name[1:]):  # the segment was removed meanwhile; its semaphore goes after it
+            _unlink_object(posix_ipc.unlink_semaphore, name)
+        return
+    if found.st_uid != os.geteuid():
+        return
+    if not stat.S_ISREG(found.st_mode) or found.st_mode & 0o077:
+        raise errors.CorruptBoard(f"semaphore {name} is open to other users, or no file: remove it from {SHM}")
+    if found.st_size < 32:  # sizeof(sem_t): mapping less would end in SIGBUS
+        raise errors.CorruptBoard(f"semaphore {name} was truncated: remove it from {SHM}")
+
+
+def remove_objects(name: str) -> None:
+    """Remove segment and semaphore of this name, as far as they exist and are ours."""
+    with ExitStack() as both:  # the second one also where the first one cannot be removed
+        for unlink_object in (posix_ipc.unlink_semaphore, posix_ipc.unlink_shared_memory):
+            both.callback(_unlink_object, unlink_object, name)
+
+
+def _unlink_object(unlink_object: Callable[[str], object], name: str) -> None:
+    with suppress(posix_ipc.ExistentialError, posix_ipc.PermissionsError):
+        unlink_object(name)
+
+
+def told(error: OSError, place: str | Path) -> OSError:
+    """The same error with its place, where it names none, and with what to do about it."""
+    number = error.errno or errno.EIO
+    where = error.filename if isinstance(error.filename, str) else str(place)
+    if number in (errno.ENOSPC, errno.EDQUOT):
+        text = "no room for the files of the board: free some, or choose another place with HEADWAY_DIR"
+        return errors.NoSpace(number, text, where)
+    if number == errno.EMFILE:
+        return OSError(number, "no descriptor is left: close some, or raise the limit (ulimit -n)", where)
+    if number == errno.ENOMEM:
+        text = "no memory for the board: raise the limit (ulimit -v), or make it with a smaller capacity"
+        return OSError(number, text, where)
+    return OSError(number, error.strerror or str(error), where)
+
+
+@contextmanager
+def room_for(size: int, name: str) -> Iterator[None]:
+    """Turn the errors of a full /dev/shm into NoSpace."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise told(error, name) from None
+        room = os.statvfs(SHM)
+        raise errors.NoSpace(
+            error.errno,
+            f"board segment {name} needs {size / 2**20:.1f} MiB and 2 files, {SHM} has "
+            f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a "
+            f"smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
+        ) from None
+
+
+def reserve(fd: int, size: int) -> None:
+    """Have the file's pages be there. Raises OSError if there is no room, with what there is as free as before."""
+    try:
+        for at in range(0, size, RESERVED_AT_ONCE):
+            os.posix_fallocate(fd, at, min(RESERVED_AT_ONCE, size - at))
+    except OSError as error:
+        os.ftruncate(fd, 0)
+        if error.errno == errno.ENOMEM:  # a limit on memory, of a container say, that pages of files count towards
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
+        raise

@@ -1,0 +1,52 @@
+"""Can boards live in shared memory here? And the one warning where something else has to do."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+
+__all__ = ["disabled", "unusable", "warn_once"]
+
+SHM = "/dev/shm"
+DESCRIPTORS = "/proc/self/fd"  # a segment's second descriptor is opened through it
+
+_warned = False
+
+
+def disabled() -> bool:
+    """Has the user switched Headway off (HEADWAY_DISABLE=1)?"""
+    return os.environ.get("HEADWAY_DISABLE", "") not in ("", "0")
+
+
+def unusable() -> str | None:
+    """Why no board can be opened here, and what to do about it; None if nothing is in the way."""
+    if not sys.platform.startswith("linux"):
+        return f"boards live in Linux shared memory, and this is {sys.platform}: set HEADWAY_DISABLE=1 to do without"
+    try:
+        import posix_ipc  # noqa: F401 - whether it can be imported is the question
+
+        from headway.native import core  # noqa: F401 - likewise
+    except ImportError as error:
+        return (
+            f"a native module is missing ({error}): install Headway anew for this Python, "
+            f"{sys.version_info.major}.{sys.version_info.minor} ('pip install --force-reinstall headway'),"
+            " on 64-bit Linux"
+        )
+    if not os.path.isdir(SHM):
+        return f"there is no {SHM}: mount a tmpfs there ('mount -t tmpfs -o size=64m shm {SHM}')"
+    if not os.access(SHM, os.W_OK | os.X_OK):
+        return f"{SHM} cannot be written: mount it writable, with mode 1777"
+    if not os.path.isdir(DESCRIPTORS):
+        return f"there is no {DESCRIPTORS}: mount /proc ('mount -t proc proc /proc')"
+    return None
+
+
+def warn_once(reason: str, stacklevel: int = 3) -> None:
+    """Say, once a process, that progress is counted in this process only. stacklevel: as of warnings.warn."""
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            f"Headway counts in this process only, nobody else sees it: {reason}", RuntimeWarning, stacklevel=stacklevel
+        )

@@ -1,0 +1,208 @@
+"""What is wrong, or will be, with the boards of this user and with the machine they live on. Prints nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from headway import errors
+from headway.engine import segments
+from headway.files import history, snapshot
+from headway.native import core
+from headway.process import launch
+from headway.system import locks, machine, paths, shm, support
+from headway.upkeep import listing, removal
+
+__all__ = ["Finding", "diagnose"]
+
+SMALL_BYTES = 32 << 20  # of /dev/shm: two boards of the default size fill it
+FULL_SHARE = 0.9
+LOGIND = ("/etc/systemd/logind.conf", "/etc/systemd/logind.conf.d", "/run/systemd/logind.conf.d")
+SYSTEM_UIDS = 1000  # RemoveIPC spares the users below
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. level: ok, warning or error; remedy: what to do, "" where nothing is to be done."""
+
+    level: str
+    about: str
+    told: str
+    remedy: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON types."""
+        return asdict(self)
+
+
+def diagnose() -> list[Finding]:
+    """Look at everything. Nothing is changed."""
+    findings = [*_switches(), *_shared_memory(), *_logout()]
+    directories = listing.directories()
+    for directory in directories:
+        findings += _board(directory)
+    findings += _strays(directories)
+    return findings
+
+
+def _switches() -> Iterator[Finding]:
+    reason = support.unusable()
+    if reason is not None:
+        yield Finding("error", "platform", reason, "see the message")
+    if support.disabled():
+        yield Finding("warning", "environment", "HEADWAY_DISABLE is set: nothing is counted", "unset HEADWAY_DISABLE")
+    if not launch.wanted():
+        yield Finding(
+            "warning",
+            "environment",
+            "HEADWAY_RECORD=0: no board that a program opens from here is recorded",
+            "unset HEADWAY_RECORD, or run 'headway record'",
+        )
+    for root in paths.roots():
+        if root.exists() and not os.access(root, os.W_OK | os.X_OK):
+            yield Finding(
+                "error", "directory", f"{root} cannot be written", f"chmod u+rwx '{root}', or set HEADWAY_DIR"
+            )
+
+
+def _shared_memory() -> Iterator[Finding]:
+    try:
+        found = os.statvfs(shm.SHM)
+    except OSError:
+        return  # said above
+    size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
+    told = f"{shm.SHM} has {size / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of them free"
+    mount = f"mount -o remount,size=1g {shm.SHM} (in a container: start it with --shm-size=1g)"
+    if size and size < SMALL_BYTES:
+        yield Finding("warning", "shared memory", f"{told}: little more than one board of the default size", mount)
+    elif size and free < (1 - FULL_SHARE) * size:
+        yield Finding("warning", "shared memory", told, "headway gc")
+    else:
+        yield Finding("ok", "shared memory", told)
+
+
+def _logout() -> Iterator[Finding]:
+    """Does systemd clear our /dev/shm at logout? Source: logind.conf(5), RemoveIPC, which spares system users."""
+    if os.geteuid() < SYSTEM_UIDS or not Path("/run/systemd/system").exists():
+        return
+    value = "yes"  # the default
+    for place in map(Path, LOGIND):
+        for path in sorted(place.glob("*.conf")) if place.is_dir() else [place]:
+            with contextlib.suppress(OSError):
+                for match in re.finditer(r"^\s*RemoveIPC\s*=\s*(\w+)", path.read_text(errors="replace"), re.MULTILINE):
+                    value = match[1]
+    if value.lower() in ("yes", "true", "1", "on"):
+        yield Finding(
+            "warning",
+            "logout",
+            "systemd removes your boards from shared memory when your last session ends (RemoveIPC=yes)",
+            "set RemoveIPC=no in /etc/systemd/logind.conf, or 'loginctl enable-linger' for programs that run on",
+        )
+
+
+def _board(directory: Path) -> Iterator[Finding]:
+    name = directory.name
+    yield from _files(directory)
+    try:
+        uuid = segments.referenced(directory)
+        segment = uuid and segments.attach(segments.object_name(name, uuid), watching=True)
+    except FileNotFoundError:
+        holder = locks.lock_holder(directory)
+        if holder is not None:
+            yield Finding(
+                "warning", name, f"it is recorded by {holder}, in another /dev/shm", "use another board there"
+            )
+        return
+    except errors.HeadwayError as error:
+        yield Finding("error", name, str(error), f"headway rm --force {name}")
+        return
+    except OSError as error:
+        yield Finding("error", name, str(error), "mend what keeps its files from being read: it may be whole")
+        return
+    if not segment:
+        return
+    try:
+        yield from _live(name, directory, segment)
+    finally:
+        segment.close()
+
+
+def _live(name: str, directory: Path, segment: core.Segment) -> Iterator[Finding]:
+    used = segment.in_use
+    if not used and not segment.recorder_alive:
+        yield Finding("warning", name, "it is in shared memory, and no process uses it", f"headway gc {name}")
+    silence = segment.recorder_silence
+    if used and segment.recorder_wanted:
+        if not segment.recorder_alive:
+            yield Finding("warning", name, "it has no recorder: its files are not written", f"headway record {name}")
+        elif silence is not None and silence > 10 * core.SILENT_SECONDS:
+            pid = segment.recorder_pid
+            told = f"its recorder (pid {pid}) is alive but has been silent for {silence:.0f} s"
+            yield Finding("warning", name, told, f"kill -CONT {pid}, or kill -KILL {pid}: another one is started")
+    failed, number = segment.recorder_errors
+    if number:
+        told = f"its files cannot be written: {os.strerror(number)} ({failed} attempts failed)"
+        yield Finding("error", name, told, f"df '{directory}'; ls -ld '{directory}'")
+    if segment.dropped:
+        yield Finding(
+            "warning",
+            name,
+            f"{segment.dropped} ended tasks gave up their place before the history had them",
+            "open the board with a larger capacity",
+        )
+    if segment.pid_namespace != machine.namespace("pid"):
+        yield Finding(
+            "warning", name, "it was made in another pid namespace: pids that it shows may mean other processes here"
+        )
+
+
+def _files(directory: Path) -> Iterator[Finding]:
+    name = directory.name
+    for file in (snapshot.SNAPSHOT, snapshot.PREVIOUS):
+        path = directory / file
+        try:
+            snapshot.read(path)
+        except errors.UnknownBoard:
+            continue
+        except (errors.HeadwayError, OSError) as error:
+            level = "warning" if file == snapshot.PREVIOUS else "error"
+            yield Finding(level, name, str(error), f"rm '{path}'")
+    try:
+        history.read(directory, limit=1)
+    except (errors.HeadwayError, OSError) as error:
+        yield Finding("error", name, str(error), f"headway history {name} --check")
+    aside = sorted(path.name for path in directory.glob("*.damaged-*"))
+    if aside:
+        told = f"damaged files were set aside: {', '.join(aside)}"
+        yield Finding("warning", name, told, f"look at them, then: rm '{directory}'/*.damaged-*")
+    log = directory / "recorder.log"
+    with contextlib.suppress(OSError):
+        told = log.read_text(errors="replace") if stat.S_ISREG(log.lstat().st_mode) else ""  # no pipe is waited for
+        lines = told[-4000:].strip().splitlines()
+        if lines:
+            told = f"its recorder ended with an error: {lines[-1]} ({lines[0]})"
+            yield Finding("error", name, told, f"read '{log}', then rm it")
+
+
+def _strays(directories: list[Path]) -> Iterator[Finding]:
+    """Segments and semaphores that no directory refers to."""
+    referenced = set()
+    for directory in directories:
+        with contextlib.suppress(errors.HeadwayError, OSError):
+            referenced.add(segments.referenced(directory))
+    old = time.time() - removal.GRACE_S
+    for path in sorted(shm.SHM.glob(f"headway-{os.geteuid()}-*")):
+        with contextlib.suppress(OSError):
+            if path.name[-32:] not in referenced and path.stat().st_mtime < old:
+                yield Finding("warning", "shared memory", f"nothing refers to the segment {path.name}", "headway gc")
+    for path in sorted(shm.SHM.glob(f"sem.headway-{os.geteuid()}-*")):
+        with contextlib.suppress(OSError):
+            if not (shm.SHM / path.name.removeprefix("sem.")).exists() and path.stat().st_mtime < old:
+                yield Finding("warning", "shared memory", f"the segment of semaphore {path.name} is gone", "headway gc")

@@ -1,0 +1,206 @@
+"""The removal of boards, and of what dead programs left. Returns data, prints nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import stat
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headway import errors
+from headway.engine import segments
+from headway.engine.board import Board, remove_files
+from headway.files import history
+from headway.recorder.recorder import Recorder
+from headway.system import locks, paths, shm
+from headway.upkeep.listing import boards, directories, memory, memory_in_use, snapshot_files
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["Removed", "gc", "remove", "retire"]
+
+GRACE_S = 60.0  # a segment without a reference may be under construction for so long
+
+
+@dataclass(frozen=True)
+class Removed:
+    """One thing that was removed, or would be. kind: board, segment, semaphore, file; error: why it is there still."""
+
+    kind: str
+    name: str
+    bytes: int
+    reason: str
+    error: str | None = None
+
+
+def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
+    """Remove what nobody uses: boards whose processes are all gone, after a last snapshot; segments and semaphores that
+    nothing refers to; files of writers that were killed.
+
+    names: of these boards only; dry_run: only say what would go. Where something cannot be removed, its entry says why.
+    """
+    removed = []
+    prefix = f"headway-{os.geteuid()}-"
+    pattern = re.compile(rf"{prefix}(?P<board>.+)-(?P<uuid>[0-9a-f]{{32}})\Z")
+    for path in sorted(shm.SHM.glob(f"{prefix}*")):
+        match = pattern.match(path.name)
+        if match is not None and (not names or match["board"] in names):
+            try:
+                removed += _gc_segment(path, match["board"], match["uuid"], dry_run)
+            except FileNotFoundError:
+                continue  # its owner was quicker
+            except (errors.HeadwayError, OSError) as error:  # a full disk, say: the others can go all the same
+                removed.append(Removed("board", match["board"], 0, "nobody uses it", str(error)))
+    for path in sorted(shm.SHM.glob(f"sem.{prefix}*")):
+        match = pattern.match(path.name.removeprefix("sem."))
+        if match is None or (names and match["board"] not in names) or (shm.SHM / match[0]).exists():
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            found = path.lstat()
+            if found.st_uid == os.geteuid() and time.time() - found.st_mtime > GRACE_S:
+                removed.append(Removed("semaphore", path.name, found.st_size, "its segment is gone"))
+                if not dry_run:
+                    path.unlink()
+    for directory in directories():
+        if not names or directory.name in names:
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                removed += _gc_files(directory, dry_run)
+    return removed
+
+
+def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Removed]:
+    found = path.lstat()
+    name = f"/{path.name}"
+    if found.st_uid != os.geteuid() or not stat.S_ISREG(found.st_mode) or memory_in_use(path):
+        return []
+    old = time.time() - found.st_mtime > GRACE_S
+    try:
+        segment = segments.attach(name, watching=True)
+    except errors.HeadwayError:
+        if not old:
+            return []
+        if not dry_run:
+            shm.remove_objects(name)
+        return [Removed("segment", name, found.st_size, "it is damaged or unfinished, and nobody uses it")]
+    try:
+        directory = Path(segment.directory)
+        referenced = directory.is_dir() and segments.referenced(directory) == uuid
+        if referenced:
+            if segment.recorder_alive:
+                return []  # which removes it in a moment
+            if not dry_run and not retire(Board(segment, directory)):
+                return []
+            return [Removed("board", board, found.st_size, f"nobody uses it; its last state is in {directory}")]
+        if not old:
+            return []
+        if not dry_run:
+            shm.remove_objects(name)
+        return [Removed("segment", name, found.st_size, "nothing refers to it")]
+    finally:
+        segment.close()
+
+
+def retire(board: Board) -> bool:
+    """Do the last work of a recorder, for a board that nobody uses: write its last state, and remove the segment.
+
+    This process gives up its own identity on it first. Nothing is done, and False returned, if somebody uses it, or a
+    recorder looks after it. Raises what kept the state from being written: OSError, NoSpace, LockTimeout,
+    BoardElsewhere.
+    """
+    segment = board._segment
+    segment.leave()
+    if segment.in_use or segment.recorder_alive:
+        return False
+    try:
+        recorder = Recorder.elected(board)
+    except errors.BoardRecorded:
+        return False
+    try:
+        done = recorder.finish()
+        if not done and recorder.problem is not None:
+            raise recorder.problem
+        return done
+    finally:
+        recorder.resign()
+
+
+def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
+    """Notes of who was killed while it made or removed a segment, with what is left of it, and other such files."""
+    removed = []
+    if any(directory.glob(".segment.*")):
+        with locks.locked(directory):  # under it there is no live one
+            notes = {path: path.lstat().st_size for path in sorted(directory.glob(".segment.*"))}
+            if not dry_run:
+                segments.end_unfinished(directory)
+            gone = [path for path in notes if dry_run or not os.path.lexists(path)]
+            removed = [Removed("file", str(path), notes[path], "its writer was killed") for path in gone]
+    abandoned = history.remove_abandoned(directory, dry_run=dry_run)
+    return removed + [Removed("file", str(path), size, "its writer was killed") for path, size in abandoned.items()]
+
+
+def remove(name: str, *, files: bool = True, force: bool = False) -> list[Removed]:
+    """Remove a board, and with files=True its snapshots and its history. Returns what went.
+
+    force: even if it is damaged, or live processes use it, who count into the void from then on. Raises UnknownBoard;
+    without force HeadwayError naming the pids if it is in use, and what attach raises if it is damaged.
+    """
+    directory = paths.board_directory(name)
+    for _ in range(segments.TRIES):
+        with contextlib.suppress(FileNotFoundError):  # there is none, or somebody else has just removed it
+            return _remove(directory, name, files, force)
+        if not directory.is_dir():
+            break
+    there = ", ".join(info.name for info in boards()) or "none"
+    raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
+
+
+def _remove(directory: Path, name: str, files: bool, force: bool) -> list[Removed]:
+    removed: list[Removed] = []
+    with locks.locked(directory):  # all of it: what comes afterwards is another board of the name
+        uuid = None
+        try:
+            uuid = segments.referenced(directory)
+        except errors.CorruptBoard:
+            if not force:
+                raise
+        if uuid is not None:
+            removed += _remove_segment(name, uuid, force)
+        (directory / "segment").unlink(missing_ok=True)
+        if files:
+            found = snapshot_files(directory) | history.files(directory)
+            removed += [Removed("file", str(path), size, "asked for") for path, size in found.items()]
+            remove_files(directory)
+    return removed
+
+
+def _remove_segment(name: str, uuid: str, force: bool) -> list[Removed]:
+    object_name = segments.object_name(name, uuid)
+    size = 0
+    try:
+        segment = segments.attach(object_name, watching=True)
+    except (FileNotFoundError, errors.NotOwner):
+        return []  # another user who saw its name may have taken that since: theirs is not ours to remove
+    except errors.HeadwayError:
+        if not force:
+            raise
+    else:
+        try:
+            size = segment.size
+            if not force:
+                segment.announce_retirement()  # first: who comes now looks at it, or is seen
+            if not force and memory_in_use(memory(object_name)):
+                segment.announce_retirement(False)
+                workers = Board(segment, Path(segment.directory)).snapshot().workers
+                pids = ", ".join(str(worker.pid) for worker in workers if worker.alive)
+                who = f"pid {pids}" if pids else "a process that has not counted yet"
+                raise errors.HeadwayError(f"board {name!r} is in use by {who}: end it first, or say --force")
+            segment.retire()
+        finally:
+            segment.close()
+    shm.remove_objects(object_name)
+    return [Removed("segment", object_name, size, "asked for")]

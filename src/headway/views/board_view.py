@@ -1,0 +1,285 @@
+"""What a board looked like at one moment: frozen views of its tasks and workers.
+
+Views are made from the records of a snapshot, and only when they are asked for: a snapshot of 10 000 tasks is a few
+arrays of bytes until then. The stand-in without shared memory makes them by their constructors, so this module works
+without the native modules. Times are seconds since 1970; what depends on the clock is told relative to `taken_at`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from headway.errors import Unsupported
+from headway.views.task_view import LIVE_STATES, STALL_AFTER_SECONDS, STATES, Raw, ShareView, StageView, TaskView
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from headway.native.rates import Rates
+
+__all__ = ["STATES", "BoardView", "Raw", "ShareView", "StageView", "TaskView", "WorkerView"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerView:
+    """A process registered on the board. `tasks`: ids of those it counts on that go on, or were lost with it."""
+
+    incarnation: int
+    pid: int
+    name: str = ""
+    alive: bool = True
+    started: float | None = None
+    tasks: tuple[str, ...] = ()
+    beat: float | None = None
+    taken_at: float = 0.0
+    stall_after: float = STALL_AFTER_SECONDS
+
+    @property
+    def idle(self) -> float | None:
+        """Seconds since it last counted; None if it never did."""
+        return None if self.beat is None else max(0.0, self.taken_at - self.beat)
+
+    @property
+    def stalled(self) -> bool:
+        """Alive, with tasks, and has counted nothing for longer than `stall_after` seconds?"""
+        return self.alive and bool(self.tasks) and (self.idle or 0.0) > self.stall_after
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, what is derived included, in types that JSON has."""
+        return {**asdict(self), "tasks": list(self.tasks), "idle": self.idle, "stalled": self.stalled}
+
+
+class BoardView:
+    """A whole board at one moment. Read only; tasks are decoded when they are asked for."""
+
+    __slots__ = ("_clock", "_counts", "_meta", "_numbers", "_raw", "_stall_after", "_tasks", "_views", "_workers")
+
+    def __init__(
+        self,
+        meta: Mapping[str, Any],
+        *,
+        raw: Raw | None = None,
+        tasks: Iterable[TaskView] = (),
+        workers: Iterable[WorkerView] = (),
+        stall_after: float = STALL_AFTER_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._meta = dict(meta)
+        self._raw = raw
+        self._stall_after = stall_after
+        self._clock = clock
+        self._counts: dict[str, int] | None = None
+        self._numbers: dict[str, int] | None = None
+        self._views: dict[int, TaskView] = {}
+        self._tasks: tuple[TaskView, ...] | None = None
+        self._workers: tuple[WorkerView, ...] | None = None
+        if raw is None:
+            self._tasks = tuple(sorted(tasks, key=lambda task: task.serial))
+            self._workers = tuple(workers)
+
+    @classmethod
+    def from_raw(
+        cls,
+        raw: Raw,
+        *,
+        rates: Rates | None = None,
+        stall_after: float = STALL_AFTER_SECONDS,
+        clock: Callable[[], float] = time.time,
+    ) -> BoardView:
+        """The view of a copy.
+
+        rates: fills in the tasks' rates, which a copy from shared memory does not have.
+        stall_after: seconds without a sign of life after which a running task counts as stalled.
+        clock: seconds since 1970, for `age`.
+        """
+        if rates is not None:
+            tasks = bytearray(raw.tasks)
+            rates.update(tasks, raw.meta["taken_ns"])
+            raw = raw._replace(tasks=tasks)
+        return cls(raw.meta, raw=raw, stall_after=stall_after, clock=clock)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        tasks: Iterable[TaskView],
+        workers: Iterable[WorkerView] = (),
+        *,
+        taken_at: float,
+        sequence: int = 0,
+        clock: Callable[[], float] = time.time,
+    ) -> BoardView:
+        """A view of tasks that stand in no shared memory. It has no `array`."""
+        meta = {"name": name, "uuid": "", "taken_ns": int(taken_at * 1e9), "sequence": sequence}
+        return cls(meta, tasks=tasks, workers=workers, clock=clock)
+
+    def __repr__(self) -> str:
+        return f"<BoardView {self.name!r} {', '.join(f'{n} {state}' for state, n in self.counts.items() if n)}>"
+
+    @property
+    def meta(self) -> Mapping[str, Any]:
+        """What is said of the board as a whole, as a snapshot file keeps it."""
+        return MappingProxyType(self._meta)
+
+    @property
+    def name(self) -> str:
+        """The board's name."""
+        return str(self._meta["name"])
+
+    @property
+    def uuid(self) -> str:
+        """Of the segment, in hexadecimal digits; "" for a board without one."""
+        return str(self._meta["uuid"])
+
+    @property
+    def sequence(self) -> int:
+        """Grows from one snapshot of a board to the next."""
+        return int(self._meta.get("sequence", 0))
+
+    @property
+    def dropped(self) -> int:
+        """Ended tasks that gave up their place before they were archived."""
+        return int(self._meta.get("dropped", 0))
+
+    @property
+    def path(self) -> Path | None:
+        """The file that this was read from."""
+        return Path(self._meta["path"]) if "path" in self._meta else None
+
+    @property
+    def from_prev(self) -> bool:
+        """Was this read from the snapshot before the last one, because the last one could not be read?"""
+        return bool(self._meta.get("from_prev", False))
+
+    @property
+    def taken_at(self) -> float:
+        """When the copy was taken: seconds since 1970."""
+        return float(self._meta["taken_ns"] / 1e9)
+
+    @property
+    def age(self) -> float:
+        """Seconds from then to now."""
+        return max(0.0, self._clock() - self.taken_at)
+
+    @property
+    def stall_after(self) -> float:
+        """Seconds without a sign of life after which a running task counts as stalled."""
+        return self._stall_after
+
+    @property
+    def raw(self) -> Raw:
+        """The records. Raises Unsupported for a view that was made without shared memory."""
+        if self._raw is None:
+            raise Unsupported(f"board {self.name!r} is not in shared memory: it has no records. Use `tasks`")
+        return self._raw
+
+    @property
+    def array(self) -> np.ndarray[Any, Any]:
+        """The tasks as one structured array, read only, over the bytes of the copy. Needs NumPy."""
+        import numpy as np
+
+        from headway.native.records import DTYPES
+
+        array = np.frombuffer(self.raw.tasks, dtype=np.dtype(DTYPES["tasks"]))
+        array.flags.writeable = False
+        return array
+
+    @property
+    def tasks(self) -> tuple[TaskView, ...]:
+        """All tasks, in the order in which they were created."""
+        if self._tasks is None:
+            from headway.native.records import serials
+
+            order = self._decode(serials, self.raw.tasks)
+            self._tasks = tuple(self._view(number) for number in sorted(range(len(order)), key=order.__getitem__))
+        return self._tasks
+
+    @property
+    def workers(self) -> tuple[WorkerView, ...]:
+        """The processes registered on the board."""
+        if self._workers is None:
+            from headway.native.records import RECORD_BYTES, shares_of_workers, task_ids, worker_fields
+
+            raw = self.raw
+            ids = self._decode(task_ids, raw.tasks)
+            shares = self._decode(shares_of_workers, raw.shares, raw.tasks)
+            views = []
+            for number in range(len(raw.workers) // RECORD_BYTES["workers"]):
+                values = self._decode(worker_fields, raw.workers, number)
+                beat, numbers = shares.get(values["incarnation"], (None, ()))
+                values.update(beat=beat, tasks=tuple(ids[at] for at in numbers))
+                views.append(WorkerView(**values, taken_at=self.taken_at, stall_after=self._stall_after))
+            self._workers = tuple(views)
+        return self._workers
+
+    def get(self, id: str) -> TaskView | None:
+        """The task of this id, or None."""
+        if self._numbers is None:
+            if self._raw is None:
+                ids = [task.id for task in self.tasks]
+                self._views = dict(enumerate(self.tasks))
+            else:
+                from headway.native.records import task_ids
+
+                ids = self._decode(task_ids, self._raw.tasks)
+            self._numbers = {one: number for number, one in enumerate(ids)}
+        number = self._numbers.get(id)
+        return None if number is None else self._view(number)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many tasks are in each state; every state is there."""
+        if self._counts is None:
+            if self._raw is None:
+                self._counts = dict.fromkeys(STATES, 0)
+                for task in self.tasks:
+                    self._counts[task.state] += 1
+            else:
+                from headway.native.records import state_counts
+
+                self._counts = self._decode(state_counts, self._raw.tasks)
+        return dict(self._counts)
+
+    @property
+    def pending(self) -> int:
+        """Tasks that have not begun."""
+        return self.counts["pending"]
+
+    @property
+    def running(self) -> int:
+        """Tasks that are at work."""
+        return self.counts["running"]
+
+    @property
+    def done(self) -> int:
+        """Tasks in a final state, the lost ones included."""
+        return sum(n for state, n in self.counts.items() if state not in LIVE_STATES)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, in types that JSON has."""
+        values = dict(self._meta)
+        values["worker_capacity"] = values.pop("workers", None)  # "workers" are the processes themselves
+        return {
+            **values,
+            "taken_at": self.taken_at,
+            "counts": self.counts,
+            "tasks": [task.to_dict() for task in self.tasks],
+            "workers": [worker.to_dict() for worker in self.workers],
+        }
+
+    def _view(self, number: int) -> TaskView:
+        view = self._views.get(number)
+        if view is None:
+            view = self._views[number] = TaskView.from_raw(self.raw, number, stall_after=self._stall_after)
+        return view
+
+    def _decode(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return read(*arguments)
+        except ValueError as error:
+            raise self.raw.damage(error) from None

@@ -1,0 +1,247 @@
+"""What a task looked like at one moment; part of `headway.views.board_view`, which tells more."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headway.errors import CorruptBoard, DamagedSnapshot
+
+__all__ = ["LIVE_STATES", "STALL_AFTER_SECONDS", "STATES", "Raw", "ShareView", "StageView", "TaskView"]
+
+STATES = ("pending", "running", "success", "failed", "cancelled", "lost")
+LIVE_STATES = ("pending", "running")  # the others are final
+STALL_AFTER_SECONDS = 10.0
+
+
+class Raw(NamedTuple):
+    """One consistent copy of a board: what is said of it as a whole, and arrays of records as bytes (record.h)."""
+
+    meta: dict[str, Any]
+    tasks: bytes | bytearray
+    stages: bytes
+    shares: bytes
+    workers: bytes
+    result_index: bytes
+    results: bytes
+
+    @property
+    def taken_at(self) -> float:
+        """When the copy was taken."""
+        return float(self.meta["taken_ns"] / 1e9)
+
+    def damage(self, error: Exception) -> DamagedSnapshot | CorruptBoard:
+        """The error to raise where a record of this copy cannot be."""
+        if "path" in self.meta:
+            return DamagedSnapshot(f"{self.meta['path']} holds what no board can: {error}. Delete the file")
+        name = self.meta.get("name")
+        return CorruptBoard(f"board {name!r} holds what no board can: {error}. End its processes and remove the board")
+
+
+@dataclass(frozen=True, slots=True)
+class StageView:
+    """A stage that a task entered. `left` is None while the task is in it."""
+
+    name: str
+    entered: float | None
+    left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShareView:
+    """A process that counts, or counted, on a task. `count` is its share; None: it shared its place with others."""
+
+    pid: int
+    incarnation: int
+    count: int | None
+    beat: float | None
+    alive: bool
+
+
+def _none() -> None:
+    return None
+
+
+@functools.cache  # an import statement takes a third of the time that a view takes to make
+def _native() -> Callable[..., TaskView]:
+    from headway.native.records import task_view
+
+    return task_view
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TaskView:
+    """One task at one moment.
+
+    Texts that were never set are "", times None. `rate` is in units a second, and None while nothing is known of it.
+    `workers` count on the task, or did and went in good order (then they are not `alive`; of those who had the same
+    counter one after the other, the last); `workers_lost` died while it ran. Once it has ended, all stand in `workers`.
+    """
+
+    id: str
+    label: str = ""
+    unit: str = ""
+    parent: str | None = None
+    state: str = "pending"
+    count: int = 0
+    total: int | None = None
+    base: int = 0
+    stage: str = ""
+    message: str = ""
+    error: str = ""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    rate: float | None = None
+    created: float | None = None
+    started: float | None = None
+    ended: float | None = None
+    stage_entered: float | None = None
+    beat: float | None = None
+    serial: int = 0
+    owner: int = 0
+    owner_pid: int = 0
+    owner_alive: bool = False
+    resumed_from: int | None = None
+    stages_left_out: int = 0
+    lost_left_out: int = 0
+    taken_at: float = 0.0
+    stall_after: float = STALL_AFTER_SECONDS
+    # Made when first asked for; a factory instead of a default, so that the class has no such attribute.
+    stages: tuple[StageView, ...] = field(default_factory=tuple)
+    workers: tuple[ShareView, ...] = field(default_factory=tuple)
+    workers_lost: tuple[ShareView, ...] = field(default_factory=tuple)
+    result: Any = field(default_factory=_none)
+
+    @classmethod
+    def from_raw(cls, raw: Raw, number: int = 0, *, stall_after: float = STALL_AFTER_SECONDS) -> TaskView:
+        """The view of record `number`. Raises IndexError, and CorruptBoard or DamagedSnapshot if it cannot be."""
+        try:
+            return _native()(cls, raw, raw.tasks, number, raw.meta["taken_ns"] / 1e9, stall_after)
+        except ValueError as error:
+            raise raw.damage(error) from None
+
+    if not TYPE_CHECKING:  # a type checker knows the fields, and shall not think that there are others
+
+        def __getattr__(self, name: str) -> Any:
+            values = self.__dict__
+            if name not in _LAZY or "_source" not in values:
+                raise AttributeError(f"TaskView has no attribute {name!r}")
+            raw, number = values["_source"]
+            try:
+                values.update(_LAZY[name](self, raw, number))
+            except (ValueError, RecursionError) as error:
+                raise raw.damage(error) from None
+            return values[name]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.serial, self.taken_at))
+
+    def __repr__(self) -> str:
+        total = "" if self.total is None else f"/{self.total}"
+        return f"<TaskView {self.id!r} {self.state} {self.count}{total} {self.unit}".rstrip() + ">"
+
+    @property
+    def done(self) -> bool:
+        """Is the state final?"""
+        return self.state not in LIVE_STATES
+
+    @property
+    def fraction(self) -> float | None:
+        """How much of the total is counted, from 0 to 1; None without a total."""
+        if self.total is None:
+            return None
+        return min(max(self.count / self.total, 0.0), 1.0) if self.total > 0 else 1.0
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds until the total is reached at the present rate; None where that cannot be told."""
+        if self.state != "running" or self.total is None:
+            return None
+        left = self.total - self.count
+        if left <= 0:
+            return 0.0
+        return left / self.rate if self.rate is not None and self.rate > 0 else None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that this run has taken so far, or took; 0 before it began."""
+        if self.started is None:
+            return 0.0
+        return max(0.0, (self.taken_at if self.ended is None else self.ended) - self.started)
+
+    @property
+    def idle(self) -> float | None:
+        """Seconds since the last sign of life; None once the task has ended.
+
+        There is a beat from a task's creation on. It was converted from a clock that nobody sets; the times of other
+        things may lie ahead where the wall clock was set back.
+        """
+        last = self.beat if self.beat is not None else self.started if self.started is not None else self.created
+        return None if self.done or last is None else max(0.0, self.taken_at - last)
+
+    @property
+    def stalled(self) -> bool:
+        """Running, and without a sign of life for longer than `stall_after` seconds?"""
+        return self.state == "running" and (self.idle or 0.0) > self.stall_after
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, what is derived included, in types that JSON has."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values["metrics"] = {name: _finite(value) for name, value in self.metrics.items()}
+        for name in ("stages", "workers", "workers_lost"):
+            values[name] = [asdict(one) for one in values[name]]
+        for name in ("done", "fraction", "eta", "elapsed", "idle", "stalled"):
+            values[name] = getattr(self, name)
+        return values
+
+
+def _finite(value: float) -> float | None:
+    """JSON has neither NaN nor infinity."""
+    return value if math.isfinite(value) else None
+
+
+def _number(digits: str) -> float | None:
+    return _finite(float(digits))
+
+
+def _stages(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
+    from headway.native.records import stage_rows
+
+    rows = stage_rows(raw.stages, number)
+    left = [entered for _, entered in rows[1:]] + [view.ended if view.done else None]
+    return {"stages": tuple(StageView(*row, until) for row, until in zip(rows, left, strict=False))}
+
+
+def _shares(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
+    from headway.native.records import share_rows
+
+    ended = view.done and view.state != "lost"
+    workers: list[ShareView] = []
+    lost: list[ShareView] = []
+    for pid, incarnation, count, beat, alive in share_rows(raw.shares, number):
+        (workers if alive or ended else lost).append(ShareView(pid, incarnation, count, beat, alive == 1))
+    return {"workers": tuple(workers), "workers_lost": tuple(lost)}
+
+
+def _result(_view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
+    from headway.native.records import result_place
+
+    place = result_place(raw.result_index, number, len(raw.results))
+    if place is None:
+        return {"result": None}
+    text = bytes(raw.results[slice(*place)])
+    return {"result": json.loads(text, parse_constant=_number, parse_float=_number)}
+
+
+_LAZY: dict[str, Callable[[TaskView, Raw, int], dict[str, Any]]] = {
+    "stages": _stages,
+    "workers": _shares,
+    "workers_lost": _shares,
+    "result": _result,
+}

@@ -1,0 +1,527 @@
+"""One contract, three trackers: every test runs over the one in memory, the one over files, the one over a board."""
+
+from __future__ import annotations
+
+import enum
+import math
+import pickle
+import threading
+import time
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from headway.analysis import (
+    AnalysisProgress,
+    AnalysisProgressTracker,
+    FileBasedProgressTracker,
+    LeverageDecisionResult,
+    MarketContextResult,
+    MLPredictionResult,
+    ProgressTracker,
+    SharedMemoryProgressTracker,
+    SupportResistanceResult,
+)
+from headway.analysis.model import RESULTS
+from headway.engine.board import open_board
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+KINDS = ("memory", "file", "shared")
+STAGES = ("data_fetch", "support_resistance", "ml_prediction", "market_context", "leverage_decision")
+ODD_IDS = [
+    "../../etc/x",
+    "a/b",
+    "..",
+    ".",
+    "/",
+    "🚀",
+    "x.lock",
+    "-",
+    "a b\n\t%2F",
+    "\x7f",
+    "/" * 95,
+    "é" * 47,
+    "🚀" * 23,
+    "%=YQ",
+]
+WRONG_IDS: list[Any] = ["", "a\0b", "\0", "x" * 96, "é" * 48, "\ud800", None, 5, b"a"]
+LEVELS: list[dict[str, Any]] = [{"price": 101.5, "strength": 0.8}, {"price": 99.0, "strength": 0.5, "touches": [1, 2]}]
+
+RESULT_OF: dict[str, Any] = {
+    "support_resistance": SupportResistanceResult("completed", 2, 1, LEVELS, LEVELS[:1]),
+    "ml_prediction": MLPredictionResult("completed", 7, 0.75),
+    "market_context": MarketContextResult("completed", "bullish", "expansion", "no news"),
+    "leverage_decision": LeverageDecisionResult("completed", 3.5, 0.6, 2.1),
+}
+
+
+@pytest.fixture(params=KINDS)
+def tracker(request: pytest.FixtureRequest, tmp_path: Path, board_name: str) -> Iterator[ProgressTracker]:
+    if request.param == "memory":
+        memory = AnalysisProgressTracker()
+        yield memory
+        time.sleep(0.001)
+        memory.cleanup_old(0)
+    elif request.param == "file":
+        yield FileBasedProgressTracker(tmp_path)
+    else:
+        yield SharedMemoryProgressTracker(board_name)
+        open_board(board_name).unlink(files=True)
+
+
+def seen(tracker: ProgressTracker, execution_id: str) -> AnalysisProgress:
+    found = tracker.get_progress(execution_id)
+    assert found is not None
+    return found
+
+
+def hours_since(moment: float) -> float:
+    """And a tenth of a second, by which clocks may differ."""
+    return (time.time() - moment + 0.1) / 3600
+
+
+def updates(tracker: ProgressTracker) -> dict[str, Callable[[str, Any], bool]]:
+    return {name: getattr(tracker, f"update_{name}") for name in RESULTS}
+
+
+# --- one life
+
+
+def test_a_new_analysis_has_the_defaults(tracker: ProgressTracker) -> None:
+    before = datetime.now()  # noqa: DTZ005 - as programs do
+    begun = tracker.start_analysis("BTC", "one")
+    assert isinstance(begun, AnalysisProgress)
+    assert before - timedelta(milliseconds=1) <= begun.start_time <= datetime.now()  # noqa: DTZ005
+    assert begun == seen(tracker, "one") == AnalysisProgress("BTC", "one", begun.start_time)
+    assert begun.current_stage == "initializing"
+    assert begun.overall_status == "running"
+    assert begun.final_signal == "analyzing"
+    assert [getattr(begun, name).status for name in RESULTS] == ["pending"] * 4
+
+
+def test_a_whole_analysis_reads_back_as_it_was_written(tracker: ProgressTracker) -> None:
+    begun = tracker.start_analysis("BTC", "one")
+    for stage in STAGES:
+        assert tracker.update_stage("one", stage) is True
+        assert seen(tracker, "one").current_stage == stage
+        if stage in RESULT_OF:
+            assert updates(tracker)[stage]("one", RESULT_OF[stage]) is True
+    assert tracker.complete_analysis("one", "signal_detected", "3.5x long") is True
+    expected = AnalysisProgress(
+        "BTC",
+        "one",
+        begun.start_time,
+        current_stage="completed",
+        overall_status="success",
+        final_signal="signal_detected",
+        final_message="3.5x long",
+        **RESULT_OF,
+    )
+    found = seen(tracker, "one")
+    assert found == expected
+    assert found.to_dict() == expected.to_dict()
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_a_result_is_stored_and_leaves_the_others(tracker: ProgressTracker, name: str) -> None:
+    tracker.start_analysis("BTC", "one")
+    others = [other for other in RESULTS if other != name]
+    for other in others:
+        updates(tracker)[other]("one", RESULT_OF[other])
+    assert updates(tracker)[name]("one", RESULT_OF[name]) is True
+    found = seen(tracker, "one")
+    assert {one: getattr(found, one) for one in RESULTS} == RESULT_OF
+    again = RESULTS[name]("error", error_message="no data")
+    updates(tracker)[name]("one", again)
+    assert getattr(seen(tracker, "one"), name) == again
+    assert found.overall_status == seen(tracker, "one").overall_status == "running"
+
+
+def test_a_failure_tells_stage_and_message(tracker: ProgressTracker) -> None:
+    tracker.start_analysis("BTC", "one")
+    tracker.update_stage("one", "ml_prediction")
+    assert tracker.fail_analysis("one", "ml_prediction", "no model") is True
+    found = seen(tracker, "one")
+    assert (found.overall_status, found.failure_stage, found.final_signal) == ("failed", "ml_prediction", "no_signal")
+    assert found.final_message == "no model"
+    assert found.current_stage == "ml_prediction"
+
+
+def test_the_message_of_a_completion_may_be_left_out(tracker: ProgressTracker) -> None:
+    tracker.start_analysis("BTC", "one")
+    assert tracker.complete_analysis("one", "no_signal")
+    assert seen(tracker, "one").final_message == ""
+
+
+# --- unknown and ended
+
+
+def test_what_is_unknown_is_false_or_none(tracker: ProgressTracker) -> None:
+    for _ in range(2):  # also when there is something else
+        assert tracker.get_progress("two") is None
+        assert tracker.update_stage("two", "data_fetch") is False
+        assert [update("two", RESULT_OF[name]) for name, update in updates(tracker).items()] == [False] * 4
+        assert tracker.complete_analysis("two", "signal") is False
+        assert tracker.fail_analysis("two", "data_fetch", "why") is False
+        assert tracker.get_progress("two") is None
+        tracker.start_analysis("BTC", "one")
+
+
+@pytest.mark.parametrize("end", ["complete", "fail"])
+def test_after_the_end_only_results_are_stored(tracker: ProgressTracker, end: str) -> None:
+    tracker.start_analysis("BTC", "one")
+    tracker.update_stage("one", "market_context")
+    if end == "complete":
+        tracker.complete_analysis("one", "signal_detected", "yes")
+    else:
+        tracker.fail_analysis("one", "market_context", "no")
+    ended = seen(tracker, "one")
+    assert tracker.update_stage("one", "data_fetch") is True
+    assert tracker.complete_analysis("one", "late", "late") is True
+    assert tracker.fail_analysis("one", "late", "late") is True
+    assert seen(tracker, "one") == ended
+    for name, update in updates(tracker).items():
+        assert update("one", RESULT_OF[name]) is True
+    found = seen(tracker, "one")
+    assert {name: getattr(found, name) for name in RESULTS} == RESULT_OF
+    for name in RESULTS:
+        setattr(found, name, getattr(ended, name))
+    assert found == ended
+    assert tracker.get_active_executions() == []
+
+
+@pytest.mark.parametrize("state", ["running", "success", "failed"])
+def test_an_id_that_exists_starts_over(tracker: ProgressTracker, state: str) -> None:
+    first = tracker.start_analysis("BTC", "one")
+    tracker.update_stage("one", "ml_prediction")
+    for name, update in updates(tracker).items():
+        update("one", RESULT_OF[name])
+    if state == "success":
+        tracker.complete_analysis("one", "signal_detected", "yes")
+    elif state == "failed":
+        tracker.fail_analysis("one", "ml_prediction", "no")
+    second = tracker.start_analysis("ETH", "one")
+    assert second.start_time > first.start_time
+    assert seen(tracker, "one") == second == AnalysisProgress("ETH", "one", second.start_time)
+    assert tracker.update_stage("one", "data_fetch")
+    assert seen(tracker, "one").current_stage == "data_fetch"
+    assert [record.symbol for record in tracker.get_all_recent()] == ["ETH"]
+
+
+# --- ids, texts, values
+
+
+@pytest.mark.parametrize("execution_id", ODD_IDS)
+def test_an_odd_id_is_legal_and_leaves_no_file_outside(
+    tracker: ProgressTracker, execution_id: str, tmp_path: Path
+) -> None:
+    beside = {path for path in tmp_path.iterdir() if path.name not in ("analysis_progress", "headway")}
+    tracker.start_analysis("BTC", execution_id)
+    assert tracker.update_stage(execution_id, "data_fetch") is True
+    assert tracker.update_market_context(execution_id, RESULT_OF["market_context"]) is True
+    found = seen(tracker, execution_id)
+    assert (found.execution_id, found.current_stage) == (execution_id, "data_fetch")
+    assert tracker.get_active_executions() == [execution_id]
+    assert [record.execution_id for record in tracker.get_all_recent()] == [execution_id]
+    assert tracker.complete_analysis(execution_id, "signal") is True
+    assert {path for path in tmp_path.iterdir() if path.name not in ("analysis_progress", "headway")} == beside
+    for folder in tmp_path.iterdir():
+        assert all(path.is_file() for path in folder.rglob("*") if path.parent.parent != tmp_path), "no deeper folder"
+
+
+def test_odd_ids_do_not_meet_each_other(tracker: ProgressTracker) -> None:
+    for number, execution_id in enumerate(ODD_IDS):
+        tracker.start_analysis(str(number), execution_id)
+    assert [seen(tracker, execution_id).symbol for execution_id in ODD_IDS] == [str(n) for n in range(len(ODD_IDS))]
+    assert sorted(tracker.get_active_executions()) == sorted(ODD_IDS)
+
+
+@pytest.mark.parametrize("execution_id", WRONG_IDS)
+def test_a_wrong_id_is_a_value_error_of_every_call(tracker: ProgressTracker, execution_id: Any) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: tracker.start_analysis("BTC", execution_id),
+        lambda: tracker.get_progress(execution_id),
+        lambda: tracker.update_stage(execution_id, "data_fetch"),
+        lambda: tracker.complete_analysis(execution_id, "signal"),
+        lambda: tracker.fail_analysis(execution_id, "data_fetch", "why"),
+        *(lambda name=name: updates(tracker)[name](execution_id, RESULT_OF[name]) for name in RESULTS),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="id"):
+            call()
+    assert tracker.get_all_recent() == []
+
+
+def test_wrong_types_are_refused_before_anything_is_changed(tracker: ProgressTracker) -> None:
+    tracker.start_analysis("BTC", "one")
+    before = seen(tracker, "one")
+    wrong: Any = 5
+    calls: list[Callable[[], object]] = [
+        lambda: tracker.start_analysis(wrong, "one"),
+        lambda: tracker.update_stage("one", wrong),
+        lambda: tracker.complete_analysis("one", wrong),
+        lambda: tracker.complete_analysis("one", "signal", wrong),
+        lambda: tracker.fail_analysis("one", wrong, "why"),
+        lambda: tracker.fail_analysis("one", "data_fetch", wrong),
+        lambda: tracker.update_ml_prediction("one", wrong),
+        lambda: tracker.update_ml_prediction("one", RESULT_OF["market_context"]),
+        lambda: tracker.update_support_resistance("one", SupportResistanceResult("ok", supports=[{"at": object()}])),
+    ]
+    for call in calls:
+        with pytest.raises(TypeError):
+            call()
+    with pytest.raises(ValueError, match="confidence"):
+        tracker.update_ml_prediction("one", MLPredictionResult("ok", confidence="high"))  # type: ignore[arg-type]
+    assert seen(tracker, "one") == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "any other stage", "é" * 40, "x" * 47, "x" * 48, "x" * 5000, "ends…", "with\0NUL", "two\nlines", "🚀" * 500],
+)
+def test_any_text_is_kept_whole(tracker: ProgressTracker, text: str) -> None:
+    tracker.start_analysis(text, "one")
+    assert tracker.update_stage("one", text)
+    found = seen(tracker, "one")
+    assert found.symbol == text
+    assert found.current_stage == text
+    tracker.start_analysis("BTC", "two")
+    assert tracker.complete_analysis("two", text, text)
+    found = seen(tracker, "two")
+    assert (found.final_signal, found.final_message) == (text, text)
+    assert tracker.fail_analysis("one", text, text)
+    found = seen(tracker, "one")
+    assert (found.failure_stage, found.final_message) == (text, text)
+    assert found.current_stage == text
+
+
+def test_an_enumeration_of_texts_counts_as_text(tracker: ProgressTracker) -> None:
+    class Stage(enum.StrEnum):
+        FETCH = "data_fetch"
+
+    class Old(str, enum.Enum):  # noqa: UP042 - older programs have such
+        FETCH = "data_fetch"
+
+    tracker.start_analysis("BTC", "data_fetch")
+    for stage in (Stage.FETCH, Old.FETCH):
+        assert tracker.update_stage(stage, stage)
+        found = seen(tracker, stage)
+        assert found.current_stage == "data_fetch"
+        assert type(found.current_stage) is str
+
+
+def test_numbers_of_numpy_and_numbers_that_are_none(tracker: ProgressTracker) -> None:
+    tracker.start_analysis("BTC", "one")
+    levels: Any = [{"price": np.float32(1.5), "touches": np.arange(3), "strength": float("nan")}]
+    counted: Any = np.int64(1)
+    assert tracker.update_support_resistance("one", SupportResistanceResult("ok", counted, 0, levels))
+    assert tracker.update_ml_prediction("one", MLPredictionResult("ok", 3, math.nan))
+    assert tracker.update_leverage_decision("one", LeverageDecisionResult("ok", math.inf, np.float64(0.5), 1))
+    found = seen(tracker, "one")
+    assert found.support_resistance.supports == [{"price": 1.5, "touches": [0, 1, 2], "strength": None}]
+    assert type(found.support_resistance.supports_count) is int
+    assert math.isnan(found.ml_prediction.confidence)
+    assert math.isnan(found.leverage_decision.recommended_leverage)
+    assert found.leverage_decision.confidence_level == 0.5
+    assert type(found.leverage_decision.risk_reward_ratio) is float
+    assert found.to_dict()["ml_prediction"]["confidence"] is None
+
+
+@pytest.mark.parametrize("levels", [20, 300, 20_000])
+def test_a_result_of_any_size_is_kept_whole(tracker: ProgressTracker, levels: int) -> None:
+    many = [{"price": float(number), "strength": number / levels} for number in range(levels)]
+    begun = tracker.start_analysis("BTC", "one")
+    tracker.update_ml_prediction("one", RESULT_OF["ml_prediction"])
+    large = SupportResistanceResult("ok", levels, 1, many, many[:1])
+    for _ in range(2):
+        assert tracker.update_support_resistance("one", large)
+        begun.support_resistance, begun.ml_prediction = large, RESULT_OF["ml_prediction"]
+        assert seen(tracker, "one") == begun
+    assert tracker.get_all_recent() == [begun]
+    small = RESULT_OF["support_resistance"]
+    assert tracker.update_support_resistance("one", small)
+    assert seen(tracker, "one").support_resistance == small
+
+
+def test_nothing_that_is_handed_out_or_in_leads_back(tracker: ProgressTracker) -> None:
+    begun = tracker.start_analysis("BTC", "one")
+    begun.current_stage = "changed"
+    mine = SupportResistanceResult("ok", 1, 0, [{"price": 1.0, "of": [1]}])
+    tracker.update_support_resistance("one", mine)
+    mine.supports[0]["of"].append(2)
+    found = seen(tracker, "one")
+    found.support_resistance.supports[0]["of"].append(3)
+    found.market_context.status = "changed"
+    for record in tracker.get_all_recent():
+        record.overall_status = "changed"
+    found = seen(tracker, "one")
+    assert found.current_stage == "initializing"
+    assert found.support_resistance.supports == [{"price": 1.0, "of": [1]}]
+    assert found.market_context.status == "pending"
+    assert found.overall_status == "running"
+
+
+# --- lists and cleanup
+
+
+def test_recent_ones_come_newest_first(tracker: ProgressTracker) -> None:
+    for name in ("a", "c", "b"):
+        tracker.start_analysis("BTC", name)
+        time.sleep(0.002)
+    tracker.start_analysis("BTC", "c")
+    tracker.complete_analysis("b", "signal")
+    recent = tracker.get_all_recent(hours=1)
+    assert [record.execution_id for record in recent] == ["c", "b", "a"]
+    assert recent[1] == seen(tracker, "b")
+    assert [record.execution_id for record in tracker.get_all_recent()] == ["c", "b", "a"]
+
+
+def test_recent_goes_by_the_start(tracker: ProgressTracker) -> None:
+    tracker.start_analysis("BTC", "old")
+    time.sleep(0.25)
+    began = time.time()
+    tracker.start_analysis("BTC", "new")
+    tracker.update_stage("old", "data_fetch")
+    assert [record.execution_id for record in tracker.get_all_recent(hours_since(began))] == ["new"]
+    assert [record.execution_id for record in tracker.get_all_recent(math.inf)] == ["new", "old"]
+
+
+def test_active_are_those_that_run(tracker: ProgressTracker) -> None:
+    for name in ("running", "well", "badly"):
+        tracker.start_analysis("BTC", name)
+    tracker.update_stage("running", "data_fetch")
+    tracker.complete_analysis("well", "signal")
+    tracker.fail_analysis("badly", "data_fetch", "why")
+    assert tracker.get_active_executions() == ["running"]
+
+
+def test_cleanup_removes_what_nothing_touched_for_so_long(tracker: ProgressTracker) -> None:
+    for name in ("old", "ended", "touched"):
+        tracker.start_analysis("BTC", name)
+    tracker.complete_analysis("ended", "signal")
+    assert tracker.cleanup_old() == tracker.cleanup_old(hours=24) == 0
+    time.sleep(0.25)
+    began = time.time()
+    tracker.update_stage("touched", "data_fetch")
+    assert tracker.cleanup_old(hours_since(began)) == 2
+    assert tracker.get_progress("old") is None
+    assert tracker.get_progress("ended") is None
+    assert tracker.update_stage("old", "data_fetch") is False
+    assert seen(tracker, "touched").current_stage == "data_fetch"
+    assert [record.execution_id for record in tracker.get_all_recent()] == ["touched"]
+    time.sleep(0.02)
+    assert tracker.cleanup_old(0) == 1
+    assert tracker.get_all_recent() == []
+    tracker.start_analysis("BTC", "old")
+    assert tracker.get_active_executions() == ["old"]
+
+
+@pytest.mark.parametrize("touch", ["stage after the end", "result", "large result"])
+def test_every_update_is_a_touch(tracker: ProgressTracker, touch: str) -> None:
+    tracker.start_analysis("BTC", "one")
+    tracker.complete_analysis("one", "signal")
+    time.sleep(0.25)
+    began = time.time()
+    if touch == "stage after the end":
+        tracker.update_stage("one", "data_fetch")
+        if isinstance(tracker, SharedMemoryProgressTracker):
+            return  # it changes nothing there, and leaves no trace
+    else:
+        many = [{"price": 1.0}] * (1000 if touch == "large result" else 1)
+        tracker.update_support_resistance("one", SupportResistanceResult("ok", supports=many))
+    assert tracker.cleanup_old(hours_since(began)) == 0
+    assert tracker.get_progress("one") is not None
+
+
+@pytest.mark.parametrize("hours", [-1, math.nan])
+def test_a_time_that_is_none_is_refused(tracker: ProgressTracker, hours: float) -> None:
+    tracker.start_analysis("BTC", "one")
+    for call in (tracker.get_all_recent, tracker.cleanup_old):
+        with pytest.raises(ValueError, match="hours"):
+            call(hours)
+    assert tracker.get_progress("one") is not None
+
+
+# --- threads and pickles
+
+
+def test_threads_lose_no_update(tracker: ProgressTracker) -> None:
+    rounds = 20
+    tracker.start_analysis("BTC", "one")
+    failures: list[BaseException] = []
+    names = list(RESULTS)
+
+    def write(number: int) -> None:
+        try:
+            for count in range(1, rounds + 1):
+                name = names[number % 4]
+                assert updates(tracker)[name]("one", RESULTS[name](f"{count}"))
+                assert tracker.update_stage("one", f"{number}-{count}")
+                tracker.start_analysis("ETH", f"{number}-{count}")
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    found = seen(tracker, "one")
+    assert [getattr(found, name).status for name in RESULTS] == [str(rounds)] * 4
+    assert len(tracker.get_active_executions()) == 4 * rounds + 1
+
+
+def test_of_two_ends_at_once_one_counts_whole(tracker: ProgressTracker) -> None:
+    for attempt in range(20):
+        execution_id = f"one-{attempt}"
+        tracker.start_analysis("BTC", execution_id)
+        ready = threading.Barrier(3, timeout=10)
+
+        def end(number: int, execution_id: str = execution_id, ready: threading.Barrier = ready) -> None:
+            ready.wait()
+            if number == 2:
+                tracker.fail_analysis(execution_id, "stage 2", "message 2")
+            else:
+                tracker.complete_analysis(execution_id, f"signal {number}", f"message {number}")
+
+        threads = [threading.Thread(target=end, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        found = seen(tracker, execution_id)
+        number = found.final_message[-1]
+        if number == "2":
+            assert (found.overall_status, found.final_signal, found.failure_stage) == ("failed", "no_signal", "stage 2")
+            assert found.current_stage == "initializing"
+        else:
+            assert (found.overall_status, found.final_signal) == ("success", f"signal {number}")
+            assert (found.failure_stage, found.current_stage) == ("", "completed")
+
+
+def test_a_tracker_pickles(tracker: ProgressTracker) -> None:
+    tracker.start_analysis("BTC", "one")
+    copy = pickle.loads(pickle.dumps(tracker))
+    assert type(copy) is type(tracker)
+    assert copy.update_stage("one", "data_fetch")
+    assert seen(tracker, "one").current_stage == "data_fetch"
+
+
+def test_the_calls_of_all_trackers_have_the_same_signature(tracker: ProgressTracker) -> None:
+    import inspect
+
+    for name in vars(ProgressTracker):
+        if not name.startswith("_"):
+            expected = inspect.signature(getattr(ProgressTracker, name))
+            assert inspect.signature(getattr(type(tracker), name)) == expected, name
+    with suppress(AttributeError):
+        tracker.typo = 1  # type: ignore[attr-defined]
+        pytest.fail("a mistyped name is taken")

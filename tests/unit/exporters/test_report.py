@@ -1,0 +1,153 @@
+"""The report of a run: what it tells, that it adds up, and that nothing in it comes from elsewhere or runs."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headway.cli.main import main
+from headway.exporters._plots import Lane, spread
+from headway.exporters.report import report
+from headway.files import history
+from headway.upkeep import removal
+from headway.views.board_view import BoardView, ShareView, StageView, TaskView, WorkerView
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from headway.engine.board import Board
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&</title></svg><script>alert(2)</script>\x1b[2J\u202egnp" + "😀" * 20
+
+
+def task(id: str, **more: object) -> TaskView:
+    values: dict[str, object] = {"state": "success", "count": 10, "total": 10, "unit": "file", "owner_pid": 7}
+    values |= {"started": 100.0, "ended": 110.0, "taken_at": 120.0, **more}
+    return TaskView(id=id, **values)  # type: ignore[arg-type]
+
+
+def page_of(*tasks: TaskView) -> str:
+    return report(BoardView.of("night", tasks, [WorkerView(incarnation=1, pid=7, name="w")], taken_at=120.0))
+
+
+class Tags(HTMLParser):
+    """Every tag, its attributes and the text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_hostile_texts_stay_texts() -> None:
+    shares = (ShareView(9, 1, 5, 101.0, False),)
+    stages = (StageView(HOSTILE, 100.0, 104.0), StageView(HOSTILE, 104.0, None))
+    values = {"label": HOSTILE, "unit": HOSTILE, "message": HOSTILE, "stage": HOSTILE, "stages": stages}
+    page = report(
+        BoardView(
+            {"name": HOSTILE, "uuid": "", "taken_ns": 120 * 10**9, "host": HOSTILE},
+            tasks=[
+                task(HOSTILE, state="lost", ended=None, workers_lost=shares, **values),
+                task("b", state="failed", error=HOSTILE, serial=1, **values),
+            ],
+            workers=[WorkerView(incarnation=1, pid=9, name=HOSTILE)],
+        )
+    )
+    found = Tags(page)
+    assert {tag for tag, _ in found.tags}.isdisjoint({"img", "script", "iframe", "object", "base", "form"})
+    assert not [name for _, attributes in found.tags for name in attributes if name.startswith("on")]
+    assert "<img src=x onerror=alert(1)>" in found.text
+    assert "\x1b" not in page
+    assert "\u202e" not in page
+    assert not re.search(r"https?://|url\(|@import", page)
+
+
+def test_the_page_allows_nothing_but_its_own_style() -> None:
+    policy = next(a["content"] for tag, a in Tags(page_of(task("a"))).tags if a.get("http-equiv"))
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert "unsafe" not in policy
+    assert not [a for _, a in Tags(page_of(task("a"))).tags if "style" in a]
+
+
+def test_what_died_stands_first_with_where() -> None:
+    page = Tags(
+        page_of(
+            task("well"),
+            task("broken", state="failed", error="ValueError: no", serial=1),
+            task("killed", state="lost", ended=None, stage="parse", message="decoder.py", count=4, serial=2),
+        )
+    ).text
+    dead, _, rest = page.partition("Timeline")
+    assert "pid 7 died in stage parse at 4/10 file: decoder.py" in dead
+    assert "ValueError: no" in dead
+    assert dead.index("killed") < dead.index("broken")
+    assert "well" not in dead
+    assert "well" in rest
+
+
+def test_an_empty_board_has_a_page() -> None:
+    page = Tags(page_of()).text
+    assert "0 tasks" in page
+    assert "Timeline" not in page
+
+
+def test_bars_that_overlap_stand_below_each_other_and_others_do_not() -> None:
+    lane = Lane()
+    for begin, end in ((0, 10), (1, 4), (4, 6), (11, 12)):
+        lane.add(begin, end, (), "success", "", "")
+    assert [bar.row for bar in lane.bars] == [0, 1, 1, 0]
+    assert lane.rows == 2
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [[(0.0, 0.0), (10.0, 100.0)]],
+        [[(0.0, 0.0), (3.0, 5.0), (3.0, 9.0), (10.0, 60.0)], [(9.99, 0.0), (10.0, 40.0)]],
+        [[(0.0, 0.0), (0.001, 99.0), (10.0, 100.0)]],
+    ],
+)
+def test_throughput_adds_up_to_what_was_counted(lines: list[list[tuple[float, float]]]) -> None:
+    begin, end, rates = spread(lines)
+    assert (begin, end) == (0.0, 10.0)
+    assert sum(rates) * 10 / len(rates) == pytest.approx(100)
+
+
+def test_a_whole_and_its_parts_are_not_counted_twice() -> None:
+    page = page_of(task("all", count=20), task("all/a", parent="all", serial=1), task("all/b", parent="all", serial=2))
+    assert "<h3>file a second</h3>" in page
+    assert ">2/s</text>" in page  # at most
+
+
+def test_the_command_writes_live_boards_and_their_history(board: Board, tmp_path: Path) -> None:
+    board.task("over", total=3).succeed()
+    with history.Writer(board.directory) as writer:
+        writer.add(board._copy(), [0])
+    board.task("on <b>", total=3).update()
+    place = tmp_path / "report.html"
+    assert main(["report", board.name, "-o", str(place)]) == 0
+    text = Tags(place.read_text()).text
+    assert "2 tasks" in text
+    assert "on <b>" in text
+    board.write_snapshot()
+    board.close()
+    removal.remove(board.name, files=False, force=True)
+    assert main(["report", board.name, "-o", str(place)]) == 0
+    assert "over" in place.read_text()
+
+
+def test_an_impossible_number_of_hours_is_refused(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["report", board.name, "--hours", "-1"])
+    assert "'-1' is no number of hours" in capsys.readouterr().err

@@ -1,0 +1,311 @@
+"""Records: what NumPy sees is what C declares, and no bytes whatever do more harm than a ValueError."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import headway
+from headway.native import records as native_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.conftest import Arrays, MakeRaw
+
+PACKAGE = Path(headway.__file__).parent
+STRUCTS = {"tasks": "task", "stages": "stage", "shares": "share", "workers": "worker", "index": "result"}
+TEXTS = ("id", "label", "unit", "stage", "message", "error")
+
+
+# --- descriptions
+
+
+@pytest.mark.parametrize("array", STRUCTS)
+def test_every_field_of_the_c_record_is_described_in_order(array: str) -> None:
+    header = (PACKAGE / "native" / "record.h").read_text()
+    body = re.search(rf"typedef struct hw_{STRUCTS[array]}_record {{(.*?)}}", header, re.DOTALL)
+    assert body is not None
+    declared = re.findall(r"^\s+\w+ (\w+)(?:\[\w+\])*;", body[1], re.MULTILINE)
+    assert declared == [field[0] for field in native_records.DTYPES[array]]
+
+
+@pytest.mark.parametrize("array", STRUCTS)
+def test_a_record_is_as_long_in_numpy_as_in_c(array: str) -> None:
+    assert np.dtype(native_records.DTYPES[array]).itemsize == native_records.RECORD_BYTES[array]
+
+
+def test_offsets_are_those_of_the_compiler() -> None:
+    """The numbers below are what the static asserts and the alignment rules of C give; NumPy must find them there."""
+    tasks = np.dtype(native_records.DTYPES["tasks"])
+    assert tasks.fields is not None
+    found = {name: tasks.fields[name][1] for name in ("id", "error", "metric", "rate", "serial", "state", "pad")}
+    assert found == {"id": 0, "error": 448, "metric": 832, "rate": 896, "serial": 968, "state": 1016, "pad": 1022}
+    assert tasks["metric_name"].shape == (8,)
+
+
+def test_states_stand_in_the_order_of_their_numbers() -> None:
+    header = (PACKAGE / "include" / "headway.h").read_text()
+    numbers = dict(re.findall(r"HW_(\w+?)(?:_STATE)? = (\d),", header))
+    assert [int(numbers[state.upper()]) for state in native_records.STATES] == list(range(len(native_records.STATES)))
+
+
+# --- one record
+
+
+def test_a_task_reads_as_it_was_written(make_raw: MakeRaw) -> None:
+    def edit(arrays: Arrays) -> None:
+        task = arrays["tasks"][1]
+        task["id"], task["parent_bytes"] = "task-0/fünf".encode(), 6
+        task["resumed"], task["base"] = 1, 7
+
+    assert native_records.task_fields(make_raw(edit=edit).tasks, 1) == {
+        "id": "task-0/fünf",
+        "label": "Task 1 é",
+        "unit": "bar",
+        "parent": "task-0",
+        "state": "running",
+        "count": 21,
+        "total": 100,
+        "base": 7,
+        "stage": "fit",
+        "message": "fold 3/5",
+        "error": "",
+        "metrics": {"loss": 0.5},
+        "rate": 4.0,
+        "created": 1_699_999_990.0,
+        "started": 1_699_999_990.0,
+        "ended": None,
+        "stage_entered": 1_699_999_998.0,
+        "beat": 1_699_999_998.0,
+        "serial": 2,
+        "owner": 1,
+        "owner_pid": 4242,
+        "owner_alive": True,
+        "resumed_from": 7,
+        "stages_left_out": 0,
+        "lost_left_out": 0,
+    }
+
+
+def test_what_is_not_known_reads_as_none(make_raw: MakeRaw) -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["tasks"]["total"], arrays["tasks"]["rate"], arrays["tasks"]["started_ns"] = -1, np.nan, 0
+
+    fields = native_records.task_fields(make_raw(edit=edit).tasks, 0)
+    assert (fields["total"], fields["rate"], fields["started"], fields["parent"]) == (None, None, None, None)
+
+
+def test_broken_utf8_reads_with_replacement_characters(make_raw: MakeRaw) -> None:
+    raw = make_raw(edit=lambda arrays: arrays["tasks"]["message"].__setitem__(0, b"\xff\xfe ok \xc3"))
+    assert native_records.task_fields(raw.tasks, 0)["message"] == "�� ok �"
+
+
+def test_records_are_read_at_any_alignment(make_raw: MakeRaw) -> None:
+    raw = make_raw()
+    shifted = memoryview(b"x" + raw.tasks)[1:]
+    assert native_records.task_fields(shifted, 2) == native_records.task_fields(raw.tasks, 2)
+    assert native_records.stage_rows(memoryview(b"x" + raw.stages)[1:], 2) == native_records.stage_rows(raw.stages, 2)
+
+
+@pytest.mark.parametrize("index", [-1, 3, 2**40])
+def test_a_record_that_is_not_there_is_an_index_error(make_raw: MakeRaw, index: int) -> None:
+    with pytest.raises(IndexError):
+        native_records.task_fields(make_raw().tasks, index)
+    with pytest.raises(IndexError):
+        native_records.worker_fields(make_raw().workers, index)
+
+
+def set_field(array: str, field: str, value: Any, at: Any = 1) -> Callable[[Arrays], object]:
+    def edit(arrays: Arrays) -> None:
+        arrays[array][field][at] = value
+
+    return edit
+
+
+IMPOSSIBLE_TASKS = [
+    *(pytest.param(set_field("tasks", name, b"x" * 192), id=f"{name} without an end") for name in TEXTS),
+    pytest.param(set_field("tasks", "metric_name", b"x" * 24, (1, 7)), id="metric without an end"),
+    pytest.param(set_field("tasks", "state", 6), id="state 6"),
+    pytest.param(set_field("tasks", "state", 255), id="state 255"),
+    pytest.param(set_field("tasks", "slot", 2**20), id="slot beyond every board"),
+    pytest.param(set_field("tasks", "id", b""), id="no id"),
+    pytest.param(set_field("tasks", "parent_bytes", 6), id="parent as long as the id"),
+    pytest.param(set_field("tasks", "parent_bytes", 95), id="parent beyond the id"),
+    pytest.param(set_field("tasks", "parent_bytes", 255), id="parent beyond the field"),
+]
+
+
+@pytest.mark.parametrize("edit", IMPOSSIBLE_TASKS)
+def test_a_task_that_cannot_be_is_a_value_error(make_raw: MakeRaw, edit: Callable[[Arrays], object]) -> None:
+    raw = make_raw(edit=edit)
+    with pytest.raises(ValueError, match="record 1 of the tasks"):
+        native_records.task_fields(raw.tasks, 1)
+    with pytest.raises(ValueError, match="record 1 of the tasks"):
+        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+    assert native_records.task_fields(raw.tasks, 0)["id"] == "task-0"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (set_field("stages", "task", 3), "stages: there is no task number 3"),
+        (set_field("stages", "task", 2), "stages: it stands out of order"),
+        (set_field("stages", "stage", b"x" * 48), "stages: its text has no end"),
+        (set_field("shares", "task", 2**32 - 1), "shares: there is no task"),
+        (set_field("shares", "task", 2), "shares: it stands out of order"),
+        (set_field("workers", "name", b"x" * 48), "workers: its name has no end"),
+        (set_field("index", "task", 0), "index: it stands out of order"),
+        (set_field("index", "task", 9), "index: there is no task number 9"),
+        (set_field("index", "bytes", 13), "index: it points outside"),
+        (set_field("index", "offset", 2**64 - 1), "index: it points outside"),
+        (set_field("index", "offset", 13), "index: it points outside"),
+    ],
+)
+def test_records_that_contradict_each_other_are_a_value_error(
+    make_raw: MakeRaw, edit: Callable[[Arrays], object], message: str
+) -> None:
+    raw = make_raw(edit=edit)
+    with pytest.raises(ValueError, match=message):
+        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+
+
+def test_what_a_board_writes_is_accepted(make_raw: MakeRaw) -> None:
+    for count in (0, 1, 3, 100):
+        raw = make_raw(count)
+        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+
+
+# --- what belongs to a task
+
+
+def test_each_task_gets_its_own_stages_shares_and_result(make_raw: MakeRaw) -> None:
+    raw = make_raw(50)
+    for number in range(50):
+        assert native_records.stage_rows(raw.stages, number) == [("load", 1_699_999_991.0), ("fit", 1_699_999_998.0)]
+        assert native_records.share_rows(raw.shares, number) == [
+            (700, 7, 10, 1_699_999_998.0, True),
+            (701, 8, None, 1_699_999_997.0, False),
+        ]
+        place = native_records.result_place(raw.result_index, number, len(raw.results))
+        if number % 2:
+            assert place is None
+        else:
+            assert place is not None
+            assert raw.results[slice(*place)] == b'{"auc": 0.%d}' % (number // 2)
+
+
+def test_a_task_without_stages_shares_and_result_has_none(make_raw: MakeRaw) -> None:
+    raw = make_raw()
+    for number in (3, 2**32 - 1):
+        assert native_records.stage_rows(raw.stages, number) == []
+        assert native_records.share_rows(raw.shares, number) == []
+        assert native_records.result_place(raw.result_index, number, len(raw.results)) is None
+
+
+def test_a_result_outside_of_the_results_is_a_value_error(make_raw: MakeRaw) -> None:
+    with pytest.raises(ValueError, match="outside of the results"):
+        native_records.result_place(make_raw(edit=set_field("index", "offset", 2**64 - 3)).result_index, 2, 24)
+
+
+def test_a_worker_is_said_to_count_on_what_goes_on_or_was_lost(make_raw: MakeRaw) -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["tasks"]["state"] = range(6)
+
+    raw = make_raw(6, edit=edit)
+    shares = native_records.shares_of_workers(raw.shares, raw.tasks)
+    assert shares[7][1] == [0, 1, 5]  # pending, running, lost
+    assert shares[7][0] == 1_699_999_998.0
+
+
+def test_tasks_are_counted_by_state(make_raw: MakeRaw) -> None:
+    raw = make_raw(6, edit=lambda arrays: arrays["tasks"]["state"].__setitem__(slice(None), [1, 1, 0, 2, 5, 2]))
+    assert native_records.state_counts(raw.tasks) == {
+        "pending": 1,
+        "running": 2,
+        "success": 2,
+        "failed": 0,
+        "cancelled": 0,
+        "lost": 1,
+    }
+
+
+# --- hostile bytes
+
+
+READERS: dict[str, list[Callable[[bytes], object]]] = {
+    "tasks": [
+        lambda data: native_records.task_fields(data, 0),
+        native_records.task_ids,
+        native_records.serials,
+        native_records.state_counts,
+        lambda data: native_records.check(data, b"", b"", b"", b"", 0),
+    ],
+    "stages": [
+        lambda data: native_records.stage_rows(data, 1),
+        lambda data: native_records.check(b"", data, b"", b"", b"", 0),
+    ],
+    "shares": [
+        lambda data: native_records.share_rows(data, 1),
+        lambda data: native_records.shares_of_workers(data, bytes(native_records.RECORD_BYTES["tasks"])),
+    ],
+    "workers": [
+        lambda data: native_records.worker_fields(data, 0),
+        lambda data: native_records.check(b"", b"", b"", data, b"", 0),
+    ],
+    "index": [
+        lambda data: native_records.result_place(data, 1, 24),
+        lambda data: native_records.check(b"", b"", b"", b"", data, 9),
+    ],
+}
+
+
+@pytest.mark.parametrize("array", READERS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_arbitrary_bytes_are_read_or_refused(array: str, data: st.DataObject) -> None:
+    size = native_records.RECORD_BYTES[array]
+    count = data.draw(st.integers(0, 3))
+    block = data.draw(st.binary(min_size=size, max_size=size) | st.just(bytes(size)) | st.just(b"\xff" * size))
+    records = block * count + data.draw(st.binary(max_size=3))
+    for read in READERS[array]:
+        try:
+            read(records)
+        except (ValueError, IndexError):
+            continue
+
+
+@given(st.integers(0, 1015), st.binary(min_size=1, max_size=32))
+@settings(max_examples=300, deadline=None)
+def test_a_task_with_any_bytes_overwritten_is_read_or_refused(make_raw: MakeRaw, at: int, patch: bytes) -> None:
+    record = bytearray(make_raw(1).tasks)
+    record[at : at + len(patch)] = patch[: len(record) - at]
+    try:
+        fields = native_records.task_fields(record, 0)
+    except ValueError:
+        with pytest.raises(ValueError, match="record 0 of the tasks"):
+            native_records.check(record, b"", b"", b"", b"", 0)
+    else:
+        assert fields["state"] in native_records.STATES
+        assert fields["id"]
+        native_records.check(record, b"", b"", b"", b"", 0)
+
+
+@pytest.mark.parametrize("array", STRUCTS)
+def test_a_part_of_a_record_is_a_value_error(array: str) -> None:
+    for read in READERS[array]:
+        with pytest.raises(ValueError, match="no whole number of records"):
+            read(bytes(native_records.RECORD_BYTES[array] + 1))
+
+
+def test_only_bytes_are_read() -> None:
+    with pytest.raises(TypeError):
+        native_records.task_fields("text", 0)  # type: ignore[arg-type]
+    with pytest.raises(OverflowError):
+        native_records.stage_rows(b"", -1)

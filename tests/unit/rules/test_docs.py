@@ -1,0 +1,71 @@
+"""What the pages say is so: links lead somewhere, code runs, commands exist, and nothing speaks of this workplace."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headway.cli.main import COMMANDS
+
+if TYPE_CHECKING:
+    from tests.conftest import RunPython
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part in ("build", "node_modules") for part in path.relative_to(ROOT).parts)
+)
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def _anchors(file: Path) -> set[str]:
+    return {_anchor(line) for line in re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        if not file.exists() or (anchor and anchor not in _anchors(file)):
+            broken.append(target)
+    assert not broken
+
+
+def test_the_programs_of_the_readme_run(run_python: RunPython) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert programs
+    for program in programs:
+        finished = run_python(program + "\n    board.unlink(files=True)\n")
+        assert not finished.stderr
+
+
+def test_the_programs_of_the_page_on_native_code_run(run_python: RunPython) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "native.md").read_text(), re.DOTALL)
+    assert len(programs) == 2, "ctypes and cffi"
+    for program in programs:
+        finished = run_python(program)
+        assert not finished.stderr
+
+
+def test_the_readme_lists_the_commands_that_there_are() -> None:
+    rows = re.findall(r"^\| (`headway .*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    listed = [name for row in rows for name in re.findall(r"`headway ([a-z]+)", row)]
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_the_scripts_that_the_pages_name_exist() -> None:
+    for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"):
+        for script in re.findall(r"`(\.?ci/[a-z]+)", page.read_text()):
+            assert (ROOT / script).is_file(), f"{page.name} names {script}"

@@ -1,0 +1,267 @@
+"""The current task: of a block, of threads, of children; and none at all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import headway
+from headway.tasks.nobody import NOBODY
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from headway.engine.board import Board
+    from tests.conftest import RunPython
+
+METHODS = ("fork", "spawn", "forkserver")
+
+
+# --- in one process
+
+
+def test_it_is_the_task_of_the_innermost_block(any_board: Board) -> None:
+    assert headway.current() is NOBODY
+    with any_board.task("one") as one:
+        assert headway.current() is one
+        with any_board.task("two") as two:
+            assert headway.current() is two
+            headway.current().update(3)
+        assert headway.current() is one
+        assert two.count == 3
+    assert headway.current() is NOBODY
+
+
+def test_it_is_the_outer_one_again_after_an_exception(any_board: Board) -> None:
+    def fail() -> None:
+        with any_board.task("two"):
+            raise ValueError("bad row")
+
+    with any_board.task("one") as one:
+        with pytest.raises(ValueError, match="bad row"):
+            fail()
+        assert headway.current() is one
+
+
+def test_threads_take_the_one_of_the_process(any_board: Board) -> None:
+    with any_board.task("one") as one, ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda _: headway.current() is one, range(10))) == [True] * 10
+        with any_board.task("two") as two:
+            assert pool.submit(headway.current).result() is two
+        assert pool.submit(headway.current).result() is one
+    assert ThreadPoolExecutor(1).submit(headway.current).result() is NOBODY
+
+
+def test_a_thread_has_its_own_within_its_own_block(any_board: Board) -> None:
+    inside, go_on = threading.Event(), threading.Event()
+    seen: list[Any] = []
+
+    def work() -> None:
+        with any_board.task("of the thread") as task:
+            seen.append(headway.current() is task)
+            inside.set()
+            go_on.wait(10)
+            seen.append(headway.current() is task)
+
+    with any_board.task("one") as one:
+        thread = threading.Thread(target=work)
+        thread.start()
+        assert inside.wait(10)
+        assert headway.current() is one
+        go_on.set()
+        thread.join()
+    assert seen == [True, True]
+    assert headway.current() is NOBODY
+
+
+def test_asynchronous_tasks_have_their_own(any_board: Board) -> None:
+    async def work(id: str) -> bool:
+        with any_board.task(id) as task:
+            await asyncio.sleep(0.01)
+            return headway.current() is task
+
+    async def main() -> list[bool]:
+        with any_board.task("one") as one:
+            found = await asyncio.gather(*(work(f"part {number}") for number in range(5)))
+            return [*found, headway.current() is one]
+
+    assert asyncio.run(main()) == [True] * 6
+
+
+def test_a_block_that_is_left_in_another_context_is_over(any_board: Board) -> None:
+    def items() -> Generator[int, None, None]:
+        with any_board.task("one"):
+            yield 1
+
+    generator = items()
+    contextvars.copy_context().run(next, generator)
+    generator.close()
+    assert headway.current() is NOBODY
+    assert any_board.tasks()[0].state == "cancelled"
+
+
+def test_a_handle_that_equals_another_is_left_by_itself(board: Board) -> None:
+    with board.task("one") as outer, board.task("two"):
+        inner = board.attach("one")
+        with inner:
+            assert headway.current() is inner
+        assert headway.current().id == "two"
+    assert outer.state == "success"
+
+
+def test_a_forked_child_has_that_of_its_parent(any_board: Board) -> None:
+    with any_board.task("one") as one:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0 if headway.current() is one else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+
+
+# --- in children
+
+SCRIPT = """
+import multiprocessing, sys, threading
+import headway
+from headway.engine.board import open_board
+
+def count(n):
+    headway.current().update(n)
+
+def count_by_threads(n):
+    threads = [threading.Thread(target=count, args=(1,)) for _ in range(n)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+
+def count_around_one_of_its_own(n):
+    with open_board(sys.argv[1]).task("mine") as mine:
+        headway.current().update(100)
+        assert headway.current() is mine
+    headway.current().update(n)
+
+def be_a_parent(method, n):
+    child = multiprocessing.get_context(method).Process(target=count, args=(n,))
+    child.start()
+    child.join()
+    with open_board(sys.argv[1]).task("mine") as mine:  # hides the one that was inherited, and only meanwhile
+        child = multiprocessing.get_context(method).Process(target=count, args=(100,))
+        child.start()
+        child.join()
+    assert mine.count == 100
+    child = multiprocessing.get_context(method).Process(target=count, args=(n,))
+    child.start()
+    child.join()
+
+def run(context, target, *args):
+    child = context.Process(target=target, args=args)
+    child.start()
+    child.join()
+    assert child.exitcode == 0
+
+if __name__ == "__main__":
+    name, method = sys.argv[1:]
+    board = open_board(name, capacity=8)
+    context = multiprocessing.get_context(method)
+    try:
+        with board.task("one") as one:
+            run(context, count, 1)
+            run(context, count_by_threads, 10)
+            with board.task("inner") as inner:
+                run(context, count, 5)
+            run(context, count_around_one_of_its_own, 100)
+            assert board.get("mine").count == 100
+            run(context, be_a_parent, method, 1000)
+        run(context, count, 1)
+        print(one.count, inner.count, board.get("mine").count)
+    finally:
+        board.unlink(files=True)
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_children_inherit_it(method: str, run_python: RunPython, board_name: str) -> None:
+    done = run_python(SCRIPT, board_name, method)
+    assert done.stdout.split() == ["2111", "5", "100"]
+
+
+def test_a_child_that_asks_for_nothing_loads_nothing(run_python: RunPython, board_name: str) -> None:
+    script = """
+import multiprocessing, sys
+
+def look():
+    print([name for name in sys.modules if name.partition(".")[0] in ("headway", "posix_ipc")])
+
+if __name__ == "__main__":
+    from headway.engine.board import open_board
+    board = open_board(sys.argv[1], capacity=8)
+    with board.task("one"):
+        child = multiprocessing.get_context("spawn").Process(target=look)
+        child.start()
+        child.join()
+    board.unlink(files=True)
+"""
+    assert run_python(script, board_name).stdout == "[]\n"
+
+
+# --- none at all
+
+
+def test_without_one_everything_is_a_no_op() -> None:
+    task: Any = headway.current()
+    assert (task.id, task.state, task.count, task.total, task.result, task.metrics) == (
+        "",
+        "running",
+        0,
+        None,
+        None,
+        {},
+    )
+    task.update()
+    task.update(5)
+    assert task.set(stage="fit", message="hello", total=5, metrics={"loss": 1})
+    task.stage = task.message = "fit"
+    task.total = task.result = 5
+    assert task.merge_result({"a": 1}) == {"a": 1}
+    assert (task.stage, task.message, task.total, task.result, task.count) == ("", "", None, None, 0)
+    assert task.succeed()
+    assert task.fail("why")
+    assert task.cancel()
+    assert task.adopt() is task.task("part", total=5) is task
+    with task as entered:
+        assert entered is task
+        assert headway.current() is task
+    assert pickle.loads(pickle.dumps(task)) is task
+    assert task.counts(len) is len
+    with pytest.raises(AttributeError):
+        task.mesage = "x"
+
+
+def test_without_one_a_loop_goes_over_the_iterable_itself() -> None:
+    task: Any = headway.current()
+    items = [1, 2, 3]
+    tracker = task.track(items)
+    assert len(tracker) == 3
+    assert type(iter(tracker)) is type(iter(items))
+    assert next(tracker) == 1
+    assert list(tracker) == [2, 3]
+    generator = (item for item in items)
+    assert task.track(generator) is generator
+    with pytest.raises(TypeError, match="not iterable"):
+        task.track(5)
+
+
+def test_without_one_an_asynchronous_loop_goes_on() -> None:
+    async def items() -> Any:
+        yield 1
+        yield 2
+
+    async def main() -> list[int]:
+        return [item async for item in headway.current().track(items())]
+
+    assert asyncio.run(main()) == [1, 2]

@@ -1,0 +1,226 @@
+"""What the painter leaves on a screen, and in a log."""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import os
+import re
+import select
+import struct
+import termios
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from headway.terminal.painter import Painter
+from headway.terminal.plain import lines
+from headway.views.board_view import BoardView, TaskView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+NOW = 1_700_000_000.0
+
+
+def view(count: int, *states: str, at: float = NOW) -> BoardView:
+    def task(number: int, state: str) -> TaskView:
+        ended = None if state in ("pending", "running") else at
+        return TaskView(
+            id=f"task-{number}",
+            state=state,
+            count=count,
+            total=100,
+            serial=number,
+            started=NOW,
+            ended=ended,
+            taken_at=at,
+        )
+
+    return BoardView.of("nightly", [task(number, state) for number, state in enumerate(states)], taken_at=at)
+
+
+class Screen:
+    """A terminal of a few rows that knows what the painter uses: enough to see what a person would."""
+
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
+        self.cells: list[str] = [""]
+        self.row = self.column = 0
+
+    def feed(self, text: str) -> None:
+        for part in re.findall(r"\x1b\[\??[\d;]*[A-Za-z]|[^\x1b]|\x1b", text):
+            if len(part) == 1:
+                self._put(part)
+            elif part.endswith("A"):
+                self.row = max(0, self.row - int(part[2:-1]))
+            elif part.endswith("K"):
+                self.cells[self.row] = self.cells[self.row][: self.column]
+            elif part.endswith("J"):
+                self.cells[self.row] = self.cells[self.row][: self.column]
+                del self.cells[self.row + 1 :]
+            else:
+                assert re.fullmatch(r"\x1b\[(\?7[lh]|[\d;]*m)", part), part
+
+    def _put(self, char: str) -> None:
+        assert char != "\x1b"
+        if char == "\r":
+            self.column = 0
+        elif char == "\n":
+            self.row += 1
+            self.column = 0
+            if self.row == len(self.cells):
+                self.cells.append("")
+            assert self.row >= len(self.cells) - self.rows, "the cursor left the screen"
+        else:
+            line = self.cells[self.row].ljust(self.column)
+            assert self.column < self.columns, "a line is wider than the screen"
+            self.cells[self.row] = line[: self.column] + char + line[self.column + 1 :]
+            self.column += 1
+
+    @property
+    def shown(self) -> list[str]:
+        return [line.rstrip() for line in self.cells if line.strip()]
+
+
+class Pty:
+    """A pseudo-terminal to draw on, and what stands on its screen."""
+
+    def __init__(self, columns: int = 60, rows: int = 8) -> None:
+        self.master, slave = os.openpty()
+        attributes = termios.tcgetattr(slave)
+        attributes[1] &= ~termios.OPOST  # "\n" reaches the screen as it is
+        termios.tcsetattr(slave, termios.TCSANOW, attributes)
+        self.stream: TextIO = os.fdopen(slave, "w", encoding="utf-8")
+        self.screen = Screen(columns, rows)
+        self.resize(columns, rows)
+
+    def resize(self, columns: int, rows: int) -> None:
+        fcntl.ioctl(self.stream.fileno(), termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+    def written(self) -> str:
+        """What was written since the last time. The kernel hands it over in pieces: a mark tells where it ends."""
+        os.write(self.stream.fileno(), b"\0")
+        found = b""
+        while not found.endswith(b"\0"):
+            assert select.select([self.master], [], [], 10)[0], "the terminal is silent"
+            found += os.read(self.master, 1 << 16)
+        return found[:-1].decode()
+
+    def look(self) -> list[str]:
+        self.screen.feed(self.written())
+        return self.screen.shown
+
+
+@pytest.fixture
+def pty(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pty]:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("NO_COLOR", "1")
+    made = Pty()
+    yield made
+    made.stream.close()
+    os.close(made.master)
+
+
+def test_each_frame_takes_the_place_of_the_one_before(pty: Pty) -> None:
+    painter = Painter(pty.stream)
+    assert painter.live
+    for count, states in ((1, ("running",) * 3), (2, ("running",) * 20), (3, ("success",)), (99, ("lost", "running"))):
+        shown = view(count, *states)
+        painter.draw(shown)
+        assert pty.look() == lines(shown, 59, 7)
+
+
+def test_a_frame_that_is_the_same_is_not_written_again(pty: Pty) -> None:
+    painter = Painter(pty.stream)
+    painter.draw(view(1, "running"))
+    assert pty.written()
+    painter.draw(view(1, "running"))
+    assert not pty.written()
+
+
+def test_what_is_said_stays_above_the_frame(pty: Pty) -> None:
+    painter = Painter(pty.stream)
+    painter.draw(view(1, "running", "running"))
+    painter.say("hello \x1b[2J\nthere")
+    shown = view(2, "running", "success")
+    painter.draw(shown)
+    assert pty.look() == [r"hello \x1b[2J", "there", *lines(shown, 59, 7)]
+
+
+def test_saying_nothing_takes_the_frame_away(pty: Pty) -> None:
+    painter = Painter(pty.stream)
+    painter.draw(view(1, "running", "running"))
+    painter.say("")
+    assert pty.look() == []
+
+
+def test_a_limit_of_rows_is_kept(pty: Pty) -> None:
+    Painter(pty.stream, rows=4).draw(view(1, *("running",) * 10))
+    assert len(pty.look()) == 4
+
+
+def test_one_task_is_one_line(pty: Pty) -> None:
+    painter = Painter(pty.stream)
+    for count in (1, 50, 100):
+        painter.draw_tasks([(view(count, "running").tasks[0], 0)])
+        (line,) = pty.look()
+        assert f"{count}%" in line
+
+
+def test_a_frame_fits_a_screen_that_has_changed(pty: Pty) -> None:
+    painter = Painter(pty.stream)
+    painter.draw(view(1, "running"))
+    pty.look()
+    pty.resize(30, 5)
+    painter.draw(view(2, *("running",) * 9))
+    shown = pty.look()
+    assert len(shown) <= 4
+    assert max(map(len, shown)) <= 29
+
+
+# --- as a log
+
+
+def logged(*views: BoardView, every_s: float = 5.0) -> list[str]:
+    stream = io.StringIO()
+    painter = Painter(stream, every_s=every_s)
+    assert not painter.live
+    for number, one in enumerate(views):
+        painter.draw(one, last=number == len(views) - 1)
+    text = stream.getvalue()
+    assert "\x1b" not in text
+    return [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in text.splitlines()]
+
+
+def test_a_log_gets_a_line_now_and_then() -> None:
+    views = [view(n, "running", at=NOW + n) for n in range(11)]
+    assert [re.search(r"(\d+)/100", line)[1] for line in logged(*views)] == ["0", "5", "10"]  # type: ignore[index]
+
+
+def test_a_log_tells_at_once_who_has_ended() -> None:
+    told = logged(
+        view(1, "running", "running"), view(2, "success", "failed", at=NOW + 1), view(3, "success", at=NOW + 9)
+    )
+    assert [line for line in told if "task-1: failed" in line]
+    assert [line for line in told if "task-0: success" in line]
+
+
+def test_a_log_does_not_repeat_itself() -> None:
+    told = logged(*(view(7, "pending", at=NOW + n) for n in range(0, 50, 10)), view(7, "pending", at=NOW + 55))
+    assert len(told) == 2  # the first, and the last
+
+
+def test_many_ends_at_once_are_counted() -> None:
+    told = logged(view(1, *("running",) * 40), view(2, *("failed",) * 40, at=NOW + 1))
+    assert sum(": failed" in line for line in told) == 10
+    assert any("and 30 more have ended (30 failed)" in line for line in told)
+
+
+def test_a_log_in_ascii_is_ascii(tmp_path: Any) -> None:
+    with (tmp_path / "log").open("w", encoding="ascii") as stream:
+        painter = Painter(stream)
+        painter.draw(BoardView.of("x", [TaskView(id="全 🎉", state="running", taken_at=NOW)], taken_at=NOW), last=True)
+        painter.say("é")
+    assert (tmp_path / "log").read_text("ascii").splitlines()[-1] == r"\xe9"

@@ -1,0 +1,176 @@
+"""A board as lines: what stands first, what is left out, and that nothing is wider than the screen."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from headway.terminal.plain import lines
+from headway.terminal.row import Style, bar
+from headway.terminal.text import width
+from headway.views.board_view import BoardView, ShareView, TaskView
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NOW = 1_700_000_000.0
+PLAIN = Style()
+ASCII = Style(unicode=False, encoding="ascii")
+COLOURED = Style(colour=True)
+
+
+def task(id: str, state: str = "running", **values: Any) -> TaskView:
+    values = {"started": NOW - 10, "beat": NOW - 1, "taken_at": NOW, "unit": "bar", **values}
+    if state not in ("pending", "running"):
+        values.setdefault("ended", NOW - 1)
+    return TaskView(id=id, state=state, **values)
+
+
+def board(tasks: Iterable[TaskView]) -> BoardView:
+    return BoardView.of("nightly", tasks, taken_at=NOW)
+
+
+ODD = board(
+    [
+        task(
+            "a/..",
+            label="全部" * 20,
+            total=5000,
+            count=2100,
+            rate=95.2,
+            stage="fit",
+            message="fold 3/5 \x1b[2J",
+            serial=1,
+        ),
+        task("🎉" * 20, total=0, serial=2),
+        task("z\u0335\u0335\u0335\u0335", "lost", owner_pid=4242, stage="parse", message="\u202edecoder.py", serial=3),
+        task("failed", "failed", error="ValueError: \x1b]0;title\a" + "long " * 40, count=10**15, serial=4),
+        task("a/../child", "success", parent="a/..", total=10**12, count=10**12, serial=5),
+        task("waiting", "pending", serial=6),
+    ]
+)
+
+
+@pytest.mark.parametrize("style", [PLAIN, ASCII], ids=["unicode", "ascii"])
+def test_no_line_is_wider_than_the_screen(style: Style) -> None:
+    for columns in range(1, 160):
+        for line in lines(ODD, columns, None, style):
+            assert width(line) <= columns, (columns, line)
+            assert "\x1b" not in line
+
+
+def test_colours_take_no_columns() -> None:
+    for columns in (20, 40, 80, 120):
+        bare = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in lines(ODD, columns, None, COLOURED)]
+        assert bare == lines(ODD, columns, None, PLAIN)
+
+
+def test_what_the_encoding_lacks_is_not_in_the_lines() -> None:
+    for line in lines(ODD, 80, None, ASCII):
+        line.encode("ascii")
+
+
+@pytest.mark.parametrize("rows", range(12))
+def test_there_are_no_more_lines_than_rows(rows: int) -> None:
+    shown = lines(ODD, 80, rows)
+    assert len(shown) <= rows
+    whole = lines(ODD, 80)
+    if rows >= len(whole):
+        assert shown == whole
+
+
+def test_each_state_is_told_by_word_and_by_colour() -> None:
+    states = ("pending", "running", "success", "failed", "cancelled", "lost")
+    shown = lines(board(task(f"t{n}", state, serial=n) for n, state in enumerate(states)), 100, None, COLOURED)
+    colours = set()
+    for state in states:
+        (found,) = {re.search(rf"\x1b\[([\d;]+)m{state}", line)[1] for line in shown[1:] if f"m{state}" in line}  # type: ignore[index]
+        colours.add(found)
+    assert len(colours) >= 5  # running and the dull ones may not be told by colour alone
+
+
+def test_a_lost_task_says_whose_death_and_where_it_stood() -> None:
+    died = task("x", "lost", owner_pid=4242, stage="parse", message="decoder.py", count=12, total=40)
+    assert "pid 4242 died in stage parse at 12/40 bar: decoder.py" in lines(board([died]), 100)[2]
+
+
+def test_a_failed_task_says_why() -> None:
+    assert "ValueError: no such bar" in lines(board([task("x", "failed", error="ValueError: no such bar")]), 100)[2]
+
+
+def test_a_dead_worker_of_a_running_task_is_named_with_its_share() -> None:
+    share = ShareView(pid=77, incarnation=3, count=1200, beat=NOW - 3, alive=False)
+    line = lines(board([task("x", workers_lost=(share,))]), 100)[2]
+    assert "worker pid 77 died here: it counted 1,200 bar, last 3.0 s ago" in line
+
+
+def test_a_task_without_a_sign_of_life_is_stalled() -> None:
+    assert "stalled" in lines(board([task("x", beat=NOW - 60, started=NOW - 90)]), 100)[1]
+
+
+def test_if_not_all_fit_the_lost_and_failed_come_first_and_the_rest_is_counted() -> None:
+    many = [task(f"ok-{n}", "success", serial=n) for n in range(20)]
+    many += [task(f"p-{n}", "pending", serial=100 + n) for n in range(20)]
+    many += [task("busy", serial=200), task("dead", "lost", serial=201), task("broken", "failed", serial=202)]
+    shown = lines(board(many), 100, 8)
+    ids = {line.split()[0] for line in shown[1:-1]}
+    assert {"dead", "broken", "busy"} <= ids
+    assert len(shown) == 8
+    left_out = int(re.search(r"and (\d+) more", shown[-1])[1])  # type: ignore[index]
+    told = sum(line.split()[0] in {one.id for one in many} for line in shown[1:-1])
+    assert left_out + told == len(many)
+
+
+def test_children_stand_under_their_parent_wherever_they_were_made() -> None:
+    tasks = [task("a", serial=1), task("b", serial=2), task("a/1", parent="a", label="one", serial=3)]
+    assert [line.rstrip().split("▕")[0].rstrip() for line in lines(board(tasks), 80)[1:]] == ["a", "  one", "b"]
+
+
+def test_a_child_whose_parent_is_not_shown_has_its_whole_id() -> None:
+    assert "gone/1" in lines(board([task("gone/1", parent="gone", label="1")]), 80)[1]
+
+
+def test_the_summary_counts_the_states() -> None:
+    first = lines(ODD, 200)[0]
+    assert re.search(r"^nightly  1 lost · 1 failed · 1 pending · 2 running · 3 done · 0 workers$", first)
+
+
+@pytest.mark.parametrize(("count", "full"), [(0, 0), (1, 0), (50, 10), (99, 19), (100, 20), (250, 20)])
+def test_the_bar_is_never_fuller_than_the_count(count: int, full: int) -> None:
+    shown = bar(task("x", total=100, count=count), 200, ASCII)
+    found = re.search(r"\[(#*) *\]", shown)
+    assert found is not None
+    cells = len(found[0]) - 2
+    assert len(found[1]) == int(min(count / 100, 1.0) * cells)
+    assert (count >= 100) == ("100%" in shown)
+    assert full <= len(found[1]) * 20 / cells + 1
+
+
+def test_one_task_as_one_line() -> None:
+    shown = bar(task("x", total=5000, count=2100, rate=95.2, stage="fit", message="fold 3/5"), 120, PLAIN)
+    assert re.fullmatch(r"x +▕█+.? +▏ +42% +2,100/5,000 bar +95\.2/s +ETA 30 s +fit · fold 3/5", shown), shown
+
+
+class _Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("environ", "colour"),
+    [({"TERM": "xterm"}, True), ({"TERM": "xterm", "NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False), ({}, False)],
+)
+def test_colours_are_for_terminals_that_want_them(environ: dict[str, str], colour: bool) -> None:
+    assert Style.of(_Terminal(), environ).colour is colour
+    assert Style.of(io.StringIO(), environ).colour is False
+
+
+def test_an_output_that_cannot_show_blocks_gets_ascii(tmp_path: Any) -> None:
+    for encoding, unicode in (("utf-8", True), ("ascii", False), ("latin-1", False)):
+        with (tmp_path / encoding).open("w", encoding=encoding) as file:
+            assert Style.of(file).unicode is unicode
