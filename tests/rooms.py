@@ -49,8 +49,8 @@ ROOMS: tuple[tuple[tuple[str, ...], str], ...] = (
         "analysis trackers; other formats and libraries; the demo",
     ),
     (("dashboard",), "boards in a browser"),
-    (("cli",), "one file a command"),
     (("__init__",), "the public names"),
+    (("cli",), "one file a command"),
     (("__main__",), "python -m headway"),
 )
 _HEIGHT = {room: height for height, (rooms, _) in enumerate(ROOMS) for room in rooms}

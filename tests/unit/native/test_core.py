@@ -1053,7 +1053,7 @@ class Late(core.Slot):
     asked: int
     home: core.Segment | Exception
 
-    def segments(self) -> core.Segment:
+    def _segment(self) -> core.Segment:
         self.asked = getattr(self, "asked", 0) + 1
         if isinstance(self.home, Exception):
             raise self.home

@@ -221,14 +221,14 @@ if __name__ == "__main__":
 
 
 def test_handles_that_come_from_elsewhere_fill_no_board() -> None:
-    dumped = pickle.dumps(board.open_board("elsewhere").task("one", total=5))
-    board.open_board("elsewhere").close()
+    dumped = pickle.dumps(standin.open_board("elsewhere").task("one", total=5))
+    standin.open_board("elsewhere").close()
     handles = [pickle.loads(dumped) for _ in range(3000)]
     handle = handles[-1]
     handle.update()
     assert (handle.id, handle.total, handle.count) == ("one", 5, 1)
-    assert not board.open_board("elsewhere").tasks()
-    board.open_board("elsewhere").close()
+    assert not standin.open_board("elsewhere").tasks()
+    standin.open_board("elsewhere").close()
 
 
 def test_a_handle_is_not_taken_for_the_next_task_of_its_id() -> None:
