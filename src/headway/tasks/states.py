@@ -1,0 +1,28 @@
+"""The states of a task: their names, their numbers, the groups that rules are made of, and which comes first.
+
+The only place where they stand: the native code's numbers are held equal by a test, the page's copy is generated.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ENDED_STATES",
+    "FINAL_STATES",
+    "LIVE_STATES",
+    "OPEN_STATES",
+    "RESUMABLE_STATES",
+    "STATES",
+    "URGENCY",
+    "WRONG_STATES",
+]
+
+STATES = ("pending", "running", "success", "failed", "cancelled", "lost")  # a state's number is its place here
+LIVE_STATES = ("pending", "running")  # somebody is expected to go on with the task
+ENDED_STATES = ("success", "failed", "cancelled")  # somebody said that the task is over
+FINAL_STATES = (*ENDED_STATES, "lost")  # how a task of the past can have ended
+OPEN_STATES = (*LIVE_STATES, "lost")  # a lost task runs again as soon as somebody counts or writes
+RESUMABLE_STATES = ("failed", "cancelled", "lost")  # what board.task(id, resume=True) goes on with
+WRONG_STATES = ("lost", "failed")  # what a person has to hear of
+
+# Which states a person looks for first, wherever tasks are sorted by urgency.
+URGENCY = {state: rank for rank, state in enumerate(("lost", "failed", "running", "pending", "cancelled", "success"))}
