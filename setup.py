@@ -46,7 +46,7 @@ if hooks:
 
 # A board lives in the shared memory of 64-bit Linux; elsewhere the package works without native modules.
 supported = sys.platform == "linux" and sys.maxsize > 2**32
-headers = sorted(map(str, (*PACKAGE.glob("include/*.h"), *PACKAGE.glob("native/*.h"), *PACKAGE.rglob("*.pxd"))))
+headers = sorted(map(str, (*PACKAGE.glob("include/*.h"), *PACKAGE.glob("native/*.h"), *PACKAGE.rglob("*.px[di]"))))
 extensions = [
     Extension(
         f"headway.native.{source.stem}",

@@ -108,7 +108,7 @@ fingerprint() {
     {
         echo "$ROOT ${SANITIZE:-} ${COVERAGE:-} ${DEBUG:-} ${HOOKS:-} ${CC:-} ${CFLAGS:-} ${LDFLAGS:-}"
         find src pyproject.toml setup.py ci/common.sh -type f \
-            \( -name '*.pyx' -o -name '*.pxd' -o -name '*.h' -o -name '*.toml' -o -name setup.py -o -name common.sh \) -print0 |
+            \( -name '*.pyx' -o -name '*.pxi' -o -name '*.pxd' -o -name '*.h' -o -name '*.toml' -o -name setup.py -o -name common.sh \) -print0 |
             LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum
 }

@@ -22,7 +22,7 @@ COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 @pytest.fixture(scope="module")
 def c_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The native module as C, which is the same whatever the headers are."""
-    path = tmp_path_factory.mktemp("c") / "_core.c"
+    path = tmp_path_factory.mktemp("c") / "core.c"
     command = [sys.executable, "-m", "cython", "-3", "-I", "src", "-o", str(path), str(PACKAGE / "native" / "core.pyx")]
     subprocess.run(command, cwd=ROOT, check=True, timeout=100)
     return path
@@ -34,7 +34,7 @@ def build(folder: Path, c_code: Path, edits: tuple[Edit, ...]) -> Path:
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("core.*.so", "static", "__pycache__"))
     plant(package, edits)
     paths = [sysconfig.get_path("include"), str(package / "include"), str(package / "native")]
-    module = package / f"_core{sysconfig.get_config_var('EXT_SUFFIX')}"
+    module = package / "native" / f"core{sysconfig.get_config_var('EXT_SUFFIX')}"
     flags = ["-std=c11", "-w", "-O1", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-D_GNU_SOURCE=1"]
     command = [COMPILER, *flags, *(f"-I{path}" for path in paths), str(c_code), "-o", str(module)]
     subprocess.run(command, check=True, timeout=100)

@@ -1,355 +1,63 @@
-"""The layout and the native functions as Cython sees them, one to one with headway.h and the headers in _native."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from posix.time cimport timespec
+"""The classes of core, for modules that count by them. Each part of a segment and of a slot builds on the one before."""
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
-cdef extern from "hooks.h":
-    pass
-
-cdef extern from "headway.h" nogil:
-    enum:
-        HW_STRIPES
-        HW_METRICS
-        HW_ID_BYTES
-        HW_LABEL_BYTES
-        HW_UNIT_BYTES
-        HW_STAGE_BYTES
-        HW_MESSAGE_BYTES
-        HW_ERROR_BYTES
-        HW_METRIC_BYTES
-        HW_NAME_BYTES
-        HW_DIRECTORY_BYTES
-        HW_RESULT_BYTES_MAX
-        HW_CAPACITY_MAX
-        HW_WORKERS_MAX
-        HW_LAYOUT_VERSION
-        HW_NO_TOTAL
-    enum:
-        CLOCK_REALTIME
-        CLOCK_MONOTONIC
-        CLOCK_MONOTONIC_COARSE
-    enum:
-        HW_PENDING
-        HW_RUNNING
-        HW_SUCCESS
-        HW_FAILED
-        HW_CANCELLED
-        HW_LOST_STATE
-        HW_STATES
-    enum:
-        HW_OK
-        HW_STALE
-        HW_OVERFLOW
-        HW_UNBOUND
-        HW_ENDED
-        HW_TIMEOUT
-        HW_EXISTS
-        HW_FULL
-        HW_RESTING
-        HW_ABSENT
-        HW_TOO_LARGE
-        HW_SYSTEM
-        HW_DAMAGED
-        HW_UNARCHIVED
-    enum:
-        HW_RECORDER_OFFSET
-        HW_RETIRED_FOR_GOOD
-        HW_RETIRING
-    const uint64_t HW_MAGIC
-    const uint32_t HW_BYTE_ORDER
-    const int64_t HW_COUNT_LIMIT
-    const int64_t HW_LOCK_BASE
-
-    ctypedef struct hw_header:
-        uint64_t magic
-        uint32_t byte_order
-        uint32_t layout_version
-        uint32_t capacity
-        uint32_t workers
-        uint32_t result_bytes
-        uint64_t total_bytes
-        uint8_t uuid[16]
-        uint8_t boot_id[16]
-        uint64_t pid_namespace
-        uint64_t time_namespace
-        int64_t created_ns
-        char name[72]
-        uint64_t checksum
-        uint64_t lock_owner
-        uint64_t lock_pid
-        uint64_t next_incarnation
-        uint64_t recorder
-        uint64_t recorder_wanted
-        uint64_t recorder_beat_ns
-        uint64_t recorder_deadline_ns
-        uint64_t recorder_pid
-        uint64_t recorder_errors
-        uint64_t recorder_errno
-        uint64_t sequence
-        uint64_t retired
-        uint64_t dropped
-        uint64_t repairs
-        char directory[3072]
-
-    ctypedef struct hw_control:
-        uint64_t generation
-        uint64_t lock_pid
-        uint64_t result_seq
-        uint64_t archived
-        uint64_t archived_ns
-
-    ctypedef struct hw_stripe:
-        pass
-
-    ctypedef struct hw_identity:
-        char id[96]
-        char label[96]
-        char unit[16]
-        int64_t created_ns
-        uint64_t parent_bytes
-
-    ctypedef struct hw_status:
-        uint64_t state
-        uint64_t owner
-        uint64_t owner_pid
-        int64_t total
-        int64_t base
-        uint64_t resumed
-        int64_t ended_ns
-        char stage[48]
-        char message[192]
-        char error[192]
-        double metric[8]
-        char metric_name[8][24]
-
-    ctypedef int (*hw_clock_function)(int, timespec *)
-
-    ctypedef struct hw_task:
-        hw_stripe *stripe
-        const uint64_t *identity
-        uint64_t worker
-        uint64_t tag
-        hw_clock_function clock
-
-    uint64_t hw_load(const void *word)
-    uint64_t hw_peek(const void *word)
-    void hw_store(void *word, uint64_t value)
-    int hw_cas(uint64_t *word, uint64_t seen, uint64_t value)
-    uint64_t hw_next(uint64_t *word)
-    void hw_load_words(void *to, const void *source, size_t bytes)
-    uint64_t hw_clock_ns(int clock)
-    uint64_t hw_tag(uint64_t generation)
-    void hw_beat(hw_stripe *stripe, uint64_t now_ns)
-    uint64_t hw_now(const hw_task *task)
-    int hw_count(hw_stripe *stripe, uint64_t tag, int64_t n)
-    int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns)
-    int hw_add(hw_task *task, int64_t n)
-
-cdef extern from "board.h" nogil:
-    ctypedef struct hw_board:
-        uint32_t capacity
-        uint32_t result_bytes
-        hw_header *header
-        uint64_t *page
-        int lock_fd
-        uint32_t row
-
-    void hw_geometry(hw_header *header, uint32_t capacity, uint32_t workers, uint32_t result_bytes)
-    uint64_t hw_checksum(const hw_header *header)
-    uint64_t hw_hash(const char *id, size_t bytes)
-    const char *hw_validate(const hw_header *header, uint64_t bytes, int *layout)
-    char *hw_slot(const hw_board *board, uint32_t slot)
-    hw_control *hw_control_of(char *slot)
-    hw_identity *hw_identity_of(char *slot)
-
-cdef extern from "identity.h" nogil:
-    uint64_t hw_me(const hw_board *board)
-    uint64_t hw_pid(hw_board *board)
-    int hw_is_nameless(const hw_board *board)
-    int hw_dead(hw_board *board, uint64_t incarnation)
-    int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name)
-    void hw_go_in(hw_board *board)
-    void hw_come_out(hw_board *board)
-    int hw_inside(const hw_board *board)
-    hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path)
-    int hw_own_fd(hw_board *board)
-    void hw_use_semaphore(hw_board *board, const char *name, const char *path)
-    void hw_leave(hw_board *board)
-    void hw_announce(hw_board *board, uint64_t retired)
-    int hw_retiring(hw_board *board)
-    int hw_in_use(hw_board *board)
-    void hw_detach(hw_board *board)
-    void hw_discard(hw_board *board)
-
-cdef extern from "lock.h" nogil:
-    void hw_nap(uint64_t ns)
-    int hw_lock(hw_board *board, uint64_t deadline_ns)
-    int hw_make_semaphore(const char *name)
-    void hw_unlock(hw_board *board)
-
-cdef extern from "clock.h" nogil:
-    void hw_use_kernel_clock()
-
-cdef extern from "slots.h" nogil:
-    enum:
-        HW_SET_STATE
-        HW_SET_OWNER
-        HW_SET_TOTAL
-        HW_SET_STAGE
-        HW_SET_MESSAGE
-        HW_SET_ERROR
-        HW_SET_STARTED
-        HW_SET_ENDED
-        HW_SET_RESUMED
-        HW_SET_RUNNING
-    uint32_t HW_ANY_STATE
-    uint32_t HW_OPEN_STATES
-
-    ctypedef struct hw_change:
-        uint32_t fields
-        uint32_t allowed
-        uint64_t state
-        int64_t total
-        int64_t now_ns
-        uint64_t expected_owner
-        uint64_t owner
-        uint64_t owner_pid
-        uint32_t metrics
-        uint64_t was
-        char stage[48]
-        char message[192]
-        char error[192]
-        char metric_name[8][24]
-        double metric[8]
-
-    ctypedef struct hw_found:
-        uint32_t slot
-        uint64_t generation
-        uint64_t pid
-        int owner_alive
-        uint64_t state
-        uint64_t owner
-        uint64_t wait_ns
-
-    bint hw_final(uint64_t state)
-    int hw_read_status(char *slot, hw_status *status)
-    int hw_read_status_locked(hw_board *board, char *slot, hw_status *status, uint64_t deadline_ns)
-    int hw_carried(hw_board *board, char *slot, const hw_status *status)
-    int hw_others(hw_board *board, char *slot)
-    int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint32_t *index, uint64_t *generation)
-    int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns)
-    int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_change *change, uint64_t deadline_ns)
-    int64_t hw_total_count(char *slot, uint64_t tag)
-    int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq)
-    int hw_read_result_locked(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq,
-                              uint64_t deadline_ns)
-    int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
-                        const uint64_t *expected, uint64_t deadline_ns)
-    int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
-                 int drop, hw_found *found)
-    int hw_is_archived(char *slot)
-    int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns,
-                         uint64_t deadline_ns)
-    int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)
-    int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation)
-
-cdef extern from "record.h" nogil:
-    ctypedef struct hw_task_record:
-        uint64_t serial
-
-    ctypedef struct hw_stage_record:
-        pass
-
-    ctypedef struct hw_share_record:
-        pass
-
-    ctypedef struct hw_result_record:
-        uint32_t task
-        uint32_t bytes
-        uint64_t offset
-
-cdef extern from "restore.h" nogil:
-    ctypedef struct hw_past:
-        hw_task_record task
-        const char *stages
-        size_t stage_count
-        const char *shares
-        size_t share_count
-        const char *json
-        uint32_t json_bytes
-        int64_t taken_ns
-
-    void hw_restore(hw_board *board, uint32_t index, const hw_past *past)
-
-cdef extern from "start.h" nogil:
-    enum:
-        HW_KEPT_MOST
-    int hw_start(char **argv, char **envp, const int *kept, int n_kept)
-
-cdef extern from "copying.h" nogil:
-    ctypedef struct hw_sink:
-        char *data
-        size_t bytes
-        bint lent
-
-    ctypedef struct hw_copy:
-        int64_t now_ns
-        hw_sink tasks
-        hw_sink stages
-        hw_sink shares
-        hw_sink workers
-        hw_sink index
-        hw_sink results
-        uint64_t pulse
-        uint64_t states
-        uint64_t given
-        uint32_t open
-        bint bare
-        uint32_t unread
-        int failed
-        bint more
-
-    uint32_t hw_live(const hw_board *board)
-    void hw_copy_lend(hw_copy *copy, char *data, size_t bytes)
-    void hw_copy_begin(hw_copy *copy, hw_board *board)
-    void hw_copy_end(hw_copy *copy)
-
-cdef extern from "copy.h" nogil:
-    int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted)
-    int hw_copy_board(hw_copy *copy)
+from headway.native.headers cimport *
 
 
-cdef class Segment:
+cdef class MappedSegment:
     cdef hw_board *board
     cdef void *base
     cdef uint64_t bytes_mapped
     cdef hw_header said  # the header as it was when it was checked
     cdef bint _closed
+
+
+cdef class Presence(MappedSegment):
     cdef bint _watching
+    cdef int become(self, bint with_row) except -1
+    cdef bint quiet(self) except -1
+
+
+cdef class Recorded(Presence):
+    cdef bint silent(self, uint64_t now) noexcept
+
+
+cdef class TaskTable(Recorded):
+    cdef int wait_for_lock(self, uint64_t give_up) except -1
+
+
+cdef class Segment(TaskTable):
     cdef uint64_t _pulse
     cdef uint64_t _states
     cdef uint64_t _given
     cdef uint32_t _open_tasks
-    cdef bint silent(self, uint64_t now) noexcept
     cdef int copy_into(self, hw_copy *copy, uint32_t index, uint64_t generation) except -1
-    cdef int become(self, bint with_row) except -1
-    cdef int wait_for_lock(self, uint64_t give_up) except -1
-    cdef bint quiet(self) except -1
 
 
-cdef class Slot:
+cdef class Place:
     cdef hw_task handle
     cdef Segment segment
     cdef uint32_t index
     cdef uint64_t generation
     cdef uint64_t look_ns
     cdef str _id
+    cdef int ready(self) except -1
+    cdef int wait_for_lock(self, uint64_t give_up) except -1
+
+
+cdef class Counter(Place):
     cdef int add(self, int64_t n) except -1
-    cdef int write(self, hw_change *change) except -1
     cdef int look(self) except -1
     cdef int look_around(self, uint64_t now) except -1
-    cdef int wait_for_lock(self, uint64_t give_up) except -1
-    cdef int ready(self) except -1
+
+
+cdef class Status(Counter):
+    cdef int write(self, hw_change *change) except -1
     cdef int _read(self, hw_status *status) except -1
+
+
+cdef class Slot(Status):
+    pass
 
 
 cdef class NativeTask:

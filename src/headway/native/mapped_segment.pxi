@@ -1,0 +1,166 @@
+# A segment: how one is formatted and mapped, and what its header says.
+
+def segment_bytes(uint32_t capacity, uint32_t workers, uint32_t result_bytes):
+    """Return the size in bytes of a segment for so many slots, rows of processes, and bytes of result a slot."""
+    cdef hw_header header
+    hw_geometry(&header, capacity, workers, result_bytes)
+    return header.total_bytes
+
+
+def format_segment(int fd, *, uint32_t capacity, uint32_t workers, uint32_t result_bytes, bytes uuid not None,
+                   bytes boot_id not None, uint64_t pid_namespace, uint64_t time_namespace, int64_t created_ns,
+                   bytes name not None, bytes directory not None):
+    """Write the header into a segment file that is all zero and has its full size already.
+
+    uuid and boot_id have 16 bytes. Raises ValueError for texts too long, OSError if the file cannot be mapped.
+    """
+    cdef hw_header *header
+    if len(uuid) != 16 or len(boot_id) != 16:
+        raise ValueError("uuid and boot_id have 16 bytes each")
+    if len(name) >= HW_NAME_BYTES or len(directory) >= HW_DIRECTORY_BYTES:
+        raise ValueError(f"the board's directory has {len(directory)} bytes: choose one shorter than "
+                         f"{HW_DIRECTORY_BYTES} (HEADWAY_DIR)")
+    cdef void *base = mmap(NULL, sizeof(hw_header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+    if base == MAP_FAILED:
+        raise OSError(errno, os.strerror(errno))
+    header = <hw_header *>base
+    hw_geometry(header, capacity, workers, result_bytes)
+    header.byte_order = HW_BYTE_ORDER
+    header.layout_version = HW_LAYOUT_VERSION
+    memcpy(header.uuid, <const char *>uuid, 16)
+    memcpy(header.boot_id, <const char *>boot_id, 16)
+    header.pid_namespace = pid_namespace
+    header.time_namespace = time_namespace
+    header.created_ns = created_ns
+    memcpy(header.name, <const char *>name, len(name))
+    memcpy(header.directory, <const char *>directory, len(directory))
+    header.next_incarnation = 1
+    header.magic = HW_MAGIC
+    header.checksum = hw_checksum(header)
+    munmap(base, sizeof(hw_header))
+
+
+cdef class MappedSegment:
+    """MappedSegment(fd, size, where)\n--\n\nA segment mapped into this process, and what its header says of the board."""
+
+    def __cinit__(self, int fd, uint64_t size, str where not None):
+        cdef int layout = 0, lock_fd
+        cdef const char *wrong
+        if size < sizeof(hw_header):
+            raise errors.CorruptBoard(f"segment {where} has {size} bytes, less than a header: it is not a board, or "
+                                      f"was truncated; remove it with 'headway rm --force'")
+        self.base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
+        if self.base == MAP_FAILED:
+            self.base = NULL
+            raise OSError(errno, os.strerror(errno), where)
+        self.bytes_mapped = size
+        hw_load_words(&self.said, self.base, sizeof(hw_header))  # once: what was checked is what is used
+        wrong = hw_validate(&self.said, size, &layout)
+        if wrong is not NULL:
+            reason = wrong.decode()
+            if layout:
+                raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason} (its layout is number "
+                                            f"{self.said.layout_version}, this version's {HW_LAYOUT_VERSION}); use "
+                                            f"their version of Headway, or end the programs that use it, then remove "
+                                            f"it with 'headway gc', which leaves its snapshot and its history")
+            raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
+        # A second description of the same file, which is never mapped: identities are locks on it. Opened here, so that
+        # Ctrl-C cannot come between the opening and the board that closes it.
+        again, path = b"/proc/self/fd/%d" % fd, b"/dev/shm" + where.encode()
+        lock_fd = open(again, O_RDWR | O_CLOEXEC)
+        if lock_fd < 0:
+            if errno == ENOENT:  # not FileNotFoundError, which says that there is no segment
+                raise OSError(EIO, "the segment cannot be opened once more: is /proc mounted?", again)
+            raise OSError(errno, os.strerror(errno), again)
+        self.board = hw_attach(self.base, &self.said, lock_fd, path)
+        if self.board is NULL:
+            reason = errno
+            close(lock_fd)
+            raise OSError(reason, os.strerror(reason), where)
+
+    def use_semaphore(self, str name not None):
+        """Be woken by this semaphore while waiting for the structural lock. Without one it is waited for by naps."""
+        cdef bytes encoded = name.encode(), path = b"/dev/shm/sem." + encoded[1:]
+        if not self._closed:
+            hw_use_semaphore(self.board, encoded, path)
+
+    def __dealloc__(self):
+        if self.board is not NULL:
+            hw_discard(self.board)
+        if self.base is not NULL:
+            munmap(self.base, self.bytes_mapped)
+
+    @property
+    def name(self):
+        """Name of the board."""
+        return _text(self.said.name, HW_NAME_BYTES)
+
+    @property
+    def uuid(self):
+        """What tells this segment from any other, 32 hexadecimal digits."""
+        return self.said.uuid[:16].hex()
+
+    @property
+    def directory(self):
+        """Where the files of the board are."""
+        return os.fsdecode(<bytes>self.said.directory)
+
+    @property
+    def capacity(self):
+        """Slots of the board."""
+        return self.board.capacity
+
+    @property
+    def workers(self):
+        """Rows of the process table."""
+        return self.said.workers
+
+    @property
+    def result_bytes(self):
+        """The longest result, in bytes of JSON."""
+        return self.board.result_bytes
+
+    @property
+    def size(self):
+        """Size of the segment in bytes."""
+        return self.bytes_mapped
+
+    @property
+    def created_ns(self):
+        """When the segment was made, in nanoseconds since 1970."""
+        return self.said.created_ns
+
+    @property
+    def boot_id(self):
+        """The boot of the machine in which it was made, 32 hexadecimal digits."""
+        return self.said.boot_id[:16].hex()
+
+    @property
+    def pid_namespace(self):
+        """Inode of the creator's pid namespace."""
+        return self.said.pid_namespace
+
+    @property
+    def time_namespace(self):
+        """Inode of the creator's time namespace."""
+        return self.said.time_namespace
+
+    @property
+    def retired(self):
+        """Was the board unlinked?"""
+        return hw_load(&(<hw_header *>self.base).retired) == HW_RETIRED_FOR_GOOD
+
+    @property
+    def retiring(self):
+        """Was the board unlinked, or is somebody about to? To be asked after `register`: see hw_announce."""
+        return hw_retiring(self.board) != 0
+
+    @property
+    def dropped(self):
+        """Finished tasks that gave up their slot because room was needed."""
+        return hw_load(&(<hw_header *>self.base).dropped)
+
+    @property
+    def repairs(self):
+        """Times the structural lock was taken over from a dead holder."""
+        return hw_load(&(<hw_header *>self.base).repairs)

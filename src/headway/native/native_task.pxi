@@ -1,0 +1,57 @@
+# Handles for native code.
+
+@cython.no_gc_clear  # as of Slot
+cdef class NativeTask:
+    """NativeTask(slot)\n--\n\nA task for C, Cython, numba and foreign-function interfaces: hw_add(hw_task *, n) of headway.h.
+
+    Compiled code includes headway.h and takes `address` or `capsule`; code that cannot compile calls `function`. It keeps
+    the mapping alive, belongs to the process that asked for it, and may be used from any thread, also without the GIL.
+    Adding after the task's slot was given away answers HW_STALE and counts nothing; after the board was closed in this
+    process it counts all the same.
+    """
+
+    def __cinit__(self, Slot slot not None):
+        slot.add(0)  # takes a stripe
+        if slot.handle.stripe is NULL:
+            slot._read_result()  # raises what is wrong
+            raise errors.UnknownTask(f"task {slot.id!r} cannot be counted on any more")
+        self.task = slot.handle
+        self.segment = slot.segment
+        self._generation = slot.generation
+
+    @property
+    def address(self):
+        """Address of the hw_task, as an int. It is good for as long as this object lives."""
+        return <size_t>&self.task
+
+    @property
+    def generation(self):
+        """How often the task's slot had changed hands when it was taken: with the slot, what names the task for good.
+
+        hw_add compares 16 bits of it each time, so that an address kept for too long counts nothing.
+        """
+        return self._generation
+
+    @property
+    def function(self):
+        """Address of hw_add as a C function, as an int: `int (*)(hw_task *, int64_t)`, to be called without the GIL.
+
+        With ctypes: CFUNCTYPE(c_int, c_void_p, c_int64)(native.function)(native.address, 1). Returns 0 when it counted.
+        """
+        return <size_t>&_add
+
+    @property
+    def capsule(self):
+        """A PyCapsule named "headway.hw_task" that keeps this handle alive."""
+        capsule = PyCapsule_New(&self.task, b"headway.hw_task", _free_capsule)
+        PyCapsule_SetContext(capsule, <void *>self)
+        Py_INCREF(self)
+        return capsule
+
+
+cdef int _add(hw_task *task, int64_t n) noexcept nogil:
+    return hw_add(task, n)
+
+
+cdef void _free_capsule(object capsule) noexcept:
+    Py_DECREF(<object>PyCapsule_GetContext(capsule))

@@ -1,0 +1,101 @@
+# The recorder of a board, as its header names it.
+
+cdef class Recorded(Presence):
+    """Recorded(fd, size, where)\n--\n\nThe words of the header by which a board and its recorder find each other."""
+
+    @property
+    def recorder(self):
+        """Incarnation of the process that was elected the board's recorder; 0 = none."""
+        return hw_load(&self.board.header.recorder)
+
+    @property
+    def recorder_pid(self):
+        """Its pid, for people."""
+        return hw_peek(&self.board.header.recorder_pid)
+
+    @property
+    def recorder_alive(self):
+        """Is there a recorder, and is its process alive?"""
+        recorder = self.recorder
+        return recorder != 0 and not hw_dead(self.board, recorder)
+
+    @property
+    def recorder_silence(self):
+        """Seconds since the recorder's last sign of life; None if there never was one."""
+        cdef uint64_t beat = hw_peek(&self.board.header.recorder_beat_ns), now = hw_clock_ns(CLOCK_MONOTONIC)
+        if beat == 0:
+            return None
+        return (now - beat) / 1e9 if now > beat else 0.0
+
+    @property
+    def recorder_wanted(self):
+        """Has somebody opened the board with a recorder?"""
+        return hw_peek(&self.board.header.recorder_wanted) != 0
+
+    @property
+    def recorder_errors(self):
+        """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
+        cdef uint64_t number = hw_peek(&self.board.header.recorder_errno)
+        return hw_peek(&self.board.header.recorder_errors), number if number < 4096 else EIO  # what no error is, is damage
+
+    def want_recorder(self, bint wanted=True):
+        """Say that the board is to be recorded: whoever finds no recorder alive starts one."""
+        hw_store(&self.board.header.recorder_wanted, wanted)
+
+    def elect(self):
+        """Become the recorder, unless a live process is. Returns whether we are."""
+        cdef hw_header *header = self.board.header
+        cdef uint64_t seen
+        self.become(False)
+        seen = hw_load(&header.recorder)
+        if seen == hw_me(self.board):
+            return True
+        # As for the structural lock: incarnations never recur, so a dead one that was seen cannot come alive.
+        if (seen and not hw_dead(self.board, seen)) or not hw_cas(&header.recorder, seen, hw_me(self.board)):
+            return False
+        hw_store(&header.recorder_pid, hw_pid(self.board))
+        self.beat()
+        hw_store(&header.recorder_deadline_ns, 0)  # should we die at once, another may start one
+        return True
+
+    def resign(self):
+        """Give up being the recorder."""
+        hw_cas(&self.board.header.recorder, hw_me(self.board), 0)
+
+    def beat(self):
+        """The recorder's sign of life."""
+        hw_store(&self.board.header.recorder_beat_ns, hw_clock_ns(CLOCK_MONOTONIC))
+
+    def note(self, int error):
+        """Count an attempt of the recorder: errno, or 0 for one that succeeded."""
+        if error:
+            hw_next(&self.board.header.recorder_errors)
+        hw_store(&self.board.header.recorder_errno, <uint64_t>error)
+
+    def next_sequence(self):
+        """Draw the number of the next snapshot file."""
+        return hw_next(&self.board.header.sequence)
+
+    @property
+    def sequence(self):
+        """The number of the last snapshot file."""
+        return hw_peek(&self.board.header.sequence)
+
+    cdef bint silent(self, uint64_t now) noexcept:
+        cdef hw_header *header = self.board.header
+        cdef uint64_t recorder
+        if not hw_peek(&header.recorder_wanted) or hw_load(&header.retired):
+            return False
+        if now < hw_peek(&header.recorder_beat_ns) + <uint64_t>(SILENT_SECONDS * SECOND):
+            return False
+        recorder = hw_load(&header.recorder)
+        return recorder == 0 or hw_dead(self.board, recorder)
+
+    def may_start_recorder(self):
+        """Is the board without a recorder that it should have, and are we the one to start it?"""
+        cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC)
+        cdef uint64_t deadline = hw_load(&self.board.header.recorder_deadline_ns)
+        if not self.silent(now) or (now < deadline and deadline <= now + <uint64_t>(START_SECONDS * SECOND)):
+            return False  # (a later deadline is damage)
+        return hw_cas(&self.board.header.recorder_deadline_ns, deadline,
+                      now + <uint64_t>(START_SECONDS * SECOND)) != 0

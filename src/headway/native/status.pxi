@@ -1,0 +1,241 @@
+# What a task shows, and its state.
+
+cdef inline void _begin(hw_change *change, uint32_t fields) noexcept:
+    """A change of an open task that sets nothing yet but `fields`. (All of it is 1 KB: too much to clear each time.)"""
+    change.fields = fields
+    change.allowed = HW_OPEN_STATES
+    change.expected_owner = 0
+    change.owner = 0
+    change.metrics = 0
+
+
+@cython.no_gc_clear  # as of Place
+cdef class Status(Counter):
+    """Status()\n--\n\nWhat a task shows, and its state: each change is one transition."""
+
+    cdef int write(self, hw_change *change) except -1:
+        """Make one transition: 1, or 0 if the task's state does not allow it. The caller filled all but the rest here."""
+        cdef int answer
+        cdef uint64_t give_up
+        cdef hw_board *board
+        self.ready()
+        self.segment.become(True)
+        board = self.segment.board
+        now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
+        if now >= self.look_ns:
+            self.look_around(now)
+        change.now_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
+        answer = hw_write(board, self.index, self.generation, change, 0)
+        if answer == HW_TIMEOUT:
+            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+            while True:
+                hw_go_in(board)
+                with nogil:
+                    answer = hw_write(board, self.index, self.generation, change, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                hw_come_out(board)
+                if answer != HW_TIMEOUT:
+                    break
+                self.wait_for_lock(give_up)
+        if answer == HW_STALE:
+            raise self._gone()
+        if answer == HW_FULL:
+            raise ValueError(f"task {self.id!r} has {HW_METRICS} metrics already: reuse their names")
+        return answer == HW_OK
+
+    def _set(self, stage=None, message=None, total=..., metrics=None):
+        """One transition of what a running task shows. Returns False if the task has ended."""
+        cdef hw_change change
+        _begin(&change, 0)
+        if total is not ...:
+            change.fields |= HW_SET_TOTAL
+            change.total = _total(total)
+        if stage is not None:
+            change.fields |= HW_SET_STAGE | HW_SET_RUNNING
+            _put_text(change.stage, HW_STAGE_BYTES, _str(stage, "stage"))
+        if message is not None:
+            change.fields |= HW_SET_MESSAGE | HW_SET_RUNNING
+            _put_text(change.message, HW_MESSAGE_BYTES, _str(message, "message"))
+        if metrics:
+            change.fields |= HW_SET_RUNNING
+            if len(metrics) > HW_METRICS:
+                raise ValueError(f"{len(metrics)} metrics are too many: a task has {HW_METRICS}")
+            for name, value in metrics.items():
+                if change.metrics == HW_METRICS:
+                    raise ValueError(f"there are more than {HW_METRICS} metrics, though their length is {len(metrics)}")
+                _put_key(change.metric_name[change.metrics], HW_METRIC_BYTES, name, "metric name")
+                change.metric[change.metrics] = float(value)
+                change.metrics += 1
+        return bool(self.write(&change))
+
+    def _enter(self, stage):
+        """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
+        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
+        """
+        cdef hw_change change
+        cdef Py_ssize_t size
+        cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
+        self.ready()
+        if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
+            return False
+        if self.segment.closed or self.segment.retired:
+            return False
+        _begin(&change, HW_SET_STAGE | HW_SET_RUNNING | HW_SET_OWNER)
+        memcpy(change.stage, data, size)
+        memset(change.stage + size, 0, HW_STAGE_BYTES - size)
+        return bool(self.write(&change))
+
+    @property
+    def stage(self):
+        """What the task is at; assigning enters the next stage of its timeline."""
+        cdef hw_status status
+        self._read(&status)
+        return _text(status.stage, HW_STAGE_BYTES)
+
+    @stage.setter
+    def stage(self, str stage not None):
+        cdef hw_change change
+        _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
+        _put_text(change.stage, HW_STAGE_BYTES, stage)
+        self.write(&change)
+
+    @property
+    def message(self):
+        """A line for people."""
+        cdef hw_status status
+        self._read(&status)
+        return _text(status.message, HW_MESSAGE_BYTES)
+
+    @message.setter
+    def message(self, str message not None):
+        cdef hw_change change
+        _begin(&change, HW_SET_MESSAGE | HW_SET_RUNNING)
+        _put_text(change.message, HW_MESSAGE_BYTES, message)
+        self.write(&change)
+
+    @property
+    def total(self):
+        """How many items there are; None = unknown."""
+        cdef hw_status status
+        self._read(&status)
+        return None if status.total < 0 else status.total
+
+    @total.setter
+    def total(self, total):
+        self._set(total=total)
+
+    @property
+    def metrics(self):
+        """The named floats of the task; set(metrics=...) adds or changes some of the at most 8."""
+        cdef hw_status status
+        cdef int i
+        self._read(&status)
+        found = {}
+        for i in range(HW_METRICS):
+            if status.metric_name[i][0]:
+                found[_text(status.metric_name[i], HW_METRIC_BYTES)] = status.metric[i]
+        return found
+
+    @property
+    def state(self):
+        """pending, running, success, failed, cancelled, or lost (nobody alive carries it on)."""
+        cdef hw_status status
+        self._read(&status)
+        if not hw_final(status.state) and not hw_carried(self.segment.board,
+                                                          hw_slot(self.segment.board, self.index), &status):
+            return "lost"
+        return STATES[status.state]
+
+    @property
+    def parent(self):
+        """Id of the task that this one is part of; None if it stands alone."""
+        cdef hw_identity identity
+        cdef char *slot
+        self.ready()
+        slot = hw_slot(self.segment.board, self.index)
+        hw_load_words(&identity, hw_identity_of(slot), sizeof(hw_identity))
+        if hw_load(&hw_control_of(slot).generation) != self.generation:
+            raise self._gone()
+        if identity.parent_bytes == 0 or identity.parent_bytes >= HW_ID_BYTES:
+            return None
+        return _text(identity.id, identity.parent_bytes)
+
+    @property
+    def _run(self):
+        """(count at which this run began, does it continue an earlier one, owner's incarnation, owner's pid)."""
+        cdef hw_status status
+        self._read(&status)
+        return status.base, status.resumed != 0, status.owner, status.owner_pid
+
+    cdef int _read(self, hw_status *status) except -1:
+        cdef char *slot
+        cdef hw_board *board
+        cdef int answer
+        cdef uint64_t give_up
+        self.ready()
+        board = self.segment.board
+        slot = hw_slot(board, self.index)
+        if hw_read_status(slot, status) != HW_OK:  # its writers never pause
+            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+            while True:
+                self.segment.become(True)
+                hw_go_in(board)
+                with nogil:
+                    answer = hw_read_status_locked(board, slot, status, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
+                hw_come_out(board)
+                if answer == HW_OK:
+                    break
+                self.wait_for_lock(give_up)
+        if hw_load(&hw_control_of(slot).generation) != self.generation:
+            raise self._gone()
+        return 0
+
+    def _transition(self, str state, allowed, error=None, message=None, stage=None, bint own=False, bint resume=False,
+                    uint64_t expected_owner=0):
+        """Change the state, if it is one of `allowed` and the owner is `expected_owner` (0 = any).
+
+        own: become the owner; resume: a new run begins, at the count of this moment. Returns the state before, or None.
+        """
+        cdef hw_change change
+        _begin(&change, HW_SET_STATE)
+        change.state = <int>_STATE_NUMBERS[state]
+        if hw_final(change.state) or change.state == HW_RUNNING:
+            change.fields |= HW_SET_ENDED  # with the time, or with none
+        change.allowed = 0
+        for name in allowed:
+            change.allowed |= <uint32_t>1 << <int>_STATE_NUMBERS[name]
+        change.expected_owner = expected_owner
+        if error is not None:
+            change.fields |= HW_SET_ERROR
+            _put_text(change.error, HW_ERROR_BYTES, error)
+        if message is not None:
+            change.fields |= HW_SET_MESSAGE
+            _put_text(change.message, HW_MESSAGE_BYTES, message)
+        if stage is not None:
+            change.fields |= HW_SET_STAGE
+            _put_text(change.stage, HW_STAGE_BYTES, stage)
+        if own:
+            change.fields |= HW_SET_OWNER
+        if resume:
+            change.fields |= HW_SET_RESUMED
+        return STATES[change.was] if self.write(&change) else None
+
+    def _own(self):
+        """Make this process the owner; a pending or lost task runs from here on. Returns False if it has ended."""
+        cdef hw_change change
+        _begin(&change, HW_SET_OWNER | HW_SET_RUNNING)
+        return bool(self.write(&change))
+
+    def _hand_to(self, uint64_t incarnation, uint64_t pid):
+        """Make another process the owner. Returns False if the task has ended, or is not owned by this process."""
+        cdef hw_change change
+        self.ready()
+        self.segment.become(True)
+        _begin(&change, HW_SET_OWNER)
+        change.expected_owner = hw_me(self.segment.board)
+        change.owner, change.owner_pid = incarnation, pid
+        return bool(self.write(&change))
+
+    def _carried_by_others(self):
+        """Does a live process other than this one count on the task?"""
+        self.ready()
+        return hw_others(self.segment.board, hw_slot(self.segment.board, self.index)) != 0
