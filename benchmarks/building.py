@@ -25,7 +25,7 @@ def load_floor() -> ModuleType:
     BUILD.mkdir(parents=True, exist_ok=True)
     with (BUILD / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        newest = max(source.stat().st_mtime for source in (SOURCE, INCLUDE / "headway.h", Path(__file__)))
+        newest = max(source.stat().st_mtime for source in (SOURCE, *INCLUDE.glob("*.h"), Path(__file__)))
         if not path.exists() or path.stat().st_mtime < newest:
             _build()
     spec = importlib.util.spec_from_file_location("floor", path)

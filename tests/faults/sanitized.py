@@ -64,7 +64,7 @@ MISTAKES: dict[str, tuple[str, Edit, str]] = {
     "a result is copied one word too far": (
         "address",
         (
-            "native/slots.h",
+            "native/results.h",
             "        hw_load_words(json, from + 8, hw_align(n, 8));\n        if (hw_latch_whole(word, seen)) {",
             "        hw_load_words(json, from + 8, hw_align(n, 8) + 64);\n        if (hw_latch_whole(word, seen)) {",
         ),

@@ -53,12 +53,12 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
         (),
         (
             (
-                "native/slots.h",
+                "native/status.h",
                 "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy0",
                 "    hw_apply(copy0",
             ),
             (
-                "native/slots.h",
+                "native/status.h",
                 "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy1",
                 "    hw_apply(copy1",
             ),

@@ -31,7 +31,7 @@ def test_a_storm_of_kills_loses_no_count_and_leaves_nothing(run_python: RunPytho
 MISTAKES: dict[str, tuple[Edit, ...]] = {
     "the counts of a dead worker go with it": (
         (
-            "native/slots.h",
+            "native/stripes.h",
             "            if (worker) hw_remember_lost(slot, stripe, worker);\n",
             "            if (worker) stripe->count = stripe->count >> HW_TAG_SHIFT << HW_TAG_SHIFT;\n",
         ),

@@ -23,7 +23,7 @@ PACKAGE = HERE.parents[1] / "src" / "headway"
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 HURRY = (
     ("native/lock.h", "HW_REST_NS 100000000ull", "HW_REST_NS 1000000ull"),
-    ("native/slots.h", "HW_SHARED_GRACE_NS 5000000000ull", "HW_SHARED_GRACE_NS 50000000ull"),
+    ("native/lost.h", "HW_SHARED_GRACE_NS 5000000000ull", "HW_SHARED_GRACE_NS 50000000ull"),
 )
 How = tuple[int, int, int, int]
 
@@ -104,12 +104,12 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         KILLS,
         (
             (
-                "native/slots.h",
+                "native/status.h",
                 "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy0",
                 "    hw_apply(copy0",
             ),
             (
-                "native/slots.h",
+                "native/status.h",
                 "    hw_latch_flip(&control->status_seq);\n    hw_apply(copy1",
                 "    hw_apply(copy1",
             ),

@@ -31,18 +31,18 @@ HANGS_S = 20
 
 MISTAKES: dict[str, Edit] = {
     "a length is believed": (
-        "native/slots.h",
+        "native/results.h",
         "        if (n > board->result_bytes) n = 0; /* damage, or a copy being written: then it is read again */\n",
         "",
     ),
     "a length is read twice": (
-        "native/slots.h",
+        "native/results.h",
         "        if (n > board->result_bytes) n = 0; /* damage, or a copy being written: then it is read again */\n",
         "        if (n > board->result_bytes) n = 0;\n        n = hw_load(from);\n",
     ),
-    "a number of entries is believed": ("native/slots.h", "i < n && i < HW_LOST", "i < n"),
+    "a number of entries is believed": ("native/stripes.h", "i < n && i < HW_LOST", "i < n"),
     "a state is believed": (
-        "native/slots.h",
+        "native/status.h",
         "    if (to->state >= HW_STATES) to->state = HW_FAILED; /* damage reads as a failure */\n",
         "",
     ),

@@ -11,8 +11,8 @@
  * Step of the model            Line of the code
  *   join                       _segment._join: the file `segment`, the lock on our byte, then header.retired
  *   create                     _segment.end_unfinished, _create under board.lock: a note, the segment, one rename
- *   ensure                     _core may_start_recorder: recorder word, is it alive, CAS of the deadline; _launch
- *   elect                      _core elect: load, ask the kernel, CAS; then the deadline is taken back
+ *   ensure                     core may_start_recorder: recorder word, is it alive, CAS of the deadline; _launch
+ *   elect                      core elect: load, ask the kernel, CAS; then the deadline is taken back
  *   file lock                  Recorder.elected: recorder.lock, tried again for three seconds
  *   write                      Recorder._cycle_if_ours: board.lock, retired and `segment` looked at, the snapshot
  *   finish                     Recorder.finish: board.lock, announce, look who is present, last snapshot, remove

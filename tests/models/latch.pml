@@ -11,7 +11,7 @@
  *   take                       lock.h hw_slot_try: look, hw_dead and hw_cas, here in one (structural_lock.pml has them
  *                              apart, and the rule is the same)
  *   mend                       lock.h hw_mend, headway.h hw_latch_mend: a step for each word, then hw_latch_flip
- *   note                       slots.h hw_write: the entry of the stage log, before the first flip
+ *   note                       status.h hw_write: the entry of the stage log, before the first flip
  *   flip, put                  hw_latch_flip; hw_apply, a step for each word; twice
  *   leave                      lock.h hw_slot_unlock
  *   begin, words, log, whole   copy.h hw_copy_status: hw_latch_begin, hw_load_status, the log, hw_latch_whole

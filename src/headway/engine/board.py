@@ -25,6 +25,7 @@ from headway.process.leaving import at_exit, uncaught
 from headway.system import machine, paths
 from headway.tasks.ending import failure_text
 from headway.tasks.results import LARGE_RESULT
+from headway.tasks.states import OPEN_STATES, STATES
 from headway.views.board_view import BoardView, Raw, TaskView
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ class Board:
 
     def tasks(self, state: str | None = None) -> list[TaskView]:
         """Return the views of all tasks, or of those in one state, in the order of their creation."""
-        if state is not None and state not in core.STATES:
-            raise ValueError(f"state {state!r} is unknown: choose one of {', '.join(core.STATES)}")
+        if state is not None and state not in STATES:
+            raise ValueError(f"state {state!r} is unknown: choose one of {', '.join(STATES)}")
         return [task for task in self.snapshot().tasks if state is None or task.state == state]
 
     # -------------------------------------------------------------------------------------------------------- views
@@ -281,7 +282,7 @@ class Board:
                 if task._carried_by_others() or (error is None and self._hand_on is not None and self._hand_on(task)):
                     continue
                 state, text = ("cancelled", reason) if error is None else ("failed", failure_text(error))
-                task._transition(state, ("pending", "running"), error=text, expected_owner=segment.incarnation)
+                task._transition(state, OPEN_STATES, error=text, expected_owner=segment.incarnation)
 
 
 def remove_files(directory: Path) -> None:
@@ -349,7 +350,7 @@ def attached(name: str, uuid: str) -> Board:
                 segment = segments.attach(segments.object_name(name, uuid))
             except FileNotFoundError:
                 raise errors.BoardClosed(
-                    f"board {name!r} of this handle was unlinked: open it anew with headway.open({name!r})"
+                    f"board {name!r} of this handle was removed: open it anew with headway.open({name!r})"
                 ) from None
             board = _by_uuid[uuid] = Board(segment, Path(segment.directory))
         return board

@@ -132,7 +132,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     uint64_t archived_ns = hw_load(&control->archived_ns);
     size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
     size_t indexes = copy->index.bytes, results = copy->results.bytes;
-    uint64_t given = copy->given;
+    uint64_t results_version = copy->results_version;
     uint32_t number = copy->count, bytes = 0;
     int moved = 0;
     hw_task_record *to;
@@ -140,7 +140,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_status status;
     hw_stage log[HW_STAGES];
     hw_stripe stripes[HW_STRIPES];
-    int carried, stripe_beats_late = 0, counted_since = 0;
+    int counted_since = 0;
     if (!(generation & 1) || (wanted && generation != wanted)) return HW_ABSENT;
     to = (hw_task_record *)hw_sink_add(copy, &copy->tasks, sizeof *to);
     if (!to) return HW_TIMEOUT;
@@ -160,8 +160,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     to->count = 0;
     mix = hw_mix(generation, index);
     to->written = (uint8_t)status.state;
-    carried = hw_copy_alive(copy, status.owner);
-    to->owner_alive = (uint8_t)carried;
+    to->owner_alive = (uint8_t)hw_copy_alive(copy, status.owner);
     used = hw_load(&control->stripes_used);
     for (int i = 0; i < HW_STRIPES; i++) {
         hw_stripe *stripe = stripes + i;
@@ -172,17 +171,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         if (stripe->beat_ns > beat) beat = stripe->beat_ns;
         counted_since |= stripe->beat_ns >= archived_ns;
         mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
-        if (hw_shared_alive(hw_stripes_of(slot) + i, copy->monotonic_ns)) {
-            carried = 1;
-            stripe_beats_late |= hw_wall(copy, stripe->beat_ns) > status.ended_ns;
-        }
-        if (stripe->worker && hw_copy_alive(copy, stripe->worker)) {
-            carried = 1;
-            stripe_beats_late |= hw_wall(copy, stripe->beat_ns) > status.ended_ns;
-        }
     }
-    if (!hw_final(status.state) && !carried) status.state = HW_LOST_STATE;
-    if (status.state == HW_LOST_STATE && status.ended_ns && stripe_beats_late) status.state = HW_RUNNING;
+    status.state = hw_state_read(board, &copy->asked, &status, stripes, used, copy->monotonic_ns);
     to->rate = NAN;
     to->total = status.total;
     to->base = status.base;
@@ -208,7 +198,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_copy_shares(copy, number, slot, stripes, &lost_left_out);
     to->stages_left_out = stages_left_out;
     to->lost_left_out = lost_left_out;
-    if (hw_load(&control->has_result)) copy->given = hw_mix(copy->given, hw_mix(generation, index) ^ result_seq);
+    if (hw_load(&control->has_result)) copy->results_version = hw_mix(copy->results_version, hw_mix(generation, index) ^ result_seq);
     if (!copy->bare && hw_load(&control->has_result)) {
         char *json = (char *)hw_sink_add(copy, &copy->results, hw_align(board->result_bytes, 8));
         uint64_t until = copy->monotonic_ns + 1000000000u;
@@ -233,14 +223,14 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         copy->shares.bytes = shares;
         copy->index.bytes = indexes;
         copy->results.bytes = results;
-        copy->given = given;
+        copy->results_version = results_version;
         return copy->failed ? HW_TIMEOUT : moved ? HW_MOVED : HW_ABSENT;
     }
     mix = hw_mix(mix, to->version ^ (uint64_t)to->state << 56 ^ (uint64_t)to->archived << 48);
     for (size_t i = shares / sizeof(hw_share_record); i < copy->shares.bytes / sizeof(hw_share_record); i++)
         mix = hw_mix(mix, ((hw_share_record *)copy->shares.data)[i].alive);
-    copy->pulse = hw_mix(copy->pulse, mix);
-    copy->states = hw_mix(copy->states, hw_mix(generation, index) ^ (uint64_t)to->state << 56);
+    copy->content_version = hw_mix(copy->content_version, mix);
+    copy->states_version = hw_mix(copy->states_version, hw_mix(generation, index) ^ (uint64_t)to->state << 56);
     copy->open += !hw_final(to->state);
     copy->count++;
     return HW_OK;
@@ -273,7 +263,7 @@ static void hw_copy_workers(hw_copy *copy) {
         to->pid = (uint32_t)seen.pid;
         to->alive = (uint8_t)hw_copy_alive(copy, me);
         to->started_ns = seen.started_ns;
-        copy->pulse = hw_mix(copy->pulse, me ^ (uint64_t)to->alive << 63);
+        copy->content_version = hw_mix(copy->content_version, me ^ (uint64_t)to->alive << 63);
         hw_take_text(to->name, seen.name, sizeof to->name);
     }
 }

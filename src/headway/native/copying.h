@@ -1,6 +1,6 @@
-/* sink.h - what one copy of a board needs: the clocks of the moment, who was found alive, and where the records go. */
-#ifndef HEADWAY_SINK_H
-#define HEADWAY_SINK_H
+/* copying.h - what one copy of a board needs: the clocks of the moment, who was found alive, and where the records go. */
+#ifndef HEADWAY_COPYING_H
+#define HEADWAY_COPYING_H
 
 #include "slots.h"
 
@@ -11,8 +11,6 @@ typedef struct hw_sink {
     int lent;
 } hw_sink;
 
-#define HW_ALIVE_PLACES 256
-
 typedef struct hw_copy {
     hw_board *board;
     int64_t now_ns;      /* wall clock */
@@ -22,14 +20,13 @@ typedef struct hw_copy {
     int failed; /* 1: out of memory */
     int more;   /* 1: because the array lent for the tasks was too small */
     uint32_t count;
-    uint64_t pulse;  /* differs between two copies that differ in anything but the clock */
-    uint64_t states; /* differs where a task came, went, or changed its state */
-    uint64_t given;  /* differs where a result is another */
-    uint32_t open;   /* tasks that have not ended */
-    int bare;        /* 1: without the results */
-    uint32_t unread; /* tasks left out because their slot lock is held by a stopped process */
-    uint64_t asked[HW_ALIVE_PLACES]; /* incarnations whose liveness is known, one question each a copy */
-    uint8_t alive[HW_ALIVE_PLACES];
+    uint64_t content_version; /* changes whenever anything but the clock changed */
+    uint64_t states_version;  /* changes when a task came, went, or changed its state */
+    uint64_t results_version; /* changes when a result changed */
+    uint32_t open;            /* tasks that have not ended */
+    int bare;                 /* 1: without the results */
+    uint32_t unread;          /* tasks left out because a stopped process holds their slot lock */
+    hw_asked asked;  /* who was found alive: one question for each process */
 } hw_copy;
 
 static void *hw_sink_add(hw_copy *copy, hw_sink *sink, size_t bytes) {
@@ -79,13 +76,7 @@ static void hw_copy_end(hw_copy *copy) {
 }
 
 static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {
-    uint64_t place = incarnation % HW_ALIVE_PLACES;
-    if (!incarnation) return 0;
-    if (copy->asked[place] != incarnation) {
-        copy->asked[place] = incarnation;
-        copy->alive[place] = (uint8_t)!hw_dead(copy->board, incarnation);
-    }
-    return copy->alive[place];
+    return hw_alive(copy->board, &copy->asked, incarnation);
 }
 
 /* Beats are monotonic; people want the wall clock. */

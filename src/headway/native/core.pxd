@@ -3,6 +3,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from headway.native.headers cimport *
 
+# A native call that may wait, made without the GIL: see waiting.pxi.
+ctypedef int (*Call)(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil
+
 
 cdef class MappedSegment:
     cdef hw_board *board
@@ -24,12 +27,13 @@ cdef class Recorded(Presence):
 
 cdef class TaskTable(Recorded):
     cdef int wait_for_lock(self, uint64_t give_up) except -1
+    cdef int under_lock(self, Call call, void *arguments) except -1
 
 
 cdef class Segment(TaskTable):
-    cdef uint64_t _pulse
-    cdef uint64_t _states
-    cdef uint64_t _given
+    cdef uint64_t _content_version
+    cdef uint64_t _states_version
+    cdef uint64_t _results_version
     cdef uint32_t _open_tasks
     cdef int copy_into(self, hw_copy *copy, uint32_t index, uint64_t generation) except -1
 
@@ -42,7 +46,7 @@ cdef class Place:
     cdef uint64_t look_ns
     cdef str _id
     cdef int ready(self) except -1
-    cdef int wait_for_lock(self, uint64_t give_up) except -1
+    cdef int under_lock(self, Call call, void *arguments) except -1
 
 
 cdef class Counter(Place):

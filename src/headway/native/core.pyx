@@ -1,8 +1,7 @@
-"""Segments and slots of a board, over shared memory. No policy: what a task's life means stands in task.py.
+"""Segments and slots of a board, in shared memory. Mechanism only: what a task's life means is decided in tasks/ and engine/.
 
-Every native call that may wait runs without the GIL in slices, so that Ctrl-C and other threads get their turn. It stands
-between hw_go_in and hw_come_out, for which whoever leaves or closes the board waits. A lock is taken and let go within
-one such call: who has one waits neither for the GIL nor for Python.
+One extension module, so that a process has its native state once, of parts that are included below. A lock is taken and
+released within one call without the GIL (waiting.pxi): no process waits for the GIL, or runs Python, while it holds one.
 """
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
@@ -20,46 +19,60 @@ from posix.unistd cimport close
 
 import operator
 import os
+import sys
 import warnings
 
 from headway import errors
+from headway.native.records import STATES as _STATES
 
 cdef extern from "Python.h":
     """
     /* The next item, or NULL: at the end, or because of an exception. PyIter_Next would look which of the two it was. */
     static inline PyObject *hw_next_item(PyObject *iterator) { return Py_TYPE(iterator)->tp_iternext(iterator); }
 
+    /* The value of an int of one digit, which nearly all are that are counted; 0 for longer ones. */
+    static inline int hw_small(PyObject *number, int64_t *value) {
+    #if PY_VERSION_HEX >= 0x030C0000
+        if (!PyUnstable_Long_IsCompact((PyLongObject *)number)) return 0;
+        *value = PyUnstable_Long_CompactValue((PyLongObject *)number);
+    #else
+        if (Py_SIZE(number) < -1 || Py_SIZE(number) > 1) return 0;
+        *value = Py_SIZE(number) * (int64_t)((PyLongObject *)number)->ob_digit[0];
+    #endif
+        return 1;
+    }
+
     /* Go on with the exception that is set. */
     static inline int hw_raised(void) { return -1; }
     """
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
     PyObject *hw_next_item(object iterator)
+    bint hw_small(object number, int64_t *value)
     int hw_raised() except -1
 
-STATES = ("pending", "running", "success", "failed", "cancelled", "lost")
-FINAL_STATES = frozenset(STATES[2:])
 ID_BYTES = HW_ID_BYTES - 1
 LAYOUT_VERSION = HW_LAYOUT_VERSION
 CAPACITY_MAX = HW_CAPACITY_MAX
 WORKERS_MAX = HW_WORKERS_MAX
 RESULT_BYTES_MAX = HW_RESULT_BYTES_MAX
-LOCK_BASE = HW_LOCK_BASE
-RECORDER_OFFSET = HW_RECORDER_OFFSET
 LOCK_SECONDS = 5.0
-SILENT_SECONDS = 2.0  # a recorder beats several times a second
-START_SECONDS = 5.0  # whoever starts a recorder has so long to bring it to life
+SILENT_SECONDS = 2.0  # a recorder that was silent for so long is looked at: is it alive? It beats several times a second
+START_SECONDS = 5.0  # how long a process that starts a recorder has before another one may try
 
+cdef tuple STATES = _STATES
 cdef dict _STATE_NUMBERS = {name: number for number, name in enumerate(STATES)}
 cdef uint64_t SECOND = 1_000_000_000
-cdef uint64_t SLICE = 50_000_000
-cdef uint64_t BIND_WAIT = 1_000_000
-cdef uint64_t _nobody = 0  # the identity that an unbound handle compares itself with
+cdef uint64_t SLICE = 50_000_000  # how long a call without the GIL waits at most before signals are served
+cdef uint64_t BIND_WAIT = 1_000_000  # how long counting waits at most for a stripe of its own
+cdef uint64_t _nobody = 0  # what `identity` of a handle without a stripe points to
 cdef bint _warned_stale = False
 cdef bint _warned_retired = False
 
 hw_use_kernel_clock()
 
+include "refusals.pxi"
 include "texts.pxi"
+include "waiting.pxi"
 include "mapped_segment.pxi"
 include "presence.pxi"
 include "recorded.pxi"

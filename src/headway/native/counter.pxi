@@ -22,7 +22,7 @@ cdef class Counter(Place):
         if hw_peek(self.handle.identity) != self.handle.worker:
             try:
                 self.segment.become(True)
-            except OSError as error:  # no descriptor left for who we are: tried again at the next update
+            except OSError as error:  # no descriptor is left to register with: tried again at the next update
                 _stale(f"updates of task {self.id!r} are not counted: {error}")
                 return 0
             answer = hw_bind(self.segment.board, &self.handle, self.index, self.generation,
@@ -33,33 +33,33 @@ cdef class Counter(Place):
         if answer == HW_OK:
             answer = hw_add_at(&self.handle, n, now)
         if answer == HW_OVERFLOW:
-            raise OverflowError(f"task {self.id!r}: adding {n} would take its count out of range "
-                                f"(±{HW_COUNT_LIMIT - 1} a process)")
+            raise _count_out_of_range(self.id, n)
         if answer == HW_STALE:
             _stale(f"updates of task {self.id!r} are not counted: it ended and its slot was given to another task")
         return 0
 
     cdef int look_around(self, uint64_t now) except -1:
-        """Once a second: was the board unlinked, is it without its recorder?"""
+        """Once a second: was the board removed, is it without its recorder?"""
         global _warned_retired
         self.look_ns = now + SECOND
-        hw_own_fd(self.segment.board)  # if somebody closed it, others take this process for dead
+        hw_own_fd(self.segment.board)  # opens it again if the program closed it: without it others take us for dead
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
-            warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
+            warnings.warn(f"board {self.segment.name!r} was removed: updates are no longer seen by anyone",
                           errors.StaleTaskWarning)
         elif not _warned_retired and hw_is_nameless(self.segment.board):
             _warned_retired = True
-            warnings.warn(f"the segment of board {self.segment.name!r} was removed from /dev/shm: updates are seen by "
-                          f"those only who had it open", errors.StaleTaskWarning)
+            warnings.warn(f"the segment of board {self.segment.name!r} was removed from /dev/shm: updates are seen only "
+                          f"by processes that had it open", errors.StaleTaskWarning)
         if _on_silence is not None and self.segment.silent(now):
             _on_silence(self.segment)
         return 0
 
     cdef int look(self) except -1:
-        """Is the slot still this task's? Its tag alone does not tell: it recurs after 65536 claims. HW_OK or HW_STALE.
+        """Is the slot still this task's? HW_OK or HW_STALE. (The tag alone does not tell: it recurs after 65536 claims.)
 
-        A task that is counted on runs. Where a slot lock is in the way it is said at the next look: nothing waits here.
+        A task that is counted on runs: if it is written as pending or lost, write that. Nothing waits here: if another
+        process has the slot lock, the next look does it.
         """
         cdef hw_change change
         cdef hw_status status
@@ -77,12 +77,14 @@ cdef class Counter(Place):
     def update(self, n=1):
         """update($self, n=1)\n--\n\nCount `n` more items done (negative: fewer). Never waits, and never raises for a task's state.
 
-        After the board was closed here, or the task's slot was given to another task, nothing is counted; the latter
-        is told once a process by StaleTaskWarning. Raises TypeError, or OverflowError beyond 48 bits.
+        n: a whole number; floats without a fraction are taken, too. After the board was closed in this process nothing is
+        counted, nor after the task's slot was given to another task; then headway.errors.StaleTaskWarning says so once.
+        Raises TypeError for what is not a whole number, OverflowError beyond 48 bits.
         """
-        if type(n) is not int:
-            n = operator.index(n)
-        _count(self, n)
+        cdef int64_t items
+        if type(n) is not int or not hw_small(n, &items):
+            items = _items(self, n)
+        _count(self, items)
 
     def native(self):
         """Return this process's handle for C, Cython and numba code: a NativeTask."""
@@ -102,7 +104,7 @@ cdef class Counter(Place):
 
 
 cdef inline int _count(Counter slot, int64_t n) except -1:
-    """hw_add, but for what has to be looked at: who this process is, and once a second the board."""
+    """As hw_add, and once a second look at the board, and register this process first if it is not."""
     cdef uint64_t now
     if hw_peek(slot.handle.identity) == slot.handle.worker:  # then there is a stripe, and a clock
         now = hw_now(&slot.handle)
@@ -110,6 +112,14 @@ cdef inline int _count(Counter slot, int64_t n) except -1:
             hw_beat(slot.handle.stripe, now)
             return 0
     return slot.add(n)
+
+
+cdef int64_t _items(Counter slot, n) except? -1:
+    """A number of items to count. Raises TypeError for what is not whole, OverflowError for what is too large."""
+    number = _whole(n, "n", "items are counted whole, choose a smaller unit")
+    if not -HW_COUNT_LIMIT < number < HW_COUNT_LIMIT:
+        raise _count_out_of_range(slot._id, number)
+    return number
 
 
 cdef int _stale(str text) except -1:

@@ -1,4 +1,4 @@
-"""The layout and the native functions as Cython sees them, one to one with headway.h and the headers in _native."""
+"""The layout and the native functions as Cython sees them, as headway.h and the headers beside this file declare them."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from posix.time cimport timespec
 
@@ -51,13 +51,11 @@ cdef extern from "headway.h" nogil:
         HW_DAMAGED
         HW_UNARCHIVED
     enum:
-        HW_RECORDER_OFFSET
         HW_RETIRED_FOR_GOOD
         HW_RETIRING
     const uint64_t HW_MAGIC
     const uint32_t HW_BYTE_ORDER
     const int64_t HW_COUNT_LIMIT
-    const int64_t HW_LOCK_BASE
 
     ctypedef struct hw_header:
         uint64_t magic
@@ -170,13 +168,17 @@ cdef extern from "identity.h" nogil:
     void hw_go_in(hw_board *board)
     void hw_come_out(hw_board *board)
     int hw_inside(const hw_board *board)
-    hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path)
     int hw_own_fd(hw_board *board)
-    void hw_use_semaphore(hw_board *board, const char *name, const char *path)
     void hw_leave(hw_board *board)
     void hw_announce(hw_board *board, uint64_t retired)
     int hw_retiring(hw_board *board)
-    int hw_in_use(hw_board *board)
+    int hw_in_use(int fd, uint64_t recorder)
+    uint64_t hw_recorder_of(int fd)
+    int hw_board_in_use(hw_board *board)
+
+cdef extern from "attach.h" nogil:
+    hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path)
+    void hw_use_semaphore(hw_board *board, const char *name, const char *path)
     void hw_detach(hw_board *board)
     void hw_discard(hw_board *board)
 
@@ -189,7 +191,11 @@ cdef extern from "lock.h" nogil:
 cdef extern from "clock.h" nogil:
     void hw_use_kernel_clock()
 
-cdef extern from "slots.h" nogil:
+cdef extern from "stripes.h" nogil:
+    int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns)
+    int64_t hw_total_count(char *slot, uint64_t tag)
+
+cdef extern from "status.h" nogil:
     enum:
         HW_SET_STATE
         HW_SET_OWNER
@@ -221,6 +227,33 @@ cdef extern from "slots.h" nogil:
         char metric_name[8][24]
         double metric[8]
 
+    bint hw_final(uint64_t state)
+    int hw_read_status(char *slot, hw_status *status)
+    int hw_read_status_locked(hw_board *board, char *slot, hw_status *status, uint64_t deadline_ns)
+    int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_change *change, uint64_t deadline_ns)
+
+cdef extern from "results.h" nogil:
+    int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq)
+    int hw_read_result_locked(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq,
+                              uint64_t deadline_ns)
+    int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
+                        const uint64_t *expected, uint64_t deadline_ns)
+
+cdef extern from "find.h" nogil:
+    int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint32_t *index, uint64_t *generation)
+
+cdef extern from "lost.h" nogil:
+    ctypedef struct hw_asked:
+        pass
+
+    bint hw_ended(uint64_t state)
+    int hw_others(hw_board *board, char *slot)
+    uint64_t hw_state_of(hw_board *board, hw_asked *asked, char *slot, const hw_status *status)
+
+cdef extern from "process.h" nogil:
+    int64_t hw_started_ns()
+
+cdef extern from "slots.h" nogil:
     ctypedef struct hw_found:
         uint32_t slot
         uint64_t generation
@@ -230,20 +263,6 @@ cdef extern from "slots.h" nogil:
         uint64_t owner
         uint64_t wait_ns
 
-    bint hw_final(uint64_t state)
-    int hw_read_status(char *slot, hw_status *status)
-    int hw_read_status_locked(hw_board *board, char *slot, hw_status *status, uint64_t deadline_ns)
-    int hw_carried(hw_board *board, char *slot, const hw_status *status)
-    int hw_others(hw_board *board, char *slot)
-    int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint32_t *index, uint64_t *generation)
-    int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns)
-    int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_change *change, uint64_t deadline_ns)
-    int64_t hw_total_count(char *slot, uint64_t tag)
-    int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq)
-    int hw_read_result_locked(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq,
-                              uint64_t deadline_ns)
-    int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
-                        const uint64_t *expected, uint64_t deadline_ns)
     int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
                  int drop, hw_found *found)
     int hw_is_archived(char *slot)
@@ -299,9 +318,9 @@ cdef extern from "copying.h" nogil:
         hw_sink workers
         hw_sink index
         hw_sink results
-        uint64_t pulse
-        uint64_t states
-        uint64_t given
+        uint64_t content_version
+        uint64_t states_version
+        uint64_t results_version
         uint32_t open
         bint bare
         uint32_t unread

@@ -18,8 +18,7 @@ def format_segment(int fd, *, uint32_t capacity, uint32_t workers, uint32_t resu
     if len(uuid) != 16 or len(boot_id) != 16:
         raise ValueError("uuid and boot_id have 16 bytes each")
     if len(name) >= HW_NAME_BYTES or len(directory) >= HW_DIRECTORY_BYTES:
-        raise ValueError(f"the board's directory has {len(directory)} bytes: choose one shorter than "
-                         f"{HW_DIRECTORY_BYTES} (HEADWAY_DIR)")
+        raise _long_directory(len(directory))
     cdef void *base = mmap(NULL, sizeof(hw_header), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
     if base == MAP_FAILED:
         raise OSError(errno, os.strerror(errno))
@@ -47,25 +46,20 @@ cdef class MappedSegment:
         cdef int layout = 0, lock_fd
         cdef const char *wrong
         if size < sizeof(hw_header):
-            raise errors.CorruptBoard(f"segment {where} has {size} bytes, less than a header: it is not a board, or "
-                                      f"was truncated; remove it with 'headway rm --force'")
+            raise _short_segment(where, size)
         self.base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
         if self.base == MAP_FAILED:
             self.base = NULL
             raise OSError(errno, os.strerror(errno), where)
         self.bytes_mapped = size
-        hw_load_words(&self.said, self.base, sizeof(hw_header))  # once: what was checked is what is used
+        hw_load_words(&self.said, self.base, sizeof(hw_header))  # copied once: the copy that is checked is used
         wrong = hw_validate(&self.said, size, &layout)
         if wrong is not NULL:
-            reason = wrong.decode()
             if layout:
-                raise errors.LayoutMismatch(f"segment {where} cannot be used: {reason} (its layout is number "
-                                            f"{self.said.layout_version}, this version's {HW_LAYOUT_VERSION}); use "
-                                            f"their version of Headway, or end the programs that use it, then remove "
-                                            f"it with 'headway gc', which leaves its snapshot and its history")
-            raise errors.CorruptBoard(f"segment {where} is damaged: {reason}; remove it with 'headway rm --force'")
-        # A second description of the same file, which is never mapped: identities are locks on it. Opened here, so that
-        # Ctrl-C cannot come between the opening and the board that closes it.
+                raise _other_layout(where, wrong.decode(), self.said.layout_version)
+            raise _damaged(where, wrong.decode())
+        # Identities are locks on a second open file description of the segment, which is never mapped (identity.h). It is
+        # opened here, so that Ctrl-C cannot come between the opening and the object that closes it.
         again, path = b"/proc/self/fd/%d" % fd, b"/dev/shm" + where.encode()
         lock_fd = open(again, O_RDWR | O_CLOEXEC)
         if lock_fd < 0:
@@ -79,7 +73,7 @@ cdef class MappedSegment:
             raise OSError(reason, os.strerror(reason), where)
 
     def use_semaphore(self, str name not None):
-        """Be woken by this semaphore while waiting for the structural lock. Without one it is waited for by naps."""
+        """Have this semaphore end waits for the structural lock. Without one, waiting is by short sleeps."""
         cdef bytes encoded = name.encode(), path = b"/dev/shm/sem." + encoded[1:]
         if not self._closed:
             hw_use_semaphore(self.board, encoded, path)
@@ -97,22 +91,22 @@ cdef class MappedSegment:
 
     @property
     def uuid(self):
-        """What tells this segment from any other, 32 hexadecimal digits."""
+        """The unique number of this segment, 32 hexadecimal digits."""
         return self.said.uuid[:16].hex()
 
     @property
     def directory(self):
-        """Where the files of the board are."""
+        """The directory of the board's files."""
         return os.fsdecode(<bytes>self.said.directory)
 
     @property
     def capacity(self):
-        """Slots of the board."""
+        """How many tasks the board has room for."""
         return self.board.capacity
 
     @property
     def workers(self):
-        """Rows of the process table."""
+        """How many processes the table of processes has room for."""
         return self.said.workers
 
     @property
@@ -147,17 +141,17 @@ cdef class MappedSegment:
 
     @property
     def retired(self):
-        """Was the board unlinked?"""
+        """Was the board removed?"""
         return hw_load(&(<hw_header *>self.base).retired) == HW_RETIRED_FOR_GOOD
 
     @property
     def retiring(self):
-        """Was the board unlinked, or is somebody about to? To be asked after `register`: see hw_announce."""
+        """Was the board removed, or is a process about to remove it? Ask after `register`: see hw_announce."""
         return hw_retiring(self.board) != 0
 
     @property
     def dropped(self):
-        """Finished tasks that gave up their slot because room was needed."""
+        """Tasks that gave up their slot before the history held them, because room was needed."""
         return hw_load(&(<hw_header *>self.base).dropped)
 
     @property

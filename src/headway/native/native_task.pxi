@@ -6,15 +6,15 @@ cdef class NativeTask:
 
     Compiled code includes headway.h and takes `address` or `capsule`; code that cannot compile calls `function`. It keeps
     the mapping alive, belongs to the process that asked for it, and may be used from any thread, also without the GIL.
-    Adding after the task's slot was given away answers HW_STALE and counts nothing; after the board was closed in this
-    process it counts all the same.
+    After the task's slot was given away hw_add answers HW_STALE and counts nothing; after the board was closed in this
+    process it still counts.
     """
 
     def __cinit__(self, Slot slot not None):
         slot.add(0)  # takes a stripe
         if slot.handle.stripe is NULL:
             slot._read_result()  # raises what is wrong
-            raise errors.UnknownTask(f"task {slot.id!r} cannot be counted on any more")
+            raise _not_countable(slot.id)
         self.task = slot.handle
         self.segment = slot.segment
         self._generation = slot.generation

@@ -1,8 +1,8 @@
-# A place on a board: which task a handle means.
+# Which task a handle means, and how its slot lock is waited for.
 
-@cython.no_gc_clear  # the handle leads into the segment: it is not taken away before the handle
+@cython.no_gc_clear  # `handle` points into the segment, which has to stay as long
 cdef class Place:
-    """Place()\n--\n\nWhich task a handle means, and how its slot is waited for."""
+    """Place()\n--\n\nWhich task a handle means, and how its slot lock is waited for."""
 
     def __cinit__(self, *args, **kwargs):
         self.handle.stripe = NULL
@@ -25,7 +25,7 @@ cdef class Place:
         self.handle.stripe = NULL
         self.look_ns = 0
         if segment is not None and index >= segment.board.capacity:
-            raise errors.UnknownTask(f"task {id!r}: slot {index} is not on board {segment.name!r}")
+            raise _no_slot(id, index, segment.name)
 
     @property
     def id(self):
@@ -37,31 +37,36 @@ cdef class Place:
         return self.index, self.generation
 
     cdef int ready(self) except -1:
-        """The segment is there and open. Raises BoardClosed, UnknownBoard."""
+        """Make sure that `segment` is there. Raises BoardClosed, UnknownBoard, UnknownTask."""
         if self.segment is None:
             segment = self._segment()
             if self.index >= (<Segment>segment).board.capacity:
-                raise errors.UnknownTask(f"task {self.id!r}: slot {self.index} is not on its board")
+                raise _no_slot(self.id, self.index, segment.name)
             self.segment = segment
         return 0
 
     def _segment(self):
         """Return the Segment of this handle's board; given by the subclass."""
-        raise errors.UnknownBoard(f"task {self.id!r} belongs to no board")
+        raise _no_board(self.id)
 
     def _gone(self):
-        return errors.UnknownTask(f"task {self.id!r} is no longer on board {self.segment.name!r}: it ended, and its "
-                                  f"slot was given to another task")
+        return _task_gone(self.id, self.segment.name)
 
-    cdef int wait_for_lock(self, uint64_t give_up) except -1:
-        """Between two slices without the slot lock: signals are served. Raises LockTimeout, BoardClosed."""
-        PyErr_CheckSignals()
-        self.segment.become(True)  # a handler may have forked or closed
-        if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
-            raise self._held()
-        return 0
+    cdef int under_lock(self, Call call, void *arguments) except -1:
+        """Make a call that takes the slot lock, as often as it takes to get it. Returns its answer, never HW_TIMEOUT.
+
+        Raises LockTimeout, BoardClosed.
+        """
+        cdef uint64_t give_up = _in_seconds(LOCK_SECONDS)
+        cdef int answer
+        while True:
+            self.segment.become(True)  # each time: a signal handler may have forked, or closed the board
+            answer = _outside(self.segment.board, call, arguments)
+            if answer != HW_TIMEOUT:
+                return answer
+            PyErr_CheckSignals()
+            if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+                raise self._held()
 
     def _held(self):
-        slot_pid = hw_peek(&hw_control_of(hw_slot(self.segment.board, self.index)).lock_pid)
-        return errors.LockTimeout(f"task {self.id!r} is being written by pid {slot_pid}, which is alive but has not "
-                                  f"moved for {LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
+        return _task_locked(self.id, hw_peek(&hw_control_of(hw_slot(self.segment.board, self.index)).lock_pid))

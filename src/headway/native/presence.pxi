@@ -7,41 +7,39 @@ cdef class Presence(MappedSegment):
         cdef int answer
         with_row = with_row and not self._watching
         if self._closed:
-            raise errors.BoardClosed(f"board {self.name!r} was closed in this process: open it again with "
-                                     f"headway.open({self.name!r})")
+            raise _board_closed(self.name)
         if hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
             return 0
-        started, name = _process()
-        cdef bytes text = name
+        cdef int64_t started_ns = hw_started_ns()
+        cdef bytes name = _process_name()
         if self._closed:  # meanwhile, by another thread
             return self.become(with_row)
-        answer = hw_register(self.board, with_row, started, text)
+        answer = hw_register(self.board, with_row, started_ns, name)
         if answer == HW_SYSTEM:
-            raise OSError(errno, f"no identity on board {self.name!r}: {os.strerror(errno)}")
+            raise _no_identity(self.name, errno)
         if answer != HW_OK:
-            raise errors.CorruptBoard(f"board {self.name!r} has run out of identities: its segment is damaged; "
-                                      f"remove it with 'headway rm --force {self.name}'")
+            raise _no_identities(self.name)
         if with_row and _on_arrival is not None:
             _on_arrival()
         return 0
 
     def register(self, bint with_row=True):
-        """Become somebody on this board: a worker with a row, or a watcher without. Returns the incarnation."""
+        """Register this process on the board, with a row of the table of processes or without. Returns the incarnation."""
         self.become(with_row)
         return hw_me(self.board)
 
     @property
     def incarnation(self):
-        """Who this process is on the board; 0 = nobody yet."""
+        """The number of this process on the board; 0: it is not registered yet."""
         return hw_me(self.board)
 
     def dead(self, uint64_t incarnation):
-        """Is the process of this incarnation gone? What cannot be told counts as alive."""
+        """Has the process of this incarnation ended? If that cannot be told, it counts as alive."""
         return hw_dead(self.board, incarnation) != 0
 
     @property
     def watching(self):
-        """Does this process look on only? Then it takes no row of the process table."""
+        """Does this process only watch? Then it takes no row of the table of processes."""
         return bool(self._watching)
 
     @watching.setter
@@ -49,32 +47,12 @@ cdef class Presence(MappedSegment):
         self._watching = value
 
     @property
-    def pulse(self):
-        """A number of the last copy: another one than before if anything had changed."""
-        return self._pulse
-
-    @property
-    def states(self):
-        """A number of the last copy: another one than before if a task had come, gone, or changed its state."""
-        return self._states
-
-    @property
-    def given(self):
-        """A number of the last copy: another one than before if a result was another."""
-        return self._given
-
-    @property
-    def open_tasks(self):
-        """Tasks of the last copy that had not ended."""
-        return self._open_tasks
-
-    @property
     def in_use(self):
         """Does any other process than this one and the recorder hold an identity on the board?"""
-        return hw_in_use(self.board) != 0
+        return hw_board_in_use(self.board) != 0
 
     cdef bint quiet(self) except -1:
-        """Wait until no thread of this process is in a native call without the GIL. False if one stays there."""
+        """Wait up to a second until no thread of this process is in a native call without the GIL. False if one still is."""
         cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + SECOND
         while hw_inside(self.board):
             if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
@@ -84,26 +62,26 @@ cdef class Presence(MappedSegment):
         return True
 
     def leave(self):
-        """Give up this process's identity in good order. The next use takes a new one."""
-        if self.quiet():  # else it goes with the process
+        """Give up this process's identity, stripes and row. The next use takes a new identity."""
+        if self.quiet():  # else the kernel does when the process ends
             hw_leave(self.board)
 
     @property
     def closed(self):
-        """Did this process let go of the board?"""
+        """Did this process close the board?"""
         return bool(self._closed)
 
     def close(self):
-        """Let go of the board. The mapping stays while handles exist: a late update counts nothing and is safe."""
+        """Close the board. The mapping stays as long as handles exist: a late update counts nothing and is safe."""
         if not self._closed:
-            self._closed = True  # from here on nobody goes in
-            if self.quiet():  # else when the last handle goes
+            self._closed = True  # no new call is made from here on
+            if self.quiet():  # else __dealloc__ does
                 hw_detach(self.board)
 
     def retire(self):
-        """Tell everyone attached that the board was unlinked."""
+        """Tell every process attached that the board was removed."""
         hw_announce(self.board, HW_RETIRED_FOR_GOOD)
 
     def announce_retirement(self, bint meant=True):
-        """Have those who join look elsewhere for the board, before it is unlinked; meant=False: it stays after all."""
+        """Announce that the board is about to be removed, to those who join it; meant=False: it stays after all."""
         hw_announce(self.board, HW_RETIRING if meant else 0)

@@ -1,9 +1,24 @@
-# What belongs to the whole process: its name, its callbacks, semaphores, programs that it starts.
+# What belongs to the whole process: its name, its callbacks, semaphores, the programs that it starts.
 
-cdef tuple _process():
-    from headway.system import machine
+cdef bytes _process_name():
+    """What people would call this process: multiprocessing's name of a child, else the script."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    if multiprocessing is not None:
+        name = str(multiprocessing.current_process().name)
+        if name != "MainProcess":
+            return name.encode("utf-8", "replace")
+    script = getattr(sys, "argv", None) or [""]  # a program may have put anything there
+    name = os.path.basename(script[0]) if isinstance(script[0], str) else ""
+    return (name or "python").encode("utf-8", "replace")
 
-    return machine.process_started_ns(), machine.process_name().encode("utf-8", "replace")
+
+def in_use(int fd):
+    """Does a process other than the recorder hold an identity on the segment of this descriptor?
+
+    fd: open for reading and writing, by a description of its own: what the same description holds is not seen. If the
+    kernel does not tell, the segment counts as in use.
+    """
+    return hw_in_use(fd, hw_recorder_of(fd)) != 0
 
 
 cdef object _on_arrival = None
@@ -11,23 +26,23 @@ cdef object _on_silence = None
 
 
 def on_silence(callback):
-    """Have callback(segment) called, about once a second and handle, while a board is without the recorder it should have."""
+    """Have callback(segment) called while a board lacks the recorder it should have: about once a second per handle."""
     global _on_silence
     _on_silence = callback
 
 
 def make_semaphore(str name not None):
-    """Make a named semaphore of one token. posix_ipc reads through a null pointer where memory runs out. Raises OSError."""
+    """Make a named semaphore of one token. Raises OSError. (posix_ipc reads through a null pointer when memory runs out.)"""
     cdef bytes encoded = name.encode()
     if hw_make_semaphore(encoded) != 0:
         raise OSError(errno, os.strerror(errno), name)
 
 
 def start_program(list arguments not None, list environment not None, tuple descriptors=()):
-    """Start a program that is no child of this process and shares nothing with it. Returns its pid; raises OSError.
+    """Start a program that is not a child of this process and shares nothing with it. Returns its pid.
 
-    arguments: bytes, the first one the path; environment: bytes NAME=VALUE; descriptors: of this process, which the
-    program has as 3, 4, and so on. See native/start.h.
+    arguments: bytes, the path first; environment: bytes NAME=VALUE; descriptors: at most 8 of this process, which are 3,
+    4, ... in the program. Raises OSError. See start.h.
     """
     cdef int kept[HW_KEPT_MOST]
     cdef char **argv
@@ -35,9 +50,9 @@ def start_program(list arguments not None, list environment not None, tuple desc
     cdef int pid = -1, reason
     cdef Py_ssize_t i
     if not arguments:
-        raise ValueError("a program needs its path as first argument")
+        raise ValueError("arguments is empty: give the program's path as the first one")
     if len(descriptors) > HW_KEPT_MOST:
-        raise ValueError(f"{len(descriptors)} descriptors are too many: a program is handed {HW_KEPT_MOST} at most")
+        raise ValueError(f"{len(descriptors)} descriptors are too many: give at most {HW_KEPT_MOST}")
     for i, descriptor in enumerate(descriptors):
         kept[i] = descriptor
     cdef int n_kept = <int> len(descriptors)
@@ -62,6 +77,6 @@ def start_program(list arguments not None, list environment not None, tuple desc
 
 
 def on_arrival(callback):
-    """Have callback() called whenever this process has become a worker on some board: first use, and after a fork."""
+    """Have callback() called whenever this process was registered as a worker on a board: at first use, after a fork."""
     global _on_arrival
     _on_arrival = callback

@@ -1,4 +1,19 @@
-# Copies of a board, and the class that has all of it.
+# Consistent copies of tasks and of the whole board, and the class Segment, which has all parts of a segment.
+
+cdef int _copy_board(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    return hw_copy_board(<hw_copy *>arguments)
+
+
+cdef struct Copied:
+    hw_copy *copy
+    uint32_t index
+    uint64_t generation
+
+
+cdef int _copy_task(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Copied *copied = <Copied *>arguments
+    return hw_copy_task(copied.copy, copied.index, copied.generation)
+
 
 cdef class Segment(TaskTable):
     """Segment(fd, size, where)\n--\n\nOne process's hold on a board's segment.
@@ -8,11 +23,33 @@ cdef class Segment(TaskTable):
     Raises CorruptBoard or LayoutMismatch, each with the remedy, and OSError.
     """
 
+    # Of the last copy of the board: two copies between which something changed have different versions of it.
+
+    @property
+    def content_version(self):
+        """The version of everything in the last copy but its time: it changes whenever anything changed."""
+        return self._content_version
+
+    @property
+    def states_version(self):
+        """The version of the states in the last copy: it changes when a task came, went, or changed its state."""
+        return self._states_version
+
+    @property
+    def results_version(self):
+        """The version of the results in the last copy: it changes when a result changed."""
+        return self._results_version
+
+    @property
+    def open_tasks(self):
+        """How many tasks of the last copy had not ended."""
+        return self._open_tasks
+
     def copy(self, bint results=True):
         """Copy every task and worker: (now_ns, tasks, stages, shares, workers, index, results), arrays of records.
 
-        `pulse`, `states` and `given` tell afterwards, by being others than before, that anything, a state, or a result
-        has changed; `open_tasks`, how many have not ended. results=False: leave out the results.
+        results=False: leave out the results. Sets content_version, states_version, results_version and open_tasks.
+        Raises LockTimeout, MemoryError.
         """
         cdef hw_copy copy
         cdef int answer
@@ -26,22 +63,20 @@ cdef class Segment(TaskTable):
                 # In two steps: without memory for one that is made large, CPython 3.11 prints a SystemError, too.
                 PyByteArray_Resize(tasks, room * sizeof(hw_task_record))
                 hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
-                hw_go_in(self.board)
-                with nogil:
-                    answer = hw_copy_board(&copy)
-                hw_come_out(self.board)
+                answer = _outside(self.board, _copy_board, &copy)
                 if copy.more:  # many tasks began meanwhile
                     room *= 2
                     continue
                 if copy.unread and not self._closed and not hw_me(self.board):
-                    self.become(False)  # the slot lock can be taken by somebody only
+                    self.become(False)  # only a registered process can take the slot lock
                     continue
-                self._pulse, self._states, self._given = copy.pulse, copy.states, copy.given
+                self._content_version, self._states_version = copy.content_version, copy.states_version
+                self._results_version = copy.results_version
                 self._open_tasks = copy.open
-                return _raw(&copy, answer, tasks)
+                return _arrays(&copy, answer, tasks)
             finally:
                 hw_copy_end(&copy)
-        raise errors.LockTimeout(f"board {self.name!r} could not be copied: tasks begin faster than they are read")
+        raise _not_copied(self.name)
 
     def copy_task(self, uint32_t index, uint64_t generation):
         """Copy one task, as copy() does; None if the slot is no longer of that generation. Raises LockTimeout."""
@@ -54,11 +89,11 @@ cdef class Segment(TaskTable):
         try:
             hw_copy_lend(&copy, PyByteArray_AS_STRING(task), sizeof(hw_task_record))
             self.copy_into(&copy, index, generation)
-            return _raw(&copy, HW_SYSTEM if copy.failed else HW_OK, task) if copy.tasks.bytes or copy.failed else None
+            return _arrays(&copy, HW_SYSTEM if copy.failed else HW_OK, task) if copy.tasks.bytes or copy.failed else None
         finally:
             hw_copy_end(&copy)
 
-    def copy_found(self, str id not None):
+    def copy_found(self, id):
         """Copy the task of this id, as copy() does; None if there is none. Raises LockTimeout."""
         cdef hw_identity want
         cdef uint32_t index = 0
@@ -81,28 +116,23 @@ cdef class Segment(TaskTable):
             for index, generation in places:
                 if index < self.board.capacity:
                     self.copy_into(&copy, index, generation)
-            return _raw(&copy, HW_SYSTEM if copy.failed else HW_OK, bytearray())
+            return _arrays(&copy, HW_SYSTEM if copy.failed else HW_OK, bytearray())
         finally:
             hw_copy_end(&copy)
 
     cdef int copy_into(self, hw_copy *copy, uint32_t index, uint64_t generation) except -1:
-        cdef int answer
+        cdef Copied copied
         if not self._closed and not hw_me(self.board):
-            self.become(False)  # the slot lock, should it be needed, can be taken by somebody only
-        hw_go_in(self.board)
-        with nogil:
-            answer = hw_copy_task(copy, index, generation)
-        hw_come_out(self.board)
-        if answer == HW_TIMEOUT and not copy.failed:
-            pid = hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid)
-            raise errors.LockTimeout(f"a task of board {self.name!r} could not be copied: the process that "
-                                     f"holds its slot (pid {pid}) has stopped")
+            self.become(False)  # only a registered process can take the slot lock, should it be needed
+        copied.copy, copied.index, copied.generation = copy, index, generation
+        if _outside(self.board, _copy_task, &copied) == HW_TIMEOUT and not copy.failed:
+            raise _slot_locked(self.name, hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid))
         return 0
 
 
-cdef tuple _raw(hw_copy *copy, int answer, bytearray tasks):
+cdef tuple _arrays(hw_copy *copy, int answer, bytearray tasks):
     if answer != HW_OK:
-        raise MemoryError("no memory for a copy of the board")
+        raise MemoryError("there is no memory for a copy of the board")
     PyByteArray_Resize(tasks, copy.tasks.bytes)  # a bytearray: rates are written into it
     if not copy.tasks.lent and copy.tasks.bytes:
         memcpy(PyByteArray_AS_STRING(tasks), copy.tasks.data, copy.tasks.bytes)

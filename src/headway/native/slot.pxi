@@ -1,4 +1,31 @@
-# A handle on one task, with all of it.
+# The class Slot, which has all parts of a handle: its block and its result, too.
+
+cdef struct Result:
+    char *slot
+    char *json
+    uint32_t bytes
+    uint64_t seq
+
+
+cdef int _read_result(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Result *result = <Result *>arguments
+    return hw_read_result_locked(board, result.slot, result.json, &result.bytes, &result.seq, deadline_ns)
+
+
+cdef struct NewResult:
+    uint32_t index
+    uint64_t generation
+    const char *json
+    uint32_t bytes
+    bint compare
+    uint64_t expected
+
+
+cdef int _write_result(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef NewResult *result = <NewResult *>arguments
+    return hw_write_result(board, result.index, result.generation, result.json, result.bytes,
+                           &result.expected if result.compare else NULL, deadline_ns)
+
 
 @cython.no_gc_clear  # as of Place
 cdef class Slot(Status):
@@ -10,8 +37,9 @@ cdef class Slot(Status):
 
     # Block --------------------------------------------------------------------------------------------------
     #
-    # Native, because Ctrl-C may come at any bytecode, also at the first one of a method: then a block that was entered
-    # would not be left. Here it comes out of what is called, and what was left undone is done.
+    # Native, because Ctrl-C may come at any bytecode: at the first one of a Python method it would leave a block entered
+    # for ever. Native code has no bytecodes. The interrupt comes out of the Python method that is called here, and the
+    # block is left then.
 
     def __enter__(self):
         """Become the owner, and the current task of this context."""
@@ -32,59 +60,38 @@ cdef class Slot(Status):
     # Result -------------------------------------------------------------------------------------------------
 
     def _read_result(self):
-        """Return (JSON bytes, sequence number)."""
-        cdef uint32_t size = 0
-        cdef uint64_t seq = 0, give_up
+        """Return (JSON bytes, sequence number). Raises UnknownTask, LockTimeout, BoardClosed."""
         cdef char *slot
-        cdef char *data
         cdef hw_board *board
-        cdef int answer
+        cdef Result result
         self.ready()
         board = self.segment.board
         slot = hw_slot(board, self.index)
         cdef bytearray room = bytearray((board.result_bytes + 7) // 8 * 8)
-        data = room
-        if hw_read_result(board, slot, data, &size, &seq) != HW_OK:  # its writers never pause
-            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
-            while True:
-                self.segment.become(True)
-                hw_go_in(board)
-                with nogil:
-                    answer = hw_read_result_locked(board, slot, data, &size, &seq, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-                hw_come_out(board)
-                if answer == HW_OK:
-                    break
-                self.wait_for_lock(give_up)
+        result.slot, result.json, result.bytes, result.seq = slot, room, 0, 0
+        if hw_read_result(board, slot, result.json, &result.bytes, &result.seq) != HW_OK:  # its writers never pause
+            self.under_lock(_read_result, &result)
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             raise self._gone()
-        return bytes(room[:size]), seq
+        return bytes(room[:result.bytes]), result.seq
 
     def _write_result(self, bytes json not None, expected=None):
-        """Put JSON bytes in place; with `expected`, only if the result is still that one: else False."""
-        cdef uint64_t seq = 0 if expected is None else expected
-        cdef uint64_t give_up
-        cdef uint32_t size = <uint32_t>min(len(json), 0xFFFFFFFF)
+        """Put JSON bytes in place; with `expected`, a sequence number, only if it is still the result's: else False.
+
+        Raises ResultTooLarge, UnknownTask, LockTimeout, BoardClosed.
+        """
+        cdef NewResult result
         cdef bytes padded = json + b"\0" * 8
-        cdef const char *data = padded
         cdef int answer
-        cdef bint compare = expected is not None
         self.ready()
         self.segment.become(True)
-        cdef hw_board *board = self.segment.board
-        if len(json) > board.result_bytes:
-            raise errors.ResultTooLarge(
-                f"the result of task {self.id!r} has {len(json)} bytes of JSON, its place {board.result_bytes}: make it "
-                f"smaller, or write it to a file and store its name; the old result is kept")
-        give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
-        while True:
-            hw_go_in(board)
-            with nogil:
-                answer = hw_write_result(board, self.index, self.generation, data, size, &seq if compare else NULL,
-                                         hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-            hw_come_out(board)
-            if answer != HW_TIMEOUT:
-                break
-            self.wait_for_lock(give_up)
+        if len(json) > self.segment.board.result_bytes:
+            raise _result_too_large(self.id, len(json), self.segment.board.result_bytes)
+        result.index, result.generation = self.index, self.generation
+        result.json, result.bytes = padded, <uint32_t>len(json)
+        result.compare = expected is not None
+        result.expected = 0 if expected is None else expected
+        answer = self.under_lock(_write_result, &result)
         if answer == HW_STALE:
             raise self._gone()
         return answer == HW_OK

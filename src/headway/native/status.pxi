@@ -1,7 +1,7 @@
 # What a task shows, and its state.
 
 cdef inline void _begin(hw_change *change, uint32_t fields) noexcept:
-    """A change of an open task that sets nothing yet but `fields`. (All of it is 1 KB: too much to clear each time.)"""
+    """A change of an open task that sets nothing yet but `fields`. (A whole one is 1 KB: too much to clear each time.)"""
     change.fields = fields
     change.allowed = HW_OPEN_STATES
     change.expected_owner = 0
@@ -9,37 +9,66 @@ cdef inline void _begin(hw_change *change, uint32_t fields) noexcept:
     change.metrics = 0
 
 
+cdef int _put_metrics(hw_change *change, metrics) except -1:
+    if not hasattr(metrics, "items"):
+        raise _not_metrics(metrics)
+    if len(metrics) > HW_METRICS:
+        raise _many_metrics(metrics)
+    for name, value in metrics.items():
+        if change.metrics == HW_METRICS:
+            raise _more_metrics_than_told(metrics)
+        _put_key(change.metric_name[change.metrics], HW_METRIC_BYTES, name, "metric name")
+        try:
+            change.metric[change.metrics] = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise _not_a_metric(name, value) from None
+        change.metrics += 1
+    return 0
+
+
+cdef struct Written:
+    uint32_t index
+    uint64_t generation
+    hw_change *change
+
+
+cdef int _write(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Written *written = <Written *>arguments
+    return hw_write(board, written.index, written.generation, written.change, deadline_ns)
+
+
+cdef struct StatusRead:
+    char *slot
+    hw_status *status
+
+
+cdef int _read_status(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef StatusRead *read = <StatusRead *>arguments
+    return hw_read_status_locked(board, read.slot, read.status, deadline_ns)
+
+
 @cython.no_gc_clear  # as of Place
 cdef class Status(Counter):
     """Status()\n--\n\nWhat a task shows, and its state: each change is one transition."""
 
     cdef int write(self, hw_change *change) except -1:
-        """Make one transition: 1, or 0 if the task's state does not allow it. The caller filled all but the rest here."""
+        """Make one transition: 1, or 0 if the task's state does not allow it. Everything but `now_ns` was filled in."""
         cdef int answer
-        cdef uint64_t give_up
-        cdef hw_board *board
+        cdef Written written
         self.ready()
         self.segment.become(True)
-        board = self.segment.board
         now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
         if now >= self.look_ns:
             self.look_around(now)
         change.now_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
-        answer = hw_write(board, self.index, self.generation, change, 0)
+        answer = hw_write(self.segment.board, self.index, self.generation, change, 0)
         if answer == HW_TIMEOUT:
-            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
-            while True:
-                hw_go_in(board)
-                with nogil:
-                    answer = hw_write(board, self.index, self.generation, change, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-                hw_come_out(board)
-                if answer != HW_TIMEOUT:
-                    break
-                self.wait_for_lock(give_up)
+            written.index, written.generation, written.change = self.index, self.generation, change
+            answer = self.under_lock(_write, &written)
         if answer == HW_STALE:
             raise self._gone()
         if answer == HW_FULL:
-            raise ValueError(f"task {self.id!r} has {HW_METRICS} metrics already: reuse their names")
+            raise _metrics_full(self.id)
         return answer == HW_OK
 
     def _set(self, stage=None, message=None, total=..., metrics=None):
@@ -57,19 +86,12 @@ cdef class Status(Counter):
             _put_text(change.message, HW_MESSAGE_BYTES, _str(message, "message"))
         if metrics:
             change.fields |= HW_SET_RUNNING
-            if len(metrics) > HW_METRICS:
-                raise ValueError(f"{len(metrics)} metrics are too many: a task has {HW_METRICS}")
-            for name, value in metrics.items():
-                if change.metrics == HW_METRICS:
-                    raise ValueError(f"there are more than {HW_METRICS} metrics, though their length is {len(metrics)}")
-                _put_key(change.metric_name[change.metrics], HW_METRIC_BYTES, name, "metric name")
-                change.metric[change.metrics] = float(value)
-                change.metrics += 1
+            _put_metrics(&change, metrics)
         return bool(self.write(&change))
 
     def _enter(self, stage):
         """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
-        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
+        the text is empty or would be cut, or if the board was closed or removed. Raises UnknownTask, LockTimeout.
         """
         cdef hw_change change
         cdef Py_ssize_t size
@@ -92,10 +114,10 @@ cdef class Status(Counter):
         return _text(status.stage, HW_STAGE_BYTES)
 
     @stage.setter
-    def stage(self, str stage not None):
+    def stage(self, stage):
         cdef hw_change change
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
-        _put_text(change.stage, HW_STAGE_BYTES, stage)
+        _put_text(change.stage, HW_STAGE_BYTES, _str(stage, "stage"))
         self.write(&change)
 
     @property
@@ -106,15 +128,15 @@ cdef class Status(Counter):
         return _text(status.message, HW_MESSAGE_BYTES)
 
     @message.setter
-    def message(self, str message not None):
+    def message(self, message):
         cdef hw_change change
         _begin(&change, HW_SET_MESSAGE | HW_SET_RUNNING)
-        _put_text(change.message, HW_MESSAGE_BYTES, message)
+        _put_text(change.message, HW_MESSAGE_BYTES, _str(message, "message"))
         self.write(&change)
 
     @property
     def total(self):
-        """How many items there are; None = unknown."""
+        """How many items there are; None: unknown."""
         cdef hw_status status
         self._read(&status)
         return None if status.total < 0 else status.total
@@ -137,13 +159,12 @@ cdef class Status(Counter):
 
     @property
     def state(self):
-        """pending, running, success, failed, cancelled, or lost (nobody alive carries it on)."""
+        """pending, running, success, failed, cancelled, or lost: no live process owns it or counts on it (lost.h)."""
         cdef hw_status status
+        cdef hw_board *board
         self._read(&status)
-        if not hw_final(status.state) and not hw_carried(self.segment.board,
-                                                          hw_slot(self.segment.board, self.index), &status):
-            return "lost"
-        return STATES[status.state]
+        board = self.segment.board
+        return STATES[hw_state_of(board, NULL, hw_slot(board, self.index), &status)]
 
     @property
     def parent(self):
@@ -167,24 +188,14 @@ cdef class Status(Counter):
         return status.base, status.resumed != 0, status.owner, status.owner_pid
 
     cdef int _read(self, hw_status *status) except -1:
+        """Copy the status of one moment. Raises UnknownTask, LockTimeout, BoardClosed."""
         cdef char *slot
-        cdef hw_board *board
-        cdef int answer
-        cdef uint64_t give_up
+        cdef StatusRead read
         self.ready()
-        board = self.segment.board
-        slot = hw_slot(board, self.index)
+        slot = hw_slot(self.segment.board, self.index)
         if hw_read_status(slot, status) != HW_OK:  # its writers never pause
-            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
-            while True:
-                self.segment.become(True)
-                hw_go_in(board)
-                with nogil:
-                    answer = hw_read_status_locked(board, slot, status, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-                hw_come_out(board)
-                if answer == HW_OK:
-                    break
-                self.wait_for_lock(give_up)
+            read.slot, read.status = slot, status
+            self.under_lock(_read_status, &read)
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             raise self._gone()
         return 0
@@ -197,12 +208,10 @@ cdef class Status(Counter):
         """
         cdef hw_change change
         _begin(&change, HW_SET_STATE)
-        change.state = <int>_STATE_NUMBERS[state]
+        change.state = _state_number(state)
         if hw_final(change.state) or change.state == HW_RUNNING:
-            change.fields |= HW_SET_ENDED  # with the time, or with none
-        change.allowed = 0
-        for name in allowed:
-            change.allowed |= <uint32_t>1 << <int>_STATE_NUMBERS[name]
+            change.fields |= HW_SET_ENDED  # to the time, or to none
+        change.allowed = _state_bits(allowed)
         change.expected_owner = expected_owner
         if error is not None:
             change.fields |= HW_SET_ERROR
@@ -220,7 +229,7 @@ cdef class Status(Counter):
         return STATES[change.was] if self.write(&change) else None
 
     def _own(self):
-        """Make this process the owner; a pending or lost task runs from here on. Returns False if it has ended."""
+        """Make this process the owner; a pending or lost task becomes running. Returns False if it has ended."""
         cdef hw_change change
         _begin(&change, HW_SET_OWNER | HW_SET_RUNNING)
         return bool(self.write(&change))

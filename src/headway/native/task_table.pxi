@@ -1,104 +1,154 @@
-# The tasks of a board.
+# The tasks of a board: claimed, found, listed, freed, restored.
+
+cdef struct Claim:
+    hw_identity identity
+    hw_status first
+    hw_found found
+    uint32_t resumable
+    bint anew
+    bint drop
+    int answer
+
+
+cdef int _claim(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Claim *claim = <Claim *>arguments
+    cdef int locked = hw_lock(board, deadline_ns)
+    if locked == HW_OK:
+        claim.answer = hw_claim(board, &claim.identity, &claim.first, claim.resumable, claim.anew, claim.drop,
+                                &claim.found)
+        hw_unlock(board)
+    return locked
+
+
+cdef struct Batch:
+    uint32_t indexes[64]
+    uint64_t generations[64]
+    int size
+    int freed
+
+
+cdef int _free_batch(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Batch *batch = <Batch *>arguments
+    cdef int i, locked = hw_lock(board, deadline_ns)
+    if locked == HW_OK:
+        for i in range(batch.size):
+            batch.freed += hw_free_archived(board, batch.indexes[i], batch.generations[i]) == HW_OK
+        hw_unlock(board)
+    return locked
+
+
+cdef struct Freed:
+    uint32_t index
+    uint64_t generation
+    uint64_t before_ns
+    int answer
+
+
+cdef int _free_idle(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Freed *freed = <Freed *>arguments
+    cdef int locked = hw_lock(board, deadline_ns)
+    if locked == HW_OK:
+        freed.answer = hw_free_idle(board, freed.index, freed.generation, freed.before_ns)
+        hw_unlock(board)
+    return locked
+
+
+cdef struct Archived:
+    uint32_t index
+    uint64_t generation
+    uint64_t version
+    uint64_t copied_ns
+
+
+cdef int _mark_archived(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Archived *it = <Archived *>arguments
+    return hw_mark_archived(board, it.index, it.generation, it.version, it.copied_ns, deadline_ns)
+
 
 cdef class TaskTable(Recorded):
     """TaskTable(fd, size, where)\n--\n\nThe tasks of a board: claim, find, list, free and restore them."""
 
-    def claim(self, str id not None, str label not None, str unit not None, int parent_bytes=0, total=None,
-              resumable=(), archive=None, bint anew=False):
+    cdef int wait_for_lock(self, uint64_t give_up) except -1:
+        """Between two slices without the structural lock: serve signals. Raises LockTimeout."""
+        PyErr_CheckSignals()
+        if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+            raise _board_locked(self.name, hw_peek(&self.board.header.lock_pid))
+        return 0
+
+    cdef int under_lock(self, Call call, void *arguments) except -1:
+        """Make a call that takes the structural lock, as often as it takes to get it. Raises LockTimeout."""
+        cdef uint64_t give_up = _in_seconds(LOCK_SECONDS)
+        while True:
+            self.become(False)
+            if _outside(self.board, call, arguments) == HW_OK:
+                return 0
+            self.wait_for_lock(give_up)
+
+    def claim(self, id, str label not None, str unit not None, int parent_bytes=0, total=None, resumable=(),
+              archive=None, bint anew=False):
         """Claim a slot for a task and make this process its owner.
 
         resumable: the states in which an existing task is handed back instead of replaced; archive: called, with no
-        lock held, when tasks have to go that the history does not hold yet: with (slot, generation) of one, or None for
-        the oldest. Returns how many, or None if it could not; then, and without it, tasks are dropped, and counted;
-        anew: replace a task that runs, too.
+        lock held, when tasks that the history does not hold yet have to give up their slots: with (slot, generation) of
+        one, or with None for the oldest. It returns how many it archived, or None if it cannot; then, and without it,
+        tasks are dropped, and counted as such; anew: also replace a task that runs.
         Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
-        Raises TaskExists, BoardFull, LockTimeout, ValueError for an id or unit that does not fit.
+        Raises TaskExists, BoardFull, LockTimeout, BoardClosed; TypeError or ValueError for an id or a total.
         """
-        cdef hw_identity identity
-        cdef hw_status first
-        cdef hw_found found
-        cdef uint32_t states = 0
-        cdef int locked, answer = HW_OK
+        cdef Claim claim
         cdef uint64_t now, give_up, lock_by, nap
         cdef hw_board *board = self.board
-        cdef bint drop = archive is None or not self.recorder_wanted
         cdef int idle = 0
-        memset(&identity, 0, sizeof(identity))
-        memset(&first, 0, sizeof(first))
-        memset(&found, 0, sizeof(found))
-        _put_key(identity.id, HW_ID_BYTES, id, "task id")
-        _put_text(identity.label, HW_LABEL_BYTES, label)
-        _put_text(identity.unit, HW_UNIT_BYTES, unit)
-        identity.parent_bytes = parent_bytes
-        first.state = HW_PENDING
-        first.total = _total(total)
-        for state in resumable:
-            states |= <uint32_t>1 << <int>_STATE_NUMBERS[state]
-        now = hw_clock_ns(CLOCK_MONOTONIC)
-        give_up = now + <uint64_t>(2 * LOCK_SECONDS * SECOND)
-        lock_by = now + <uint64_t>(LOCK_SECONDS * SECOND)
+        memset(&claim, 0, sizeof(claim))
+        _put_key(claim.identity.id, HW_ID_BYTES, id, "task id")
+        _put_text(claim.identity.label, HW_LABEL_BYTES, label)
+        _put_text(claim.identity.unit, HW_UNIT_BYTES, unit)
+        claim.identity.parent_bytes = parent_bytes
+        claim.first.state = HW_PENDING
+        claim.first.total = _total(total)
+        claim.resumable = _state_bits(resumable)
+        claim.anew = anew
+        claim.drop = archive is None or not self.recorder_wanted
+        give_up = _in_seconds(2 * LOCK_SECONDS)
+        lock_by = _in_seconds(LOCK_SECONDS)
         while True:
             self.become(True)
             if self.retired:
-                raise errors.BoardClosed(f"board {self.name!r} was unlinked: open it anew with "
-                                         f"headway.open({self.name!r})")
-            identity.created_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
-            first.owner = hw_me(board)  # each time: a signal handler may have forked
-            first.owner_pid = hw_pid(board)
-            hw_go_in(board)
-            with nogil:
-                locked = hw_lock(board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-                if locked == HW_OK:
-                    answer = hw_claim(board, &identity, &first, states, anew, drop, &found)
-                    hw_unlock(board)
-            hw_come_out(board)
-            if locked != HW_OK:
+                raise _board_removed(self.name)
+            claim.identity.created_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
+            claim.first.owner = hw_me(board)  # each time: a signal handler may have forked
+            claim.first.owner_pid = hw_pid(board)
+            if _outside(board, _claim, &claim) != HW_OK:
                 self.wait_for_lock(lock_by)
                 continue
-            if answer == HW_OK:
-                return found.slot, found.generation, None
-            if answer == HW_ENDED:
-                return found.slot, found.generation, (STATES[found.state], found.owner)
-            if answer == HW_EXISTS:
-                who = "its owner" if found.owner_alive else "its owner is dead, but a worker on it"
-                raise errors.TaskExists(
-                    f"task {id!r} is running on board {self.name!r}: {who} (pid {found.pid}) is alive; wait for it, "
-                    f"choose another id, or join it with board.attach({id!r})")
-            if answer == HW_UNARCHIVED:
-                archived = archive((found.slot, found.generation) if found.generation else None)
+            if claim.answer == HW_OK:
+                return claim.found.slot, claim.found.generation, None
+            if claim.answer == HW_ENDED:
+                return claim.found.slot, claim.found.generation, (STATES[claim.found.state], claim.found.owner)
+            if claim.answer == HW_EXISTS:
+                raise _task_exists(id, self.name, claim.found.pid, claim.found.owner == hw_me(board),
+                                   claim.found.owner_alive)
+            if claim.answer == HW_UNARCHIVED:
+                archived = archive((claim.found.slot, claim.found.generation) if claim.found.generation else None)
                 if archived == 0:
-                    idle += 1  # others did it meanwhile; or there is nothing, and every slot is live
-                drop = archived is None or idle > 3 or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
+                    idle += 1  # others archived them meanwhile; or there are none, and every slot is live
+                claim.drop = archived is None or idle > 3 or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
                 continue
-            if answer == HW_FULL:
-                raise errors.BoardFull(
-                    f"board {self.name!r} has {self.board.capacity} slots and all hold tasks that have not ended: end "
-                    f"some, or unlink the board and open it with a larger capacity")
+            if claim.answer == HW_FULL:
+                raise _board_full(self.name, self.board.capacity)
             now = hw_clock_ns(CLOCK_MONOTONIC)
-            if now >= give_up and answer == HW_TIMEOUT and found.pid:
-                raise errors.LockTimeout(f"task {id!r} of board {self.name!r} cannot be started anew: the old one is "
-                                         f"being written by pid {found.pid}, which is alive but has not moved for "
-                                         f"{2 * LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
             if now >= give_up:
-                raise errors.LockTimeout(f"no slot of board {self.name!r} could be claimed in "
-                                         f"{2 * LOCK_SECONDS:g} s: other processes take every slot as it falls free")
-            lock_by = now + <uint64_t>(LOCK_SECONDS * SECOND)
-            nap = min(found.wait_ns, SLICE) if answer == HW_RESTING else 1000000
+                if claim.answer == HW_TIMEOUT and claim.found.pid:
+                    raise _old_task_locked(id, self.name, claim.found.pid)
+                raise _slots_taken(self.name)
+            lock_by = _in_seconds(LOCK_SECONDS)
+            nap = min(claim.found.wait_ns, SLICE) if claim.answer == HW_RESTING else 1_000_000
             with nogil:
                 hw_nap(nap)
             PyErr_CheckSignals()
 
-    cdef int wait_for_lock(self, uint64_t give_up) except -1:
-        """Between two slices without the structural lock: signals are served. Raises LockTimeout."""
-        PyErr_CheckSignals()
-        if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
-            raise errors.LockTimeout(
-                f"board {self.name!r} is locked by pid {hw_peek(&self.board.header.lock_pid)}, which is alive but "
-                f"has not moved for {LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
-        return 0
-
-    def find(self, str id not None):
-        """Return (slot, generation) of a task, or None."""
+    def find(self, id):
+        """Return (slot, generation) of a task, or None. Raises TypeError or ValueError for an id that cannot be one."""
         cdef hw_identity want
         cdef uint32_t index = 0
         cdef uint64_t generation = 0
@@ -120,12 +170,12 @@ cdef class TaskTable(Recorded):
             slot = hw_slot(self.board, i)
             generation = hw_load(&hw_control_of(slot).generation)
             if generation & 1 and hw_read_status(slot, &status) == HW_OK:
-                if status.owner == me and not hw_final(status.state):
+                if status.owner == me and not hw_ended(status.state):
                     found.append((i, generation))
         return found
 
     def abandoned(self):
-        """Return (slot, generation, owner) of open tasks whose owner and workers are all dead."""
+        """Return (slot, generation, owner) of the tasks that are lost, and on which that is not written yet."""
         cdef uint32_t i
         cdef hw_status status
         cdef char *slot
@@ -134,8 +184,8 @@ cdef class TaskTable(Recorded):
         for i in range(self.board.capacity):
             slot = hw_slot(self.board, i)
             generation = hw_load(&hw_control_of(slot).generation)
-            if generation & 1 and hw_read_status(slot, &status) == HW_OK:
-                if not hw_final(status.state) and not hw_carried(self.board, slot, &status):
+            if generation & 1 and hw_read_status(slot, &status) == HW_OK and not hw_final(status.state):
+                if hw_state_of(self.board, NULL, slot, &status) == HW_LOST_STATE:
                     found.append((i, generation, status.owner))
         return found
 
@@ -156,76 +206,50 @@ cdef class TaskTable(Recorded):
         return [(index, number) for _, index, number in found[:limit]]
 
     def mark_archived(self, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns):
-        """Say that the history holds the task as it was copied, at this time (CLOCK_MONOTONIC_COARSE) or later.
+        """Note that the history holds the task as it was copied, at this time (CLOCK_MONOTONIC_COARSE) or later.
 
-        Returns False if it has changed since.
+        Returns False if it has changed since, or if its slot lock could not be had at once.
         """
-        cdef int answer
+        cdef Archived archived
         if index >= self.board.capacity:
             return False
+        archived.index, archived.generation = index, generation
+        archived.version, archived.copied_ns = version, copied_ns
         self.become(False)
-        hw_go_in(self.board)
-        with nogil:
-            answer = hw_mark_archived(self.board, index, generation, version, copied_ns,
-                                      hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-        hw_come_out(self.board)
-        return answer == HW_OK
+        return _outside(self.board, _mark_archived, &archived) == HW_OK
 
     def free_archived(self, places):
-        """Free tasks, given as (slot, generation), that have ended and are archived. Returns how many."""
-        cdef int freed = 0, locked, number, i
+        """Free tasks, given as (slot, generation), that have ended and are archived. Returns how many. Raises LockTimeout."""
+        cdef Batch batch
         cdef uint32_t index
-        cdef uint64_t generation, give_up
-        cdef uint32_t indexes[64]
-        cdef uint64_t generations[64]
+        cdef uint64_t generation
+        batch.freed = 0
         self.become(False)
-        for at in range(0, len(places), 64):  # a few at a time: others want the lock too
-            number = 0
+        for at in range(0, len(places), 64):  # a batch at a time: other processes want the lock, too
+            batch.size = 0
             for index, generation in places[at:at + 64]:
                 if index < self.board.capacity:
-                    indexes[number], generations[number] = index, generation
-                    number += 1
-            give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
-            while True:
-                hw_go_in(self.board)
-                with nogil:
-                    locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-                    if locked == HW_OK:
-                        for i in range(number):
-                            freed += hw_free_archived(self.board, indexes[i], generations[i]) == HW_OK
-                        hw_unlock(self.board)
-                hw_come_out(self.board)
-                if locked == HW_OK:
-                    break
-                self.wait_for_lock(give_up)
-        return freed
+                    batch.indexes[batch.size], batch.generations[batch.size] = index, generation
+                    batch.size += 1
+            self.under_lock(_free_batch, &batch)
+        return batch.freed
 
     def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
         """Take a task off the board, if it was not written to since before_ns (CLOCK_MONOTONIC_COARSE): True if so.
 
         Raises LockTimeout.
         """
-        cdef int locked, answer = HW_STALE
-        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(LOCK_SECONDS * SECOND)
+        cdef Freed freed
         if index >= self.board.capacity:
             return False
-        while True:
-            self.become(False)
-            hw_go_in(self.board)
-            with nogil:
-                locked = hw_lock(self.board, hw_clock_ns(CLOCK_MONOTONIC) + SLICE)
-                if locked == HW_OK:
-                    answer = hw_free_idle(self.board, index, generation, before_ns)
-                    hw_unlock(self.board)
-            hw_come_out(self.board)
-            if locked == HW_OK:
-                return answer == HW_OK
-            self.wait_for_lock(give_up)
+        freed.index, freed.generation, freed.before_ns, freed.answer = index, generation, before_ns, HW_STALE
+        self.under_lock(_free_idle, &freed)
+        return freed.answer == HW_OK
 
     def restore(self, numbers, tasks, stages, shares, index, results, int64_t taken_ns):
-        """Put tasks of a snapshot, by their numbers there, into slots; open ones are lost. Nobody else may be attached.
+        """Put tasks of a snapshot, by their numbers there, into slots; open ones become lost.
 
-        The records must have passed _records.check. Returns how many found room.
+        No other process may be attached, and records.check must have passed the records. Returns how many found room.
         """
         cdef const unsigned char[::1] of_tasks = tasks, of_stages = stages, of_shares = shares
         cdef const unsigned char[::1] of_index = index, of_results = results
@@ -242,7 +266,8 @@ cdef class TaskTable(Recorded):
             if slot >= self.board.capacity:
                 break
             if (number + 1) * sizeof(hw_task_record) > <size_t>of_tasks.shape[0]:
-                raise IndexError(f"there is no task number {number}")
+                raise IndexError(f"task number {number} is not in the snapshot, which has "
+                                 f"{<size_t>of_tasks.shape[0] // sizeof(hw_task_record)}")
             memset(&past, 0, sizeof(past))
             past.taken_ns = taken_ns
             memcpy(&past.task, &of_tasks[number * sizeof(hw_task_record)], sizeof(hw_task_record))

@@ -1,7 +1,13 @@
-# Texts and numbers that come from Python: into the fields of a slot, and out of them.
+# Texts and numbers that come from Python: checked, and put into the fields of a slot; and texts out of them.
+
+cdef inline str _str(text, str what):
+    if not isinstance(text, str):
+        raise _not_a_str(text, what)
+    return <str>text
+
 
 cdef int _put_text(char *to, Py_ssize_t room, str text) except -1:
-    """Copy a text for people: without NUL, cut at a character boundary with an ellipsis."""
+    """Copy a text for people: NUL becomes a space; a text too long is cut at a character, with an ellipsis."""
     cdef Py_ssize_t size
     cdef const char *data
     cdef bytes whole
@@ -27,51 +33,69 @@ cdef int _put_text(char *to, Py_ssize_t room, str text) except -1:
     return 0
 
 
-cdef int _put_key(char *to, Py_ssize_t room, str text, str what) except -1:
-    """Copy a text that is a key: never cut, refused when it does not fit."""
+cdef int _put_key(char *to, Py_ssize_t room, text, str what) except -1:
+    """Copy a text by which something is found: never cut, refused if it does not fit."""
     cdef Py_ssize_t size
     cdef const char *data
-    if not isinstance(text, str):
-        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    _str(text, what)
     try:
         data = PyUnicode_AsUTF8AndSize(text, &size)
     except UnicodeEncodeError:
-        raise ValueError(f"{what} {text!r} is not valid Unicode: give it without lone surrogates") from None
+        raise _not_unicode(text, what) from None
     if size == 0:
-        raise ValueError(f"{what} is empty: give it 1 to {room - 1} bytes of UTF-8")
+        raise _empty_key(what, room - 1)
     if memchr(data, 0, size) is not NULL:
-        raise ValueError(f"{what} {text!r} contains a NUL character: leave it out")
+        raise _nul_in_key(text, what)
     if size >= room:
-        raise ValueError(f"{what} {text!r} has {size} bytes of UTF-8: shorten it to {room - 1}")
+        raise _long_key(text, what, size, room - 1)
     memcpy(to, data, size)
     memset(to + size, 0, room - size)
     return 0
 
 
 cdef str _text(const char *data, size_t room):
+    """The text of a field, up to its first NUL or its end."""
     cdef size_t size = 0
     while size < room and data[size]:
         size += 1
     return data[:size].decode("utf-8", "replace")
 
 
-def check_id(str id not None):
-    """Raise ValueError unless `id` is 1 to 95 bytes of UTF-8 without NUL."""
+def check_id(id):
+    """Raise TypeError or ValueError unless `id` is 1 to 95 bytes of UTF-8 without NUL."""
     cdef char room[HW_ID_BYTES]
     _put_key(room, sizeof(room), id, "task id")
 
 
+cdef object _whole(value, str what, str remedy):
+    """A whole number: an int, an object that stands for one, or a float without a fraction."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+    raise _not_whole(value, what, remedy)
+
+
 cdef int64_t _total(total) except? -2:
-    cdef int64_t n
     if total is None:
         return HW_NO_TOTAL
-    n = operator.index(total)
-    if n < 0 or n >= HW_COUNT_LIMIT:
-        raise ValueError(f"total {n} is out of range: give 0 to {HW_COUNT_LIMIT - 1}, or None if it is unknown")
-    return n
+    number = _whole(total, "total", _total_remedy())
+    if not 0 <= number < HW_COUNT_LIMIT:
+        raise _total_out_of_range(number)
+    return number
 
 
-cdef str _str(text, str what):
-    if not isinstance(text, str):
-        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
-    return text
+cdef uint32_t _state_bits(states) except? 0xFFFFFFFF:
+    """A bit set of states given by their names."""
+    cdef uint32_t bits = 0
+    for state in states:
+        bits |= <uint32_t>1 << _state_number(state)
+    return bits
+
+
+cdef int _state_number(state) except -1:
+    number = _STATE_NUMBERS.get(state)
+    if number is None:
+        raise _unknown_state(state)
+    return number

@@ -198,16 +198,16 @@ class Recorder:
 
     def _write(self, raw: Raw, last: bool) -> None:
         now = time.monotonic()
-        seen = (self._segment.pulse, self._segment.states)
+        seen = (self._segment.content_version, self._segment.states_version)
         stale = self._segment.open_tasks and now - self._written_at >= REFRESH_S
         if seen == self._seen and not stale and not last:
             return
         sync = last or seen[1] != self._synced_states or now - self._synced_at >= SYNC_S
-        if self._segment.given != self._results_seen or (sync and not self._results_synced):
+        if self._segment.results_version != self._results_seen or (sync and not self._results_synced):
             with_results = self._board._copy()
-            given = self._segment.given
+            seen_results = self._segment.results_version
             snapshot.write_results(with_results, self._board.directory, sync=sync)
-            self._results_seen, self._results_synced = given, sync
+            self._results_seen, self._results_synced = seen_results, sync
         self._board._write(raw, sync=sync, interval_s=self._interval_s)
         self._seen, self._written_at = seen, now
         if sync:

@@ -1,17 +1,15 @@
-"""What the kernel says of this process and this machine: start time, name, boot, namespaces.
+"""What the kernel says of this machine: its name, its boot, the namespaces of this process.
 
-Who is alive on a board is not asked here but of the locked bytes of its segment (see native/board.h): pid and start
-time are for people, and for telling two machines or containers apart.
+They tell two machines or containers apart. Who is alive on a board is asked of the locks on its segment: see
+native/identity.h.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-import time
 from functools import lru_cache
 
-__all__ = ["boot_id", "host", "namespace", "process_name", "process_started_ns"]
+__all__ = ["boot_id", "host", "namespace"]
 
 
 def _read(path: str) -> str | None:
@@ -20,30 +18,6 @@ def _read(path: str) -> str | None:
             return file.read()
     except OSError:
         return None  # no /proc (a bare chroot): each caller has a neutral answer
-
-
-def process_started_ns() -> int:
-    """When this process started, in nanoseconds since 1970; the present if the kernel does not say.
-
-    Source: proc_pid_stat(5), field 22.
-    """
-    stat = _read("/proc/self/stat")
-    if stat is None:
-        return time.time_ns()
-    ticks = int(stat.rpartition(")")[2].split()[19])  # the name before ")" may hold blanks
-    since_boot_ns = ticks * 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME) + since_boot_ns
-
-
-def process_name() -> str:
-    """How people would name this process: multiprocessing's name in a child, else the script."""
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    if multiprocessing is not None:
-        name = str(multiprocessing.current_process().name)
-        if name != "MainProcess":
-            return name
-    script = getattr(sys, "argv", None) or [""]
-    return os.path.basename(script[0]) or "python"
 
 
 @lru_cache(maxsize=1)

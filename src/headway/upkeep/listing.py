@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +13,7 @@ from headway.engine import segments
 from headway.engine.board import Board
 from headway.files import snapshot
 from headway.native import core
-from headway.system import locks, paths, shm
+from headway.system import paths, shm
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView
@@ -59,21 +57,12 @@ def in_use(name: str, uuid: str) -> bool:
 
 
 def memory_in_use(path: Path) -> bool:
-    """Two questions to the kernel for all identities but the recorder's, which outlives the others by a moment."""
+    """Does any process but the recorder, which outlives the others by a moment, hold an identity on this segment?"""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        recorder = int.from_bytes(os.pread(fd, 8, core.RECORDER_OFFSET), sys.byteorder) & (1 << 61) - 1
-        below, above = (core.LOCK_BASE, recorder), (core.LOCK_BASE + recorder + 1, 0)
-        return any(_locked(fd, *extent) for extent in ((below, above) if recorder else ((core.LOCK_BASE, 0),)))
+        return core.in_use(fd)
     finally:
         os.close(fd)
-
-
-def _locked(fd: int, begin: int, size: int) -> bool:
-    """Is any of these bytes locked? size 0: all to the end."""
-    asked = locks.FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, begin, size, 0)
-    kind: int = locks.FLOCK.unpack(fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked))[0]
-    return kind != fcntl.F_UNLCK
 
 
 def memory(name: str) -> Path:

@@ -173,13 +173,13 @@ with warnings.catch_warnings(record=True) as told:
     for _ in range(3):
         task.update()
 assert [warning.category for warning in told] == [errors.StaleTaskWarning], told
-assert "was unlinked" in str(told[0].message)
+assert "was removed" in str(told[0].message)
 new = open_board(name, capacity=4)
 assert new is not board
 try:
     board.task("two")
 except errors.BoardClosed as error:
-    assert "unlinked" in str(error)
+    assert "removed" in str(error)
 else:
     raise AssertionError("a task was made on a board that is gone")
 assert new.tasks() == []

@@ -139,7 +139,8 @@ def test_another_type_is_refused_by_its_name(handle: Any, n: Any, wrong: str) ->
 
 
 def test_the_offsets_are_those_of_the_header() -> None:
-    text = Path(headway.get_include(), "headway.h").read_text()
+    folder = Path(headway.get_include())
+    text = "".join((folder / name).read_text() for name in ("headway_layout.h", "headway.h"))
     for struct, offsets in (("hw_task", ours.TASK), ("hw_stripe", ours.STRIPE)):
         body = re.search(rf"typedef struct {struct} \{{(.*?)\}} {struct};", text, re.DOTALL)
         assert body is not None

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import functools
 import gc
+import math
 import mmap
 import os
 import signal
@@ -262,9 +263,14 @@ def test_a_text_for_people_is_cut_at_a_character(label: str, shown: str, segment
 def test_an_id_that_runs_is_refused_with_the_pid_of_its_owner(segment: core.Segment) -> None:
     claim(segment)
     before = segment.find("a")
-    with pytest.raises(errors.TaskExists, match=rf"its owner \(pid {os.getpid()}\) is alive"):
+    with pytest.raises(errors.TaskExists, match="owned by this process"):
         claim(segment)
     assert segment.find("a") == before
+    with (
+        beside(lambda: claim(segment, "b")) as (pid,),
+        pytest.raises(errors.TaskExists, match=rf"its owner \(pid {pid}\) is alive"),
+    ):
+        claim(segment, "b")
 
 
 def test_an_id_whose_owner_is_dead_is_refused_with_the_pid_of_a_worker(segment: core.Segment) -> None:
@@ -355,7 +361,7 @@ def test_a_total_out_of_range_is_refused_and_nothing_is_claimed(total: int, segm
 def test_a_retired_board_takes_no_task(segment: core.Segment) -> None:
     segment.retire()
     assert segment.retired
-    with pytest.raises(errors.BoardClosed, match="was unlinked: open it anew"):
+    with pytest.raises(errors.BoardClosed, match="was removed: open it anew"):
         claim(segment)
 
 
@@ -369,7 +375,14 @@ class Index:
 
 @pytest.mark.parametrize(
     ("items", "sum_"),
-    [([], 0), ([1, 1, 1], 3), ([5, -7], -2), ([0], 0), ([True, Index(), np.int64(4), np.uint8(2)], 12)],
+    [
+        ([], 0),
+        ([1, 1, 1], 3),
+        ([5, -7], -2),
+        ([0], 0),
+        ([True, Index(), np.int64(4), np.uint8(2)], 12),
+        ([1.0, np.float64(2), np.float64(-5), 2**30, -(2**31)], 2**30 - 2**31 - 2),
+    ],
 )
 def test_the_count_is_the_sum_of_the_updates(items: list[Any], sum_: int, segment: core.Segment) -> None:
     task = claim(segment)
@@ -378,10 +391,10 @@ def test_the_count_is_the_sum_of_the_updates(items: list[Any], sum_: int, segmen
     assert task.count == sum_ == tasks_of(segment)["a"]["count"]
 
 
-@pytest.mark.parametrize("n", [1.0, "1", None, np.float64(2)])
+@pytest.mark.parametrize("n", [1.5, "1", None, np.float64(2.5), math.nan, math.inf])
 def test_what_is_no_integer_is_not_counted(n: Any, segment: core.Segment) -> None:
     task = claim(segment)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match="is not a whole number: items are counted whole, choose a smaller unit"):
         task.update(n)
     assert task.count == 0
 
@@ -1105,7 +1118,7 @@ def test_a_handle_on_a_slot_that_is_not_there_is_refused(slot: int, segment: cor
     with pytest.raises(errors.UnknownTask, match=f"slot {slot} is not on board"):
         handle(segment, slot, 1, "a")
     task = late(segment, slot, 1)
-    with pytest.raises(errors.UnknownTask, match=f"slot {slot} is not on its board"):
+    with pytest.raises(errors.UnknownTask, match=f"slot {slot} is not on board"):
         _ = task.stage
     with quiet():
         task.update()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(__file__).resolve().parents[3] / "src" / "headway"
 INCLUDE = PACKAGE / "include"
 PUBLIC = INCLUDE / "headway.h"
+LAYOUT = INCLUDE / "headway_layout.h"
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-pedantic")
 C = (sysconfig.get_config_var("CC") or "cc").split()[0]
 CXX = (sysconfig.get_config_var("CXX") or "c++").split()[0]
@@ -92,7 +93,7 @@ def test_a_field_out_of_its_place_does_not_compile(tmp_path: Path) -> None:
     """The asserts on the layout do fail."""
     path = tmp_path / "user.c"
     path.write_text('#include "broken.h"\n')
-    text = PUBLIC.read_text()
+    text = LAYOUT.read_text()
     for old, new in (
         ("    uint64_t lock_owner; /*", "    uint64_t before;\n    uint64_t lock_owner; /*"),
         ("    uint64_t worker;  /*", "    uint64_t extra;\n    uint64_t worker;  /*"),
@@ -142,7 +143,7 @@ def layout_of(header: str, structs: dict[str, list[str]], folder: Path) -> Layou
 
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
-    text = PUBLIC.read_text()
+    text = LAYOUT.read_text() + PUBLIC.read_text()
     structs = {f"hw_{name}": fields(text, f"hw_{name}") for name in STRUCTS}
     return layout_of("headway.h", structs, tmp_path_factory.mktemp("layout"))
 
@@ -202,7 +203,7 @@ def test_words_of_different_writers_share_no_line(layout: Layout) -> None:
 
 
 def test_every_counter_row_and_slot_begins_on_a_line_of_its_own(layout: Layout) -> None:
-    defined = dict(re.findall(r"#define (HW_\w+_OFFSET) (\d+)", PUBLIC.read_text()))
+    defined = dict(re.findall(r"#define (HW_\w+_OFFSET) (\d+)", LAYOUT.read_text()))
     for name in ("hw_row", "hw_stripe", "hw_control"):
         assert layout[name][""][1] == LINE
     for name in ("HW_STRIPES_OFFSET", "HW_IDENTITY_OFFSET", "HW_STATUS_OFFSET", "HW_STAGES_OFFSET", "HW_LOST_OFFSET"):
@@ -222,7 +223,7 @@ def test_the_identity_that_each_add_reads_shares_no_line_with_a_count_that_moves
 @pytest.mark.parametrize(
     ("pxd", "headers"),
     [
-        ("native/headers.pxd", ("copy.h", "restore.h", "start.h")),
+        ("native/headers.pxd", ("copy.h", "restore.h", "start.h", "attach.h", "process.h")),
         ("native/records.pxd", ("record.h",)),
         ("__init__.pxd", ("headway.h",)),
     ],

@@ -51,7 +51,7 @@ def test_offsets_are_those_of_the_compiler() -> None:
 
 
 def test_states_stand_in_the_order_of_their_numbers() -> None:
-    header = (PACKAGE / "include" / "headway.h").read_text()
+    header = (PACKAGE / "include" / "headway_layout.h").read_text()
     numbers = dict(re.findall(r"HW_(\w+?)(?:_STATE)? = (\d),", header))
     assert [int(numbers[state.upper()]) for state in native_records.STATES] == list(range(len(native_records.STATES)))
 

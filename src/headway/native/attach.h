@@ -1,0 +1,99 @@
+/* attach.h - how a process takes hold of a mapped segment, and lets go of it. */
+#ifndef HEADWAY_ATTACH_H
+#define HEADWAY_ATTACH_H
+
+#include "identity.h"
+
+/* An entry for a board: a discarded one, or a new one with its page. NULL with errno where there is no memory. */
+static hw_board *hw_entry(void) {
+    static int registered;
+    hw_board *board;
+    void *page;
+    for (board = hw_boards; board; board = board->next)
+        if (!board->base) return board;
+    page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return NULL;
+    board = (hw_board *)calloc(1, sizeof *board);
+    if (!board || madvise(page, 4096, MADV_WIPEONFORK) != 0 ||
+        (!registered && (errno = pthread_atfork(NULL, NULL, hw_after_fork_in_child)) != 0)) {
+        int reason = errno;
+        munmap(page, 4096);
+        free(board);
+        errno = reason;
+        return NULL;
+    }
+    registered = 1;
+    board->page = (uint64_t *)page;
+    board->lock_fd = -1;
+    board->next = hw_boards;
+    __atomic_store_n(&hw_boards, board, __ATOMIC_RELEASE); /* release: a child that sees the entry sees it whole */
+    return board;
+}
+
+/* Take hold of a mapped segment; `header` is the copy that was validated: what is changed in the segment later cannot
+ * lead us astray. `path` of the file, or NULL. NULL with errno where the system gives no page, else it takes over lock_fd. */
+static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path) {
+    struct stat found;
+    hw_board *board = fstat(lock_fd, &found) == 0 ? hw_entry() : NULL;
+    if (!board) return NULL;
+    board->device = found.st_dev;
+    board->inode = found.st_ino;
+    board->path = path ? strdup(path) : NULL;
+    board->base = (char *)base;
+    board->header = (hw_header *)base;
+    board->rows = (hw_row *)(board->base + header->rows_offset);
+    board->hashes = (uint64_t *)(board->base + header->hashes_offset);
+    board->slots = board->base + header->slots_offset;
+    board->capacity = header->capacity;
+    board->workers = header->workers;
+    board->result_bytes = header->result_bytes;
+    board->slot_bytes = header->slot_bytes;
+    board->result_stride = hw_result_stride(header->result_bytes);
+    board->page[HW_PAGE_ME] = 0;
+    board->page[HW_PAGE_FD] = 1;
+    board->page[HW_PAGE_INSIDE] = 0;
+    hw_forget(board);
+    board->semaphore = NULL;
+    board->lock_fd = lock_fd;
+    return board;
+}
+
+/* Is the semaphore's file ours alone? Others could cut theirs short, and a look at it would end in SIGBUS. */
+static int hw_is_own_file(const char *path, struct stat *found) {
+    return lstat(path, found) == 0 && S_ISREG(found->st_mode) && found->st_uid == geteuid() &&
+           !(found->st_mode & 077) && found->st_size >= (off_t)sizeof(sem_t);
+}
+
+/* Be woken by this semaphore, whose file is at `path`. Without one the structural lock is waited for by naps. It is looked
+ * at before and after: nobody else can take away a file of ours in between, so what was opened is that file. */
+static void hw_use_semaphore(hw_board *board, const char *name, const char *path) {
+    struct stat before, after;
+    sem_t *semaphore;
+    if (board->semaphore || !hw_is_own_file(path, &before)) return;
+    semaphore = sem_open(name, 0);
+    if (semaphore == SEM_FAILED) return;
+    if (hw_is_own_file(path, &after) && before.st_ino == after.st_ino && before.st_dev == after.st_dev)
+        board->semaphore = semaphore;
+    else
+        sem_close(semaphore);
+}
+
+/* Let go of everything but the mapping of the segment, which late handles may still write to. */
+static void hw_detach(hw_board *board) {
+    int fd = board->lock_fd;
+    hw_leave(board);
+    board->lock_fd = -1; /* before it is closed: a child forked in between shall not look for it */
+    if (hw_is_ours(board, fd)) close(fd);
+    if (board->semaphore) sem_close(board->semaphore);
+    board->semaphore = NULL;
+}
+
+/* No handle is left: the entry may serve another board. */
+static void hw_discard(hw_board *board) {
+    hw_detach(board);
+    free(board->path);
+    board->path = NULL;
+    board->base = NULL;
+}
+
+#endif
