@@ -1,0 +1,217 @@
+"""Who a process is on a board, and how it leaves."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import struct
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from headway import errors
+from headway.engine import segments
+from headway.native import core
+from headway.native import records as native_records
+from tests.unit.native.handles import beside, claim, end, fork, handle, hw_add, killed_after, shares_of, tasks_of
+
+if TYPE_CHECKING:
+    from tests.conftest import RunPython
+
+
+def test_after_close_a_late_update_counts_nothing_and_the_rest_says_so(segment: core.Segment) -> None:
+    task, new = claim(segment), claim(segment, "b")
+    task.update(2)
+    native = task.native()
+    other = segments.attach(segments.object_name(segment.name, segment.uuid))
+    segment.close()
+    segment.close()
+    assert segment.closed
+    assert segment.incarnation == 0
+    task.update(5)
+    new.update(5)
+    for operation in (
+        lambda: task._set(message="x"),
+        lambda: end(task),
+        task._own,
+        lambda: task._write_result(b"1"),
+        lambda: claim(segment, "c"),
+        segment.register,
+    ):
+        with pytest.raises(errors.BoardClosed, match="was closed in this process: open it again"):
+            operation()
+    assert (task.count, new.count) == (2, 0)
+    assert (task.stage, task.total, task.metrics, task._read_result()[0]) == ("", None, {}, b"")
+    assert task.state in ("running", "lost")
+    assert segment.find("a") == task._where
+    assert set(tasks_of(segment)) == {"a", "b"}
+    assert segment.owned() == []
+    segment.leave()
+    with pytest.raises(errors.UnknownTask):
+        new.native()
+    assert hw_add(native, 3) == 0
+    assert handle(other, *task._where, "a").count == 5
+    other.close()
+
+
+def test_a_process_is_somebody_from_its_first_registration_until_it_leaves(segment: core.Segment) -> None:
+    assert segment.incarnation > 0, "who opens a board is present"
+    segment.leave()
+    assert segment.incarnation == 0
+    first = segment.register(with_row=False)
+    assert first == segment.incarnation == segment.register() > 0
+    assert not segment.dead(first)
+    segment.leave()
+    assert segment.incarnation == 0
+    second = segment.register()
+    assert second > first
+    assert segment.dead(first)
+    assert not segment.dead(second)
+
+
+@pytest.mark.parametrize("incarnation", [1000, 2**40, 2**61 - 1, 2**61, 2**63, 2**64 - 1])
+def test_who_was_never_there_is_dead(incarnation: int, segment: core.Segment) -> None:
+    segment.register()
+    assert segment.dead(incarnation)
+
+
+def test_nobody_is_not_dead(segment: core.Segment) -> None:
+    assert not segment.dead(0)
+
+
+def raw_fork() -> int:
+    """A fork that tells neither Python nor the handlers of the C library."""
+    return int(ctypes.PyDLL(None)._Fork())
+
+
+@pytest.mark.parametrize("fork_it", [os.fork, raw_fork])
+def test_a_forked_child_is_somebody_else_and_its_parents_death_is_seen(
+    fork_it: Callable[[], int], segment: core.Segment
+) -> None:
+    """The child, which lives on, has inherited all that the parent had open."""
+    done, begun = os.pipe()
+    wait, gate = os.pipe()
+
+    def parent() -> None:
+        me = segment.register()
+        pid = fork_it()
+        if pid == 0:
+            os.close(gate)
+            assert segment.incarnation == 0
+            assert not segment.dead(me)
+            os.write(begun, struct.pack("<QQ", me, segment.register()))
+            os.read(wait, 1)
+            os._exit(0)
+        os.read(wait, 1)
+
+    pid = fork(parent)
+    try:
+        first, second = struct.unpack("<QQ", os.read(done, 16))
+        assert first != second
+        assert not segment.dead(first)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        assert segment.dead(first)
+        assert not segment.dead(second)
+    finally:
+        for one in (done, begun, wait, gate):
+            os.close(one)
+    deadline = time.monotonic() + 10
+    while not segment.dead(second):
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+DAEMON = """
+import os, signal, sys, time
+from headway.engine.board import open_board
+board = open_board(sys.argv[1], capacity=4)
+segment = board._segment
+task = board.task("a")
+reader, writer = os.pipe()
+other = os.fork()
+if other == 0:
+    os.write(writer, str(segment.register()).encode())
+    time.sleep(60)
+living = int(os.read(reader, 32))
+gone = os.fork()
+if gone == 0:
+    os.write(writer, str(segment.register()).encode())
+    os._exit(0)
+os.waitpid(gone, 0)
+gone = int(os.read(reader, 32))
+me = segment.register()
+task.update()
+os.closerange(3, 256)  # as programs do that become daemons
+mine = [os.open(__file__, os.O_RDWR) for _ in range(64)]
+assert not segment.dead(living), "a living process was taken for dead"
+assert segment.dead(gone), "nothing can be told any more"
+
+def is_alive():
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if segment.dead(gone) and not segment.dead(me) else 7)
+    return os.waitpid(pid, 0)[1] == 0
+
+assert is_alive(), "the process itself was taken for dead"
+os.closerange(3, 256)
+mine = [os.open(__file__, os.O_RDWR) for _ in range(64)]
+give_up = time.monotonic() + 15
+while not is_alive():  # nobody else died, so it is seen at the next look
+    assert time.monotonic() < give_up
+    task.update()
+    time.sleep(0.01)
+before = task.count
+task.update()
+assert task.count == before + 1 and segment.register() == me
+os.kill(other, signal.SIGKILL)
+os.waitpid(other, 0)
+assert segment.dead(living)
+board.unlink(files=True)
+for fd in mine:
+    os.fstat(fd)  # none of them was closed
+"""
+
+
+def test_a_program_that_closes_all_descriptors_goes_on_and_robs_nobody(run_python: RunPython, board_name: str) -> None:
+    run_python(DAEMON, board_name)
+
+
+def test_a_handle_in_a_forked_child_counts_in_the_childs_name(segment: core.Segment) -> None:
+    task = claim(segment)
+    task.update(2)
+    with beside(lambda: task.update(3)) as (pid,):
+        assert {who: share for who, _, share, _, _ in shares_of(segment, task)} == {os.getpid(): 2, pid: 3}
+
+
+def test_the_rows_of_the_dead_are_taken_over(small: core.Segment) -> None:
+    for _ in range(3):
+        pid = killed_after(small.register)
+        workers = np.frombuffer(small.copy()[4], np.dtype(native_records.DTYPES["workers"]))
+        assert [(worker["pid"], worker["alive"]) for worker in workers] == [(pid, 0)]
+
+
+def test_who_arrives_is_told_once_for_each_process(segment: core.Segment, run_python: RunPython) -> None:
+    script = f"""
+import os
+from headway.engine import segments
+from headway.native import core
+told = []
+core.on_arrival(lambda: told.append(os.getpid()))
+segment = segments.attach({segments.object_name(segment.name, segment.uuid)!r})
+segment.register(with_row=False)
+assert told == []
+segment.register()
+segment.register()
+assert told == [os.getpid()]
+if os.fork() == 0:
+    segment.register()
+    assert told[1:] == [os.getpid()]
+    os._exit(0)
+print(os.wait()[1])
+"""
+    assert run_python(script).stdout == "0\n"
