@@ -26,6 +26,7 @@ static int told(int fd, int command, struct flock *lock) {
 }
 #define fcntl(fd, command, lock) told(fd, command, lock)
 
+#include "attach.h"
 #include "copy.h"
 
 #define CHECK(what, ...) \

@@ -18,6 +18,7 @@ static int no_nap(void) { return 0; }
 #define __atomic_load_n(word, order) (meanwhile(), __atomic_load_n(word, order))
 #define clock_nanosleep(clock, flags, t, left) ((void)(t), no_nap()) /* nobody else is here to be waited for */
 
+#include "attach.h"
 #include "copy.h"
 #include "restore.h"
 
@@ -205,7 +206,7 @@ static void come_and_go(uint64_t word) {
     hw_leave(board);
     hw_register(board, word & 1, (int64_t)word, "somebody whose name is longer than the field that is there for it");
     hw_dead(board, word);
-    hw_in_use(board);
+    hw_board_in_use(board);
     hw_retiring(board);
     hw_prune_held(board);
     CHECK(board->row < WORKERS || board->row == HW_NO_ROW || board->row == HW_ANONYMOUS);
@@ -296,7 +297,7 @@ static void act(unsigned what, unsigned argument, uint64_t place, uint64_t word)
             hw_read_status(hw_slot(board, slot), &status);
             hw_read_status_locked(board, hw_slot(board, slot), &status, 0);
             CHECK(status.state < HW_STATES);
-            hw_carried(board, hw_slot(board, slot), &status);
+            hw_state_of(board, NULL, hw_slot(board, slot), &status);
             hw_others(board, hw_slot(board, slot));
             break;
         case 16: restore(slot, word); break;

@@ -58,7 +58,7 @@ static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, con
     return board;
 }
 
-/* Is the semaphore's file ours alone? Others could cut theirs short, and a look at it would end in SIGBUS. */
+/* Does the semaphore's file belong to this user alone? Another user could truncate his, and a wait on it would end in SIGBUS. */
 static int hw_is_own_file(const char *path, struct stat *found) {
     return lstat(path, found) == 0 && S_ISREG(found->st_mode) && found->st_uid == geteuid() &&
            !(found->st_mode & 077) && found->st_size >= (off_t)sizeof(sem_t);

@@ -12,7 +12,7 @@
 #define HW_MOVED (-1)
 #define HW_APART_TRIES 16
 
-/* Not for enemies: it only has to tell a board from what it was a moment ago. */
+/* A quick hash, not a secure one: it has to differ between two copies between which something changed. */
 static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
     return (hash ^ value) * 0x9e3779b97f4a7c15ull ^ hash >> 29;
 }
@@ -42,7 +42,7 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
     }
     for (int i = 0; i < HW_STRIPES; i++) {
         const hw_stripe *stripe = stripes + i;
-        /* Given back, a stripe still tells who had it last. */
+        /* A stripe that was given back still names its last worker. */
         uint64_t worker = stripe->worker ? stripe->worker : stripe->base_of;
         hw_share_record *to;
         /* Killed between remembering a dead worker and taking its stripe: it stands in both places. */
@@ -101,7 +101,7 @@ static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_tas
         if (hw_latch_whole(seq, seen)) return HW_OK;
         if (i > 16) hw_pause();
     }
-    /* A reader that is nobody on this board cannot hold a lock. */
+    /* A process that is not registered cannot hold a lock. */
     if (!hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
     hw_take_status(status, to, hw_status_of(slot, 0));
     hw_load_words(log, hw_stages_of(slot), sizeof(hw_stage) * HW_STAGES);

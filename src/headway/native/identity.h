@@ -30,20 +30,21 @@
 
 static hw_board *hw_boards; /* grows at its head only, entries are reused, never freed: a forked child walks it */
 
-/* Is this descriptor one of the segment? A program that closes all descriptors, as daemons do, closes ours, too, and may
- * get the number for a file of its own: that one says of nobody that it is alive, and is not ours to close. */
+/* Is this descriptor one of the segment? A program that closes all its descriptors, as daemons do, closes ours, too, and may
+ * get its number for a file of its own: nobody holds a lock on that file, and it is not ours to close. */
 static int hw_is_ours(const hw_board *board, int fd) {
     struct stat found;
     return fd >= 0 && fstat(fd, &found) == 0 && found.st_ino == board->inode && found.st_dev == board->device;
 }
 
-/* Was the segment's file removed by its name? Whoever comes from then on does not see it. */
+/* Was the name of the segment's file removed? Then processes that open the board from now on do not see it. */
 static int hw_is_nameless(const hw_board *board) {
     struct stat found;
     return hw_is_ours(board, board->lock_fd) && fstat(board->lock_fd, &found) == 0 && found.st_nlink == 0;
 }
 
-/* A lock on the byte of an incarnation: F_WRLCK, F_UNLCK, or with F_OFD_GETLK what another description has there. */
+/* Take (F_WRLCK) or release (F_UNLCK) the lock on the byte of an incarnation, or ask with F_OFD_GETLK for one that another
+ * description holds. */
 static int hw_byte(int fd, int command, uint64_t incarnation, short *type) {
     struct flock lock;
     int answer;
@@ -59,8 +60,8 @@ static int hw_byte(int fd, int command, uint64_t incarnation, short *type) {
 
 static inline uint64_t hw_me(const hw_board *board) { return hw_peek(&board->page[HW_PAGE_ME]); }
 
-/* Open the segment's file once more: by an inherited descriptor, so that it is the same file even when the name is gone,
- * else by its name. Only calls that are safe in a child forked from a process with threads. */
+/* Open the segment's file once more: by an inherited descriptor if there is one, as the name may be gone, else by name. Makes
+ * only calls that are safe in a child forked from a process with threads. */
 static int hw_open_again(const hw_board *board, int inherited) {
     char path[32], digits[12];
     int n = 0, at = 14, fd = board->lock_fd, own;
@@ -119,7 +120,7 @@ static inline int hw_own_fd(hw_board *board) {
     return hw_reopen(board);
 }
 
-/* getpid() is a system call; a status write has no time for one. */
+/* The pid, kept: getpid() is a system call, too slow for each status write. */
 static inline uint64_t hw_pid(hw_board *board) {
     uint64_t pid = hw_peek(&board->page[HW_PAGE_PID]);
     if (HW_UNLIKELY(!pid)) {
@@ -129,7 +130,7 @@ static inline uint64_t hw_pid(hw_board *board) {
     return pid;
 }
 
-/* The row and the stripes are the parent's. The list is left to itself: a thread may have been about to enlarge it. */
+/* After a fork, row and stripes are the parent's. The list is not freed: a thread may have been about to enlarge it. */
 static void hw_forget(hw_board *board) {
     board->row = HW_NO_ROW;
     board->held = NULL;
@@ -144,8 +145,8 @@ static void hw_after_fork_in_child(void) {
     }
 }
 
-/* A call that is made without the GIL, or waits, is counted: hw_leave and hw_detach take away what it works with. Relaxed
- * on the way in: the GIL, which the caller has, orders it; release on the way out, for who sees that nobody is left. */
+/* A call without the GIL is counted, because hw_leave and hw_detach take away what it works with. Relaxed on the way in: the
+ * GIL, which the caller holds, orders it. Release on the way out: whoever reads 0 sees all that the call did. */
 static inline void hw_go_in(hw_board *board) {
     __atomic_fetch_add(&board->page[HW_PAGE_INSIDE], 1, __ATOMIC_RELAXED);
 }
@@ -156,7 +157,8 @@ static inline int hw_inside(const hw_board *board) { return hw_load(&board->page
 
 /* --------------------------------------------------------------------------------------------------- liveness */
 
-/* Is the process of this incarnation gone? What cannot be told counts as alive: the living are never robbed. */
+/* Has the process of this incarnation ended? If that cannot be told it counts as alive, so that nothing is taken from a
+ * live process. */
 static int hw_dead(hw_board *board, uint64_t incarnation) {
     short type = F_WRLCK;
     int fd;
@@ -221,7 +223,7 @@ static void hw_take_row(hw_board *board, uint64_t me, uint64_t pid, int64_t star
     board->row = HW_ANONYMOUS;
 }
 
-/* Become somebody on this board. HW_OK also if we are already; HW_SYSTEM where the kernel gives no lock. */
+/* Register this process on the board. HW_OK also if it is registered already; HW_SYSTEM if the kernel gives no lock. */
 static int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name) {
     int fd;
     if (hw_me(board)) {
@@ -264,11 +266,12 @@ static void hw_prune_held(hw_board *board) {
     board->held_count = kept;
 }
 
-/* Note a stripe that this process took. Without memory it is not noted: then it is given back by death alone. */
+/* Note a stripe that this process took, so that hw_leave gives it back. Without memory it is not noted, and stays until the
+ * process ends. */
 static void hw_hold(hw_board *board, uint32_t slot, uint32_t stripe, uint64_t generation) {
     if (board->held_count == board->held_room) {
         hw_prune_held(board);
-        if (board->held_count * 2 >= board->held_room) { /* half is of use: double, so that pruning stays rare */
+        if (board->held_count * 2 >= board->held_room) { /* half of them are still held: double the room, so that pruning stays rare */
             size_t room = board->held_room ? board->held_room * 2 : 64;
             hw_held *held = (hw_held *)realloc(board->held, room * sizeof *held);
             if (!held) return;
@@ -279,11 +282,11 @@ static void hw_hold(hw_board *board, uint32_t slot, uint32_t stripe, uint64_t ge
     board->held[board->held_count++] = (hw_held){slot, stripe, generation};
 }
 
-/* Leave in good order: nobody will take this process for a lost worker. */
+/* Leave the board: give back stripes, row and identity. Without this the process would count as a dead worker. */
 static void hw_leave(hw_board *board) {
     uint64_t me = hw_me(board);
     short type = F_UNLCK;
-    if (!me) return; /* nobody here, or a forked child that never was somebody */
+    if (!me) return; /* not registered, as a forked child that did not use the board */
     for (size_t i = 0; i < board->held_count; i++) {
         hw_stripe *stripe = hw_stripes_of(hw_slot(board, board->held[i].slot)) + board->held[i].stripe;
         hw_cas(&stripe->worker, me, 0);
@@ -291,13 +294,13 @@ static void hw_leave(hw_board *board) {
     free(board->held);
     if (board->row < board->workers) hw_cas(&board->rows[board->row].incarnation, me, 0);
     hw_forget(board);
-    hw_store(&board->page[HW_PAGE_ME], 0); /* handles see that they are nobody's now */
+    hw_store(&board->page[HW_PAGE_ME], 0); /* handles see that they have to register anew */
     if (hw_is_ours(board, board->lock_fd)) hw_byte(board->lock_fd, F_OFD_SETLK, me, &type);
 }
 
-/* Retiring a board that nobody uses, and joining one, are each other's mirror: here the word is stored, then the locks of
- * all identities are looked at; there the own lock is taken, then the word is looked at. Sequentially consistent, both:
- * at least one side sees the other. */
+/* Who retires an unused board stores this word, then looks at the locks of all identities (hw_in_use). Who joins a board
+ * takes its own lock, then looks at the word (hw_retiring). Both in sequentially consistent order, so that at least one of
+ * the two sees the other. */
 static void hw_announce(hw_board *board, uint64_t retired) {
     uint64_t *word = &board->header->retired, expected = retired ? 0 : HW_RETIRING;
     if (retired == HW_RETIRED_FOR_GOOD) __atomic_store_n(word, retired, __ATOMIC_SEQ_CST);

@@ -70,12 +70,12 @@ static int hw_lock(hw_board *board, uint64_t deadline_ns) {
     if (!me) return HW_SYSTEM;
     for (;;) {
         uint64_t seen, now = hw_clock_ns(CLOCK_MONOTONIC);
-        /* Jitter, so that those who wait for a dead holder do not all look at once. */
+        /* Jitter, so that not all who wait for a dead holder look at the same moment. */
         uint64_t until = now + HW_TOKEN_WAIT_NS - (now ^ me * 0x9e3779b97f4a7c15ull) % (HW_TOKEN_WAIT_NS / 4);
         if (until > deadline_ns) until = deadline_ns;
         if (board->semaphore) {
             struct timespec t = hw_timespec(until);
-            /* Not the wall clock: a step back of an hour would make 20 ms an hour. */
+            /* Not the wall clock: if it were set back by an hour, 20 ms would last an hour. */
             if (sem_clockwait(board->semaphore, CLOCK_MONOTONIC, &t) != 0 && errno == EINVAL) hw_nap(1000000);
         } else if (hw_peek(&header->lock_owner)) {
             hw_nap(1000000);
@@ -121,11 +121,11 @@ static inline void hw_slot_taken(hw_board *board, hw_control *control) {
     __atomic_store_n(&control->lock_pid, hw_pid(board), __ATOMIC_RELAXED); /* relaxed: for people */
 }
 
-/* One try that asks the kernel whether a holder is dead. */
+/* Try once to take a slot lock; a holder that the kernel says is dead loses it. HW_OK or HW_TIMEOUT. */
 static int hw_slot_try(hw_board *board, char *slot) {
     hw_control *control = hw_control_of(slot);
     uint64_t seen = hw_peek(&control->lock), me = hw_me(board);
-    if (!me) return HW_TIMEOUT; /* nobody on this board: 0 in the word would keep nobody out */
+    if (!me) return HW_TIMEOUT; /* not registered: 0 in the word would mean that it is free */
     if (seen && (seen == me || !hw_dead(board, seen))) return HW_TIMEOUT;
     if (!hw_cas(&control->lock, seen, me)) return HW_TIMEOUT;
     hw_slot_taken(board, control);

@@ -26,7 +26,7 @@ cdef class NativeTask:
 
     @property
     def generation(self):
-        """How often the task's slot had changed hands when it was taken: with the slot, what names the task for good.
+        """The generation of the task's slot: slot and generation together name the task for good.
 
         hw_add compares 16 bits of it each time, so that an address kept for too long counts nothing.
         """

@@ -1,4 +1,4 @@
-"""How fast the tasks of a board get on."""
+"""The rates of a board's tasks: how many items a second each of them counts."""
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
@@ -15,15 +15,15 @@ cdef struct _Pace:
     uint64_t generation  # 0 = no task yet
     int64_t started_ns   # of the run: a resumed task begins anew
     int64_t count
-    int64_t seen_ns      # by the clock that nobody sets, as the next one
+    int64_t seen_ns      # monotonic clock, as is the next one
     int64_t moved_ns     # when the count last moved
-    double gap           # seconds between two moves, as usual
+    double gap           # the usual seconds between two moves
     double items         # counted, each weighed by its age
     double seconds       # watched, each weighed by its age
 
 
 cdef double _between(int64_t since_ns, int64_t until_ns) noexcept:
-    """Seconds; 0 where the clock was set back. The difference is exact, and hostile times do not overflow it."""
+    """Seconds from one time to the other; 0 if the clock was set back. Hostile times do not overflow the difference."""
     return <double> (<uint64_t> until_ns - <uint64_t> since_ns) / 1e9 if until_ns > since_ns else 0.0
 
 
@@ -34,13 +34,13 @@ cdef double _mean(const hw_task_record *r, int64_t until_ns) noexcept:
 
 
 cdef class Rates:
-    """Rates(tau=5.0)\n--\n\nHow fast the tasks of one board get on, watched from one copy of it to the next.
+    """Rates(tau=5.0)\n--\n\nThe rates of one board's tasks, observed from one copy of it to the next.
 
     The rate is counted items over watched seconds, where both lose weight with age: a factor e each `tau` seconds, or
     each four usual gaps between two moves of the count where that is longer (else the rate of a task that takes a
-    minute an item would leap and fade). A quotient of equally weighed sums is right from the first moment on. A task
-    seen for the first time brings the mean of its run so far; so does one whose count went back. Of an ended run the
-    rate is its mean.
+    minute an item would leap and fade). As both sums have the same weights, their quotient is right from the start. A
+    task that is seen for the first time, or whose count went back, begins with the mean of its run so far. The rate of a
+    run that has ended is its mean.
     """
     cdef _Pace *table
     cdef size_t room
@@ -48,7 +48,7 @@ cdef class Rates:
 
     def __init__(self, double tau=5.0):
         if not (isfinite(tau) and tau > 0):
-            raise ValueError(f"tau is {tau} seconds: say a positive number")
+            raise ValueError(f"tau is {tau} seconds: give a positive, finite number")
         self._tau = tau
 
     @property

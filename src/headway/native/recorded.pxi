@@ -29,33 +29,33 @@ cdef class Recorded(Presence):
 
     @property
     def recorder_wanted(self):
-        """Has somebody opened the board with a recorder?"""
+        """Did a process open the board with a recorder?"""
         return hw_peek(&self.board.header.recorder_wanted) != 0
 
     @property
     def recorder_errors(self):
         """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
         cdef uint64_t number = hw_peek(&self.board.header.recorder_errno)
-        return hw_peek(&self.board.header.recorder_errors), number if number < 4096 else EIO  # what no error is, is damage
+        return hw_peek(&self.board.header.recorder_errors), number if number < 4096 else EIO  # an unknown errno means damage
 
     def want_recorder(self, bint wanted=True):
-        """Say that the board is to be recorded: whoever finds no recorder alive starts one."""
+        """Note that the board is to be recorded: a process that finds no recorder alive starts one."""
         hw_store(&self.board.header.recorder_wanted, wanted)
 
     def elect(self):
-        """Become the recorder, unless a live process is. Returns whether we are."""
+        """Become the recorder, unless a live process is it. Returns whether this process is the recorder."""
         cdef hw_header *header = self.board.header
         cdef uint64_t seen
         self.become(False)
         seen = hw_load(&header.recorder)
         if seen == hw_me(self.board):
             return True
-        # As for the structural lock: incarnations never recur, so a dead one that was seen cannot come alive.
+        # As for the structural lock: incarnations never recur, so one that was found dead stays dead until the CAS.
         if (seen and not hw_dead(self.board, seen)) or not hw_cas(&header.recorder, seen, hw_me(self.board)):
             return False
         hw_store(&header.recorder_pid, hw_pid(self.board))
         self.beat()
-        hw_store(&header.recorder_deadline_ns, 0)  # should we die at once, another may start one
+        hw_store(&header.recorder_deadline_ns, 0)  # should this process die at once, another one may be started
         return True
 
     def resign(self):
@@ -67,7 +67,7 @@ cdef class Recorded(Presence):
         hw_store(&self.board.header.recorder_beat_ns, hw_clock_ns(CLOCK_MONOTONIC))
 
     def note(self, int error):
-        """Count an attempt of the recorder: errno, or 0 for one that succeeded."""
+        """Note the outcome of an attempt of the recorder: an errno, which is counted, or 0 for success."""
         if error:
             hw_next(&self.board.header.recorder_errors)
         hw_store(&self.board.header.recorder_errno, <uint64_t>error)
@@ -92,10 +92,10 @@ cdef class Recorded(Presence):
         return recorder == 0 or hw_dead(self.board, recorder)
 
     def may_start_recorder(self):
-        """Is the board without a recorder that it should have, and are we the one to start it?"""
+        """Does the board lack the recorder that it should have, and may this process start one? True for one process at a time."""
         cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC)
         cdef uint64_t deadline = hw_load(&self.board.header.recorder_deadline_ns)
         if not self.silent(now) or (now < deadline and deadline <= now + <uint64_t>(START_SECONDS * SECOND)):
-            return False  # (a later deadline is damage)
+            return False  # another process is starting one; a deadline further ahead than that is damage
         return hw_cas(&self.board.header.recorder_deadline_ns, deadline,
                       now + <uint64_t>(START_SECONDS * SECOND)) != 0

@@ -1,6 +1,6 @@
 """The records of a snapshot: what their fields are, and how they read in Python.
 
-Everything that is read is taken for hostile: what cannot be is a ValueError, and no text is read past the end of its
+Everything that is read is taken for hostile: impossible values raise ValueError, and no text is read past the end of its
 field. Records are copied out before they are looked at, so that alignment does not matter. Stage, share and result
 records stand in the order of their tasks (`check` holds a file to it), so those of one task are found by bisection.
 """
@@ -145,7 +145,7 @@ cdef class _Array:
         return low
 
 
-cdef object _text(const char *field, size_t room):
+cdef object _field_text(const char *field, size_t room):
     cdef const char *end = <const char *> memchr(field, 0, room)
     if end is NULL:
         raise ValueError(f"a text of {room} bytes has no end")
@@ -157,7 +157,7 @@ cdef inline object _seconds(int64_t ns):
 
 
 cdef const char *_task_fault(const hw_task_record *r) noexcept:
-    """What cannot be about this record, or NULL. Texts are filled up with NUL, so their last byte tells."""
+    """What is impossible in this record, or NULL. Texts are filled up with NUL: one whose last byte is not NUL has no end."""
     cdef int i
     if r.state >= HW_STATES:
         return "its state is none"
@@ -177,7 +177,7 @@ cdef const char *_task_fault(const hw_task_record *r) noexcept:
 
 
 def task_fields(buffer, Py_ssize_t index):
-    """The fields of record `index` of the array `tasks`, in a new dict. ValueError: it cannot be."""
+    """The fields of record `index` of the array `tasks`, in a new dict. Raises ValueError for an impossible record."""
     cdef hw_task_record r
     cdef const char *fault
     cdef int i
@@ -188,19 +188,19 @@ def task_fields(buffer, Py_ssize_t index):
     metrics = {}
     for i in range(HW_METRICS):
         if r.metric_name[i][0]:
-            metrics[_text(r.metric_name[i], sizeof(r.metric_name[i]))] = r.metric[i]
+            metrics[_field_text(r.metric_name[i], sizeof(r.metric_name[i]))] = r.metric[i]
     return {
-        "id": _text(r.id, sizeof(r.id)),
-        "label": _text(r.label, sizeof(r.label)),
-        "unit": _text(r.unit, sizeof(r.unit)),
+        "id": _field_text(r.id, sizeof(r.id)),
+        "label": _field_text(r.label, sizeof(r.label)),
+        "unit": _field_text(r.unit, sizeof(r.unit)),
         "parent": PyUnicode_DecodeUTF8(r.id, r.parent_bytes, "replace") if r.parent_bytes else None,
         "state": _states[r.state],
         "count": r.count,
         "total": r.total if r.total >= 0 else None,
         "base": r.base,
-        "stage": _text(r.stage, sizeof(r.stage)),
-        "message": _text(r.message, sizeof(r.message)),
-        "error": _text(r.error, sizeof(r.error)),
+        "stage": _field_text(r.stage, sizeof(r.stage)),
+        "message": _field_text(r.message, sizeof(r.message)),
+        "error": _field_text(r.error, sizeof(r.error)),
         "metrics": metrics,
         "rate": r.rate if isfinite(r.rate) else None,
         "created": _seconds(r.created_ns),
@@ -219,33 +219,33 @@ def task_fields(buffer, Py_ssize_t index):
 
 
 def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at, double stall_after):
-    """An object of class `kind` with the fields of record `index`; raw: where they come from. ValueError: it cannot be."""
+    """An object of class `kind` with the fields of record `index`; raw: the copy they come from. Raises ValueError."""
     cdef dict values = task_fields(buffer, index)
     values["taken_at"] = taken_at
     values["stall_after"] = stall_after
     values["_source"] = raw, index
     view = kind.__new__(kind)
-    # A frozen dataclass sets its fields one by one, which is slow. PyObject_GenericSetDict leaves the values that Python
-    # 3.13 keeps within the object in force, and they are empty.
+    # A frozen dataclass sets its fields one by one, which is slow. PyObject_GenericSetDict would not do: Python 3.13 keeps
+    # values inside the object, which are empty here, and goes on using those.
     PyObject_GenericSetAttr(view, "__dict__", values)
     return view
 
 
 def task_place(buffer, Py_ssize_t index):
-    """Where the task of record `index` stood, and how often it was written to: (slot, generation, version)."""
+    """Where the task of record `index` stood, and which version of it this is: (slot, generation, version)."""
     cdef hw_task_record r
     _Array(buffer, sizeof(r)).take(index, &r)
     return r.slot, r.generation, r.version
 
 
 def worker_fields(buffer, Py_ssize_t index):
-    """The fields of record `index` of the array `workers`, in a new dict. ValueError: it cannot be."""
+    """The fields of record `index` of the array `workers`, in a new dict. Raises ValueError for an impossible record."""
     cdef hw_worker_record r
     _Array(buffer, sizeof(r)).take(index, &r)
     return {
         "incarnation": r.incarnation,
         "pid": r.pid,
-        "name": _text(r.name, sizeof(r.name)),
+        "name": _field_text(r.name, sizeof(r.name)),
         "alive": r.alive != 0,
         "started": _seconds(r.started_ns),
     }
@@ -260,14 +260,14 @@ def stage_rows(buffer, uint32_t task):
         array.take(i, &r)
         if r.task != task:
             break
-        rows.append((_text(r.stage, sizeof(r.stage)), _seconds(r.entered_ns)))
+        rows.append((_field_text(r.stage, sizeof(r.stage)), _seconds(r.entered_ns)))
     return rows
 
 
 def share_rows(buffer, uint32_t task):
     """Who counts on task number `task`: a list of (pid, incarnation, count or None, beat, alive).
 
-    alive: 0 = it died, 1 = it lives, 2 = it went in good order.
+    alive: 0 = it died, 1 = it lives, 2 = it left (closed the board, or ended normally).
     """
     cdef hw_share_record r
     cdef _Array array = _Array(buffer, sizeof(r))
@@ -281,7 +281,7 @@ def share_rows(buffer, uint32_t task):
 
 
 def result_place(buffer, uint32_t task, uint64_t results_bytes):
-    """(begin, end) of the result of task number `task`, or None. ValueError: it lies outside of the results."""
+    """(begin, end) of the result of task number `task`, or None. Raises ValueError if it lies outside of the results."""
     cdef hw_result_record r
     cdef _Array array = _Array(buffer, sizeof(r))
     cdef Py_ssize_t i = array.first_of(task)
@@ -300,7 +300,7 @@ def result_place(buffer, uint32_t task, uint64_t results_bytes):
 def task_ids(buffer):
     """The id of every task, as a list in the order of the records."""
     cdef _Array array = _Array(buffer, sizeof(hw_task_record))
-    return [_text(array.at(i), HW_ID_BYTES) for i in range(array.count)]  # an id begins its record
+    return [_field_text(array.at(i), HW_ID_BYTES) for i in range(array.count)]  # an id begins its record
 
 
 def serials(buffer):
@@ -315,7 +315,7 @@ def serials(buffer):
 
 
 def state_counts(buffer):
-    """How many tasks are in each state, as a dict with every state. ValueError: a state is none."""
+    """How many tasks are in each state, as a dict with every state. Raises ValueError for a state that there is not."""
     cdef hw_task_record r
     cdef _Array array = _Array(buffer, sizeof(r))
     cdef Py_ssize_t found[256]
@@ -330,7 +330,7 @@ def state_counts(buffer):
 
 
 def shares_of_workers(shares, tasks):
-    """Where each worker counts: a dict from its incarnation to [last beat, numbers of tasks that go on or were lost]."""
+    """Where each worker counts: a dict from its incarnation to [last beat, numbers of its open tasks]."""
     cdef hw_share_record r
     cdef hw_task_record task
     cdef _Array array = _Array(shares, sizeof(r)), of = _Array(tasks, sizeof(task))
@@ -365,7 +365,7 @@ cdef int _check_order(object buffer, size_t record_bytes, Py_ssize_t tasks, bint
 
 
 def check(tasks, stages, shares, workers, index, uint64_t results_bytes):
-    """Look at every record of a snapshot. ValueError tells the first one that cannot be."""
+    """Check every record of a snapshot. Raises ValueError, which names the first impossible one."""
     cdef hw_task_record task
     cdef hw_stage_record stage
     cdef hw_worker_record worker

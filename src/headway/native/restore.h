@@ -1,7 +1,7 @@
 /* restore.h - tasks of an earlier segment, as the records of a snapshot tell them, put into a new one.
  *
  * The segment is not published yet: nobody else has attached to it, so nothing here is locked. The records were checked
- * (_records.check), but what they say is still taken for hostile: every number is clamped to what a slot can hold.
+ * (records.check), but what they say is still taken for hostile: every number is clamped to what a slot can hold.
  */
 #ifndef HEADWAY_RESTORE_H
 #define HEADWAY_RESTORE_H
@@ -42,7 +42,7 @@ static void hw_restore_status(const hw_past *past, hw_status *to) {
     to->ended_ns = task->ended_ns;
     to->stage_ns = task->stage_ns;
     to->resumed = task->resumed != 0;
-    if (!hw_final(to->state)) { /* whoever carried it is gone with the segment */
+    if (!hw_final(to->state)) { /* no process that carried it is on the new segment */
         to->state = HW_LOST_STATE;
         to->ended_ns = task->beat_ns > 0 && task->beat_ns < past->taken_ns ? task->beat_ns : past->taken_ns;
     }

@@ -1,4 +1,4 @@
-"""What a recorder looks for in the records of all tasks of a copy: one pass over their numbers, no text is touched."""
+"""What a recorder looks for in the task records of a copy. Each function makes one pass over their numbers, not their texts."""
 
 from libc.stdint cimport int64_t, uint32_t
 
@@ -7,7 +7,7 @@ from headway.native.records cimport HW_LOST_STATE, HW_RUNNING, HW_STATES, hw_put
 from headway.native.records import STATES as _STATES
 
 
-cdef Py_ssize_t _count(const unsigned char[::1] tasks) except -1:
+cdef Py_ssize_t _how_many(const unsigned char[::1] tasks) except -1:
     if tasks.shape[0] % sizeof(hw_task_record):
         raise ValueError(f"{tasks.shape[0]} bytes are no whole number of records of {sizeof(hw_task_record)} bytes")
     return tasks.shape[0] // sizeof(hw_task_record)
@@ -18,10 +18,10 @@ cdef inline void _take(hw_task_record *to, const unsigned char[::1] tasks, Py_ss
 
 
 def unsettled(const unsigned char[::1] tasks not None):
-    """The tasks whose state is not what stands on the board: a list of (slot, generation, owner, state)."""
+    """The tasks that read otherwise than their state is written: a list of (slot, generation, owner, state as it reads)."""
     cdef hw_task_record r
     found = []
-    for i in range(_count(tasks)):
+    for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         if r.state != r.written and r.state < HW_STATES:
             found.append((r.slot, r.generation, r.owner, _STATES[r.state]))
@@ -32,7 +32,7 @@ def unarchived(const unsigned char[::1] tasks not None):
     """The tasks that have ended, and that the history does not hold: a list of (number, slot, generation, version)."""
     cdef hw_task_record r
     found = []
-    for i in range(_count(tasks)):
+    for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         if r.state > HW_RUNNING and r.state == r.written and not r.archived:
             found.append((i, r.slot, r.generation, r.version))
@@ -43,7 +43,7 @@ def archived_before(const unsigned char[::1] tasks not None, int64_t ended_ns):
     """The tasks that the history holds and that ended before this time: a list of (slot, generation)."""
     cdef hw_task_record r
     found = []
-    for i in range(_count(tasks)):
+    for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         if r.archived and r.state > HW_RUNNING and r.ended_ns < ended_ns:
             found.append((r.slot, r.generation))
@@ -54,17 +54,17 @@ def places(const unsigned char[::1] tasks not None):
     """Where the tasks stand: a list of (slot, generation) in the order of the records."""
     cdef hw_task_record r
     found = []
-    for i in range(_count(tasks)):
+    for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         found.append((r.slot, r.generation))
     return found
 
 
 def restorable(const unsigned char[::1] tasks not None, uint32_t room):
-    """Which tasks of a snapshot to put on a board with so much room: (the newest, by age; the others), as numbers."""
+    """Which tasks of a snapshot to put on a board of `room` slots: (numbers of the newest, oldest first; of the others)."""
     cdef hw_task_record r
     order = []
-    for i in range(_count(tasks)):
+    for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         order.append((r.serial, i))
     order.sort()
@@ -74,10 +74,10 @@ def restorable(const unsigned char[::1] tasks not None, uint32_t room):
 
 
 def mark_lost(unsigned char[::1] tasks not None, int64_t taken_ns):
-    """Have the open tasks of a snapshot read as lost, in place: nobody carries them on any more. Returns how many."""
+    """Change the open tasks of a snapshot to lost, in place: no process that carried them is left. Returns how many."""
     cdef hw_task_record r
     cdef Py_ssize_t i, found = 0
-    for i in range(_count(tasks)):
+    for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         if r.state <= HW_RUNNING:
             r.state = HW_LOST_STATE

@@ -1,4 +1,4 @@
-"""How counts grew, in a few points a task: what is kept of the thousands of looks that a recorder takes at a board."""
+"""How counts grew, in a few points for each task, kept of the thousands of copies that a recorder takes of a board."""
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -9,7 +9,7 @@ from headway.native.records cimport HW_CAPACITY_MAX, HW_RUNNING, hw_take_numbers
 POINTS = 64
 cdef enum:
     _POINTS = 64
-cdef double _INTERVAL_S = 0.1  # shorter than between any two looks of a recorder: of a short task every look is kept
+cdef double _INTERVAL_S = 0.1  # a recorder looks less often: every look at a short task is kept
 
 ctypedef struct _Course:
     uint64_t generation
@@ -22,7 +22,7 @@ ctypedef struct _Course:
 
 
 cdef class Series:
-    """Series()\n--\n\nThe series of all tasks of a board, watched from one copy of it to the next.
+    """Series()\n--\n\nThe series of all tasks of a board, observed from one copy of it to the next.
 
     A series is a list of (time, count) that never has more than 64 points, however long its task goes on. The time since
     the first look is divided into equal intervals, and of each the first look is kept. When all places are taken, the
@@ -39,10 +39,10 @@ cdef class Series:
         PyMem_Free(self.table)
 
     def look(self, const unsigned char[::1] tasks not None, double at):
-        """Take notice of a copy of all tasks, taken at `at` seconds since 1970.
+        """Add a copy of all tasks, taken at `at` seconds since 1970.
 
-        Of ended tasks nothing new is noted but the end; those that were there before this began have none. A time before
-        that of an earlier look (the clock was set back) counts as that one: a series never goes back.
+        Of a task that has ended only the end is added; one that had ended before the first copy has no series. If the
+        clock was set back, the time of the look before is taken: a series never goes back.
         """
         cdef hw_task_record r
         cdef _Course *course

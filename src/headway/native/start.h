@@ -1,7 +1,7 @@
-/* launch.h - start a program that is not a child of this process, whatever this process is in the middle of.
+/* start.h - start a program that is not a child of this process, at any moment of this process.
  *
- * The program has to outlive us, and to be nobody's business here: no SIGCHLD, no zombie, nothing for a waitpid(-1) of
- * the user's to find. So it is started by a process in between, which ends as soon as the program runs:
+ * The program has to outlive this process and must not disturb it: no SIGCHLD, no zombie, nothing that a waitpid(-1) of
+ * the user's program could find. So it is started by a process in between, which ends as soon as the program runs:
  *
  *   we --clone--> between --clone--> program         both clones share our memory and stop their maker until the exec
  *                 _exit               execve         (as vfork does), so no page table is copied, however large we are
@@ -11,10 +11,10 @@
  * nothing but the kernel. Signals are blocked meanwhile; handlers of ours must not run on memory that we share.
  *
  * A subreaper (PR_SET_CHILD_SUBREAPER) would inherit the program, and a loop that waits for all its children would wait
- * for it. So it is none for the moment in which the one in between ends. Process 1 inherits it whatever it does.
+ * for it. So this process stops being one while the one in between ends. As process 1 it inherits the program all the same.
  */
-#ifndef HEADWAY_LAUNCH_H
-#define HEADWAY_LAUNCH_H
+#ifndef HEADWAY_START_H
+#define HEADWAY_START_H
 
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -54,7 +54,7 @@ static void hw_close_range(unsigned first, unsigned last) {
     for (unsigned fd = first; fd < limit.rlim_cur && fd <= last; fd++) close((int)fd);
 }
 
-/* Close all descriptors but these: the maker may have had none left. */
+/* Close all descriptors but these first: this process may have had no free one left. */
 static void hw_close_others(const int *kept, int n_kept) {
     for (unsigned from = 0;;) {
         unsigned next = ~0u;

@@ -8,7 +8,7 @@
 
 static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
 
-/* One copy of a status: its numbers, */
+/* Load one copy of a status: its numbers, */
 static inline void hw_load_numbers(hw_status *to, const hw_status *from) {
     hw_load_words(to, from, offsetof(hw_status, stage));
     if (to->state >= HW_STATES) to->state = HW_FAILED; /* damage reads as a failure */
@@ -26,7 +26,7 @@ static inline void hw_load_metrics(char names[][HW_METRIC_BYTES], double *metric
     memset(metrics + i, 0, (size_t)(HW_METRICS - i) * sizeof *metrics);
 }
 
-/* and all of it, as far as it is used. */
+/* and all of it, each text up to its end. */
 static inline void hw_load_status(hw_status *to, const hw_status *from) {
     hw_load_numbers(to, from);
     hw_load_text(to->stage, from->stage, HW_STAGE_BYTES);

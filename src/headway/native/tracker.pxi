@@ -1,4 +1,4 @@
-# Iterators that count.
+# Iterators over an iterable that count its items on a task.
 
 cdef class Tracker:
     """Tracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nIterate and count: an item is counted when the next one is asked for.
@@ -57,7 +57,7 @@ cdef class Tracker:
         if on_end is not None:
             try:
                 on_end(error)
-            except KeyboardInterrupt:  # in the midst of it: once more, as in Slot.__exit__
+            except KeyboardInterrupt:  # it was interrupted: called once more, as in Slot.__exit__
                 on_end(error)
                 raise
         return 0
