@@ -156,7 +156,7 @@ TRICKS = (
 
 
 def page_in(folder: Path) -> str:
-    return f"import pathlib\nfrom headway.dashboard import _static\n_static.FOLDER = pathlib.Path({str(folder)!r})"
+    return f"import pathlib\nfrom headway.dashboard import page\npage.FOLDER = pathlib.Path({str(folder)!r})"
 
 
 def test_without_a_built_page_it_tells_how_to_build_one(headway_dir: Path, tmp_path: Path) -> None:

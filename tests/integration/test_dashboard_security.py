@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 WEBSOCKET = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 TOKEN = "correct-horse-battery"
-IMPATIENT = "from headway.dashboard import _server\n_server.REQUEST_S = _server.STUCK_S = 1.0"
+IMPATIENT = "from headway.dashboard import server\nserver.REQUEST_S = server.STUCK_S = 1.0"
 
 
 @pytest.fixture(scope="module")
