@@ -1,4 +1,4 @@
-"""Look for what is wrong with the boards of this user and their machine, or will be; each with what mends it.
+"""Look for what is wrong with the boards of this user and with the machine, or soon will be, each with its remedy.
 
 Nothing is changed. The exit status is 1 if there is an error, 0 if there are warnings at most.
 """

@@ -23,6 +23,7 @@ state of a board:
 
 examples:
   headway ls
+  headway ls --names   one name a line, for scripts
   headway ls --json    with the progress of every task
 """
 
@@ -30,12 +31,18 @@ _TASK = ("id", "label", "parent", "state", "stage", "message", "count", "total",
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    add_json(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--names", action="store_true", help="only the names; no board is looked into")
+    add_json(form)
 
 
 def run(options: argparse.Namespace) -> int:
     from headway.upkeep import listing
 
+    if options.names:
+        for name in listing.names():
+            say(name)
+        return 0
     boards = listing.boards()
     if options.json:
         print_json([_to_dict(info) for info in boards])
@@ -66,7 +73,7 @@ def _row(info: BoardInfo) -> tuple[str, ...]:
 
 
 def _alive(info: BoardInfo) -> int:
-    """Workers of a snapshot were alive then; nobody says that they are now."""
+    """How many workers are alive now. A snapshot only knows which ones were alive when it was taken: then 0."""
     if info.view is None or info.state == "snapshot":
         return 0
     return sum(worker.alive for worker in info.view.workers)

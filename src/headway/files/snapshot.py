@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from headway.files.npz import Buffer
     from headway.files.older import Description
 
-__all__ = ["PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
+__all__ = ["FILES", "PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
 
 VERSION = 2  # 1: before the first release, without a number
 SNAPSHOT = "snapshot.npz"
 PREVIOUS = previous_of(SNAPSHOT)
 RESULTS = "results.npz"
+FILES = (SNAPSHOT, PREVIOUS, RESULTS, previous_of(RESULTS))
 ABANDONED_AFTER_S = 10.0  # a recorder that was killed is started again within seconds, if anybody is there
 ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results")  # in the order of Raw
 MEMBERS = (META, *(f"{name}.npy" for name in ARRAYS))

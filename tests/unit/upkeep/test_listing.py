@@ -182,7 +182,7 @@ def test_gc_removes_what_a_killed_creator_left(board: Board) -> None:
 
 def test_a_board_in_use_is_not_removed_and_the_pids_are_told(board_name: str) -> None:
     with worker(board_name) as process:
-        with pytest.raises(errors.HeadwayError, match=rf"in use by pid {process.pid}: end it first, or say --force"):
+        with pytest.raises(errors.HeadwayError, match=rf"in use by pid {process.pid}: end that process first"):
             removal.remove(board_name)
         assert state(board_name) == "live"
         assert [one.kind for one in removal.remove(board_name, force=True)] == ["segment"]
