@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway.cli.main import COMMANDS
-
 if TYPE_CHECKING:
     from tests.conftest import RunPython
 
@@ -59,10 +57,13 @@ def test_the_programs_of_the_page_on_native_code_run(run_python: RunPython) -> N
         assert not finished.stderr
 
 
-def test_the_readme_lists_the_commands_that_there_are() -> None:
-    rows = re.findall(r"^\| (`headway .*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    listed = [name for row in rows for name in re.findall(r"`headway ([a-z]+)", row)]
-    assert sorted(listed) == sorted(COMMANDS)
+@pytest.mark.parametrize("name", ["rooms", "commands"])
+def test_a_table_that_is_made_from_the_code_is_up_to_date(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from docs import tables
+
+    page, _ = tables.TABLES[name]
+    assert page.read_text() == tables.written(name), "write it with: python -m docs.tables"
 
 
 def test_the_scripts_that_the_pages_name_exist() -> None:
