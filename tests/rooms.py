@@ -55,7 +55,7 @@ ROOMS: tuple[tuple[tuple[str, ...], str], ...] = (
 )
 _HEIGHT = {room: height for height, (rooms, _) in enumerate(ROOMS) for room in rooms}
 
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py*") if path.suffix in (".py", ".pyx", ".pxi"))
+SOURCES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".pyx", ".pxi"))
 _IMPORTERS = ("import_module", "__import__")
 
 
