@@ -1,7 +1,7 @@
-"""What the kernel says of this process and this machine: start time, name, boot, namespaces.
+"""What the kernel says about this process and this machine: start time, name, boot, namespaces.
 
-Who is alive on a board is not asked here but of the locked bytes of its segment (see native/board.h): pid and start
-time are for people, and for telling two machines or containers apart.
+Nothing here decides who is alive on a board: the locked bytes of its segment do (see native/identity.h). Pid and start
+time are shown to people, and tell two machines or containers apart.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ def _read(path: str) -> str | None:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
-        return None  # no /proc (a bare chroot): each caller has a neutral answer
+        return None  # there is no /proc (a bare chroot): each caller has a neutral answer
 
 
 def process_started_ns() -> int:
-    """When this process started, in nanoseconds since 1970; the present if the kernel does not say.
+    """When this process started, in nanoseconds since 1970; the present time if the kernel does not say.
 
     Source: proc_pid_stat(5), field 22.
     """
@@ -36,7 +36,7 @@ def process_started_ns() -> int:
 
 
 def process_name() -> str:
-    """How people would name this process: multiprocessing's name in a child, else the script."""
+    """A name of this process for people: the one that multiprocessing gave a child, else the script's."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None:
         name = str(multiprocessing.current_process().name)
@@ -48,7 +48,7 @@ def process_name() -> str:
 
 @lru_cache(maxsize=1)
 def boot_id() -> bytes:
-    """16 bytes that name this boot of the machine; zeros if the kernel does not say."""
+    """16 bytes that identify this boot of the machine; zeros if the kernel does not say."""
     text = (_read("/proc/sys/kernel/random/boot_id") or "").strip().replace("-", "")
     try:
         found = bytes.fromhex(text)
@@ -58,7 +58,7 @@ def boot_id() -> bytes:
 
 
 def namespace(kind: str) -> int:
-    """Inode of this process's namespace `kind` ("pid", "time"); 0 if there is none."""
+    """The inode of this process's namespace of a kind ("pid", "time"); 0 if there is none."""
     try:
         return os.stat(f"/proc/self/ns/{kind}").st_ino
     except OSError:
@@ -66,5 +66,5 @@ def namespace(kind: str) -> int:
 
 
 def host() -> str:
-    """The host's name, for people and for the default directory: two hosts that share a home must not share files."""
+    """The name of the host. It is part of the default directory: two hosts that share a home must not share files."""
     return os.uname().nodename or "localhost"

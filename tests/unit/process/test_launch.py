@@ -53,7 +53,7 @@ def test_boards_are_recorded_unless_the_user_says_otherwise(monkeypatch: pytest.
 @pytest.mark.parametrize("python", ["", "/usr/bin/blender", "/opt/app/app"])
 def test_a_program_that_is_no_python_starts_none(python: str, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", python)
-    with pytest.raises(ValueError, match=f"{python or 'this program'} is no Python that could run one"):
+    with pytest.raises(ValueError, match=f"{python or 'this program'} is not a Python that could run a helper process"):
         launch.beside("headway.recorder.recorder_process", board._segment)
 
 
@@ -75,7 +75,7 @@ def test_why_there_is_no_recorder_is_said_once(board: Board, monkeypatch: pytest
             launch.ensure(board._segment)
             time.sleep(0)
     assert len(seen) == 1
-    assert "nobody records the boards of this program: /nowhere/python3 could not be started" in str(seen[0].message)
+    assert "the boards of this program have no recorder: /nowhere/python3 could not be started" in str(seen[0].message)
 
 
 def test_a_helper_gets_what_it_is_handed_and_nothing_else_of_the_program(
