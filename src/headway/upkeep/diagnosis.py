@@ -89,7 +89,7 @@ def _shared_memory() -> Iterator[Finding]:
 
 
 def _logout() -> Iterator[Finding]:
-    """Does systemd remove our boards from /dev/shm at logout? Source: logind.conf(5), RemoveIPC; it spares system users."""
+    """Does systemd remove our boards at logout? Source: logind.conf(5), RemoveIPC, which spares system users."""
     if os.geteuid() < SYSTEM_UIDS or not Path("/run/systemd/system").exists():
         return
     value = "yes"  # the default
@@ -186,7 +186,7 @@ def _files(directory: Path) -> Iterator[Finding]:
     with contextlib.suppress(OSError):
         told = (
             log.read_text(errors="replace") if stat.S_ISREG(log.lstat().st_mode) else ""
-        )  # not a pipe, which would be waited for
+        )  # not a pipe
         lines = told[-4000:].strip().splitlines()
         if lines:
             told = f"its recorder ended with an error: {lines[-1]} ({lines[0]})"
