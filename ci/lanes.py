@@ -184,11 +184,9 @@ class Runner:
     def _passes(self, step: Step, apart: bool, began: float) -> Result:
         is_pytest = step.words[0] in PYTEST
         report, again = step.file.with_suffix(".xml"), step.file.with_suffix(".again.xml")
-        cache = step.file.with_suffix(".cache")
         for file in (step.file, report, again):
             file.unlink(missing_ok=True)
-        shutil.rmtree(cache, ignore_errors=True)
-        more = ("-o", "junit_family=xunit1", "-o", f"cache_dir={cache}") if is_pytest else ()
+        more = ("-o", "junit_family=xunit1", "-o", f"cache_dir={step.file.with_suffix('.cache')}") if is_pytest else ()
         junit = (f"--junit-xml={report}",) if is_pytest else ()
         status = self._run(step, (*step.words, *more, *junit), apart)
         cases, second_passes = cases_of(report), []

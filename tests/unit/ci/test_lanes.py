@@ -243,13 +243,6 @@ def test_a_run_that_left_something_behind_has_no_second_pass(tree: Path) -> None
     assert "test FAILED: exit code 10." in done.stdout
 
 
-def test_a_failure_of_an_earlier_run_is_not_run_again(tree: Path) -> None:
-    write(tree, "tests/test_a.py", FAILS)
-    assert run(tree, "test: ci/test tests\n").returncode == 1
-    write(tree, "tests/test_flaky.py", FLAKY)
-    assert run(tree, "test: ci/test tests/test_flaky.py\n").returncode == 0
-
-
 # --- times
 
 
