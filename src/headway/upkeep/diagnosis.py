@@ -184,9 +184,7 @@ def _files(directory: Path) -> Iterator[Finding]:
         yield Finding("warning", name, told, f"look at them, then: rm '{directory}'/*.damaged-*")
     log = directory / "recorder.log"
     with contextlib.suppress(OSError):
-        told = (
-            log.read_text(errors="replace") if stat.S_ISREG(log.lstat().st_mode) else ""
-        )  # not a pipe
+        told = log.read_text(errors="replace") if stat.S_ISREG(log.lstat().st_mode) else ""  # not a pipe
         lines = told[-4000:].strip().splitlines()
         if lines:
             told = f"its recorder ended with an error: {lines[-1]} ({lines[0]})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,15 @@ def test_every_length_but_its_own_is_refused(file: Path) -> None:
             unpack(file)
     file.write_bytes(whole + b"\0")
     with pytest.raises(ValueError, match="end"):
+        unpack(file)
+
+
+def test_nothing_may_stand_between_the_members_and_the_end(file: Path) -> None:
+    whole, gap = file.read_bytes(), b"between"
+    (begin,) = struct.unpack_from("<I", whole, len(whole) - 6)  # where the directory is said to begin
+    ends = whole[begin:-6] + struct.pack("<IH", begin + len(gap), 0)
+    file.write_bytes(whole[:begin] + gap + ends)
+    with pytest.raises(ValueError, match="something stands between its members and its end"):
         unpack(file)
 
 

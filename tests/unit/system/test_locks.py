@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -50,6 +51,24 @@ def test_a_lock_on_a_file_that_was_replaced_is_none(tmp_path: Path) -> None:
         lock.release()
         lock.release()
         assert lock.fd == -1
+
+
+def test_a_file_that_is_replaced_while_it_is_locked_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock, real = tmp_path / "one.lock", locks.Flock(), fcntl.flock
+
+    def replaced_first(descriptor: int, operation: int) -> None:
+        path.unlink()
+        path.touch(0o600)
+        real(descriptor, operation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", replaced_first)
+        assert lock.take(path) == "unknown"
+    assert lock.fd == -1
+    assert lock.take(path) is None
+    lock.release()
 
 
 def test_a_lock_file_is_this_users_alone_whatever_the_umask(tmp_path: Path) -> None:
