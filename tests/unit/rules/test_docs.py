@@ -70,3 +70,18 @@ def test_the_scripts_that_the_pages_name_exist() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"):
         for script in re.findall(r"`(\.?ci/[a-z]+)", page.read_text()):
             assert (ROOT / script).is_file(), f"{page.name} names {script}"
+
+
+def test_the_files_that_pages_and_scripts_name_exist() -> None:
+    path = re.compile(
+        r"(?<![\w./-])(?:benchmarks|ci|docs|examples|src|tests|web)/[\w/-]+\.(?:c|h|md|py|pyi|pyx|pxd|ts|tsx)\b"
+    )
+    texts = [*PAGES, ROOT / ".ci" / "run", *(file for file in (ROOT / "ci").iterdir() if file.is_file())]
+    texts += [ROOT / "tests" / "faults" / "rows.py"]
+    wrong = [
+        f"{text.relative_to(ROOT)} names {name}"
+        for text in texts
+        for name in path.findall(text.read_text())
+        if not (ROOT / name).exists()
+    ]
+    assert not wrong
