@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import Any
 
-from headway.native.records import STATES
+from headway.tasks.states import FINAL_STATES, STATES
 
 __all__ = ["document"]
 
@@ -217,7 +217,7 @@ def document() -> Schema:
                 _BOARD_PARAMETER,
                 _query("hours", {"type": "number", "exclusiveMinimum": 0, "maximum": 8760, "default": 24}),
                 _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}),
-                _query("state", {"type": "string", "enum": list(STATES[2:])}),
+                _query("state", {"type": "string", "enum": list(FINAL_STATES)}),
             ),
             "/api/events": _get(
                 "What changes, as server-sent events",

@@ -63,8 +63,10 @@ def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
         "dropped": CounterMetricFamily(
             "headway_board_dropped_tasks", "Ended tasks that gave up their place unarchived.", labels=["board"]
         ),
-        "tasks": gauge("tasks", "Tasks by state.", "state"),
-        "stalled": gauge("tasks_stalled", "Running tasks without a sign of life for a while."),
+        "tasks": gauge("tasks", "Tasks of this run by state.", "state"),
+        "stalled": gauge(
+            "tasks_stalled", "Running tasks without a sign of life for a while; they are counted as running, too."
+        ),
         "workers": gauge("workers", "Processes in the table of the board.", "state"),
         "lost": gauge("workers_lost", "Dead processes that counted on tasks that go on."),
         "rate": gauge("items_per_second", "What running tasks count, parents left out.", "unit"),
@@ -77,7 +79,7 @@ def _add(families: dict[str, GaugeMetricFamily | CounterMetricFamily], name: str
     families["dropped"].add_metric([name], summary.dropped)
     for state, count in summary.counts.items():
         families["tasks"].add_metric([name, state], count)
-    families["stalled"].add_metric([name], summary.stalled)
+    families["stalled"].add_metric([name], summary.counts.stalled)
     families["workers"].add_metric([name, "alive"], summary.workers_alive)
     families["workers"].add_metric([name, "gone"], summary.workers_gone)
     families["lost"].add_metric([name], summary.workers_lost)

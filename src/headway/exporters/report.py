@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from headway.exporters._plots import Lane, area, colour_class, gantt, spread
 from headway.terminal.row import detail
-from headway.terminal.text import counted, duration, number, plural, rate, safe
+from headway.terminal.text import safe
+from headway.views.words import counted, duration, number, plural, rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -131,7 +132,7 @@ def _end(task: TaskView, now: float) -> float:
     """When it ended; what was lost, when it last gave a sign of life."""
     if task.ended is not None:
         return task.ended
-    return now if not task.done else task.beat or task.started or now
+    return now if not task.final else task.beat or task.started or now
 
 
 def _dead(tasks: Sequence[TaskView]) -> str:

@@ -28,15 +28,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import errors
 from headway.files import database
-from headway.files.past_task import FINAL_STATES, PastTask, decode, encode
+from headway.files.past_task import PastTask, decode, encode
 from headway.files.schema import ADD, MOVE, NEW, SCHEMA_VERSION, SELECT, WHEN, check, upgrade
 from headway.system import locks
+from headway.tasks.states import FINAL_STATES
 from headway.views.board_view import Raw
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["FINAL_STATES", "HISTORY", "PastTask", "Writer", "files", "read", "remove", "remove_abandoned"]
+__all__ = ["HISTORY", "PastTask", "Writer", "files", "read", "remove", "remove_abandoned"]
 
 T = TypeVar("T")
 
@@ -267,7 +268,7 @@ def read(
     if hours is not None and not hours >= 0:
         raise ValueError(f"hours {hours!r} is no number of hours")
     if state is not None and state not in FINAL_STATES:
-        raise ValueError(f"state {state!r} is none that a task ends in: choose one of {', '.join(FINAL_STATES)}")
+        raise ValueError(f"state {state!r} is not a final state: choose one of {', '.join(FINAL_STATES)}")
     if limit is not None and limit < 0:
         raise ValueError(f"limit {limit!r} is no number of tasks")
     asked = {

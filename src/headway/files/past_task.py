@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from headway.errors import CorruptBoard, DamagedSnapshot
-from headway.views.board_view import STATES, Raw, ShareView, StageView, TaskView
+from headway.tasks.states import FINAL_STATES
+from headway.views.board_view import Raw, ShareView, StageView, TaskView
 
-__all__ = ["COLUMNS", "FINAL_STATES", "NO_SERIES", "PastTask", "decode", "encode"]
+__all__ = ["COLUMNS", "NO_SERIES", "PastTask", "decode", "encode"]
 
-FINAL_STATES = STATES[2:]
 NO_SERIES = "[[], []]"
 _TIME_MAX = 2**63 / 1e9  # of a clock of 64 bits that counts nanoseconds
 
@@ -245,7 +245,7 @@ def encode(raw: Raw, number: int, series: Sequence[tuple[float, int]], archived:
     from headway.native.records import task_place
 
     view = TaskView.from_raw(raw, number)
-    if not view.done:
+    if not view.final:
         raise ValueError(f"task {view.id!r} is {view.state}: only tasks that have ended, or were lost, are archived")
     slot, generation, version = task_place(raw.tasks, number)
     more = {

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from headway import errors
 from headway.standin.task import OPEN, StandinTask, check_id, check_text, check_total, guard
 from headway.system import paths
-from headway.views.board_view import STATES, BoardView, TaskView, WorkerView
+from headway.tasks.states import STATES
+from headway.views.board_view import BoardView, TaskView, WorkerView
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from headway.terminal.text import counted, cut, duration, number, pad, rate, safe, width
+from headway.terminal.text import cut, pad, safe, width
+from headway.views.words import counted, duration, number, rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -131,7 +132,7 @@ def row_of(task: TaskView, style: Style, depth: int = 0, *, orphan: bool = False
         time,
         "" if alone and tone == "running" else tone,
         (safe(task.stage, style.encoding), safe(task.message, style.encoding)),
-        width(counts if task.total is None else counted(max(task.count, task.total), task.total, unit)),
+        width(counts if fraction is None or task.total is None else counted(task.total, task.total, unit)),
     )
 
 
@@ -153,7 +154,7 @@ def _blocks(row: Row, columns: int, style: Style) -> str:
 def _without_total(row: Row, cells: int, style: Style) -> str:
     """A block that wanders with the view's clock while the task runs, as there is no end to go to."""
     full = "█" if style.unicode else "#"
-    if row.task.done:
+    if row.task.final:
         return full * cells if row.task.state == "success" else ""
     if row.task.state != "running":
         return ""
@@ -230,7 +231,7 @@ def widths_of(rows: list[Row], columns: int, style: Style) -> Widths:
 
 def line_of(row: Row, sizes: Widths, style: Style) -> list[Piece]:
     gap = " " * sizes.gap
-    ended = row.task.done
+    ended = row.task.final
     quiet = "dim" if ended or row.tone == "pending" else ""  # what counts now stands out
     label_colour = row.tone if row.tone in ("pending", "failed", "lost") else ""
     pieces = [Piece(pad(cut(row.label, sizes.label, style.ellipsis), sizes.label), label_colour)]

@@ -12,10 +12,11 @@ from textual.widgets import Footer, Input, Static
 
 from headway.terminal.plain import summary
 from headway.terminal.row import Style, detail
-from headway.terminal.text import counted, cut, duration, number, pad, safe
+from headway.terminal.text import cut, pad, safe
 from headway.top.follow import Follow, Look
 from headway.top.order import SORTS
 from headway.top.table import COLOURS, TaskTable
+from headway.views.words import counted, duration, number
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView, TaskView

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.terminal.text import counted, cut, duration, number, pad, plural, rate, safe, width
+from headway.terminal.text import cut, pad, safe, width
+from headway.views.words import counted, duration, number, plural, rate
 
 TEXTS = st.text(st.characters(codec=None), max_size=40)  # surrogates too
 

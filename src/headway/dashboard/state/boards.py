@@ -165,7 +165,7 @@ class Boards:
 
 
 def _silent_since(seen: Summary | None, found: Found, now: float) -> float | None:
-    if seen is None or not seen.open:
+    if seen is None or not seen.counts.open:
         return None
     interval = seen.interval or 0.0
     alive_at = max(seen.taken_at, found.recorder_seen)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headway.native.records import STATES
+from headway.tasks.states import STATES
 from headway.views.summary import rate_shown, records
 
 if TYPE_CHECKING:

@@ -71,7 +71,7 @@ STEPS = ("update", "update", "update", "status", "metrics", "end", "begin", "beg
 
 
 def step(board: Board, what: str, chance: random.Random) -> None:
-    tasks = [task for task in board.tasks() if not task.done]
+    tasks = [task for task in board.tasks() if not task.final]
     if what == "begin" or not tasks:
         board.task(f"t{chance.randrange(12)}-{chance.random():.6f}", total=chance.choice((None, 0, 50)))
         return
