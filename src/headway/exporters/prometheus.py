@@ -64,9 +64,7 @@ def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
             "headway_board_dropped_tasks", "Ended tasks that gave up their place unarchived.", labels=["board"]
         ),
         "tasks": gauge("tasks", "Tasks of this run by state.", "state"),
-        "stalled": gauge(
-            "tasks_stalled", "Running tasks without a sign of life for a while; they are counted as running, too."
-        ),
+        "stalled": gauge("tasks_stalled", "Running tasks without a sign of life for a while; also counted as running."),
         "workers": gauge("workers", "Processes in the table of the board.", "state"),
         "lost": gauge("workers_lost", "Dead processes that counted on tasks that go on."),
         "rate": gauge("items_per_second", "What running tasks count, parents left out.", "unit"),

@@ -76,13 +76,11 @@ function Card({ summary }: { summary: Summary }) {
         {told.map((state) => (
           <span key={state} class={`is-${state}`}>
             <b>{number(counts[state])}</b> {state}
+            {state === "running" && counts.stalled > 0 && (
+              <span class="is-stalled"> ({number(counts.stalled)} stalled)</span>
+            )}
           </span>
         ))}
-        {!!summary.stalled && (
-          <span class="is-stalled">
-            <b>{number(summary.stalled)}</b> stalled
-          </span>
-        )}
       </p>
       <p class="card-foot">
         <span>{plural(summary.workers_alive ?? 0, "worker")}</span>
