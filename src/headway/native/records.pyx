@@ -329,23 +329,6 @@ def state_counts(buffer):
     return {state: found[i] for i, state in enumerate(_states)}
 
 
-def running_fields(buffer):
-    """What tells how the running tasks get on: a list of (record, count, total, rate, beat, started, created).
-
-    The last six are as in `task_fields`. The records are in order.
-    """
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    cdef Py_ssize_t i
-    found = []
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        if r.state == HW_RUNNING:
-            found.append((i, r.count, r.total if r.total >= 0 else None, r.rate if isfinite(r.rate) else None,
-                          _seconds(r.beat_ns), _seconds(r.started_ns), _seconds(r.created_ns)))
-    return found
-
-
 def shares_of_workers(shares, tasks):
     """Where each worker counts: a dict from its incarnation to [last beat, numbers of tasks that go on or were lost]."""
     cdef hw_share_record r
