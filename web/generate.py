@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -76,87 +77,46 @@ def types() -> str:
     return "\n".join(parts)
 
 
-def examples() -> str:
+DAY_S = 86_400.0
+DURATIONS_S = (
+    *(0.0, 0.04, 3.2, 9.94, 9.96, 42.4, 59.6, 754.0, 3599.6, 3723.0, DAY_S - 1, DAY_S, 2.2 * DAY_S),
+    *(99 * DAY_S, 100 * DAY_S, 364 * DAY_S, 365 * DAY_S, 405 * DAY_S, 3.1e9, 4e10, 1e28),
+)
+
+
+def examples() -> dict[str, list[Any]]:
     """Numbers, and what headway.views makes of them."""
-    rates = (None, 0.0, 1e-10, 1e-9, 1e-6, 0.002, 0.5, 1.0, 81234.0, 1e12)
-    totals = (None, 0, 1, 10, 35, 10**6, 2**48)
-    counts = (-3, 0, 1, 10, 35, 2**47)
-    left = [
-        {
-            "state": state,
-            "count": count,
-            "total": total,
-            "rate": rate,
-            "left": numbers.seconds_left(state, count, total, rate),
-            "fraction": numbers.fraction(count, total),
-        }
-        for state, count, total, rate in itertools.product(("running", "lost"), counts, totals, rates)
+    tasks = itertools.product(
+        ("running", "lost"), (-3, 0, 10, 35, 2**47), (None, 0, 10, 2**48), (None, 0.0, 1e-10, 1e-9, 0.5, 1e12)
+    )
+    seen = itertools.product((None, 85.0, 95.0), (None, 80.0, 500.0), (None, 70.0))
+    idles = [(times, numbers.idle(*times, 100.0)) for times in seen]
+    lefts = [
+        numbers.TimeLeft(seconds, at_least or stalled > 0, stalled)
+        for seconds, at_least, stalled in itertools.product((None, 0.0, 108.0), (False, True), (0, 12))
     ]
-    stalled = []
-    for beat, started, created in itertools.product((None, 85.0, 95.0), (None, 80.0, 500.0), (None, 70.0)):
-        idle = numbers.idle(beat, started, created, 100.0)
-        stalled.append(
-            {
-                "beat": beat,
-                "started": started,
-                "created": created,
-                "at": 100.0,
-                "stall_after": 10.0,
-                "idle": idle,
-                "stalled": numbers.is_stalled("running", idle, 10.0),
-            }
-        )
-    seconds = (
-        0.0,
-        0.04,
-        3.2,
-        9.94,
-        9.96,
-        42.4,
-        59.6,
-        754.0,
-        3599.6,
-        3723.0,
-        86_399.0,
-        86_400.0,
-        190_800.0,
-        99 * 86_400.0,
-        100 * 86_400.0,
-        364 * 86_400.0,
-        365 * 86_400.0,
-        405 * 86_400.0,
-        3.1e9,
-        4e10,
-        1e28,
-    )
-    return (
-        json.dumps(
-            {
-                "left": left,
-                "stalled": stalled,
-                "durations": [[one, words.duration(one), words.duration(one, whole=True)] for one in seconds],
-                "rates": [[one, words.rate(one)] for one in (0.0, 1e-9, 1e-6, 4.5e-5, 0.002, 0.02, 1.0, 95.2, 1e12)],
-                "numbers": [[one, words.number(one)] for one in (0, 999, 1234, 9_999_999, 10**7, 2**48)],
-                "counted": [
-                    [*one, words.counted(*one)] for one in ((35, 10), (10, 35), (35, 35), (0, 0), (3, 0), (7, None))
-                ],
-                "time_left": [
-                    [
-                        {"seconds": seconds, "at_least": bool(at_least or stalled), "stalled": stalled},
-                        words.time_left(numbers.TimeLeft(seconds, bool(at_least or stalled), stalled)),
-                    ]
-                    for seconds, at_least, stalled in itertools.product((None, 0.0, 108.0), (False, True), (0, 1, 12))
-                ],
-            },
-            indent=1,
-        )
-        + "\n"
-    )
+    return {
+        "left": [[*task, numbers.seconds_left(*task), numbers.fraction(*task[1:3])] for task in tasks],
+        "stalled": [[*times, idle, numbers.is_stalled("running", idle, 10.0)] for times, idle in idles],
+        "durations": [[one, words.duration(one), words.duration(one, whole=True)] for one in DURATIONS_S],
+        "rates": [[one, words.rate(one)] for one in (0.0, 1e-9, 1e-6, 4.5e-5, 0.002, 0.02, 1.0, 95.2, 1e12)],
+        "numbers": [[one, words.number(one)] for one in (0, 999, 1234, 9_999_999, 10**7, 2**48)],
+        "counted": [[*one, words.counted(*one)] for one in ((35, 10), (10, 35), (35, 35), (0, 0), (3, 0), (7, None))],
+        "time_left": [[asdict(left), words.time_left(left)] for left in lefts],
+    }
+
+
+def lines_of(value: dict[str, list[Any]]) -> str:
+    """JSON with an example a line."""
+    parts = []
+    for name, rows in value.items():
+        parts.append(f"{json.dumps(name)}: [\n" + ",\n".join(map(json.dumps, rows)) + "\n]")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
 def generated() -> dict[Path, str]:
     """The files and their texts."""
-    return {WEB / "src/feed/generated.ts": types(), WEB / "test/examples.json": examples()}
+    return {WEB / "src/feed/generated.ts": types(), WEB / "test/examples.json": lines_of(examples())}
 
 
 def main() -> int:

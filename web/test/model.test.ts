@@ -7,6 +7,10 @@ import { stretchesOf, sumsOf } from "../src/model/stages";
 import examples from "./examples.json";
 import { row, worker } from "./rows";
 
+type Maybe = number | null;
+type Left = [state: State, count: number, total: Maybe, rate: Maybe, left: Maybe, fraction: Maybe];
+type Seen = [beat: Maybe, started: Maybe, created: Maybe, idle: Maybe, stalled: boolean];
+
 describe("what follows from a row", () => {
   it("a count above its total drops the total, and nothing is a part of nothing", () => {
     expect(totalOf(row("a", { count: 35, total: 10 }))).toBeNull();
@@ -22,18 +26,18 @@ describe("what follows from a row", () => {
     expect([rateOf(running, true), etaOf(running, true)]).toEqual([0, null]);
   });
 
-  it.each(examples.left)("$state $count of $total at $rate a second: as the server reckons", (one) => {
-    const { state, count, total, rate, left, fraction } = one;
-    const shown = row("a", { state: state as State, count, total, rate });
+  it.each(examples.left as Left[])("%s %d of %s at %s a second: as the server reckons", (...example) => {
+    const [state, count, total, rate, left, fraction] = example;
+    const shown = row("a", { state, count, total, rate });
     expect(etaOf(shown, false)).toBe(left);
     expect(fractionOf(shown)).toBe(fraction);
   });
 
-  it.each(examples.stalled)("last seen at $beat $started $created: as the server reckons", (one) => {
-    const { beat, started, created, at, stall_after, idle, stalled } = one;
+  it.each(examples.stalled as Seen[])("last seen at %s, %s, %s: as the server reckons", (...example) => {
+    const [beat, started, created, idle, stalled] = example;
     const shown = row("a", { beat, started, created });
-    expect(idleOf(shown, at)).toBe(idle);
-    expect(isStalled(shown, at, stall_after)).toBe(stalled);
+    expect(idleOf(shown, 100)).toBe(idle);
+    expect(isStalled(shown, 100, 10)).toBe(stalled);
   });
 
   it("time taken ends with the task, and is never negative", () => {

@@ -133,7 +133,7 @@ def _load(text: Any, decoder: json.JSONDecoder = _JSON) -> Any:
         raise ValueError("its JSON is nested too deeply") from None
 
 
-def _finite(value: Any) -> Any:
+def _json_metric(value: Any) -> Any:
     """JSON has neither NaN nor infinity."""
     return value if math.isfinite(value) else repr(value)
 
@@ -206,7 +206,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "error": _TEXT,
     "metrics": (
         "TEXT NOT NULL",
-        lambda metrics: json.dumps({name: _finite(value) for name, value in metrics.items()}),
+        lambda metrics: json.dumps({name: _json_metric(value) for name, value in metrics.items()}),
         _metrics,
     ),
     "rate": ("REAL", _same, _optional(_real)),

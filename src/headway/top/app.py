@@ -13,7 +13,7 @@ from textual.widgets import Footer, Input, Static
 from headway.terminal.plain import summary
 from headway.terminal.row import Style, detail
 from headway.terminal.text import cut, pad, safe
-from headway.top.follow import Follow, Look
+from headway.top.follow import Follow, Seen
 from headway.top.order import SORTS
 from headway.top.table import COLOURS, TaskTable
 from headway.views.words import counted, duration, number
@@ -63,7 +63,7 @@ class TopApp(App[None]):
     def __init__(self, name: str) -> None:
         super().__init__()
         self._follow = Follow(name)
-        self._look = Look(None, "waiting")
+        self._look = Seen(None, "waiting")
         self._paused = False
         self._looks = 0
         self.tasks = TaskTable(id="tasks")

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from headway.engine.board import Board
     from headway.views.board_view import BoardView
 
-__all__ = ["Follow", "Look"]
+__all__ = ["Follow", "Seen"]
 
 CHECK_S = 1.0  # so often it is asked whether anybody uses the board, and whether there is a new one
 
 
-class Look(NamedTuple):
+class Seen(NamedTuple):
     """What there is to see now. state: live, unused, ended, waiting or damaged; told: why, for people."""
 
     view: BoardView | None
@@ -38,7 +38,7 @@ class Follow:
         self._state, self._told = "waiting", ""
         self._check_at = 0.0
 
-    def look(self) -> Look:
+    def look(self) -> Seen:
         """The board as it is now; once it is gone, as it was at last."""
         now = time.monotonic()
         due = now >= self._check_at
@@ -63,7 +63,7 @@ class Follow:
         except (errors.HeadwayError, OSError) as error:
             self.close()
             self._state, self._told = "damaged", str(error)
-        return Look(self._last, self._state, self._told)
+        return Seen(self._last, self._state, self._told)
 
     def _without(self) -> None:
         """It is not in shared memory: its last snapshot tells how it ended."""

@@ -295,10 +295,9 @@ class BoardView:
                     if task.state == "running"
                 )
             else:
-                from headway.native.records import running_fields
+                from headway.native.scans import running
 
-                fields = self._decode(running_fields, self._raw.tasks)
-                self._paces = paces_of(fields, self.taken_at, self._stall_after)
+                self._paces = paces_of(self._decode(running, self._raw.tasks), self.taken_at, self._stall_after)
         return self._paces
 
     def to_pandas(self) -> pd.DataFrame:

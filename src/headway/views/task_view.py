@@ -193,7 +193,7 @@ class TaskView:
     def to_dict(self) -> dict[str, Any]:
         """Everything, what is derived included, in types that JSON has."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        values["metrics"] = {name: _finite(value) for name, value in self.metrics.items()}
+        values["metrics"] = {name: _json_number(value) for name, value in self.metrics.items()}
         for name in ("stages", "workers", "workers_lost"):
             values[name] = [asdict(one) for one in values[name]]
         for name in ("final", "fraction", "eta", "elapsed", "idle", "stalled"):
@@ -201,13 +201,13 @@ class TaskView:
         return values
 
 
-def _finite(value: float) -> float | None:
+def _json_number(value: float) -> float | None:
     """JSON has neither NaN nor infinity."""
     return value if math.isfinite(value) else None
 
 
 def _number(digits: str) -> float | None:
-    return _finite(float(digits))
+    return _json_number(float(digits))
 
 
 def _stages(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
