@@ -126,10 +126,20 @@ class BoardView:
         *,
         taken_at: float,
         sequence: int = 0,
+        gone: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> BoardView:
-        """A view of tasks that stand in no shared memory. It has no `array`."""
-        meta = {"name": name, "uuid": "", "taken_ns": int(taken_at * 1e9), "sequence": sequence}
+        """A view of tasks that stand in no shared memory. It has no `array`.
+
+        gone: how many tasks gave up their place, by state.
+        """
+        meta = {
+            "name": name,
+            "uuid": "",
+            "taken_ns": int(taken_at * 1e9),
+            "sequence": sequence,
+            "gone": dict(gone or {}),
+        }
         return cls(meta, tasks=tasks, workers=workers, clock=clock)
 
     def __repr__(self) -> str:
@@ -268,15 +278,16 @@ class BoardView:
     def counts(self) -> Counts:
         """How many tasks of this run are in each state, those that gave up their place on the board included."""
         if self._counts is None:
+            there: Mapping[str, int]
             if self._raw is None:
-                self._counts = Counts.of(self.tasks)
+                there = Counts.of(self.tasks)
             else:
                 from headway.native.records import state_counts
 
-                gone = gone_in(self._meta)
                 there = self._decode(state_counts, self._raw.tasks)
-                stalled = sum(pace.stalled for pace in self.paces)
-                self._counts = Counts(**{state: n + gone[state] for state, n in there.items()}, stalled=stalled)
+            gone = gone_in(self._meta)
+            stalled = sum(pace.stalled for pace in self.paces)
+            self._counts = Counts(**{state: n + gone[state] for state, n in there.items()}, stalled=stalled)
         return self._counts
 
     @property

@@ -119,11 +119,14 @@ class TaskView:
     def from_raw(cls, raw: Raw, number: int = 0, *, stall_after: float = STALL_AFTER_SECONDS) -> TaskView:
         """The view of record `number`. Raises IndexError, and CorruptBoard or DamagedSnapshot if it cannot be."""
         try:
-            view = _native()(cls, raw, raw.tasks, number, raw.meta["taken_ns"] / 1e9, stall_after)
+            taken_at = raw.meta["taken_ns"] / 1e9
+            view = _native()(cls, raw, raw.tasks, number, taken_at, stall_after)
         except ValueError as error:
             raise raw.damage(error) from None
-        if view.stalled:
-            view.__dict__["rate"] = 0.0  # past the freezing: nobody has seen the view yet
+        values = view.__dict__
+        beat = values["beat"]
+        if (beat is None or taken_at - beat > stall_after) and view.stalled:  # the first half is quick, and decides
+            values["rate"] = 0.0
         return view
 
     def __post_init__(self) -> None:

@@ -249,10 +249,10 @@ def test_stalled_tasks_are_those_of_the_view(board: Board) -> None:
     for moment in (raw, later):
         view = BoardView.from_raw(moment)
         summary = Summary.of(view)
-        assert summary.stalled == sum(task.stalled for task in view.tasks)
+        assert summary.counts.stalled == sum(task.stalled for task in view.tasks)
         assert summary.counts == view.counts
         assert (summary.workers_alive, summary.workers_gone) == (1, 0)
-    assert Summary.of(BoardView.from_raw(later)).stalled == 1
+    assert Summary.of(BoardView.from_raw(later)).counts.stalled == 1
 
 
 @pytest.mark.parametrize("said", [0, -1, 1e9, "x", None, float("nan"), [], True])
@@ -279,7 +279,7 @@ def test_the_throughput_has_a_point_a_second_and_begins_anew_with_the_board(boar
     for seconds in (0, 0.3, 0.9, 1.1, 2.2, 2.3):
         at(seconds)
     told = throughput.to_dict()
-    assert [len(told["at"]), len(told["running"]), len(told["done"])] == [3, 3, 3]
+    assert [len(told["at"]), len(told["running"]), len(told["success"])] == [3, 3, 3]
     assert all(len(column) == 3 for column in told["rates"].values())
     at(3.5, "1" * 32)
     assert len(throughput.to_dict()["at"]) == 1
