@@ -4,7 +4,7 @@
     from headway.exporters.prometheus import BoardCollector
     REGISTRY.register(BoardCollector())
 
-Labels are the board, the state of a task or worker, and the unit: a board has at most 30 series. Tasks are no
+Labels are the board, the state of a task or worker, and the unit: a board has at most 22 series. Tasks are no
 labels: their ids come and go, and each would be a series that stays in the database for ever.
 """
 
