@@ -200,7 +200,7 @@ def test_the_table_of_metrics_is_complete() -> None:
     }
     assert set(told) == set(known)
     for name, family in known.items():
-        assert told[name].split(", ") == list(family._labelnames), name
+        assert told[name].split(", ") == list(family._labelnames), name  # type: ignore[attr-defined]
     (most,) = re.findall(r"A board has at most (\d+) series", page)
     per_board = {"headway_tasks": len(STATES), "headway_workers": 2, "headway_items_per_second": UNITS_MAX}
     assert int(most) == sum(per_board.get(name, 1) for name in known)
