@@ -139,7 +139,7 @@ def test_the_summary_counts_the_states() -> None:
 
 
 def test_the_summary_counts_a_stalled_task_once_and_leaves_it_out_of_the_time_left() -> None:
-    late = {"beat": NOW - 60, "total": 100, "count": 1, "rate": 1e-7}
+    late: dict[str, Any] = {"beat": NOW - 60, "total": 100, "count": 1, "rate": 1e-7}
     tasks = [task("on", total=100, count=10, rate=1.0), task("stuck", **late), task("too", **late)]
     (first,) = lines(board(tasks), 200, 1)
     assert first == "nightly  3 running (2 stalled) · ETA ≥ 1:30, 2 stalled not counted · 0 workers"
