@@ -1,6 +1,6 @@
 /** All boards at a glance. */
 
-import { STATES, type Summary } from "../feed/types";
+import { BY_URGENCY, type Summary } from "../feed/types";
 import { ago, duration, number, plural, rate } from "../format";
 import { boardHref } from "../route";
 import { boards, now } from "../store";
@@ -49,7 +49,7 @@ function Unreadable({ summary }: { summary: Summary }) {
 function Card({ summary }: { summary: Summary }) {
   const { counts } = summary;
   if (!counts) return null;
-  const told = STATES.filter((state) => counts[state] > 0);
+  const told = BY_URGENCY.filter((state) => counts[state] > 0);
   const rates = Object.entries(summary.rates ?? {}).slice(0, 2);
   const silent = summary.silent_since;
   return (

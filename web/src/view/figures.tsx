@@ -2,8 +2,8 @@
 
 import type { ComponentChildren } from "preact";
 import type { Board } from "../feed/patch";
-import { WRONG_STATES } from "../feed/types";
-import { notCounted, number, percent, timeLeft } from "../format";
+import { FINAL_STATES } from "../feed/types";
+import { notCounted, number, timeLeft } from "../format";
 import { Shares } from "./shares";
 
 function Figure({ word, children, note }: { word: string; children: ComponentChildren; note?: ComponentChildren }) {
@@ -26,26 +26,16 @@ export function Figures({ board }: { board: Board }) {
   const left = summary.time_left;
   const working = counts.running + counts.pending > 0;
   const died = [...board.workers.values()].filter((worker) => !worker.alive && worker.task_count > 0).length;
-  const wrong = WRONG_STATES.filter((state) => counts[state] > 0);
+  const told = FINAL_STATES.filter((state) => counts[state] > 0).map((state) => (
+    <span key={state} class={`is-${state}`}>
+      {number(counts[state])} {state}
+    </span>
+  ));
   return (
     <section class="panel figures" aria-label="At a glance">
       <dl>
-        <Figure word="Tasks ended" note={total ? percent(ended / total) : undefined}>
+        <Figure word="Tasks ended" note={told.length > 0 ? told : undefined}>
           {number(ended)} <small>of {number(total)}</small>
-        </Figure>
-        <Figure
-          word="Success"
-          note={
-            wrong.length > 0
-              ? wrong.map((state) => (
-                  <span key={state} class={`is-${state}`}>
-                    {number(counts[state])} {state}{" "}
-                  </span>
-                ))
-              : undefined
-          }
-        >
-          {number(counts.success)}
         </Figure>
         <Figure word="Running" note={stalled ? <span class="is-stalled">{number(stalled)} stalled</span> : undefined}>
           {number(counts.running)}
