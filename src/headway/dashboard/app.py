@@ -123,7 +123,7 @@ class _Dashboard:
             task = view.get(id)
             if task is None:
                 return b""
-            fields = task.to_dict() | known.course.of(task.serial, list(task.metrics))
+            fields = task.to_dict() | known.charts.of(task.serial, list(task.metrics))
             return encode({"board": name, "taken_at": view.taken_at, "task": fields})
 
         body = await self._dig(read)

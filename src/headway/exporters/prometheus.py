@@ -1,4 +1,4 @@
-"""Boards as Prometheus metrics, worked out when they are scraped: nothing is added to the hot path.
+"""Boards as Prometheus metrics, computed when they are scraped: nothing is added to the hot path.
 
     from prometheus_client import REGISTRY
     from headway.exporters.prometheus import BoardCollector
@@ -58,7 +58,7 @@ def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
 
     return {
         "up": gauge("board_up", "Whether the board can be read."),
-        "taken": gauge("board_snapshot_timestamp_seconds", "When what is told here was so, in seconds since 1970."),
+        "taken": gauge("board_snapshot_timestamp_seconds", "When these values were taken, in seconds since 1970."),
         "capacity": gauge("board_capacity_tasks", "Places for tasks."),
         "dropped": CounterMetricFamily(
             "headway_board_dropped_tasks", "Ended tasks that gave up their place unarchived.", labels=["board"]

@@ -1,4 +1,4 @@
-"""A run as one page of HTML, which asks nobody for anything: timeline, throughput, what died and where, what was slow.
+"""A run as one self-contained page of HTML: timeline, throughput, what died and where, what was slow.
 
 A pure function of what is known: a view of the board, and tasks of its history. There is no script in it, and every
 text of the program is escaped; pictures are SVG, their tips are titles.

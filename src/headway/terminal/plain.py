@@ -1,7 +1,7 @@
 """A whole board as lines of text: a pure function of its view, the width and the height; the clock is in the view.
 
-Lost tasks stand first and say what they died of; children stand under their parent; what does not fit into the height
-is told in one last line.
+Lost tasks stand first and say what they died of; children stand under their parent; a last line counts the
+tasks that do not fit into the height.
 """
 
 from __future__ import annotations

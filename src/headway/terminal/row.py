@@ -152,7 +152,7 @@ def _blocks(row: Row, columns: int, style: Style) -> str:
 
 
 def _without_total(row: Row, cells: int, style: Style) -> str:
-    """A block that wanders with the view's clock while the task runs, as there is no end to go to."""
+    """The bar of a task without a total: a block that moves with the view's clock while the task runs."""
     full = "█" if style.unicode else "#"
     if row.task.final:
         return full * cells if row.task.state == "success" else ""
@@ -180,7 +180,7 @@ def _tail(row: Row, style: Style) -> str:
 
 
 def widths_of(rows: list[Row], columns: int, style: Style) -> Widths:
-    """How wide each column is to be. In little room the least needed are left out."""
+    """The widths of the columns. Where there is little room, the least needed columns are left out."""
 
     def widest(texts: Iterable[str], usual: int = 0) -> int:
         needed = max(map(width, texts), default=0)
@@ -266,7 +266,7 @@ def bar(task: TaskView, columns: int, style: Style | None = None) -> str:
 
 
 def detail(task: TaskView, encoding: str = "utf-8") -> str:
-    """What one has to know of a task beyond its line: what it, or a worker of it, died of. "" if nothing."""
+    """Why a task, or a worker of it, died or ended early. "" if there is nothing to tell."""
     if task.state == "lost":
         return f"pid {task.owner_pid} died {safe(_where(task), encoding)}"
     if task.state in ("failed", "cancelled"):

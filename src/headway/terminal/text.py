@@ -1,7 +1,7 @@
 """Texts of known width that are safe on a terminal.
 
 Labels and messages come from programs and their data. On the screen of whoever watches they must not move the cursor,
-ring bells, reverse the writing direction, or be wider than was reckoned with.
+ring bells, reverse the writing direction, or be wider than was measured.
 """
 
 from __future__ import annotations

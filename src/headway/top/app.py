@@ -85,13 +85,13 @@ class TopApp(App[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Start looking at the board."""
         self.tasks.focus()
         self._tick()
         self.set_interval(INTERVAL_S, self._tick)
 
     def on_unmount(self) -> None:
-        """Let go of the board."""
+        """Close the board."""
         self._follow.close()
 
     # ------------------------------------------------------------------------------------------------------- looking

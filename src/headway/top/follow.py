@@ -1,4 +1,4 @@
-"""A board as one looks at it for hours: its program may end, be killed, be started again, or not be there yet."""
+"""Follows a board for hours: its program may end, be killed, be started again, or not have started yet."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Follow", "Seen"]
 
-CHECK_S = 1.0  # so often it is asked whether anybody uses the board, and whether there is a new one
+CHECK_S = 1.0  # how often to check whether anybody uses the board, and whether there is a new one
 
 
 class Seen(NamedTuple):
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
 
 
 class Follow:
-    """Looks at one board by its name, as a watcher. Never raises for what may become of the board: look() tells it."""
+    """Looks at one board by its name, as a watcher. look() never raises: it tells what has become of the board."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -66,7 +66,7 @@ class Follow:
         return Seen(self._last, self._state, self._told)
 
     def _without(self) -> None:
-        """It is not in shared memory: its last snapshot tells how it ended."""
+        """Without shared memory: the last snapshot tells how the board ended."""
         try:
             view = snapshot.read(paths.board_directory(self.name))
         except errors.UnknownBoard:
@@ -78,7 +78,7 @@ class Follow:
         self._state, self._told = "ended", time.strftime("last seen %Y-%m-%d %H:%M:%S", time.localtime(view.taken_at))
 
     def close(self) -> None:
-        """Let go of the board."""
+        """Close the board."""
         if self._board is not None:
             with contextlib.suppress(OSError):
                 self._board.close()

@@ -1,4 +1,4 @@
-"""Which tasks of a board are shown, and in which order, for boards of many thousands: reckoned on the arrays of a copy.
+"""Which tasks of a board are shown, and in which order, for boards of many thousands: computed on arrays.
 
 Only the names are text; they are decoded again when tasks came or went, not at each look.
 """
@@ -40,7 +40,7 @@ class Order:
         self._have_parts: set[int] = set()
 
     def update(self, view: BoardView) -> None:
-        """Reckon `numbers` for a view."""
+        """Compute `numbers` for a view."""
         array = view.array
         if self._known is None or not np.array_equal(self._known, array["serial"]):
             self._learn(array)

@@ -129,7 +129,7 @@ class BoardView:
         gone: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> BoardView:
-        """A view of tasks that stand in no shared memory. It has no `array`.
+        """A view of tasks that are not in shared memory. It has no `array`.
 
         gone: how many tasks gave up their place, by state.
         """
@@ -166,7 +166,7 @@ class BoardView:
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """What is said of the board as a whole, as a snapshot file keeps it."""
+        """The board's meta data, as a snapshot file keeps them."""
         return MappingProxyType(self._meta)
 
     @property
@@ -176,7 +176,7 @@ class BoardView:
 
     @property
     def uuid(self) -> str:
-        """Of the segment, in hexadecimal digits; "" for a board without one."""
+        """The segment's id in hexadecimal digits; "" for a board without a segment."""
         return str(self._meta["uuid"])
 
     @property
@@ -191,12 +191,12 @@ class BoardView:
 
     @property
     def path(self) -> Path | None:
-        """The file that this was read from."""
+        """The file that this view was read from."""
         return Path(self._meta["path"]) if "path" in self._meta else None
 
     @property
     def from_prev(self) -> bool:
-        """Was this read from the snapshot before the last one, because the last one could not be read?"""
+        """Was this read from the previous snapshot, because the last one could not be read?"""
         return bool(self._meta.get("from_prev", False))
 
     @property
@@ -206,7 +206,7 @@ class BoardView:
 
     @property
     def age(self) -> float:
-        """Seconds from then to now."""
+        """Seconds from `taken_at` to now."""
         return max(0.0, self._clock() - self.taken_at)
 
     @property

@@ -1,4 +1,4 @@
-"""A board at a glance: what lists of boards, charts and metrics show of it, worked out from its records at once."""
+"""A board in a few numbers: what lists of boards, charts and metrics show of it."""
 
 from __future__ import annotations
 

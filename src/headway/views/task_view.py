@@ -1,4 +1,4 @@
-"""What a task looked like at one moment; part of `headway.views.board_view`, which tells more."""
+"""A frozen view of one task at one moment. See `headway.views.board_view` for whole boards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Raw", "ShareView", "StageView", "TaskView"]
 
 
 class Raw(NamedTuple):
-    """One consistent copy of a board: what is said of it as a whole, and arrays of records as bytes (record.h)."""
+    """One consistent copy of a board: its meta data, and arrays of records as bytes (record.h)."""
 
     meta: dict[str, Any]
     tasks: bytes | bytearray
@@ -34,11 +34,13 @@ class Raw(NamedTuple):
         return float(self.meta["taken_ns"] / 1e9)
 
     def damage(self, error: Exception) -> DamagedSnapshot | CorruptBoard:
-        """The error to raise where a record of this copy cannot be."""
+        """The error to raise for a corrupt record of this copy."""
         if "path" in self.meta:
-            return DamagedSnapshot(f"{self.meta['path']} holds what no board can: {error}. Delete the file")
+            return DamagedSnapshot(f"{self.meta['path']} is corrupt: {error}. Delete the file")
         name = self.meta.get("name")
-        return CorruptBoard(f"board {name!r} holds what no board can: {error}. End its processes and remove the board")
+        return CorruptBoard(
+            f"the shared memory of board {name!r} is corrupt: {error}. End its processes and remove the board"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class TaskView:
 
     @classmethod
     def from_raw(cls, raw: Raw, number: int = 0, *, stall_after: float = STALL_AFTER_SECONDS) -> TaskView:
-        """The view of record `number`. Raises IndexError, and CorruptBoard or DamagedSnapshot if it cannot be."""
+        """The view of record `number`. Raises IndexError, and headway.errors.CorruptBoard or DamagedSnapshot."""
         try:
             taken_at = raw.meta["taken_ns"] / 1e9
             view = _native()(cls, raw, raw.tasks, number, taken_at, stall_after)

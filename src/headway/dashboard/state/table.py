@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from headway.dashboard.state.removed import Graves
+from headway.dashboard.state.removed import Removed
 from headway.dashboard.state.workers import HOLD_BEAT_S, Workers, milliseconds
 from headway.native.records import DTYPES, RECORD_BYTES, task_fields
 from headway.tasks.states import ENDED_STATES, STATES
@@ -74,7 +74,7 @@ class Table:
         self.workers = Workers(view, revision)
         self._fixed_since = np.full(len(self.serials), revision)
         self._moved_since = self._fixed_since
-        self._gone = Graves(revision)
+        self._gone = Removed(revision)
 
     @property
     def complete_since(self) -> int:
@@ -100,7 +100,7 @@ class Table:
         new._moved_since = new._fixed_since.copy()
         new._fixed_since[theirs] = np.where(same, self._fixed_since[mine], revision)
         new._moved_since[theirs] = np.where(still, self._moved_since[mine], revision)
-        new._gone = self._gone.dug(np.delete(self.serials, mine).tolist(), revision)
+        new._gone = self._gone.with_removed(np.delete(self.serials, mine).tolist(), revision)
         new.workers = self.workers.advanced(view, revision)
         return new
 

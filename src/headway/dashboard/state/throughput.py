@@ -1,4 +1,4 @@
-"""How a board got on in the last minutes, as far as it was watched: the points of a chart."""
+"""The points of a board's chart: its counts and rates in the last minutes, while it was watched."""
 
 from __future__ import annotations
 

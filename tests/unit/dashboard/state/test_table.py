@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.dashboard.state import charts, removed
-from headway.dashboard.state.charts import Course, Note
-from headway.dashboard.state.removed import Graves
+from headway.dashboard.state.charts import Charts, Note
+from headway.dashboard.state.removed import Removed
 from headway.dashboard.state.table import Table
 from headway.dashboard.state.throughput import Throughput
 from headway.engine.board import Board, open_board
@@ -216,12 +216,17 @@ def test_a_fading_rate_comes_to_rest() -> None:
     assert rate_shown(12345.678) == 12350.0
 
 
-def test_graves_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removed, "GRAVES_MAX", 3)
-    graves = Graves(1).dug([10], 2).dug([20, 21], 3)
-    assert (graves.complete_since, graves.since(1), graves.since(2), graves.since(3)) == (1, [21, 20, 10], [21, 20], [])
-    graves = graves.dug([30], 4)
-    assert (graves.complete_since, graves.since(2)) == (2, [30, 21, 20])
+def test_removed_keys_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removed, "REMOVED_MAX", 3)
+    known = Removed(1).with_removed([10], 2).with_removed([20, 21], 3)
+    assert (known.complete_since, known.since(1), known.since(2), known.since(3)) == (
+        1,
+        [21, 20, 10],
+        [21, 20],
+        [],
+    )
+    known = known.with_removed([30], 4)
+    assert (known.complete_since, known.since(2)) == (2, [30, 21, 20])
 
 
 # --- a board at a glance
@@ -292,19 +297,19 @@ def test_the_course_of_a_task_reaches_back_in_bounded_memory(board: Board, monke
     monkeypatch.setattr(charts, "POINTS_MIN", 10)
     task = board.task("one", total=1000)
     board.task("other").update()
-    course = Course()
+    charts_of_a_board = Charts()
     base = board.snapshot().raw.meta["taken_ns"]
     for second in range(200):
         task.update()
         task.set(metrics={"loss": 1 / (second + 1)})
         raw = board.snapshot().raw
         view = BoardView.from_raw(raw._replace(meta={**raw.meta, "taken_ns": base + second * 1_000_000_000}))
-        if view.taken_at >= course.due_at:
-            course.add(Note.of(view))
+        if view.taken_at >= charts_of_a_board.due_at:
+            charts_of_a_board.add(Note.of(view))
     view = board.snapshot()
     found = view.get("one")
     assert found is not None
-    told = course.of(found.serial, list(found.metrics))
+    told = charts_of_a_board.of(found.serial, list(found.metrics))
     series = told["series"]
     assert 10 <= len(series) <= 20
     assert series[0][0] == round(base / 1e9, 3), "from the beginning"
@@ -313,5 +318,5 @@ def test_the_course_of_a_task_reaches_back_in_bounded_memory(board: Board, monke
     assert len(told["metric_series"]["loss"]) == len(series)
     other = view.get("other")
     assert other is not None
-    assert course.of(other.serial, [])["metric_series"] == {}
-    assert course.of(999, ["x"]) == {"series": [], "metric_series": {"x": []}}
+    assert charts_of_a_board.of(other.serial, [])["metric_series"] == {}
+    assert charts_of_a_board.of(999, ["x"]) == {"series": [], "metric_series": {"x": []}}
