@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import errors
 from headway.files import database
-from headway.files.past_task import PastTask, decode, encode
+from headway.files.past_task import PastTask, PastTasks, decode, encode
 from headway.files.schema import ADD, MOVE, NEW, SCHEMA_VERSION, SELECT, WHEN, check, upgrade
 from headway.system import locks
 from headway.tasks.states import FINAL_STATES
@@ -257,7 +257,7 @@ def read(
     id: str | None = None,
     state: str | None = None,
     limit: int | None = None,
-) -> list[PastTask]:
+) -> PastTasks:
     """The tasks in the history of a board's directory, the newest first; [] if it has none.
 
     hours: only what ended within so many hours from now; id, state: only these; limit: so many at most. While others
@@ -283,11 +283,11 @@ def read(
     for last in (False,) * (_TRIES - 1) + (True,):
         before = database.identity(path)
         if before is None:
-            return []
+            return PastTasks()
         try:
             rows = _rows(path, query, (*values, -1 if limit is None else limit))
             if database.identity(path) == before:
-                return [_decoded(path, row) for row in rows]
+                return PastTasks(_decoded(path, row) for row in rows)
         except (errors.DamagedHistory, FileNotFoundError):
             if last or database.identity(path) == before:
                 raise

@@ -11,13 +11,18 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway.errors import CorruptBoard, DamagedSnapshot
 from headway.tasks.states import FINAL_STATES
 from headway.views.board_view import Raw, ShareView, StageView, TaskView
+from headway.views.frame import frame_of
+from headway.views.html import tasks_html
 
-__all__ = ["COLUMNS", "NO_SERIES", "PastTask", "decode", "encode"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["COLUMNS", "NO_SERIES", "PastTask", "PastTasks", "decode", "encode"]
 
 NO_SERIES = "[[], []]"
 _TIME_MAX = 2**63 / 1e9  # of a clock of 64 bits that counts nanoseconds
@@ -46,6 +51,17 @@ class PastTask(TaskView):
     def to_dict(self) -> dict[str, Any]:
         """Everything, what is derived included, in types that JSON has."""
         return {**super().to_dict(), "series": [list(point) for point in self.series]}
+
+
+class PastTasks(list[PastTask]):
+    """Tasks of the history, the newest first: a list that is a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return tasks_html(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The tasks as a pandas DataFrame, as BoardView.to_pandas. Raises headway.errors.MissingExtra."""
+        return frame_of(self)
 
 
 # ---------------------------------------------------------------------------------------------------------- columns

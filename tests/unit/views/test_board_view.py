@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from headway import errors
+from headway.files import history
 from headway.standin import board as standin
 from headway.views.board_view import BoardView, TaskView
 from headway.views.numbers import Counts
+from tests.unit.conftest import add, ended
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from headway.engine.board import Board
+    from tests.unit.conftest import Arrays
 
 NOW = 1_700_000_000.0
 
@@ -99,3 +104,15 @@ def test_what_is_no_id_of_a_task_is_not_in_a_view(id: Any) -> None:
     assert id not in view
     assert "two" in view
     assert [task.id for task in view] == ["<one>", "two"]
+
+
+def test_a_history_in_a_notebook_is_a_table(tmp_path: Path) -> None:
+    def name(arrays: Arrays) -> None:
+        arrays["tasks"]["label"] = b"<label>"
+
+    add(tmp_path, ended(2, edit=name))
+    past = history.read(tmp_path)
+    assert len(past) == 2
+    for html in (past._repr_html_(), past[0]._repr_html_()):
+        assert "&lt;label&gt;" in html
+        assert "<label>" not in html
