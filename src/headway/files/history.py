@@ -292,7 +292,7 @@ def read(
             if last or database.identity(path) == before:
                 raise
         # It was moved aside or removed meanwhile: what was read may be half of one and half of the next.
-    return []
+    return PastTasks()
 
 
 def _rows(path: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
