@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import errors
 from headway.system import paths
-from headway.terminal.text import duration
+from headway.views.words import duration
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView

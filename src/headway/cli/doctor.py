@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.cli._output import add_json, print_json, say
-from headway.terminal.text import plural
+from headway.views.words import plural
 
 if TYPE_CHECKING:
     import argparse

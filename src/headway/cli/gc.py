@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headway.cli._output import add_json, complain, print_json, say
 from headway.cli._source import board_name
-from headway.terminal.text import plural
+from headway.views.words import plural
 
 if TYPE_CHECKING:
     import argparse

@@ -13,9 +13,10 @@ from headway.cli._output import add_json, columns, say, table
 from headway.cli._source import add_board, choose
 from headway.files import history
 from headway.system import paths
+from headway.tasks.states import FINAL_STATES
 from headway.terminal.row import detail
-from headway.terminal.text import counted, duration, plural
 from headway.upkeep import listing
+from headway.views.words import counted, duration, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser, files=False)
     parser.add_argument("--hours", type=_hours, default=24.0, metavar="H", help="ended within H hours (default: 24)")
     parser.add_argument("--task", metavar="ID", help="only the task of this id, each time that it ran")
-    parser.add_argument("--state", choices=history.FINAL_STATES, help="only tasks that ended in this state")
+    parser.add_argument("--state", choices=FINAL_STATES, help="only tasks that ended in this state")
     parser.add_argument("--limit", type=_limit, metavar="N", help="only the N newest")
     parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
     parser.add_argument("--check", action="store_true", help="read all of the file, and move it aside if it is damaged")

@@ -51,9 +51,8 @@ def run(options: argparse.Namespace) -> int:
     from headway.files import history
 
     view = find(options.board).view
-    past = history.read(_directory(view), hours=options.hours)
-    if options.hours is None:
-        past = [task for task in past if task.uuid == view.uuid]
+    archived = history.read(_directory(view), hours=options.hours)
+    past = [task for task in archived if options.hours is not None or task.uuid == view.uuid]
     page = report(view, past)
     output: Path | None = options.output
     if output is None:

@@ -12,7 +12,7 @@ from headway.cli._output import add_json, columns, print_json, say, table
 from headway.cli._source import Source, add_board, find
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, detail
-from headway.terminal.text import counted, duration, rate
+from headway.views.words import counted, duration, rate
 
 if TYPE_CHECKING:
     import argparse
@@ -115,7 +115,7 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
             yield "for", duration(task.elapsed)
         else:
             yield "ended", f"{_moment(task.ended)}, after {duration(task.elapsed)}"
-    if task.owner_pid and not task.done:
+    if task.owner_pid and not task.final:
         yield "owner", f"pid {task.owner_pid}, {'alive' if task.owner_alive else 'dead'}"
     yield from _timeline(task)
     for title, shares in (("workers", task.workers), ("died", task.workers_lost)):

@@ -14,6 +14,10 @@ cdef class MappedSegment:
 
 cdef class Presence(MappedSegment):
     cdef bint _watching
+    cdef uint64_t _pulse
+    cdef uint64_t _states
+    cdef uint64_t _given
+    cdef uint32_t _open_tasks
     cdef int become(self, bint with_row) except -1
     cdef bint quiet(self) except -1
 
@@ -27,10 +31,6 @@ cdef class TaskTable(Recorded):
 
 
 cdef class Segment(TaskTable):
-    cdef uint64_t _pulse
-    cdef uint64_t _states
-    cdef uint64_t _given
-    cdef uint32_t _open_tasks
     cdef int copy_into(self, hw_copy *copy, uint32_t index, uint64_t generation) except -1
 
 

@@ -485,12 +485,31 @@ static int hw_write_result(hw_board *board, uint32_t index, uint64_t generation,
 
 /* ---------------------------------------------------------------------------------------- claim and free (locked) */
 
+/* The part of a status that decides about the task's life, as it stands under the slot lock: nobody changes it. */
+static void hw_load_life(char *slot, hw_status *status) {
+    hw_load_words(status, hw_status_of(slot, 0), offsetof(hw_status, stage));
+    if (status->state >= HW_STATES) status->state = HW_FAILED;
+}
+
+/* Count a task that is about to lose its slot, by the state in which it goes: what was replaced while somebody was at it
+ * was cancelled, and what nobody was at was lost. So the totals of a run do not depend on which tasks still have a slot.
+ * Before the slot is free, so that a total never falls; who is killed in between has the task counted once more. */
+static void hw_count_gone(hw_board *board, char *slot) {
+    hw_status status;
+    uint64_t *gone;
+    hw_load_life(slot, &status);
+    if (!hw_final(status.state)) status.state = hw_carried(board, slot, &status) ? HW_CANCELLED : HW_LOST_STATE;
+    gone = &board->header->gone[status.state];
+    hw_store(gone, hw_peek(gone) + 1);
+}
+
 /* Give a slot back, under the structural lock and the slot's own, which is let go. */
 static void hw_free_locked(hw_board *board, uint32_t index) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
     HW_STEP("free");
+    hw_count_gone(board, slot);
     /* Before the slot is free: a search that passed the task's new slot too early and this one too late has to see it. */
     hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1);
     HW_STEP("frees");
@@ -564,12 +583,6 @@ static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation
     }
     hw_slot_unlock(slot);
     return answer;
-}
-
-/* The part of a status that decides about the task's life, as it stands under the slot lock: nobody changes it. */
-static void hw_load_life(char *slot, hw_status *status) {
-    hw_load_words(status, hw_status_of(slot, 0), offsetof(hw_status, stage));
-    if (status->state >= HW_STATES) status->state = HW_FAILED;
 }
 
 /* May this task give up its slot? One that has ended, and that the history holds; with `drop` also one that it does not

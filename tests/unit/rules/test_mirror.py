@@ -47,7 +47,6 @@ ELSEWHERE = {
     "dashboard.changes": "tests/integration/test_dashboard.py",
     "dashboard.encode": "tests/integration/test_dashboard.py",
     "dashboard.feed": "tests/integration/test_dashboard.py",
-    "dashboard.openapi": "tests/integration/test_dashboard.py",
     "dashboard.page": "tests/integration/test_dashboard.py",
     "dashboard.problem": "tests/integration/test_dashboard.py",
     "dashboard.security": "tests/integration/test_dashboard_security.py",
@@ -77,14 +76,12 @@ ELSEWHERE = {
     "tasks.ending": "tests/unit/bars/test_track.py",
     "tasks.nobody": "tests/unit/tasks/test_current.py",
     "tasks.results": "tests/unit/engine/test_task.py",
-    "tasks.states": "tests/unit/native/test_records.py",
     # What is drawn, and the views that it is drawn from.
     "terminal.row": "tests/unit/terminal/test_painter.py",
     "top.app": "tests/integration/test_top.py",
     "top.follow": "tests/integration/test_top.py",
     "top.order": "tests/integration/test_top.py",
     "top.table": "tests/integration/test_top.py",
-    "views.board_view": "tests/unit/native/test_records.py",
     "views.summary": "tests/unit/terminal/test_plain.py",
     "views.task_view": "tests/unit/native/test_records.py",
 }
