@@ -7,6 +7,7 @@ SANITIZE=thread    with ThreadSanitizer
 COVERAGE=1         with line tracing in the Cython code
 DEBUG=1            unoptimised, with debug information
 HOOKS=1            with steps at which a test can end or stop the process
+RELEASE=1          stripped, as web/backend.py builds wheels
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 PACKAGE = Path("src/headway")
 SANITIZERS = {
@@ -28,21 +30,59 @@ SANITIZERS = {
 sanitize = os.environ.get("SANITIZE", "")
 if sanitize not in SANITIZERS:
     sys.exit(f"SANITIZE={sanitize} is unknown: say SANITIZE=address or SANITIZE=thread, or leave it out")
-coverage, debug, hooks = (os.environ.get(name) == "1" for name in ("COVERAGE", "DEBUG", "HOOKS"))
+coverage, debug, hooks, release = (os.environ.get(name) == "1" for name in ("COVERAGE", "DEBUG", "HOOKS", "RELEASE"))
 variant = "-".join(
     name
-    for name, wanted in ((sanitize, sanitize), ("coverage", coverage), ("debug", debug), ("hooks", hooks))
+    for name, wanted in (
+        (sanitize, sanitize),
+        ("coverage", coverage),
+        ("debug", debug),
+        ("hooks", hooks),
+        ("release", release),
+    )
     if wanted
 )
 build = Path("build", variant) if variant else Path("build")
 
 flags = ["-std=c11", "-fvisibility=hidden", "-pthread", *SANITIZERS[sanitize]]
-flags += ["-O0", "-g", "-UNDEBUG"] if sanitize or coverage or debug else ["-O3"]
+unoptimised = sanitize or coverage or debug
+flags += ["-O0", "-g", "-UNDEBUG"] if unoptimised else ["-O3"]
+strip = ["-s"] if release and not unoptimised else []
 macros: list[tuple[str, str | None]] = [("_GNU_SOURCE", "1")]  # open-file-description locks, sem_clockwait
 if coverage:
     macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")]
 if hooks:
     macros += [("HW_HOOKS", "1")]
+
+
+def without_run_paths(command: list[str]) -> list[str]:
+    """A linker's command, without what writes folders of this machine into the module (RPATH, RUNPATH)."""
+    kept, after_option = [], False
+    for word in command:
+        if not word.startswith("-Wl,"):
+            kept.append(word)
+            continue
+        options = []
+        for option in word.split(",")[1:]:
+            if after_option:
+                after_option = False
+            elif option in ("-rpath", "--rpath", "-R"):
+                after_option = True
+            elif not option.startswith(("-rpath=", "--rpath=", "-R")):
+                options.append(option)
+        if options:
+            kept.append(",".join(["-Wl", *options]))
+    return kept
+
+
+class BuildExtensions(build_ext):  # type: ignore[misc] # setuptools has no types
+    """Modules that need nothing but the C library, and so look for no other in the folders of whoever built them."""
+
+    def build_extensions(self) -> None:
+        self.compiler.linker_so = without_run_paths(self.compiler.linker_so)
+        os.environ.pop("LD_RUN_PATH", None)
+        super().build_extensions()
+
 
 # A board lives in the shared memory of 64-bit Linux; elsewhere the package works without native modules.
 supported = sys.platform == "linux" and sys.maxsize > 2**32
@@ -55,7 +95,7 @@ extensions = [
         depends=[*headers, "setup.py"],
         define_macros=macros,
         extra_compile_args=flags,
-        extra_link_args=["-pthread", *SANITIZERS[sanitize]],
+        extra_link_args=["-pthread", *SANITIZERS[sanitize], *strip],
         libraries=["rt"],
     )
     for source in sorted(PACKAGE.glob("native/*.pyx"))
@@ -77,5 +117,6 @@ setup(
             "linetrace": coverage,
         },
     ),
+    cmdclass={"build_ext": BuildExtensions},
     options={"build": {"build_base": str(build)}},
 )

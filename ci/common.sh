@@ -174,7 +174,8 @@ bring_up_to_date() {
         say "building and installing the project"
         touch -- "$VENV/.busy"
         rm -f -- "$VENV/.built" "$native"
-        pip_install --no-deps --no-build-isolation --editable . || fail_with_log "the build failed"
+        # The page is built by ci/web.
+        PAGE=0 pip_install --no-deps --no-build-isolation --editable . || fail_with_log "the build failed"
         rm -f -- "$VENV/.busy"
         native_modules_load || { cat -- "$LOG.import" >&2; die "the native modules were built but do not load: the reason stands above."; }
         printf '%s\n' "$stamp" | tee -- "$native" >"$VENV/.built"

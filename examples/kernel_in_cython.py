@@ -1,4 +1,7 @@
-"""A Cython kernel without the GIL counts on a task in batches, while another process watches the count rise."""
+"""A Cython kernel without the GIL counts on a task in batches, while another process watches the count rise.
+
+It needs a C compiler, Cython and setuptools: pip install '.[examples]'
+"""
 
 import importlib.util
 import subprocess

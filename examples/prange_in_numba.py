@@ -1,4 +1,7 @@
-"""The threads of numba's prange count on a task, a block at a time, while another process watches the count rise."""
+"""The threads of numba's prange count on a task, a block at a time, while another process watches the count rise.
+
+It needs numba: pip install '.[examples]'
+"""
 
 from typing import Any
 

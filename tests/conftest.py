@@ -206,6 +206,7 @@ def _no_leak(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     yield
     left = _settled(strays)
     leaks.segments |= left  # told once
+    leaks.report += [f"left in /dev/shm: {name}, by {request.node.nodeid}" for name in sorted(left)]
     leaks.after_test(request.node.nodeid)
     for name in left:
         if f"-t-{os.getpid()}-" in name:

@@ -39,8 +39,8 @@ ROOMS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("standin",), "boards of one process, without native modules"),
     (("engine",), "boards in shared memory"),
     (("recorder",), "the process that writes a board's files and archives its tasks"),
-    (("upkeep",), "which boards there are; their removal; what is wrong"),
-    (("api",), "open, current, read: they choose between the engine, its stand-in and files"),
+    (("upkeep",), "finds, removes and diagnoses boards"),
+    (("api",), "`open`, `current`, `read`: they choose between the engine, its stand-in and files"),
     (("terminal",), "text and bars for a terminal: drawing, no policy"),
     (("bars",), "one loop with one bar; live bars of a board"),
     (("top",), "the full-screen view"),
@@ -50,12 +50,12 @@ ROOMS: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (("dashboard",), "boards in a browser"),
     (("__init__",), "the public names"),
-    (("cli",), "one file a command"),
-    (("__main__",), "python -m headway"),
+    (("cli",), "the command `headway`, a module for each of its commands"),
+    (("__main__",), "`python -m headway`"),
 )
 _HEIGHT = {room: height for height, (rooms, _) in enumerate(ROOMS) for room in rooms}
 
-SOURCES = sorted(path for path in PACKAGE.rglob("*.py*") if path.suffix in (".py", ".pyx", ".pxi"))
+SOURCES = sorted(path for path in PACKAGE.rglob("*") if path.suffix in (".py", ".pyx", ".pxi"))
 _IMPORTERS = ("import_module", "__import__")
 
 

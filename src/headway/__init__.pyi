@@ -1,3 +1,4 @@
+from headway import errors as errors
 from headway.api import current as current
 from headway.api import get_include as get_include
 from headway.api import open as open
@@ -19,6 +20,7 @@ __all__ = [
     "WorkerView",
     "current",
     "get_include",
+    "open",
     "read",
     "track",
 ]

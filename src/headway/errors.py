@@ -1,4 +1,4 @@
-"""What can go wrong, by name. Every message names the value that was wrong and what to do about it."""
+"""The exceptions and warnings of Headway. Each message names the value, the place and what to do about it."""
 
 from __future__ import annotations
 
@@ -28,90 +28,90 @@ __all__ = [
 
 
 class HeadwayError(Exception):
-    """The parent of every error that Headway raises on its own account."""
+    """Base class of all errors that Headway defines."""
 
 
 class BoardClosed(HeadwayError):
-    """The board was closed in this process, or unlinked by another one."""
+    """The board was closed in this process, or removed by another one."""
 
 
 class BoardFull(HeadwayError):
-    """Every slot of the board holds a task that has not ended."""
+    """All slots of the board hold tasks that have not ended: there is no room for one more."""
 
 
 class BoardRecorded(HeadwayError):
-    """The board has a recorder, and its process is alive."""
+    """Another process records the board already."""
 
 
 class BoardElsewhere(HeadwayError):
-    """Another machine, or another /dev/shm, is using the board's directory."""
+    """The directory of the board is in use by another machine, or by a container with a /dev/shm of its own."""
 
 
 class CorruptBoard(HeadwayError):
-    """What stands in the board's shared memory cannot be."""
+    """The board's shared memory is corrupt: it holds values that Headway never writes."""
 
 
 class DamagedHistory(HeadwayError):
-    """A history file is not what was written."""
+    """A history file is corrupt."""
 
 
 class DamagedSnapshot(HeadwayError):
-    """A snapshot file is not what was written."""
+    """A snapshot file is corrupt."""
 
 
 class InvalidRecord(HeadwayError, ValueError):
-    """What should be the record of an analysis is none."""
+    """The data is not a record of an analysis."""
 
 
 class LayoutMismatch(HeadwayError):
-    """A segment or a file is whole, but of another layout version than this one."""
+    """A segment or a file was written by a version of Headway with another layout."""
 
 
 class NotOwner(HeadwayError):
-    """A segment or a file belongs to another user."""
+    """A segment, a file or a directory does not belong to this user, or not to this user alone."""
 
 
 class TaskExists(HeadwayError):
-    """The id runs already, and its owner is alive."""
+    """A task of this id is running, and the process that owns it is alive."""
 
 
 class MissingExtra(HeadwayError, ImportError):
-    """A part of Headway needs packages that are not installed; the message names the extra that brings them."""
+    """This part of Headway needs a package that is not installed. The message names the extra to install."""
 
 
 class NoSpace(HeadwayError, OSError):
-    """No room is left in /dev/shm or on the disk. Arguments as of OSError: errno, text, file name."""
+    """There is no space left in /dev/shm or on the disk. Arguments as of OSError: errno, text, file name."""
 
 
 class Unsupported(HeadwayError, OSError):
-    """This platform, or this kind of view, cannot do it."""
+    """The operation is not possible on this platform, or for this kind of view."""
 
 
 class LockTimeout(HeadwayError, TimeoutError):
-    """A live process held a lock for longer than the wait was allowed to be."""
+    """A lock could not be taken in time: a live process holds it."""
 
 
 class ResultTooLarge(HeadwayError, ValueError):
-    """A result does not fit into its place on the board; the old one was kept."""
+    """The result is larger than the board has room for. The previous result was kept."""
 
 
 class _NotFound(HeadwayError, KeyError):
-    """A KeyError that reads as a sentence: KeyError itself shows the repr of its argument."""
+    """A KeyError whose text is its message; plain KeyError shows the repr of its argument."""
 
     __str__ = Exception.__str__
 
 
 class UnknownTask(_NotFound):
-    """The board has no task of this id."""
+    """The board has no task with this id."""
 
 
 class UnknownBoard(_NotFound):
-    """There is no board of this name, or no snapshot of it."""
+    """There is no board of this name, or it has no snapshot."""
 
 
 class UnknownTracker(HeadwayError, ValueError):
-    """There is no tracker of analyses of this kind."""
+    """There is no analysis tracker of this kind."""
 
 
 class StaleTaskWarning(UserWarning):
-    """An update came after its task's place was given to another one; it was dropped."""
+    """An update was dropped: its task has ended, or its slot belongs to another task by now."""

@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import expect
 
 from headway.exporters.report import report
-from headway.views.board_view import STATES, BoardView, StageView, TaskView, WorkerView
+from headway.tasks.states import STATES
+from headway.views.board_view import BoardView, StageView, TaskView, WorkerView
 from tests.browser.accessibility import axe
 
 if TYPE_CHECKING:

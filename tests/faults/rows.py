@@ -39,7 +39,7 @@ PLANTED = (
 )
 GUIDED, SCRIBBLE = "tests/fuzz/guided.py", "tests/faults/scribble.py"
 FULL_PLACES = (
-    "tests/unit/test_segment.py", "tests/faults/test_history_crashes.py", "tests/integration/test_recorder.py",
+    "tests/unit/engine/test_segments.py", "tests/faults/test_history_crashes.py", "tests/integration/test_recorder.py",
     "-k", "full or inodes or just_enough or read_only",
 )  # fmt: skip
 NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"

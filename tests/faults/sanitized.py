@@ -81,7 +81,10 @@ MISTAKES: dict[str, tuple[str, Edit, str]] = {
     ),
 }
 
-TESTS = ("core", "core_model", "core_tracker", "records", "rates", "series")  # of the native modules
+TESTS = (  # of the native modules
+    "core_model", "counter", "lost", "native_task", "place", "presence", "rates", "records", "segment", "series",
+    "slot", "status", "task_table", "tracker",
+)  # fmt: skip
 
 KERNEL = """
 #include "headway.h"
@@ -253,11 +256,18 @@ def run(sanitizer: str, folder: Path, seconds: float, seed: int) -> subprocess.C
 def run_tests(sanitizer: str, folder: Path, names: Sequence[str]) -> tuple[int, int, str]:
     """The native unit tests on the package of this folder: how many passed, the exit code, what was said."""
     environment = environment_of(sanitizer, folder)
-    where = [sys.executable, "-c", "from headway import core; print(core.__file__)"]
+    where = [sys.executable, "-c", "from headway.native import core; print(core.__file__)"]
     found = subprocess.run(where, env=environment, capture_output=True, text=True, timeout=100, check=True).stdout
     if not found.startswith(str(folder)):
         raise SystemExit(f"sanitized: {found.strip()} is not the package that was built")
-    options = ["-q", "-p", "no:cacheprovider", "-o", "timeout=600", *(f"tests/unit/test_{name}.py" for name in names)]
+    options = [
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "timeout=600",
+        *(f"tests/unit/native/test_{name}.py" for name in names),
+    ]
     command = ["setarch", "-R", sys.executable, "-m", "pytest", *options]
     done = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, errors="replace", timeout=1800, check=False

@@ -25,6 +25,6 @@ EDITS: dict[str, tuple[Edit, ...]] = {
 @pytest.mark.parametrize("edits", EDITS.values(), ids=EDITS)
 def test_what_a_planted_mistake_changes_stands_in_the_package_once(edits: tuple[Edit, ...], tmp_path: Path) -> None:
     for file, _, _ in edits:
-        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(PACKAGE / file, tmp_path / file)
     plant(tmp_path, edits)

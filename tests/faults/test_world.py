@@ -81,43 +81,47 @@ TAKE_UNKNOWN = """        fd = _open(path)
 # (what somebody could have written, the program that has to find it)
 MISTAKES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "a file that cannot be read just now is taken for damaged": (
-        ("_segment.py", "if error.errno not in (*_NO_SEGMENT, errno.EACCES):", "if error.errno == 0:"),
+        ("engine/segments.py", "if error.errno not in (*_NO_SEGMENT, errno.EACCES):", "if error.errno == 0:"),
         ("failing_calls", "look", "--errno", "EIO", "--stride", "3"),
     ),
     "a lock is held before anybody knows of it, when Ctrl-C comes": (
-        ("_locks.py", TAKE, TAKE_UNKNOWN),
+        ("system/locks.py", TAKE, TAKE_UNKNOWN),
         ("interrupts", "unlink", "--stride", "5"),
     ),
     "a lock is held before anybody knows of it, when there is no memory": (
-        ("_locks.py", TAKE, TAKE_UNKNOWN),
+        ("system/locks.py", TAKE, TAKE_UNKNOWN),
         ("memory", "unlink"),
     ),
     "a loop counts as ended before it is": (
         (
-            "tracking.py",
+            "bars/track.py",
             "        global _painter\n        with",
             "        global _painter\n        self._ended = True\n        with",
         ),
         ("interrupts", "loop", "--stride", "7"),
     ),
     "rates go by the wall clock": (
-        ("board.py", "raw[0], time.monotonic_ns())", "raw[0])"),
+        ("engine/board.py", "raw[0], time.monotonic_ns())", "raw[0])"),
         ("clocks",),
     ),
     "a block needs a descriptor": (
-        ("_context.py", "except (ImportError, OSError):", "except ZeroDivisionError:"),
+        ("tasks/current.py", "except (ImportError, OSError):", "except ZeroDivisionError:"),
         ("descriptors",),
     ),
     "a snapshot that cannot be restored for want of memory is left out": (
         (
-            "_segment.py",
+            "engine/segments.py",
             "            fill(segment, directory)",
             "            with suppress(MemoryError):\n                fill(segment, directory)",
         ),
         ("limits", "restore", "--steps", "2"),
     ),
     "a hundredth task is not shown": (
-        ("board.py", "for task in self.snapshot().tasks if state", "for task in self.snapshot().tasks[:99] if state"),
+        (
+            "engine/board.py",
+            "for task in self.snapshot().tasks if state",
+            "for task in self.snapshot().tasks[:99] if state",
+        ),
         ("crowds",),
     ),
 }

@@ -129,7 +129,7 @@ def histories(folder: Path) -> Target:
     """history.sqlite3: read, checked and written to, or a typed error; what is damaged is moved aside."""
     sound = [gzip.decompress(path.read_bytes()) for path in sorted(STORED.glob("history-*.gz"))]
     view = snapshot.read(STORED / NEWEST)
-    ended = [number for number, task in enumerate(view.tasks) if task.done]
+    ended = [number for number, task in enumerate(view.tasks) if task.final]
     names = [row[1] for row in _rows(folder, sound[-1], "PRAGMA table_info(tasks)")]
     count = 0
 

@@ -72,7 +72,7 @@ def test_a_whole_board_is_what_its_snapshot_holds(
     whole = server.board(board_name)
     view = snapshot.read(headway_dir / board_name)
     assert whole["summary"]["sequence"] == view.sequence == sequence
-    assert whole["summary"]["counts"] == view.counts
+    assert whole["summary"]["counts"] == view.counts.to_dict()
     assert len(whole["tasks"]) == len(view.tasks) > 15
     for row, task in zip(whole["tasks"], view.tasks, strict=True):
         told = task.to_dict()
@@ -156,7 +156,7 @@ TRICKS = (
 
 
 def page_in(folder: Path) -> str:
-    return f"import pathlib\nfrom headway.dashboard import _static\n_static.FOLDER = pathlib.Path({str(folder)!r})"
+    return f"import pathlib\nfrom headway.dashboard import page\npage.FOLDER = pathlib.Path({str(folder)!r})"
 
 
 def test_without_a_built_page_it_tells_how_to_build_one(headway_dir: Path, tmp_path: Path) -> None:

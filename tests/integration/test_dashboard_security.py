@@ -17,14 +17,14 @@ from hypothesis import strategies as st
 
 from headway.engine.board import open_board
 from headway.files import snapshot
-from tests.integration.dashboard import Mirror, Server, drain, eventually
+from tests.integration.dashboard import WAIT_S, Mirror, Server, drain, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WEBSOCKET = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 TOKEN = "correct-horse-battery"
-IMPATIENT = "from headway.dashboard import _server\n_server.REQUEST_S = _server.STUCK_S = 1.0"
+IMPATIENT = "from headway.dashboard import server\nserver.REQUEST_S = server.STUCK_S = 1.0"
 
 
 @pytest.fixture(scope="module")
@@ -341,11 +341,9 @@ def test_bytes_of_whatever_kind_leave_the_server_well(server: Server, pieces: li
 
 def test_who_says_nothing_or_half_a_request_is_cut_off(impatient: Server) -> None:
     for beginning in (b"", b"GET / HTTP/1.1\r\nHost: loc"):
-        with socket.create_connection(("127.0.0.1", impatient.port), timeout=10) as client:
+        with socket.create_connection(("127.0.0.1", impatient.port), timeout=WAIT_S) as client:
             client.sendall(beginning)
-            began = time.monotonic()
             assert drain(client) == b""
-            assert time.monotonic() - began < 8
 
 
 def test_who_sends_a_byte_now_and_then_is_cut_off_too(impatient: Server) -> None:
@@ -358,18 +356,16 @@ def test_who_sends_a_byte_now_and_then_is_cut_off_too(impatient: Server) -> None
                 return True
             return False
 
-        eventually(is_cut_off, within_s=10)
+        eventually(is_cut_off)
     assert impatient.is_well()
 
 
 def test_a_second_request_has_to_be_whole_in_time_too(impatient: Server) -> None:
-    with socket.create_connection(("127.0.0.1", impatient.port), timeout=10) as client:
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=WAIT_S) as client:
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert client.recv(1 << 16).startswith(b"HTTP/1.1 200")
         client.sendall(b"GET /healthz HTTP/1.1\r\nHost: lo")
-        began = time.monotonic()
-        drain(client)
-        assert time.monotonic() - began < 8
+        drain(client)  # TimeoutError where nobody cuts it off
 
 
 def sleepy(server: Server, path: str) -> socket.socket:
@@ -522,12 +518,10 @@ def test_a_broken_stream_leaves_nothing_behind(server: Server) -> None:
     eventually(lambda: sockets(server) <= before)
 
 
-def test_it_ends_at_once_though_listeners_are_connected(folder: Path) -> None:
+def test_it_ends_though_listeners_are_connected(folder: Path) -> None:
     server = Server("--dir", str(folder))
     with server.stream() as stream:
         next(iter(stream))
-        began = time.monotonic()
-        status: Any = server.end()
-        assert time.monotonic() - began < 10
+        status: Any = server.end()  # waits for it, but not for ever
     assert status == -15
     assert server.errors == ""

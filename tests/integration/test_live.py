@@ -124,7 +124,7 @@ def drawers(board: str) -> list[int]:
     for place in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             words = place.read_bytes().split(b"\0")
-            if any(word.endswith(b"_bars.py") for word in words) and board.encode() in words:
+            if any(word == b"headway.bars.bars_process" for word in words) and board.encode() in words:
                 found.append(int(place.parent.name))
     return found
 

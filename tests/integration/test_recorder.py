@@ -45,7 +45,7 @@ def recorders(board: str) -> list[int]:
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):  # it ended meanwhile
             words = path.read_bytes().split(b"\0")
-            if any(word.endswith(b"_recorder.py") for word in words) and board.encode() in words:
+            if any(word == b"headway.recorder.recorder_process" for word in words) and board.encode() in words:
                 found.append(int(path.parent.name))
     return found
 
@@ -455,7 +455,7 @@ def test_a_directory_that_another_machine_records_is_refused_by_name(board_name:
     board.unlink()
     (directory / "segment").write_text(f"{uuid}\n")
     with program(
-        "import sys, time, os; from pathlib import Path; from headway import locks\n"
+        "import sys, time, os; from pathlib import Path; from headway.system import locks\n"
         "lock = locks.recorder_lock(Path(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(60)",
         str(directory),
     ) as (_, pid):

@@ -202,7 +202,7 @@ def test_the_next_writer_makes_a_history_of_any_version_one_of_this(number: int,
     with history.Writer(tmp_path) as writer:
         assert writer.check()
         assert history.read(tmp_path) == before
-        ended = [place for place, task in enumerate(view.tasks) if task.done]
+        ended = [place for place, task in enumerate(view.tasks) if task.final]
         writer.add(view.raw, ended)
         writer.add(view.raw, ended)  # twice is once
         assert writer.aside == []

@@ -21,7 +21,7 @@ import pytest
 
 from headway.demo.corpus import standard_library
 from headway.engine.board import Board, open_board
-from headway.upkeep import listing
+from headway.upkeep import listing, removal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -241,3 +241,16 @@ def test_the_demo_on_a_terminal_ends_with_its_table(board_name: str) -> None:
     table = text.rpartition("\x1b[J")[2]
     assert re.search(r"29 of 29 files indexed", table)
     assert "▕" not in table
+
+
+def test_waiting_for_a_board_that_has_ended_shows_its_last_state(board: Board) -> None:
+    board.task("one", total=3).update(2)
+    board.write_snapshot()
+    board.unlink()
+    with OnTerminal("watch", board.name, "--wait") as watch:
+        told = watch.until("waiting for a program that opens")
+        assert "2/3" in told
+        assert "from the snapshot of " in told
+        watch.press_ctrl_c()
+        assert watch.end() == 130
+    removal.remove(board.name)

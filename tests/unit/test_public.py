@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import pydoc
+import re
 import shutil
 import subprocess
 import sys
@@ -53,13 +55,49 @@ print(json.dumps(steps))
 
 
 def test_everything_public_is_listed() -> None:
-    assert {*headway.__all__, "open", "__version__"} <= set(dir(headway))
+    assert {*headway.__all__, "errors", "__version__"} <= set(dir(headway))
+    assert "open" in headway.__all__
     assert all(name.startswith("_") or getattr(headway, name) is not None for name in dir(headway))
 
 
-def test_a_star_import_brings_all_but_open(run_python: RunPython) -> None:
-    script = "from headway import *\nimport builtins, headway\nassert open is builtins.open\nprint(track, Board, read)"
-    assert "function track" in run_python(script).stdout
+def test_errors_are_reached_from_a_bare_import(run_python: RunPython) -> None:
+    script = """
+import headway
+try:
+    headway.read("no-such-board")
+except headway.errors.UnknownBoard as error:
+    print(type(error).__module__, isinstance(error, headway.HeadwayError))
+"""
+    assert run_python(script).stdout == "headway.errors True\n"
+
+
+def test_the_ten_lines_of_the_docstring_run(run_python: RunPython, board_name: str) -> None:
+    assert headway.__doc__ is not None
+    lines = [line[4:] for line in headway.__doc__.splitlines() if line.startswith("    ")]
+    assert 8 <= len(lines) <= 10
+    program = "\n".join(lines).replace('"nightly"', f'"{board_name}"')
+    finished = run_python(f"{program}\n    headway.open('{board_name}').unlink(files=True)\n")
+    assert (finished.stdout, finished.stderr) == ("332833500\n", "")
+
+
+def test_help_shows_the_public_names_with_their_signatures_and_nothing_of_the_module_itself() -> None:
+    shown = pydoc.plain(pydoc.render_doc(headway))
+    functions = shown.partition("\nFUNCTIONS\n")[2].partition("\nDATA\n")[0]
+    listed = re.findall(r"^    (\w+)\((.*)\) ->", functions, re.MULTILINE)
+    assert [name for name, _ in listed] == ["current", "get_include", "open", "read", "track"]
+    parameters = dict(listed)
+    assert "capacity: 'int' = 1024" in parameters["open"]
+    assert "iterable" in parameters["track"]
+    classes = re.findall(r"^    class (\w+)", shown, re.MULTILINE)
+    assert sorted(classes) == ["Board", "BoardView", "HeadwayError", "Task", "TaskView", "WorkerView"]
+    assert "__getattr__" not in shown.partition("\nCLASSES\n")[0] + functions
+    assert "__dir__" not in functions
+
+
+@pytest.mark.parametrize("name", [name for name in headway.__all__ if inspect.isclass(getattr(headway, name))])
+def test_a_public_class_says_where_users_find_it(name: str) -> None:
+    home = "headway.errors" if name == "HeadwayError" else "headway"
+    assert getattr(headway, name).__module__ == home
 
 
 def test_signatures_can_be_looked_at() -> None:

@@ -14,7 +14,7 @@ class Pretended {
   readonly course = {
     at: [] as number[],
     running: [] as number[],
-    done: [] as number[],
+    success: [] as number[],
     rates: { bar: [] as number[] },
   };
 
@@ -31,7 +31,7 @@ class Pretended {
     for (let at = this.begun - 400; at < this.begun; at++) {
       this.course.at.push(at);
       this.course.running.push(8);
-      this.course.done.push(0);
+      this.course.success.push(0);
       this.course.rates.bar.push(9000 + 2500 * Math.sin(at / 30) + 1200 * Math.sin(at / 3));
     }
   }
@@ -120,10 +120,14 @@ class Pretended {
 
   summary(): Summary {
     const now = Date.now() / 1000;
-    const counts = { pending: 0, running: 0, success: 0, failed: 0, cancelled: 0, lost: 0 };
+    const counts = {
+      ...{ pending: 0, running: 0, success: 0, failed: 0, cancelled: 0, lost: 0 },
+      ...{ total: this.rows.length, ended: 0, stalled: 0 },
+    };
     let bars = 0;
     for (const row of this.rows) {
       counts[row.state]++;
+      if (row.ended !== null) counts.ended++;
       if (row.parent && row.state === "running") bars += row.rate ?? 0;
     }
     return {
@@ -132,16 +136,19 @@ class Pretended {
       host: "box",
       taken_at: this.frozen ? this.begun - 30 : now,
       created_at: this.begun,
+      sequence: this.rev,
       capacity: 16384,
+      worker_capacity: 1024,
       dropped: 0,
       from_prev: false,
       counts,
-      stalled: 0,
+      time_left: { seconds: 108, at_least: counts.pending > 0, stalled: 0 },
       workers_alive: 8,
       workers_gone: 1,
       workers_lost: 1,
       rates: { bar: bars, task: this.rows[0]?.rate ?? 0 },
       stall_after: 10,
+      interval: 0.25,
       recorder_error: null,
       recorder: "unknown",
       silent_since: this.frozen ? this.begun - 30 : null,
@@ -180,7 +187,7 @@ class Pretended {
       rev: this.rev,
       summary: this.summary(),
       tasks: this.rows,
-      moved: {},
+      moved: { serial: [], count: [], rate: [], beat: [] },
       removed: [],
       workers: this.workers(),
       workers_removed: [],
@@ -201,6 +208,13 @@ class Pretended {
     const each = (until - begin) / Math.max(met.length, 1);
     return {
       ...row,
+      final: row.ended !== null,
+      fraction: null,
+      eta: null,
+      elapsed: until - begin,
+      idle: null,
+      stalled: false,
+      owner: 1,
       series: Array.from({ length: 60 }, (_, index) => [
         begin + ((until - begin) * index) / 59,
         (row.count * index) / 59 + 20 * Math.sin(index),

@@ -1,4 +1,9 @@
-/** Numbers and times for people; the same forms as in the terminal. */
+/** Numbers and times for people, in the forms of headway/views/words.py; test/examples.json holds the two equal. */
+
+import type { TimeLeft } from "./feed/types";
+import { totalOf } from "./model/derive";
+
+const YEARS_MOST = 1000; // a longer duration comes from a clock that was wrong
 
 const PREFIXES = ["k", "M", "G", "T", "P", "E"];
 
@@ -26,7 +31,7 @@ export function plural(count: number, noun: string): string {
   return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** 1.23k/s, 1.23k bar/s; a slow one by the minute or hour, where it is a number one can read. */
+/** 1.23k/s, 1.23k bar/s; a slow one by the minute, hour or day, where it is a number that can be read. */
 export function rate(value: number, unit = ""): string {
   const of = unit && ` ${unit}`;
   for (const [seconds, time] of [
@@ -36,19 +41,42 @@ export function rate(value: number, unit = ""): string {
   ] as const) {
     if (value * seconds >= 1 || value <= 0) return `${short(value * seconds)}${of}/${time}`;
   }
-  return `${(value * 3600).toPrecision(2)}${of}/h`;
+  const days = value * 86400;
+  return `${days >= 1e-4 ? Number(days.toPrecision(2)) : days.toFixed(6)}${of}/d`;
 }
 
-/** 3.2 s, 42 s, 12:34, 1:02:03, 2 d 5 h. whole: no tenths, for what is an estimate. */
+/** 2,100/5,000; without the total where the count is above it. */
+export function counted(count: number, total: number | null): string {
+  const shown = totalOf({ count, total });
+  return shown === null ? number(count) : `${number(count)}/${number(shown)}`;
+}
+
+/** 1:48; ≥ 1:48; "" where nothing that runs can tell. */
+export function timeLeft(left: TimeLeft): string {
+  if (left.seconds === null) return "";
+  return `${left.at_least ? "≥ " : ""}${duration(left.seconds, true)}`;
+}
+
+/** What is not in the time left of a board. */
+export function notCounted(left: TimeLeft): string {
+  return left.stalled > 0 ? `${number(left.stalled)} stalled not counted` : "";
+}
+
+/**
+ * 3.2 s, 42 s, 12:34, 1:02:03, 2 d 5 h, 1 y 40 d; a dash for more than a thousand years. whole: no tenths of a second,
+ * for what is an estimate.
+ */
 export function duration(seconds: number, whole = false): string {
   if (seconds < 9.95 && !whole) return `${Math.max(seconds, 0).toFixed(1)} s`;
-  const total = Math.round(Math.max(seconds, 0));
+  if (!(seconds < YEARS_MOST * 365 * 86400)) return "–";
+  const total = Math.floor(Math.max(seconds, 0) + 0.5);
   if (total < 60) return `${total} s`;
   const two = (value: number): string => String(value).padStart(2, "0");
   if (total < 3600) return `${Math.floor(total / 60)}:${two(total % 60)}`;
   if (total < 86400) return `${Math.floor(total / 3600)}:${two(Math.floor(total / 60) % 60)}:${two(total % 60)}`;
   const days = Math.floor(total / 86400);
-  return days < 100 ? `${days} d ${Math.floor(total / 3600) % 24} h` : `${number(days)} d`;
+  if (days < 100) return `${days} d ${Math.floor(total / 3600) % 24} h`;
+  return days < 365 ? `${days} d` : `${Math.floor(days / 365)} y ${days % 365} d`;
 }
 
 /** A short duration in the unit that suits it: 640 µs, 12 ms, then as `duration`. */

@@ -1,24 +1,43 @@
 import { describe, expect, it } from "vitest";
 import { deathsOf } from "../src/model/deaths";
-import { elapsedOf, etaOf, fractionOf, idleOf, isStalled, workerKind } from "../src/model/derive";
+import type { State } from "../src/feed/types";
+import { elapsedOf, etaOf, fractionOf, idleOf, isStalled, rateOf, totalOf, workerKind } from "../src/model/derive";
 import { type Point, ratesOf } from "../src/model/series";
 import { stretchesOf, sumsOf } from "../src/model/stages";
+import examples from "./examples.json";
 import { row, worker } from "./rows";
 
+type Maybe = number | null;
+type Left = [state: State, count: number, total: Maybe, rate: Maybe, left: Maybe, fraction: Maybe];
+type Seen = [beat: Maybe, started: Maybe, created: Maybe, idle: Maybe, stalled: boolean];
+
 describe("what follows from a row", () => {
-  it("a fraction stays within 0 and 1, and a total of nothing is done", () => {
-    expect(fractionOf(row("a", { count: 7, total: 5 }))).toBe(1);
-    expect(fractionOf(row("a", { count: 0, total: 0 }))).toBe(1);
+  it("a count above its total drops the total, and nothing is a part of nothing", () => {
+    expect(totalOf(row("a", { count: 35, total: 10 }))).toBeNull();
+    expect(fractionOf(row("a", { count: 35, total: 10 }))).toBeNull();
+    expect(fractionOf(row("a", { count: 0, total: 0 }))).toBeNull();
     expect(fractionOf(row("a", { count: 3 }))).toBeNull();
+    expect(fractionOf(row("a", { count: 10, total: 10 }))).toBe(1);
   });
 
-  it("time left is told only of what runs, has a total and moves", () => {
-    const running = { count: 10, total: 30, rate: 5 };
-    expect(etaOf(row("a", running))).toBe(4);
-    expect(etaOf(row("a", { ...running, rate: 0 }))).toBeNull();
-    expect(etaOf(row("a", { ...running, rate: null }))).toBeNull();
-    expect(etaOf(row("a", { ...running, count: 31 }))).toBe(0);
-    expect(etaOf(row("a", { ...running, state: "lost" }))).toBeNull();
+  it("a stalled task has no rate and no time left", () => {
+    const running = row("a", { count: 10, total: 30, rate: 5 });
+    expect([rateOf(running, false), etaOf(running, false)]).toEqual([5, 4]);
+    expect([rateOf(running, true), etaOf(running, true)]).toEqual([0, null]);
+  });
+
+  it.each(examples.left as Left[])("%s %d of %s at %s a second: as the server reckons", (...example) => {
+    const [state, count, total, rate, left, fraction] = example;
+    const shown = row("a", { state, count, total, rate });
+    expect(etaOf(shown, false)).toBe(left);
+    expect(fractionOf(shown)).toBe(fraction);
+  });
+
+  it.each(examples.stalled as Seen[])("last seen at %s, %s, %s: as the server reckons", (...example) => {
+    const [beat, started, created, idle, stalled] = example;
+    const shown = row("a", { beat, started, created });
+    expect(idleOf(shown, 100)).toBe(idle);
+    expect(isStalled(shown, 100, 10)).toBe(stalled);
   });
 
   it("time taken ends with the task, and is never negative", () => {

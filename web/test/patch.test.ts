@@ -63,7 +63,7 @@ describe("events of a board", () => {
   });
 
   it("the course goes on from the summaries, at one point a second, and a new unit has no past", () => {
-    const course = { at: [98, 99], running: [1, 1], done: [0, 0], rates: { it: [1, 2] } };
+    const course = { at: [98, 99], running: [1, 1], success: [0, 0], rates: { it: [1, 2] } };
     let board = applyBoard(null, event({ whole: true, from: null, rev: 1, throughput: course })) as Board;
     board = applyBoard(board, event({ from: 1, rev: 2, summary: summary({ taken_at: 100.4 }) })) as Board;
     board = applyBoard(
@@ -82,9 +82,9 @@ describe("events of a board", () => {
         event({ from: board.rev, rev: board.rev + 1, summary: summary({ taken_at: 200 + second }) }),
       ) as Board;
     }
-    const { at, running, done, rates } = board.throughput;
+    const { at, running, success, rates } = board.throughput;
     expect(at.length).toBe(901);
-    expect([running.length, done.length, rates["it"]?.length]).toEqual([901, 901, 901]);
+    expect([running.length, success.length, rates["it"]?.length]).toEqual([901, 901, 901]);
   });
 });
 

@@ -48,6 +48,11 @@ describe("lines of a list", () => {
     expect(ids(rows)).toEqual(["lost", "failed", "stalled", "running", "pending", "cancelled", "success"]);
   });
 
+  it("by rate: a stalled task counts nothing", () => {
+    const rows = [row("stalled", { beat: 80, rate: 99 }), row("slow", { rate: 1 })];
+    expect(ids(rows, { sort: "rate", descending: true })).toEqual(["slow", "stalled"]);
+  });
+
   it("what is unknown comes last, whichever way the list is sorted", () => {
     const rows = [row("unknown"), row("slow", { rate: 1 }), row("fast", { rate: 9 })];
     expect(ids(rows, { sort: "rate", descending: true })).toEqual(["fast", "slow", "unknown"]);

@@ -1,6 +1,22 @@
 import { describe, expect, it } from "vitest";
-import { ago, duration, fine, metric, number, percent, plural, rate, short, tick } from "../src/format";
+import type { TimeLeft } from "../src/feed/types";
+import {
+  ago,
+  counted,
+  duration,
+  fine,
+  metric,
+  notCounted,
+  number,
+  percent,
+  plural,
+  rate,
+  short,
+  tick,
+  timeLeft,
+} from "../src/format";
 import { hrefOf, parseRoute, type Route } from "../src/route";
+import examples from "./examples.json";
 
 describe("numbers and times", () => {
   it.each([
@@ -42,6 +58,34 @@ describe("numbers and times", () => {
     [metric(1e-9), "1.00e-9"],
     [metric(null), "–"],
   ])("%s is %s", (is, shall) => expect(is).toBe(shall));
+
+  it.each(examples.durations as [number, string, string][])(
+    "%d seconds: as in the terminal",
+    (seconds, exact, whole) => {
+      expect(duration(seconds)).toBe(exact);
+      expect(duration(seconds, true)).toBe(whole);
+    },
+  );
+
+  it.each(examples.rates as [number, string][])("%d a second: as in the terminal", (value, text) => {
+    expect(rate(value)).toBe(text);
+  });
+
+  it.each(examples.numbers as [number, string][])("%d: as in the terminal", (value, text) => {
+    expect(number(value)).toBe(text);
+  });
+
+  it.each(examples.counted as [number, number | null, string][])(
+    "%d of %s: as in the terminal",
+    (count, total, text) => {
+      expect(counted(count, total)).toBe(text);
+    },
+  );
+
+  it.each(examples.time_left as [TimeLeft, string][])("%j left: as in the terminal", (left, text) => {
+    const told = left.seconds === null ? [] : [timeLeft(left), notCounted(left)];
+    expect(told.filter(Boolean).join(", ")).toBe(text);
+  });
 
   it("nothing is done before all is, and something is not nothing", () => {
     expect(percent(0.9999)).toBe("99 %");

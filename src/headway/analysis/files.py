@@ -23,7 +23,7 @@ from urllib.parse import quote, unquote
 from headway import errors
 from headway.analysis.contract import Change, RecordTracker, age_limit
 from headway.analysis.model import AnalysisProgress, check_id, check_text
-from headway.analysis.storage import locked, read_file, sync_folder, write_new
+from headway.analysis.storage import lock_file, read_file, sync_folder, write_new
 from headway.system.paths import make_private
 
 __all__ = ["FileBasedProgressTracker", "file_progress_tracker"]
@@ -84,7 +84,7 @@ class FileBasedProgressTracker(RecordTracker):
         if not self.directory.is_dir():  # who tidies up temporary files took it
             self._open()
         files = _Files(self.directory, id)
-        with locked(files.lock, WRITER_PATIENCE_S):
+        with lock_file(files.lock, WRITER_PATIENCE_S):
             now = datetime.now()  # noqa: DTZ005 - programs compare start_time with datetime.now()
             record = AnalysisProgress(text, id, now)
             files.write(record, keep=files.read_one(files.main) is not None)
@@ -94,7 +94,7 @@ class FileBasedProgressTracker(RecordTracker):
         files = _Files(self.directory, execution_id)
         if not files.exist():
             return False
-        with locked(files.lock, WRITER_PATIENCE_S):
+        with lock_file(files.lock, WRITER_PATIENCE_S):
             record = files.read_one(files.main)
             keep = record is not None
             if record is None:
@@ -177,7 +177,7 @@ class _Files:
         if not self.exist():
             return None
         try:
-            with locked(self.lock, READER_PATIENCE_S, shared=True):
+            with lock_file(self.lock, READER_PATIENCE_S, shared=True):
                 return self.read_one(self.main) or self.read_one(self.previous)
         except errors.LockTimeout:
             return self.read_one(self.main) or self.read_one(self.previous)
@@ -220,7 +220,7 @@ class _Files:
 
     def remove(self, limit: float) -> bool:
         """Remove them, unless somebody holds the lock or has written since `limit`. The lock file goes last."""
-        with suppress(errors.LockTimeout, FileNotFoundError), locked(self.lock, 0.0):
+        with suppress(errors.LockTimeout, FileNotFoundError), lock_file(self.lock, 0.0):
             found = self.main.lstat()
             if stat.S_ISREG(found.st_mode) and found.st_mtime < limit:
                 for path in (self.main, self.previous, self.lock):
@@ -230,7 +230,7 @@ class _Files:
 
     def remove_rest(self) -> None:
         """Remove what stands beside a main file that is gone."""
-        with suppress(errors.LockTimeout), locked(self.lock, 0.0):
+        with suppress(errors.LockTimeout), lock_file(self.lock, 0.0):
             if not self.main.exists():
                 self.previous.unlink(missing_ok=True)
                 self.lock.unlink()

@@ -281,7 +281,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         """Return the ids of the analyses whose status is running."""
         board = self._readable()
         views = () if board is None else board.snapshot().tasks
-        return [view.id for view in views if not view.done and "end" not in document_of(view)]
+        return [view.id for view in views if not view.final and "end" not in document_of(view)]
 
     # ------------------------------------------------------------------------------------------------------- cleanup
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from headway import errors
 from headway.system import locks
 
-__all__ = ["FILE_BYTES_MAX", "locked", "read_file", "sync_folder", "write_new"]
+__all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "sync_folder", "write_new"]
 
 FILE_BYTES_MAX = 1 << 26
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -67,7 +67,7 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(path: Path, wait_s: float, *, shared: bool = False) -> Iterator[None]:
+def lock_file(path: Path, wait_s: float, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a lock file, which is made if it is not there. The kernel releases it when the holder dies.
 
     shared: beside other readers. Raises LockTimeout that names the holder after wait_s seconds; OSError.

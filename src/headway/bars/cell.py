@@ -11,9 +11,10 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from headway.process import notebook
-from headway.terminal.plain import bars, choose, lines, placed, summary, tally
+from headway.terminal.plain import bars, choose, lines, placed, rest, summary
 from headway.terminal.row import Style, detail, row_of
-from headway.terminal.text import number, safe
+from headway.terminal.text import safe
+from headway.views.words import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,10 +74,7 @@ def board_bundle(view: BoardView, rows: int) -> dict[str, str]:
     head = "".join(_span(text, "font-weight:600" if tone == "bold" else "") for text, tone in summary(view, _PLAIN))
     more = ""
     if left := len(view.tasks) - len(chosen):
-        counts = view.counts
-        for task in chosen:
-            counts[task.state] -= 1
-        more = _span(f"… and {number(left)} more ({tally(counts)})", "opacity:.7")
+        more = _span(f"… and {number(left)} more ({rest(view, chosen)})", "opacity:.7")
     body = _table((row_of(task, _PLAIN, depth, orphan=orphan) for task, depth, orphan in placed(chosen)), details)
     return {
         "text/html": f'<div style="font-variant-numeric:tabular-nums"><div>{head}</div>{body}{more}</div>',
@@ -86,7 +84,7 @@ def board_bundle(view: BoardView, rows: int) -> dict[str, str]:
 
 def tasks_bundle(tasks: Sequence[tuple[TaskView, int]]) -> dict[str, str]:
     """Some tasks, each as one row. The number tells how far it is indented."""
-    why = {task.id: said for task, _ in tasks if task.done and (said := detail(task))}
+    why = {task.id: said for task, _ in tasks if task.final and (said := detail(task))}
     body = _table((row_of(task, _PLAIN, depth, alone=True) for task, depth in tasks), why)
     return {"text/html": f"<div>{body}</div>", "text/plain": "\n".join(bars(tasks, COLUMNS))}
 
@@ -119,7 +117,7 @@ def _row(row: Row, details: dict[str, str]) -> str:
 def _bar(row: Row) -> str:
     """The bar; of a task without a total, a faint one while it runs."""
     fraction = row.task.fraction
-    faint = ";opacity:.35" if fraction is None and not row.task.done else ""
+    faint = ";opacity:.35" if fraction is None and not row.task.final else ""
     if fraction is None:
         fraction = 1.0 if row.tone in ("running", "stalled", "success") else 0.0
     inner = f"width:{100 * fraction:.1f}%;height:100%;background:{COLOURS[row.tone]}{faint}"

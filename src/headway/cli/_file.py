@@ -1,4 +1,4 @@
-"""How commands write a file: whole, or not at all."""
+"""Writes the output file of a command: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -17,17 +17,26 @@ __all__ = ["put"]
 
 
 def put(output: Path, write: Callable[[Path], Path]) -> None:
-    """Have a file written into a folder beside its place, and put it there; a pipe or device gets its bytes instead."""
+    """Put a file in place. write: writes it into the folder that it is given, and returns its path.
+
+    The folder lies beside the place, and the file is moved from there; a pipe or a device is written to instead. Raises
+    HeadwayError for a directory, OSError that names `output`.
+    """
     try:
         mode = output.stat().st_mode
     except FileNotFoundError:
         mode = stat.S_IFREG
     if stat.S_ISDIR(mode):
         raise errors.HeadwayError(f"{output} is a directory: name a file in it")
-    if stat.S_ISREG(mode):
-        place = Path(os.path.realpath(output))  # a link goes on to lead there
-        with tempfile.TemporaryDirectory(prefix=".headway-", dir=place.parent) as folder:
-            os.replace(write(Path(folder)), place)
-    else:
-        with tempfile.TemporaryDirectory(prefix="headway-") as folder:
-            output.write_bytes(write(Path(folder)).read_bytes())
+    try:
+        if stat.S_ISREG(mode):
+            place = Path(os.path.realpath(output))  # of a link: the file that it leads to
+            with tempfile.TemporaryDirectory(prefix=".headway-", dir=place.parent) as folder:
+                os.replace(write(Path(folder)), place)
+        else:
+            with tempfile.TemporaryDirectory(prefix="headway-") as folder:
+                output.write_bytes(write(Path(folder)).read_bytes())
+    except OSError as error:
+        if isinstance(error, errors.HeadwayError):
+            raise
+        raise OSError(error.errno, error.strerror, str(output)) from None  # not the name of our temporary folder

@@ -38,9 +38,10 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def lines_of(board: str, tasks: Iterable[TaskView], form: str) -> Iterator[str]:
-    """The tasks of a board in one of FORMATS, without the ends of lines.
+    """The tasks of a board in one of FORMATS, as lines without their ends.
 
-    CSV has a line of names first; what is no number and no text stands in it as JSON, nothing for None.
+    The first line of CSV holds the names of the columns. Its cells hold numbers and texts as they are, None as nothing,
+    and everything else as JSON.
     """
     rows = ({"board": board, **task.to_dict()} for task in tasks)
     if form == "json":
@@ -55,7 +56,7 @@ def lines_of(board: str, tasks: Iterable[TaskView], form: str) -> Iterator[str]:
 
 
 def emit(lines: Iterable[str]) -> None:
-    """Print lines: in UTF-8 whatever the locale, made safe on a terminal."""
+    """Print lines in UTF-8, whatever the locale; on a terminal with unprintable characters as escapes."""
     for line in lines:
         if sys.stdout.isatty():
             say(line)

@@ -1,4 +1,4 @@
-"""How commands print: JSON for programs, tables for people, nothing that a terminal could take for a command."""
+"""How commands print: JSON for programs, tables for people, and never a control character of a program's text."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Collection, Sequence
 
-__all__ = ["add_json", "columns", "print_json", "say", "table"]
+__all__ = ["add_json", "columns", "complain", "print_json", "say", "table"]
 
 
-def add_json(parser: argparse.ArgumentParser, told: str = "print JSON") -> None:
-    parser.add_argument("--json", action="store_true", help=told)
+def add_json(parser: argparse._ActionsContainer, help: str = "print JSON") -> None:
+    parser.add_argument("--json", action="store_true", help=help)
 
 
 def print_json(value: Any, *, indent: int | None = 2) -> None:
-    """ASCII, whatever the encoding of the output; one line if indent is None."""
+    """Print JSON in ASCII, whatever the encoding of the output; on one line if indent is None."""
     print(json.dumps(value, indent=indent, allow_nan=False), flush=indent is None)
 
 
@@ -32,7 +32,7 @@ def columns() -> int:
 
 
 def _wide() -> int:
-    """COLUMNS, or 120: nobody sees where the lines of a file would have to be broken."""
+    """COLUMNS, or else 120: a file has no width at which lines would have to be cut."""
     import os
 
     text = os.environ.get("COLUMNS", "")
@@ -40,14 +40,19 @@ def _wide() -> int:
 
 
 def say(text: str = "", columns: int | None = None) -> None:
-    """Print one line, made safe, and cut to so many columns if that is given."""
+    """Print one line, with unprintable characters as escapes. columns: cut it to this width."""
     style = Style.of(sys.stdout)
     shown = safe(text, style.encoding)
     print(shown if columns is None else cut(shown, columns, style.ellipsis))
 
 
+def complain(reason: str) -> None:
+    """Print on standard error why something was not done."""
+    print(f"headway: {safe(reason, sys.stderr.encoding)}", file=sys.stderr)
+
+
 def table(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """Rows, the first one the heads, as lines; in the columns `right` numbers stand under each other."""
+    """Lines of a table. rows: the first one holds the heads; right: the numbers of the right-aligned columns."""
     encoding = Style.of(sys.stdout).encoding
     cells = [[safe(cell, encoding) for cell in row] for row in rows]
     widths = [max(map(width, column)) for column in zip(*cells, strict=True)]

@@ -1,6 +1,6 @@
-"""Which board a command means, and its state: from shared memory if it is there, else from its last snapshot.
+"""Finds the board that a command is about, and its state: from shared memory, else from its last snapshot.
 
-Commands import the engine when they run: who asks for --help waits for nothing.
+The engine is imported when a command runs, not before: --help does not wait for it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from headway import errors
 from headway.system import paths
-from headway.terminal.text import duration
+from headway.views.words import duration
 
 if TYPE_CHECKING:
-    from headway.upkeep.listing import BoardInfo
     from headway.views.board_view import BoardView
 
 __all__ = ["Source", "add_board", "board_name", "choose", "find"]
@@ -26,14 +25,14 @@ __all__ = ["Source", "add_board", "board_name", "choose", "find"]
 
 @dataclass(frozen=True)
 class Source:
-    """A state of a board. state: live (in use now), unused (in shared memory, but nobody's), or snapshot (a file)."""
+    """A state of a board. state: live (in use now), unused (in shared memory, but no process uses it), or snapshot."""
 
     view: BoardView
     state: str
     path: Path | None = None
 
     def told(self) -> str:
-        """Where the state is from, for people."""
+        """Where the state comes from, as a sentence."""
         if self.state == "live":
             return "live from shared memory"
         if self.state == "unused":
@@ -48,7 +47,7 @@ class Source:
 
 
 def board_name(text: str) -> str:
-    """The argument BOARD where it has to be the name of one."""
+    """Parse the argument BOARD where it has to be a name."""
     try:
         return paths.check_name(text)
     except ValueError as error:
@@ -64,7 +63,7 @@ def _is_file(text: str) -> bool:
 
 
 def add_board(parser: argparse.ArgumentParser, *, required: bool = False, files: bool = True) -> None:
-    """The argument BOARD. files: the path of a snapshot will do too."""
+    """Add the argument BOARD. files: it may also be the path of a snapshot."""
     parser.add_argument(
         "board",
         metavar="BOARD",
@@ -76,7 +75,7 @@ def add_board(parser: argparse.ArgumentParser, *, required: bool = False, files:
 
 
 def choose() -> str:
-    """The board that is meant if none is named."""
+    """The name of the board to use where none is given."""
     named = os.environ.get("HEADWAY_BOARD")
     if named:
         try:
@@ -85,22 +84,17 @@ def choose() -> str:
             raise errors.HeadwayError(f"HEADWAY_BOARD is wrong: {error}") from None
     from headway.upkeep import listing
 
-    there = listing.boards()
-    live = [info for info in there if info.state == "live"]
-    for candidates in (live, there):
+    there = listing.names()
+    for candidates in (there, [name for name in there if listing.is_live(name)]):
         if len(candidates) == 1:
-            return candidates[0].name
+            return candidates[0]
     if not there:
         raise errors.UnknownBoard("there is no board: start a program that opens one, or 'headway demo'")
-    raise errors.UnknownBoard(f"there are {len(there)} boards: name one of {_names(there)}")
-
-
-def _names(there: list[BoardInfo]) -> str:
-    return ", ".join(info.name for info in there) or "none"
+    raise errors.UnknownBoard(f"there are {len(there)} boards: name one of {listing.some_of(there)}")
 
 
 def find(board: str | None) -> Source:
-    """The state of a board, or of the snapshot at a path; None: of the board that `choose` chooses."""
+    """The state of a board, or of the snapshot at a path. board: None for the one that `choose` returns."""
     from headway.files import snapshot
     from headway.upkeep import listing
 
@@ -117,8 +111,5 @@ def find(board: str | None) -> Source:
     try:
         view = snapshot.read(paths.board_directory(board))
     except errors.UnknownBoard:
-        names = _names(listing.boards())
-        raise errors.UnknownBoard(
-            f"there is no board {board!r}, neither live nor as a snapshot: there are: {names}"
-        ) from None
+        raise listing.unknown(board) from None
     return Source(view, "snapshot", view.path)

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-While it runs, look at it from another terminal: 'headway watch demo', 'headway ls --json'. Its last state stays known.
+While it runs, follow it from another terminal: 'headway watch demo'. Its last state stays readable.
 
 examples:
   headway demo
-  headway demo --kill-one                 a worker is killed midway: what it did is named, and nothing is lost
+  headway demo --kill-one                 a worker is killed midway: see what it did, and that no count is lost
   headway demo --source src --repeat 20   other files, again and again
 """
 WORKERS_MOST = 256
@@ -39,7 +39,7 @@ WORKERS_MOST = 256
 def _count(most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not text.isdecimal() or not 1 <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 to {most}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
         return int(text)
 
     return parse
@@ -64,12 +64,12 @@ def run(options: argparse.Namespace) -> int:
 
     source: Path = options.source or standard_library()
     if not source.is_dir():
-        raise errors.HeadwayError(f"{source} is no folder: name one with --source")
+        raise errors.HeadwayError(f"{source} is not a folder: name one with --source")
     command = _command()
     wanted = Options(
         options.board, source.resolve(), options.workers, options.repeat, options.kill_one, f"{command} watch"
     )
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end as after Ctrl-C: workers ended, the last state written
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: the workers end, the last state is written
         signal.signal(number, lambda received, _frame: sys.exit(128 + received))
     report = run_demo(wanted, Painter(rows=options.workers + 10))
     if options.json:
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _command() -> str:
-    """How to call this command once more, from any other shell."""
+    """The command line that calls `headway` from any other shell."""
     path = os.path.abspath(sys.argv[0])
     name = os.path.basename(path)
     if name == "__main__.py":

@@ -1,4 +1,4 @@
-"""Look for what is wrong with the boards of this user and their machine, or will be; each with what mends it.
+"""Look for what is wrong with the boards of this user and with the machine, or soon will be, each with its remedy.
 
 Nothing is changed. The exit status is 1 if there is an error, 0 if there are warnings at most.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headway.cli._output import add_json, print_json, say
-from headway.terminal.text import plural
+from headway.views.words import plural
 
 if TYPE_CHECKING:
     import argparse

@@ -26,12 +26,12 @@ A file appears whole or not at all: it is written beside its place and renamed.
 examples:
   headway export nightly > nightly.json
   headway export nightly -o nightly.json
-  headway export nightly --format ndjson   a task a line; the whole board is in json alone
+  headway export nightly --format ndjson   one task a line; only json holds the whole board
   headway export nightly -o tasks.csv      pandas.read_csv("tasks.csv")
   headway export nightly -o nightly.npz    numpy.load("nightly.npz")["tasks"]["count"]
   headway export nightly --format npz      the board's own snapshot, where headway.read("nightly") finds it
 """
-_ENDINGS = {".npz": "npz", ".csv": "csv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+_ENDINGS = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".npz": "npz"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,12 +39,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write to this file (default: standard output)"
     )
-    parser.add_argument("--format", choices=(*FORMATS, "npz"), help="default: by the ending of FILE, else json")
+    parser.add_argument("--format", choices=(*FORMATS, "npz"), help="default: by the ending of FILE; json without one")
 
 
 def run(options: argparse.Namespace) -> int:
     output: Path | None = options.output
-    form: str = options.format or _ENDINGS.get("" if output is None else output.suffix, "json")
+    form: str = options.format or _format_of(output)
     source = find(options.board)
     if output is not None:
         put(output, lambda folder: _write(source, form, folder))
@@ -53,6 +53,19 @@ def run(options: argparse.Namespace) -> int:
     else:
         emit(_lines(source, form))
     return 0
+
+
+def _format_of(output: Path | None) -> str:
+    """The format that the ending of a file stands for: JSON without an ending, and for a pipe or device."""
+    if output is None or not output.suffix or (output.exists() and not output.is_file()):
+        return "json"
+    form = _ENDINGS.get(output.suffix.lower())
+    if form is None:
+        known = ", ".join(_ENDINGS)
+        raise errors.HeadwayError(
+            f"{output}: {output.suffix} is not the ending of a format: use one of {known}, or choose with --format"
+        )
+    return form
 
 
 def _lines(source: Source, form: str) -> Iterator[str]:
@@ -76,7 +89,7 @@ def _write(source: Source, form: str, folder: Path) -> Path:
 
 
 def _own_snapshot(source: Source) -> Path:
-    """Have the board write its snapshot now, if it is in shared memory; else it is the file that is there."""
+    """Have a board in shared memory write its snapshot now; else return the file that is there."""
     if source.path is not None:
         return source.path
     from headway.upkeep import listing

@@ -1,40 +1,52 @@
-"""Remove what dead programs left in shared memory: boards that no process uses, after writing their last state."""
+"""Remove what dead programs left in shared memory: boards that no process uses, once their last state is written."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from headway.cli._output import add_json, print_json, say
+from headway.cli._output import add_json, complain, print_json, say
 from headway.cli._source import board_name
-from headway.terminal.text import plural
+from headway.views.words import plural
 
 if TYPE_CHECKING:
     import argparse
 
+    from headway.upkeep.removal import Removed
+
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-What was on a board stays known: 'headway show BOARD' reads the snapshot. A board that a process has open is left alone.
+The last state of a board stays readable: 'headway show BOARD' reads its snapshot. A board that a process has open
+stays.
 
 examples:
-  headway gc --dry-run    only say what would go
-  headway gc              all that nobody uses
-  headway gc nightly      this board, if nobody uses it
+  headway gc --dry-run    only say what would be removed
+  headway gc              remove all that no process uses
+  headway gc nightly      only this board, if no process uses it
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("boards", metavar="BOARD", nargs="*", type=board_name, help="only these (default: all)")
-    parser.add_argument("--dry-run", action="store_true", help="remove nothing, say what would go")
+    parser.add_argument("--dry-run", action="store_true", help="remove nothing, say what would be removed")
     add_json(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway.upkeep import removal
+    from headway.upkeep import listing, removal
 
-    found = removal.gc(options.boards, dry_run=options.dry_run)
+    found: list[Removed] = []
+    unknown = []
+    if options.boards:
+        there = set(listing.names())
+        for name in options.boards:
+            some = removal.gc([name], dry_run=options.dry_run)
+            found += some
+            if not some and name not in there:
+                unknown.append(listing.unknown(name))
+    else:
+        found = removal.gc(dry_run=options.dry_run)
     if options.json:
         print_json([asdict(one) for one in found])
     else:
@@ -44,8 +56,13 @@ def run(options: argparse.Namespace) -> int:
         gone = [one for one in found if one.error is None]
         size = f"{sum(one.bytes for one in gone) / 2**20:.1f} MiB"
         verb = "would be freed" if options.dry_run else "freed"
-        say(f"{plural(len(gone), 'object')}, {size} {verb}" if gone else "there is nothing to remove")
+        if gone:
+            say(f"{plural(len(gone), 'object')}, {size} {verb}")
+        elif len(unknown) < max(len(options.boards), 1):
+            say("there is nothing to remove")
     failed = [one for one in found if one.error is not None]
     for one in failed:
-        print(f"headway: {one.kind} {one.name} is still there: {one.error}", file=sys.stderr)
-    return 1 if failed else 0
+        complain(f"{one.kind} {one.name} is still there: {one.error}")
+    for error in unknown:
+        complain(str(error))
+    return 1 if failed or unknown else 0

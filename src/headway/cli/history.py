@@ -13,9 +13,10 @@ from headway.cli._output import add_json, columns, say, table
 from headway.cli._source import add_board, choose
 from headway.files import history
 from headway.system import paths
+from headway.tasks.states import FINAL_STATES
 from headway.terminal.row import detail
-from headway.terminal.text import counted, duration, plural
 from headway.upkeep import listing
+from headway.views.words import counted, duration, plural
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-A task is put there some time after it has ended, at the latest when its board needs the room; until then it is on the
-board, see 'headway show'. The history is one SQLite file, history.sqlite3 in the board's directory.
+A task comes into the history some time after it has ended, at the latest when its board needs the room; until then
+'headway show' has it. The history is one SQLite file, history.sqlite3 in the board's directory.
 
 examples:
   headway history nightly                       what ended within the last 24 hours
@@ -43,13 +44,13 @@ def _hours(text: str) -> float:
     except ValueError:
         value = -1.0
     if not value > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours: give one above 0, or inf for all")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours: give one above 0, or inf for all")
     return value
 
 
 def _limit(text: str) -> int:
     if not text.isdecimal() or not 0 < int(text) < 2**63:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of tasks: give a whole one above 0")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of tasks: give a whole one above 0")
     return int(text)
 
 
@@ -57,7 +58,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser, files=False)
     parser.add_argument("--hours", type=_hours, default=24.0, metavar="H", help="ended within H hours (default: 24)")
     parser.add_argument("--task", metavar="ID", help="only the task of this id, each time that it ran")
-    parser.add_argument("--state", choices=history.FINAL_STATES, help="only tasks that ended so")
+    parser.add_argument("--state", choices=FINAL_STATES, help="only tasks that ended in this state")
     parser.add_argument("--limit", type=_limit, metavar="N", help="only the N newest")
     parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
     parser.add_argument("--check", action="store_true", help="read all of the file, and move it aside if it is damaged")
@@ -68,8 +69,7 @@ def run(options: argparse.Namespace) -> int:
     name = options.board or choose()
     directory = paths.board_directory(name)
     if not directory.is_dir():
-        there = ", ".join(info.name for info in listing.boards()) or "none"
-        raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
+        raise listing.unknown(name)
     if options.check:
         return _check(directory)
     tasks = history.read(directory, hours=options.hours, id=options.task, state=options.state, limit=options.limit)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headway.cli._output import add_json, columns, print_json, say, table
-from headway.terminal.text import duration
+from headway.tasks.states import WRONG_STATES
+from headway.views.words import duration, number
 
 if TYPE_CHECKING:
     import argparse
@@ -23,6 +24,7 @@ state of a board:
 
 examples:
   headway ls
+  headway ls --names   one name a line, for scripts
   headway ls --json    with the progress of every task
 """
 
@@ -30,19 +32,25 @@ _TASK = ("id", "label", "parent", "state", "stage", "message", "count", "total",
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    add_json(parser)
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--names", action="store_true", help="only the names; no board is looked into")
+    add_json(form)
 
 
 def run(options: argparse.Namespace) -> int:
     from headway.upkeep import listing
 
+    if options.names:
+        for name in listing.names():
+            say(name)
+        return 0
     boards = listing.boards()
     if options.json:
         print_json([_to_dict(info) for info in boards])
     elif not boards:
         say("there is no board: start a program that opens one, or 'headway demo'")
     else:
-        rows = [("BOARD", "STATE", "RUNNING", "PENDING", "DONE", "WORKERS", "MIB", "AGE", "")]
+        rows = [("BOARD", "STATE", "RUNNING", "PENDING", "SUCCESS", "WORKERS", "MIB", "AGE", "")]
         for line in table(rows + [_row(info) for info in boards], right=(2, 3, 4, 5, 6, 7)):
             say(line, columns())
     return 0
@@ -53,20 +61,22 @@ def _row(info: BoardInfo) -> tuple[str, ...]:
     view = info.view
     if view is None:
         return (info.name, info.state, "", "", "", "", size, "", info.error or "")
-    bad = ", ".join(f"{view.counts[state]} {state}" for state in ("lost", "failed") if view.counts[state])
-    numbers = (view.running, view.pending, view.done, _alive(info))
+    counts = view.counts
+    bad = [f"{number(counts[state])} {state}" for state in WRONG_STATES if counts[state]]
+    bad += [f"{number(counts.stalled)} stalled"] if counts.stalled else []
+    numbers = (counts.running, counts.pending, counts.success, _alive(info))
     return (
         info.name,
         info.state,
         *map(str, numbers),
         size,
         duration(view.age) if info.state == "snapshot" else "",
-        bad,
+        ", ".join(bad),
     )
 
 
 def _alive(info: BoardInfo) -> int:
-    """Workers of a snapshot were alive then; nobody says that they are now."""
+    """How many workers are alive now. A snapshot only knows which ones were alive when it was taken: then 0."""
     if info.view is None or info.state == "snapshot":
         return 0
     return sum(worker.alive for worker in info.view.workers)
@@ -83,6 +93,6 @@ def _to_dict(info: BoardInfo) -> dict[str, Any]:
         "uuid": view and view.uuid,
         "taken_at": view and view.taken_at,
         "workers_alive": _alive(info),
-        "counts": view and view.counts,
+        "counts": view.counts.to_dict() if view else None,
         "tasks": [{name: getattr(task, name) for name in _TASK} for task in view.tasks] if view else [],
     }

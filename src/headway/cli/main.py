@@ -1,4 +1,4 @@
-"""The command `headway`. Each command is a module beside this one, and only the chosen one is imported."""
+"""The command `headway`. Each of its commands is a module beside this one; only the chosen one is imported."""
 
 from __future__ import annotations
 
@@ -6,15 +6,29 @@ import argparse
 import importlib
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from headway import errors
-from headway.system import support
+from headway.system import paths, support
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "Command", "main", "parser_of"]
+
+
+class Command(Protocol):
+    """What the module of a command has: its docstring is the description that --help shows."""
+
+    __doc__: str | None
+    EXAMPLES: str
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments of the command."""
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Run it. Returns the exit status."""
+
 
 COMMANDS = {
     "demo": "run a real pool of workers to watch: it indexes Python's standard library",
@@ -27,18 +41,20 @@ COMMANDS = {
     "history": "show the tasks of a board that have ended or were lost",
     "export": "write a board as JSON or CSV, or as a snapshot file for NumPy",
     "record": "record a board in the foreground, instead of its helper process",
-    "doctor": "look for what is wrong, or will be, each with what mends it",
+    "doctor": "look for what is wrong with boards and machine, or soon will be, each with its remedy",
     "gc": "remove what dead programs left in shared memory",
-    "rm": "remove a board",
+    "rm": "remove boards: by name, or all that are older than so many days",
+    "completion": "print a script that completes commands, options and boards in bash, zsh or fish",
 }
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # the last two: as a shell reports SIGINT and SIGPIPE
 
 _HEAD = "Progress of every process of a program, live, and still known after a crash."
 _EPILOG = """\
-'headway COMMAND --help' tells more about each, with examples.
+'headway COMMAND --help' says more about each, with examples.
 
-exit status: 0 done; 1 refused or failed, and why is on standard error; 2 wrong usage; 130 interrupted
-environment: HEADWAY_BOARD the board to use, HEADWAY_DIR where files are, NO_COLOR no colours
+boards: their files are in {directory}
+exit status: 0 done; 1 refused or failed, with the reason on standard error; 2 wrong usage; 130 interrupted
+environment: HEADWAY_BOARD the board to use, HEADWAY_DIR where the files are, NO_COLOR no colours
 """
 
 
@@ -50,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(arguments)
         sys.stdout.flush()  # a pipe that was closed is noticed here, not at the exit of the interpreter
     except BrokenPipeError:
-        _drop_output()  # whoever read us has had enough
+        _drop_output()  # the reader of our output has closed it
         return BROKEN_PIPE
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -68,7 +84,21 @@ def _run(arguments: list[str]) -> int:
     if name not in COMMANDS:
         _overview().parse_args(arguments or ["--help"])  # ends here: help, version, or wrong usage
         raise AssertionError("argparse let an unknown command pass")
-    command = importlib.import_module(f"headway.cli.{name}")
+    command = _command(name)
+    options = parser_of(name, command).parse_args(arguments[1:])
+    reason = support.unusable()
+    if reason is not None:
+        return _fail(reason)
+    return command.run(options)
+
+
+def _command(name: str) -> Command:
+    return cast("Command", importlib.import_module(f"headway.cli.{name}"))
+
+
+def parser_of(name: str, command: Command | None = None) -> argparse.ArgumentParser:
+    """The parser of a command's arguments. command: its module, if that is imported already."""
+    command = command or _command(name)
     parser = argparse.ArgumentParser(
         prog=f"headway {name}",
         description=command.__doc__,
@@ -77,33 +107,39 @@ def _run(arguments: list[str]) -> int:
         allow_abbrev=False,
     )
     command.configure(parser)
-    options = parser.parse_args(arguments[1:])
-    reason = support.unusable()
-    if reason is not None:
-        return _fail(reason)
-    status: int = command.run(options)
-    return status
+    return parser
 
 
 def _overview() -> argparse.ArgumentParser:
-    """The parser of `headway` itself. Its commands are told, not run."""
+    """The parser of `headway` itself: it lists the commands, and refuses a name that is not one."""
     width = max(map(len, COMMANDS))
-    listed = "\n".join(f"  {name:{width}}  {told}" for name, told in COMMANDS.items())
+    listed = "\n".join(f"  {name:{width}}  {does}" for name, does in COMMANDS.items())
     parser = argparse.ArgumentParser(
         prog="headway",
         usage="headway [-h] [--version] COMMAND ...",
         description=f"{_HEAD}\n\ncommands:\n{listed}",
-        epilog=_EPILOG,
+        epilog=_EPILOG.format(directory=paths.roots()[0]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version)
-    parser.add_argument("command", metavar="COMMAND", choices=tuple(COMMANDS), help="one of the above")
+    parser.add_argument("command", metavar="COMMAND", type=_known, help="one of the above")
     return parser
 
 
+def _known(name: str) -> str:
+    """Refuse a name that is not a command, and name those that are most like it."""
+    if name in COMMANDS:
+        return name
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, n=3)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"use one of {', '.join(COMMANDS)}"
+    raise argparse.ArgumentTypeError(f"there is no command {name!r}: {hint}")
+
+
 class _Version(argparse.Action):
-    """The version, looked up only when it is asked for."""
+    """Prints the version, for which the package is imported only when it is asked for."""
 
     def __init__(self, option_strings: Sequence[str], dest: str) -> None:
         super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
@@ -116,9 +152,9 @@ class _Version(argparse.Action):
 
 
 def _fill_closed_streams() -> None:
-    """Started with one of its standard streams closed, Python has None there: what is written then goes nowhere.
+    """Open /dev/null in the place of standard streams that were closed when Python started, where it has None.
 
-    It also keeps a board's descriptor from becoming number 1 or 2, to which any library may write.
+    So no descriptor of a board gets the number 0, 1 or 2, to which any library may write.
     """
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
@@ -127,7 +163,7 @@ def _fill_closed_streams() -> None:
 
 
 def _drop_output() -> None:
-    """What is still buffered, and could not be written, goes nowhere: else the exit would complain once more."""
+    """Discard what is buffered and cannot be written: else the interpreter would complain once more as it exits."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -135,7 +171,7 @@ def _drop_output() -> None:
 
 
 def _fail(reason: str) -> int:
-    from headway.terminal.text import safe
+    from headway.cli._output import complain
 
-    print(f"headway: {safe(reason, sys.stderr.encoding)}", file=sys.stderr)
+    complain(reason)
     return FAILED

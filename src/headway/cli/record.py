@@ -1,7 +1,7 @@
 """Record a board in the foreground: write its snapshots and its history until no process uses it any more.
 
-That is what the helper process does which headway.open starts by itself. Where it cannot (HEADWAY_RECORD=0, a service
-manager that ends all processes of a session), run this beside the program.
+Normally headway.open starts a helper process for this. Where that is not possible (HEADWAY_RECORD=0, a service manager
+that ends all processes of a session), run this command beside the program.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-One process records a board: if another one does, this command says which, and ends with status 1. Ctrl-C, or SIGTERM,
-writes the state once more and ends; the board stays.
+A board has one recorder: if another process records it, this command names that process and ends with status 1. Ctrl-C
+or SIGTERM ends it after it has written the state once more; the board stays.
 
 examples:
   headway record nightly
-  headway record nightly --wait    from before its program has started
+  headway record nightly --wait    start before its program does
 """
 
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     while (board := listing.attach(name)) is None:
         if not options.wait:
             raise errors.UnknownBoard(
-                f"board {name!r} is not in shared memory, there is nothing to record: start its program, or say --wait"
+                f"board {name!r} is not in shared memory, nothing can be recorded: start its program, or use --wait"
             )
         time.sleep(0.1)
     board._segment.want_recorder()

@@ -1,11 +1,12 @@
 """Write a picture of a run as one HTML file: timeline by worker, throughput, what died and where, what was slow.
 
-During a run or after it, from shared memory or from files. The file needs nothing else and asks nobody for anything.
+It works during a run and after it, from shared memory or from files. The page is complete in itself: it loads nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", metavar="FILE", type=Path, help="write to this file (default: standard output)"
     )
-    parser.add_argument("--hours", type=_hours, metavar="H", help="tasks of earlier runs, too, that ended since")
+    parser.add_argument(
+        "--hours", type=_hours, metavar="H", help="also tasks of earlier runs that ended within H hours"
+    )
 
 
 def _hours(text: str) -> float:
@@ -39,7 +42,7 @@ def _hours(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 <= value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of hours")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours: give 0 or more, below a million")
     return value
 
 
@@ -48,13 +51,13 @@ def run(options: argparse.Namespace) -> int:
     from headway.files import history
 
     view = find(options.board).view
-    past = history.read(_directory(view), hours=options.hours)
-    if options.hours is None:
-        past = [task for task in past if task.uuid == view.uuid]
+    archived = history.read(_directory(view), hours=options.hours)
+    past = [task for task in archived if options.hours is not None or task.uuid == view.uuid]
     page = report(view, past)
     output: Path | None = options.output
     if output is None:
-        print(page, end="")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(page.encode("utf-8"))  # as the page says of itself, whatever the locale
         return 0
 
     def write(folder: Path) -> Path:

@@ -37,7 +37,7 @@ PORT = 8765
 
 def _port(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: use 1 to 65535, or 0 for any free one")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 1 to 65535, or 0 for any free one")
     return int(text)
 
 
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from headway.dashboard import create_app, extra
 
     if options.dir is not None and not options.dir.is_dir():
-        raise errors.HeadwayError(f"{options.dir} is no folder: name the one that holds the boards with --dir")
+        raise errors.HeadwayError(f"{options.dir} is not a folder: name the one that holds the boards with --dir")
     given: str | None = options.token or os.environ.get("HEADWAY_TOKEN") or None
     token = given if given is not None or _is_loopback(options.host) else secrets.token_urlsafe(32)
     try:
@@ -96,7 +96,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _url(host: str, listening: socket.socket) -> str:
-    """Where a browser of this machine finds it."""
+    """The address of the page for a browser on this machine."""
     address, port = listening.getsockname()[:2]
     if ipaddress.ip_address(address).is_unspecified:
         host = "localhost"

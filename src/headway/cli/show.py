@@ -12,7 +12,7 @@ from headway.cli._output import add_json, columns, print_json, say, table
 from headway.cli._source import Source, add_board, find
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, detail
-from headway.terminal.text import counted, duration, rate
+from headway.views.words import counted, duration, rate
 
 if TYPE_CHECKING:
     import argparse
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-A board that is not in shared memory any more is shown from its last snapshot; the last line tells which it is.
+A board that is no longer in shared memory is shown from its last snapshot. The last line says where the state is from.
 
 examples:
   headway show nightly              every task and every worker
   headway show nightly BTC-1h       one task: stages, workers, metrics, result
-  headway show ./snapshot.npz       a file that came from elsewhere
+  headway show ./snapshot.npz       a file, from another machine perhaps
   headway show nightly -- -odd-id   an id that begins with a dash
 """
 
@@ -72,7 +72,7 @@ def _task(view: BoardView, id: str) -> TaskView:
 
 
 def _show_workers(source: Source) -> None:
-    alive = "was alive" if source.state == "snapshot" else "alive"  # a file does not know what came after it
+    alive = "was alive" if source.state == "snapshot" else "alive"  # what happened since is not known
     rows = [("PID", "WORKER", "STATE", "COUNTED", "TASKS")]
     for worker in source.view.workers:
         state = "stalled" if worker.stalled else alive if worker.alive else "gone"
@@ -90,7 +90,7 @@ def _moment(at: float | None) -> str:
 
 
 def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
-    """What there is to tell of one task, as name and text."""
+    """All that is known of one task, as names and texts."""
     yield "task", task.id
     if task.label and task.label != task.id:
         yield "label", task.label
@@ -115,7 +115,7 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
             yield "for", duration(task.elapsed)
         else:
             yield "ended", f"{_moment(task.ended)}, after {duration(task.elapsed)}"
-    if task.owner_pid and not task.done:
+    if task.owner_pid and not task.final:
         yield "owner", f"pid {task.owner_pid}, {'alive' if task.owner_alive else 'dead'}"
     yield from _timeline(task)
     for title, shares in (("workers", task.workers), ("died", task.workers_lost)):

@@ -1,6 +1,6 @@
 """Follow a board full screen: its tasks as a tree, its workers, and the stages of the chosen task.
 
-It goes on when the board's program ends, is killed, or is started again. 'headway watch' is the plain one.
+It goes on when the board's program ends, is killed or is started again. 'headway watch' is the plain variant.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ keys: arrows choose, / filters, s sorts, a leaves out what has ended, enter fold
 
 examples:
   headway top                  the only board there is
-  headway top nightly --wait   from before its program has started
+  headway top nightly --wait   start before its program does
 """
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser, files=False)
-    parser.add_argument("--wait", action="store_true", help="show an empty screen if there is no such board yet")
+    parser.add_argument("--wait", action="store_true", help="if there is no such board yet, show an empty screen")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.cli._output import add_json, print_json, say
+from headway.cli._output import add_json, complain, print_json, say
 from headway.cli._source import add_board, choose, find
 from headway.terminal.painter import Painter
 
@@ -27,7 +27,7 @@ A board that is not in shared memory is shown once, from its last snapshot; with
 
 examples:
   headway watch                      the only board there is
-  headway watch nightly --wait       from before its program has started
+  headway watch nightly --wait       start before its program does
   headway watch nightly --json       a JSON object a line, for programs
   headway watch nightly >> log.txt   a line every 5 s, and one for each task that ends
 """
@@ -40,7 +40,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0.01 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds from 0.01 to 3600")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.01 to 3600")
     return value
 
 
@@ -58,8 +58,11 @@ def run(options: argparse.Namespace) -> int:
     from headway.upkeep import listing
 
     name = options.board or (_first() if options.wait else choose())
-    while (board := listing.attach(name)) is None and options.wait:
-        time.sleep(0.1)
+    board = listing.attach(name)
+    if board is None and options.wait:
+        _tell_wait(name, _Show(options))
+        while (board := listing.attach(name)) is None:
+            time.sleep(0.1)
     show = _Show(options)
     if board is None:
         source = find(name)
@@ -70,6 +73,21 @@ def run(options: argparse.Namespace) -> int:
     with contextlib.closing(board):
         _follow(board, show, once=options.once)
     return 0
+
+
+def _tell_wait(name: str, show: _Show) -> None:
+    """Show the last state of a board that has ended, if it left one, and say that its next start is waited for."""
+    if not show.json:
+        try:
+            source = find(name)
+            show.view(source.view, last=True)
+            say(source.told())
+            sys.stdout.flush()
+        except errors.UnknownBoard:
+            pass  # it has never been there, or left nothing
+        except (errors.HeadwayError, OSError) as error:
+            complain(str(error))
+    complain(f"waiting for a program that opens {name}")
 
 
 def _first() -> str:

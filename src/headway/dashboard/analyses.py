@@ -1,4 +1,4 @@
-"""The analysis API: what the trackers of headway.analysis have on their board, as its snapshot tells it.
+"""The analysis API: the analyses on the board of headway.analysis, from its snapshot.
 
 Programs that were written against the older trackers ask here, so answers have what these expect, and no more.
 """

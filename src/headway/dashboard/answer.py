@@ -27,7 +27,7 @@ def answer(fields: bytes) -> Response:
 
 
 def board_of(text: str) -> str:
-    """The name of a board. Raises Problem if none can be called so."""
+    """The name of a board. Raises Problem if it is not a legal one."""
     if not _BOARD.match(text):
         raise unknown_board(text)
     return text
@@ -43,16 +43,17 @@ def number_of(request: Request, name: str, default: float, most: float) -> float
     except ValueError:
         value = 0.0
     if not 0 < value <= most or not text.isascii():
-        raise Problem(422, "bad-parameter", f"{name} {text!r:.100} is no number above 0, and at most {most:g}")
+        raise Problem(422, "bad-parameter", f"{name} {text!r:.100} is not a number above 0 and at most {most:g}")
     return value
 
 
 def unknown_board(name: str) -> Problem:
-    """There is none of this name."""
+    """The problem of a board that does not exist."""
     return Problem(404, "unknown-board", f"there is no board {name!r:.100}: '/api/boards' lists them")
 
 
 def unreadable(error: Exception) -> Problem:
-    """A file is there, but what it says cannot be told."""
-    detail = str(error) if isinstance(error, errors.HeadwayError) else f"this cannot be shown as JSON: {error}"
+    """The problem of a file that exists but cannot be read or shown."""
+    known = isinstance(error, errors.HeadwayError | OSError)
+    detail = str(error) if known else f"this cannot be shown as JSON: {error}"
     return Problem(503, code_of(error), detail)

@@ -25,7 +25,7 @@ from headway.dashboard.problem import Problem
 from headway.dashboard.security import Guard
 from headway.exporters.prometheus import BoardCollector
 from headway.files import history, snapshot
-from headway.views.board_view import STATES
+from headway.tasks.states import FINAL_STATES
 
 if TYPE_CHECKING:
     import os
@@ -41,7 +41,6 @@ __all__ = ["create_app"]
 HOURS = 24.0
 LIMIT, LIMIT_MOST = 200, 1000
 SEND_TIMEOUT_S = 60.0  # our own server has cut off who takes nothing by then; others may not
-FINAL_STATES = STATES[2:]
 
 
 def create_app(
@@ -124,7 +123,7 @@ class _Dashboard:
             task = view.get(id)
             if task is None:
                 return b""
-            fields = task.to_dict() | known.course.of(task.serial, list(task.metrics))
+            fields = task.to_dict() | known.charts.of(task.serial, list(task.metrics))
             return encode({"board": name, "taken_at": view.taken_at, "task": fields})
 
         body = await self._dig(read)
@@ -137,7 +136,7 @@ class _Dashboard:
         limit = int(number_of(request, "limit", LIMIT, LIMIT_MOST))
         state = request.query_params.get("state")
         if state is not None and state not in FINAL_STATES:
-            detail = f"state {state!r:.100} is none that a task ends in: choose one of {', '.join(FINAL_STATES)}"
+            detail = f"state {state!r:.100} is not a final state: choose one of {', '.join(FINAL_STATES)}"
             raise Problem(422, "bad-parameter", detail)
         known = await self._known(request)
 

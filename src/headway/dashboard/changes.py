@@ -1,4 +1,4 @@
-"""Who tells that a snapshot was written: the kernel, through watchfiles."""
+"""Tells when a snapshot was written, as the kernel reports it through watchfiles."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["Bell"]
 
 log = logging.getLogger(__name__)
 
-STEP_MS = 10  # changes within it are told together
+STEP_MS = 10  # changes within it are reported together
 DEBOUNCE_MS = 50
-AGAIN_MS = 2000  # after which it is looked whether other roots are there
+AGAIN_MS = 2000  # how often to check for other roots
 RETRY_S = 10.0
 
 
 class Bell:
-    """Rings when a snapshot below the roots was written, and notes whose. `rings`: is it to be relied on?"""
+    """Rings when a snapshot below the roots was written, and notes of which board. `rings`: can it be relied on?"""
 
     def __init__(self, roots: Callable[[], list[Path]]) -> None:
         self._roots = roots
@@ -45,7 +45,7 @@ class Bell:
         return names
 
     async def run(self) -> None:
-        """Watch, for ever. Where that does not go, `rings` is False, and it is tried again now and then."""
+        """Watch, for ever. Where that fails, `rings` is False, and it is tried again now and then."""
         while True:
             roots = [root for root in self._roots() if root.is_dir()]
             self.rings = bool(roots) and len(roots) == len(self._roots())

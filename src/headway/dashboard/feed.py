@@ -18,7 +18,7 @@ from headway.dashboard.changes import Bell
 from headway.dashboard.encode import event
 from headway.dashboard.state.boards import Boards
 from headway.dashboard.state.looks import look
-from headway.dashboard.state.places import Shelf
+from headway.dashboard.state.places import Places
 from headway.dashboard.stream import Reader
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ __all__ = ["Feed"]
 log = logging.getLogger(__name__)
 
 BEAT_S = 5.0
-ALL_S = 1.0  # between two looks at all boards, which are best made
-EARLY_S = 0.3  # a little earlier, with one that is called for: each look keeps the next one waiting
-POLL_S = 0.2  # where the kernel does not tell
+ALL_S = 1.0  # between two looks at all boards
+EARLY_S = 0.3  # so much earlier together with a look that is due anyway: each look keeps the next one waiting
+POLL_S = 0.2  # where the kernel does not report changes
 PACE_S = 0.1  # at least, between two looks
 RETRY_MS = 2000
 
@@ -47,7 +47,7 @@ class Feed:
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self.listeners = 0
         self.boards = Boards()
-        self.shelf = Shelf(directory)
+        self.places = Places(directory)
         self._epoch = secrets.token_hex(6)
         self._encoded: dict[tuple[Any, ...], Any] = {}
         self._watch: asyncio.Task[None] | None = None
@@ -60,7 +60,7 @@ class Feed:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:  # an application may be served once more, in another loop
             self._loop, self._watch, self.listeners = loop, None, 0
-            self._bell = Bell(self.shelf.roots)
+            self._bell = Bell(self.places.roots)
             self._changed, self._listened = asyncio.Event(), asyncio.Event()
             self._looking, self.packing, self.digging = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
         if self._watch is None or self._watch.done():
@@ -106,7 +106,7 @@ class Feed:
         async with self._looking:
             boards, revision = self.boards, self.boards.revision + 1
             begun = [one for name in names or () if follow and not (one := boards.follow(name)).born]
-            found = await asyncio.to_thread(self.shelf.scan, names)
+            found = await asyncio.to_thread(self.places.scan, names)
             wishes = [wish for one in found.values() if (wish := boards.wish(one, follow)) is not None]
             looks = await asyncio.to_thread(lambda: [look(wish, revision) for wish in wishes]) if wishes else []
             changed = [boards.take(one, revision) for one in looks]

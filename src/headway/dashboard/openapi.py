@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headway.native.records import STATES
+from headway.tasks.states import FINAL_STATES, STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 __all__ = ["document"]
 
@@ -29,9 +32,10 @@ def _map(of: Schema) -> Schema:
     return {"type": "object", "additionalProperties": of}
 
 
-def _object(**properties: Schema) -> Schema:
-    """An object that has all of these; there may be more of them one day."""
-    return {"type": "object", "properties": properties, "required": list(properties)}
+def _object(*, optional: Collection[str] = (), **properties: Schema) -> Schema:
+    """An object that has all of these but the optional ones; there may be more of them one day."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _named(name: str) -> Schema:
@@ -44,7 +48,7 @@ _TASK: Schema = {
     "label": _TEXT,
     "unit": _TEXT,
     "parent": _or_null(_TEXT),
-    "state": {"type": "string", "enum": list(STATES)},
+    "state": _named("State"),
     "count": {"type": "integer"},
     "total": _or_null({"type": "integer"}),
     "base": {"type": "integer"},
@@ -58,29 +62,41 @@ _TASK: Schema = {
     "owner_alive": _FLAG,
     "resumed_from": _or_null({"type": "integer"}),
 }
-_POINT: Schema = {"type": "array", "items": _or_null({"type": "number"}), "minItems": 2, "maxItems": 2}
-_SHARE = _object(pid=_COUNT, incarnation=_COUNT, count=_or_null({"type": "integer"}), beat=_or_null(_TIME), alive=_FLAG)
-_RESULT = _object(status=_TEXT, error_message=_TEXT)
+
+
+def _pair(second: Schema) -> Schema:
+    """A time, and what was so then."""
+    return {"type": "array", "prefixItems": [_TIME, second], "minItems": 2, "maxItems": 2}
+
+
 _WHOLE_TASK: Schema = {
     **_TASK,
-    "done": _FLAG,
+    "final": _FLAG,
     "fraction": _or_null({"type": "number", "minimum": 0, "maximum": 1}),
     "eta": _or_null({"type": "number"}),
     "elapsed": {"type": "number"},
     "idle": _or_null({"type": "number"}),
     "stalled": _FLAG,
-    "stages": _list(_object(name=_TEXT, entered=_or_null(_TIME), left=_or_null(_TIME))),
+    "stages": _list(_named("Stage")),
     "stages_left_out": _COUNT,
-    "workers": _list(_SHARE),
-    "workers_lost": _list(_SHARE),
+    "workers": _list(_named("Share")),
+    "workers_lost": _list(_named("Share")),
     "lost_left_out": _COUNT,
     "owner": _COUNT,
     "stall_after": {"type": "number"},
     "taken_at": _TIME,
     "result": {"description": "any JSON"},
-    "series": _list(_POINT),
+    "series": _list(_pair({"type": "integer"})),
 }
 _SCHEMAS: dict[str, Schema] = {
+    "Fault": _object(code=_TEXT, detail=_TEXT),
+    "State": {"type": "string", "enum": list(STATES)},
+    "Counts": _object(**dict.fromkeys((*STATES, "total", "ended", "stalled"), _COUNT)),
+    "TimeLeft": _object(seconds=_or_null({"type": "number", "minimum": 0}), at_least=_FLAG, stalled=_COUNT),
+    "Stage": _object(name=_TEXT, entered=_or_null(_TIME), left=_or_null(_TIME)),
+    "Share": _object(
+        pid=_COUNT, incarnation=_COUNT, count=_or_null({"type": "integer"}), beat=_or_null(_TIME), alive=_FLAG
+    ),
     "Problem": _object(
         type=_TEXT,
         title=_TEXT,
@@ -99,8 +115,8 @@ _SCHEMAS: dict[str, Schema] = {
         worker_capacity=_or_null(_COUNT),
         dropped=_or_null(_COUNT),
         from_prev=_or_null(_FLAG),
-        counts=_or_null(_object(**dict.fromkeys(STATES, _COUNT))),
-        stalled=_or_null(_COUNT),
+        counts=_or_null(_named("Counts")),
+        time_left=_or_null(_named("TimeLeft")),
         workers_alive=_or_null(_COUNT),
         workers_gone=_or_null(_COUNT),
         workers_lost=_or_null(_COUNT),
@@ -110,21 +126,22 @@ _SCHEMAS: dict[str, Schema] = {
         recorder_error=_or_null(_TEXT),
         recorder={"type": "string", "enum": ["alive", "gone", "unknown"]},
         silent_since=_or_null(_TIME),
-        error=_or_null(_object(code=_TEXT, detail=_TEXT)),
+        error=_or_null(_named("Fault")),
     ),
     "Row": _object(**_TASK, worker_count=_COUNT, lost_count=_COUNT),
-    "Task": _object(**_WHOLE_TASK, metric_series=_map(_list(_POINT))),
+    "Task": _object(**_WHOLE_TASK, metric_series=_map(_list(_pair(_or_null({"type": "number"}))))),
     "PastTask": _object(**_WHOLE_TASK, uuid=_TEXT, slot=_COUNT, generation=_COUNT, archived=_TIME),
+    "AnalysisResult": _object(status=_TEXT, error_message=_TEXT),
     "Analysis": _object(
         symbol=_TEXT,
         execution_id=_TEXT,
         start_time={"type": "string", "description": "ISO 8601, local time"},
         current_stage=_TEXT,
         overall_status={"type": "string", "enum": ["running", "success", "failed"]},
-        support_resistance=_RESULT,
-        ml_prediction=_RESULT,
-        market_context=_RESULT,
-        leverage_decision=_RESULT,
+        support_resistance=_named("AnalysisResult"),
+        ml_prediction=_named("AnalysisResult"),
+        market_context=_named("AnalysisResult"),
+        leverage_decision=_named("AnalysisResult"),
         final_signal=_TEXT,
         failure_stage=_TEXT,
         final_message=_TEXT,
@@ -141,7 +158,29 @@ _SCHEMAS: dict[str, Schema] = {
         task_count=_COUNT,
     ),
     "Throughput": _object(
-        at=_list(_TIME), running=_list(_COUNT), done=_list(_COUNT), rates=_map(_list(_or_null({"type": "number"})))
+        at=_list(_TIME), running=_list(_COUNT), success=_list(_COUNT), rates=_map(_list(_or_null({"type": "number"})))
+    ),
+    "Moved": _object(
+        serial=_list(_COUNT),
+        count=_list({"type": "integer"}),
+        rate=_list(_or_null({"type": "number"})),
+        beat=_list(_or_null(_TIME)),
+    ),
+    "BoardsEvent": _object(now=_TIME, whole=_FLAG, boards=_list(_named("Summary")), removed=_list(_TEXT)),
+    "BoardEvent": _object(
+        now=_TIME,
+        board=_TEXT,
+        whole=_FLAG,
+        **{"from": _or_null(_COUNT)},
+        rev=_COUNT,
+        summary=_or_null(_named("Summary")),
+        tasks=_list(_named("Row")),
+        moved=_named("Moved"),
+        removed=_list(_COUNT),
+        workers=_list(_named("Worker")),
+        workers_removed=_list(_COUNT),
+        throughput=_or_null(_named("Throughput")),
+        optional=("throughput",),
     ),
 }
 _BOARD_PARAMETER: Schema = {
@@ -217,7 +256,7 @@ def document() -> Schema:
                 _BOARD_PARAMETER,
                 _query("hours", {"type": "number", "exclusiveMinimum": 0, "maximum": 8760, "default": 24}),
                 _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}),
-                _query("state", {"type": "string", "enum": list(STATES[2:])}),
+                _query("state", {"type": "string", "enum": list(FINAL_STATES)}),
             ),
             "/api/events": _get(
                 "What changes, as server-sent events",

@@ -23,11 +23,11 @@ _GZIP_LEAST_BYTES = 1024
 _MISSING = """\
 Headway's page is not built. Everything else works: /api/boards, /api/events, /metrics, /openapi.json.
 
-To build the page, in the source tree of Headway:
+To build the page, install Node.js 20.19 or newer. Then, in the source tree of Headway:
 
-    ci/web
+    pip install '.[dashboard]'    where Headway is installed
+    ci/web                        where it runs from the tree
 
-It needs Node.js, from the PATH or from PyPI, and puts the page into src/headway/dashboard/static.
 Then start the server again.
 """
 

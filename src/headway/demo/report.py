@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from headway.demo.work import NOTHING, Found
-from headway.terminal.text import duration, number, pad, plural, width
+from headway.terminal.text import pad, width
+from headway.views.words import duration, number, plural
 
 __all__ = ["Killed", "Report"]
 

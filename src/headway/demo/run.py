@@ -23,8 +23,8 @@ from headway.demo.work import NOTHING, begin, index_file, index_package
 from headway.engine.board import open_board
 from headway.files import snapshot
 from headway.system import support
-from headway.terminal.text import number, plural
 from headway.upkeep import listing, removal
+from headway.views.words import number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -25,7 +25,7 @@ from headway.process.leaving import at_exit, uncaught
 from headway.system import machine, paths
 from headway.tasks.ending import failure_text
 from headway.tasks.results import LARGE_RESULT
-from headway.tasks.states import OPEN_STATES, STATES
+from headway.tasks.states import FINAL_STATES, OPEN_STATES, STATES
 from headway.views.board_view import BoardView, Raw, TaskView
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Board", "attached", "open_board", "remove_files"]
 
+COPIES_MOST = 4  # of one snapshot, while tasks give up their places
 _RESUMABLE = ("failed", "cancelled", "lost")
 
 _boards: dict[tuple[Path, str], Board] = {}  # one object per process, directory and name
@@ -153,9 +154,15 @@ class Board:
 
     def _copy(self, *, results: bool = True) -> Raw:
         segment = self._open_segment()
-        raw = segment.copy(results)
+        gone, raw = segment.gone, segment.copy(results)
+        for _ in range(COPIES_MOST - 1):
+            # A task that went while it was copied is in the copy and among those that are gone, and counts twice.
+            if segment.gone == gone:
+                break
+            gone, raw = segment.gone, segment.copy(results)
         self._rates.update(raw[1], raw[0], time.monotonic_ns())
-        return Raw({**self._copy_meta(), "taken_ns": raw[0]}, *raw[1:])
+        told = {state: gone[STATES.index(state)] for state in FINAL_STATES}
+        return Raw({**self._copy_meta(), "gone": told, "taken_ns": raw[0]}, *raw[1:])
 
     def _copy_meta(self) -> dict[str, Any]:
         segment = self._segment

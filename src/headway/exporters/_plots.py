@@ -6,7 +6,7 @@ import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
-from headway.views.board_view import STATES
+from headway.tasks.states import STATES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,10 +1,10 @@
-"""Boards as Prometheus metrics, worked out when they are scraped: nothing is added to the hot path.
+"""Boards as Prometheus metrics, computed when they are scraped: nothing is added to the hot path.
 
     from prometheus_client import REGISTRY
     from headway.exporters.prometheus import BoardCollector
     REGISTRY.register(BoardCollector())
 
-Labels are the board, the state of a task or worker, and the unit: a board has at most 30 series. Tasks are no
+Labels are the board, the state of a task or worker, and the unit: a board has at most 22 series. Tasks are no
 labels: their ids come and go, and each would be a series that stays in the database for ever.
 """
 
@@ -58,13 +58,13 @@ def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
 
     return {
         "up": gauge("board_up", "Whether the board can be read."),
-        "taken": gauge("board_snapshot_timestamp_seconds", "When what is told here was so, in seconds since 1970."),
+        "taken": gauge("board_snapshot_timestamp_seconds", "When these values were taken, in seconds since 1970."),
         "capacity": gauge("board_capacity_tasks", "Places for tasks."),
         "dropped": CounterMetricFamily(
             "headway_board_dropped_tasks", "Ended tasks that gave up their place unarchived.", labels=["board"]
         ),
-        "tasks": gauge("tasks", "Tasks by state.", "state"),
-        "stalled": gauge("tasks_stalled", "Running tasks without a sign of life for a while."),
+        "tasks": gauge("tasks", "Tasks of this run by state.", "state"),
+        "stalled": gauge("tasks_stalled", "Running tasks without a sign of life for a while; also counted as running."),
         "workers": gauge("workers", "Processes in the table of the board.", "state"),
         "lost": gauge("workers_lost", "Dead processes that counted on tasks that go on."),
         "rate": gauge("items_per_second", "What running tasks count, parents left out.", "unit"),
@@ -77,7 +77,7 @@ def _add(families: dict[str, GaugeMetricFamily | CounterMetricFamily], name: str
     families["dropped"].add_metric([name], summary.dropped)
     for state, count in summary.counts.items():
         families["tasks"].add_metric([name, state], count)
-    families["stalled"].add_metric([name], summary.stalled)
+    families["stalled"].add_metric([name], summary.counts.stalled)
     families["workers"].add_metric([name, "alive"], summary.workers_alive)
     families["workers"].add_metric([name, "gone"], summary.workers_gone)
     families["lost"].add_metric([name], summary.workers_lost)

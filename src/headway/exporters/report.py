@@ -1,4 +1,4 @@
-"""A run as one page of HTML, which asks nobody for anything: timeline, throughput, what died and where, what was slow.
+"""A run as one self-contained page of HTML: timeline, throughput, what died and where, what was slow.
 
 A pure function of what is known: a view of the board, and tasks of its history. There is no script in it, and every
 text of the program is escaped; pictures are SVG, their tips are titles.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import time
-from collections import Counter
 from html import escape
 from typing import TYPE_CHECKING
 
 from headway.exporters._plots import Lane, area, colour_class, gantt, spread
+from headway.tasks.states import STATES
 from headway.terminal.row import detail
-from headway.terminal.text import counted, duration, number, plural, rate, safe
+from headway.terminal.text import safe
+from headway.views.numbers import Counts
+from headway.views.words import counted, duration, number, plural, rate, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -32,11 +34,11 @@ UNITS_MOST = 3
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #5c6670; --paper: #fff; --edge: #d9dee3; --soft: #f4f6f8;
-  --pending: #66707a; --running: #0a6d94; --success: #24764a; --failed: #c62f2f; --cancelled: #87600a;
-  --lost: #a02bb0; }
+  --pending: #66707a; --running: #0a6d94; --stalled: #87600a; --success: #24764a; --failed: #c62f2f;
+  --cancelled: #87600a; --lost: #a02bb0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --quiet: #98a3ad; --paper: #14181c; --edge: #333b43;
-  --soft: #1c2228; --pending: #8f99a3; --running: #3fb0dd; --success: #4fb57d; --failed: #f06a6a; --cancelled: #d9a634;
-  --lost: #d777e6; } }
+  --soft: #1c2228; --pending: #8f99a3; --running: #3fb0dd; --stalled: #d9a634; --success: #4fb57d;
+  --failed: #f06a6a; --cancelled: #d9a634; --lost: #d777e6; } }
 body { margin: 0 auto; max-width: 1160px; padding: 24px; background: var(--paper); color: var(--ink);
   font: 14px/1.45 Inter, system-ui, sans-serif; }
 h1 { margin: 0; font-size: 24px; overflow-wrap: anywhere; } h2 { margin: 32px 0 8px; font-size: 17px; }
@@ -55,10 +57,7 @@ th, td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--edge); text-ali
   overflow-wrap: anywhere; }
 th { color: var(--quiet); font-weight: 500; } .n { text-align: right; white-space: nowrap; }
 .word { font-weight: 600; white-space: nowrap; }
-""" + "".join(
-    f".{state} {{ fill: var(--{state}); color: var(--{state}); }}\n"
-    for state in ("pending", "running", "success", "failed", "cancelled", "lost")
-)
+""" + "".join(f".{state} {{ fill: var(--{state}); color: var(--{state}); }}\n" for state in (*STATES, "stalled"))
 
 
 def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
@@ -106,15 +105,15 @@ def _clock(at: float | None) -> str:
 
 
 def _word(task: TaskView) -> str:
-    return f'<span class="word {colour_class(task.state)}">{"stalled" if task.stalled else task.state}</span>'
+    shown = "stalled" if task.stalled else task.state
+    return f'<span class="word {"stalled" if task.stalled else colour_class(task.state)}">{shown}</span>'
 
 
 def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
-    counts = Counter(task.state for task in tasks)
+    counts = Counts.of(tasks)
     tiles = "".join(
-        f'<li class="{colour_class(state)}"><b>{number(counts[state])}</b>{state}</li>'
-        for state in ("lost", "failed", "running", "pending", "success", "cancelled")
-        if counts[state]
+        f'<li class="{state}"><b>{number(counts[state])}</b>{told.partition(" ")[2]}</li>'
+        for state, told in tally(counts).items()
     )
     begun = min((task.started for task in tasks if task.started is not None), default=None)
     last = max((_end(task, view.taken_at) for task in tasks if task.started is not None), default=view.taken_at)
@@ -131,7 +130,7 @@ def _end(task: TaskView, now: float) -> float:
     """When it ended; what was lost, when it last gave a sign of life."""
     if task.ended is not None:
         return task.ended
-    return now if not task.done else task.beat or task.started or now
+    return now if not task.final else task.beat or task.started or now
 
 
 def _dead(tasks: Sequence[TaskView]) -> str:

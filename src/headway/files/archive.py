@@ -1,8 +1,8 @@
-"""Ended tasks into the history of their board: by the recorder as they end, and by who needs room before it came.
+"""Puts tasks that ended into the history: the recorder soon after their end, or a process that needs their slots.
 
-Never under a lock: copy, insert, then mark the slot as archived if the task is still what was copied. Killed between
-the last two steps, the task is inserted once more, which changes nothing: the history knows it by where it stood. Who
-counts on a task that has ended changes it, too: it is archived once more.
+No lock is held: the task is copied, inserted, and its slot marked as archived if the task is still what was copied. If
+the process is killed between the last two steps, the task is inserted once more, which changes nothing: its key is the
+slot and generation. A late count on a task that has ended has it archived once more, too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "make_room"]
 
 BATCH = 64
-CLOCK_MONOTONIC_COARSE = 6  # of beats; Linux's number, for which the module time has no name
+CLOCK_MONOTONIC_COARSE = 6  # the clock of beats; the module `time` has no name for it
 
 
 def add(
@@ -35,11 +35,11 @@ def add(
     places: Sequence[tuple[int, int]],
     series: Series | None = None,
 ) -> int:
-    """Archive tasks that have ended, by slot and generation. Returns how many. Raises what Writer.add does."""
+    """Archive tasks that ended, given by slot and generation. Returns how many. Raises what Writer.add does."""
     if not places:
         return 0
     copied_ns = time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE)
-    copied = segment.copy_slots(places)  # with their results, and as they are now
+    copied = segment.copy_slots(places)  # with their results, as they are now
     raw = Raw({**meta, "taken_ns": copied[0]}, *copied[1:])
     found = scans.unarchived(raw.tasks)
     grown = {} if series is None else {number: series.points(*place) for number, *place, _ in found}
@@ -50,11 +50,11 @@ def add(
 
 
 def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:
-    """Archive a task to be replaced, or else a batch of those that ended first. Returns how many; None: it failed."""
-    from headway.files.history import Writer  # workers need no SQLite until then
+    """Archive the task of a place, or else a batch of those that ended first. Returns how many; None if it failed."""
+    from headway.files.history import Writer  # workers do not import SQLite before
 
     try:
         with Writer(directory) as writer:
             return add(segment, writer, meta, [place] if place is not None else segment.finished(BATCH))
     except (errors.HeadwayError, OSError):
-        return None  # a full disk, say: then the oldest are dropped, which is counted and shown
+        return None  # a full disk, say: the caller drops the oldest tasks, which is counted and shown

@@ -1,7 +1,7 @@
-"""A SQLite file in which anything may stand: looked at before it is opened, and every failure given its name.
+"""Opens SQLite files that may hold anything: they are checked before, and every failure becomes a typed error.
 
-A file that SQLite may have open is never opened besides: POSIX locks belong to a process and a file, and closing any
-descriptor of the file drops those of all its connections. So it is looked at from outside, by `lstat`.
+A file that SQLite may have open is only looked at by `lstat`, never opened: POSIX locks belong to a process and a file,
+and closing any descriptor of the file would drop the locks of all connections to it.
 
 sqlite3 is imported where it is used: a worker that keeps no history does not pay for it.
 """
@@ -37,17 +37,17 @@ __all__ = [
 ]
 
 BUSY_S = 5.0  # how long another process's lock is waited for
-READ_S = 60.0  # a damaged file could have SQLite go round in circles: a reader gives up then
-SIDES = ("-wal", "-shm", "-journal")  # the files that SQLite keeps beside its own
-INDEX_BYTES = 1 << 15  # that the index of a log grows by: for want of them SQLite only says that it could not write
-VALUE_BYTES_MAX = 16 << 20  # no value is longer: what says it is, is damage
-ASIDE_MAX = 8  # damaged files that are kept; a disk that eats one after the other shall not be filled with them
+READ_S = 60.0  # a reader gives up then: a damaged file can make SQLite loop for ever
+SIDES = ("-wal", "-shm", "-journal")  # the endings of files that SQLite keeps beside a database
+INDEX_BYTES = 1 << 15  # by which the index of a log grows; without room for it SQLite reports a general I/O error
+VALUE_BYTES_MAX = 16 << 20  # no value of ours is longer: a longer one means damage
+ASIDE_MAX = 8  # damaged files that are kept: a failing disk must not be filled with them
 _SHORT = (522, 8458)  # SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS: the file is shorter than it says
 _CAREFUL = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "temp_store=MEMORY")
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file stands at this place; None if there is none."""
+    """Device and inode of the file at this path; None if there is none."""
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -60,9 +60,10 @@ def _beside(path: Path, side: str) -> Path:
 
 
 def _inspect(path: Path) -> None:
-    """Is it a file of ours, and what SQLite keeps beside it too? Raises DamagedHistory, NotOwner, FileNotFoundError.
+    """Check that the file, and those that SQLite keeps beside it, are regular files of this user.
 
-    What is beside it is written to without a look at what it holds: a second name of another file must not stand there.
+    SQLite overwrites the files beside it whatever they hold, so none may be a second name of another file. Raises
+    DamagedHistory, NotOwner, FileNotFoundError.
     """
     for one in (path, *(_beside(path, side) for side in SIDES)):
         try:
@@ -72,7 +73,7 @@ def _inspect(path: Path) -> None:
                 raise
             continue
         if not stat.S_ISREG(found.st_mode):
-            raise damaged(path, f"{one.name} is no regular file")
+            raise damaged(path, f"{one.name} is not a regular file")
         if one != path and found.st_nlink > 1:
             raise damaged(path, f"{one.name} is another name of some other file")
         if found.st_uid != os.geteuid():
@@ -82,7 +83,7 @@ def _inspect(path: Path) -> None:
 
 
 def damaged(path: Path, why: object) -> errors.DamagedHistory:
-    """The error to raise where the file cannot be what was written."""
+    """The error for a file that is not what was written."""
     return errors.DamagedHistory(f"{path} is not what was written: {why}{remedy(path)}")
 
 
@@ -97,14 +98,14 @@ def remedy(path: Path) -> str:
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
     """Open a database that exists, for writing or for reading. To be used within `typed`.
 
-    A reader makes no database, but SQLite may make the files beside it, in which a reader's locks are.
+    A reader makes no database, but SQLite may make the files beside it, which hold the locks of readers.
     """
     import sqlite3
 
     _inspect(path)
     mode = "rw" if write else "ro"
     if not (write or os.access(path.parent, os.W_OK) or _beside(path, "-wal").exists()):
-        mode = "ro&immutable=1"  # no locks can be kept here, and nobody can write: nothing is lost by doing without
+        mode = "ro&immutable=1"  # nobody can write here, so no locks are needed
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
     )
@@ -122,15 +123,15 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
 
 
 def create(path: Path, statements: tuple[str, ...]) -> None:
-    """Make a database and put it in its place, whole. To be used within `typed`, and under a lock.
+    """Make a database under a temporary name and rename it. To be used within `typed`, and under a lock.
 
-    statements: that make it; none may leave anything in a write-ahead log, which does not move along.
-    Killed anywhere, it leaves a file that `abandoned` finds, and the next call removes.
+    statements: what makes it; none may leave anything in a write-ahead log, which is not renamed along.
+    A process that is killed here leaves a file that `abandoned` finds, and that the next call removes.
     """
     if any(os.path.lexists(_beside(path, side)) for side in SIDES):
-        set_aside(path)  # a log without its database: SQLite would take it for one of the new database
+        set_aside(path)  # a log without its database: SQLite would apply it to the new one
     for stale in abandoned(path):
-        with suppress(OSError):  # what cannot be removed was not theirs
+        with suppress(OSError):  # another user's, perhaps
             stale.unlink()
     temporary = path.with_name(f".{path.stem}.{os.urandom(8).hex()}.tmp")
     try:
@@ -159,7 +160,7 @@ def create(path: Path, statements: tuple[str, ...]) -> None:
 
 
 def abandoned(path: Path) -> list[Path]:
-    """What creators of this database that were killed have left. Under the lock no creator is alive."""
+    """The files that killed creators of this database left. To be used under the lock: so no creator is alive."""
     return sorted(path.parent.glob(f".{path.stem}.*.tmp*"))
 
 
@@ -184,7 +185,7 @@ def set_aside(path: Path) -> Path:
     while any(os.path.lexists(_beside(to, side)) for side in ("", *SIDES)):
         tries += 1
         to = path.with_name(f"{path.stem}.damaged-{stamp}-{tries}{path.suffix}")
-    for side in ("", *SIDES):  # the database first: nobody shall find it without its log, which holds its last changes
+    for side in ("", *SIDES):  # the database first: nobody may open it without its log, which holds the last changes
         with suppress(FileNotFoundError):
             os.rename(_beside(path, side), _beside(to, side))
     return to
@@ -195,14 +196,14 @@ def set_aside(path: Path) -> Path:
 
 @contextmanager
 def typed(path: Path) -> Iterator[None]:
-    """Give the errors of SQLite, and of a full disk, their names.
+    """Turn the errors of SQLite, and of a full disk, into typed ones.
 
     DamagedHistory, LockTimeout, NoSpace; OSError where the place cannot be written or read; Unsupported where SQLite
     cannot be loaded.
     """
     try:
         import sqlite3
-    except ImportError as error:  # this Python has none, or there was no descriptor left for it
+    except ImportError as error:  # this Python has no sqlite3, or no descriptor was left to load it
         raise errors.Unsupported(f"{path} cannot be opened, because SQLite cannot be loaded: {error}") from error
     try:
         yield
@@ -242,9 +243,9 @@ def _fault(path: Path, error: sqlite3.Error) -> Exception:
 
 
 def _refusal(path: Path, is_refused: bool) -> OSError | None:
-    """Why the system would not let SQLite do it, as far as that can be found out; None: the file itself is to blame.
+    """Why the system refused what SQLite asked for, as far as that can be found out; None if the file is damaged.
 
-    is_refused: SQLite says that it was the system, not what: the file was looked at before it was opened.
+    is_refused: SQLite says that the system refused, but not why.
     """
     try:
         os.close(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))  # is there a descriptor left?

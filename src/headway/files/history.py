@@ -28,15 +28,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import errors
 from headway.files import database
-from headway.files.past_task import FINAL_STATES, PastTask, decode, encode
+from headway.files.past_task import PastTask, PastTasks, decode, encode
 from headway.files.schema import ADD, MOVE, NEW, SCHEMA_VERSION, SELECT, WHEN, check, upgrade
 from headway.system import locks
+from headway.tasks.states import FINAL_STATES
 from headway.views.board_view import Raw
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["FINAL_STATES", "HISTORY", "PastTask", "Writer", "files", "read", "remove", "remove_abandoned"]
+__all__ = ["HISTORY", "PastTask", "Writer", "files", "read", "remove", "remove_abandoned"]
 
 T = TypeVar("T")
 
@@ -256,7 +257,7 @@ def read(
     id: str | None = None,
     state: str | None = None,
     limit: int | None = None,
-) -> list[PastTask]:
+) -> PastTasks:
     """The tasks in the history of a board's directory, the newest first; [] if it has none.
 
     hours: only what ended within so many hours from now; id, state: only these; limit: so many at most. While others
@@ -267,7 +268,7 @@ def read(
     if hours is not None and not hours >= 0:
         raise ValueError(f"hours {hours!r} is no number of hours")
     if state is not None and state not in FINAL_STATES:
-        raise ValueError(f"state {state!r} is none that a task ends in: choose one of {', '.join(FINAL_STATES)}")
+        raise ValueError(f"state {state!r} is not a final state: choose one of {', '.join(FINAL_STATES)}")
     if limit is not None and limit < 0:
         raise ValueError(f"limit {limit!r} is no number of tasks")
     asked = {
@@ -282,16 +283,16 @@ def read(
     for last in (False,) * (_TRIES - 1) + (True,):
         before = database.identity(path)
         if before is None:
-            return []
+            return PastTasks()
         try:
             rows = _rows(path, query, (*values, -1 if limit is None else limit))
             if database.identity(path) == before:
-                return [_decoded(path, row) for row in rows]
+                return PastTasks(_decoded(path, row) for row in rows)
         except (errors.DamagedHistory, FileNotFoundError):
             if last or database.identity(path) == before:
                 raise
         # It was moved aside or removed meanwhile: what was read may be half of one and half of the next.
-    return []
+    return PastTasks()
 
 
 def _rows(path: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

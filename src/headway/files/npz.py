@@ -1,8 +1,8 @@
-"""The container of a snapshot: an uncompressed zip of .npy members, as `numpy.load` reads it, without NumPy.
+"""The file format of a snapshot: an uncompressed zip of .npy members, which `numpy.load` reads; NumPy is not needed.
 
-Only what `pack` writes can be read: these members, in this order, without gaps, and every header byte as it would be
-written today. So no size that a file claims is believed beyond the size of the file itself, and every byte of it is
-either compared or covered by a checksum.
+Only what `pack` writes can be read: these members, in this order, without gaps, each header as it would be written
+today. So no size in a file is trusted beyond the size of the file, and each byte is either compared or covered by a
+checksum.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _VERSION, _UNIX, _NO_DATE = 20, 3, (1 << 5) | 1  # 1 January 1980, where zip's calendar begins
 _MODE = 0o100600 << 16
-_NPY_HEADER_BYTES_MAX = 4096  # ours are far below it
+_NPY_HEADER_BYTES_MAX = 4096  # ours are much shorter
 
 
 class _Member(NamedTuple):
@@ -46,7 +46,7 @@ class _Member(NamedTuple):
 
 
 def pack(members: Iterable[tuple[str, Sequence[Buffer]]]) -> list[Buffer]:
-    """The pieces of a file with these members, each given as a name and the pieces of its content.
+    """The contents of a file with these members, in pieces. members: names, each with the pieces of its content.
 
     Raises ValueError for more than NPZ_BYTES_MAX.
     """
@@ -71,7 +71,7 @@ def pack(members: Iterable[tuple[str, Sequence[Buffer]]]) -> list[Buffer]:
 
 
 def unpack(descriptor: int, names: Sequence[str]) -> dict[str, bytes]:
-    """The members of a file that holds these names, each checked. ValueError tells what is wrong with it."""
+    """Read and check all members of a file. names: those that it must have. Raises ValueError."""
     encoded = [name.encode() for name in names]
     directory_bytes = sum(_CENTRAL.size + len(name) for name in encoded)
     size = os.fstat(descriptor).st_size
@@ -107,7 +107,7 @@ def unpack(descriptor: int, names: Sequence[str]) -> dict[str, bytes]:
 
 
 def first_member(descriptor: int, name: str, bytes_max: int) -> bytes | None:
-    """The content of the first member, if it is this one and whole; without a look at the rest of the file."""
+    """The content of the first member, if it has this name and is whole; else None. No other member is read."""
     head = _read_up_to(descriptor, _LOCAL.size + len(name) + bytes_max, 0)
     if len(head) < _LOCAL.size:
         return None
@@ -138,14 +138,14 @@ def _pread(descriptor: int, count: int, offset: int) -> bytes:
 
 
 def npy_header(description: str, count: int) -> bytes:
-    """The .npy header of a one-dimensional array. `description`: the repr of what numpy.dtype takes."""
+    """The .npy header of an array with one dimension. description: the repr of what numpy.dtype takes."""
     text = f"{{'descr': {description}, 'fortran_order': False, 'shape': ({count},), }}"
     padding = -(10 + len(text) + 1) % 64
     return b"\x93NUMPY\1\0" + struct.pack("<H", len(text) + padding + 1) + f"{text}{' ' * padding}\n".encode("latin-1")
 
 
 def npy_payload(content: bytes, description: str, item_bytes: int) -> bytes | None:
-    """The bytes of an array that `npy_header` described; None if it has another header, or another length."""
+    """The data of an array whose header is what `npy_header` makes; None for another header or another length."""
     match = re.search(rb"'shape': \((\d{1,10}),\)", content[:_NPY_HEADER_BYTES_MAX])
     if match is None:
         return None

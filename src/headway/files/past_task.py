@@ -11,14 +11,19 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headway.errors import CorruptBoard, DamagedSnapshot
-from headway.views.board_view import STATES, Raw, ShareView, StageView, TaskView
+from headway.tasks.states import FINAL_STATES
+from headway.views.board_view import Raw, ShareView, StageView, TaskView
+from headway.views.frame import frame_of
+from headway.views.html import tasks_html
 
-__all__ = ["COLUMNS", "FINAL_STATES", "NO_SERIES", "PastTask", "decode", "encode"]
+if TYPE_CHECKING:
+    import pandas as pd
 
-FINAL_STATES = STATES[2:]
+__all__ = ["COLUMNS", "NO_SERIES", "PastTask", "PastTasks", "decode", "encode"]
+
 NO_SERIES = "[[], []]"
 _TIME_MAX = 2**63 / 1e9  # of a clock of 64 bits that counts nanoseconds
 
@@ -46,6 +51,17 @@ class PastTask(TaskView):
     def to_dict(self) -> dict[str, Any]:
         """Everything, what is derived included, in types that JSON has."""
         return {**super().to_dict(), "series": [list(point) for point in self.series]}
+
+
+class PastTasks(list[PastTask]):
+    """Tasks of the history, the newest first: a list that is a table in a notebook."""
+
+    def _repr_html_(self) -> str:
+        return tasks_html(self)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The tasks as a pandas DataFrame, as BoardView.to_pandas. Raises headway.errors.MissingExtra."""
+        return frame_of(self)
 
 
 # ---------------------------------------------------------------------------------------------------------- columns
@@ -133,7 +149,7 @@ def _load(text: Any, decoder: json.JSONDecoder = _JSON) -> Any:
         raise ValueError("its JSON is nested too deeply") from None
 
 
-def _finite(value: Any) -> Any:
+def _json_metric(value: Any) -> Any:
     """JSON has neither NaN nor infinity."""
     return value if math.isfinite(value) else repr(value)
 
@@ -206,7 +222,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "error": _TEXT,
     "metrics": (
         "TEXT NOT NULL",
-        lambda metrics: json.dumps({name: _finite(value) for name, value in metrics.items()}),
+        lambda metrics: json.dumps({name: _json_metric(value) for name, value in metrics.items()}),
         _metrics,
     ),
     "rate": ("REAL", _same, _optional(_real)),
@@ -245,7 +261,7 @@ def encode(raw: Raw, number: int, series: Sequence[tuple[float, int]], archived:
     from headway.native.records import task_place
 
     view = TaskView.from_raw(raw, number)
-    if not view.done:
+    if not view.final:
         raise ValueError(f"task {view.id!r} is {view.state}: only tasks that have ended, or were lost, are archived")
     slot, generation, version = task_place(raw.tasks, number)
     more = {

@@ -1,8 +1,8 @@
-"""Files of a board's directory that are replaced as a whole, with the one before kept as NAME.prev.npz.
+"""Replaces a file of a board's directory as a whole, and keeps the one before as NAME.prev.npz.
 
-Written so that at every instant, whoever is killed and whenever, one of the two loads. A writer fills a file of its own
-(`.snapshot.<random>.tmp`), which it keeps locked as long as it lives and removes last; what it needs besides is named
-after it. So a file of that name that can be locked belongs to nobody, and the next writer removes it.
+At every instant one of the two can be read, whichever process is killed when. A writer fills a temporary file
+(`.snapshot.<random>.tmp`), which it keeps locked while it lives and removes last; the other files that it needs are
+named after that one. So a temporary file that can be locked has no writer, and the next writer removes it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["META", "META_BYTES_MAX", "previous_of", "remove", "replace"]
 
-META = "meta.json"  # the first member of each: `synced` in it says whether it was forced to the disk
+META = "meta.json"  # the first member of each file: its `synced` says whether the file was forced to the disk
 META_BYTES_MAX = 1 << 16
 
 _TEMPORARY = re.compile(r"\.snapshot\.[0-9a-f]{16}\.tmp\Z")
@@ -34,15 +34,15 @@ _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def previous_of(name: str) -> str:
-    """What the file before the one of this name is called."""
+    """The name under which the file before this one is kept."""
     return f"{name.removesuffix('.npz')}.prev.npz"
 
 
 def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffer], *, sync: bool) -> None:
-    """Replace a file of a directory. sync: force it to the disk, so that it survives the machine too.
+    """Replace a file of a directory. sync: force it to the disk, so that it survives a crash of the machine.
 
-    Raises NoSpace, DamagedSnapshot for a folder in its place, and OSError where the directory cannot be written, each
-    naming the file, which is whole or untouched.
+    Raises NoSpace, DamagedSnapshot if there is a folder of that name, and OSError if the directory cannot be written.
+    Each names the file, which then is as it was before.
     """
     try:
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -64,7 +64,7 @@ def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffe
 
 
 def remove(directory: str | os.PathLike[str], *names: str) -> None:
-    """Remove files of these names, and what killed writers left. Raises OSError if that is not allowed."""
+    """Remove the files of these names, those before them, and what killed writers left. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -85,15 +85,17 @@ def _replace(folder: int, name: str, pieces: Sequence[Buffer], sync: bool) -> No
         _publish(folder, temporary, name)
     finally:
         try:
-            _unlink(folder, f"{temporary}.new", f"{temporary}.old", temporary)  # the one that shows the owner last
+            _unlink(
+                folder, f"{temporary}.new", f"{temporary}.old", temporary
+            )  # last the one whose lock says that we live
         finally:
-            os.close(descriptor)  # what is still there is nobody's then, and the next writer removes it
+            os.close(descriptor)  # from now on the next writer removes what is still there
     if sync:
         os.fsync(folder)
 
 
 def _create(folder: int) -> tuple[str, int]:
-    """A new file of one's own: its name and a descriptor that holds its lock."""
+    """Make a temporary file. Returns its name and a descriptor that holds its lock."""
     while True:
         name = f".snapshot.{os.urandom(8).hex()}.tmp"
         descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600, dir_fd=folder)
@@ -103,17 +105,17 @@ def _create(folder: int) -> tuple[str, int]:
         except BlockingIOError:
             lost = True
         except OSError:
-            lost = False  # locks are not to be had here: then nobody takes it for abandoned either
+            lost = False  # the file system has no locks: so nobody takes it for abandoned either
         if not lost:
             return name, descriptor
-        os.close(descriptor)  # before it was locked, another writer took it for abandoned and removes it
+        os.close(descriptor)  # another writer locked it first, took it for abandoned, and removes it
 
 
 def _remove_abandoned(folder: int) -> None:
     for name in os.listdir(folder):
         if not _TEMPORARY.match(name):
             continue
-        with contextlib.suppress(OSError):  # a living writer's, gone, or not ours to touch: none of it matters here
+        with contextlib.suppress(OSError):  # its writer is alive, it is gone, or we may not touch it: it stays
             descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,10 +136,10 @@ def _write_all(descriptor: int, pieces: Sequence[Buffer]) -> None:
 
 
 def _publish(folder: int, temporary: str, name: str) -> None:
-    """Make this file the one in force, and the present one the previous one.
+    """Make the temporary file the present one, and the present file the previous one.
 
-    The new one takes its place first. So the previous one is given up only when two others are there, and one of them
-    was just written: it does not matter whether the present one is whole.
+    The new file takes its place first. So the previous file is given up only when two others are there, one of which
+    was just written: it does not matter whether the other one is whole.
     """
     keep, previous = _may_become_previous(folder, name), previous_of(name)
     new, old = f"{temporary}.new", f"{temporary}.old"
@@ -146,7 +148,7 @@ def _publish(folder: int, temporary: str, name: str) -> None:
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise
-        if keep:  # between the two renames only the previous one is there: readers look for it next
+        if keep:  # between the two renames readers find the previous one
             os.rename(name, previous, src_dir_fd=folder, dst_dir_fd=folder)
         os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         return
@@ -154,17 +156,18 @@ def _publish(folder: int, temporary: str, name: str) -> None:
         os.link(name, old, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
     if keep:
-        os.rename(old, previous, src_dir_fd=folder, dst_dir_fd=folder)  # does nothing where both are one file already
+        os.rename(old, previous, src_dir_fd=folder, dst_dir_fd=folder)  # has no effect where both are the same file
 
 
 def _may_become_previous(folder: int, name: str) -> bool:
-    """A file that was not forced to the disk does not replace one that was: a power cut would take both."""
+    """May the present file replace the previous one? Not if only the previous one was forced to the disk: after a power
+    cut neither might be readable."""
     present = _was_synced(folder, name)
     return present is True or (present is False and not _was_synced(folder, previous_of(name)))
 
 
 def _was_synced(folder: int, name: str) -> bool | None:
-    """Was this file forced to the disk? None: there is none, or it is damaged."""
+    """Was this file forced to the disk? None if there is no such file, or if it is damaged."""
     try:
         descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
     except OSError:

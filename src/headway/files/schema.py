@@ -1,8 +1,8 @@
-"""The table of a history: the statements that make it, fill it and read it, and whether a database has it.
+"""The table of a history: the statements that make, fill and read it, and the check that a database has it.
 
-A history outlives the release that wrote it. Of an older version readers read the columns that they know, which keep
-their names and meanings for ever; the next writer copies its rows into a table of this version, in one transaction. A
-column that comes in a later version has to be given a value for older rows in `_LATER`.
+A history outlives the release that wrote it. Columns keep their names and meanings for ever, so readers find those that
+they know in older versions, too; the next writer copies the rows of an older version into a table of this one, in one
+transaction. For a column that is added in a later version, `_LATER` has the value of older rows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["ADD", "MOVE", "NEW", "SCHEMA_VERSION", "SELECT", "WHEN", "check", "u
 SCHEMA_VERSION = 2  # 1: before the first release
 APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: whose it is
 _KEY = ("uuid", "slot", "generation")
-_WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # the latter is of no interest to readers
+_WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version
 WHEN = "coalesce(ended, archived)"
 _SCHEMA = {
     "tasks": "CREATE TABLE tasks ({}, UNIQUE ({}))".format(
@@ -38,10 +38,10 @@ NEW = (
     f"PRAGMA application_id={APPLICATION}",
     f"PRAGMA user_version={SCHEMA_VERSION}",
     "COMMIT",
-    "PRAGMA journal_mode=WAL",  # last: all is in the database itself then, and nothing in a log that stays behind
+    "PRAGMA journal_mode=WAL",  # last: so everything is in the database itself, nothing in a log
 )
 
-_ELSEWHERE = "id = :id AND created = :created AND uuid <> :uuid"  # the same task, in the segment it was restored from
+_ELSEWHERE = "id = :id AND created = :created AND uuid <> :uuid"  # the same task, in an earlier segment
 MOVE = f"""
 UPDATE OR REPLACE tasks SET uuid = :uuid, slot = :slot, generation = :generation, version = -1
 WHERE {_ELSEWHERE} AND taken_at < :taken_at"""
@@ -55,22 +55,22 @@ WHERE (excluded.version, excluded.taken_at) > (tasks.version, tasks.taken_at)"""
     _ELSEWHERE,
     ", ".join(_KEY),
     ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name not in (*_KEY, "series")),
-    NO_SERIES,  # who makes room on the board has none: the recorder's stays
+    NO_SERIES,  # a process that makes room has no series: the recorder's stays
 )
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM tasks"
-_LATER = {"version": "0"}  # columns that version 1 need not have: what stands there of its rows
+_LATER = {"version": "0"}  # columns that version 1 may lack, with the value of its rows
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
-    """Is it a history? Returns its version, this or an older one. Raises DamagedHistory, LayoutMismatch."""
+    """Check that a database is a history. Returns its version. Raises DamagedHistory, LayoutMismatch."""
     try:
         rows = connection.execute("SELECT name, type, sql FROM sqlite_master").fetchall()
-    except MemoryError:  # what SQLite says of some damaged schemas; nothing here needs much memory
+    except MemoryError:  # SQLite reports some damaged schemas so; nothing here needs much memory
         raise database.damaged(path, "its schema cannot be read") from None
     found = {name: (kind, sql) for name, kind, sql in rows}
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION:
-        raise database.damaged(path, "it is no history of a board")
+        raise database.damaged(path, "it is not the history of a board")
     if any(kind == "trigger" for kind, _ in found.values()):
         raise database.damaged(path, "it has triggers")
     whole = all(found.get(name, ("", ""))[1] == sql for name, sql in _SCHEMA.items())
@@ -87,7 +87,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
-    """Is it a plain table that has all columns but those that came later?"""
+    """Is it a plain table with all columns of the first version?"""
     columns = connection.execute("SELECT name, hidden FROM pragma_table_xinfo('tasks')").fetchall()
     names = {name for name, hidden in columns if not hidden}
     plain = kind == "table" and sql.startswith("CREATE TABLE tasks (") and len(names) == len(columns)
@@ -95,7 +95,7 @@ def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Make an older history that `check` has passed one of this version. All or nothing; nobody else writes."""
+    """Turn an older history that `check` accepted into one of this version, in one transaction, as its only writer."""
     connection.execute("BEGIN IMMEDIATE")
     names = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('tasks')")}
     values = (name if name in names else _LATER[name] for name in _WRITTEN)

@@ -1,8 +1,8 @@
-"""Snapshot files: one copy of a board as `snapshot.npz`, and the one before it as `snapshot.prev.npz`.
+"""Snapshot files: the last copy of a board as `snapshot.npz`, and the one before it as `snapshot.prev.npz`.
 
-A recorder keeps the results of tasks in a file of their own, `results.npz`, which it writes anew only when one changed:
-they are by far the largest part, and change least. It is written first, so that it holds at least the results that the
-tasks of `snapshot.npz` had. What else is written stands in one file. How files are replaced: see `replacement`.
+A recorder writes the results of tasks into a file of their own, `results.npz`, and only when one changed: they are by
+far the largest part, and change least. It writes that file first, so it has at least the results that the tasks of
+`snapshot.npz` had. All other writers put everything into one file. How a file is replaced: see `replacement`.
 
 Neither writing nor reading loads NumPy; `numpy.load(path, allow_pickle=False)` reads the files too.
 
@@ -34,23 +34,24 @@ if TYPE_CHECKING:
     from headway.files.npz import Buffer
     from headway.files.older import Description
 
-__all__ = ["PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
+__all__ = ["FILES", "PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
 
 VERSION = 2  # 1: before the first release, without a number
 SNAPSHOT = "snapshot.npz"
 PREVIOUS = previous_of(SNAPSHOT)
 RESULTS = "results.npz"
-ABANDONED_AFTER_S = 10.0  # a recorder that was killed is started again within seconds, if anybody is there
+FILES = (SNAPSHOT, PREVIOUS, RESULTS, previous_of(RESULTS))
+ABANDONED_AFTER_S = 10.0  # if any process uses the board, a killed recorder is replaced within seconds
 ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results")  # in the order of Raw
 MEMBERS = (META, *(f"{name}.npy" for name in ARRAYS))
 
-KEPT = "kept"  # which result belongs to the task of which slot and generation
+KEPT = "kept"  # the array that says to which slot and generation each result belongs
 RESULT_MEMBERS = (META, f"{KEPT}.npy", "results.npy")
 _KEPT = struct.Struct("=QQII")  # generation, offset, slot, bytes
 _PLACED = struct.Struct("=IIQ")  # hw_result_record: task, bytes, offset
 _TEXTS = ("uuid", "directory", "host", "boot_id")
 _NUMBERS = ("layout_version", "capacity", "workers", "created_ns", "taken_ns", "sequence", "dropped", "retired")
-_OF_THE_READER = ("path", "from_prev")  # said of a view, not of a board
+_OF_THE_READER = ("path", "from_prev")  # of a view that was read, not of its board
 
 
 def write(
@@ -93,9 +94,9 @@ def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = T
 def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
     """Read a snapshot: of a board's directory, or one file.
 
-    In a directory the snapshot before the last one is taken where the last one is damaged; `from_prev` of the view
-    tells. Tasks that ran are lost there if the recorder is gone and has written nothing for a while: it outlives the
-    program, unless everything was killed at once. results: read the file of results, too, where there is one.
+    In a directory, if the last snapshot is damaged, the one before is read, and the view has `from_prev` set. Tasks
+    that were running read as lost if the recorder is gone and the snapshot is old: a recorder outlives its program
+    unless everything was killed at once. results: also read the file of results, if there is one.
 
     Raises UnknownBoard if there is none, DamagedSnapshot, LayoutMismatch, NotOwner; OSError if it may not be read.
     """
@@ -119,7 +120,7 @@ def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
 
 
 def remove(directory: str | os.PathLike[str]) -> None:
-    """Remove the snapshots of a board, and what killed writers left. Raises OSError if that is not allowed."""
+    """Remove the snapshots of a board, and what killed writers left. Raises OSError."""
     replacement.remove(directory, SNAPSHOT, RESULTS)
 
 
@@ -288,7 +289,7 @@ def _open(path: Path) -> int:
             return descriptor
         os.close(descriptor)
     if found is None or not stat.S_ISREG(found.st_mode):
-        raise errors.DamagedSnapshot(f"{path} is no regular file: delete it, or give the file itself")
+        raise errors.DamagedSnapshot(f"{path} is not a regular file: delete it, or give the file itself")
     raise errors.NotOwner(f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): read your own copy")
 
 

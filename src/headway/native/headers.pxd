@@ -86,6 +86,7 @@ cdef extern from "headway.h" nogil:
         uint64_t retired
         uint64_t dropped
         uint64_t repairs
+        uint64_t gone[6]
         char directory[3072]
 
     ctypedef struct hw_control:

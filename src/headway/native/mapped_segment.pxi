@@ -155,6 +155,12 @@ cdef class MappedSegment:
         return hw_load(&(<hw_header *>self.base).dropped)
 
     @property
+    def gone(self):
+        """How many tasks gave up their slot so far, by the number of the state that they were in."""
+        cdef uint64_t *gone = (<hw_header *>self.base).gone
+        return tuple([hw_load(&gone[i]) for i in range(HW_STATES)])
+
+    @property
     def repairs(self):
         """Times the structural lock was taken over from a dead holder."""
         return hw_load(&(<hw_header *>self.base).repairs)

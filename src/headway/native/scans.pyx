@@ -1,5 +1,6 @@
-"""What a recorder looks for in the task records of a copy. Each function makes one pass over their numbers, not their texts."""
+"""What a view or a recorder looks for in the task records of a copy. Each function makes one pass over their numbers."""
 
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t
 
 from headway.native.records cimport HW_LOST_STATE, HW_RUNNING, HW_STATES, hw_put_numbers, hw_take_numbers, hw_task_record
@@ -47,6 +48,22 @@ def archived_before(const unsigned char[::1] tasks not None, int64_t ended_ns):
         _take(&r, tasks, i)
         if r.archived and r.state > HW_RUNNING and r.ended_ns < ended_ns:
             found.append((r.slot, r.generation))
+    return found
+
+
+cdef inline object _seconds(int64_t ns):
+    return ns / 1e9 if ns > 0 else None
+
+
+def running(const unsigned char[::1] tasks not None):
+    """The running tasks: a list of (number, count, total, rate, beat, started, created), the last six as in a view."""
+    cdef hw_task_record r
+    found = []
+    for i in range(_how_many(tasks)):
+        _take(&r, tasks, i)
+        if r.state == HW_RUNNING:
+            found.append((i, r.count, r.total if r.total >= 0 else None, r.rate if isfinite(r.rate) else None,
+                          _seconds(r.beat_ns), _seconds(r.started_ns), _seconds(r.created_ns)))
     return found
 
 

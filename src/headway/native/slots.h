@@ -21,12 +21,31 @@
 #define HW_EVICT_MAX 64
 #define HW_LATE_NS 100000000u
 
+/* The part of a status that decides about the task's life, as it stands under the slot lock: nobody changes it. */
+static void hw_load_life(char *slot, hw_status *status) {
+    hw_load_words(status, hw_status_of(slot, 0), offsetof(hw_status, stage));
+    if (status->state >= HW_STATES) status->state = HW_FAILED;
+}
+
+/* Count a task that is about to lose its slot, by the state in which it goes: one that is replaced while it runs was
+ * cancelled, one that reads as lost was lost. So the totals of a run do not depend on which tasks still have a slot.
+ * Before the slot is free, so that a total never falls; after a kill in between the task is counted once more. */
+static void hw_count_gone(hw_board *board, char *slot) {
+    hw_status status;
+    uint64_t state, *gone;
+    hw_load_life(slot, &status);
+    state = hw_state_of(board, NULL, slot, &status);
+    gone = &board->header->gone[hw_final(state) ? state : (uint64_t)HW_CANCELLED];
+    hw_store(gone, hw_peek(gone) + 1);
+}
+
 /* Give a slot back, under the structural lock and the slot's own, which is let go. */
 static void hw_free_locked(hw_board *board, uint32_t index) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
     HW_STEP("free");
+    hw_count_gone(board, slot);
     /* Before the slot is free: a search that passed the task's new slot too early and this one too late has to see it. */
     hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1);
     HW_STEP("frees");
@@ -91,12 +110,6 @@ static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation
     }
     hw_slot_unlock(slot);
     return answer;
-}
-
-/* The part of a status that decides about the task's life, as it stands under the slot lock: nobody changes it. */
-static void hw_load_life(char *slot, hw_status *status) {
-    hw_load_words(status, hw_status_of(slot, 0), offsetof(hw_status, stage));
-    if (status->state >= HW_STATES) status->state = HW_FAILED;
 }
 
 /* May this task give up its slot? One that has ended or is lost, and that the history holds; with `drop` also one that it

@@ -1,8 +1,8 @@
-"""What every helper process runs: bootstrap.py MODULE FOLDER-OF-POSIX_IPC ARGUMENT...
+"""The program of every helper process: bootstrap.py MODULE FOLDER-OF-POSIX_IPC ARGUMENT...
 
-Run by its path with -P, so that nothing but the standard library is importable at first: the search path of the user's
-program may hold anything. The package is the one that this file belongs to, whatever else is installed. Then MODULE of
-the package is imported, and its `main` called with the arguments.
+It is run by its path with -P, so that at first only the standard library can be imported: the search path of the user's
+program may hold anything. It imports the package that this file belongs to, whatever else is installed, then MODULE,
+and calls its `main` with the arguments.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 
 
 def make_importable(folder_of_posix_ipc: str) -> None:
-    """Make `headway` importable: this very one, and posix_ipc as the program has it, behind everything else."""
+    """Make this package importable, and posix_ipc as the program has it, at the end of the search path."""
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     spec = importlib.util.spec_from_file_location(
         "headway", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]

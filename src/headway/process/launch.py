@@ -1,4 +1,7 @@
-"""Starts helper processes, which are nobody's children: the recorder of a board, and who draws live bars."""
+"""Starts helper processes: the recorder of a board, and the process that draws live bars.
+
+They are not children of the program: it never has to wait for them, and they survive it.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BOOTSTRAP", "FOLDER_OF_POSIX_IPC", "GUARD", "RECORDER", "beside", "ensure", "wanted"]
 
-GUARD = "HEADWAY_RECORDER"  # set in the recorder, which starts none
+GUARD = "HEADWAY_RECORDER"  # set in the environment of helper processes, which start no recorder
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 RECORDER = "headway.recorder.recorder_process"
 FOLDER_OF_POSIX_IPC = os.path.dirname(posix_ipc.__file__)
-# What bends the start of a Python: meant for the user's program, a trap for its helper.
+# These change how Python starts. The user meant them for the program, and they would break its helpers.
 _NOT_HANDED_DOWN = frozenset(
     ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME")
 )
@@ -30,14 +33,14 @@ _warned = False
 
 
 def wanted() -> bool:
-    """May boards be recorded here? Not with HEADWAY_RECORD=0, and not in a recorder."""
+    """May this process start a recorder? Not with HEADWAY_RECORD=0, and not in a helper process."""
     return os.environ.get("HEADWAY_RECORD", "1") not in ("0", "") and GUARD not in os.environ
 
 
 def ensure(segment: Segment) -> None:
-    """Start the recorder of a board that should have one and has none alive; of several processes, one does.
+    """Start the recorder of a board that should have one and has none. Of several processes that call, one starts it.
 
-    Never raises: progress is counted with or without it. Says once a process why it cannot.
+    It never raises: progress is counted with or without a recorder. Where none can be started, it warns once a process.
     """
     if not wanted() or not segment.may_start_recorder():
         return
@@ -52,12 +55,12 @@ def ensure(segment: Segment) -> None:
 def beside(module: str, segment: Segment, *arguments: str, descriptors: tuple[int, ...] = ()) -> int:
     """Start a process that runs `main` of a module of this package for a board. Returns its pid.
 
-    `main` gets the board's name and uuid, and the arguments; the descriptors are 3, 4, ... there.
-    Raises OSError, and ValueError where this program is run by no Python that could be started.
+    `main` gets the name and the uuid of the board, then the arguments; the descriptors are 3, 4, ... in that process.
+    Raises OSError, and ValueError if `sys.executable` is not a Python that could run it.
     """
     python = sys.executable or ""
     if getattr(sys, "frozen", False) or not os.path.basename(python).startswith(("python", "pypy")):
-        raise ValueError(f"{python or 'this program'} is no Python that could run one")
+        raise ValueError(f"{python or 'this program'} is not a Python that could run a helper process")
     command = [python, "-P", str(BOOTSTRAP), module, FOLDER_OF_POSIX_IPC, segment.name, segment.uuid, *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_DOWN}
     environment[GUARD] = "1"
@@ -76,7 +79,7 @@ def _warn(reason: str) -> None:
     if not _warned:
         _warned = True
         warnings.warn(
-            f"nobody records the boards of this program: {reason}; run 'headway record' beside it, or say record=False",
+            f"the boards of this program have no recorder: {reason}; run 'headway record', or use record=False",
             RuntimeWarning,
             stacklevel=3,
         )

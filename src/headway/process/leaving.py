@@ -1,4 +1,4 @@
-"""How this process ends, and what is to be done then: in the children of multiprocessing, too."""
+"""What this process does when it ends, also in children of multiprocessing; and the exception that it ends with."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from headway.tasks.ending import ending
 
 __all__ = ["at_exit", "uncaught"]
 
-_armed: dict[Callable[[], object], int] = {}  # in which process each was asked for last
+_armed: dict[Callable[[], object], int] = {}  # the process that each was last asked for in; 0 once it has run
 _bootstrap: FrameType | None = None  # in a child of multiprocessing: the function that runs it
 
 
 def at_exit(callback: Callable[[], object]) -> None:
     """Have callback() called once when this process ends, before those that were asked for earlier.
 
-    Children of multiprocessing skip atexit (before Python 3.13); there its own finalizers run, which it clears in a new
-    child. So ask again in each process.
+    It holds for the process that asks: a forked child asks again. Children of multiprocessing skip atexit under fork
+    (before Python 3.13) and run both it and multiprocessing's finalizers under spawn, so both are used.
     """
     global _bootstrap
     armed = _armed.get(callback)
@@ -29,13 +29,19 @@ def at_exit(callback: Callable[[], object]) -> None:
         return
     _armed[callback] = os.getpid()
     if armed is None:
-        atexit.register(callback)  # what os.fork makes has it from its parent
+        atexit.register(_call, callback)  # a child of os.fork inherits this
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         from multiprocessing.util import Finalize
 
-        Finalize(None, callback, exitpriority=0)
+        Finalize(None, _call, (callback,), exitpriority=0)
         _bootstrap = _frame_of(process.BaseProcess._bootstrap)
+
+
+def _call(callback: Callable[[], object]) -> None:
+    if _armed.get(callback) == os.getpid():
+        _armed[callback] = 0  # done: whichever of the two comes second does nothing
+        callback()
 
 
 def _frame_of(function: Callable[..., object]) -> FrameType | None:
@@ -47,10 +53,10 @@ def _frame_of(function: Callable[..., object]) -> FrameType | None:
 
 
 def uncaught() -> BaseException | None:
-    """The exception that ends this process, if one does: reported already, or on its way through multiprocessing.
+    """The exception that ends this process, if one does: already reported, or on its way through multiprocessing.
 
-    Ctrl-C and an exit in good order are none. From Python 3.13 on, multiprocessing has forgotten the exception of a
-    child before it runs finalizers; what can be told then is its exit code.
+    None for Ctrl-C and for an orderly exit. From Python 3.13 on, multiprocessing forgets the exception of a child
+    before it runs finalizers: then it is a SystemExit with the exit code.
     """
     reported: BaseException | None = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     error = sys.exception() or reported

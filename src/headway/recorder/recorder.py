@@ -1,9 +1,9 @@
-"""The recorder of a board: writes its snapshots, says which tasks were lost, archives those that ended, and tidies up.
+"""The recorder of a board: it writes snapshots, marks lost tasks, archives tasks that ended, and removes the board.
 
-A process of its own (see `recorder_process`), one a board. It is elected by a word of the segment's header, which a
-dead one loses, and holds a lock on the file `recorder.lock` in the board's directory, which no other machine or
-container that shares the directory can hold at the same time. The file's modification time is its sign of life for
-those who read files only.
+Each board has one, a process of its own (see `recorder_process`). It is elected by a word of the segment's header,
+which is taken from a recorder that died. It also locks the file `recorder.lock` in the board's directory, which keeps
+out recorders on other machines or in other containers that share the directory. The modification time of that file is
+the recorder's sign of life for those who read only files.
 
 It writes nothing when nothing changed, forces snapshots to the disk when a state changed or five seconds have passed,
 and stretches its interval so that it takes at most a fiftieth of a core. It outlives the program: when no process has
@@ -32,19 +32,19 @@ INTERVAL_S = 0.25
 INTERVAL_MOST_S = 5.0
 DUTY = 0.02  # of a core, at most
 SYNC_S = 5.0
-REFRESH_S = 5.0  # an unchanged board with open tasks: their rates fade, and they stall
+REFRESH_S = 5.0  # a board with open tasks is written even if unchanged: rates fade, tasks stall
 QUIET_S = 3.0
 BEAT_S = 0.5
 RETENTION_S = 24 * 3600.0  # on the board
 HISTORY_HOURS = 30 * 24.0
 HISTORY_ROWS = 1_000_000
 BATCH = 256
-LOCK_TRIES = 60  # of 50 ms: the recorder of an earlier segment of this board is about to leave
-LEAVE_AGAIN_S = 30.0  # after the last snapshot could not be written
+LOCK_TRIES = 60  # every 50 ms: the recorder of an earlier segment of this board may be about to leave
+LEAVE_AGAIN_S = 30.0  # between two tries to leave, where the last snapshot cannot be written
 
 
 class Recorder:
-    """One recorder at work. Made by `Recorder.elected`; `run` returns when it is no longer needed, and says why."""
+    """A recorder at work. `Recorder.elected` makes one; `run` returns when it is no longer needed, with the reason."""
 
     def __init__(self, board: Board, lock: locks.FileLock | None) -> None:
         self._board = board
@@ -64,9 +64,9 @@ class Recorder:
 
     @classmethod
     def elected(cls, board: Board) -> Recorder:
-        """Become the recorder of a board. Raises BoardRecorded naming its pid if there is one; BoardElsewhere.
+        """Become the recorder of a board. Raises BoardRecorded with the pid of the one it has; BoardElsewhere.
 
-        A directory that cannot be written just now is no reason to give up: it is tried again at each look.
+        If the directory cannot be written now, it does not give up: each cycle tries again.
         """
         segment = board._segment
         if not segment.elect():
@@ -91,7 +91,7 @@ class Recorder:
         self._stop = True
 
     def run(self) -> str:
-        """Record until the board is removed, or nobody uses it any more, or `stop`. Returns which of these it was."""
+        """Record until the board is removed, no process uses it any more, or `stop` is called. Returns which it was."""
         try:
             return self._run()
         finally:
@@ -106,14 +106,14 @@ class Recorder:
             self._lock.release()
 
     def _run(self) -> str:
-        quiet_since: float | None = None  # the first look of those in a row at which nobody used the board
+        quiet_since: float | None = None  # when the present stretch of time without users began
         while True:
             self._segment.beat()
             if self._lock is not None:
                 self._lock.touch()
             due, began = time.monotonic(), time.thread_time()
             if not self._cycle_if_ours():
-                self._segment.want_recorder(False)  # nobody reads what another one would write
+                self._segment.want_recorder(False)  # no use for another one
                 return "the board was removed"
             spent = time.thread_time() - began
             if self._stop:
@@ -128,7 +128,7 @@ class Recorder:
                     return "nobody uses the board any more"
                 self._leave_at = now + LEAVE_AGAIN_S
             self._interval_s = min(max(INTERVAL_S, spent / DUTY), INTERVAL_MOST_S)
-            # What the cycle took is part of the interval; a slow disk gets a pause all the same.
+            # The interval includes the time of the cycle; a slow disk gets a pause all the same.
             self._sleep(max(due + self._interval_s, now + INTERVAL_S / 2))
 
     def _sleep(self, until: float) -> None:
@@ -137,9 +137,9 @@ class Recorder:
             self._segment.beat()
 
     def _cycle_if_ours(self) -> bool:
-        """One cycle, under the lock of the directory: what is removed while it goes on must not be written once more.
+        """Run one cycle under the lock of the directory: files of a board that is removed meanwhile must not come back.
 
-        Returns False if the board is no longer ours.
+        Returns False if the directory no longer belongs to this board.
         """
         directory = self._board.directory
         try:
@@ -148,11 +148,11 @@ class Recorder:
                     return False
                 if self._lock is None:
                     self._lock = locks.recorder_lock(directory)
-                if self._lock is not None:  # else another machine's recorder has it by now
+                if self._lock is not None:  # else a recorder on another machine has it
                     self._cycle()
-        except errors.LockTimeout as problem:  # somebody is stopped in the middle of creating or removing
+        except errors.LockTimeout as problem:  # a process was stopped while it created or removed the segment
             self.problem = problem
-        except errors.NotOwner as problem:  # something stands in the place of a lock
+        except errors.NotOwner as problem:  # the lock file is not a file of this user alone
             self.problem = problem
             self._segment.note(errno.EPERM)
         except OSError as problem:
@@ -163,7 +163,7 @@ class Recorder:
         return True
 
     def _is_ours(self) -> bool:
-        """Does the directory still name this segment? With a directory that is gone, nobody reads what we write."""
+        """Does the directory still name this segment? Otherwise nobody reads what we write."""
         with contextlib.suppress(errors.HeadwayError):
             return segments.referenced(self._board.directory) == self._segment.uuid
         return False
@@ -176,7 +176,7 @@ class Recorder:
         if self._settle(raw):
             raw = self._board._copy(results=False)
         self.problem = None
-        for step in (self._archive, self._write):  # a history that cannot be written keeps no snapshot from being
+        for step in (self._archive, self._write):  # the snapshot is written even if the history cannot be
             try:
                 step(raw, last)
             except (errors.HeadwayError, OSError) as problem:
@@ -185,7 +185,7 @@ class Recorder:
         return self.problem is None
 
     def _settle(self, raw: Raw) -> bool:
-        """Write the states that tasks have by themselves: lost, or running again. Returns whether there were any."""
+        """Write the states that nobody else writes: lost, and running again. Returns whether there were any."""
         found = scans.unsettled(raw.tasks)
         for slot, generation, owner, state in found:
             task = self._board._handle(slot, generation, "")
@@ -214,10 +214,10 @@ class Recorder:
             self._synced_states, self._synced_at = seen[1], now
 
     def _archive(self, raw: Raw, last: bool) -> None:
-        """Put what has ended into the history; free what ended a day ago."""
+        """Put tasks that ended into the history; free the slots of those that ended a day ago."""
         self._series.look(raw.tasks, raw.taken_at)
         if not self._segment.recorder_wanted:
-            return  # its last work on a board that nobody wanted to be recorded
+            return  # a board without a recorder has no history: only its last snapshot is written
         places = [(slot, generation) for _, slot, generation, _ in scans.unarchived(raw.tasks)]
         for at in range(0, len(places), BATCH):
             archive.add(self._segment, self._history, raw.meta, places[at : at + BATCH], self._series)
@@ -231,7 +231,7 @@ class Recorder:
     # ------------------------------------------------------------------------------------------------------ the end
 
     def finish(self) -> bool:
-        """Write the last state and remove the segment, unless somebody came. False: it stays."""
+        """Write the last state and remove the segment. False: it stays, as a process uses it or writing failed."""
         segment, directory = self._segment, self._board.directory
         if self._lock is None:
             return False
@@ -242,10 +242,10 @@ class Recorder:
                     if segment.in_use or not self._is_ours() or not self._cycle(last=True):
                         return False
                     segments.remove(directory, segment)
-                    self._lock.release()  # before the directory's: whoever opens the board next finds it free
+                    self._lock.release()  # before the lock of the directory: the next recorder finds it free
                     return True
                 finally:
-                    segment.announce_retirement(False)  # under the lock; of a board that is retired it stays so
+                    segment.announce_retirement(False)  # under the lock; it has no effect on a board that is removed
         except (errors.HeadwayError, OSError) as problem:
             self.problem = problem
             return False

@@ -1,4 +1,4 @@
-"""The process that records one board, as headway.process.launch starts it."""
+"""The main function of a recorder process, which headway.process.launch starts."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["main"]
 
 
 def main(name: str, uuid: str) -> None:
-    """Record the board of this segment until it is no longer used: the life of a recorder process."""
+    """Record the board of this segment until no process uses it any more."""
     try:
         segment = segments.attach(segments.object_name(name, uuid), watching=True)
     except (FileNotFoundError, errors.HeadwayError):
-        return  # removed, or damaged, since we were started; whoever opens it is told
+        return  # it was removed or damaged since we were started; the next process that opens it gets the error
     board = Board(segment, Path(segment.directory))
     try:
         recorder = Recorder.elected(board)
     except errors.HeadwayError:
-        return  # another one was quicker
+        return  # another process became the recorder
 
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: recorder.stop())
@@ -39,10 +39,10 @@ def main(name: str, uuid: str) -> None:
 
 
 def _tell(directory: Path, text: str) -> None:
-    """Nobody sees a recorder's standard error: why it failed stands in a file, which `headway doctor` shows."""
+    """Write why the recorder failed into a file, which `headway doctor` shows: nobody sees its standard error."""
     path = directory / "recorder.log"
     with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)  # whatever it is: a link to a file that matters, say
+        path.unlink(missing_ok=True)  # it may be a link to a file that matters
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}\n{text}")

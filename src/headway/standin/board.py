@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from headway import errors
 from headway.standin.task import OPEN, StandinTask, check_id, check_text, check_total, guard
 from headway.system import paths
-from headway.views.board_view import STATES, BoardView, TaskView, WorkerView
+from headway.tasks.states import STATES
+from headway.views.board_view import BoardView, TaskView, WorkerView
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +34,17 @@ _boards: dict[str, StandinBoard] = {}  # one object per process and name
 class StandinBoard:
     """A board of this process alone. As headway.Board, but nobody else sees it, and no file is written."""
 
-    __slots__ = ("_capacity", "_closed", "_result_bytes", "_sequence", "_serial", "_tasks", "directory", "name")
+    __slots__ = (
+        "_capacity",
+        "_closed",
+        "_gone",
+        "_result_bytes",
+        "_sequence",
+        "_serial",
+        "_tasks",
+        "directory",
+        "name",
+    )
 
     def __init__(self, name: str, capacity: int, result_bytes: int) -> None:
         self.name = name
@@ -41,6 +53,7 @@ class StandinBoard:
         self._result_bytes = result_bytes
         self._tasks: dict[str, StandinTask] = {}  # in the order of their creation
         self._serial = self._sequence = 0
+        self._gone: Counter[str] = Counter()  # tasks that gave up their place, by state
         self._closed = False
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -94,7 +107,9 @@ class StandinBoard:
             task._room = self._result_bytes
             self._serial += 1
             task._serial = self._serial
-            self._tasks.pop(id, None)
+            if old is not None:
+                del self._tasks[id]
+                self._gone[old._state] += 1
             self._tasks[id] = task
             return task
 
@@ -102,6 +117,7 @@ class StandinBoard:
         for id, task in self._tasks.items():
             if task._state not in OPEN:
                 del self._tasks[id]
+                self._gone[task._state] += 1
                 return
         raise errors.BoardFull(f"board {self.name!r} has {self._capacity} slots and all hold tasks that have not ended")
 
@@ -129,7 +145,7 @@ class StandinBoard:
             self._sequence += 1
             tasks = [task._view(now) for task in self._tasks.values()]
         worker = WorkerView(incarnation=1, pid=os.getpid(), taken_at=now)
-        return BoardView.of(self.name, tasks, [worker], taken_at=now, sequence=self._sequence)
+        return BoardView.of(self.name, tasks, [worker], taken_at=now, sequence=self._sequence, gone=self._gone)
 
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
         """As Board.watch."""

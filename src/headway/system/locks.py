@@ -1,6 +1,6 @@
-"""The locks in a board's directory: `board.lock`, while a segment is made or removed, `recorder.lock`, and others.
+"""The lock files in a board's directory: `board.lock`, held while a segment is made or removed, and `recorder.lock`.
 
-Both are the kernel's, so they end with their holder, however it ends. What stands in the files is for people.
+The kernel keeps the locks, so they end with their holder, however it ends. The text in the files is for people.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, wh
 
 
 def _is_own(found: os.stat_result) -> bool:
-    """Is it a regular file of this user, that has no other name? Who locks a file also writes its pid there."""
+    """Is it a regular file of this user without a second name? Its holder overwrites it with a pid."""
     return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink <= 1
 
 
 def _open(path: Path) -> int:
-    """A descriptor of a lock file, which is made if it is not there, ours alone whatever the umask.
+    """Open a lock file, which is made if it is not there, with mode 600 whatever the umask.
 
-    Raises NotOwner where something else stands in its place, OSError.
+    Raises NotOwner if it is anything but a file of this user alone, OSError.
     """
     fd = -1
     try:
@@ -58,28 +58,28 @@ def _open(path: Path) -> int:
 def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
     if found.st_uid != os.geteuid():
         return errors.NotOwner(f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): remove it")
-    return errors.NotOwner(f"{path} is a link, or no file at all, where a lock has to be: remove it")
+    return errors.NotOwner(f"{path} is a link or not a file, where a lock file has to be: remove it")
 
 
 class Flock:
-    """A lock on a file that is taken for a while.
+    """A lock on a file, to be held for a while.
 
-    The descriptor stands here before it holds anything, and goes with this object: Ctrl-C may come between any two
-    steps, and must not leave a lock behind.
+    This object owns the descriptor from before it is locked: Ctrl-C may come between any two steps, and the lock is
+    then released with the object.
     """
 
     fd = -1
     _pid = 0
 
     def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
-        """Lock the file, which is made if it is not there: None if that is done, or else the pid of who has it."""
+        """Lock the file, which is made if it is not there. Returns None, or the pid of the holder if it is locked."""
         self._pid = os.getpid()
         self.fd = _open(path)
         try:
             fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
             if os.path.samestat(path.lstat(), os.fstat(self.fd)):
                 return None
-            holder = "unknown"  # its last holder removed the file: the next one's lock is another file
+            holder = "unknown"  # the file was replaced after we opened it: others lock the new one
         except BlockingIOError:
             holder = os.pread(self.fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
         except FileNotFoundError:
@@ -92,8 +92,8 @@ class Flock:
         fd = self.fd
         if fd >= 0:
             try:
-                if self._pid == os.getpid():  # in a child that was forked meanwhile it is the parent's
-                    fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: such a child shares it
+                if self._pid == os.getpid():  # in a forked child the lock is its parent's
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # explicitly: a child that was forked meanwhile keeps the descriptor
             finally:
                 self.fd = -1
                 os.close(fd)
@@ -103,10 +103,11 @@ class Flock:
 
 @contextmanager
 def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-    """Hold the lock that this file is; it is made if it is not there.
+    """Hold the lock of this file, which is made if it is not there.
 
-    A flock: released by the kernel at death, and explicitly here, because a child forked meanwhile shares it.
-    Raises LockTimeout naming the holder's pid after wait_s seconds, NotOwner if the file is not ours alone, OSError.
+    It is a flock: the kernel releases it when the process dies.
+    Raises LockTimeout with the holder's pid after wait_s seconds, NotOwner if the file is not this user's alone,
+    OSError.
     """
     give_up = time.monotonic() + wait_s
     nap_s = 0.0005
@@ -143,8 +144,8 @@ class FileLock:
         self._fd = fd
 
     def touch(self) -> None:
-        """Show those who read files only that the recorder is alive."""
-        with suppress(OSError):  # a read-only file system: then nothing can be written either, and that is counted
+        """Set the time of the file: it tells those who read only files that the recorder is alive."""
+        with suppress(OSError):  # a read-only file system: the snapshots fail too, and those errors are counted
             os.utime(self._fd)
 
     def release(self) -> None:
@@ -155,10 +156,10 @@ class FileLock:
 
 
 def recorder_lock(directory: Path) -> FileLock | None:
-    """Take the lock of the recorder of a board's directory; None if it is held, by a process on whatever machine.
+    """Take the recorder's lock of a board's directory; None if another process holds it, on whatever machine.
 
-    An open-file-description lock: it ends with its process, and a network file system knows it, too. Raises NotOwner,
-    OSError.
+    It is a lock of the open file description: it ends with its process, and network file systems pass it on. Raises
+    NotOwner, OSError.
     """
     fd = _open(directory / "recorder.lock")
     try:
@@ -176,19 +177,19 @@ def recorder_lock(directory: Path) -> FileLock | None:
 
 
 def lock_holder(directory: Path) -> str | None:
-    """Who holds the lock of the recorder, as "pid N on HOST"; None if nobody does."""
+    """The holder of the recorder's lock, as "pid N on HOST"; None if nobody holds it."""
     try:
         fd = os.open(directory / "recorder.lock", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
         if not _is_own(os.fstat(fd)):
-            return None  # no recorder holds a lock there
+            return None  # not a file that a recorder would lock
         asked = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
         if FLOCK.unpack(asked)[0] == fcntl.F_UNLCK:
             return None
         return os.pread(fd, 256, 0).decode("utf-8", "replace").strip() or "another process"
     except OSError:
-        return None  # locks are not to be had there: then nobody holds one
+        return None  # the file system has no locks: so nobody holds one
     finally:
         os.close(fd)

@@ -1,7 +1,7 @@
-"""What the kernel says of this machine: its name, its boot, the namespaces of this process.
+"""What the kernel says about this machine: its name, its boot, the namespaces of this process.
 
-They tell two machines or containers apart. Who is alive on a board is asked of the locks on its segment: see
-native/identity.h.
+They tell two machines or containers apart. Nothing here decides who is alive on a board: the locks on its segment
+do (see native/identity.h).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ def _read(path: str) -> str | None:
         with open(path, encoding="utf-8", errors="replace") as file:
             return file.read()
     except OSError:
-        return None  # no /proc (a bare chroot): each caller has a neutral answer
+        return None  # there is no /proc (a bare chroot): each caller has a neutral answer
 
 
 @lru_cache(maxsize=1)
 def boot_id() -> bytes:
-    """16 bytes that name this boot of the machine; zeros if the kernel does not say."""
+    """16 bytes that identify this boot of the machine; zeros if the kernel does not say."""
     text = (_read("/proc/sys/kernel/random/boot_id") or "").strip().replace("-", "")
     try:
         found = bytes.fromhex(text)
@@ -32,7 +32,7 @@ def boot_id() -> bytes:
 
 
 def namespace(kind: str) -> int:
-    """Inode of this process's namespace `kind` ("pid", "time"); 0 if there is none."""
+    """The inode of this process's namespace of a kind ("pid", "time"); 0 if there is none."""
     try:
         return os.stat(f"/proc/self/ns/{kind}").st_ino
     except OSError:
@@ -40,5 +40,5 @@ def namespace(kind: str) -> int:
 
 
 def host() -> str:
-    """The host's name, for people and for the default directory: two hosts that share a home must not share files."""
+    """The name of the host. It is part of the default directory: two hosts that share a home must not share files."""
     return os.uname().nodename or "localhost"

@@ -1,4 +1,4 @@
-"""Where a board's files are, and what a board may be called."""
+"""Where the files of a board are, and which names are legal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Can boards live in shared memory here? And the one warning where something else has to do."""
+"""Whether boards can be in shared memory here, and the one warning where they cannot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 __all__ = ["disabled", "unusable", "warn_once"]
 
 SHM = "/dev/shm"
-DESCRIPTORS = "/proc/self/fd"  # a segment's second descriptor is opened through it
+DESCRIPTORS = "/proc/self/fd"  # the second descriptor of a segment is opened by its path there
 
 _warned = False
 
@@ -20,7 +20,7 @@ def disabled() -> bool:
 
 
 def unusable() -> str | None:
-    """Why no board can be opened here, and what to do about it; None if nothing is in the way."""
+    """Why no board can be opened here, with what to do about it; None if boards work."""
     if not sys.platform.startswith("linux"):
         return f"boards live in Linux shared memory, and this is {sys.platform}: set HEADWAY_DISABLE=1 to do without"
     try:
@@ -43,7 +43,7 @@ def unusable() -> str | None:
 
 
 def warn_once(reason: str, stacklevel: int = 3) -> None:
-    """Say, once a process, that progress is counted in this process only. stacklevel: as of warnings.warn."""
+    """Warn, once a process, that progress is counted in this process only. stacklevel: as in warnings.warn."""
     global _warned
     if not _warned:
         _warned = True

@@ -6,12 +6,13 @@ import os
 import shutil
 import sys
 import time
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from headway.terminal.plain import bars, lines, summary, tally
 from headway.terminal.row import Style, detail, is_terminal, render
-from headway.terminal.text import counted, duration, number, rate, safe, width
+from headway.terminal.text import safe, width
+from headway.views.numbers import Counts
+from headway.views.words import counted, duration, number, rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +43,7 @@ class Painter:
         self._due = 0.0
         self._told = ""
         self._told_at = 0.0
-        self._counts: dict[str, int] | None = None
+        self._counts: Counts | None = None
         self._ended: dict[tuple[str, int], str] | None = None
 
     def draw(self, view: BoardView, *, last: bool = False) -> None:
@@ -150,7 +151,7 @@ class Painter:
 
     def _tell_ends(self, view: BoardView) -> None:
         """Name those that have ended since the last time. Parts of a task that went well are left to the count."""
-        before, ended = self._ended, {(task.id, task.serial): task for task in view.tasks if task.done}
+        before, ended = self._ended, {(task.id, task.serial): task for task in view.tasks if task.final}
         self._ended = {key: task.state for key, task in ended.items()}
         if before is None:
             return
@@ -163,8 +164,9 @@ class Painter:
             text = f"{safe(view.name)}: {name}: {self._task_text(task)}"
             self._tell(view.taken_at, f"{text}: {why}" if why else text)
         if more := news[ENDS_MOST:]:
-            counts = Counter(task.state for task in more)
-            self._tell(view.taken_at, f"{safe(view.name)}: and {number(len(more))} more have ended ({tally(counts)})")
+            self._tell(
+                view.taken_at, f"{safe(view.name)}: and {number(len(more))} more have ended ({tally(Counts.of(more))})"
+            )
 
     def _board_text(self, view: BoardView) -> str:
         plain = Style(colour=False, unicode=self.style.unicode, encoding=self.style.encoding)

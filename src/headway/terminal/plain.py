@@ -1,7 +1,7 @@
 """A whole board as lines of text: a pure function of its view, the width and the height; the clock is in the view.
 
-Lost tasks stand first and say what they died of; children stand under their parent; what does not fit into the height
-is told in one last line.
+Lost tasks stand first and say what they died of; children stand under their parent; a last line counts the
+tasks that do not fit into the height.
 """
 
 from __future__ import annotations
@@ -9,24 +9,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from headway.terminal.row import Piece, Style, bar, detail, line_of, render, row_of, widths_of
-from headway.terminal.text import number, plural, safe
+from headway.terminal.text import safe
+from headway.views import words
+from headway.views.numbers import Counts, urgency
+from headway.views.words import number, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from headway.views.board_view import BoardView, TaskView
 
-__all__ = ["Style", "bar", "bars", "choose", "lines", "placed", "summary", "tally"]
+__all__ = ["Style", "bar", "bars", "choose", "lines", "placed", "rest", "summary", "tally"]
 
-_URGENCY = {"lost": 0, "failed": 1, "running": 2, "pending": 3, "success": 4, "cancelled": 4}
-_ENDED_WELL = 4
+_QUIET = ("pending", "cancelled")  # states that have no colour in the first line
 
 
 def lines(view: BoardView, columns: int, rows: int | None = None, style: Style | None = None) -> list[str]:
     """The board as at most `rows` lines (None: as many as it takes) of at most `columns` columns each.
 
-    Lost and failed tasks have a second line that says why. If not all fit, lost, failed and running ones go first, then
-    pending ones, then those that ended last; the last line tells how many more there are.
+    Lost and failed tasks have a second line that says why. If not all fit, the most urgent go first, and of those that
+    ended the last; the last line tells how many more there are.
     """
     style = style or Style()
     found = [render(summary(view, style), columns, style)]
@@ -38,15 +40,12 @@ def lines(view: BoardView, columns: int, rows: int | None = None, style: Style |
         found.append(render(line_of(row, widths, style), columns, style))
         if row.task.id in details:
             indent = " " * (len(row.label) - len(row.label.lstrip()) + 2)
-            tone = row.tone if row.task.done else "stalled"
+            tone = row.tone if row.task.final else "stalled"
             why = Piece(indent + hook + safe(details[row.task.id], style.encoding), tone)
             found.append(render([why], columns, style))
     if len(chosen) < len(view.tasks):
-        counts = view.counts
-        for task in chosen:
-            counts[task.state] -= 1
         some = "and" if chosen else "there are"
-        more = f"{style.ellipsis} {some} {number(len(view.tasks) - len(chosen))} more ({tally(counts)})"
+        more = f"{style.ellipsis} {some} {number(len(view.tasks) - len(chosen))} more ({rest(view, chosen)})"
         found.append(render([Piece(more, "dim")], columns, style))
     return found if rows is None else found[: max(rows, 0)]
 
@@ -59,23 +58,23 @@ def bars(tasks: Sequence[tuple[TaskView, int]], columns: int, style: Style | Non
     return [render(line_of(row, widths, style), columns, style) for row in cells]
 
 
-def tally(counts: dict[str, int]) -> str:
-    """30 success, 7 pending: the states that occur, most frequent first."""
-    return ", ".join(f"{number(n)} {state}" for state, n in sorted(counts.items(), key=lambda item: -item[1]) if n)
+def rest(view: BoardView, chosen: Sequence[TaskView]) -> str:
+    """2 running, 30 success: the tasks on the board that are not among the chosen ones."""
+    ids = {task.id for task in chosen}
+    return tally(Counts.of(task for task in view.tasks if task.id not in ids))
+
+
+def tally(counts: Counts) -> str:
+    """2 running (1 stalled), 30 success: the states that occur, the most urgent first."""
+    return ", ".join(words.tally(counts).values())
 
 
 def summary(view: BoardView, style: Style) -> list[Piece]:
-    """The first line: the board's name, how many tasks are pending, running and done, how many workers are alive."""
-    counts = view.counts
-    items = [
-        Piece(f"{number(counts[state])} {state}", state) for state in ("lost", "failed") if counts[state]
-    ]  # among those done, but what one looks for first
-    items += [
-        Piece(f"{number(counts['pending'])} pending"),
-        Piece(f"{number(counts['running'])} running", "running" if counts["running"] else ""),
-        Piece(f"{number(view.done)} done", "success" if view.done else ""),
-        Piece(plural(sum(worker.alive for worker in view.workers), "worker")),
-    ]
+    """The first line: the board's name, its tasks by state, the time left, how many workers are alive."""
+    items = [Piece(told, "" if state in _QUIET else state) for state, told in words.tally(view.counts).items()]
+    if left := words.time_left(view.time_left, at_least="≥" if style.unicode else ">="):
+        items.append(Piece(f"ETA {left}", "stalled" if view.counts.stalled else ""))
+    items.append(Piece(plural(sum(worker.alive for worker in view.workers), "worker")))
     if view.dropped:
         items.append(Piece(f"{number(view.dropped)} dropped", "stalled"))
     pieces = [Piece(safe(view.name, style.encoding), "bold")]
@@ -91,12 +90,11 @@ def choose(view: BoardView, rows: int | None) -> tuple[list[TaskView], dict[str,
         if len(chosen) == len(view.tasks):
             return chosen, details
 
-    def urgency(task: TaskView) -> tuple[int, float]:
-        rank = _URGENCY[task.state]
-        return rank, -(task.ended or 0.0) if rank == _ENDED_WELL else 0.0
+    def rank(task: TaskView) -> tuple[tuple[int, bool], float]:
+        return urgency(task.state, task.stalled), -(task.ended or 0.0)
 
     assert rows is not None  # without a limit, all fitted
-    return _fitting(sorted(view.tasks, key=urgency), rows - 1)
+    return _fitting(sorted(view.tasks, key=rank), rows - 1)
 
 
 def _fitting(tasks: Iterable[TaskView], rows: int | None) -> tuple[list[TaskView], dict[str, str]]:

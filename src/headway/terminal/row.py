@@ -6,7 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from headway.terminal.text import counted, cut, duration, number, pad, rate, safe, width
+from headway.terminal.text import cut, pad, safe, width
+from headway.views.words import counted, duration, number, rate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -131,7 +132,7 @@ def row_of(task: TaskView, style: Style, depth: int = 0, *, orphan: bool = False
         time,
         "" if alone and tone == "running" else tone,
         (safe(task.stage, style.encoding), safe(task.message, style.encoding)),
-        width(counts if task.total is None else counted(max(task.count, task.total), task.total, unit)),
+        width(counts if fraction is None or task.total is None else counted(task.total, task.total, unit)),
     )
 
 
@@ -151,9 +152,9 @@ def _blocks(row: Row, columns: int, style: Style) -> str:
 
 
 def _without_total(row: Row, cells: int, style: Style) -> str:
-    """A block that wanders with the view's clock while the task runs, as there is no end to go to."""
+    """The bar of a task without a total: a block that moves with the view's clock while the task runs."""
     full = "█" if style.unicode else "#"
-    if row.task.done:
+    if row.task.final:
         return full * cells if row.task.state == "success" else ""
     if row.task.state != "running":
         return ""
@@ -179,7 +180,7 @@ def _tail(row: Row, style: Style) -> str:
 
 
 def widths_of(rows: list[Row], columns: int, style: Style) -> Widths:
-    """How wide each column is to be. In little room the least needed are left out."""
+    """The widths of the columns. Where there is little room, the least needed columns are left out."""
 
     def widest(texts: Iterable[str], usual: int = 0) -> int:
         needed = max(map(width, texts), default=0)
@@ -230,7 +231,7 @@ def widths_of(rows: list[Row], columns: int, style: Style) -> Widths:
 
 def line_of(row: Row, sizes: Widths, style: Style) -> list[Piece]:
     gap = " " * sizes.gap
-    ended = row.task.done
+    ended = row.task.final
     quiet = "dim" if ended or row.tone == "pending" else ""  # what counts now stands out
     label_colour = row.tone if row.tone in ("pending", "failed", "lost") else ""
     pieces = [Piece(pad(cut(row.label, sizes.label, style.ellipsis), sizes.label), label_colour)]
@@ -265,7 +266,7 @@ def bar(task: TaskView, columns: int, style: Style | None = None) -> str:
 
 
 def detail(task: TaskView, encoding: str = "utf-8") -> str:
-    """What one has to know of a task beyond its line: what it, or a worker of it, died of. "" if nothing."""
+    """Why a task, or a worker of it, died or ended early. "" if there is nothing to tell."""
     if task.state == "lost":
         return f"pid {task.owner_pid} died {safe(_where(task), encoding)}"
     if task.state in ("failed", "cancelled"):

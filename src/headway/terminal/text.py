@@ -1,14 +1,14 @@
-"""Texts of known width that are safe on a terminal; numbers and times for people.
+"""Texts of known width that are safe on a terminal.
 
 Labels and messages come from programs and their data. On the screen of whoever watches they must not move the cursor,
-ring bells, reverse the writing direction, or be wider than was reckoned with.
+ring bells, reverse the writing direction, or be wider than was measured.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["counted", "cut", "duration", "number", "pad", "plural", "rate", "safe", "width"]
+__all__ = ["cut", "pad", "safe", "width"]
 
 MARKS_MAX = 3  # combining marks on one character: more only paint over the neighbours
 
@@ -80,59 +80,3 @@ def pad(text: str, columns: int, *, right: bool = False) -> str:
     """The text in exactly so many columns if it is not wider; right: at their end."""
     blanks = " " * (columns - width(text))
     return blanks + text if right else text + blanks
-
-
-_PREFIXES = ("k", "M", "G", "T", "P", "E")
-
-
-def _short(value: float) -> str:
-    """Three significant digits: 0.50, 95.2, 1.23k, 45.6M."""
-    prefix = ""
-    for bigger in _PREFIXES:
-        if abs(value) < 999.5:
-            break
-        value /= 1000
-        prefix = bigger
-    size = abs(value)
-    if not prefix and value == int(value):
-        return f"{value:.0f}"
-    return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}{prefix}"
-
-
-def number(value: int) -> str:
-    """1,234,567 in full; shortened from ten million on."""
-    return f"{value:,}" if abs(value) < 10_000_000 else _short(value)
-
-
-def plural(count: int, noun: str) -> str:
-    """1 worker, 2 workers."""
-    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
-
-
-def counted(count: int, total: int | None, unit: str = "") -> str:
-    """2,100/5,000 bar."""
-    text = number(count) if total is None else f"{number(count)}/{number(total)}"
-    return f"{text} {unit}" if unit else text
-
-
-def rate(value: float) -> str:
-    """1.23k/s; a slow one by the minute or hour, where it is a number one can read."""
-    for seconds, unit in ((1, "s"), (60, "min"), (3600, "h")):
-        if value * seconds >= 1 or value <= 0:
-            return f"{_short(value * seconds)}/{unit}"
-    return f"{value * 3600:.2g}/h"
-
-
-def duration(seconds: float, *, whole: bool = False) -> str:
-    """3.2 s, 42 s, 12:34, 1:02:03, 2 d 5 h. whole: no tenths, for what is an estimate."""
-    if seconds < 9.95 and not whole:
-        return f"{max(seconds, 0.0):.1f} s"
-    total = round(max(seconds, 0.0))
-    if total < 60:
-        return f"{total} s"
-    if total < 3600:
-        return f"{total // 60}:{total % 60:02}"
-    if total < 86400:
-        return f"{total // 3600}:{total // 60 % 60:02}:{total % 60:02}"
-    days = total // 86400
-    return f"{days} d {total // 3600 % 24} h" if days < 100 else f"{number(days)} d"

@@ -12,10 +12,11 @@ from textual.widgets import Footer, Input, Static
 
 from headway.terminal.plain import summary
 from headway.terminal.row import Style, detail
-from headway.terminal.text import counted, cut, duration, number, pad, safe
-from headway.top.follow import Follow, Look
+from headway.terminal.text import cut, pad, safe
+from headway.top.follow import Follow, Seen
 from headway.top.order import SORTS
 from headway.top.table import COLOURS, TaskTable
+from headway.views.words import counted, duration, number
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView, TaskView
@@ -62,7 +63,7 @@ class TopApp(App[None]):
     def __init__(self, name: str) -> None:
         super().__init__()
         self._follow = Follow(name)
-        self._look = Look(None, "waiting")
+        self._look = Seen(None, "waiting")
         self._paused = False
         self._looks = 0
         self.tasks = TaskTable(id="tasks")
@@ -84,13 +85,13 @@ class TopApp(App[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Start looking at the board."""
         self.tasks.focus()
         self._tick()
         self.set_interval(INTERVAL_S, self._tick)
 
     def on_unmount(self) -> None:
-        """Let go of the board."""
+        """Close the board."""
         self._follow.close()
 
     # ------------------------------------------------------------------------------------------------------- looking

@@ -1,4 +1,4 @@
-"""A board as one looks at it for hours: its program may end, be killed, be started again, or not be there yet."""
+"""Follows a board for hours: its program may end, be killed, be started again, or not have started yet."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from headway.engine.board import Board
     from headway.views.board_view import BoardView
 
-__all__ = ["Follow", "Look"]
+__all__ = ["Follow", "Seen"]
 
-CHECK_S = 1.0  # so often it is asked whether anybody uses the board, and whether there is a new one
+CHECK_S = 1.0  # how often to check whether anybody uses the board, and whether there is a new one
 
 
-class Look(NamedTuple):
+class Seen(NamedTuple):
     """What there is to see now. state: live, unused, ended, waiting or damaged; told: why, for people."""
 
     view: BoardView | None
@@ -29,7 +29,7 @@ class Look(NamedTuple):
 
 
 class Follow:
-    """Looks at one board by its name, as a watcher. Never raises for what may become of the board: look() tells it."""
+    """Looks at one board by its name, as a watcher. look() never raises: it tells what has become of the board."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -38,7 +38,7 @@ class Follow:
         self._state, self._told = "waiting", ""
         self._check_at = 0.0
 
-    def look(self) -> Look:
+    def look(self) -> Seen:
         """The board as it is now; once it is gone, as it was at last."""
         now = time.monotonic()
         due = now >= self._check_at
@@ -63,10 +63,10 @@ class Follow:
         except (errors.HeadwayError, OSError) as error:
             self.close()
             self._state, self._told = "damaged", str(error)
-        return Look(self._last, self._state, self._told)
+        return Seen(self._last, self._state, self._told)
 
     def _without(self) -> None:
-        """It is not in shared memory: its last snapshot tells how it ended."""
+        """Without shared memory: the last snapshot tells how the board ended."""
         try:
             view = snapshot.read(paths.board_directory(self.name))
         except errors.UnknownBoard:
@@ -78,7 +78,7 @@ class Follow:
         self._state, self._told = "ended", time.strftime("last seen %Y-%m-%d %H:%M:%S", time.localtime(view.taken_at))
 
     def close(self) -> None:
-        """Let go of the board."""
+        """Close the board."""
         if self._board is not None:
             with contextlib.suppress(OSError):
                 self._board.close()

@@ -1,4 +1,4 @@
-"""Which tasks of a board are shown, and in which order, for boards of many thousands: reckoned on the arrays of a copy.
+"""Which tasks of a board are shown, and in which order, for boards of many thousands: computed on arrays.
 
 Only the names are text; they are decoded again when tasks came or went, not at each look.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headway.views.board_view import STATES
+from headway.tasks.states import LIVE_STATES, STATES, URGENCY
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["SORTS", "Order"]
 
 SORTS = ("tree", "state", "progress", "rate", "newest")
-_URGENCY = np.array([3, 2, 4, 1, 5, 0])  # of pending, running, success, failed, cancelled, lost
-assert len(_URGENCY) == len(STATES)
+_LIVE = [STATES.index(state) for state in LIVE_STATES]
+_RANKS = np.array([2 * URGENCY[state] for state in STATES])  # twice, so that a stalled task comes before its equals
 
 
 class Order:
@@ -40,17 +40,17 @@ class Order:
         self._have_parts: set[int] = set()
 
     def update(self, view: BoardView) -> None:
-        """Reckon `numbers` for a view."""
+        """Compute `numbers` for a view."""
         array = view.array
         if self._known is None or not np.array_equal(self._known, array["serial"]):
             self._learn(array)
         chosen = np.ones(len(array), bool)
         if self.open_only:
-            chosen &= array["state"] < 2
+            chosen &= np.isin(array["state"], _LIVE)
         if self.needle:
             needle = self.needle.casefold()
             chosen &= np.fromiter((needle in name for name in self._names), bool, len(array))
-        order = self._sorted(array)
+        order = self._sorted(view, array)
         if self.sort == "tree" and self.collapsed and not self.needle:
             chosen &= ~self._hidden()
         self.numbers = order[chosen[order]]
@@ -83,19 +83,23 @@ class Order:
             waiting += [(part, depth + 1) for part in reversed(children.pop(number, []))]
         self._depths = depths
 
-    def _sorted(self, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def _sorted(self, view: BoardView, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         serial = array["serial"]
         if self.sort == "tree":
             return np.fromiter((number for number, _ in self._tree), np.int64, len(self._tree))
         if self.sort == "newest":
             return np.argsort(serial)[::-1]
         if self.sort == "state":
-            return np.lexsort((serial, _URGENCY[np.minimum(array["state"], len(STATES) - 1)]))
+            ranks = _RANKS[np.minimum(array["state"], len(STATES) - 1)]
+            ranks[[pace.number for pace in view.paces if pace.stalled]] -= 1
+            return np.lexsort((serial, ranks))
         if self.sort == "rate":
-            rate = np.where(array["state"] == 1, np.nan_to_num(array["rate"]), -1.0)
+            rate = np.full(len(array), -1.0)
+            rate[[pace.number for pace in view.paces]] = [pace.rate or 0.0 for pace in view.paces]
             return np.lexsort((serial, -rate))
-        total = np.maximum(array["total"], 1)
-        return np.lexsort((serial, np.where(array["total"] > 0, array["count"] / total, -1.0)))
+        count, total = array["count"], array["total"]
+        holds = (total > 0) & (count <= total)  # as numbers.total_shown
+        return np.lexsort((serial, np.where(holds, count / np.maximum(total, 1), -1.0)))
 
     def _hidden(self) -> np.ndarray[Any, Any]:
         hidden = np.zeros(len(self._ids), bool)

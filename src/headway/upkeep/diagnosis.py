@@ -1,4 +1,4 @@
-"""What is wrong, or will be, with the boards of this user and with the machine they live on. Prints nothing."""
+"""Finds what is wrong, or soon will be, with the boards of this user and with the machine. Prints nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SYSTEM_UIDS = 1000  # RemoveIPC spares the users below
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at. level: ok, warning or error; remedy: what to do, "" where nothing is to be done."""
+    """One thing that was checked. level: ok, warning or error; remedy: what to do, "" for nothing."""
 
     level: str
     about: str
@@ -43,7 +43,7 @@ class Finding:
 
 
 def diagnose() -> list[Finding]:
-    """Look at everything. Nothing is changed."""
+    """Check everything. Nothing is changed."""
     findings = [*_switches(), *_shared_memory(), *_logout()]
     directories = listing.directories()
     for directory in directories:
@@ -62,7 +62,7 @@ def _switches() -> Iterator[Finding]:
         yield Finding(
             "warning",
             "environment",
-            "HEADWAY_RECORD=0: no board that a program opens from here is recorded",
+            "HEADWAY_RECORD=0: boards that programs open from here have no recorder",
             "unset HEADWAY_RECORD, or run 'headway record'",
         )
     for root in paths.roots():
@@ -76,7 +76,7 @@ def _shared_memory() -> Iterator[Finding]:
     try:
         found = os.statvfs(shm.SHM)
     except OSError:
-        return  # said above
+        return  # _switches has said so
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
     told = f"{shm.SHM} has {size / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of them free"
     mount = f"mount -o remount,size=1g {shm.SHM} (in a container: start it with --shm-size=1g)"
@@ -89,7 +89,7 @@ def _shared_memory() -> Iterator[Finding]:
 
 
 def _logout() -> Iterator[Finding]:
-    """Does systemd clear our /dev/shm at logout? Source: logind.conf(5), RemoveIPC, which spares system users."""
+    """Does systemd remove our boards at logout? Source: logind.conf(5), RemoveIPC, which spares system users."""
     if os.geteuid() < SYSTEM_UIDS or not Path("/run/systemd/system").exists():
         return
     value = "yes"  # the default
@@ -124,7 +124,7 @@ def _board(directory: Path) -> Iterator[Finding]:
         yield Finding("error", name, str(error), f"headway rm --force {name}")
         return
     except OSError as error:
-        yield Finding("error", name, str(error), "mend what keeps its files from being read: it may be whole")
+        yield Finding("error", name, str(error), "make its files readable again: the board may be intact")
         return
     if not segment:
         return
@@ -154,7 +154,7 @@ def _live(name: str, directory: Path, segment: core.Segment) -> Iterator[Finding
         yield Finding(
             "warning",
             name,
-            f"{segment.dropped} ended tasks gave up their place before the history had them",
+            f"{segment.dropped} ended tasks lost their slots before they were written into the history",
             "open the board with a larger capacity",
         )
     if segment.pid_namespace != machine.namespace("pid"):
@@ -184,7 +184,7 @@ def _files(directory: Path) -> Iterator[Finding]:
         yield Finding("warning", name, told, f"look at them, then: rm '{directory}'/*.damaged-*")
     log = directory / "recorder.log"
     with contextlib.suppress(OSError):
-        told = log.read_text(errors="replace") if stat.S_ISREG(log.lstat().st_mode) else ""  # no pipe is waited for
+        told = log.read_text(errors="replace") if stat.S_ISREG(log.lstat().st_mode) else ""  # not a pipe
         lines = told[-4000:].strip().splitlines()
         if lines:
             told = f"its recorder ended with an error: {lines[-1]} ({lines[0]})"

@@ -1,4 +1,4 @@
-"""What boards there are. Returns data, prints nothing."""
+"""Finds the boards of this user. Returns data, prints nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
-from headway.files import snapshot
+from headway.files import history, snapshot
 from headway.native import core
 from headway.system import paths, shm
 
@@ -25,19 +25,28 @@ __all__ = [
     "directories",
     "find",
     "in_use",
+    "is_live",
+    "last_sign_of_life",
     "memory",
     "memory_in_use",
+    "names",
     "snapshot_files",
+    "some_of",
+    "unknown",
 ]
+
+# What a program or its recorder writes as long as it lives. `board.lock` is none of it: commands write it, too.
+SIGNS_OF_LIFE = ("segment", "recorder.lock", *snapshot.FILES, history.HISTORY)
+NAMES_MOST = 8  # in a message
 
 
 @dataclass(frozen=True)
 class BoardInfo:
-    """A board as found.
+    """What is known of one board.
 
-    state: live (in shared memory, and in use), unused (there still, but all its processes are gone), snapshot (only
-    files are left) or damaged (`error` says how); bytes: what it takes up, in shared memory or as files; view: its last
-    state, if that can be read.
+    state: live (in shared memory and in use), unused (in shared memory, but all its processes are gone), snapshot (only
+    files are left) or damaged (`error` says why); bytes: its size in shared memory, or of its snapshot files; view: its
+    last state, None if that cannot be read.
     """
 
     name: str
@@ -70,25 +79,68 @@ def memory(name: str) -> Path:
 
 
 def directories() -> list[Path]:
-    """The directories of all boards, by name. Of one that has several, the one in force."""
-    names = set()
+    """The directories of all boards, sorted by name. Of a board that has several, the one in force."""
+    there = set()
     for root in paths.roots():
-        with contextlib.suppress(OSError):  # no such place, or none that we may enter: no boards there
-            names |= {entry.name for entry in root.iterdir() if entry.is_dir()}
+        with contextlib.suppress(OSError):  # it does not exist, or this user may not enter it: no boards there
+            there |= {entry.name for entry in root.iterdir() if entry.is_dir()}
     found = []
-    for name in sorted(names):
-        with contextlib.suppress(ValueError):  # no board can be called so
+    for name in sorted(there):
+        with contextlib.suppress(ValueError):  # not a legal name: not a board
             found.append(paths.board_directory(name))
     return found
 
 
+def names() -> list[str]:
+    """The names of all boards that are in shared memory or left a file, sorted. No file is opened."""
+    return [directory.name for directory in directories() if last_sign_of_life(directory) is not None]
+
+
+def last_sign_of_life(directory: Path) -> float | None:
+    """When a program or a recorder last wrote a file of this board, in seconds since 1970; None if there is none."""
+    times = []
+    for file in SIGNS_OF_LIFE:
+        with contextlib.suppress(OSError):
+            times.append((directory / file).lstat().st_mtime)
+    return max(times, default=None)
+
+
+def is_live(name: str) -> bool:
+    """Is a board in shared memory, and does a process use it? False for one that is damaged."""
+    with contextlib.suppress(errors.HeadwayError, OSError):
+        uuid = segments.referenced(paths.board_directory(name))
+        return uuid is not None and in_use(name, uuid)
+    return False
+
+
+def some_of(there: list[str]) -> str:
+    """Names for a message: the first ones, and how many more there are."""
+    more = f" and {len(there) - NAMES_MOST} more, see 'headway ls'" if len(there) > NAMES_MOST else ""
+    return ", ".join(there[:NAMES_MOST]) + more
+
+
+def unknown(name: str) -> errors.UnknownBoard:
+    """The error for a name that no board has. Its message has the names that are most like it, else those there are."""
+    import difflib
+
+    there = names()
+    close = difflib.get_close_matches(name, there, n=3)
+    if close:
+        hint = f"did you mean {' or '.join(map(repr, close))}?"
+    elif there:
+        hint = f"there are: {some_of(there)}"
+    else:
+        hint = "there are none: start a program that opens one, or 'headway demo'"
+    return errors.UnknownBoard(f"there is no board {name!r} in {paths.roots()[0]}: {hint}")
+
+
 def boards() -> list[BoardInfo]:
-    """Every board of this user on this host, by name: those in shared memory and those that left a snapshot."""
+    """All boards of this user on this host, sorted by name: those in shared memory and those that left a snapshot."""
     return [info for directory in directories() if (info := _info(directory)) is not None]
 
 
 def find(name: str) -> BoardInfo | None:
-    """The board of this name, or None. Raises ValueError for an illegal one."""
+    """The board of this name, or None. Raises ValueError for an illegal name."""
     return _info(paths.board_directory(name))
 
 
@@ -121,10 +173,10 @@ def snapshot_files(directory: Path) -> dict[Path, int]:
 
 
 def _attached(directory: Path) -> Board | None:
-    """The board of a directory as a watcher sees it, who takes no row; None if it is not in shared memory."""
+    """Attach to the board of a directory as a watcher, without a row of its own; None if it is not in shared memory."""
     uuid = segments.referenced(directory)
     if uuid is not None:
-        with contextlib.suppress(FileNotFoundError):  # a reboot took it along
+        with contextlib.suppress(FileNotFoundError):  # lost in a reboot
             segment = segments.attach(segments.object_name(directory.name, uuid), watching=True)
             if not segment.retired:
                 return Board(segment, directory)

@@ -1,4 +1,4 @@
-"""The removal of boards, and of what dead programs left. Returns data, prints nothing."""
+"""Removes boards, and what dead programs left. Returns data, prints nothing."""
 
 from __future__ import annotations
 
@@ -17,19 +17,28 @@ from headway.engine.board import Board, remove_files
 from headway.files import history
 from headway.recorder.recorder import Recorder
 from headway.system import locks, paths, shm
-from headway.upkeep.listing import boards, directories, memory, memory_in_use, snapshot_files
+from headway.upkeep.listing import (
+    attach,
+    directories,
+    in_use,
+    last_sign_of_life,
+    memory,
+    memory_in_use,
+    snapshot_files,
+    unknown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
 __all__ = ["Removed", "gc", "remove", "retire"]
 
-GRACE_S = 60.0  # a segment without a reference may be under construction for so long
+GRACE_S = 60.0  # a younger segment that nothing refers to may still be under construction
 
 
 @dataclass(frozen=True)
 class Removed:
-    """One thing that was removed, or would be. kind: board, segment, semaphore, file; error: why it is there still."""
+    """A thing that was removed, or would be. kind: board, segment, semaphore, file; error: why it could not be."""
 
     kind: str
     name: str
@@ -39,10 +48,11 @@ class Removed:
 
 
 def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
-    """Remove what nobody uses: boards whose processes are all gone, after a last snapshot; segments and semaphores that
-    nothing refers to; files of writers that were killed.
+    """Remove what no process uses: boards whose processes are all gone, after a last snapshot of each; segments and
+    semaphores that nothing refers to; unfinished files of writers that were killed.
 
-    names: of these boards only; dry_run: only say what would go. Where something cannot be removed, its entry says why.
+    names: only of these boards; dry_run: remove nothing, return what would go. Where something cannot be removed, its
+    entry says why.
     """
     removed = []
     prefix = f"headway-{os.geteuid()}-"
@@ -53,8 +63,8 @@ def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
             try:
                 removed += _gc_segment(path, match["board"], match["uuid"], dry_run)
             except FileNotFoundError:
-                continue  # its owner was quicker
-            except (errors.HeadwayError, OSError) as error:  # a full disk, say: the others can go all the same
+                continue  # its owner has just removed it
+            except (errors.HeadwayError, OSError) as error:  # a full disk, say: the others are removed all the same
                 removed.append(Removed("board", match["board"], 0, "nobody uses it", str(error)))
     for path in sorted(shm.SHM.glob(f"sem.{prefix}*")):
         match = pattern.match(path.name.removeprefix("sem."))
@@ -92,7 +102,7 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
         referenced = directory.is_dir() and segments.referenced(directory) == uuid
         if referenced:
             if segment.recorder_alive:
-                return []  # which removes it in a moment
+                return []  # the recorder removes it in a moment
             if not dry_run and not retire(Board(segment, directory)):
                 return []
             return [Removed("board", board, found.st_size, f"nobody uses it; its last state is in {directory}")]
@@ -106,11 +116,11 @@ def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Remove
 
 
 def retire(board: Board) -> bool:
-    """Do the last work of a recorder, for a board that nobody uses: write its last state, and remove the segment.
+    """Do the last work of a recorder for a board that no process uses: write its last state, remove its segment.
 
-    This process gives up its own identity on it first. Nothing is done, and False returned, if somebody uses it, or a
-    recorder looks after it. Raises what kept the state from being written: OSError, NoSpace, LockTimeout,
-    BoardElsewhere.
+    This process gives up its own identity on the board first. If another process uses the board, or it has a recorder,
+    nothing is done, and False is returned. Raises OSError, NoSpace, LockTimeout and BoardElsewhere where the state
+    cannot be written.
     """
     segment = board._segment
     segment.leave()
@@ -130,10 +140,10 @@ def retire(board: Board) -> bool:
 
 
 def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
-    """Notes of who was killed while it made or removed a segment, with what is left of it, and other such files."""
+    """Remove what killed processes left: notes on a segment that was being made or removed, unfinished files."""
     removed = []
     if any(directory.glob(".segment.*")):
-        with locks.locked(directory):  # under it there is no live one
+        with locks.locked(directory):  # whose holder is the only one that may have such notes
             notes = {path: path.lstat().st_size for path in sorted(directory.glob(".segment.*"))}
             if not dry_run:
                 segments.end_unfinished(directory)
@@ -143,25 +153,37 @@ def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
     return removed + [Removed("file", str(path), size, "its writer was killed") for path, size in abandoned.items()]
 
 
-def remove(name: str, *, files: bool = True, force: bool = False) -> list[Removed]:
+def remove(
+    name: str,
+    *,
+    files: bool = True,
+    force: bool = False,
+    older_than_s: float | None = None,
+    dry_run: bool = False,
+) -> list[Removed]:
     """Remove a board, and with files=True its snapshots and its history. Returns what went.
 
-    force: even if it is damaged, or live processes use it, who count into the void from then on. Raises UnknownBoard;
-    without force HeadwayError naming the pids if it is in use, and what attach raises if it is damaged.
+    force: even if it is damaged or in use; processes that use it go on, and their counts are lost. older_than_s: only
+    if nobody uses it, and neither a program nor a recorder has written to it for so many seconds; else nothing is done.
+    dry_run: remove nothing, return what would go. Raises UnknownBoard; without force HeadwayError that names the pids
+    if it is in use, and CorruptBoard, LayoutMismatch and such if it is damaged.
     """
     directory = paths.board_directory(name)
     for _ in range(segments.TRIES):
         with contextlib.suppress(FileNotFoundError):  # there is none, or somebody else has just removed it
-            return _remove(directory, name, files, force)
+            return _remove(directory, name, files, force, older_than_s, dry_run)
         if not directory.is_dir():
             break
-    there = ", ".join(info.name for info in boards()) or "none"
-    raise errors.UnknownBoard(f"there is no board {name!r} in {directory.parent}: there are: {there}")
+    raise unknown(name)
 
 
-def _remove(directory: Path, name: str, files: bool, force: bool) -> list[Removed]:
+def _remove(
+    directory: Path, name: str, files: bool, force: bool, older_than_s: float | None, dry_run: bool
+) -> list[Removed]:
     removed: list[Removed] = []
     with locks.locked(directory):  # all of it: what comes afterwards is another board of the name
+        if older_than_s is not None and not _is_older(directory, older_than_s):
+            return []
         uuid = None
         try:
             uuid = segments.referenced(directory)
@@ -169,38 +191,61 @@ def _remove(directory: Path, name: str, files: bool, force: bool) -> list[Remove
             if not force:
                 raise
         if uuid is not None:
-            removed += _remove_segment(name, uuid, force)
-        (directory / "segment").unlink(missing_ok=True)
+            removed += _remove_segment(name, uuid, force, dry_run)
+        if not dry_run:
+            (directory / "segment").unlink(missing_ok=True)
         if files:
             found = snapshot_files(directory) | history.files(directory)
             removed += [Removed("file", str(path), size, "asked for") for path, size in found.items()]
-            remove_files(directory)
+            if not dry_run:
+                remove_files(directory)
     return removed
 
 
-def _remove_segment(name: str, uuid: str, force: bool) -> list[Removed]:
+def _is_older(directory: Path, seconds: float) -> bool:
+    """Has nobody written to this board for so long, and does no process use it? Asked under the directory's lock."""
+    before = time.time() - seconds
+    last = last_sign_of_life(directory)
+    if last is None or last > before or locks.lock_holder(directory) is not None:  # the holder may be another machine's
+        return False
+    uuid = segments.referenced(directory)
+    if uuid is None:
+        return True
+    if in_use(directory.name, uuid):
+        return False
+    board = attach(directory.name)
+    if board is None:
+        return True
+    with contextlib.closing(board):  # without a recorder no file tells when its tasks were last alive
+        return all(max(task.beat or 0.0, task.created or 0.0) <= before for task in board.snapshot().tasks)
+
+
+def _remove_segment(name: str, uuid: str, force: bool, dry_run: bool) -> list[Removed]:
     object_name = segments.object_name(name, uuid)
     size = 0
     try:
         segment = segments.attach(object_name, watching=True)
     except (FileNotFoundError, errors.NotOwner):
-        return []  # another user who saw its name may have taken that since: theirs is not ours to remove
+        return []  # another user may have taken its name, which all can see: what is theirs stays
     except errors.HeadwayError:
         if not force:
             raise
     else:
         try:
             size = segment.size
-            if not force:
-                segment.announce_retirement()  # first: who comes now looks at it, or is seen
+            if not force and not dry_run:
+                segment.announce_retirement()  # first: whoever opens the board now sees this, or is seen below
             if not force and memory_in_use(memory(object_name)):
-                segment.announce_retirement(False)
+                if not dry_run:
+                    segment.announce_retirement(False)
                 workers = Board(segment, Path(segment.directory)).snapshot().workers
                 pids = ", ".join(str(worker.pid) for worker in workers if worker.alive)
                 who = f"pid {pids}" if pids else "a process that has not counted yet"
-                raise errors.HeadwayError(f"board {name!r} is in use by {who}: end it first, or say --force")
-            segment.retire()
+                raise errors.HeadwayError(f"board {name!r} is in use by {who}: end that process first, or use --force")
+            if not dry_run:
+                segment.retire()
         finally:
             segment.close()
-    shm.remove_objects(object_name)
+    if not dry_run:
+        shm.remove_objects(object_name)
     return [Removed("segment", object_name, size, "asked for")]

@@ -8,21 +8,23 @@ without the native modules. Times are seconds since 1970; what depends on the cl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import Unsupported
-from headway.views.task_view import LIVE_STATES, STALL_AFTER_SECONDS, STATES, Raw, ShareView, StageView, TaskView
+from headway.views.numbers import STALL_AFTER_SECONDS, Counts, Pace, TimeLeft, gone_in, paces_of, time_left
+from headway.views.task_view import Raw, ShareView, StageView, TaskView
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from headway.native.rates import Rates
 
-__all__ = ["STATES", "BoardView", "Raw", "ShareView", "StageView", "TaskView", "WorkerView"]
+__all__ = ["BoardView", "Counts", "Raw", "ShareView", "StageView", "TaskView", "TimeLeft", "WorkerView"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,18 @@ class WorkerView:
 class BoardView:
     """A whole board at one moment. Read only; tasks are decoded when they are asked for."""
 
-    __slots__ = ("_clock", "_counts", "_meta", "_numbers", "_raw", "_stall_after", "_tasks", "_views", "_workers")
+    __slots__ = (
+        "_clock",
+        "_counts",
+        "_meta",
+        "_numbers",
+        "_paces",
+        "_raw",
+        "_stall_after",
+        "_tasks",
+        "_views",
+        "_workers",
+    )
 
     def __init__(
         self,
@@ -73,8 +86,9 @@ class BoardView:
         self._raw = raw
         self._stall_after = stall_after
         self._clock = clock
-        self._counts: dict[str, int] | None = None
+        self._counts: Counts | None = None
         self._numbers: dict[str, int] | None = None
+        self._paces: tuple[Pace, ...] | None = None
         self._views: dict[int, TaskView] = {}
         self._tasks: tuple[TaskView, ...] | None = None
         self._workers: tuple[WorkerView, ...] | None = None
@@ -112,18 +126,47 @@ class BoardView:
         *,
         taken_at: float,
         sequence: int = 0,
+        gone: Mapping[str, int] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> BoardView:
-        """A view of tasks that stand in no shared memory. It has no `array`."""
-        meta = {"name": name, "uuid": "", "taken_ns": int(taken_at * 1e9), "sequence": sequence}
+        """A view of tasks that are not in shared memory. It has no `array`.
+
+        gone: how many tasks gave up their place, by state.
+        """
+        meta = {
+            "name": name,
+            "uuid": "",
+            "taken_ns": int(taken_at * 1e9),
+            "sequence": sequence,
+            "gone": dict(gone or {}),
+        }
         return cls(meta, tasks=tasks, workers=workers, clock=clock)
 
     def __repr__(self) -> str:
-        return f"<BoardView {self.name!r} {', '.join(f'{n} {state}' for state, n in self.counts.items() if n)}>"
+        from headway.views.words import tally
+
+        return f"<BoardView {self.name!r} {', '.join(tally(self.counts).values()) or 'no tasks'}>"
+
+    def _repr_html_(self) -> str:
+        from headway.views.html import board_html
+
+        return board_html(self)
+
+    def __len__(self) -> int:
+        """How many tasks are on the board."""
+        return len(self.tasks)
+
+    def __iter__(self) -> Iterator[TaskView]:
+        """The tasks on the board, in the order in which they were created."""
+        return iter(self.tasks)
+
+    def __contains__(self, id: object) -> bool:
+        """Is there a task of this id on the board?"""
+        return isinstance(id, str) and self.get(id) is not None
 
     @property
     def meta(self) -> Mapping[str, Any]:
-        """What is said of the board as a whole, as a snapshot file keeps it."""
+        """The board's meta data, as a snapshot file keeps them."""
         return MappingProxyType(self._meta)
 
     @property
@@ -133,7 +176,7 @@ class BoardView:
 
     @property
     def uuid(self) -> str:
-        """Of the segment, in hexadecimal digits; "" for a board without one."""
+        """The segment's id in hexadecimal digits; "" for a board without a segment."""
         return str(self._meta["uuid"])
 
     @property
@@ -148,12 +191,12 @@ class BoardView:
 
     @property
     def path(self) -> Path | None:
-        """The file that this was read from."""
+        """The file that this view was read from."""
         return Path(self._meta["path"]) if "path" in self._meta else None
 
     @property
     def from_prev(self) -> bool:
-        """Was this read from the snapshot before the last one, because the last one could not be read?"""
+        """Was this read from the previous snapshot, because the last one could not be read?"""
         return bool(self._meta.get("from_prev", False))
 
     @property
@@ -163,7 +206,7 @@ class BoardView:
 
     @property
     def age(self) -> float:
-        """Seconds from then to now."""
+        """Seconds from `taken_at` to now."""
         return max(0.0, self._clock() - self.taken_at)
 
     @property
@@ -232,33 +275,51 @@ class BoardView:
         return None if number is None else self._view(number)
 
     @property
-    def counts(self) -> dict[str, int]:
-        """How many tasks are in each state; every state is there."""
+    def counts(self) -> Counts:
+        """How many tasks of this run are in each state, those that gave up their place on the board included."""
         if self._counts is None:
+            there: Mapping[str, int]
             if self._raw is None:
-                self._counts = dict.fromkeys(STATES, 0)
-                for task in self.tasks:
-                    self._counts[task.state] += 1
+                there = Counts.of(self.tasks)
             else:
                 from headway.native.records import state_counts
 
-                self._counts = self._decode(state_counts, self._raw.tasks)
-        return dict(self._counts)
+                there = self._decode(state_counts, self._raw.tasks)
+            gone = gone_in(self._meta)
+            stalled = sum(pace.stalled for pace in self.paces)
+            self._counts = Counts(**{state: n + gone[state] for state, n in there.items()}, stalled=stalled)
+        return self._counts
 
     @property
-    def pending(self) -> int:
-        """Tasks that have not begun."""
-        return self.counts["pending"]
+    def time_left(self) -> TimeLeft:
+        """When the running tasks can be expected to be through."""
+        return time_left((pace.left for pace in self.paces), self.counts)
 
     @property
-    def running(self) -> int:
-        """Tasks that are at work."""
-        return self.counts["running"]
+    def paces(self) -> tuple[Pace, ...]:
+        """How the running tasks get on, by the number of their record, without decoding the tasks."""
+        if self._paces is None:
+            if self._raw is None:
+                self._paces = tuple(
+                    Pace(number, task.stalled, task.rate, task.eta)
+                    for number, task in enumerate(self.tasks)
+                    if task.state == "running"
+                )
+            else:
+                from headway.native.scans import running
 
-    @property
-    def done(self) -> int:
-        """Tasks in a final state, the lost ones included."""
-        return sum(n for state, n in self.counts.items() if state not in LIVE_STATES)
+                self._paces = paces_of(self._decode(running, self._raw.tasks), self.taken_at, self._stall_after)
+        return self._paces
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The tasks as a pandas DataFrame, a row each, by id; times are timestamps in UTC.
+
+        Metrics have a column each, `metrics.NAME`; stages and workers are left out. Raises headway.errors.MissingExtra
+        where pandas is not installed.
+        """
+        from headway.views.frame import frame_of
+
+        return frame_of(self.tasks)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, in types that JSON has."""
@@ -267,7 +328,8 @@ class BoardView:
         return {
             **values,
             "taken_at": self.taken_at,
-            "counts": self.counts,
+            "counts": self.counts.to_dict(),
+            "time_left": asdict(self.time_left),
             "tasks": [task.to_dict() for task in self.tasks],
             "workers": [worker.to_dict() for worker in self.workers],
         }

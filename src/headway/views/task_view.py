@@ -1,4 +1,4 @@
-"""What a task looked like at one moment; part of `headway.views.board_view`, which tells more."""
+"""A frozen view of one task at one moment. See `headway.views.board_view` for whole boards."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.errors import CorruptBoard, DamagedSnapshot
+from headway.tasks.states import FINAL_STATES
+from headway.views import numbers
+from headway.views.numbers import STALL_AFTER_SECONDS
 
-__all__ = ["LIVE_STATES", "STALL_AFTER_SECONDS", "STATES", "Raw", "ShareView", "StageView", "TaskView"]
-
-STATES = ("pending", "running", "success", "failed", "cancelled", "lost")
-LIVE_STATES = ("pending", "running")  # the others are final
-STALL_AFTER_SECONDS = 10.0
+__all__ = ["Raw", "ShareView", "StageView", "TaskView"]
 
 
 class Raw(NamedTuple):
-    """One consistent copy of a board: what is said of it as a whole, and arrays of records as bytes (record.h)."""
+    """One consistent copy of a board: its meta data, and arrays of records as bytes (record.h)."""
 
     meta: dict[str, Any]
     tasks: bytes | bytearray
@@ -35,11 +34,13 @@ class Raw(NamedTuple):
         return float(self.meta["taken_ns"] / 1e9)
 
     def damage(self, error: Exception) -> DamagedSnapshot | CorruptBoard:
-        """The error to raise where a record of this copy cannot be."""
+        """The error to raise for a corrupt record of this copy."""
         if "path" in self.meta:
-            return DamagedSnapshot(f"{self.meta['path']} holds what no board can: {error}. Delete the file")
+            return DamagedSnapshot(f"{self.meta['path']} is corrupt: {error}. Delete the file")
         name = self.meta.get("name")
-        return CorruptBoard(f"board {name!r} holds what no board can: {error}. End its processes and remove the board")
+        return CorruptBoard(
+            f"the shared memory of board {name!r} is corrupt: {error}. End its processes and remove the board"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ def _native() -> Callable[..., TaskView]:
 class TaskView:
     """One task at one moment.
 
-    Texts that were never set are "", times None. `rate` is in units a second, and None while nothing is known of it.
+    Texts that were never set are "", times None. `rate` is in units a second, None while nothing is known of it, and 0
+    while the task is stalled.
     `workers` count on the task, or did and went in good order (then they are not `alive`; of those who had the same
     counter one after the other, the last); `workers_lost` died while it ran. Once it has ended, all stand in `workers`.
     """
@@ -117,11 +119,21 @@ class TaskView:
 
     @classmethod
     def from_raw(cls, raw: Raw, number: int = 0, *, stall_after: float = STALL_AFTER_SECONDS) -> TaskView:
-        """The view of record `number`. Raises IndexError, and CorruptBoard or DamagedSnapshot if it cannot be."""
+        """The view of record `number`. Raises IndexError, and headway.errors.CorruptBoard or DamagedSnapshot."""
         try:
-            return _native()(cls, raw, raw.tasks, number, raw.meta["taken_ns"] / 1e9, stall_after)
+            taken_at = raw.meta["taken_ns"] / 1e9
+            view = _native()(cls, raw, raw.tasks, number, taken_at, stall_after)
         except ValueError as error:
             raise raw.damage(error) from None
+        values = view.__dict__
+        beat = values["beat"]
+        if (beat is None or taken_at - beat > stall_after) and view.stalled:  # the first half is quick, and decides
+            values["rate"] = 0.0
+        return view
+
+    def __post_init__(self) -> None:
+        if self.stalled:
+            object.__setattr__(self, "rate", 0.0)
 
     if not TYPE_CHECKING:  # a type checker knows the fields, and shall not think that there are others
 
@@ -146,27 +158,25 @@ class TaskView:
         total = "" if self.total is None else f"/{self.total}"
         return f"<TaskView {self.id!r} {self.state} {self.count}{total} {self.unit}".rstrip() + ">"
 
+    def _repr_html_(self) -> str:
+        from headway.views.html import task_html
+
+        return task_html(self)
+
     @property
-    def done(self) -> bool:
-        """Is the state final?"""
-        return self.state not in LIVE_STATES
+    def final(self) -> bool:
+        """Is the state final: success, failed, cancelled or lost?"""
+        return self.state in FINAL_STATES
 
     @property
     def fraction(self) -> float | None:
-        """How much of the total is counted, from 0 to 1; None without a total."""
-        if self.total is None:
-            return None
-        return min(max(self.count / self.total, 0.0), 1.0) if self.total > 0 else 1.0
+        """How much of the total is counted, from 0 to 1; None without a total, and where the count is above it."""
+        return numbers.fraction(self.count, self.total)
 
     @property
     def eta(self) -> float | None:
         """Seconds until the total is reached at the present rate; None where that cannot be told."""
-        if self.state != "running" or self.total is None:
-            return None
-        left = self.total - self.count
-        if left <= 0:
-            return 0.0
-        return left / self.rate if self.rate is not None and self.rate > 0 else None
+        return numbers.seconds_left(self.state, self.count, self.total, self.rate)
 
     @property
     def elapsed(self) -> float:
@@ -177,51 +187,46 @@ class TaskView:
 
     @property
     def idle(self) -> float | None:
-        """Seconds since the last sign of life; None once the task has ended.
-
-        There is a beat from a task's creation on. It was converted from a clock that nobody sets; the times of other
-        things may lie ahead where the wall clock was set back.
-        """
-        last = self.beat if self.beat is not None else self.started if self.started is not None else self.created
-        return None if self.done or last is None else max(0.0, self.taken_at - last)
+        """Seconds since the last sign of life; None once the task has ended."""
+        return None if self.final else numbers.idle(self.beat, self.started, self.created, self.taken_at)
 
     @property
     def stalled(self) -> bool:
         """Running, and without a sign of life for longer than `stall_after` seconds?"""
-        return self.state == "running" and (self.idle or 0.0) > self.stall_after
+        return self.state == "running" and numbers.is_stalled(self.state, self.idle, self.stall_after)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, what is derived included, in types that JSON has."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
-        values["metrics"] = {name: _finite(value) for name, value in self.metrics.items()}
+        values["metrics"] = {name: _json_number(value) for name, value in self.metrics.items()}
         for name in ("stages", "workers", "workers_lost"):
             values[name] = [asdict(one) for one in values[name]]
-        for name in ("done", "fraction", "eta", "elapsed", "idle", "stalled"):
+        for name in ("final", "fraction", "eta", "elapsed", "idle", "stalled"):
             values[name] = getattr(self, name)
         return values
 
 
-def _finite(value: float) -> float | None:
+def _json_number(value: float) -> float | None:
     """JSON has neither NaN nor infinity."""
     return value if math.isfinite(value) else None
 
 
 def _number(digits: str) -> float | None:
-    return _finite(float(digits))
+    return _json_number(float(digits))
 
 
 def _stages(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
     from headway.native.records import stage_rows
 
     rows = stage_rows(raw.stages, number)
-    left = [entered for _, entered in rows[1:]] + [view.ended if view.done else None]
+    left = [entered for _, entered in rows[1:]] + [view.ended if view.final else None]
     return {"stages": tuple(StageView(*row, until) for row, until in zip(rows, left, strict=False))}
 
 
 def _shares(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
     from headway.native.records import share_rows
 
-    ended = view.done and view.state != "lost"
+    ended = view.final and view.state != "lost"
     workers: list[ShareView] = []
     lost: list[ShareView] = []
     for pid, incarnation, count, beat, alive in share_rows(raw.shares, number):

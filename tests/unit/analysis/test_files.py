@@ -307,9 +307,9 @@ def test_readers_share_the_lock(tracker: FileBasedProgressTracker, one: Path, mo
     real = files._Files.read_one
 
     def read_one(self: files._Files, path: Path) -> Any:
-        with pytest.raises(errors.LockTimeout), storage.locked(self.lock, 0.0):
+        with pytest.raises(errors.LockTimeout), storage.lock_file(self.lock, 0.0):
             pass
-        with storage.locked(self.lock, 0.0, shared=True):
+        with storage.lock_file(self.lock, 0.0, shared=True):
             reading[0] += 1
         return real(self, path)
 
@@ -320,11 +320,11 @@ def test_readers_share_the_lock(tracker: FileBasedProgressTracker, one: Path, mo
 
 def test_a_lock_file_that_was_removed_while_one_waited_is_not_taken_for_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    with storage.locked(path, 1.0):
+    with storage.lock_file(path, 1.0):
         path.unlink()
-        with storage.locked(path, 0.0):  # of the file that is there now
+        with storage.lock_file(path, 0.0):  # of the file that is there now
             pass
-        with storage.locked(path, 0.0), pytest.raises(errors.LockTimeout), storage.locked(path, 0.0):
+        with storage.lock_file(path, 0.0), pytest.raises(errors.LockTimeout), storage.lock_file(path, 0.0):
             pass
 
 

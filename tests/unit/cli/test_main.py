@@ -72,6 +72,38 @@ def test_without_a_command_all_are_told(capsys: pytest.CaptureFixture[str]) -> N
         assert what in told
 
 
+@pytest.mark.parametrize(
+    ("called", "hint"),
+    [("shwo", "did you mean 'show'?"), ("wach", "did you mean 'watch'?"), ("xyz", "use one of demo, ls, show")],
+)
+def test_a_mistyped_command_is_answered_with_those_that_are_most_like_it(
+    called: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([called])
+    assert ended.value.code == 2
+    assert f"there is no command {called!r}: {hint}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["show", "history", "export", "report", "rm", "gc", "watch"])
+def test_a_mistyped_board_is_answered_with_those_that_are_most_like_it(
+    command: str, headway_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("nightly", "weekly"):
+        (headway_dir / name).mkdir(parents=True)
+        (headway_dir / name / "snapshot.npz").touch()
+    assert main([command, "nigthly"]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == f"headway: there is no board 'nigthly' in {headway_dir}: did you mean 'nightly'?\n"
+
+
+def test_help_says_where_the_files_of_the_boards_are(headway_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert f"boards: their files are in {headway_dir}\n" in capsys.readouterr().out
+
+
 def test_each_command_is_a_module_and_each_module_a_command() -> None:
     files = {path.stem for path in Path(headway.__file__).parent.joinpath("cli").glob("[!_]*.py")}
     assert files - {"main"} == set(COMMANDS)
@@ -94,6 +126,11 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         ["show", ".."],
         ["rm"],
         ["rm", "../x"],
+        ["rm", "--older", "30"],
+        ["rm", "--older", "-1d"],
+        ["rm", "--older", "30d", "--force"],
+        ["ls", "--names", "--json"],
+        ["completion", "powershell"],
         ["watch", "x", "--interval", "0"],
         ["watch", "x", "--interval", "nan"],
         ["export", "x", "--format", "xml"],
@@ -118,13 +155,14 @@ def test_wrong_usage_is_status_2(arguments: list[str], capsys: pytest.CaptureFix
     ("arguments", "why"),
     [
         (["show"], "there is no board: start a program"),
-        (["show", "nope"], "there is no board 'nope', neither live nor as a snapshot: there are: none"),
+        (["show", "nope"], "there is no board 'nope' in "),
         (["show", "no/such.npz"], "there is no file no/such.npz"),
         (["watch", "nope"], "there is no board 'nope'"),
         (["export", "nope"], "there is no board 'nope'"),
         (["history", "nope"], "there is no board 'nope'"),
         (["rm", "nope"], "there is no board 'nope'"),
-        (["demo", "--source", "/nowhere/at/all"], "/nowhere/at/all is no folder: name one with --source"),
+        (["gc", "nope"], "there is no board 'nope'"),
+        (["demo", "--source", "/nowhere/at/all"], "/nowhere/at/all is not a folder: name one with --source"),
     ],
 )
 def test_what_cannot_be_done_is_status_1_and_one_sentence(

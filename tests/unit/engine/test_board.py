@@ -17,6 +17,7 @@ from headway import errors
 from headway.engine.board import open_board
 from headway.native import records
 from headway.views.board_view import BoardView
+from headway.views.numbers import Counts
 from headway.views.summary import Summary
 
 if TYPE_CHECKING:
@@ -85,7 +86,11 @@ def test_what_is_there_is_found(any_board: Board) -> None:
     assert [view.id for view in any_board.tasks("running")] == ["one"]
     assert [view.id for view in any_board.tasks(state="failed")] == ["two"]
     view = any_board.snapshot()
-    assert view.counts == {"pending": 1, "running": 1, "success": 0, "failed": 1, "cancelled": 0, "lost": 0}
+    assert view.counts == Counts(pending=1, running=1, failed=1)
+    assert (view.counts.total, view.counts.ended, len(view)) == (3, 1, 3)
+    assert [task.id for task in view] == ["one", "two", "three"]
+    assert "two" in view
+    assert "four" not in view
     assert view.name == any_board.name
     assert any_board.attach("three").id == three.id
     assert any_board.get("four") is None
@@ -322,7 +327,7 @@ def test_a_task_stalls_though_the_clock_was_set_back_since_it_began(board: Board
     taken_ns = raw.meta["taken_ns"] - hour_ns + 60_000_000_000
     view = BoardView.from_raw(raw._replace(tasks=back, meta={**raw.meta, "taken_ns": taken_ns}))
     assert view.tasks[0].stalled, view.tasks[0].idle
-    assert Summary.of(view).stalled == 1
+    assert Summary.of(view).counts.stalled == 1
 
 
 def test_writing_does_not_move_ownership(board: Board, other: Other) -> None:

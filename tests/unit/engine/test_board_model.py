@@ -327,7 +327,7 @@ class BoardMachine(RuleBasedStateMachine):
             assert (view.parent, view.resumed_from) == (model.parent, model.resumed_from)
             assert not model.label or view.label == model.label
             assert model.error is None or view.error == model.error
-            assert view.done == (not model.open or model.state == "lost")
+            assert view.final == (not model.open or model.state == "lost")
 
     @invariant()
     def live_is_as_the_model_says(self) -> None:

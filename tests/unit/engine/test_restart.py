@@ -49,9 +49,7 @@ def test_starting_over_in_vain_waits_for_a_free_slot_and_then_says_so(board: Boa
         board._restart("0", "")
     assert board.attach("0")._enter("still there")
     board.attach("1").succeed()
-    began = time.monotonic()
     board._restart("0", "")  # the ended one makes room, and its slot rests for 0.1 s
-    assert time.monotonic() - began < 5
     assert sorted(view.id for view in board.tasks()) == ["0", "2", "3"]
 
 

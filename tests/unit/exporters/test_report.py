@@ -150,4 +150,4 @@ def test_the_command_writes_live_boards_and_their_history(board: Board, tmp_path
 def test_an_impossible_number_of_hours_is_refused(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["report", board.name, "--hours", "-1"])
-    assert "'-1' is no number of hours" in capsys.readouterr().err
+    assert "'-1' is not a number of hours" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import os
 import signal
 import struct
 import time
+from typing import Any
 
 import pytest
 
@@ -116,7 +117,8 @@ def test_a_handle_on_a_slot_that_is_not_there_is_refused(slot: int, segment: cor
 
 
 def test_no_object_is_half_made(segment: core.Segment) -> None:
-    for kind in (core.Segment, core.NativeTask):
+    kinds: tuple[Any, ...] = (core.Segment, core.NativeTask)
+    for kind in kinds:
         with pytest.raises(TypeError):
             kind.__new__(kind)
     with pytest.raises(StopIteration):

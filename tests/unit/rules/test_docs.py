@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway.cli.main import COMMANDS
-
 if TYPE_CHECKING:
     from tests.conftest import RunPython
 
@@ -59,13 +57,31 @@ def test_the_programs_of_the_page_on_native_code_run(run_python: RunPython) -> N
         assert not finished.stderr
 
 
-def test_the_readme_lists_the_commands_that_there_are() -> None:
-    rows = re.findall(r"^\| (`headway .*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
-    listed = [name for row in rows for name in re.findall(r"`headway ([a-z]+)", row)]
-    assert sorted(listed) == sorted(COMMANDS)
+@pytest.mark.parametrize("name", ["rooms", "commands"])
+def test_a_table_that_is_made_from_the_code_is_up_to_date(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from docs import tables
+
+    page, _ = tables.TABLES[name]
+    assert page.read_text() == tables.written(name), "write it with: python -m docs.tables"
 
 
 def test_the_scripts_that_the_pages_name_exist() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"):
         for script in re.findall(r"`(\.?ci/[a-z]+)", page.read_text()):
             assert (ROOT / script).is_file(), f"{page.name} names {script}"
+
+
+def test_the_files_that_pages_and_scripts_name_exist() -> None:
+    path = re.compile(
+        r"(?<![\w./-])(?:benchmarks|ci|docs|examples|src|tests|web)/[\w/-]+\.(?:c|h|md|py|pyi|pyx|pxd|ts|tsx)\b"
+    )
+    texts = [*PAGES, ROOT / ".ci" / "run", *(file for file in (ROOT / "ci").iterdir() if file.is_file())]
+    texts += [ROOT / "tests" / "faults" / "rows.py"]
+    wrong = [
+        f"{text.relative_to(ROOT)} names {name}"
+        for text in texts
+        for name in path.findall(text.read_text())
+        if not (ROOT / name).exists()
+    ]
+    assert not wrong

@@ -59,11 +59,6 @@ def test_all_is_in_order() -> None:
     assert len(names) == len(set(names))
 
 
-def test_a_star_import_leaves_the_builtin_open_alone() -> None:
-    assert "open" not in headway.__all__
-    assert callable(headway.open)
-
-
 @pytest.mark.parametrize("name", headway.__all__)
 def test_every_name_in_all_is_there(name: str) -> None:
     assert getattr(headway, name) is not None
@@ -79,7 +74,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_the_stub_declares_what_is_public() -> None:
     stub = PACKAGE / "__init__.pyi"
     declared = set(declarations(stub))
-    public = {*headway.__all__, "open"}
+    public = {*headway.__all__, "errors"}
     assert declared == public
     for node in ast.parse(stub.read_text()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
@@ -127,7 +122,7 @@ def members(cls: type) -> Iterator[tuple[str, Any]]:
 
 
 def public_things() -> Iterator[tuple[str, Any]]:
-    for name in ("open", *headway.__all__):
+    for name in headway.__all__:
         thing = getattr(headway, name)
         yield name, thing
         if inspect.isclass(thing):

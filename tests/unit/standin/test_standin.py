@@ -123,7 +123,7 @@ def test_a_view_of_one_has_what_a_view_of_the_other_has(board_name: str) -> None
 
 SEEN = (
     *("id", "label", "unit", "parent", "state", "count", "total", "base", "stage", "message", "error", "result"),
-    *("done", "fraction", "eta", "resumed_from", "owner_pid", "owner_alive", "stages_left_out"),
+    *("final", "fraction", "eta", "resumed_from", "owner_pid", "owner_alive", "stages_left_out"),
 )
 TIMES = ("created", "started", "ended", "stage_entered", "beat")
 

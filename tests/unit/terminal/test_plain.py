@@ -135,10 +135,37 @@ def test_a_child_whose_parent_is_not_shown_has_its_whole_id() -> None:
 
 def test_the_summary_counts_the_states() -> None:
     first = lines(ODD, 200)[0]
-    assert re.search(r"^nightly  1 lost · 1 failed · 1 pending · 2 running · 3 done · 0 workers$", first)
+    assert first == "nightly  1 lost · 1 failed · 2 running · 1 pending · 1 success · ETA ≥ 30 s · 0 workers"
 
 
-@pytest.mark.parametrize(("count", "full"), [(0, 0), (1, 0), (50, 10), (99, 19), (100, 20), (250, 20)])
+def test_the_summary_counts_a_stalled_task_once_and_leaves_it_out_of_the_time_left() -> None:
+    late: dict[str, Any] = {"beat": NOW - 60, "total": 100, "count": 1, "rate": 1e-7}
+    tasks = [task("on", total=100, count=10, rate=1.0), task("stuck", **late), task("too", **late)]
+    (first,) = lines(board(tasks), 200, 1)
+    assert first == "nightly  3 running (2 stalled) · ETA ≥ 1:30, 2 stalled not counted · 0 workers"
+
+
+def test_a_stalled_task_shows_no_rate_that_fades_and_no_time_left() -> None:
+    shown = bar(task("x", total=100, count=1, rate=1e-7, beat=NOW - 60), 200, PLAIN)
+    assert "ETA" not in shown
+    assert re.search(r" 0/s ", shown)
+
+
+@pytest.mark.parametrize("total", [0, 10])
+def test_a_count_above_its_total_drops_the_total(total: int) -> None:
+    shown = bar(task("x", total=total, count=35, rate=2.0), 200, PLAIN)
+    assert "35 bar" in shown
+    assert "/10" not in shown
+    assert "%" not in shown
+    assert "ETA" not in shown
+
+
+def test_an_estimate_of_more_than_a_hundred_years_is_none() -> None:
+    assert "ETA" not in bar(task("x", total=10**12, count=0, rate=1e-3), 200, PLAIN)
+    assert "ETA 31 y 259 d" in bar(task("x", total=10**6, count=0, rate=1e-3), 200, PLAIN)
+
+
+@pytest.mark.parametrize(("count", "full"), [(0, 0), (1, 0), (50, 10), (99, 19), (100, 20)])
 def test_the_bar_is_never_fuller_than_the_count(count: int, full: int) -> None:
     shown = bar(task("x", total=100, count=count), 200, ASCII)
     found = re.search(r"\[(#*) *\]", shown)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.terminal.text import counted, cut, duration, number, pad, plural, rate, safe, width
+from headway.terminal.text import cut, pad, safe, width
 
 TEXTS = st.text(st.characters(codec=None), max_size=40)  # surrogates too
 
@@ -81,41 +81,3 @@ def test_a_padded_text_has_its_width(text: str, columns: int, right: bool) -> No
     shown = pad(text, columns, right=right)
     assert width(shown) == max(columns, width(text))
     assert shown.strip(" ") == text.strip(" ")
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(0, "0"), (1234567, "1,234,567"), (9_999_999, "9,999,999"), (12_340_000, "12.3M"), (10**15, "1.00P")],
-)
-def test_numbers_are_read_at_a_glance(value: int, shown: str) -> None:
-    assert number(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (0.04, "0.0 s"),
-        (3.21, "3.2 s"),
-        (9.96, "10 s"),
-        (59.6, "1:00"),
-        (754, "12:34"),
-        (3723, "1:02:03"),
-        (190_800, "2 d 5 h"),
-    ],
-)
-def test_durations_are_read_at_a_glance(seconds: float, shown: str) -> None:
-    assert duration(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [(0.0, "0/s"), (95.21, "95.2/s"), (1234.0, "1.23k/s"), (999.6, "1.00k/s"), (0.1, "6/min"), (0.001, "3.60/h")],
-)
-def test_slow_rates_are_told_by_the_minute_or_hour(value: float, shown: str) -> None:
-    assert rate(value) == shown
-
-
-def test_counts_carry_their_unit() -> None:
-    assert counted(2100, 5000, "bar") == "2,100/5,000 bar"
-    assert counted(7, None) == "7"
-    assert (plural(1, "worker"), plural(2, "worker")) == ("1 worker", "2 workers")

@@ -16,7 +16,7 @@ export interface Board {
 const SECONDS_KEPT = 15 * 60;
 
 function emptyThroughput(): Throughput {
-  return { at: [], running: [], done: [], rates: {} };
+  return { at: [], running: [], success: [], rates: {} };
 }
 
 export function emptyBoard(name: string): Board {
@@ -53,8 +53,8 @@ export function applyBoard(known: Board | null, event: BoardEvent): Board | null
   return board;
 }
 
-function move(tasks: Map<number, Row>, moved: Moved | Record<string, never>): void {
-  moved.serial?.forEach((serial: number, index: number) => {
+function move(tasks: Map<number, Row>, moved: Moved): void {
+  moved.serial.forEach((serial: number, index: number) => {
     const row = tasks.get(serial);
     if (!row) return;
     row.count = moved.count[index] ?? row.count;
@@ -69,10 +69,9 @@ export function extend(course: Throughput, summary: Summary): void {
   if (at === null || counts === null || rates === null) return;
   const last = course.at.at(-1);
   if (last !== undefined && at - last < 1) return;
-  const done = counts.success + counts.failed + counts.cancelled + counts.lost;
   course.at.push(at);
   course.running.push(counts.running);
-  course.done.push(done);
+  course.success.push(counts.success);
   for (const unit of Object.keys(rates)) {
     course.rates[unit] ??= new Array<number | null>(course.at.length - 1).fill(null);
   }
@@ -80,7 +79,7 @@ export function extend(course: Throughput, summary: Summary): void {
   while (course.at.length && at - (course.at[0] as number) > SECONDS_KEPT) {
     course.at.shift();
     course.running.shift();
-    course.done.shift();
+    course.success.shift();
     for (const values of Object.values(course.rates)) values.shift();
   }
 }

@@ -1,24 +1,42 @@
-/** What follows from a row and the time; the formulas of docs/http.md. Times are seconds since 1970. */
+/**
+ * What follows from a row and the time, by the rules of headway/views/numbers.py: test/examples.json, which that module
+ * writes, holds the two equal. Times are seconds since 1970.
+ */
 
-import type { Row, State, Worker } from "../feed/types";
+import { FINAL_STATES, LEFT_MOST_S, RATE_LEAST, type Row, type State, type Worker } from "../feed/types";
 
 type Timed = Pick<Row, "state" | "started" | "ended" | "created" | "beat">;
 type Counted = Pick<Row, "state" | "count" | "total" | "rate">;
 
-export function isDone(state: State): boolean {
-  return state !== "pending" && state !== "running";
+export function isFinal(state: State): boolean {
+  return FINAL_STATES.some((one) => one === state);
 }
 
+/** The total, unless the count shows that it is wrong or there is nothing to divide by. */
+export function totalOf(row: Pick<Row, "count" | "total">): number | null {
+  return row.total !== null && row.total > 0 && row.count <= row.total ? row.total : null;
+}
+
+/** How much of the total is counted, from 0 to 1; null without a total that holds. */
 export function fractionOf(row: Pick<Row, "count" | "total">): number | null {
-  if (row.total === null) return null;
-  return row.total > 0 ? Math.min(Math.max(row.count / row.total, 0), 1) : 1;
+  const total = totalOf(row);
+  return total === null ? null : Math.max(row.count / total, 0);
+}
+
+/** Items a second: none while the task is stalled. */
+export function rateOf(row: Pick<Row, "rate">, stalled: boolean): number | null {
+  return stalled ? 0 : row.rate;
 }
 
 /** Seconds until the total is reached; null where that cannot be told. */
-export function etaOf(row: Counted): number | null {
-  if (row.state !== "running" || row.total === null) return null;
-  if (row.count >= row.total) return 0;
-  return row.rate !== null && row.rate > 0 ? (row.total - row.count) / row.rate : null;
+export function etaOf(row: Counted, stalled: boolean): number | null {
+  const total = totalOf(row);
+  if (row.state !== "running" || total === null) return null;
+  if (row.count === total) return 0;
+  const rate = rateOf(row, stalled);
+  if (rate === null || rate < RATE_LEAST) return null;
+  const left = (total - row.count) / rate;
+  return left <= LEFT_MOST_S ? left : null;
 }
 
 export function elapsedOf(row: Timed, at: number): number {
@@ -27,7 +45,7 @@ export function elapsedOf(row: Timed, at: number): number {
 
 /** Seconds without a sign of life; null once it has ended. */
 export function idleOf(row: Timed, at: number): number | null {
-  if (isDone(row.state)) return null;
+  if (isFinal(row.state)) return null;
   const last = row.beat ?? row.started ?? row.created ?? 0; // a clock that was set back leaves the others ahead
   return last > 0 ? Math.max(0, at - last) : null;
 }

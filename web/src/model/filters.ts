@@ -1,10 +1,13 @@
 /** What a list of tasks is narrowed to and sorted by, as parameters of an address. */
 
-import { STATES } from "../feed/types";
+import { BY_URGENCY, STATES } from "../feed/types";
 import type { Params } from "../route";
 import { type Filter, type Query, SORTS, type Sort } from "./tree";
 
-export const FILTERS: readonly Filter[] = ["running", "stalled", "pending", "lost", "failed", "cancelled", "success"];
+/** By urgency; stalled tasks are some of the running ones. */
+export const FILTERS: readonly Filter[] = BY_URGENCY.flatMap((state): Filter[] =>
+  state === "running" ? ["running", "stalled"] : [state],
+);
 
 /** Sorts that begin with the largest. */
 const FALLING: ReadonlySet<Sort> = new Set(["rate", "progress", "elapsed"]);

@@ -1,7 +1,7 @@
 /** Tasks as the lines of a list: a tree, filtered and sorted. */
 
-import type { Row, State } from "../feed/types";
-import { elapsedOf, etaOf, fractionOf, isStalled } from "./derive";
+import { type Row, type State, URGENCY } from "../feed/types";
+import { elapsedOf, etaOf, fractionOf, isStalled, rateOf } from "./derive";
 
 export const SORTS = ["state", "name", "progress", "rate", "eta", "elapsed", "created"] as const;
 export type Sort = (typeof SORTS)[number];
@@ -38,9 +38,6 @@ interface Node {
   shown: boolean;
 }
 
-/** What needs a look comes first. */
-const URGENCY: Record<State, number> = { lost: 0, failed: 1, running: 3, pending: 4, cancelled: 5, success: 6 };
-const STALLED_URGENCY = 2;
 const LAST = Number.POSITIVE_INFINITY; // what is unknown stands at the end, whichever way the list is sorted
 
 export function isStable(sort: Sort): boolean {
@@ -50,15 +47,15 @@ export function isStable(sort: Sort): boolean {
 function keyOf(row: Row, sort: Sort, stalled: boolean, at: number): number | string {
   switch (sort) {
     case "state":
-      return stalled ? STALLED_URGENCY : URGENCY[row.state];
+      return URGENCY[row.state] - (stalled ? 0.5 : 0); // of the running ones the stalled first
     case "name":
       return (row.label || row.id).toLowerCase();
     case "progress":
       return fractionOf(row) ?? LAST;
     case "rate":
-      return row.state === "running" && row.rate !== null ? row.rate : LAST;
+      return row.state === "running" ? (rateOf(row, stalled) ?? LAST) : LAST;
     case "eta":
-      return etaOf(row) ?? LAST;
+      return etaOf(row, stalled) ?? LAST;
     case "elapsed":
       return row.started === null ? LAST : elapsedOf(row, at);
     case "created":

@@ -1,5 +1,6 @@
 import { computed } from "@preact/signals";
 import { useEffect, useLayoutEffect } from "preact/hooks";
+import { WRONG_STATES } from "../feed/types";
 import { number } from "../format";
 import { hrefOf } from "../route";
 import { nextTheme, theme } from "../settings";
@@ -16,8 +17,10 @@ const title = computed(() => {
   const place = route.value;
   if (place.page === "boards") return "Headway";
   const counts = board.value?.summary?.counts;
-  const lost = counts?.lost ? `(${number(counts.lost)} lost) ` : "";
-  return `${lost}${place.page === "task" ? `${place.id} · ` : ""}${place.board} · Headway`;
+  const wrong = WRONG_STATES.filter((state) => counts?.[state]).map(
+    (state) => `${number(counts?.[state] ?? 0)} ${state}`,
+  );
+  return `${wrong.length > 0 ? `(${wrong.join(", ")}) ` : ""}${place.page === "task" ? `${place.id} · ` : ""}${place.board} · Headway`;
 });
 
 export function App() {

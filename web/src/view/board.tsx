@@ -46,8 +46,6 @@ export function BoardPage({ name, tab, params }: { name: string; tab: Tab; param
     );
   }
   const at = moment.value;
-  const counts = summary.counts;
-  const done = counts ? counts.success + counts.failed + counts.cancelled + counts.lost : 0;
   const tabs: [Tab, string, string][] = [
     ["tasks", "Tasks", number(board.tasks.size)],
     ["workers", "Workers", number(board.workers.size)],
@@ -78,7 +76,7 @@ export function BoardPage({ name, tab, params }: { name: string; tab: Tab; param
         </div>
       )}
       {tab === "workers" && <WorkerTable board={board} at={at} />}
-      {tab === "history" && <History name={name} params={params} done={done} />}
+      {tab === "history" && <History name={name} params={params} ended={summary.counts?.ended ?? 0} />}
       {tab === "analyses" && <Analyses />}
     </div>
   );

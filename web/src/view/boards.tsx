@@ -1,6 +1,6 @@
 /** All boards at a glance. */
 
-import { STATES, type Summary } from "../feed/types";
+import { BY_URGENCY, type Summary } from "../feed/types";
 import { ago, duration, number, plural, rate } from "../format";
 import { boardHref } from "../route";
 import { boards, now } from "../store";
@@ -49,7 +49,7 @@ function Unreadable({ summary }: { summary: Summary }) {
 function Card({ summary }: { summary: Summary }) {
   const { counts } = summary;
   if (!counts) return null;
-  const told = STATES.filter((state) => counts[state] > 0);
+  const told = BY_URGENCY.filter((state) => counts[state] > 0);
   const rates = Object.entries(summary.rates ?? {}).slice(0, 2);
   const silent = summary.silent_since;
   return (
@@ -76,13 +76,11 @@ function Card({ summary }: { summary: Summary }) {
         {told.map((state) => (
           <span key={state} class={`is-${state}`}>
             <b>{number(counts[state])}</b> {state}
+            {state === "running" && counts.stalled > 0 && (
+              <span class="is-stalled"> ({number(counts.stalled)} stalled)</span>
+            )}
           </span>
         ))}
-        {!!summary.stalled && (
-          <span class="is-stalled">
-            <b>{number(summary.stalled)}</b> stalled
-          </span>
-        )}
       </p>
       <p class="card-foot">
         <span>{plural(summary.workers_alive ?? 0, "worker")}</span>

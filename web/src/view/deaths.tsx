@@ -19,9 +19,19 @@ const putAway = signal<ReadonlySet<string>>(new Set());
 export function Deaths({ board, at }: { board: Board; at: number }) {
   const [all, showAll] = useState(false);
   const deaths = deathsOf(board.tasks.values(), board.workers.values());
-  if (!deaths.length) return null;
-  const keyOf = (death: Death): string => `${board.name} ${board.summary?.uuid} ${death.key}`;
   const lost = board.summary?.counts?.lost ?? 0;
+  if (!deaths.length) {
+    if (!lost) return null;
+    return (
+      <p class="deaths-away">
+        <span class="is-lost">{plural(lost, "task")} lost</span>{" "}
+        <a class="link" href={boardHref(board.name, "history", { state: "lost" })}>
+          Show in the history
+        </a>
+      </p>
+    );
+  }
+  const keyOf = (death: Death): string => `${board.name} ${board.summary?.uuid} ${death.key}`;
   const headline = `${plural(deaths.length, "process").replace("processs", "processes")} died${lost ? `, ${plural(lost, "task")} lost` : ""}`;
   if (deaths.every((death) => putAway.value.has(keyOf(death)))) {
     return (

@@ -2,8 +2,9 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask, Refused } from "../feed/http";
-import { type Finished, STATES, type State } from "../feed/types";
+import { FINAL_STATES, type Finished, type State } from "../feed/types";
 import { duration, fine, moment as timeOf, number, percent, plural, rate, short } from "../format";
+import { fractionOf, totalOf } from "../model/derive";
 import { nameOf } from "../model/names";
 import { stretchesOf } from "../model/stages";
 import { boardHref, type Params } from "../route";
@@ -19,15 +20,14 @@ const PERIODS: readonly [string, string][] = [
   ["168", "last week"],
   ["8760", "last year"],
 ];
-const ENDS = STATES.filter((state) => state !== "pending" && state !== "running");
 const LIMIT = 200;
 const LIMIT_MOST = 1000;
 const PACE_MS = 3000;
 
-/** `done`: how many tasks of the board have ended; when it is another, there may be more to tell. */
-export function History({ name, params, done }: { name: string; params: Params; done: number }) {
+/** `ended`: how many tasks of the board have ended; when it is another, there may be more to tell. */
+export function History({ name, params, ended }: { name: string; params: Params; ended: number }) {
   const hours = PERIODS.some(([value]) => value === params["hours"]) ? (params["hours"] as string) : "24";
-  const state: State | "" = ENDS.find((one) => one === params["state"]) ?? "";
+  const state: State | "" = FINAL_STATES.find((one) => one === params["state"]) ?? "";
   const text = params["q"] ?? "";
   const [limit, setLimit] = useState(LIMIT);
   const [tasks, setTasks] = useState<Finished[] | null>(null);
@@ -54,7 +54,7 @@ export function History({ name, params, done }: { name: string; params: Params; 
       clearTimeout(timer);
       stop.abort();
     };
-  }, [name, hours, state, limit, done]);
+  }, [name, hours, state, limit, ended]);
   useEffect(() => setTasks(null), [hours, state]);
 
   const shown = useMemo(() => {
@@ -95,7 +95,7 @@ export function History({ name, params, done }: { name: string; params: Params; 
           <span class="sr">State</span>
           <select value={state} onChange={(event) => change({ state: event.currentTarget.value })}>
             <option value="">any state</option>
-            {ENDS.map((one) => (
+            {FINAL_STATES.map((one) => (
               <option key={one} value={one}>
                 {one}
               </option>
@@ -136,6 +136,7 @@ function Ended({ task }: { task: Finished }) {
   const name = nameOf(task);
   const took = task.started !== null && task.ended !== null ? task.ended - task.started : null;
   const counted = task.count - (task.resumed_from ?? task.base);
+  const total = totalOf(task);
   const stretches = stretchesOf(task.stages, task.ended ?? task.taken_at);
   const whole = stretches.reduce((sum, one) => sum + one.until - one.from, 0) || 1;
   return (
@@ -154,7 +155,7 @@ function Ended({ task }: { task: Finished }) {
           </span>
           <span class="number ended-count">
             {number(task.count)}
-            {task.total !== null && task.total !== task.count && ` / ${number(task.total)}`} <bdi>{task.unit}</bdi>
+            {total !== null && total !== task.count && ` / ${number(total)}`} <bdi>{task.unit}</bdi>
           </span>
           <span class="number ended-rate">{took !== null && took > 0 && rate(counted / took)}</span>
           <span class="number ended-took">{took !== null && fine(took)}</span>
@@ -169,6 +170,7 @@ function Ended({ task }: { task: Finished }) {
 function EndedMore({ task, took }: { task: Finished; took: number | null }) {
   const { series } = task;
   const metrics = Object.entries(task.metrics);
+  const fraction = fractionOf(task);
   return (
     <div class="ended-more">
       {(task.error || task.message) && (
@@ -179,7 +181,7 @@ function EndedMore({ task, took }: { task: Finished; took: number | null }) {
       <p class="dim">
         {task.started !== null && `Started ${timeOf(task.started, now.value)}`}
         {took !== null && `, took ${duration(took)}`}
-        {task.total !== null && task.total > 0 && `, ${percent(Math.min(1, task.count / task.total))} done`}
+        {fraction !== null && `, ${percent(fraction)} counted`}
         {task.owner_pid ? `, pid ${task.owner_pid}` : ""}
       </p>
       {task.stages.length > 0 && (

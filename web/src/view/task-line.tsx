@@ -1,6 +1,6 @@
 import type { Board } from "../feed/patch";
 import { duration, number, percent, rate } from "../format";
-import { elapsedOf, etaOf, fractionOf } from "../model/derive";
+import { elapsedOf, etaOf, fractionOf, rateOf, totalOf } from "../model/derive";
 import { namesBelowParent } from "../model/names";
 import type { Line } from "../model/tree";
 import { taskHref } from "../route";
@@ -22,7 +22,9 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
   const row = board.tasks.get(line.row.serial) ?? line.row;
   const look: Look = line.stalled ? "stalled" : row.state;
   const fraction = fractionOf(row);
-  const eta = etaOf(row);
+  const total = totalOf(row);
+  const speed = rateOf(row, line.stalled);
+  const eta = etaOf(row, line.stalled);
   const elapsed = row.started === null ? null : elapsedOf(row, at);
   const [name, id] = namesBelowParent(row);
   const told = row.state === "failed" || row.state === "lost" ? row.error || row.message : row.message;
@@ -78,10 +80,10 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
       </span>
       <span class="cell-count number" role="gridcell">
         <span class={row.state === "pending" ? "dim" : ""}>{number(row.count)}</span>
-        {row.total !== null && <span class="dim"> / {number(row.total)}</span>}
+        {total !== null && <span class="dim"> / {number(total)}</span>}
       </span>
       <span class="cell-rate number" role="gridcell">
-        {row.rate !== null && row.state === "running" && <span title={rate(row.rate, row.unit)}>{rate(row.rate)}</span>}
+        {speed !== null && row.state === "running" && <span title={rate(speed, row.unit)}>{rate(speed)}</span>}
       </span>
       <span class="cell-eta number" role="gridcell">
         {eta !== null && duration(eta, true)}

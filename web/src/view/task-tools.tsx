@@ -37,8 +37,7 @@ interface Props {
 /** Search, filter and sort. */
 export function TaskTools({ board, query, onQuery, folded, onFold, found }: Props) {
   const { summary } = board;
-  const numberOf = (filter: Filter): number =>
-    (filter === "stalled" ? summary?.stalled : summary?.counts?.[filter]) ?? 0;
+  const numberOf = (filter: Filter): number => summary?.counts?.[filter] ?? 0;
   return (
     <div class="tools">
       <label class="search">

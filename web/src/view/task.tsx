@@ -2,7 +2,7 @@
 
 import type { Row, Share, Task } from "../feed/types";
 import { ago, duration, metric, number, percent, rate, short } from "../format";
-import { elapsedOf, etaOf, fractionOf, isDone, isStalled } from "../model/derive";
+import { elapsedOf, etaOf, fractionOf, isFinal, isStalled, rateOf, totalOf } from "../model/derive";
 import { nameOf, namesBelowParent } from "../model/names";
 import { type Point, ratesOf } from "../model/series";
 import { boardHref, taskHref } from "../route";
@@ -77,7 +77,7 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
   const metrics = Object.keys(row.metrics);
   return (
     <article class="task">
-      <TaskHead row={row} look={stalled ? "stalled" : row.state} at={at} />
+      <TaskHead row={row} stalled={stalled} at={at} />
       {died && (
         <p class={`verdict is-${row.state}`} role="status">
           <StateWord state={row.state} />
@@ -119,7 +119,7 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
               <p class="dim">Loading …</p>
             )}
           </Panel>
-          <Speed row={row} course={task?.series ?? []} at={at} />
+          <Speed row={row} course={task?.series ?? []} at={at} stalled={stalled} />
           {metrics.length > 0 && (
             <Panel title="Metrics">
               <div class="metrics">
@@ -150,9 +150,12 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
   );
 }
 
-function TaskHead({ row, look, at }: { row: Row | Task; look: Look; at: number }) {
+function TaskHead({ row, stalled, at }: { row: Row | Task; stalled: boolean; at: number }) {
+  const look: Look = stalled ? "stalled" : row.state;
   const fraction = fractionOf(row);
-  const eta = etaOf(row);
+  const total = totalOf(row);
+  const speed = rateOf(row, stalled);
+  const eta = etaOf(row, stalled);
   return (
     <header class="task-head">
       <div class="task-title">
@@ -173,14 +176,14 @@ function TaskHead({ row, look, at }: { row: Row | Task; look: Look; at: number }
           <dt>Count</dt>
           <dd>
             <b>{number(row.count)}</b>
-            {row.total !== null && ` of ${number(row.total)}`} <Text of={row.unit} />
+            {total !== null && ` of ${number(total)}`} <Text of={row.unit} />
           </dd>
         </div>
         {row.state === "running" && (
           <div>
             <dt>Rate</dt>
             <dd>
-              <b>{row.rate === null ? "unknown" : rate(row.rate, row.unit)}</b>
+              <b>{speed === null ? "unknown" : rate(speed, row.unit)}</b>
             </dd>
           </div>
         )}
@@ -222,7 +225,15 @@ function TaskHead({ row, look, at }: { row: Row | Task; look: Look; at: number }
   );
 }
 
-function Speed({ row, course, at }: { row: Row | Task; course: readonly Point[]; at: number }) {
+interface SpeedProps {
+  row: Row | Task;
+  course: readonly Point[];
+  at: number;
+  stalled: boolean;
+}
+
+function Speed({ row, course, at, stalled }: SpeedProps) {
+  const speed = rateOf(row, stalled);
   const start =
     row.started === null ? null : { at: row.started, count: row.resumed_from === null ? row.base : row.resumed_from };
   const [times, rates] = ratesOf(course, start);
@@ -244,7 +255,7 @@ function Speed({ row, course, at }: { row: Row | Task; course: readonly Point[];
         </span>
       </div>
       <Chart
-        label={`Throughput: ${row.rate === null ? "unknown" : rate(row.rate, row.unit)} now, ${rate(average, row.unit)} on average`}
+        label={`Throughput: ${speed === null ? "unknown" : rate(speed, row.unit)} now, ${rate(average, row.unit)} on average`}
         at={times}
         curves={[
           { name: "rate", color: "running", values: rates },
@@ -284,7 +295,7 @@ function Workers({ task, at }: { task: Task; at: number }) {
     ...task.workers_lost.map((share): [Share, Look] => [share, "lost"]),
     ...task.workers.map((share): [Share, Look] => [
       share,
-      !share.alive ? "gone" : isDone(task.state) ? "idle" : "working",
+      !share.alive ? "gone" : isFinal(task.state) ? "idle" : "working",
     ]),
   ];
   if (!all.length) return null;

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from headway.dashboard.state.charts import Course
+from headway.dashboard.state.charts import Charts
 from headway.dashboard.state.looks import Wish, blank
 from headway.dashboard.state.throughput import Throughput
 
@@ -44,7 +44,7 @@ class Known:
     since: int
     seen: Summary | None = None
     throughput: Throughput = field(default_factory=Throughput)
-    course: Course = field(default_factory=Course)
+    charts: Charts = field(default_factory=Charts)
 
 
 @dataclass
@@ -101,7 +101,7 @@ class Boards:
     def wish(self, found: Found, follow: bool) -> Wish | None:
         """What to look at, if the file is another one than what is known was made of."""
         known, followed = self.known.get(found.name), self.followed.get(found.name)
-        due_at = 0.0 if known is None else known.course.due_at
+        due_at = 0.0 if known is None else known.charts.due_at
         if followed is not None and (follow or followed.listeners):
             if followed.signature != found.signature:
                 return Wish(found, followed.table, True, due_at)
@@ -139,8 +139,8 @@ class Boards:
         if len(self._noted) > NOTED_MAX:
             oldest, _ = self._noted.popitem(last=False)
             if oldest in self.known:
-                self.known[oldest].course = Course()
-        known.course.add(note)
+                self.known[oldest].charts = Charts()
+        known.charts.add(note)
 
     def take_silence(self, found: Found, revision: int) -> bool:
         """Note who records, and since when nobody does though there is something to record. Has that changed?"""
@@ -165,7 +165,7 @@ class Boards:
 
 
 def _silent_since(seen: Summary | None, found: Found, now: float) -> float | None:
-    if seen is None or not seen.open:
+    if seen is None or not seen.counts.open:
         return None
     interval = seen.interval or 0.0
     alive_at = max(seen.taken_at, found.recorder_seen)

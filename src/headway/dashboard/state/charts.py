@@ -1,4 +1,4 @@
-"""How the running tasks of a board got on, as far as the server watched: the points of a task's charts.
+"""The points of the charts of tasks: counts and metrics of running tasks while the server watched.
 
 Every second or so the counts and metrics of all running tasks are noted, as arrays. When there are too many notes,
 every other one is dropped, and they are taken half as often: so they reach back to when the server first saw the board,
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headway.native.records import STATES
+from headway.tasks.states import STATES
 from headway.views.summary import rate_shown, records
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView
 
-__all__ = ["Course", "Note"]
+__all__ = ["Charts", "Note"]
 
 POINTS_MAX, POINTS_MIN = 240, 32
 NUMBERS_MAX = 500_000  # of a board, or 4 MB
@@ -61,7 +61,7 @@ class Note:
         return 2 * self.serials.size + self.metric_serials.size + self.metrics.size
 
 
-class Course:
+class Charts:
     """The notes of one board."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""A look at the snapshot of one board: what there is to show of it. A thread does it; it touches nothing shared."""
+"""Reads the snapshot of one board and makes what is shown of it. Runs in a thread and touches nothing shared."""
 
 from __future__ import annotations
 
@@ -33,7 +33,11 @@ UNREADABLE = "unreadable"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What to look at: the board; the table to go on from; is a table wanted at all? And from when on a note."""
+    """What to look at.
+
+    found: the board; table: the one to go on from; follow: is a table wanted? note_due_at: when the next point of
+    the charts is due.
+    """
 
     found: Found
     table: Table | None

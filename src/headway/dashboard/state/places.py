@@ -1,4 +1,4 @@
-"""Where the boards are: directories that hold a snapshot, how to tell that it is another one, and who records."""
+"""Where the boards are: directories that hold a snapshot, a signature that changes with it, and who records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from headway.system import locks, paths
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Found", "Shelf"]
+__all__ = ["Found", "Places"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Found:
     recorder_seen: float
 
 
-class Shelf:
+class Places:
     """All boards below the roots."""
 
     def __init__(self, directory: str | os.PathLike[str] | None) -> None:

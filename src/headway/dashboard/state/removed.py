@@ -1,31 +1,31 @@
-"""What has gone from a board, and at which revision."""
+"""The keys that were removed from a board, and at which revision."""
 
 from __future__ import annotations
 
-__all__ = ["Graves"]
+__all__ = ["Removed"]
 
-GRAVES_MAX = 20_000
+REMOVED_MAX = 20_000
 
 
-class Graves:
-    """Keys that have gone, by revision. The oldest are forgotten: `complete_since` tells since when all are there."""
+class Removed:
+    """Removed keys by revision. The oldest are forgotten: no key that was removed after `complete_since` is missing."""
 
-    def __init__(self, complete_since: int, graves: tuple[tuple[int, int], ...] = ()) -> None:
-        self._graves = graves
+    def __init__(self, complete_since: int, removed: tuple[tuple[int, int], ...] = ()) -> None:
+        self._removed = removed
         self.complete_since = complete_since
 
-    def dug(self, keys: list[int], revision: int) -> Graves:
-        """With these keys, gone at this revision, too."""
+    def with_removed(self, keys: list[int], revision: int) -> Removed:
+        """These keys and, removed at this revision, more."""
         if not keys:
             return self
-        graves = self._graves + tuple((revision, key) for key in keys)
-        forgotten, kept = graves[:-GRAVES_MAX], graves[-GRAVES_MAX:]
-        return Graves(forgotten[-1][0] if forgotten else self.complete_since, kept)
+        removed = self._removed + tuple((revision, key) for key in keys)
+        forgotten, kept = removed[:-REMOVED_MAX], removed[-REMOVED_MAX:]
+        return Removed(forgotten[-1][0] if forgotten else self.complete_since, kept)
 
     def since(self, revision: int) -> list[int]:
-        """The keys that went after this revision."""
+        """The keys that were removed after this revision."""
         found = []
-        for at, key in reversed(self._graves):
+        for at, key in reversed(self._removed):
             if at <= revision:
                 break
             found.append(key)

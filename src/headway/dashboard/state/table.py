@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from headway.dashboard.state.removed import Graves
+from headway.dashboard.state.removed import Removed
 from headway.dashboard.state.workers import HOLD_BEAT_S, Workers, milliseconds
-from headway.native.records import DTYPES, RECORD_BYTES, STATES, task_fields
-from headway.views.summary import RATE_LEAST, rate_shown, records
+from headway.native.records import DTYPES, RECORD_BYTES, task_fields
+from headway.tasks.states import ENDED_STATES, STATES
+from headway.views.numbers import RATE_LEAST
+from headway.views.summary import rate_shown, records
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView
@@ -32,7 +34,7 @@ _OFFSETS: Any = np.dtype(DTYPES["tasks"]).fields
 _MOVING = [_OFFSETS[name][1] // 8 for name in ("count", "rate", "beat_ns")]
 _RATE, _BEAT = 1, 2  # of them
 _TIMES = ("created", "started", "ended", "stage_entered")
-_ENDED, _LOST = STATES.index("success"), STATES.index("lost")
+_ENDED = [STATES.index(state) for state in ENDED_STATES]
 _LEFT_OUT = ("owner", "stages_left_out", "lost_left_out")  # of a row, not of a task
 
 NOTHING_MOVED: dict[str, list[Any]] = {"serial": [], "count": [], "rate": [], "beat": []}
@@ -72,7 +74,7 @@ class Table:
         self.workers = Workers(view, revision)
         self._fixed_since = np.full(len(self.serials), revision)
         self._moved_since = self._fixed_since
-        self._gone = Graves(revision)
+        self._gone = Removed(revision)
 
     @property
     def complete_since(self) -> int:
@@ -98,7 +100,7 @@ class Table:
         new._moved_since = new._fixed_since.copy()
         new._fixed_since[theirs] = np.where(same, self._fixed_since[mine], revision)
         new._moved_since[theirs] = np.where(still, self._moved_since[mine], revision)
-        new._gone = self._gone.dug(np.delete(self.serials, mine).tolist(), revision)
+        new._gone = self._gone.with_removed(np.delete(self.serials, mine).tolist(), revision)
         new.workers = self.workers.advanced(view, revision)
         return new
 
@@ -142,7 +144,7 @@ def _shares(view: BoardView, tasks: int) -> Array:
     dead = np.bincount(shares["task"][shares["alive"] == 0], minlength=tasks)
     alive = np.bincount(shares["task"], minlength=tasks) - dead
     state = records(view, "tasks")["state"]
-    ended = (state >= _ENDED) & (state != _LOST)
+    ended = np.isin(state, _ENDED)
     return np.stack([np.where(ended, alive + dead, alive), np.where(ended, 0, dead)]).astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""How a board got on in the last minutes, as far as it was watched: the points of a chart."""
+"""The points of a board's chart: its counts and rates in the last minutes, while it was watched."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Throughput:
             self._points.clear()
         if self._points and summary.taken_at < self._points[-1][0] + APART_S:
             return
-        done = sum(summary.counts.values()) - summary.open
-        self._points.append((summary.taken_at, summary.counts["running"], done, tuple(summary.rates.items())))
+        counts = summary.counts
+        self._points.append((summary.taken_at, counts.running, counts.success, tuple(summary.rates.items())))
 
     def to_dict(self) -> dict[str, Any]:
         """Columns of equal length; a unit has None where it was not there. Of many units, the newest."""
@@ -44,6 +44,6 @@ class Throughput:
         return {
             "at": [round(point[0], 3) for point in self._points],
             "running": [point[1] for point in self._points],
-            "done": [point[2] for point in self._points],
+            "success": [point[2] for point in self._points],
             "rates": {unit: [one.get(unit) for one in rates] for unit in list(units)[:UNITS_MAX]},
         }

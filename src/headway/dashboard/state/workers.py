@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from headway.dashboard.state.removed import Graves
+from headway.dashboard.state.removed import Removed
 from headway.views.summary import rate_shown, records
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ class Workers:
         self._paces: dict[int, tuple[float, float]] = {}  # by worker: items and seconds, weighed by age
         self.rows = {worker.incarnation: _row(worker) for worker in view.workers}
         self._since = dict.fromkeys(self.rows, revision)
-        self.gone = Graves(revision)
+        self.gone = Removed(revision)
 
     def advanced(self, view: BoardView, revision: int) -> Workers:
         """The workers of a later snapshot of the same board, at this revision."""
@@ -37,7 +37,7 @@ class Workers:
             held = self.rows.get(key)
             if held is not None and _is_calm(held, row):
                 new.rows[key], new._since[key] = held, self._since[key]
-        new.gone = self.gone.dug([key for key in self.rows if key not in new.rows], revision)
+        new.gone = self.gone.with_removed([key for key in self.rows if key not in new.rows], revision)
         return new
 
     def since(self, revision: int) -> list[dict[str, Any]]:

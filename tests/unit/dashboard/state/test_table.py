@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway.dashboard.state import charts, removed
-from headway.dashboard.state.charts import Course, Note
-from headway.dashboard.state.removed import Graves
+from headway.dashboard.state.charts import Charts, Note
+from headway.dashboard.state.removed import Removed
 from headway.dashboard.state.table import Table
 from headway.dashboard.state.throughput import Throughput
 from headway.engine.board import Board, open_board
@@ -71,7 +71,7 @@ STEPS = ("update", "update", "update", "status", "metrics", "end", "begin", "beg
 
 
 def step(board: Board, what: str, chance: random.Random) -> None:
-    tasks = [task for task in board.tasks() if not task.done]
+    tasks = [task for task in board.tasks() if not task.final]
     if what == "begin" or not tasks:
         board.task(f"t{chance.randrange(12)}-{chance.random():.6f}", total=chance.choice((None, 0, 50)))
         return
@@ -216,12 +216,17 @@ def test_a_fading_rate_comes_to_rest() -> None:
     assert rate_shown(12345.678) == 12350.0
 
 
-def test_graves_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removed, "GRAVES_MAX", 3)
-    graves = Graves(1).dug([10], 2).dug([20, 21], 3)
-    assert (graves.complete_since, graves.since(1), graves.since(2), graves.since(3)) == (1, [21, 20, 10], [21, 20], [])
-    graves = graves.dug([30], 4)
-    assert (graves.complete_since, graves.since(2)) == (2, [30, 21, 20])
+def test_removed_keys_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removed, "REMOVED_MAX", 3)
+    known = Removed(1).with_removed([10], 2).with_removed([20, 21], 3)
+    assert (known.complete_since, known.since(1), known.since(2), known.since(3)) == (
+        1,
+        [21, 20, 10],
+        [21, 20],
+        [],
+    )
+    known = known.with_removed([30], 4)
+    assert (known.complete_since, known.since(2)) == (2, [30, 21, 20])
 
 
 # --- a board at a glance
@@ -249,10 +254,10 @@ def test_stalled_tasks_are_those_of_the_view(board: Board) -> None:
     for moment in (raw, later):
         view = BoardView.from_raw(moment)
         summary = Summary.of(view)
-        assert summary.stalled == sum(task.stalled for task in view.tasks)
+        assert summary.counts.stalled == sum(task.stalled for task in view.tasks)
         assert summary.counts == view.counts
         assert (summary.workers_alive, summary.workers_gone) == (1, 0)
-    assert Summary.of(BoardView.from_raw(later)).stalled == 1
+    assert Summary.of(BoardView.from_raw(later)).counts.stalled == 1
 
 
 @pytest.mark.parametrize("said", [0, -1, 1e9, "x", None, float("nan"), [], True])
@@ -279,7 +284,7 @@ def test_the_throughput_has_a_point_a_second_and_begins_anew_with_the_board(boar
     for seconds in (0, 0.3, 0.9, 1.1, 2.2, 2.3):
         at(seconds)
     told = throughput.to_dict()
-    assert [len(told["at"]), len(told["running"]), len(told["done"])] == [3, 3, 3]
+    assert [len(told["at"]), len(told["running"]), len(told["success"])] == [3, 3, 3]
     assert all(len(column) == 3 for column in told["rates"].values())
     at(3.5, "1" * 32)
     assert len(throughput.to_dict()["at"]) == 1
@@ -292,19 +297,19 @@ def test_the_course_of_a_task_reaches_back_in_bounded_memory(board: Board, monke
     monkeypatch.setattr(charts, "POINTS_MIN", 10)
     task = board.task("one", total=1000)
     board.task("other").update()
-    course = Course()
+    charts_of_a_board = Charts()
     base = board.snapshot().raw.meta["taken_ns"]
     for second in range(200):
         task.update()
         task.set(metrics={"loss": 1 / (second + 1)})
         raw = board.snapshot().raw
         view = BoardView.from_raw(raw._replace(meta={**raw.meta, "taken_ns": base + second * 1_000_000_000}))
-        if view.taken_at >= course.due_at:
-            course.add(Note.of(view))
+        if view.taken_at >= charts_of_a_board.due_at:
+            charts_of_a_board.add(Note.of(view))
     view = board.snapshot()
     found = view.get("one")
     assert found is not None
-    told = course.of(found.serial, list(found.metrics))
+    told = charts_of_a_board.of(found.serial, list(found.metrics))
     series = told["series"]
     assert 10 <= len(series) <= 20
     assert series[0][0] == round(base / 1e9, 3), "from the beginning"
@@ -313,5 +318,5 @@ def test_the_course_of_a_task_reaches_back_in_bounded_memory(board: Board, monke
     assert len(told["metric_series"]["loss"]) == len(series)
     other = view.get("other")
     assert other is not None
-    assert course.of(other.serial, [])["metric_series"] == {}
-    assert course.of(999, ["x"]) == {"series": [], "metric_series": {"x": []}}
+    assert charts_of_a_board.of(other.serial, [])["metric_series"] == {}
+    assert charts_of_a_board.of(999, ["x"]) == {"series": [], "metric_series": {"x": []}}

@@ -1,0 +1,79 @@
+"""Views as HTML, for notebooks: a line of counts and a table. Texts of the program are escaped."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+from headway.views import words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from headway.views.board_view import BoardView
+    from headway.views.task_view import TaskView
+
+__all__ = ["board_html", "task_html", "tasks_html"]
+
+ROWS_MOST = 60
+_CELL = "text-align:left;white-space:nowrap"
+_NUMBER = "text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums"
+_COLUMNS = (
+    ("task", _CELL),
+    ("state", _CELL),
+    ("progress", _NUMBER),
+    ("count", _NUMBER),
+    ("rate", _NUMBER),
+    ("ETA", _NUMBER),
+    ("elapsed", _NUMBER),
+    ("stage", _CELL),
+    ("message", _CELL),
+)
+
+
+def board_html(view: BoardView) -> str:
+    """A board: its counts, and its first tasks in the order of their creation."""
+    told = [f"<b>{_text(view.name)}</b>", *map(escape, words.tally(view.counts).values())]
+    if left := words.time_left(view.time_left):
+        told.append(f"time left {escape(left)}")
+    return f"<div>{' · '.join(told)}</div>{tasks_html(view.tasks)}"
+
+
+def task_html(task: TaskView) -> str:
+    """One task."""
+    return tasks_html([task])
+
+
+def tasks_html(tasks: Sequence[TaskView]) -> str:
+    """Tasks, a row each; at most ROWS_MOST."""
+    head = "".join(f'<th style="{style}">{name}</th>' for name, style in _COLUMNS)
+    body = "".join(map(_row, tasks[:ROWS_MOST]))
+    left_out = len(tasks) - ROWS_MOST
+    more = f"<div>… and {words.number(left_out)} more</div>" if left_out > 0 else ""
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def _row(task: TaskView) -> str:
+    cells = zip(_COLUMNS, _cells(task), strict=True)
+    row = "".join(f'<td style="{style}">{cell}</td>' for (_, style), cell in cells)
+    return f"<tr>{row}</tr>"
+
+
+def _cells(task: TaskView) -> Iterable[str]:
+    fraction, running = task.fraction, task.state == "running"
+    return (
+        _text(task.label or task.id),
+        "stalled" if task.stalled else task.state,
+        "" if fraction is None else f"{int(fraction * 100)}%",
+        _text(words.counted(task.count, task.total, task.unit)),
+        words.rate(task.rate) if running and task.rate is not None else "",
+        "" if task.eta is None else words.duration(task.eta, whole=True),
+        "" if task.started is None else words.duration(task.elapsed),
+        _text(task.stage),
+        _text(task.error or task.message),
+    )
+
+
+def _text(text: str) -> str:
+    """Isolated, so that a text that runs from right to left does not turn its neighbours round."""
+    return f"<bdi>{escape(text)}</bdi>" if text else ""

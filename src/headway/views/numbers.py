@@ -1,0 +1,210 @@
+"""The rules by which numbers follow from what is recorded: rate, fraction, time left, what is stalled, totals of a run.
+
+Every view asks here: task and board views, lists of boards, the terminal, metrics, the report, the dashboard's server.
+The page has the rules once more in TypeScript (web/src/model/derive.ts); a table of examples, generated from this
+module, holds the two equal.
+
+- A task is *stalled* while it runs without a sign of life for longer than `stall_after` seconds. Its rate is 0, and it
+  has no time left. It is still one of the running tasks.
+- A count above its total shows that the total was wrong, so the total is dropped: no fraction, no time left. The same
+  goes for a total of 0.
+- A task whose rate is below `RATE_LEAST` does not move; a time left above `LEFT_MOST_S` is not told.
+- A board's time left is the longest of its running tasks that have one. It is a lower bound ("at least") while tasks
+  are pending, are stalled, or run without a time left of their own.
+- Counts are those of the whole run: tasks that gave up their place on the board are counted, too, by the state in which
+  they ended.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headway.tasks.states import FINAL_STATES, STATES, URGENCY
+
+if TYPE_CHECKING:
+    from headway.views.task_view import TaskView
+
+__all__ = [
+    "LEFT_MOST_S",
+    "RATE_LEAST",
+    "STALL_AFTER_SECONDS",
+    "Counts",
+    "Pace",
+    "TimeLeft",
+    "fraction",
+    "gone_in",
+    "idle",
+    "is_stalled",
+    "paces_of",
+    "seconds_left",
+    "time_left",
+    "total_shown",
+    "urgency",
+]
+
+STALL_AFTER_SECONDS = 10.0
+RATE_LEAST = 1e-9  # items a second: a rate that fades never reaches 0 by itself
+LEFT_MOST_S = 100 * 365 * 86_400.0
+
+
+def idle(beat: float | None, started: float | None, created: float | None, at: float) -> float | None:
+    """Seconds from the last sign of life to `at`; None where there never was one.
+
+    A task has a beat from its creation on. It was converted from a clock that nobody sets, so it is preferred: the
+    other times may lie ahead where the wall clock was set back.
+    """
+    last = beat if beat is not None else started if started is not None else created
+    return None if last is None else max(0.0, at - last)
+
+
+def is_stalled(state: str, idle_s: float | None, stall_after: float) -> bool:
+    """Does the task run without a sign of life for longer than `stall_after` seconds?"""
+    return state == "running" and idle_s is not None and idle_s > stall_after
+
+
+def urgency(state: str, stalled: bool) -> tuple[int, bool]:
+    """The place of a task in a list that is sorted by urgency: by its state, of the running ones the stalled first."""
+    return URGENCY[state], not stalled
+
+
+def total_shown(count: int, total: int | None) -> int | None:
+    """The total, unless the count shows that it is wrong or there is nothing to divide by."""
+    return total if total is not None and total > 0 and count <= total else None
+
+
+def fraction(count: int, total: int | None) -> float | None:
+    """How much of the total is counted, from 0 to 1; None without a total that holds."""
+    whole = total_shown(count, total)
+    return None if whole is None else max(count / whole, 0.0)
+
+
+def seconds_left(state: str, count: int, total: int | None, rate: float | None) -> float | None:
+    """Seconds until the total is reached at this rate; None where that cannot be told. A stalled task's rate is 0."""
+    whole = total_shown(count, total)
+    if state != "running" or whole is None:
+        return None
+    if count == whole:
+        return 0.0
+    if rate is None or not RATE_LEAST <= rate < math.inf:
+        return None
+    left = (whole - count) / rate
+    return left if left <= LEFT_MOST_S else None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts(Mapping[str, int]):
+    """How many tasks of a run are in each state: `counts.failed` or `counts["failed"]`.
+
+    As a mapping it has the six states. `total` and `ended` are sums of them; `stalled` are some of those that run.
+    Tasks that gave up their place on the board are counted, so `total`, `ended` and the final states never fall while a
+    run goes on, except when a task that had ended is resumed.
+    """
+
+    pending: int = 0
+    running: int = 0
+    success: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    lost: int = 0
+    stalled: int = 0
+
+    @classmethod
+    def of(cls, tasks: Iterable[TaskView]) -> Counts:
+        """The counts of these tasks alone."""
+        found = dict.fromkeys(STATES, 0)
+        stalled = 0
+        for task in tasks:
+            found[task.state] += 1
+            stalled += task.stalled
+        return cls(**found, stalled=stalled)
+
+    @property
+    def total(self) -> int:
+        """Tasks in all."""
+        return sum(self.values())
+
+    @property
+    def ended(self) -> int:
+        """Tasks in a final state, however they ended: success, failed, cancelled or lost."""
+        return sum(self[state] for state in FINAL_STATES)
+
+    @property
+    def open(self) -> int:
+        """Tasks that have not ended: pending or running."""
+        return self.pending + self.running
+
+    def to_dict(self) -> dict[str, int]:
+        """The states, and `total`, `ended` and `stalled`."""
+        return {**self, "total": self.total, "ended": self.ended, "stalled": self.stalled}
+
+    def __getitem__(self, state: str) -> int:
+        if state not in STATES:
+            raise KeyError(state)
+        return int(getattr(self, state))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(STATES)
+
+    def __len__(self) -> int:
+        return len(STATES)
+
+
+def gone_in(meta: Mapping[str, Any]) -> Counts:
+    """How many tasks gave up their place on the board in this run, by state, as a copy's meta data tell it.
+
+    A file may say anything: what is not a number of tasks is ignored.
+    """
+    told = meta.get("gone")
+    if not isinstance(told, dict):
+        return Counts()
+    return Counts(**{state: told[state] for state in FINAL_STATES if _is_count(told.get(state))})
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+class Pace(NamedTuple):
+    """How a running task gets on. number: of its record; rate: items a second; left: seconds."""
+
+    number: int
+    stalled: bool
+    rate: float | None
+    left: float | None
+
+
+def paces_of(running: Iterable[tuple[Any, ...]], at: float, stall_after: float) -> tuple[Pace, ...]:
+    """The paces of running tasks, from (number, count, total, rate, beat, started, created) of each."""
+    found = []
+    for number, count, total, rate, beat, started, created in running:
+        seen = beat is not None and at - beat <= stall_after  # quicker than the rule, and nearly always so
+        stalled = not seen and is_stalled("running", idle(beat, started, created, at), stall_after)
+        if stalled:
+            rate = 0.0
+        found.append(Pace(number, stalled, rate, seconds_left("running", count, total, rate)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLeft:
+    """When a board can be expected to be through.
+
+    seconds: the longest time left of its running tasks, None where none of them has one; at_least: it is a lower bound,
+    because of tasks that are not in it; stalled: how many of these are stalled.
+    """
+
+    seconds: float | None
+    at_least: bool
+    stalled: int
+
+
+def time_left(lefts: Iterable[float | None], counts: Counts) -> TimeLeft:
+    """The time left of a board.
+
+    lefts: of each running task; counts: of the board.
+    """
+    known = [left for left in lefts if left is not None]
+    return TimeLeft(max(known, default=None), counts.pending > 0 or counts.running > len(known), counts.stalled)

@@ -1,0 +1,109 @@
+"""Numbers, times and counts in words for people: the same in the terminal, in notebooks and in reports.
+
+The dashboard's page has the same forms in TypeScript (web/src/format.ts); a table of examples, generated from this
+module, holds the two equal.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.tasks.states import URGENCY
+from headway.views.numbers import total_shown
+
+if TYPE_CHECKING:
+    from headway.views.numbers import Counts, TimeLeft
+
+__all__ = ["UNKNOWN", "counted", "duration", "number", "plural", "rate", "tally", "time_left"]
+
+UNKNOWN = "–"
+YEARS_MOST = 1000  # a longer duration comes from a clock that was wrong
+
+_PREFIXES = ("k", "M", "G", "T", "P", "E")
+_DAY_S = 86_400
+_YEAR_DAYS = 365
+
+
+def _short(value: float) -> str:
+    """Three significant digits: 0.50, 95.2, 1.23k, 45.6M."""
+    prefix = ""
+    for bigger in _PREFIXES:
+        if abs(value) < 999.5:
+            break
+        value /= 1000
+        prefix = bigger
+    size = abs(value)
+    if not prefix and value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}{prefix}"
+
+
+def number(value: int) -> str:
+    """1,234,567 in full; shortened from ten million on."""
+    return f"{value:,}" if abs(value) < 10_000_000 else _short(value)
+
+
+def plural(count: int, noun: str) -> str:
+    """1 worker, 2 workers."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def counted(count: int, total: int | None, unit: str = "") -> str:
+    """2,100/5,000 bar; without the total where the count is above it."""
+    total = total_shown(count, total)
+    text = number(count) if total is None else f"{number(count)}/{number(total)}"
+    return f"{text} {unit}" if unit else text
+
+
+def rate(value: float) -> str:
+    """1.23k/s; a slow one by the minute, hour or day, where it is a number that can be read."""
+    for seconds, unit in ((1, "s"), (60, "min"), (3600, "h")):
+        if value * seconds >= 1 or value <= 0:
+            return f"{_short(value * seconds)}/{unit}"
+    days = value * _DAY_S
+    return f"{days:.2g}/d" if days >= 1e-4 else f"{days:.6f}/d"
+
+
+def duration(seconds: float, *, whole: bool = False) -> str:
+    """3.2 s, 42 s, 12:34, 1:02:03, 2 d 5 h, 1 y 40 d; a dash for more than a thousand years.
+
+    whole: no tenths of a second, for what is an estimate.
+    """
+    if seconds < 9.95 and not whole:
+        return f"{max(seconds, 0.0):.1f} s"
+    if not seconds < YEARS_MOST * _YEAR_DAYS * _DAY_S:
+        return UNKNOWN
+    total = int(max(seconds, 0.0) + 0.5)
+    if total < 60:
+        return f"{total} s"
+    if total < 3600:
+        return f"{total // 60}:{total % 60:02}"
+    if total < _DAY_S:
+        return f"{total // 3600}:{total // 60 % 60:02}:{total % 60:02}"
+    days = total // _DAY_S
+    if days < 100:
+        return f"{days} d {total // 3600 % 24} h"
+    if days < _YEAR_DAYS:
+        return f"{days} d"
+    return f"{days // _YEAR_DAYS} y {days % _YEAR_DAYS} d"
+
+
+def tally(counts: Counts) -> dict[str, str]:
+    """Each state that occurs, the most urgent first, with its words: {"running": "25 running (3 stalled)"}.
+
+    A stalled task is a running one, so it is told within them and counted once.
+    """
+    told = {state: f"{number(counts[state])} {state}" for state in URGENCY if counts[state]}
+    if counts.stalled and "running" in told:
+        told["running"] += f" ({number(counts.stalled)} stalled)"
+    return told
+
+
+def time_left(left: TimeLeft, *, at_least: str = "≥") -> str:
+    """1:48; ≥ 1:48, 1 stalled not counted; "" where nothing that runs can tell."""
+    if left.seconds is None:
+        return ""
+    text = duration(left.seconds, whole=True)
+    if left.at_least:
+        text = f"{at_least} {text}"
+    return f"{text}, {number(left.stalled)} stalled not counted" if left.stalled else text

@@ -1,0 +1,65 @@
+"""Which format `headway export` writes, and what it says where it cannot."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from headway.cli.main import main
+
+if TYPE_CHECKING:
+    from headway.engine.board import Board
+
+
+@pytest.fixture
+def filled(board: Board) -> Board:
+    board.task("one", total=3).update(2)
+    return board
+
+
+def test_the_ending_of_the_file_chooses_the_format(filled: Board, tmp_path: Path) -> None:
+    for name in ("a.json", "a.ndjson", "a.jsonl", "a.csv", "a.CSV", "a.npz", "plain"):
+        assert main(["export", filled.name, "-o", str(tmp_path / name)]) == 0
+    for name in ("a.json", "plain"):
+        assert json.loads((tmp_path / name).read_text())["tasks"][0]["count"] == 2
+    for name in ("a.ndjson", "a.jsonl"):
+        assert json.loads((tmp_path / name).read_text())["count"] == 2
+    for name in ("a.csv", "a.CSV"):
+        assert next(csv.DictReader((tmp_path / name).read_text().splitlines()))["count"] == "2"
+    with np.load(tmp_path / "a.npz") as arrays:
+        assert arrays["tasks"]["count"].tolist() == [2]
+
+
+def test_an_ending_of_no_format_is_refused_with_those_that_there_are(
+    filled: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "tasks.parquet"
+    assert main(["export", filled.name, "-o", str(output)]) == 1
+    assert capsys.readouterr().err == (
+        f"headway: {output}: .parquet is not the ending of a format: "
+        "use one of .json, .ndjson, .jsonl, .csv, .npz, or choose with --format\n"
+    )
+    assert not output.exists()
+    assert main(["export", filled.name, "-o", str(output), "--format", "csv"]) == 0
+    assert output.read_text().startswith("board,id,")
+
+
+def test_a_missing_folder_is_told_by_the_path_that_the_user_gave(
+    filled: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "no" / "such.json"
+    assert main(["export", filled.name, "-o", str(output)]) == 1
+    assert capsys.readouterr().err == f"headway: {output}: No such file or directory\n"
+
+
+def test_a_device_takes_any_ending(filled: Board, tmp_path: Path) -> None:
+    link = tmp_path / "out.dev"
+    link.symlink_to(os.devnull)
+    assert main(["export", filled.name, "-o", str(link)]) == 0
+    assert link.is_symlink()

@@ -1,0 +1,92 @@
+"""Snapshot files: what is written is read, the one before stays, and damage is a typed error."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from headway import errors
+from headway.files import snapshot
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import MakeRaw
+
+
+def test_what_is_written_is_read(make_raw: MakeRaw, tmp_path: Path) -> None:
+    raw = make_raw(3)
+    path = snapshot.write(raw, tmp_path)
+    assert path == tmp_path / snapshot.SNAPSHOT
+    for where in (tmp_path, path):
+        view = snapshot.read(where)
+        assert (view.name, view.path, view.from_prev) == ("nightly", path, False)
+        assert [task.id for task in view.tasks] == ["task-2", "task-1", "task-0"]
+        assert view.tasks[0].result == {"auc": 0.1}
+        assert [share.pid for share in view.tasks[0].workers] == [700]
+    with np.load(path, allow_pickle=False) as arrays:
+        assert sorted(arrays["tasks"]["count"]) == [20, 21, 22]
+        assert json.loads(bytes(arrays["meta.json"]))["name"] == "nightly"
+
+
+def test_the_one_before_stays_and_is_read_where_the_last_one_is_damaged(make_raw: MakeRaw, tmp_path: Path) -> None:
+    snapshot.write(make_raw(1, sequence=1), tmp_path)
+    snapshot.write(make_raw(2, sequence=2), tmp_path)
+    assert snapshot.read(tmp_path).sequence == 2
+    (tmp_path / snapshot.SNAPSHOT).write_bytes(b"nonsense")
+    view = snapshot.read(tmp_path)
+    assert (view.sequence, view.from_prev) == (1, True)
+    (tmp_path / snapshot.PREVIOUS).unlink()
+    with pytest.raises(errors.DamagedSnapshot, match=r"snapshot\.npz"):
+        snapshot.read(tmp_path)
+
+
+def test_results_in_a_file_of_their_own_are_read_with_the_tasks_that_they_belong_to(
+    make_raw: MakeRaw, tmp_path: Path
+) -> None:
+    raw = make_raw(3)
+    snapshot.write_results(raw, tmp_path)
+    snapshot.write(raw, tmp_path, results_apart=True)
+    assert {task.id: task.result for task in snapshot.read(tmp_path).tasks} == {
+        "task-0": {"auc": 0.0},
+        "task-1": None,
+        "task-2": {"auc": 0.1},
+    }
+    assert all(task.result is None for task in snapshot.read(tmp_path, results=False).tasks)
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to nowhere"])
+def test_what_is_no_snapshot_is_a_typed_error(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / snapshot.SNAPSHOT
+    match kind:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case _:
+            path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(errors.HeadwayError, match=str(tmp_path)):
+        snapshot.read(tmp_path)
+
+
+def test_nothing_there_is_an_unknown_board(tmp_path: Path) -> None:
+    with pytest.raises(errors.UnknownBoard, match=f"no snapshot is in {tmp_path}"):
+        snapshot.read(tmp_path)
+    with pytest.raises(errors.UnknownBoard, match=r"there is no file .*none\.npz"):
+        snapshot.read(tmp_path / "none.npz")
+
+
+def test_a_removal_takes_all_files_and_nothing_else(make_raw: MakeRaw, tmp_path: Path) -> None:
+    for sequence in (1, 2):
+        snapshot.write_results(make_raw(1), tmp_path)
+        snapshot.write(make_raw(1, sequence=sequence), tmp_path, results_apart=True)
+    assert {path.name for path in tmp_path.iterdir()} == set(snapshot.FILES)
+    (tmp_path / "notes.txt").write_text("mine")
+    snapshot.remove(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    shutil.rmtree(tmp_path)
+    snapshot.remove(tmp_path)

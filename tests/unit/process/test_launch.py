@@ -1,0 +1,115 @@
+"""How helper processes are started, and when they are not."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from headway.process import launch
+
+if TYPE_CHECKING:
+    from headway.engine.board import Board
+
+# What a helper process finds around itself. It is looked for in the package, so that is where its folder goes.
+TELL = """
+import json, os, resource, sys
+
+def main(name, uuid, *arguments):
+    found = {
+        "arguments": [name, uuid, *arguments],
+        "descriptors": sorted(int(one) for one in os.listdir("/proc/self/fd")),
+        "session": os.getsid(0) == os.getpid(),
+        "folder": os.getcwd(),
+        "environment": dict(os.environ),
+        "path": sys.path,
+        "text": os.read(3, 100).decode(),
+    }
+    with open(arguments[0] + ".part", "w") as file:
+        json.dump(found, file)
+    os.rename(arguments[0] + ".part", arguments[0])
+"""
+
+
+def test_boards_are_recorded_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value, expected in ((None, True), ("1", True), ("0", False), ("", False)):
+        with monkeypatch.context() as patch:
+            patch.delenv("HEADWAY_RECORD", raising=False)
+            if value is not None:
+                patch.setenv("HEADWAY_RECORD", value)
+            assert launch.wanted() is expected
+    monkeypatch.delenv("HEADWAY_RECORD")
+    monkeypatch.setenv(launch.GUARD, "1")
+    assert not launch.wanted(), "a recorder starts no recorder"
+
+
+@pytest.mark.parametrize("python", ["", "/usr/bin/blender", "/opt/app/app"])
+def test_a_program_that_is_no_python_starts_none(python: str, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", python)
+    with pytest.raises(ValueError, match=f"{python or 'this program'} is not a Python that could run a helper process"):
+        launch.beside("headway.recorder.recorder_process", board._segment)
+
+
+def test_a_python_that_cannot_be_started_is_named(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python3")
+    with pytest.raises(OSError, match=r"/nowhere/python3 could not be started") as raised:
+        launch.beside("headway.recorder.recorder_process", board._segment)
+    assert raised.value.errno == errno.ENOENT
+
+
+def test_why_there_is_no_recorder_is_said_once(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_RECORD", "1")
+    monkeypatch.setattr(sys, "executable", "/nowhere/python3")
+    monkeypatch.setattr(launch, "_warned", False)
+    board._segment.want_recorder()
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            launch.ensure(board._segment)
+            time.sleep(0)
+    assert len(seen) == 1
+    assert "the boards of this program have no recorder: /nowhere/python3 could not be started" in str(seen[0].message)
+
+
+def test_a_helper_gets_what_it_is_handed_and_nothing_else_of_the_program(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    module = Path(launch.__file__).with_name(f"told_{os.getpid()}.py")
+    module.write_text(TELL)
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.setenv("SOME_SETTING", "kept")
+    told = tmp_path / "told"
+    reading, writing = os.pipe()
+    os.write(writing, b"hello")
+    os.close(writing)
+    try:
+        launch.beside(f"headway.process.{module.stem}", board._segment, str(told), descriptors=(reading,))
+        deadline = time.monotonic() + 20
+        while not told.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        os.close(reading)
+        module.unlink()
+        with contextlib.suppress(FileNotFoundError):
+            (tmp_path / "told.part").unlink()
+    found = json.loads(told.read_text())
+    assert found["arguments"] == [board.name, board._segment.uuid, str(told)]
+    assert found["text"] == "hello"
+    assert set(found["descriptors"]) <= {0, 1, 2, 3, 4}, "3 is handed over, 4 is the listing itself"
+    assert found["session"]
+    assert found["folder"] == "/"
+    assert found["environment"]["SOME_SETTING"] == "kept"
+    assert found["environment"][launch.GUARD] == "1"
+    assert "PYTHONWARNINGS" not in found["environment"]
+    assert str(tmp_path) not in found["path"]
+    assert "" not in found["path"]

@@ -1,0 +1,124 @@
+"""Locks on files: one holder, named when it is in the way, and never on a file that is not this user's alone."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headway import errors
+from headway.system import locks, machine
+
+HOLD = """
+import sys
+from pathlib import Path
+from headway.system import locks
+kept = locks.recorder_lock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lock_has_one_holder_and_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "board.lock"
+    with locks.held(path):
+        told = rf"board\.lock has been held by pid {os.getpid()} for 0 s"
+        with pytest.raises(errors.LockTimeout, match=told), locks.held(path, wait_s=0.0):
+            pytest.fail("two holders")
+    with locks.held(path, wait_s=0.0):
+        pass
+
+
+def test_a_lock_is_let_go_when_the_block_ends_by_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locks.locked(tmp_path):
+        raise ZeroDivisionError
+    with locks.locked(tmp_path, wait_s=0.0):
+        assert (tmp_path / "board.lock").read_text().strip() == str(os.getpid())
+
+
+def test_a_lock_on_a_file_that_was_replaced_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "one.lock"
+    first, second, third = locks.Flock(), locks.Flock(), locks.Flock()
+    assert first.take(path) is None
+    path.unlink()
+    assert second.take(path) is None, "a new file: the first holder's lock is on one that nobody finds any more"
+    assert third.take(path) == "unknown", "nobody has written a pid"
+    for lock in (first, second, third):
+        lock.release()
+        lock.release()
+        assert lock.fd == -1
+
+
+def test_a_file_that_is_replaced_while_it_is_locked_is_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, lock, real = tmp_path / "one.lock", locks.Flock(), fcntl.flock
+
+    def replaced_first(descriptor: int, operation: int) -> None:
+        path.unlink()
+        path.touch(0o600)
+        real(descriptor, operation)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "flock", replaced_first)
+        assert lock.take(path) == "unknown"
+    assert lock.fd == -1
+    assert lock.take(path) is None
+    lock.release()
+
+
+def test_a_lock_file_is_this_users_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        with locks.locked(tmp_path):
+            assert (tmp_path / "board.lock").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("kind", ["link", "second name", "folder", "pipe"])
+def test_what_is_no_file_of_its_own_is_neither_locked_nor_written(kind: str, tmp_path: Path) -> None:
+    path, other = tmp_path / "board.lock", tmp_path / "other"
+    other.write_text("precious")
+    match kind:
+        case "link":
+            path.symlink_to(other)
+        case "second name":
+            path.hardlink_to(other)
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+    with pytest.raises(errors.NotOwner, match=r"board\.lock"), locks.locked(tmp_path):
+        pytest.fail("it was locked")
+    assert other.read_text() == "precious"
+
+
+def test_the_recorders_lock_tells_its_holder_and_ends_with_it(tmp_path: Path) -> None:
+    assert locks.lock_holder(tmp_path) is None
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        assert locks.recorder_lock(tmp_path) is None
+        assert locks.lock_holder(tmp_path) == f"pid {process.pid} on {machine.host()}"
+        process.kill()
+    assert locks.lock_holder(tmp_path) is None
+    own = locks.recorder_lock(tmp_path)
+    assert own is not None
+    own.release()
+    own.release()
+
+
+def test_a_sign_of_life_is_the_time_of_the_file(tmp_path: Path) -> None:
+    own = locks.recorder_lock(tmp_path)
+    assert own is not None
+    path = tmp_path / "recorder.lock"
+    os.utime(path, (0, 0))
+    own.touch()
+    assert path.stat().st_mtime > 0
+    own.release()

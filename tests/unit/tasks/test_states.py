@@ -1,0 +1,20 @@
+"""The states of a task have one home, and the native code has the same numbers."""
+
+from __future__ import annotations
+
+from headway.native import core, records
+from headway.tasks import states
+
+
+def test_native_numbers_of_states_are_their_places_in_the_list() -> None:
+    assert core.STATES == records.STATES == states.STATES
+
+
+def test_groups_are_made_of_states_and_every_state_has_an_urgency() -> None:
+    assert set(states.LIVE_STATES) | set(states.FINAL_STATES) == set(states.STATES)
+    assert not set(states.LIVE_STATES) & set(states.FINAL_STATES)
+    assert set(states.FINAL_STATES) - set(states.ENDED_STATES) == {"lost"}
+    assert set(states.OPEN_STATES) == {*states.LIVE_STATES, "lost"}
+    assert set(states.RESUMABLE_STATES) | set(states.WRONG_STATES) < set(states.FINAL_STATES)
+    assert sorted(states.URGENCY) == sorted(states.STATES)
+    assert set(list(states.URGENCY)[: len(states.WRONG_STATES)]) == set(states.WRONG_STATES)

@@ -1,0 +1,75 @@
+"""Numbers, times and counts as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from headway.views.numbers import Counts, TimeLeft
+from headway.views.words import counted, duration, number, plural, rate, tally, time_left
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0"), (1234567, "1,234,567"), (9_999_999, "9,999,999"), (12_340_000, "12.3M"), (10**15, "1.00P")],
+)
+def test_numbers_are_read_at_a_glance(value: int, shown: str) -> None:
+    assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.04, "0.0 s"),
+        (3.21, "3.2 s"),
+        (9.96, "10 s"),
+        (59.6, "1:00"),
+        (754, "12:34"),
+        (3723, "1:02:03"),
+        (190_800, "2 d 5 h"),
+        (364 * 86_400, "364 d"),
+        (405 * 86_400, "1 y 40 d"),
+        (999 * 365 * 86_400, "999 y 0 d"),
+        (4e10, "–"),
+        (float("inf"), "–"),
+    ],
+)
+def test_durations_are_read_at_a_glance(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0/s"),
+        (95.21, "95.2/s"),
+        (1234.0, "1.23k/s"),
+        (999.6, "1.00k/s"),
+        (0.1, "6/min"),
+        (0.001, "3.60/h"),
+        (1e-6, "0.086/d"),
+        (1e12, "1.00T/s"),
+    ],
+)
+def test_slow_rates_are_told_by_the_minute_hour_or_day(value: float, shown: str) -> None:
+    assert rate(value) == shown
+
+
+def test_counts_carry_their_unit() -> None:
+    assert counted(2100, 5000, "bar") == "2,100/5,000 bar"
+    assert counted(7, None) == "7"
+    assert counted(35, 10, "bar") == "35 bar", "the total was wrong"
+    assert counted(3, 0) == "3"
+    assert (plural(1, "worker"), plural(2, "worker")) == ("1 worker", "2 workers")
+
+
+def test_counts_are_told_by_urgency_and_a_stalled_task_once() -> None:
+    counts = Counts(success=300, running=25, stalled=3, lost=1, pending=1)
+    assert list(tally(counts).values()) == ["1 lost", "25 running (3 stalled)", "1 pending", "300 success"]
+    assert tally(Counts()) == {}
+
+
+def test_a_time_left_says_what_is_not_in_it() -> None:
+    assert time_left(TimeLeft(108.0, False, 0)) == "1:48"
+    assert time_left(TimeLeft(108.0, True, 1)) == "≥ 1:48, 1 stalled not counted"
+    assert time_left(TimeLeft(108.0, True, 0), at_least=">=") == ">= 1:48"
+    assert time_left(TimeLeft(None, True, 1)) == ""
