@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -240,6 +241,19 @@ def test_a_run_that_left_something_behind_has_no_second_pass(tree: Path) -> None
     )
     done = run(tree, "test: ci/test tests\n")
     assert done.returncode == 1
+    assert "test FAILED: exit code 10." in done.stdout
+
+
+def test_a_test_that_leaves_shared_memory_behind_ends_the_run_with_the_code_of_leaks(tree: Path) -> None:
+    (tree / "tests").mkdir()
+    shutil.copy(ROOT / "tests" / "conftest.py", tree / "tests")
+    left = (
+        "import os\n\ndef test_leaves():\n    open(f'/dev/shm/headway-{os.getuid()}-t-{os.getpid()}-x', 'w').close()\n"
+    )
+    write(tree, "tests/test_leaves.py", left)
+    done = run(tree, "test: ci/test tests\n")
+    assert done.returncode == 1
+    assert "left in /dev/shm: " in done.stdout
     assert "test FAILED: exit code 10." in done.stdout
 
 
