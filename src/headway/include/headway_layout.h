@@ -156,8 +156,11 @@ typedef struct hw_header {
     uint64_t dropped;     /* finished tasks that gave up their slot unarchived */
     uint64_t free_hint;   /* where the search for a free slot begins */
     uint64_t repairs;     /* times the lock was taken over from a dead holder */
-    uint64_t gone[HW_STATES]; /* of the tasks freed so far, how many were in each state; see hw_free_locked */
-    uint64_t pad5[5];
+    /* Of the tasks freed so far, how many were in each state: see hw_count_gone, whose note the other two words are. */
+    uint64_t gone[HW_STATES];
+    uint64_t gone_note;
+    uint64_t gone_before;
+    uint64_t pad5[3];
 
     uint64_t pad6[16];
 

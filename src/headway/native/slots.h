@@ -27,16 +27,26 @@ static void hw_load_life(char *slot, hw_status *status) {
     if (status->state >= HW_STATES) status->state = HW_FAILED;
 }
 
-/* Count a task that is about to lose its slot, by the state in which it goes: one that is replaced while it runs was
- * cancelled, one that reads as lost was lost. So the totals of a run do not depend on which tasks still have a slot.
- * Before the slot is free, so that a total never falls; after a kill in between the task is counted once more. */
-static void hw_count_gone(hw_board *board, char *slot) {
+/* Count a task that is about to lose its slot, by the state in which it goes: what was replaced while somebody was at it
+ * was cancelled. So the totals of a run do not depend on which tasks still have a slot. Under the structural lock, before
+ * the slot is free: a total never falls. Who is killed in between leaves a note of what stood there before, and the same
+ * task is not counted twice when the next one frees it. */
+static void hw_count_gone(hw_board *board, uint32_t index, char *slot) {
+    hw_header *header = board->header;
     hw_status status;
-    uint64_t state, *gone;
+    uint64_t state, note, generation = hw_peek(&hw_control_of(slot)->generation);
     hw_load_life(slot, &status);
     state = hw_state_of(board, NULL, slot, &status);
-    gone = &board->header->gone[hw_final(state) ? state : (uint64_t)HW_CANCELLED];
-    hw_store(gone, hw_peek(gone) + 1);
+    if (!hw_final(state)) state = HW_CANCELLED;
+    note = (uint64_t)index << 44 | (generation << 4 & 0xffffffffff0ull) | (state + 1);
+    if (hw_peek(&header->gone_note) != note) {
+        hw_store(&header->gone_before, hw_peek(&header->gone[state]));
+        HW_STEP("gone before");
+        hw_store(&header->gone_note, note); /* release, after `gone_before`: a note is never there without it */
+        HW_STEP("gone note");
+    }
+    hw_store(&header->gone[state], hw_peek(&header->gone_before) + 1);
+    HW_STEP("gone");
 }
 
 /* Give a slot back, under the structural lock and the slot's own, which is let go. */
@@ -45,7 +55,7 @@ static void hw_free_locked(hw_board *board, uint32_t index) {
     hw_control *control = hw_control_of(slot);
     hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
     HW_STEP("free");
-    hw_count_gone(board, slot);
+    hw_count_gone(board, index, slot);
     /* Before the slot is free: a search that passed the task's new slot too early and this one too late has to see it. */
     hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1);
     HW_STEP("frees");

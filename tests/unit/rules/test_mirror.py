@@ -10,6 +10,7 @@ from tests.rooms import MODULES, ROOT
 ELSEWHERE = {
     "__init__": "tests/unit/test_public.py",
     "__main__": "tests/integration/test_cli.py",  # one line, run by each of them
+    "native.core": "tests/unit/native/test_segment.py",  # its parts have tests of their own names
     "api": "tests/unit/test_public.py",
     # One history: its file, its table and its rows are tried together.
     "files.archive": "tests/integration/test_archive.py",
@@ -115,4 +116,4 @@ def test_the_reasons_are_about_modules_and_tests_that_there_are() -> None:
 def test_rooms_of_tests_are_rooms_of_the_package() -> None:
     rooms = {name.partition(".")[0] for name in MODULES}
     folders = {path.name for path in (ROOT / "tests" / "unit").iterdir() if path.is_dir() and path.name[0] not in "._"}
-    assert folders - {"rules"} <= rooms
+    assert folders - {"rules", "ci"} <= rooms
