@@ -40,13 +40,13 @@ cdef class Counter(Place):
         return 0
 
     cdef int look_around(self, uint64_t now) except -1:
-        """Once a second: was the board unlinked, is it without its recorder?"""
+        """Once a second: was the board removed, is it without its recorder?"""
         global _warned_retired
         self.look_ns = now + SECOND
         hw_own_fd(self.segment.board)  # if somebody closed it, others take this process for dead
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
-            warnings.warn(f"board {self.segment.name!r} was unlinked: updates are no longer seen by anyone",
+            warnings.warn(f"board {self.segment.name!r} was removed: updates are no longer seen by anyone",
                           errors.StaleTaskWarning)
         elif not _warned_retired and hw_is_nameless(self.segment.board):
             _warned_retired = True
@@ -81,7 +81,7 @@ cdef class Counter(Place):
         is told once a process by StaleTaskWarning. Raises TypeError, or OverflowError beyond 48 bits.
         """
         if type(n) is not int:
-            n = operator.index(n)
+            n = _whole(n, "n", "items are counted whole, choose a smaller unit")
         _count(self, n)
 
     def native(self):

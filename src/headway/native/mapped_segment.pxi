@@ -147,12 +147,12 @@ cdef class MappedSegment:
 
     @property
     def retired(self):
-        """Was the board unlinked?"""
+        """Was the board removed?"""
         return hw_load(&(<hw_header *>self.base).retired) == HW_RETIRED_FOR_GOOD
 
     @property
     def retiring(self):
-        """Was the board unlinked, or is somebody about to? To be asked after `register`: see hw_announce."""
+        """Was the board removed, or is somebody about to? To be asked after `register`: see hw_announce."""
         return hw_retiring(self.board) != 0
 
     @property

@@ -101,9 +101,9 @@ cdef class Presence(MappedSegment):
                 hw_detach(self.board)
 
     def retire(self):
-        """Tell everyone attached that the board was unlinked."""
+        """Tell everyone attached that the board was removed."""
         hw_announce(self.board, HW_RETIRED_FOR_GOOD)
 
     def announce_retirement(self, bint meant=True):
-        """Have those who join look elsewhere for the board, before it is unlinked; meant=False: it stays after all."""
+        """Have those who join look elsewhere for the board, before it is removed; meant=False: it stays after all."""
         hw_announce(self.board, HW_RETIRING if meant else 0)

@@ -56,6 +56,9 @@ cdef class Status(Counter):
             change.fields |= HW_SET_MESSAGE | HW_SET_RUNNING
             _put_text(change.message, HW_MESSAGE_BYTES, _str(message, "message"))
         if metrics:
+            if not hasattr(metrics, "items"):
+                raise TypeError(f"metrics must be a dict of floats by name, not {metrics!r:.60} "
+                                f"({type(metrics).__name__})")
             change.fields |= HW_SET_RUNNING
             if len(metrics) > HW_METRICS:
                 raise ValueError(f"{len(metrics)} metrics are too many: a task has {HW_METRICS}")
@@ -63,13 +66,20 @@ cdef class Status(Counter):
                 if change.metrics == HW_METRICS:
                     raise ValueError(f"there are more than {HW_METRICS} metrics, though their length is {len(metrics)}")
                 _put_key(change.metric_name[change.metrics], HW_METRIC_BYTES, name, "metric name")
-                change.metric[change.metrics] = float(value)
+                try:
+                    change.metric[change.metrics] = float(value)
+                except (TypeError, ValueError, OverflowError):
+                    raise TypeError(f"metric {name!r} must be a number, not {value!r:.60} "
+                                    f"({type(value).__name__})") from None
                 change.metrics += 1
         return bool(self.write(&change))
 
+    def _tell_ended(self):
+        """Called when what was assigned was dropped, as the task has ended; given by the subclass."""
+
     def _enter(self, stage):
         """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
-        the text is empty or would be cut, or if the board was closed or unlinked. Raises UnknownTask, LockTimeout.
+        the text is empty or would be cut, or if the board was closed or removed. Raises UnknownTask, LockTimeout.
         """
         cdef hw_change change
         cdef Py_ssize_t size
@@ -92,11 +102,12 @@ cdef class Status(Counter):
         return _text(status.stage, HW_STAGE_BYTES)
 
     @stage.setter
-    def stage(self, str stage not None):
+    def stage(self, stage):
         cdef hw_change change
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
-        _put_text(change.stage, HW_STAGE_BYTES, stage)
-        self.write(&change)
+        _put_text(change.stage, HW_STAGE_BYTES, stage if type(stage) is str else _str(stage, "stage"))
+        if not self.write(&change):
+            self._tell_ended()
 
     @property
     def message(self):
@@ -106,11 +117,12 @@ cdef class Status(Counter):
         return _text(status.message, HW_MESSAGE_BYTES)
 
     @message.setter
-    def message(self, str message not None):
+    def message(self, message):
         cdef hw_change change
         _begin(&change, HW_SET_MESSAGE | HW_SET_RUNNING)
-        _put_text(change.message, HW_MESSAGE_BYTES, message)
-        self.write(&change)
+        _put_text(change.message, HW_MESSAGE_BYTES, message if type(message) is str else _str(message, "message"))
+        if not self.write(&change):
+            self._tell_ended()
 
     @property
     def total(self):
@@ -121,11 +133,12 @@ cdef class Status(Counter):
 
     @total.setter
     def total(self, total):
-        self._set(total=total)
+        if not self._set(total=total):
+            self._tell_ended()
 
     @property
-    def metrics(self):
-        """The named floats of the task; set(metrics=...) adds or changes some of the at most 8."""
+    def _metrics(self):
+        """The named floats of the task."""
         cdef hw_status status
         cdef int i
         self._read(&status)

@@ -40,7 +40,7 @@ cdef class TaskTable(Recorded):
         while True:
             self.become(True)
             if self.retired:
-                raise errors.BoardClosed(f"board {self.name!r} was unlinked: open it anew with "
+                raise errors.BoardClosed(f"board {self.name!r} was removed: open it anew with "
                                          f"headway.open({self.name!r})")
             identity.created_ns = <int64_t>hw_clock_ns(CLOCK_REALTIME)
             first.owner = hw_me(board)  # each time: a signal handler may have forked
@@ -60,10 +60,14 @@ cdef class TaskTable(Recorded):
             if answer == HW_ENDED:
                 return found.slot, found.generation, (STATES[found.state], found.owner)
             if answer == HW_EXISTS:
+                if found.owner == hw_me(board):
+                    raise errors.TaskExists(f"task {id!r} is running on board {self.name!r}, owned by this process: "
+                                            f"cancel() it, choose another id, or join it with "
+                                            f"board.task({id!r}, join=True)")
                 who = "its owner" if found.owner_alive else "its owner is dead, but a worker on it"
                 raise errors.TaskExists(
                     f"task {id!r} is running on board {self.name!r}: {who} (pid {found.pid}) is alive; wait for it, "
-                    f"choose another id, or join it with board.attach({id!r})")
+                    f"choose another id, or join it with board.task({id!r}, join=True)")
             if answer == HW_UNARCHIVED:
                 archived = archive((found.slot, found.generation) if found.generation else None)
                 if archived == 0:
@@ -73,7 +77,7 @@ cdef class TaskTable(Recorded):
             if answer == HW_FULL:
                 raise errors.BoardFull(
                     f"board {self.name!r} has {self.board.capacity} slots and all hold tasks that have not ended: end "
-                    f"some, or unlink the board and open it with a larger capacity")
+                    f"some, or remove the board and open it with a larger capacity")
             now = hw_clock_ns(CLOCK_MONOTONIC)
             if now >= give_up and answer == HW_TIMEOUT and found.pid:
                 raise errors.LockTimeout(f"task {id!r} of board {self.name!r} cannot be started anew: the old one is "

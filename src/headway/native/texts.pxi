@@ -27,12 +27,11 @@ cdef int _put_text(char *to, Py_ssize_t room, str text) except -1:
     return 0
 
 
-cdef int _put_key(char *to, Py_ssize_t room, str text, str what) except -1:
+cdef int _put_key(char *to, Py_ssize_t room, text, str what) except -1:
     """Copy a text that is a key: never cut, refused when it does not fit."""
     cdef Py_ssize_t size
     cdef const char *data
-    if not isinstance(text, str):
-        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    _str(text, what)
     try:
         data = PyUnicode_AsUTF8AndSize(text, &size)
     except UnicodeEncodeError:
@@ -55,17 +54,16 @@ cdef str _text(const char *data, size_t room):
     return data[:size].decode("utf-8", "replace")
 
 
-def check_id(str id not None):
-    """Raise ValueError unless `id` is 1 to 95 bytes of UTF-8 without NUL."""
+def check_id(id):
+    """Raise TypeError or ValueError unless `id` is 1 to 95 bytes of UTF-8 without NUL."""
     cdef char room[HW_ID_BYTES]
     _put_key(room, sizeof(room), id, "task id")
 
 
 cdef int64_t _total(total) except? -2:
-    cdef int64_t n
     if total is None:
         return HW_NO_TOTAL
-    n = operator.index(total)
+    n = _whole(total, "total", f"give 0 to {HW_COUNT_LIMIT - 1}, or None if it is unknown")
     if n < 0 or n >= HW_COUNT_LIMIT:
         raise ValueError(f"total {n} is out of range: give 0 to {HW_COUNT_LIMIT - 1}, or None if it is unknown")
     return n
@@ -73,5 +71,15 @@ cdef int64_t _total(total) except? -2:
 
 cdef str _str(text, str what):
     if not isinstance(text, str):
-        raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+        raise TypeError(f"{what} must be a str, not {text!r:.60} ({type(text).__name__})")
     return text
+
+
+cdef object _whole(value, str what, str remedy):
+    """A whole number: an int, what stands for one, or a float without a fraction."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        if isinstance(value, float) and value.is_integer():
+            return int(value)
+    raise TypeError(f"{what} {value!r:.60} is not a whole number: {remedy}")

@@ -313,7 +313,7 @@ try:
         except ValueError as error: refused.append(str(error))
     print(json.dumps([task.count, user.answers(), len(refused)]))
 finally:
-    board.unlink(files=True)
+    board.remove(files=True)
 """
 
 
