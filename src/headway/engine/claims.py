@@ -52,9 +52,7 @@ def claim(
     place, and True; who owns it does not change. Of processes that claim one id at once, exactly one becomes the owner,
     as everything is decided under the lock of the segment.
     """
-    if not (
-        type(id) is type(unit) is type(label) is str
-    ):  # the rest the native code says, in these words
+    if not (type(id) is type(unit) is type(label) is str):  # the rest the native code says, in these words
         checks.check_task(id, total, unit, label)
     segment = at.opened()
     parent_bytes = len(parent.encode()) if parent else 0

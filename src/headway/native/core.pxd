@@ -13,10 +13,6 @@ cdef class MappedSegment:
 
 
 cdef class Presence(MappedSegment):
-    cdef uint64_t _pulse
-    cdef uint64_t _states
-    cdef uint64_t _given
-    cdef uint32_t _open_tasks
     cdef bint _watching
     cdef uint64_t _pulse
     cdef uint64_t _states
