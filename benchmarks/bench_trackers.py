@@ -118,4 +118,4 @@ def bench_tracker(contest: Contest, directory: Path, memory: Path, call: str, mo
         contest(side_of(shared, call, times), sides, rounds=12)
         assert shared.get_progress("one") == shared.get_all_recent()[-1], "the same analysis, by two ways"
     finally:
-        open_board(shared.name).unlink(files=True)
+        open_board(shared.name).remove(files=True)

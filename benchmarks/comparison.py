@@ -105,7 +105,7 @@ def trackers() -> Iterator[dict[str, Any]]:
     try:
         yield dict(zip(SIDES, (shared, *files, *old), strict=True))
     finally:
-        open_board(shared.name).unlink(files=True)
+        open_board(shared.name).remove(files=True)
         if before is None:
             del os.environ["HEADWAY_DIR"]
         else:

@@ -81,7 +81,7 @@ def make_board() -> Iterator[Callable[..., Board]]:
 
     yield make
     for board in boards:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 @pytest.fixture

@@ -200,7 +200,7 @@ def _program() -> None:
         print(f"phase {name}", flush=True)
     floor.phase()
     for one in (board, large, again):
-        one.unlink(files=True)
+        one.remove(files=True)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def main() -> None:
         print(f"{task.id}: {task.state} at {task.count} of {task.total}, {task.message!r}, pid {task.owner_pid}")
     path = board.write_snapshot()
     print(f"and from the file alone: {headway.read(str(path)).counts}")
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

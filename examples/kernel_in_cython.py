@@ -77,7 +77,7 @@ def main() -> None:
         with board.task("trial") as other:
             capsule = other.native().capsule
             print(cost(lambda: kernel.bare(trial), lambda: kernel.counted(capsule, trial), trial))
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

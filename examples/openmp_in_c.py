@@ -71,7 +71,7 @@ def main() -> None:
         with board.task("trial") as other:
             address = other.native()
             print(cost(lambda: kernel.bare(trial), lambda: kernel.counted(address.address, trial), trial))
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

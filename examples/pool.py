@@ -26,7 +26,7 @@ def main() -> None:
     assert view is not None
     print(f"{view.count} numbers, {view.state} after {view.elapsed:.1f} s")
     print(f"the largest prime factor among them: {max(found)}")
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def main() -> None:
             counted(out, task.native())
         print(f"in the end {task.count:,}, exactly")
         print(cost(lambda: bare(trial), lambda: counted(trial, handle), trial.size))
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

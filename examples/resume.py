@@ -23,7 +23,7 @@ def main() -> None:
     view = board.get("import")
     assert view is not None
     print(f"second run: {view.state} at {view.count} of {view.total}, resumed from {view.resumed_from}")
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

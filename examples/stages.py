@@ -31,7 +31,7 @@ def main() -> None:
     for part in board.tasks():
         if part.parent == view.id:
             print(f"  {part.id}: {part.count} steps, loss {part.metrics['loss']:.3f}")
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

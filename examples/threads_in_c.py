@@ -49,7 +49,7 @@ def main() -> None:
         for thread in threads:
             thread.join()
     print(f"in the end {task.count:,}, exactly")
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

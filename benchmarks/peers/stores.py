@@ -360,7 +360,7 @@ class Headway(Peer):
         self._task: headway.Task | None = self._board.task("all", resume=True)
 
     def close(self) -> None:
-        self._board.unlink(files=True)
+        self._board.remove(files=True)
 
     def shared(self) -> Count:
         assert self._task is not None

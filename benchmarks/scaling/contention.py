@@ -22,7 +22,7 @@ from typing import TypeAlias
 from benchmarks.building import load_floor
 from benchmarks.contest import turns
 from benchmarks.crew import Crew
-from headway.engine.board import Board, open_board
+from headway.engine.board import Board, board_of, open_board
 from headway.engine.task import Task
 from headway.upkeep import listing, removal
 
@@ -92,7 +92,7 @@ def jobs(number: int, one: Task, own: list[Task], page: str) -> dict[str, Callab
     with open(page, "r+b") as file:
         shared = mmap.mmap(file.fileno(), mmap.PAGESIZE)
     word = ctypes.c_uint64.from_buffer(shared)  # keeps the mapping
-    board = one._home()
+    board = board_of(one)
 
     def update(task: Task) -> Callable[[], object]:
         def run() -> None:

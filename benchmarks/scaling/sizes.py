@@ -121,7 +121,7 @@ def _restored(board: Board) -> float:
     taken = time.thread_time() - begin
     if again.get("task-1") is None:
         raise RuntimeError("nothing was restored")
-    again.unlink(files=True)
+    again.remove(files=True)
     return taken
 
 

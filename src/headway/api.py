@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, cast
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from headway import errors
+from headway.standin.nobody import NOBODY
 from headway.system import support
 from headway.tasks import current as context
-from headway.tasks.nobody import NOBODY
+from headway.tasks.states import ENDED_STATES
 
 if TYPE_CHECKING:
     from headway.engine.board import Board
@@ -21,25 +23,30 @@ __all__ = ["current", "get_include", "open", "read"]
 def open(
     name: str | None = None,
     *,
-    capacity: int = 1024,
-    workers: int = 1024,
-    result_bytes: int = 2048,
+    capacity: int | None = None,
+    workers: int | None = None,
+    result_bytes: int | None = None,
     record: bool = True,
 ) -> Board:
     """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
 
     name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the script's name. For a new board: capacity: tasks
-    at a time; workers: processes that are listed by name; result_bytes: the longest result, as JSON. record: have a
+    at a time, default 1024; workers: processes that are listed by name, default 1024; result_bytes: the longest result,
+    as JSON, default 2048. A board that is there already keeps its sizes: one warning tells of others. record: have a
     helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
     With HEADWAY_DISABLE=1 it is a board of this process alone.
-    Raises Unsupported where there can be no board, ValueError, NoSpace, CorruptBoard, LayoutMismatch, NotOwner,
-    BoardElsewhere, LockTimeout, OSError.
+    Raises headway.errors.Unsupported where there can be no board, ValueError, headway.errors.NoSpace,
+    headway.errors.CorruptBoard, headway.errors.LayoutMismatch, headway.errors.NotOwner, headway.errors.BoardElsewhere,
+    headway.errors.LockTimeout, OSError.
     """
     if support.disabled():
         from headway.standin import board as standin
 
-        alone = standin.open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
-        return cast("Board", alone)
+        alone: Any = standin.open_board(
+            name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record
+        )
+        board: Board = alone  # it has all that a board has; a test compares the two
+        return board
     reason = support.unusable()
     if reason is not None:
         raise errors.Unsupported(reason)
@@ -51,34 +58,64 @@ def open(
 def current() -> Task:
     """The task of this context: the innermost block or loop, inherited by threads and by the children of a pool.
 
-    Without one: a task whose every method is a cheap no-op.
+    Without one, and where the one that was inherited has ended: a task whose every method is a cheap no-op.
     """
     task: Task | None = context.innermost()
-    if task is not None:
-        return task
-    handle = context.handed_down()
-    if handle is not None:
-        from headway.engine.task import unpickled
+    if task is None:
+        handle = context.handed_down()
+        if handle is not None:
+            from headway.engine.task import unpickled
 
-        task = unpickled(*handle)
-        context.inherit(task, handle)
-        return task
-    nobody: Task = NOBODY
-    return nobody
+            task = unpickled(*handle)
+            context.inherit(task, handle)
+    if task is None or (context.is_inherited(task) and _has_ended(task)):
+        nobody: Task = NOBODY
+        return nobody
+    return task
+
+
+_told_ended = False
+
+
+def _has_ended(task: Task) -> bool:
+    """Has the task that this process inherited ended? Says so once: what is counted from here on is counted nowhere."""
+    global _told_ended
+    try:
+        if task.state not in ENDED_STATES:
+            return False
+    except errors.UnknownTask:  # and its place was given away
+        pass
+    except (errors.HeadwayError, OSError):  # the board is gone, which updates tell
+        return False
+    if not _told_ended:
+        _told_ended = True
+        warnings.warn(
+            f"task {task.id!r}, which this process (pid {os.getpid()}) inherited, has ended: headway.current() counts "
+            f"nothing here from now on. Workers that serve several tasks are told which one with each call: give "
+            f"the pool task.counts(function) in place of the function, or pass the task as an argument",
+            errors.StaleTaskWarning,
+            stacklevel=support.stacklevel(),
+        )
+    return True
 
 
 def read(board: str | os.PathLike[str]) -> BoardView:
     """Read the last snapshot of a board, from files alone.
 
     board: its name; or the path of a snapshot, or of a board's directory: what holds a "/" or ends in ".npz".
-    Where the last one is damaged, the one before it is taken: `from_prev` of the view tells. Raises UnknownBoard if
-    there is none, ValueError for an illegal name, DamagedSnapshot, LayoutMismatch, NotOwner, OSError.
+    Where the last one is damaged, the one before it is taken: `from_prev` of the view tells. Raises
+    headway.errors.UnknownBoard if there is none, ValueError for an illegal name, headway.errors.DamagedSnapshot,
+    headway.errors.LayoutMismatch, headway.errors.NotOwner, OSError.
     """
-    from headway.files import snapshot
+    from headway.files import directory, snapshot
     from headway.system import paths
 
-    is_path = not isinstance(board, str) or os.sep in board or board.endswith(".npz")
-    place = board if is_path else paths.board_directory(cast(str, board))
+    if not isinstance(board, str) or os.sep in board or board.endswith(".npz"):
+        place: str | os.PathLike[str] = board
+    else:
+        place = paths.board_directory(board)
+        if not place.is_dir():
+            raise directory.unknown(board)
     try:
         return snapshot.read(place)
     except ImportError as error:

@@ -69,7 +69,7 @@ def main(name: str, capacity: int) -> None:
     for process in workers:
         process.kill()
         process.join()
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 def _count(handle: headway.Task, pause_s: float) -> None:

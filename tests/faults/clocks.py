@@ -140,7 +140,7 @@ def stepped(name: str, step: Callable[[], None], sign: int) -> int:
         return looks + 8
     finally:
         counting.end()
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def inside() -> int:

@@ -448,7 +448,7 @@ def main() -> int:
         shared.put(pristine)
     finally:
         shared.close()
-        board.unlink(files=True)
+        board.remove(files=True)
     note = (
         f"of {tally.stepped} of {len(names)} calls, by {tally.looked_at} of {tally.states} states that they leave; "
         f"the next one killed, too: {tally.pairs} pairs of instructions, by {tally.pairs_looked_at} states; "

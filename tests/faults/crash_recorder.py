@@ -105,10 +105,10 @@ def cycle(name: str, stride: int) -> int:
             assert set(found) == set(ENDED), set(found)
             assert all(not path.name.startswith(".") for path in board.directory.iterdir()), "something was left over"
             if not killed:
-                board.unlink(files=True)
+                board.remove(files=True)
                 return made
             assert number < made + SPARE + stride
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def finish(name: str, stride: int) -> int:
@@ -135,7 +135,7 @@ def finish(name: str, stride: int) -> int:
         again = open_board(name, capacity=32, workers=32)  # found, or restored
         assert again._segment.uuid != board._segment.uuid or not retired
         look(again, open_state="lost")
-        again.unlink(files=True)
+        again.remove(files=True)
         removal.gc([name])
         if not killed:
             return made

@@ -23,9 +23,10 @@ from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board, open_board
 from headway.files import snapshot
+from headway.files.directory import directories
 from headway.native import core
 from headway.process import launch
-from headway.upkeep import listing, removal
+from headway.upkeep import removal
 from tests.faults.children import fresh
 from tests.faults.look import unfinished_semaphores
 from tests.faults.syscalls import killed_at
@@ -63,7 +64,7 @@ def with_a_task(name: str) -> None:
 def left_by_all(name: str) -> None:
     """A board of which only files are left."""
     with_a_task(name)
-    opened(name).unlink()
+    opened(name).remove()
     assert not shared_memory(name)
 
 
@@ -90,7 +91,7 @@ def is_as_before(name: str) -> None:
 
 
 def removing(name: str) -> None:
-    opened(name).unlink()
+    opened(name).remove()
 
 
 def collecting(name: str) -> None:
@@ -102,7 +103,7 @@ def end(name: str) -> None:
     """Remove the board. Nothing is left of it."""
     board = opened(name)
     directory = board.directory
-    board.unlink(files=True)
+    board.remove(files=True)
     assert not shared_memory(name), shared_memory(name)
     until = time.monotonic() + RECORDER_S
     while directory.exists() and time.monotonic() < until:  # its recorder holds a file there for a moment longer
@@ -195,7 +196,7 @@ def killed_everywhere(name: str, scenario: Scenario, first: int, stride: int) ->
 
 def last_sequence(name: str) -> int:
     """The number of the last snapshot file. The first was written before there was a recorder."""
-    return snapshot.read(next(path for path in listing.directories() if path.name == name)).sequence
+    return snapshot.read(next(path for path in directories() if path.name == name)).sequence
 
 
 def main() -> int:

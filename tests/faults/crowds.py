@@ -57,7 +57,7 @@ def many_boards(name: str, number: int) -> int:
     ended([fork(lambda first=first: use(first)) for first in range(4)])  # type: ignore[misc]
     for board in boards:
         assert len(board.tasks()) == 2, board
-        board.unlink(files=True)
+        board.remove(files=True)
     return number
 
 
@@ -76,7 +76,7 @@ def many_made_at_once(name: str, number: int) -> int:
         board = small(f"{name}-at-once-{one}")
         found = {task.id for task in board.tasks()}
         assert found == {f"of-{pid}" for pid in pids}, found
-        board.unlink(files=True)
+        board.remove(files=True)
     return number * len(pids)
 
 
@@ -107,7 +107,7 @@ def many_tasks(name: str, number: int) -> int:
     assert not missing, f"{len(missing)} tasks are neither on the board nor in the history"
     assert board._segment.dropped == 0
     assert len(again) == number // 4
-    board.unlink(files=True)
+    board.remove(files=True)
     return number + len(again)
 
 
@@ -132,7 +132,7 @@ def many_workers(name: str, number: int) -> int:
     task.succeed()
     rows = [worker for worker in board.snapshot().workers if worker.alive]
     assert [worker.pid for worker in rows] == [os.getpid()], rows
-    board.unlink(files=True)
+    board.remove(files=True)
     return number
 
 
@@ -161,7 +161,7 @@ def many_threads(name: str, number: int) -> int:
     assert not failures, failures[0]
     assert shared.count == 50 * number
     assert sum(task.count for task in board.tasks("success")) == 50 * number
-    board.unlink(files=True)
+    board.remove(files=True)
     return number
 
 

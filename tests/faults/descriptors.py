@@ -84,7 +84,7 @@ def bare(name: str) -> None:
             continue
         board.task(f"t-{spare}").update()
         assert spare > 1
-        board.unlink(files=True)
+        board.remove(files=True)
         return
     raise AssertionError("16 descriptors are not enough for a board")
 
@@ -260,7 +260,7 @@ SCENARIOS = (bare, attached, working, first_block, full_of_ended, forked, orphan
 
 
 def remove(name: str) -> None:
-    open_board(name).unlink(files=True)
+    open_board(name).remove(files=True)
 
 
 def main() -> int:

@@ -238,7 +238,7 @@ def finished(name: str, worked: bool) -> None:
 
 
 def unlink(name: str) -> None:
-    made(name).unlink(files=True)
+    made(name).remove(files=True)
 
 
 def unlinked(name: str, worked: bool) -> None:
@@ -309,7 +309,7 @@ class Tries(Tally):
             worked = not self._said.read_text()
             self.ends["worked all the same" if worked else self._said.read_text().partition(":")[0]] += came.hit
             fresh(lambda: scenario.check(name, worked))
-            fresh(lambda: made(name).unlink(files=True))
+            fresh(lambda: made(name).remove(files=True))
             if shared_memory(name):  # nothing could be removed: what nobody refers to is left to gc
                 self.ends["left for gc"] += 1
                 fresh(lambda: removal.gc([name]))

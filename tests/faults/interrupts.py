@@ -28,11 +28,11 @@ from pathlib import Path
 
 import headway
 from headway import errors
-from headway.engine import board as engine
+from headway.engine import claims
 from headway.engine.board import Board, open_board
 from headway.files import snapshot
+from headway.standin.nobody import NOBODY
 from headway.system import locks
-from headway.tasks.nobody import NOBODY
 from tests.faults.children import fresh
 from tests.faults.tally import Tally, nothing_left
 
@@ -133,7 +133,7 @@ def close(board: Board | None, _name: str) -> None:
 
 def unlink(board: Board | None, _name: str) -> None:
     assert board is not None
-    board.unlink()
+    board.remove()
 
 
 def opened(_board: Board | None, name: str) -> None:
@@ -141,7 +141,7 @@ def opened(_board: Board | None, name: str) -> None:
 
 
 def leave(_board: Board | None, _name: str) -> None:
-    engine._leave_all()
+    claims.leave_all()
 
 
 def running(name: str) -> Board:
@@ -192,7 +192,7 @@ def at_rest(name: str) -> None:
     assert view is None or view.state in ("success", "cancelled", "lost"), view
     left = [path.name for path in board.directory.iterdir() if path.name.startswith(".")]
     assert not left, f"left over: {left}"
-    board.unlink(files=True)
+    board.remove(files=True)
     nothing_left(name)
 
 
@@ -236,7 +236,7 @@ class Tries(Tally):
                 goes_on(name)
             except errors.LockTimeout as error:
                 raise AssertionError(f"a lock stayed held: {error}") from error
-            engine._leave_all()
+            claims.leave_all()
 
         self.held(f"{kind}, Ctrl-C at bytecode {at}", name, attempt, partial(goes_on, name), partial(at_rest, name))
         shutil.rmtree(self._folder / "boards" / name, ignore_errors=True)
@@ -253,7 +253,7 @@ def warm_up(kind: str) -> None:
     scenario, name = SCENARIOS[kind], f"i-{os.getpid()}-{kind}"
     found = scenario.prepare(name)
     scenario.operate(found if isinstance(found, Board) else None, name)
-    made(name).unlink(files=True)
+    made(name).remove(files=True)
 
 
 def main() -> int:

@@ -165,7 +165,7 @@ def a_day(name: str = NAME) -> dict[str, str]:
     step("look for what is wrong", diagnosis.diagnose)
     step("tidy up", lambda: removal.gc([name]))
     if board is not None:
-        step("remove", lambda: board.unlink(files=False))
+        step("remove", lambda: board.remove(files=False))
     return went
 
 
@@ -327,7 +327,7 @@ def _living_owner(place: Path) -> int:
         assert view is not None
         assert view.count == 1
         lasting.close()
-        board.unlink(files=True)
+        board.remove(files=True)
         code = 0
     except BaseException:  # noqa: BLE001 - it must not go on as a second parent
         traceback.print_exc()
@@ -398,7 +398,7 @@ def _open_and_look() -> tuple[str, bool]:
         path = SHM / f"sem.{name[1:]}"
         squatted = path.exists() and path.stat().st_uid == INTRUDER
         board.task("a").update()
-        board.unlink(files=True)
+        board.remove(files=True)
     except BaseException:  # noqa: BLE001 - whatever it was is what is to be told
         return traceback.format_exc(), True
     return "", squatted
@@ -587,7 +587,7 @@ def main() -> int:
             raise SystemExit(f"isolation: not even alone did all go well: {went}")
         as_user(OWNER, lambda: None)
         _count_in_a_loop()
-        open_board("loop").unlink(files=True)
+        open_board("loop").remove(files=True)
         os.environ.pop("HEADWAY_DIR")
     if given.mistake:
         MISTAKES[given.mistake][1]()

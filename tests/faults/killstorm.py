@@ -35,7 +35,8 @@ from headway.engine import segments
 from headway.engine.board import Board, open_board
 from headway.engine.task import Task
 from headway.files import history, snapshot
-from headway.upkeep import listing, removal
+from headway.files.directory import directories
+from headway.upkeep import removal
 from tests.faults.children import fork, fresh, wait
 from tests.faults.ledger import PLACES, Ledger
 from tests.faults.look import unfinished_semaphores
@@ -361,7 +362,7 @@ class Storm:
 
     def nothing_is_left(self) -> None:
         """The recorder writes the last state, removes the segment and goes; only files that belong are left."""
-        directory = next(path for path in listing.directories() if path.name == self.name)
+        directory = next(path for path in directories() if path.name == self.name)
         until = time.monotonic() + HANGS_S
         while (left := [path.name for path in shared_memory(self.name)]) and time.monotonic() < until:
             time.sleep(0.05)

@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headway import errors
-from headway.engine import board as engine
 from headway.engine.board import Board, open_board
+from headway.engine.claims import leave_all
 from headway.files import snapshot
 from tests.faults.children import fresh
 from tests.faults.tally import UNTRUE, Tally, nothing_left
@@ -57,7 +57,7 @@ def written(name: str) -> Board:
 
 def restored(name: str) -> None:
     """There is a snapshot of a board whose segment is gone."""
-    written(name).unlink()
+    written(name).remove()
 
 
 def elsewhere(name: str) -> None:
@@ -153,7 +153,7 @@ class Tries(Tally):
         finally:
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
         self._goes_on(scenario, name)
-        engine._leave_all()
+        leave_all()
         return end
 
     def _goes_on(self, scenario: Scenario, name: str) -> None:
@@ -176,7 +176,7 @@ class Tries(Tally):
         assert written.count == 2, written
 
     def _at_rest(self, name: str) -> None:
-        made(name).unlink(files=True)
+        made(name).remove(files=True)
         nothing_left(name)
 
 
@@ -189,7 +189,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="headway-limits-") as folder:
         os.environ["HEADWAY_DIR"] = f"{folder}/boards"
         tries = Tries(Path(folder))
-        fresh(lambda: written("warm").unlink(files=True))  # what is compiled or cached at the first use, is
+        fresh(lambda: written("warm").remove(files=True))  # what is compiled or cached at the first use, is
         for kind in given.scenarios or SCENARIOS:
             headroom = HEADROOM
             while (end := tries.once(kind, headroom)) not in ("worked", ""):

@@ -121,5 +121,5 @@ def run(scenarios: dict[str, tuple[Callable[[Board], Tried], int]]) -> None:
         board.task("steady").update(STEADY)
         times, steps = scenario(board)
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
     print(times, ",".join(sorted(set(steps))), sep="\n")

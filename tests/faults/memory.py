@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 
 from headway import errors
-from headway.engine import board as engine
+from headway.engine import claims
 from headway.engine.board import Board
 from tests.faults.interrupts import SCENARIOS, at_rest, goes_on, made, warm_up
 from tests.faults.tally import Tally
@@ -76,7 +76,7 @@ class Tries(Tally):
             assert view is None or view.count in (0, 1, 3, 4, 5), view
             assert view is None or view.state != "success" or kind in ("claim", "writes"), view
             goes_on(name)
-            engine._leave_all()
+            claims.leave_all()
 
         self.held(f"{kind}, allocation {at} failed", name, attempt, partial(goes_on, name), partial(at_rest, name))
         shutil.rmtree(self._folder / "boards" / name, ignore_errors=True)

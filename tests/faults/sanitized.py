@@ -229,7 +229,7 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
         for which, task in enumerate(shared):
             assert task.count == added[which], f"{task.count} are there of {added[which]}"
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
     assert all(did[what] for what in ("joins", *(one.__name__ for one in crew))), f"not everything was done: {did}"
     return did
 

@@ -194,7 +194,7 @@ def storm(seconds: float, seed: int, plant: bool) -> dict[str, Any]:
         file.write(sound)
     if board.attach("a").count != 2:
         failed.append("the segment was put right, and does not read so")
-    board.unlink(files=True)
+    board.remove(files=True)
     slowest = max((one["slowest"] for one in said), default=0.0)
     calls, refused = (sum(one[what] for one in said) for what in ("calls", "refused"))
     if not failed and not calls > refused > 0:

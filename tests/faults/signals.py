@@ -70,7 +70,7 @@ def calls(board: Board, name: str, id: str, choose: random.Random) -> Counter[st
     board.reap()
     other = open_board(f"{name}-{os.getpid()}", capacity=16, workers=8, record=False)
     other.task("x").update()
-    other.unlink(files=True)
+    other.remove(files=True)
     done["rounds"] += 1
     return done
 
@@ -141,7 +141,7 @@ def main() -> int:
         except AssertionError:
             failed += 1
             traceback.print_exc()
-        board.unlink(files=True)
+        board.remove(files=True)
     return report(came, "signals", failed, f"seed {given.seed}: {rounds:,} rounds of {WORKERS} processes")
 
 

@@ -23,7 +23,8 @@ import time
 from pathlib import Path
 
 from headway import errors
-from headway.engine.board import Board, _leave_all, open_board
+from headway.engine.board import Board, open_board
+from headway.engine.claims import leave_all
 from headway.files import history, snapshot
 from tests.faults.children import fork
 from tests.faults.tally import report
@@ -122,7 +123,7 @@ class Workers:
 
         def life() -> None:
             self._work(place, seed)
-            _leave_all()  # as at the end of a program in good order
+            leave_all()  # as at the end of a program in good order
 
         self._pids[place] = fork(life), now + self._choose.uniform(0.02, 0.8)
 
@@ -237,7 +238,7 @@ def main() -> int:
         try:
             tried, wrong, figures = soak(board, 3600.0 if given.long else given.seconds, random.Random(given.seed))
         finally:
-            board.unlink(files=True)
+            board.remove(files=True)
     for line in wrong:
         print(line, file=sys.stderr)
     return report(tried, "processes", len(wrong), f"seed {given.seed}: {figures}")

@@ -101,7 +101,7 @@ MISTAKES: dict[str, tuple[Edit, tuple[str, ...]]] = {
         ("interrupts", "loop", "--stride", "7"),
     ),
     "rates go by the wall clock": (
-        ("engine/board.py", "raw[0], time.monotonic_ns())", "raw[0])"),
+        ("engine/attached.py", "raw[0], time.monotonic_ns())", "raw[0])"),
         ("clocks",),
     ),
     "a block needs a descriptor": (

@@ -90,11 +90,11 @@ def a_segment_that_is_unlinked_counts_into_the_void_says_so_once_and_the_next_op
     subprocess.run([sys.executable, "-c", script, name], check=True, timeout=60)
 
 
-def a_board_that_is_unlinked_says_so_once(name: str) -> None:
+def a_board_that_is_removed_says_so_once(name: str) -> None:
     board = board_of(name)
     task = board.task("t")
     task.update()
-    fresh(lambda: board_of(name).unlink())
+    fresh(lambda: board_of(name).remove())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         until = time.monotonic() + 3.5
@@ -148,7 +148,7 @@ def a_directory_that_is_removed_stops_nobody(name: str) -> None:
     board.task("u").succeed()
     assert task.count == 11
     eventually(lambda: not board._segment.recorder_alive, "a recorder whose directory is gone stays")
-    board.unlink()
+    board.remove()
 
 
 # ------------------------------------------------------------------------------------------------------ what is stopped
@@ -205,7 +205,7 @@ def a_recorder_that_is_stopped_is_not_replaced_and_goes_on(name: str) -> None:
     assert read.state in ("running", "pending"), "its tasks are taken for lost"
     os.kill(pid, signal.SIGCONT)
     eventually(lambda: getattr(recorded_view(board), "count", 0) == 3, "it does not go on")
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 def a_group_that_is_stopped_and_goes_on_loses_nothing(name: str) -> None:
@@ -392,7 +392,7 @@ def a_pid_that_is_used_again_is_another_process(name: str) -> None:
 
 SCENARIOS = (
     a_segment_that_is_unlinked_counts_into_the_void_says_so_once_and_the_next_open_makes_another,
-    a_board_that_is_unlinked_says_so_once,
+    a_board_that_is_removed_says_so_once,
     a_semaphore_that_is_unlinked_costs_nothing,
     a_semaphore_without_a_token_costs_milliseconds,
     a_directory_that_is_removed_stops_nobody,
@@ -411,7 +411,7 @@ WITH_ROOT = (
 
 
 def remove(name: str) -> None:
-    board_of(name).unlink(files=True)
+    board_of(name).remove(files=True)
     removal.gc([name])
 
 

@@ -146,7 +146,7 @@ def main() -> int:
             words(target, random.Random(given.seed), time.monotonic() + given.seconds)
         finally:
             target.path.write_bytes(target.sound)
-            target.board.unlink(files=True)
+            target.board.remove(files=True)
     for failure in target.failed[:20]:
         print(f"attach: {failure}", file=sys.stderr)
     if target.failed:

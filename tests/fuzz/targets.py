@@ -72,7 +72,7 @@ def snapshots(folder: Path) -> Target:
     board._write(board._copy(), sync=False, interval_s=0.25)
     snapshot.write_results(board._copy(), board.directory)
     apart = (board.directory / snapshot.SNAPSHOT).read_bytes(), (board.directory / snapshot.RESULTS).read_bytes()
-    board.unlink(files=True)
+    board.remove(files=True)
 
     def target(data: bytes) -> None:
         how, rest = data[:1], data[1:]
@@ -363,4 +363,4 @@ def prepared(name: str, folder: Path) -> Iterator[Target]:
     finally:
         for left in sorted((folder / "boards").glob("*")) if (folder / "boards").is_dir() else []:
             with contextlib.suppress(errors.HeadwayError):
-                open_board(left.name).unlink(files=True)
+                open_board(left.name).remove(files=True)

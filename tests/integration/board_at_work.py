@@ -115,7 +115,7 @@ def main() -> None:
     for process in pool:
         process.kill()
         process.join()
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier
 
-from headway.engine.board import Board, open_board
+from headway.engine.board import Board, board_of, open_board
 from headway.engine.task import Task
 
 THREADS = 4
@@ -83,7 +83,7 @@ def note(path: str, size: int) -> memoryview:
 def count_and_tell(task: Task, path: str, size: int, number: int) -> None:
     """Say before each update how many were issued, and after it how many are done. Claim, write and end tasks, too."""
     words = note(path, size)
-    board = task._home()
+    board = board_of(task)
     done = 0
     while not words[0]:
         done += 1
@@ -161,7 +161,7 @@ def main() -> None:
         else:
             found = kill(context, int(numbers[0]), board)
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
     print(json.dumps(found))
 
 

@@ -23,7 +23,7 @@ def main(name: str, seconds: float) -> None:
                 if time.monotonic() > until:
                     break
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
     print("over|", flush=True)
 
 

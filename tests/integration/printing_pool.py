@@ -63,7 +63,7 @@ def main() -> None:
                 time.sleep(0.1)
             time.sleep(0.5)
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
     print("after|")
 
 

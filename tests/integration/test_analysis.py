@@ -44,7 +44,7 @@ def analysts(run_python: RunPython, tmp_path: Path, board_name: str) -> Iterator
 
     yield run
     if "shared" in used:
-        open_board(board_name).unlink(files=True)
+        open_board(board_name).remove(files=True)
 
 
 @pytest.fixture(params=["file", "shared"])
@@ -259,7 +259,7 @@ def test_a_large_result_that_is_replaced_while_it_is_read_is_read_anew(
         numbers = iter(range(5, 8))
         assert [record.support_resistance for record in tracker.get_all_recent()] == [large(7)]
     finally:
-        open_board(board_name).unlink(files=True)
+        open_board(board_name).remove(files=True)
 
 
 def test_files_of_large_results_go_when_nobody_names_them(board_name: str, headway_dir: Path) -> None:
@@ -292,5 +292,5 @@ def test_files_of_large_results_go_when_nobody_names_them(board_name: str, headw
         assert files() == [second], "it may be about to be named"
         assert tracker.get_progress("one") is None
     finally:
-        open_board(board_name).unlink(files=True)
+        open_board(board_name).remove(files=True)
     assert not (headway_dir / board_name).exists()

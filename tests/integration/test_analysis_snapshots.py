@@ -27,7 +27,7 @@ def board(board_name: str) -> Iterator[Board]:
     tracker.start_analysis("BTC", "one")
     board = open_board(board_name)
     yield board
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 def test_without_a_snapshot_there_are_no_analyses(board: Board) -> None:
@@ -101,4 +101,4 @@ def test_what_had_to_make_room_is_found_in_the_history(board_name: str, monkeypa
     found = [watcher.get_progress(f"id-{number}") for number in range(40)]
     assert [progress and progress.final_message for progress in found] == [f"message {n}" for n in range(40)]
     assert {progress.overall_status for progress in found if progress} == {"success"}
-    board.unlink(files=True)
+    board.remove(files=True)

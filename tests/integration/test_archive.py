@@ -62,7 +62,7 @@ if __name__ == "__main__":
         "throughput": round(TASKS / seconds),
         "recorder's share of a core": round(share, 3),
     }))
-    board.unlink(files=True)
+    board.remove(files=True)
 """
 
 
@@ -85,7 +85,7 @@ time.sleep(0.2)
 for number in range(4):
     board.task(f"next {number}").update()
 print(board.get("late"), [task.count for task in board.history(None) if task.id == "late"], board._segment.dropped)
-board.unlink(files=True)
+board.remove(files=True)
 """
 
 
@@ -158,7 +158,7 @@ if __name__ == "__main__":
             time.sleep(0.6)
             told.append(state(board))
     print(json.dumps(told))
-    board.unlink(files=True)
+    board.remove(files=True)
 """
 
 

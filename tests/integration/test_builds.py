@@ -61,7 +61,7 @@ try:
     assert os.waitpid(pid, 0)[1] == 0
     assert task.count == 305
 finally:
-    board.unlink(files=True)
+    board.remove(files=True)
 print("task_table.pxi" in traced)
 """
 

@@ -55,7 +55,7 @@ def board(board_name: str) -> Iterator[Board]:
     made.task("broken").fail(ValueError("no such bar"))
     yield made
     with contextlib.suppress(FileNotFoundError):
-        made.unlink(files=True)
+        made.remove(files=True)
 
 
 def test_ls_tells_the_boards_and_their_tasks(call: Headway, board: Board) -> None:
@@ -108,12 +108,12 @@ def test_the_only_board_need_not_be_named(call: Headway, board: Board) -> None:
         assert finished.returncode == 1
         assert f"there are 2 boards: name one of {board.name}, {other.name}" in finished.stderr
         assert call("show", env={"HEADWAY_BOARD": other.name}).stdout.startswith(f"{other.name} ")
-        other.unlink(files=True)
+        other.remove(files=True)
 
 
 def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: Board) -> None:
     path = board.write_snapshot()
-    board.unlink()
+    board.remove()
     told = call("show", board.name).stdout
     assert "2,100/5,000 bar" in told
     assert re.search(rf"{os.getpid()} .* was alive ", told)
@@ -127,7 +127,7 @@ def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: B
 
 def test_a_damaged_snapshot_is_one_sentence(call: Headway, board: Board) -> None:
     path = board.write_snapshot()
-    board.unlink()
+    board.remove()
     path.write_bytes(b"PK nonsense")
     finished = call("show", board.name, check=False)
     assert finished.returncode == 1

@@ -52,7 +52,7 @@ def opened(name: str, capacity: int = 16) -> Iterator[Board]:
     try:
         yield made
     finally:
-        made.unlink(files=True)
+        made.remove(files=True)
 
 
 @pytest.fixture

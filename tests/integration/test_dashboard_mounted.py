@@ -32,7 +32,7 @@ def board(headway_dir: Path, board_name: str) -> Iterator[Board]:
     made.task("a/b", total=10).update(3)
     made.write_snapshot()
     yield made
-    made.unlink(files=True)
+    made.remove(files=True)
 
 
 def follows(client: Client, board: Board, **headers: str) -> None:
@@ -352,7 +352,7 @@ tracker.complete_analysis("run-2", "signal_detected", "well done")
 tracker._board.write_snapshot()
 print("done", flush=True)
 sys.stdin.readline()
-tracker._board.unlink(files=True)
+tracker._board.remove(files=True)
 print("gone", flush=True)
 """
 

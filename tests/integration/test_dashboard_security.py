@@ -400,7 +400,7 @@ def test_who_takes_no_byte_of_an_answer_is_cut_off(
     finally:
         for client in clients:
             client.close()
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 @pytest.mark.slow
@@ -431,7 +431,7 @@ def test_a_slow_listener_gets_fewer_and_larger_patches(
         assert text.count(b"event: board\n") < quick.patches
     finally:
         slow.close()
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 # --- many clients

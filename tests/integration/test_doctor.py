@@ -43,7 +43,7 @@ def board(board_name: str) -> Any:
     board = open_board(board_name, capacity=8, workers=8)
     yield board
     if not board._segment.closed:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_a_sound_board_gives_no_finding(board: Board) -> None:
@@ -180,7 +180,7 @@ def test_record_ends_with_the_board(board: Board) -> None:
     ) as recorder:
         assert recorder.stdout is not None
         assert "recording" in recorder.stdout.readline()
-        board.unlink()
+        board.remove()
         assert "removed" in recorder.stdout.read()
         assert recorder.wait(timeout=30) == 0
 

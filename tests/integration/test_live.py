@@ -171,7 +171,7 @@ with board.live():
     for number in headway.track(range(20), label="loop", board=other or None):
         print(f"printed {number}|", flush=True)
         time.sleep(0.02)
-board.unlink(files=True)
+board.remove(files=True)
 """
 
 
@@ -230,7 +230,7 @@ elif how == "full":
     tasks = [board.task(f"t{number}") for number in range(2)]
     with board.live():
         loop("late")
-headway.open(shown, record=False).unlink(files=True)
+headway.open(shown, record=False).remove(files=True)
 """
 
 

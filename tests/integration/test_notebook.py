@@ -48,7 +48,7 @@ def slow(n):
     time.sleep(0.01)
     return n
 """
-END = "board.unlink(files=True)"
+END = "board.remove(files=True)"
 
 
 class Ran:
@@ -187,7 +187,7 @@ def test_a_killed_kernel_takes_the_helper_along(run: Callable[..., Ran], board_n
 board.live().__enter__()
 wait(helpers)
 open({str(note)!r}, "w").write(str(helpers()[0]))
-board.unlink(files=True)
+board.remove(files=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     with pytest.raises(subprocess.CalledProcessError, match="exit status"):

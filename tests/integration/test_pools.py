@@ -48,7 +48,7 @@ if __name__ == "__main__":
 """
 END = """
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 """
 
 

@@ -68,7 +68,7 @@ def board(board_name: str) -> Iterator[Board]:
     board = open_board(board_name, capacity=32, workers=32)
     yield board
     if not board._segment.closed:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def recorded(board: Board) -> int:
@@ -155,7 +155,7 @@ while not board._segment.recorder_alive:
     pass
 assert len(os.listdir("/proc/self/task")) == 1 + len(threads)
 done.set()
-board.unlink(files=True)
+board.remove(files=True)
 """
     assert not run_python(script, board_name, str(threads), env={"PYTHONWARNINGS": "always"}).stderr
 
@@ -188,7 +188,7 @@ except ChildProcessError:
 found = ctypes.c_int()
 assert prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(found)) == 0
 assert found.value == inherits
-board.unlink(files=True)
+board.remove(files=True)
 """
     assert run_python(script, board_name, str(inherits), timeout_s=30).stdout == "no more\n"
 
@@ -222,7 +222,7 @@ pid = board._segment.recorder_pid
 lines = dict(line.split(":\\t", 1) for line in open(f"/proc/{pid}/status") if ":\\t" in line)
 print(int(lines["SigBlk"], 16), int(lines["SigIgn"], 16) & (1 << signal.SIGTERM - 1 | 1 << signal.SIGUSR1 - 1))
 print(len(os.sched_getaffinity(pid)) == os.cpu_count())
-board.unlink(files=True)
+board.remove(files=True)
 """
     assert run_python(script, board_name).stdout == "0 0\nTrue\n"
 
@@ -241,7 +241,7 @@ def test_modules_of_the_program_that_are_named_like_pythons_own_do_not_disturb_i
         "until = time.monotonic() + 30\n"
         "while not board._segment.sequence and time.monotonic() < until: time.sleep(0.01)\n"
         "print(board._segment.sequence > 0)\n"
-        "board.unlink(files=True)\n"
+        "board.remove(files=True)\n"
     )
     done = run_python(tmp_path / "main.py", board_name, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "nowhere")})
     assert done.stdout == "True\n"
@@ -258,7 +258,7 @@ def test_no_recorder_is_started_for_who_does_not_want_one(
     time.sleep(0.5)
     assert not recorders(board_name)
     assert not board._segment.recorder_wanted
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 # --- what it writes
@@ -348,7 +348,7 @@ def test_after_the_program_was_killed_its_tasks_are_lost_with_all_that_was_known
         task.update()
         assert (task.resumed_from, task.count) == (50, 51)
     finally:
-        again.unlink(files=True)
+        again.remove(files=True)
 
 
 def test_when_everything_was_killed_the_last_snapshot_reads_and_the_next_open_finds_the_board(board_name: str) -> None:
@@ -371,7 +371,7 @@ def test_when_everything_was_killed_the_last_snapshot_reads_and_the_next_open_fi
         assert one is not None
         assert (one.state, one.count) == ("lost", 50)
     finally:
-        again.unlink(files=True)
+        again.remove(files=True)
 
 
 def test_without_a_recorder_old_files_tell_of_lost_tasks(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -434,7 +434,7 @@ if __name__ == "__main__":
     for worker in workers:
         worker.join()
     print(json.dumps({"killed": len(killed), "sequences": sequences}))
-    board.unlink(files=True)
+    board.remove(files=True)
 """
     told = json.loads(run_python(script, board_name, timeout_s=110).stdout)
     assert told["killed"] == 4
@@ -452,7 +452,7 @@ def test_a_directory_that_another_machine_records_is_refused_by_name(board_name:
     board = open_board(board_name, capacity=8, workers=8, record=False)
     directory = board.directory
     uuid = segments.referenced(directory)
-    board.unlink()
+    board.remove()
     (directory / "segment").write_text(f"{uuid}\n")
     with program(
         "import sys, time, os; from pathlib import Path; from headway.system import locks\n"
@@ -463,12 +463,12 @@ def test_a_directory_that_another_machine_records_is_refused_by_name(board_name:
             open_board(board_name, capacity=8, workers=8, record=False)
         assert sorted(path.name for path in directory.iterdir()) == ["board.lock", "recorder.lock", "segment"]
     again = open_board(board_name, capacity=8, workers=8, record=False)
-    again.unlink(files=True)
+    again.remove(files=True)
 
 
 def test_it_leaves_when_the_board_is_removed(board: Board, board_name: str) -> None:
     recorded(board)
-    board.unlink()
+    board.remove()
     eventually(lambda: not recorders(board_name))
     assert not (board.directory / "segment").exists()
 
@@ -482,7 +482,7 @@ def test_it_writes_nothing_beside_somebody_who_removes_the_files(board: Board, b
         time.sleep(1.0)  # four looks of the recorder
         assert not (board.directory / "snapshot.npz").exists()
     eventually((board.directory / "snapshot.npz").exists)
-    board.unlink(files=True)
+    board.remove(files=True)
     eventually(lambda: not recorders(board_name))
     assert not board.directory.exists()
 
@@ -504,7 +504,7 @@ def test_whoever_opens_while_it_is_leaving_gets_a_whole_board(board_name: str, m
         again.task("new").update()
         assert not again._segment.retired
         again.close()
-    open_board(board_name, capacity=8, workers=8).unlink(files=True)
+    open_board(board_name, capacity=8, workers=8).remove(files=True)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="a pid namespace needs root")
@@ -573,7 +573,7 @@ os.truncate(PLACE + "/ballast", 0)
 eventually(lambda: segment.recorder_errors[1] == 0 and count_in_file() > before)
 assert segment.recorder_pid == pid, "another recorder"
 print("resumed", segment.recorder_errors[0] > 0)
-board.unlink(files=True)
+board.remove(files=True)
 """
 
 

@@ -147,7 +147,7 @@ def test_a_board_that_is_removed_and_started_again_is_followed(board: Board) -> 
 
     async def steps(app: TopApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: len(shown(app)) == 1)
-        board.unlink(files=True)
+        board.remove(files=True)
         await until(pilot, lambda: "ENDED: it was removed" in head(app))
         assert shown(app)[0].startswith("before")
         again = open_board(board.name, capacity=8, record=False)
@@ -190,7 +190,7 @@ def test_of_ten_thousand_tasks_only_the_visible_ones_are_decoded(board_name: str
 
         in_pilot(board_name, steps)
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_without_a_terminal_it_names_the_command_that_does(board: Board, capsys: pytest.CaptureFixture[str]) -> None:

@@ -136,7 +136,7 @@ def test_a_board_goes_on_from_a_snapshot_of_any_version(number: int, headway_dir
         task.succeed()
         assert {past.id for past in board.history(hours=None)} >= {"load", "load/é"}
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 @pytest.mark.parametrize("number", [number for number in versions("segment-*.gz") if number < core.LAYOUT_VERSION])
@@ -159,7 +159,7 @@ def test_a_segment_of_an_older_layout_is_refused_with_what_to_do(
     try:
         assert len(board.tasks()) == 3  # the snapshot was left, and is where it goes on
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_a_segment_of_this_layout_is_attached_to_and_reads_as_it_was_written(in_memory: Any) -> None:
@@ -180,7 +180,7 @@ def test_a_segment_of_this_layout_is_attached_to_and_reads_as_it_was_written(in_
         board.attach("load").update()
         assert board.attach("load").count == 4
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 @pytest.mark.parametrize("number", versions("history-*.gz"))

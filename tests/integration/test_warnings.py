@@ -57,7 +57,7 @@ if __name__ == "__main__":
                 # The pool's own threads are the parent's, and are started after its workers were.
                 assert set(pool.map(task.counts(count), range(20))) == {1}, "a thread in a pool's worker"
         finally:
-            board.unlink(files=True)
+            board.remove(files=True)
 """
 
 
@@ -83,7 +83,7 @@ task.update(3)
 child = task.task("below")
 child.update()
 import atexit
-atexit.register(board.unlink, True)  # runs before the board's own handler, which then finds it closed
+atexit.register(board.remove, True)  # runs before the board's own handler, which then finds it closed
 """
     done = run_python(script, board_name, options=("-W", "always", "-X", "dev"))
     assert (done.stdout, done.stderr) == ("", "")
@@ -116,7 +116,7 @@ try:
     here = [os.readlink(path) for path in paths if os.path.lexists(path)]
     assert any("headway" in link for link in here), here  # so that the child's answer means something
 finally:
-    board.unlink(files=True)
+    board.remove(files=True)
 """
     done = run_python(script, board_name, str(look))
     assert done.stdout, "the program that was executed said nothing"

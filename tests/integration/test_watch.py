@@ -40,7 +40,7 @@ def board(board_name: str) -> Iterator[Board]:
     made = open_board(board_name, capacity=16)
     yield made
     with contextlib.suppress(FileNotFoundError):
-        made.unlink(files=True)
+        made.remove(files=True)
 
 
 class OnTerminal:
@@ -103,7 +103,7 @@ def test_a_terminal_shows_the_count_rise_and_the_end(board: Board) -> None:
         watch.until("42/100 file")
         task.succeed()
         watch.until("success")
-        board.unlink()
+        board.remove()
         assert watch.end() == 0
         assert f"{board.name} has ended" in watch.text
         # The whole of it was drawn in place: going up is all that moves the cursor.
@@ -149,7 +149,7 @@ def test_in_a_pipe_there_are_lines(board: Board) -> None:
         assert "work 1% 1/100 it" in process.stdout.readline()
         task.fail("no more")
         assert re.search(r"work: failed 1% 1/100 it in .*: no more", process.stdout.readline())
-        board.unlink()
+        board.remove()
         rest = process.stdout.read()
         assert process.wait(WAIT_S) == 0
     assert rest.endswith(f"{board.name} has ended\n")
@@ -167,7 +167,7 @@ def test_for_programs_there_is_an_object_a_line(board: Board) -> None:
             task.update()
             if len(counts) == 4:
                 task.succeed()
-                board.unlink()
+                board.remove()
                 break
         last = json.loads(process.stdout.read().splitlines()[-1])
         assert process.wait(WAIT_S) == 0
@@ -183,7 +183,7 @@ def test_the_watch_ends_when_nobody_uses_the_board_any_more(board: Board) -> Non
         board.close()  # without unlinking
         assert watch.end() == 0
         assert "cancelled" in watch.text
-    open_board(board.name).unlink(files=True)
+    open_board(board.name).remove(files=True)
 
 
 def test_a_board_can_be_waited_for(board_name: str) -> None:
@@ -193,19 +193,19 @@ def test_a_board_can_be_waited_for(board_name: str) -> None:
         board = open_board(board_name, capacity=8)
         board.task("work").update(7)
         watch.until("7 it")
-        board.unlink(files=True)
+        board.remove(files=True)
         assert watch.end() == 0
 
 
 def test_a_board_of_which_only_files_are_left_is_shown_once(board: Board) -> None:
     board.task("work").update(9)
     board.write_snapshot()
-    board.unlink()
+    board.remove()
     with OnTerminal("watch", board.name) as watch:
         assert watch.end() == 0
         watch.until("from the snapshot of")
         assert "9 it" in watch.text
-    open_board(board.name, capacity=8).unlink(files=True)
+    open_board(board.name, capacity=8).remove(files=True)
 
 
 def test_once_is_one_look(board: Board) -> None:
@@ -246,7 +246,7 @@ def test_the_demo_on_a_terminal_ends_with_its_table(board_name: str) -> None:
 def test_waiting_for_a_board_that_has_ended_shows_its_last_state(board: Board) -> None:
     board.task("one", total=3).update(2)
     board.write_snapshot()
-    board.unlink()
+    board.remove()
     with OnTerminal("watch", board.name, "--wait") as watch:
         told = watch.until("waiting for a program that opens")
         assert "2/3" in told

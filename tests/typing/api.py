@@ -23,6 +23,10 @@ def boards() -> None:
     assert_type(board.get("one"), headway.TaskView | None)
     assert_type(board.snapshot(), headway.BoardView)
     assert_type(board.write_snapshot(), Path)
+    assert_type([view for view in board], list[headway.TaskView])  # noqa: C416 - its iterator is what is looked at
+    assert_type(len(board), int)
+    assert_type("one" in board, bool)
+    board.remove(files=True)
     for view in board.watch(0.5):
         assert_type(view, headway.BoardView)
     for past in board.history(hours=1.0):
@@ -43,7 +47,10 @@ def tasks(board: headway.Board) -> None:
     assert_type(task.total, int | None)
     assert_type(task.state, str)
     assert_type(task.stage, str)
-    task.set(stage="fit", message="fold 3/5", metrics={"loss": 0.5})
+    task.set(stage="fit", message="fold 3/5", metrics={"loss": 0.5}, count=7)
+    assert_type(task.metrics, Mapping[str, float])
+    assert_type(task.view(), headway.TaskView)
+    assert_type(board.task("shared", join=True), headway.Task)
     task.result = {"auc": 0.91}
     assert_type(task.task("part", total=3), headway.Task)
     assert_type(headway.current(), headway.Task)

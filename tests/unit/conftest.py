@@ -138,7 +138,7 @@ def board(board_name: str) -> Iterator[Board]:
     try:
         yield board
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 @pytest.fixture(params=["engine", "stand-in"])
@@ -149,4 +149,4 @@ def any_board(request: pytest.FixtureRequest, board_name: str) -> Iterator[Board
     try:
         yield board
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)

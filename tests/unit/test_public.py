@@ -76,7 +76,7 @@ def test_the_ten_lines_of_the_docstring_run(run_python: RunPython, board_name: s
     lines = [line[4:] for line in headway.__doc__.splitlines() if line.startswith("    ")]
     assert 8 <= len(lines) <= 10
     program = "\n".join(lines).replace('"nightly"', f'"{board_name}"')
-    finished = run_python(f"{program}\n    headway.open('{board_name}').unlink(files=True)\n")
+    finished = run_python(f"{program}\n    headway.open('{board_name}').remove(files=True)\n")
     assert (finished.stdout, finished.stderr) == ("332833500\n", "")
 
 
@@ -86,7 +86,7 @@ def test_help_shows_the_public_names_with_their_signatures_and_nothing_of_the_mo
     listed = re.findall(r"^    (\w+)\((.*)\) ->", functions, re.MULTILINE)
     assert [name for name, _ in listed] == ["current", "get_include", "open", "read", "track"]
     parameters = dict(listed)
-    assert "capacity: 'int' = 1024" in parameters["open"]
+    assert "capacity: 'int | None' = None" in parameters["open"]
     assert "iterable" in parameters["track"]
     classes = re.findall(r"^    class (\w+)", shown, re.MULTILINE)
     assert sorted(classes) == ["Board", "BoardView", "HeadwayError", "Task", "TaskView", "WorkerView"]
@@ -102,9 +102,11 @@ def test_a_public_class_says_where_users_find_it(name: str) -> None:
 
 def test_signatures_can_be_looked_at() -> None:
     assert list(inspect.signature(headway.track).parameters) == ["iterable", "total", "label", "unit", "board"]
-    assert inspect.signature(headway.open).parameters["capacity"].default == 1024
+    assert inspect.signature(headway.open).parameters["capacity"].default is None
     assert list(inspect.signature(headway.Task.update).parameters) == ["self", "n"]
-    assert list(inspect.signature(headway.Task.set).parameters) == ["self", "stage", "message", "total", "metrics"]
+    assert list(inspect.signature(headway.Task.set).parameters) == [
+        *("self", "stage", "message", "total", "metrics", "count")
+    ]
 
 
 def test_an_open_board_is_the_engines(board: Board) -> None:
@@ -127,7 +129,7 @@ def test_a_board_is_read_by_name_from_files_alone(board: Board, headway_dir: Pat
         task.result = {"auc": 0.5}
     path = board.write_snapshot()
     name = board.name
-    board.unlink()
+    board.remove()
     for where in (name, str(path), path, path.parent, f"{path.parent}/"):
         view = headway.read(where)
         assert view.name == name

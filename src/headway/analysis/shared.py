@@ -38,10 +38,12 @@ from headway.analysis.document import (
 from headway.analysis.model import AnalysisProgress, Result, check_id, check_text
 from headway.analysis.past import Past
 from headway.engine import segments
-from headway.engine.board import Board, open_board
+from headway.engine.board import Board, open_or_make
 from headway.engine.task import Task
+from headway.native.core import Segment, Slot
 from headway.system import paths, shm
 from headway.tasks.results import LARGE_RESULT, load_result
+from headway.tasks.states import OPEN_STATES
 from headway.upkeep import listing
 from headway.views.board_view import TaskView
 
@@ -53,7 +55,6 @@ HANDLES_MAX = 4096
 TRIES = 64  # each further one means that another process has just started the analysis over, or stored a result
 ORPHANED_S = 60.0  # a file that no document names may be about to be named for so long
 
-_OPEN = ("pending", "running", "lost")
 _LEFT_OPEN = ("cancelled", "failed")
 
 
@@ -168,9 +169,9 @@ class SharedMemoryProgressTracker(ProgressTracker):
             return
         if end.get("status") == "success":
             message = str(end.get("message", ""))
-            task._transition("success", (*_OPEN, *_LEFT_OPEN), message=message, stage="completed", own=True)
+            task._transition("success", (*OPEN_STATES, *_LEFT_OPEN), message=message, stage="completed", own=True)
         else:
-            task._transition("failed", (*_OPEN, "cancelled"), error=str(end.get("message", "")), own=True)
+            task._transition("failed", (*OPEN_STATES, "cancelled"), error=str(end.get("message", "")), own=True)
 
     def _carry_on(self, task: Task, board: Board, stage: str | None = None) -> None:
         """Make this process the owner of an analysis that has not ended, and enter the stage."""
@@ -198,10 +199,10 @@ class SharedMemoryProgressTracker(ProgressTracker):
         return self._attach()
 
     def _attach(self) -> Board:
-        board = open_board(self.name, capacity=CAPACITY, result_bytes=RESULT_BYTES)
+        board = open_or_make(self.name, capacity=CAPACITY, result_bytes=RESULT_BYTES)
         if board is not self._board:
             self._handles.clear()
-            board._hand_on = _hand_on
+            board._at.hand_on = _hand_on
             self._board, self._watched = board, None
         return board
 
@@ -325,13 +326,12 @@ class SharedMemoryProgressTracker(ProgressTracker):
                     path.unlink()
 
 
-def _document_of(task: Task) -> Document:
+def _document_of(task: Slot) -> Document:
     return as_document(load_result(task._read_result()[0]))
 
 
-def _hand_on(task: Task) -> bool:
+def _hand_on(task: Slot, segment: Segment) -> bool:
     """This process leaves in good order: who began the analysis answers for it from here on, if that is alive."""
-    segment = task._home()._segment
     by = _document_of(task).get("by")
     if not (isinstance(by, list) and len(by) == 3 and by[0] == segment.uuid):
         return False

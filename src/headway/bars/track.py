@@ -22,11 +22,12 @@ from headway.api import current
 from headway.process import notebook
 from headway.process.leaving import at_exit, uncaught
 from headway.standin.board import StandinBoard, StandinTask, open_board
+from headway.standin.board import board_of as standin_of
+from headway.standin.nobody import NOBODY
 from headway.system import paths, support
 from headway.tasks import current as context
 from headway.tasks.counting import length_of
 from headway.tasks.ending import ending, failure_text
-from headway.tasks.nobody import NOBODY
 from headway.terminal.painter import Painter
 
 if TYPE_CHECKING:
@@ -144,11 +145,20 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
 
 
 def _part_of(outer: AnyTask, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
-    home = outer._home()
+    home = _home_of(outer)
     room = ID_BYTES - len(outer.id.encode()) - 1
     if room < len(ID) + NUMBER_BYTES:  # deep below: then beside it
         return home, _claimed(home, label, unit, ID_BYTES)
     return home, _claimed(outer, label, unit, room)
+
+
+def _home_of(task: AnyTask) -> AnyBoard:
+    """The board that a task is on."""
+    if isinstance(task, StandinTask):
+        return standin_of(task)
+    from headway.engine.board import board_of
+
+    return board_of(task)
 
 
 def _claimed(maker: AnyBoard | AnyTask, label: str | None, unit: str, room: int) -> AnyTask:
@@ -172,8 +182,8 @@ def _shown_live() -> Board | None:
     """The board whose live bars this process draws, if it is still there."""
     live = _live_bars()
     uuid = None if live is None else live.shown()
-    board: Board | None = None if uuid is None else sys.modules["headway.engine.board"]._by_uuid.get(uuid)
-    return None if board is None or board._segment.closed or board._segment.retiring else board
+    board: Board | None = None if uuid is None else sys.modules["headway.engine.board"].known(uuid)
+    return None if board is None or board._segment.retiring else board
 
 
 def _opened(name: str | None) -> Board:
@@ -253,7 +263,7 @@ class _Loop:
     def finish(self, state: str, text: str | None) -> None:
         """End the task, and show it for the last time. Interrupted and called again, it does the rest."""
         global _painter
-        with contextlib.suppress(errors.HeadwayError, OSError):  # unlinked, say: the program goes on all the same
+        with contextlib.suppress(errors.HeadwayError, OSError):  # removed, say: the program goes on all the same
             if state == "success":
                 self.task.succeed()
             elif state == "failed":

@@ -82,19 +82,21 @@ def choose() -> str:
             return paths.check_name(named)
         except ValueError as error:
             raise errors.HeadwayError(f"HEADWAY_BOARD is wrong: {error}") from None
+    from headway.files import directory as files_of_boards
     from headway.upkeep import listing
 
-    there = listing.names()
+    there = files_of_boards.names()
     for candidates in (there, [name for name in there if listing.is_live(name)]):
         if len(candidates) == 1:
             return candidates[0]
     if not there:
         raise errors.UnknownBoard("there is no board: start a program that opens one, or 'headway demo'")
-    raise errors.UnknownBoard(f"there are {len(there)} boards: name one of {listing.some_of(there)}")
+    raise errors.UnknownBoard(f"there are {len(there)} boards: name one of {files_of_boards.some_of(there)}")
 
 
 def find(board: str | None) -> Source:
     """The state of a board, or of the snapshot at a path. board: None for the one that `choose` returns."""
+    from headway.files import directory as files_of_boards
     from headway.files import snapshot
     from headway.upkeep import listing
 
@@ -111,5 +113,5 @@ def find(board: str | None) -> Source:
     try:
         view = snapshot.read(paths.board_directory(board))
     except errors.UnknownBoard:
-        raise listing.unknown(board) from None
+        raise files_of_boards.unknown(board) from None
     return Source(view, "snapshot", view.path)

@@ -34,17 +34,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway.upkeep import listing, removal
+    from headway.files import directory as files_of_boards
+    from headway.upkeep import removal
 
     found: list[Removed] = []
     unknown = []
     if options.boards:
-        there = set(listing.names())
+        there = set(files_of_boards.names())
         for name in options.boards:
             some = removal.gc([name], dry_run=options.dry_run)
             found += some
             if not some and name not in there:
-                unknown.append(listing.unknown(name))
+                unknown.append(files_of_boards.unknown(name))
     else:
         found = removal.gc(dry_run=options.dry_run)
     if options.json:

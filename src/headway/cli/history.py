@@ -11,11 +11,11 @@ from headway import errors
 from headway.cli._formats import FORMATS, emit, lines_of
 from headway.cli._output import add_json, columns, say, table
 from headway.cli._source import add_board, choose
+from headway.files import directory as files_of_boards
 from headway.files import history
 from headway.system import paths
 from headway.tasks.states import FINAL_STATES
 from headway.terminal.row import detail
-from headway.upkeep import listing
 from headway.views.words import counted, duration, plural
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
     name = options.board or choose()
     directory = paths.board_directory(name)
     if not directory.is_dir():
-        raise listing.unknown(name)
+        raise files_of_boards.unknown(name)
     if options.check:
         return _check(directory)
     tasks = history.read(directory, hours=options.hours, id=options.task, state=options.state, limit=options.limit)

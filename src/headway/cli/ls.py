@@ -38,10 +38,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from headway.files import directory as files_of_boards
     from headway.upkeep import listing
 
     if options.names:
-        for name in listing.names():
+        for name in files_of_boards.names():
             say(name)
         return 0
     boards = listing.boards()

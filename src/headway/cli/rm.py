@@ -52,13 +52,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway.upkeep import listing, removal
+    from headway.files import directory as files_of_boards
+    from headway.upkeep import removal
 
     if not options.boards and options.older is None:
         options.refuse("name at least one BOARD, or give --older AGE")
     removed: list[Removed] = []
     refused = []
-    for name in options.boards or listing.names():
+    for name in options.boards or files_of_boards.names():
         try:
             gone = removal.remove(
                 name,

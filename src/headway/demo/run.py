@@ -71,7 +71,7 @@ def run(options: Options, painter: Painter) -> Report:
         raise
     demo = _Demo(options, painter, board, everything)
     with contextlib.ExitStack() as end:
-        end.callback(board.unlink)
+        end.callback(board.remove)
         end.callback(demo.keep)
         end.callback(demo.draw_last)  # the first to be called, and the others are if nobody is there to see it any more
         files = {package.id: package.files * options.repeat for package in found}

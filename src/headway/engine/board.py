@@ -1,71 +1,86 @@
-"""A board as its program sees it, and what happens when the program leaves."""
+"""A board as its program sees it."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import threading
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from headway import errors
-from headway.engine import segments
+from headway.engine import attached, claims, segments
+from headway.engine.attached import Attachment
 from headway.engine.restore import restore
-from headway.engine.task import Task
-from headway.files import archive, snapshot
+from headway.engine.task import Task, create
 from headway.native import core
-from headway.native.rates import Rates
 from headway.process import launch
 from headway.process import live as live_bars
-from headway.process.leaving import at_exit, uncaught
-from headway.system import machine, paths
-from headway.tasks.ending import failure_text
-from headway.tasks.results import LARGE_RESULT
-from headway.tasks.states import FINAL_STATES, OPEN_STATES, STATES
-from headway.views.board_view import BoardView, Raw, TaskView
+from headway.system import paths, support
+from headway.tasks import checks
+from headway.tasks.states import STATES
+from headway.views.board_view import BoardView
+from headway.views.task_view import Raw, TaskView
 
 if TYPE_CHECKING:
     from headway.files.history import PastTask
 
-__all__ = ["Board", "attached", "open_board", "remove_files"]
-
-COPIES_MOST = 4  # of one snapshot, while tasks give up their places
-_RESUMABLE = ("failed", "cancelled", "lost")
+__all__ = ["Board", "board_of", "known", "open_board", "open_or_make"]
 
 _boards: dict[tuple[Path, str], Board] = {}  # one object per process, directory and name
-_by_uuid: dict[str, Board] = {}  # those, and boards that only a handle led to
-_guard = threading.RLock()
 
 
 class Board:
-    """One named board: tasks of all processes that open it. Made by headway.open; closed with close()."""
+    """One named board: tasks of all processes that open it. Made by headway.open; closed with close().
 
-    __slots__ = ("_hand_on", "_meta", "_rates", "_segment", "directory", "name")
+    `id in board` asks whether a task is there, `len(board)` how many are; iterating gives their views. A board pickles
+    as its name and directory, and opens on first use where it is unpickled.
+    """
+
+    __module__ = "headway"
+    __slots__ = ("_attachment", "directory", "name")
 
     def __init__(self, segment: core.Segment, directory: Path) -> None:
+        self._attachment: Attachment | None = Attachment(segment, directory)
         self.name: str = segment.name
         self.directory = directory
-        self._segment = segment
-        self._rates = Rates()
-        self._hand_on: Callable[[Task], bool] | None = None  # who carries on, when this process leaves in good order
-        self._meta = {
-            "name": segment.name,
-            "uuid": segment.uuid,
-            "directory": str(directory),
-            "host": machine.host(),
-            "boot_id": segment.boot_id,
-            "layout_version": core.LAYOUT_VERSION,
-            "capacity": segment.capacity,
-            "workers": segment.workers,
-            "created_ns": segment.created_ns,
-        }
+
+    @property
+    def _at(self) -> Attachment:
+        at = self._attachment
+        return self._open_here() if at is None else at
+
+    @property
+    def _segment(self) -> core.Segment:
+        return self._at.segment
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self.name, str(self.directory))
+
+    def _open_here(self) -> Attachment:
+        """Attach to the board of this name and directory, which this object was unpickled for."""
+        with attached.guard:
+            if self._attachment is None:
+                other = _boards.get((self.directory, self.name))
+                if other is not None and not other._segment.closed and not other._segment.retired:
+                    self._attachment = other._at
+                    return other._at
+                segment = segments.join(self.directory, self.name)
+                if segment is None:
+                    raise attached.board_gone(self.name)
+                self._attachment = _shared(segment, self.directory)
+                _boards[self.directory, self.name] = self
+            return self._attachment
 
     def __repr__(self) -> str:
+        if self._attachment is None:
+            return f"<headway.Board {self.name!r}, opened on first use>"
         return f"<headway.Board {self.name!r}, {self._segment.capacity} slots>"
+
+    def _repr_html_(self) -> str:
+        html: str = self.snapshot()._repr_html_()
+        return html
 
     def __enter__(self) -> Board:
         return self
@@ -74,6 +89,20 @@ class Board:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and self._at.opened().find(checks.check_id(id)) is not None
+
+    def __len__(self) -> int:
+        from headway.native.records import RECORD_BYTES
+
+        return len(self._copy(results=False).tasks) // RECORD_BYTES["tasks"]
+
+    def __bool__(self) -> bool:
+        return True  # an empty one is a board, too
+
+    def __iter__(self) -> Iterator[TaskView]:
+        return iter(self.snapshot().tasks)
 
     # -------------------------------------------------------------------------------------------------------- tasks
 
@@ -85,6 +114,7 @@ class Board:
         unit: str = "it",
         label: str | None = None,
         resume: bool = False,
+        join: bool = False,
     ) -> Task:
         """Create a task, owned by this process. It is pending until it is entered, counted on or written to.
 
@@ -92,58 +122,42 @@ class Board:
         default the id. An id that ended or was lost starts anew; with resume=True one that failed, was cancelled or
         was lost goes on instead (see Task.resumed_from).
 
-        Raises TaskExists if the id runs, BoardFull, LockTimeout, ValueError.
-        """
-        return self._create(id, total, unit, label or "", resume)
+        join: for programs of which several processes begin at once, as servers, MPI ranks and jobs do: the first one
+        creates the task, and owns it; all others get a handle on the one that goes on, and the other arguments have no
+        effect. Who joined owns nothing: a `with` of that handle makes it the current task, and does not end it. One
+        that has ended or was lost starts anew, or goes on with resume=True, by exactly one; the others join that.
 
-    def _create(
-        self, id: str, total: int | None, unit: str, label: str, resume: bool, parent: str | None = None
-    ) -> Task:
-        segment = self._open_segment()
-        parent_bytes = len(parent.encode()) if parent else 0
-        while True:  # each further round means that another process resumed the task first: then it is TaskExists
-            index, generation, found = segment.claim(
-                id, label, unit, parent_bytes, total, _RESUMABLE if resume else (), self._make_room
-            )
-            task = self._handle(index, generation, id)
-            if found is None:
-                return task
-            state, owner = found
-            with contextlib.suppress(errors.UnknownTask):  # started anew by another process meanwhile
-                if task._transition("running", (state,), own=True, resume=True, expected_owner=owner) is not None:
-                    if total is not None:
-                        task.total = total
-                    return task
+        Raises headway.errors.TaskExists if the id runs, and join is False; headway.errors.BoardFull,
+        headway.errors.LockTimeout, headway.errors.BoardClosed, TypeError, ValueError.
+        """
+        return create(self._at, id, total, unit, "" if label is None else label, resume, join)
 
     def _restart(self, id: str, label: str) -> Task:
         """Create a task in place of one of the same id, whatever its state: who carried that one finds it gone."""
-        index, generation, _ = self._open_segment().claim(id, label, "it", archive=self._make_room, anew=True)
-        return self._handle(index, generation, id)
+        return Task._of(self._at, *claims.restart(self._at, id, label), id)
 
     def _handle(self, index: int, generation: int, id: str) -> Task:
-        return Task._of(self.name, self._segment.uuid, index, generation, id, self._segment)
+        return Task._of(self._at, index, generation, id)
 
     def attach(self, id: str) -> Task:
-        """Return a handle on a task that exists, whoever owns it. Raises UnknownTask (a KeyError)."""
-        found = self._open_segment().find(id)
+        """Return a handle on a task that exists, whoever owns it. Raises headway.errors.UnknownTask (a KeyError)."""
+        at = self._at
+        found = at.opened().find(checks.check_id(id))
         if found is None:
-            raise errors.UnknownTask(f"board {self.name!r} has no task {id!r}: create it with board.task({id!r})")
-        return self._handle(*found, id)
+            raise checks.unknown_task(id, self.name)
+        return Task._of(at, *found, id)
 
     def get(self, id: str) -> TaskView | None:
         """Return what a task shows at this moment, or None if there is no such task."""
-        copied = self._open_segment().copy_found(id)
-        return None if copied is None else self._task_view(copied)
-
-    def _task_view(self, copied: tuple[Any, ...]) -> TaskView:
-        self._rates.update(copied[1], copied[0], time.monotonic_ns())
-        meta = {"name": self.name, "taken_ns": copied[0]}
-        return TaskView.from_raw(tuple.__new__(Raw, (meta, *copied[1:])))  # Raw() itself takes three times as long
+        at = self._attachment or self._at
+        segment = at.segment if not at.segment.closed else at.opened()
+        copied = segment.copy_found(id if type(id) is str else checks.check_id(id))
+        return None if copied is None else at.view_of(copied)
 
     def tasks(self, state: str | None = None) -> list[TaskView]:
         """Return the views of all tasks, or of those in one state, in the order of their creation."""
-        if state is not None and state not in STATES:
-            raise ValueError(f"state {state!r} is unknown: choose one of {', '.join(STATES)}")
+        if state is not None:
+            checks.check_state(state, STATES)
         return [task for task in self.snapshot().tasks if state is None or task.state == state]
 
     # -------------------------------------------------------------------------------------------------------- views
@@ -153,34 +167,11 @@ class Board:
         return BoardView.from_raw(self._copy())
 
     def _copy(self, *, results: bool = True) -> Raw:
-        segment = self._open_segment()
-        gone, raw = segment.gone, segment.copy(results)
-        for _ in range(COPIES_MOST - 1):
-            # A task that went while it was copied is in the copy and among those that are gone, and counts twice.
-            if segment.gone == gone:
-                break
-            gone, raw = segment.gone, segment.copy(results)
-        self._rates.update(raw[1], raw[0], time.monotonic_ns())
-        told = {state: gone[STATES.index(state)] for state in FINAL_STATES}
-        return Raw({**self._copy_meta(), "gone": told, "taken_ns": raw[0]}, *raw[1:])
-
-    def _copy_meta(self) -> dict[str, Any]:
-        segment = self._segment
-        failed, error = segment.recorder_errors
-        return {
-            **self._meta,
-            "sequence": segment.sequence,
-            "dropped": segment.dropped,
-            "retired": segment.retired,
-            "recorder_pid": segment.recorder_pid if segment.recorder_alive else None,
-            "recorder_errors": failed,
-            "recorder_error": os.strerror(error) if error else None,
-        }
+        return self._at.copy(results=results)
 
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
-        """Yield a snapshot every `interval` seconds, until the board is closed here or unlinked."""
-        if not interval > 0:
-            raise ValueError(f"interval {interval!r} is not a positive number of seconds")
+        """Yield a snapshot every `interval` seconds, until the board is closed here or removed."""
+        checks.check_interval(interval)
         due = time.monotonic()
         while not (self._segment.closed or self._segment.retired):
             yield self.snapshot()
@@ -193,39 +184,23 @@ class Board:
         On a terminal its last lines are bars of all processes; in a notebook an output of the cell is; elsewhere lines
         on standard error tell how far it is. A helper process draws: there is no thread, nothing is redirected, and
         pools may be started inside. Of blocks inside each other the outermost draws; workers draw nothing. Raises
-        BoardClosed.
+        headway.errors.BoardClosed.
         """
-        return live_bars.Live(self._open_segment())
+        return live_bars.Live(self._at.opened())
 
     def write_snapshot(self) -> Path:
-        """Write a snapshot to the board's directory, atomically. Returns its path. Raises OSError, NoSpace."""
+        """Write a snapshot to the board's directory, atomically. Returns its path.
+
+        Raises headway.errors.NoSpace, OSError.
+        """
         return self._write(self._copy())
 
     def _write(self, raw: Raw, *, sync: bool = True, interval_s: float | None = None) -> Path:
-        """Write a copy as the next snapshot file.
-
-        interval_s: for a recorder, how soon it means to write another one; it writes the results apart.
-        """
-        meta = {**raw.meta, "sequence": self._segment.next_sequence(), "interval_s": interval_s}
-        apart = interval_s is not None
-        return snapshot.write(raw._replace(meta=meta), self.directory, sync=sync, results_apart=apart)
-
-    def _make_room(self, place: tuple[int, int] | None) -> int | None:
-        self.reap()
-        return archive.make_room(self._segment, self.directory, self._copy_meta(), place)
+        return claims.write_snapshot(self._at, raw, sync=sync, interval_s=interval_s)
 
     def reap(self) -> list[str]:
         """Mark tasks as lost whose owner and workers are all dead. Returns their ids."""
-        segment = self._open_segment()
-        lost = []
-        for index, generation, owner in segment.abandoned():
-            task = self._handle(index, generation, "")
-            with contextlib.suppress(errors.UnknownTask):
-                if task._transition("lost", ("pending", "running"), expected_owner=owner) is not None:
-                    copied = segment.copy_task(index, generation)
-                    if copied is not None:
-                        lost.append(self._task_view(copied).id)
-        return lost
+        return claims.reap(self._at)
 
     def history(
         self,
@@ -238,8 +213,9 @@ class Board:
         """Return finished and lost tasks from the board's history file, the newest first.
 
         hours: only what ended within so many hours, None = all; id, state: only these; limit: so many at most. Tasks
-        come there within a second of their end if the board is recorded. Raises ValueError, DamagedHistory,
-        LayoutMismatch, NotOwner, LockTimeout, OSError.
+        come there within a second of their end if the board is recorded. Raises ValueError,
+        headway.errors.DamagedHistory, headway.errors.LayoutMismatch, headway.errors.NotOwner,
+        headway.errors.LockTimeout, OSError.
         """
         from headway.files import history
 
@@ -247,142 +223,143 @@ class Board:
 
     # ---------------------------------------------------------------------------------------------------------- end
 
-    def _open_segment(self) -> core.Segment:
-        if self._segment.closed:
-            raise errors.BoardClosed(
-                f"board {self.name!r} was closed in this process: open it again with headway.open({self.name!r})"
-            )
-        return self._segment
-
     def close(self) -> None:
         """Leave the board in good order: open tasks of this process are cancelled, unless others count on them.
 
-        Handles stay safe: a late update counts nothing, a late status write raises BoardClosed. Idempotent.
+        Handles stay safe: a late update counts nothing, a late status write raises headway.errors.BoardClosed.
+        Idempotent.
         """
-        with _guard:
-            if not self._segment.closed:
-                self._end_owned("left open at close", None)
-                self._segment.close()
-            for place in [place for place, board in _boards.items() if board is self]:
+        with attached.guard:
+            at = self._attachment
+            if at is None:
+                return  # unpickled, and never used
+            if not at.segment.closed:
+                claims.end_owned(at, "left open at close", None)
+                at.segment.close()
+            for place in [place for place, board in _boards.items() if board._attachment is at]:
                 del _boards[place]
-            if _by_uuid.get(self._segment.uuid) is self:
-                del _by_uuid[self._segment.uuid]
+            attached.forget(at)
 
-    def unlink(self, files: bool = False) -> None:
-        """Remove the board for everyone: who is still attached counts into the void and is told so once.
+    def remove(self, files: bool = False) -> None:
+        """Remove the board for everyone, as `headway rm` does: who still uses it counts into the void, and is told so.
 
-        files: remove its snapshots and its history too. Raises LockTimeout, OSError.
+        files: remove its snapshots and its history, too. Raises headway.errors.LockTimeout, OSError.
         """
-        if not self._segment.closed:
-            self._end_owned("board unlinked", None)
-        segments.unlink(self.directory, self._segment, also=remove_files if files else None)
+        at = self._at
+        if not at.segment.closed:
+            claims.end_owned(at, "board removed", None)
+        segments.unlink(self.directory, at.segment, also=_remove_files if files else None)
         self.close()
 
-    def _end_owned(self, reason: str, error: BaseException | None) -> None:
-        """End what this process owns and leaves open, unless live workers still count on it."""
-        segment = self._segment
-        if segment.retired:
-            return  # removed by somebody else: nobody will see it
-        for index, generation in segment.owned():
-            task = self._handle(index, generation, "")
-            with contextlib.suppress(errors.HeadwayError):  # ended or started anew by another process meanwhile
-                if task._carried_by_others() or (error is None and self._hand_on is not None and self._hand_on(task)):
-                    continue
-                state, text = ("cancelled", reason) if error is None else ("failed", failure_text(error))
-                task._transition(state, OPEN_STATES, error=text, expected_owner=segment.incarnation)
+
+def _remove_files(directory: Path) -> None:
+    from headway.files import directory as files_of_boards  # workers need no history
+
+    files_of_boards.remove(directory)
 
 
-def remove_files(directory: Path) -> None:
-    """Remove what a board left in its directory, and the directory if nothing else lies there. Raises OSError."""
-    from headway.files import history
+def _shared(segment: core.Segment, directory: Path) -> Attachment:
+    """The attachment of this process to the segment that was just attached to; another one may have led here first."""
+    at = attached.known(segment.uuid)
+    if at is None or at.segment.closed:
+        at = Attachment(segment, directory)
+        attached.add(at)
+    elif at.segment is not segment:
+        at.segment.register(with_row=False)  # before the other one goes: somebody is present all the time
+        segment.close()
+    return at
 
-    snapshot.remove(directory)
-    history.remove(directory)
-    results = [path.name for path in directory.glob("result-*.json") if LARGE_RESULT.fullmatch(path.name)]
-    for name in (*results, "recorder.log", "recorder.lock", "board.lock"):
-        (directory / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
-        directory.rmdir()
+
+def _on(at: Attachment) -> Board:
+    board = Board.__new__(Board)
+    board._attachment = at
+    board.name = at.segment.name
+    board.directory = at.directory
+    return board
+
+
+def _unpickled(name: str, directory: str) -> Board:
+    """The board of this process, if it is open; else one that opens on first use. Touches nothing."""
+    known = _boards.get((Path(directory), name))
+    if known is not None:
+        return known
+    board = Board.__new__(Board)
+    board._attachment = None
+    board.name = name
+    board.directory = Path(directory)
+    return board
+
+
+def known(uuid: str) -> Board | None:
+    """The open board of this process on a segment, if there is one."""
+    return next((board for board in list(_boards.values()) if _is_open_on(board, uuid)), None)
+
+
+def _is_open_on(board: Board, uuid: str) -> bool:
+    at = board._attachment
+    return at is not None and at.meta["uuid"] == uuid and not at.segment.closed
+
+
+def board_of(task: Task) -> Board:
+    """The board that a task is on. Raises headway.errors.BoardClosed if it is gone."""
+    at = task._attachment()
+    for board in list(_boards.values()):
+        if board._attachment is at:
+            return board
+    return _on(at)
 
 
 def open_board(
     name: str | None = None,
     *,
-    capacity: int = 1024,
-    workers: int = 1024,
-    result_bytes: int = 2048,
+    capacity: int | None = None,
+    workers: int | None = None,
+    result_bytes: int | None = None,
     record: bool = True,
 ) -> Board:
     """As headway.open, but whether Headway is switched off, or can work here at all, is not asked."""
     name = paths.default_name() if name is None else paths.check_name(name)
-    for what, value, most, least in (
-        ("capacity", capacity, core.CAPACITY_MAX, 1),
-        ("workers", workers, core.WORKERS_MAX, 1),
-        ("result_bytes", result_bytes, core.RESULT_BYTES_MAX, 0),
-    ):
-        if type(value) is not int or not least <= value <= most:
-            raise ValueError(f"{what} {value!r} is out of range: give an int from {least} to {most}")
-    with _guard:
-        key = (paths.board_directory(name), name)
-        board = _boards.get(key)
-        if board is not None and not board._segment.closed and not board._segment.retired:
-            board._segment.register(with_row=False)  # a forked child is nobody yet
-            if not board._segment.retiring:
-                return board
-        segment, directory, _ = segments.open_or_create(
-            name, capacity=capacity, workers=workers, result_bytes=result_bytes, fill=restore
-        )
-        board = _by_uuid.get(segment.uuid)  # a handle led here first
-        if board is None or board._segment.closed:
-            board = Board(segment, directory)
-        else:
-            board._segment.register(with_row=False)  # before the other one goes: somebody is present all the time
-            segment.close()
-        _boards[directory, name] = _by_uuid[segment.uuid] = board
+    given = {"capacity": capacity, "workers": workers, "result_bytes": result_bytes}
+    board, present = _opened(name, given, record)
+    if present is not None:
+        _tell_differences(present, given)
+    return board
+
+
+def open_or_make(name: str, *, capacity: int, result_bytes: int) -> Board:
+    """Open a board whatever its sizes are; these are for one that has to be made."""
+    return _opened(name, {"capacity": capacity, "result_bytes": result_bytes}, record=True)[0]
+
+
+def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Board, core.Segment | None]:
+    """The board, and its segment if that was there already."""
+    geometry = checks.board_geometry(**given)
+    with attached.guard:
+        directory = paths.board_directory(name)
+        board = _boards.get((directory, name))
+        if board is not None:
+            segment = board._segment
+            if not segment.closed and not segment.retired:
+                segment.register(with_row=False)  # a forked child is nobody yet
+                if not segment.retiring:
+                    return board, segment
+        segment, directory, created = segments.open_or_create(name, fill=restore, **geometry)
+        at = _shared(segment, directory)
+        board = _boards.get((directory, name))
+        if board is None or board._attachment is not at:
+            board = _boards[directory, name] = _on(at)
         if record and launch.wanted():
-            board._segment.want_recorder()
-            launch.ensure(board._segment)
-        return board
+            at.segment.want_recorder()
+            launch.ensure(at.segment)
+    return board, None if created else at.segment
 
 
-def attached(name: str, uuid: str) -> Board:
-    """The board that a handle belongs to, attached to by the name of its segment alone.
-
-    Raises BoardClosed if it was closed in this process or is gone.
-    """
-    with _guard:
-        board = _by_uuid.get(uuid)
-        if board is None:
-            try:
-                segment = segments.attach(segments.object_name(name, uuid))
-            except FileNotFoundError:
-                raise errors.BoardClosed(
-                    f"board {name!r} of this handle was removed: open it anew with headway.open({name!r})"
-                ) from None
-            board = _by_uuid[uuid] = Board(segment, Path(segment.directory))
-        return board
+_told: set[str] = set()  # the boards, by uuid, of which it was said that other sizes have no effect
 
 
-# ------------------------------------------------------------------------------------------------------ at the exit
-
-
-def _leave_all() -> None:
-    error = uncaught()
-    for board in list(_by_uuid.values()):
-        segment = board._segment
-        if not segment.closed and segment.incarnation:
-            board._end_owned("left open at exit", error)
-            if os.getpid() == 1 and segment.recorder_wanted:  # the kernel takes our recorder along
-                with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: it was written before
-                    board.write_snapshot()
-            segment.leave()
-
-
-def _after_fork_in_child() -> None:
-    global _guard
-    _guard = threading.RLock()  # another thread of the parent may have held it
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
-core.on_arrival(lambda: at_exit(_leave_all))  # this process has become a worker: it leaves in good order
-core.on_silence(launch.ensure)
+def _tell_differences(segment: core.Segment, given: dict[str, int | None]) -> None:
+    present = {what: getattr(segment, what) for what in given}
+    text = checks.differences(segment.name, present, given)
+    if text is not None and segment.uuid not in _told:
+        _told.add(segment.uuid)
+        warnings.warn(text, RuntimeWarning, stacklevel=support.stacklevel())

@@ -29,6 +29,7 @@ from headway.system import locks, machine, paths, shm
 __all__ = [
     "attach",
     "end_unfinished",
+    "join",
     "object_name",
     "open_or_create",
     "referenced",
@@ -206,7 +207,7 @@ def end_unfinished(directory: Path) -> None:
             note.unlink()
 
 
-def _join(directory: Path, board: str, *, locked: bool = False) -> core.Segment | None:
+def join(directory: Path, board: str, *, locked: bool = False) -> core.Segment | None:
     """Attach to the segment in force and be present on it; None if there is none (any more), or it is being retired.
 
     Present first, looked at afterwards: who retires a board announces it first, and looks who is present afterwards.
@@ -262,11 +263,11 @@ def _open_or_create(
     board: str, capacity: int, workers: int, result_bytes: int, fill: Fill | None
 ) -> tuple[core.Segment, Path, bool]:
     directory = paths.board_directory(board, create=True)
-    segment = _join(directory, board)
+    segment = join(directory, board)
     if segment is not None:
         return segment, directory, False
     with locks.locked(directory):
-        segment = _join(directory, board, locked=True)
+        segment = join(directory, board, locked=True)
         if segment is not None:
             return segment, directory, False
         if referenced(directory) is not None and (holder := locks.lock_holder(directory)) is not None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from headway import errors
 from headway.native import core
-from headway.tasks import nobody
+from headway.standin import nobody
 
 try:
     import llvmlite.ir as ir

@@ -112,11 +112,11 @@ cdef object _task_exists(id, board, pid, bint is_ours, bint owner_alive):
     if is_ours:
         return errors.TaskExists(
             f"task {id!r} is running on board {board!r}, owned by this process: cancel() it, choose another id, or join "
-            f"it with board.attach({id!r})")
+            f"it with board.task({id!r}, join=True)")
     who = "its owner" if owner_alive else "its owner is dead, but a worker on it"
     return errors.TaskExists(
         f"task {id!r} is running on board {board!r}: {who} (pid {pid}) is alive; wait for it, choose another id, or join "
-        f"it with board.attach({id!r})")
+        f"it with board.task({id!r}, join=True)")
 
 
 cdef object _task_gone(id, board):

@@ -89,6 +89,9 @@ cdef class Status(Counter):
             _put_metrics(&change, metrics)
         return bool(self.write(&change))
 
+    def _tell_ended(self):
+        """Called when what was assigned was dropped, as the task has ended; given by the subclass."""
+
     def _enter(self, stage):
         """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
         the text is empty or would be cut, or if the board was closed or removed. Raises UnknownTask, LockTimeout.
@@ -118,7 +121,8 @@ cdef class Status(Counter):
         cdef hw_change change
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
         _put_text(change.stage, HW_STAGE_BYTES, _str(stage, "stage"))
-        self.write(&change)
+        if not self.write(&change):
+            self._tell_ended()
 
     @property
     def message(self):
@@ -132,7 +136,8 @@ cdef class Status(Counter):
         cdef hw_change change
         _begin(&change, HW_SET_MESSAGE | HW_SET_RUNNING)
         _put_text(change.message, HW_MESSAGE_BYTES, _str(message, "message"))
-        self.write(&change)
+        if not self.write(&change):
+            self._tell_ended()
 
     @property
     def total(self):
@@ -143,11 +148,12 @@ cdef class Status(Counter):
 
     @total.setter
     def total(self, total):
-        self._set(total=total)
+        if not self._set(total=total):
+            self._tell_ended()
 
     @property
-    def metrics(self):
-        """The named floats of the task; set(metrics=...) adds or changes some of the at most 8."""
+    def _metrics(self):
+        """The named floats of the task."""
         cdef hw_status status
         cdef int i
         self._read(&status)

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-__all__ = ["disabled", "unusable", "warn_once"]
+__all__ = ["disabled", "stacklevel", "unusable", "warn_once"]
 
 SHM = "/dev/shm"
 DESCRIPTORS = "/proc/self/fd"  # the second descriptor of a segment is opened by its path there
@@ -40,6 +40,14 @@ def unusable() -> str | None:
     if not os.path.isdir(DESCRIPTORS):
         return f"there is no {DESCRIPTORS}: mount /proc ('mount -t proc proc /proc')"
     return None
+
+
+def stacklevel() -> int:
+    """For warnings.warn in the function that asks: the level of the code that called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("headway."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def warn_once(reason: str, stacklevel: int = 3) -> None:

@@ -7,13 +7,14 @@ import sys
 from contextvars import ContextVar, Token
 from typing import Any
 
-__all__ = ["enter", "handed_down", "inherit", "innermost", "leave", "put"]
+__all__ = ["enter", "handed_down", "inherit", "innermost", "is_inherited", "leave", "put"]
 
 _KEY = "headway"
 
 _context: ContextVar[Any] = ContextVar("headway_task", default=None)
 _entered: list[tuple[Any, Any]] = []  # (task, handle), innermost last: threads, which inherit no context, take the last
 _inherited: tuple[int, Any] | None = None  # what the parent handed down, while a task of this process hides it
+_from_parents: list[Any] = []  # tasks that were current when this process began: they end without its doing
 
 
 def innermost() -> Any:
@@ -109,3 +110,20 @@ def handed_down() -> Any:
 def inherit(task: Any, handle: Any) -> None:
     """Keep the task that was handed down: it is the current one of every thread that has entered none itself."""
     _entered.insert(0, (task, handle))
+    _from_parents.append(task)
+
+
+def is_inherited(task: Any) -> bool:
+    """Did this process have the task from its parent, by a fork or handed down?"""
+    return any(one is task for one in _from_parents)
+
+
+def _after_fork_in_child() -> None:
+    """What the parent had entered is inherited here."""
+    task = _context.get()
+    _from_parents.extend(one for one, _ in _entered)
+    if task is not None:
+        _from_parents.append(task)
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

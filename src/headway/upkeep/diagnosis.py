@@ -14,11 +14,12 @@ from typing import Any
 
 from headway import errors
 from headway.engine import segments
+from headway.files import directory as files_of_boards
 from headway.files import history, snapshot
 from headway.native import core
 from headway.process import launch
 from headway.system import locks, machine, paths, shm, support
-from headway.upkeep import listing, removal
+from headway.upkeep import removal
 
 __all__ = ["Finding", "diagnose"]
 
@@ -45,7 +46,7 @@ class Finding:
 def diagnose() -> list[Finding]:
     """Check everything. Nothing is changed."""
     findings = [*_switches(), *_shared_memory(), *_logout()]
-    directories = listing.directories()
+    directories = files_of_boards.directories()
     for directory in directories:
         findings += _board(directory)
     findings += _strays(directories)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
-from headway.files import history, snapshot
+from headway.files import snapshot
+from headway.files.directory import directories
 from headway.native import core
 from headway.system import paths, shm
 
@@ -22,22 +23,13 @@ __all__ = [
     "BoardInfo",
     "attach",
     "boards",
-    "directories",
     "find",
     "in_use",
     "is_live",
-    "last_sign_of_life",
     "memory",
     "memory_in_use",
-    "names",
     "snapshot_files",
-    "some_of",
-    "unknown",
 ]
-
-# What a program or its recorder writes as long as it lives. `board.lock` is none of it: commands write it, too.
-SIGNS_OF_LIFE = ("segment", "recorder.lock", *snapshot.FILES, history.HISTORY)
-NAMES_MOST = 8  # in a message
 
 
 @dataclass(frozen=True)
@@ -78,60 +70,12 @@ def memory(name: str) -> Path:
     return shm.SHM / name[1:]
 
 
-def directories() -> list[Path]:
-    """The directories of all boards, sorted by name. Of a board that has several, the one in force."""
-    there = set()
-    for root in paths.roots():
-        with contextlib.suppress(OSError):  # it does not exist, or this user may not enter it: no boards there
-            there |= {entry.name for entry in root.iterdir() if entry.is_dir()}
-    found = []
-    for name in sorted(there):
-        with contextlib.suppress(ValueError):  # not a legal name: not a board
-            found.append(paths.board_directory(name))
-    return found
-
-
-def names() -> list[str]:
-    """The names of all boards that are in shared memory or left a file, sorted. No file is opened."""
-    return [directory.name for directory in directories() if last_sign_of_life(directory) is not None]
-
-
-def last_sign_of_life(directory: Path) -> float | None:
-    """When a program or a recorder last wrote a file of this board, in seconds since 1970; None if there is none."""
-    times = []
-    for file in SIGNS_OF_LIFE:
-        with contextlib.suppress(OSError):
-            times.append((directory / file).lstat().st_mtime)
-    return max(times, default=None)
-
-
 def is_live(name: str) -> bool:
     """Is a board in shared memory, and does a process use it? False for one that is damaged."""
     with contextlib.suppress(errors.HeadwayError, OSError):
         uuid = segments.referenced(paths.board_directory(name))
         return uuid is not None and in_use(name, uuid)
     return False
-
-
-def some_of(there: list[str]) -> str:
-    """Names for a message: the first ones, and how many more there are."""
-    more = f" and {len(there) - NAMES_MOST} more, see 'headway ls'" if len(there) > NAMES_MOST else ""
-    return ", ".join(there[:NAMES_MOST]) + more
-
-
-def unknown(name: str) -> errors.UnknownBoard:
-    """The error for a name that no board has. Its message has the names that are most like it, else those there are."""
-    import difflib
-
-    there = names()
-    close = difflib.get_close_matches(name, there, n=3)
-    if close:
-        hint = f"did you mean {' or '.join(map(repr, close))}?"
-    elif there:
-        hint = f"there are: {some_of(there)}"
-    else:
-        hint = "there are none: start a program that opens one, or 'headway demo'"
-    return errors.UnknownBoard(f"there is no board {name!r} in {paths.roots()[0]}: {hint}")
 
 
 def boards() -> list[BoardInfo]:

@@ -13,20 +13,13 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.engine import segments
-from headway.engine.board import Board, remove_files
+from headway.engine.board import Board
+from headway.files import directory as files_of_boards
 from headway.files import history
+from headway.files.directory import directories, last_sign_of_life, unknown
 from headway.recorder.recorder import Recorder
 from headway.system import locks, paths, shm
-from headway.upkeep.listing import (
-    attach,
-    directories,
-    in_use,
-    last_sign_of_life,
-    memory,
-    memory_in_use,
-    snapshot_files,
-    unknown,
-)
+from headway.upkeep.listing import attach, in_use, memory, memory_in_use, snapshot_files
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -198,7 +191,7 @@ def _remove(
             found = snapshot_files(directory) | history.files(directory)
             removed += [Removed("file", str(path), size, "asked for") for path, size in found.items()]
             if not dry_run:
-                remove_files(directory)
+                files_of_boards.remove(directory)
     return removed
 
 

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway.errors import CorruptBoard, DamagedSnapshot
+from headway.tasks.metrics import Metrics
 from headway.tasks.states import FINAL_STATES
 from headway.views import numbers
 from headway.views.numbers import STALL_AFTER_SECONDS
@@ -63,6 +64,9 @@ class ShareView:
     alive: bool
 
 
+_NO_METRICS = Metrics()
+
+
 def _none() -> None:
     return None
 
@@ -95,7 +99,7 @@ class TaskView:
     stage: str = ""
     message: str = ""
     error: str = ""
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=Metrics)
     rate: float | None = None
     created: float | None = None
     started: float | None = None
@@ -125,7 +129,8 @@ class TaskView:
             view = _native()(cls, raw, raw.tasks, number, taken_at, stall_after)
         except ValueError as error:
             raise raw.damage(error) from None
-        values = view.__dict__
+        values = view.__dict__  # past the freezing: nobody has seen the view yet
+        values["metrics"] = Metrics(found) if (found := values["metrics"]) else _NO_METRICS
         beat = values["beat"]
         if (beat is None or taken_at - beat > stall_after) and view.stalled:  # the first half is quick, and decides
             values["rate"] = 0.0

@@ -40,7 +40,7 @@ def main(number: int) -> None:
         database = (board.directory / history.HISTORY).read_bytes()
         (HERE / f"history-{number}.sqlite3.gz").write_bytes(gzip.compress(database, mtime=0))
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 if __name__ == "__main__":

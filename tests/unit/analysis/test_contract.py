@@ -72,7 +72,7 @@ def tracker(request: pytest.FixtureRequest, tmp_path: Path, board_name: str) -> 
         yield FileBasedProgressTracker(tmp_path)
     else:
         yield SharedMemoryProgressTracker(board_name)
-        open_board(board_name).unlink(files=True)
+        open_board(board_name).remove(files=True)
 
 
 def seen(tracker: ProgressTracker, execution_id: str) -> AnalysisProgress:

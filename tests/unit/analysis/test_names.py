@@ -63,7 +63,7 @@ def test_an_old_program_gets_the_tracker_that_the_environment_names(
         done = run_python(script, env=environment)
     finally:
         if expected == "shared":
-            run_python("from headway.engine.board import open_board; open_board('analysis').unlink(files=True)")
+            run_python("from headway.engine.board import open_board; open_board('analysis').remove(files=True)")
     stage = "initializing" if expected == "memory" else "data_fetch"
     assert done.stdout.split() == ["0", stage, CLASS_OF[expected], str(expected == "file")], done.stderr
 

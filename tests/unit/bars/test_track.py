@@ -167,7 +167,7 @@ assert board.get("track").state == "success"
     assert list(Path("/dev/shm").glob(f"headway-*-{own_board}-*"))
     with open_board(own_board) as board:
         assert states(board.snapshot()) == {"track": ("success", 3)}
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_the_board_may_be_chosen(board: Board, run_python: RunPython) -> None:
@@ -403,7 +403,7 @@ def test_a_board_that_is_removed_meanwhile_does_not_disturb_the_loop(board: Boar
     for number in headway.track(range(5), board=board):
         seen.append(number)
         if number == 2:
-            board.unlink(files=True)
+            board.remove(files=True)
     assert seen == [0, 1, 2, 3, 4]
 
 
@@ -451,7 +451,7 @@ if __name__ == "__main__":
     assert {view.state for view in parts} == {"success"}, parts
     assert {view.id for view in parts} <= {"all/steps", "all/steps-2", "all/steps-3"}, parts
     assert board.get("all").count == 20
-    board.unlink(files=True)
+    board.remove(files=True)
 """
     done = run_python(script, method)
     assert done.stderr == ""

@@ -23,7 +23,7 @@ def live(board_name: str) -> Iterator[Board]:
     board = open_board(board_name, capacity=8)
     yield board
     with contextlib.suppress(FileNotFoundError):
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_a_board_that_there_is_not_is_an_error_and_the_others_are_done(

@@ -31,7 +31,7 @@ def make(board_name: str, headway_dir: Path) -> Make:
         board = open_board(f"{board_name}-{suffix}", capacity=8)
         board.task("one").succeed()
         path = board.write_snapshot()
-        board.unlink()
+        board.remove()
         age(path.parent, days)
         return path.parent
 
@@ -50,7 +50,7 @@ def live(board_name: str) -> Iterator[Board]:
     board = open_board(f"{board_name}-live", capacity=8)
     yield board
     with contextlib.suppress(FileNotFoundError):
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_several_boards_go_at_once_and_one_that_is_not_there_keeps_no_other(

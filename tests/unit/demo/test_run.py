@@ -40,7 +40,7 @@ BAD = {
 def task(board_name: str) -> Iterator[Task]:
     board = open_board(board_name, capacity=8)
     yield board.task("work")
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 def test_the_standard_library_is_a_hundred_packages_or_so() -> None:
@@ -152,7 +152,7 @@ def test_counts_that_a_killed_worker_left_apart_are_put_right(board_name: str, c
     assert demo._tasks["b"].state == "pending"
     assert demo.report.killed == [Killed(pid, "all/a", "parse", "x.py", counted, 5)]
     assert f"worker {pid} was killed at all/a, file {counted + 1} of 5, in stage parse: x.py" in told.getvalue()
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 def test_the_report_adds_up() -> None:

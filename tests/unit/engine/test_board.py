@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from headway.views.summary import Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from headway.engine.board import Board
     from tests.conftest import RunPython
@@ -34,7 +37,6 @@ METHODS = ("fork", "spawn", "forkserver")
 
 def test_a_board_is_one_object_a_process(board: Board) -> None:
     assert open_board(board.name) is board
-    assert open_board(board.name, capacity=3) is board
     assert board.name in repr(board)
 
 
@@ -44,11 +46,11 @@ def test_the_default_name_is_the_environments_else_the_scripts(
     monkeypatch.setattr(sys, "argv", [f"/somewhere/{board_name}.py"])
     with closing(open_board(capacity=1)) as board:
         assert board.name == board_name
-        board.unlink(files=True)
+        board.remove(files=True)
     monkeypatch.setenv("HEADWAY_BOARD", f"{board_name}-2")
     with closing(open_board(capacity=1)) as board:
         assert board.name == f"{board_name}-2"
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 @pytest.mark.parametrize(
@@ -97,6 +99,85 @@ def test_what_is_there_is_found(any_board: Board) -> None:
     with pytest.raises(ValueError, match="'done'"):
         any_board.tasks("done")
     assert any_board.reap() == []
+
+
+def test_a_board_is_a_collection_of_its_tasks(any_board: Board) -> None:
+    assert len(any_board) == 0
+    assert any_board, "an empty board is a board"
+    any_board.task("one").update(2)
+    any_board.task("two").succeed()
+    assert "one" in any_board
+    assert "three" not in any_board
+    assert len(any_board) == 2
+    assert [(view.id, view.count, view.state) for view in any_board] == [("one", 2, "running"), ("two", 0, "success")]
+
+
+# --- pickled
+
+
+def test_a_board_is_the_same_object_where_it_is_open(any_board: Board) -> None:
+    assert pickle.loads(pickle.dumps(any_board)) is any_board
+    assert copy.copy(any_board) is any_board
+
+
+PICKLED = """
+import multiprocessing, os, pickle, sys
+import headway
+
+def count(board, number):
+    was_open = "first use" not in repr(board)
+    board.task("all", join=True).update(number)
+    assert headway.open(sys.argv[1]) is board
+    assert pickle.loads(pickle.dumps(board)) is board
+    board.task(f"part {number}").succeed()
+    return board.name, str(board.directory), was_open
+
+if __name__ == "__main__":
+    name, method = sys.argv[1:]
+    board = headway.open(name, capacity=8)
+    task = board.task("all")
+    context = multiprocessing.get_context(method)
+    with context.Pool(2) as pool:
+        found = pool.starmap(count, [(board, number) for number in (1, 2, 3)], chunksize=1)
+        pool.close()
+        pool.join()
+    assert {one[:2] for one in found} == {(name, str(board.directory))}, found
+    assert not all(was_open for *_, was_open in found), "each worker opens it once, when it is first used"
+    assert task.count == 6 and task.state == "running", task.view()
+    dumped = pickle.dumps(board)
+    board.remove(files=True)
+    late = pickle.loads(dumped)  # touches nothing
+    try:
+        late.task("one")
+    except headway.errors.BoardClosed as error:
+        print(error)
+    assert not board.directory.exists()
+    late.close()
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_board_travels_into_a_pool_and_opens_there_on_first_use(
+    method: str, run_python: RunPython, board_name: str
+) -> None:
+    told = run_python(PICKLED, board_name, method).stdout
+    assert told == f"board {board_name!r} of this handle was removed: open it anew with headway.open({board_name!r})\n"
+
+
+def test_a_board_that_was_unpickled_finds_its_directory_whatever_the_environment_says(
+    board: Board, run_python: RunPython, tmp_path: Path
+) -> None:
+    board.task("one").update(4)
+    (tmp_path / "board").write_bytes(pickle.dumps(board))
+    script = """
+import pickle, sys
+board = pickle.load(open(sys.argv[1], "rb"))
+print(board.get("one").count, [view.id for view in board])
+"""
+    elsewhere = {"HEADWAY_DIR": str(tmp_path / "elsewhere")}
+    done = run_python(script, str(tmp_path / "board"), env=elsewhere)
+    assert done.stdout == "4 ['one']\n"
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_an_unknown_task_is_a_key_error_that_reads_as_a_sentence(board: Board) -> None:
@@ -159,7 +240,7 @@ def test_leaving_the_block_of_a_board_closes_it(any_board: Board) -> None:
         board.task("two")
 
 
-def test_an_unlinked_board_is_gone_for_everyone_and_says_so_once(run_python: RunPython, board_name: str) -> None:
+def test_a_removed_board_is_gone_for_everyone_and_says_so_once(run_python: RunPython, board_name: str) -> None:
     script = """
 import subprocess, sys, time, warnings
 from headway import errors
@@ -170,7 +251,7 @@ board = open_board(name, capacity=4)
 task = board.task("one")
 task.update()
 subprocess.run([sys.executable, "-c",
-                f"from headway.engine.board import open_board; open_board({name!r}).unlink(True)"],
+                f"from headway.engine.board import open_board; open_board({name!r}).remove(True)"],
                check=True)
 time.sleep(1.2)  # a handle looks once a second
 with warnings.catch_warnings(record=True) as told:
@@ -188,7 +269,7 @@ except errors.BoardClosed as error:
 else:
     raise AssertionError("a task was made on a board that is gone")
 assert new.tasks() == []
-new.unlink(files=True)
+new.remove(files=True)
 board.close()
 """
     run_python(script, board_name)
@@ -482,7 +563,7 @@ def test_the_same_program_twice_at_once_is_told_whose_the_task_is(board: Board, 
     last = second.stderr.splitlines()[-1]
     assert last.startswith("headway.errors.TaskExists: task 'one' is running")
     assert f"pid {other.pid}" in last
-    assert "board.attach('one')" in last
+    assert "board.task('one', join=True)" in last
     assert board.attach("one").count == 7
 
 

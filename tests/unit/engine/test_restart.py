@@ -21,7 +21,7 @@ STAGE_BYTES = 47
 def board(board_name: str) -> Iterator[Board]:
     one = open_board(board_name, capacity=4, workers=4, result_bytes=64)
     yield one
-    one.unlink(files=True)
+    one.remove(files=True)
 
 
 def coarse_ns() -> int:
@@ -84,13 +84,13 @@ def test_no_stage_is_entered_after_the_end(board: Board, end: str) -> None:
     assert (after.stage, after.state, after.stages) == (before.stage, before.state, before.stages)
 
 
-def test_no_stage_is_entered_on_a_board_that_was_closed_or_unlinked(board_name: str) -> None:
+def test_no_stage_is_entered_on_a_board_that_was_closed_or_removed(board_name: str) -> None:
     board = open_board(board_name, capacity=4, workers=4)
     task = board._restart("one", "")
     board._segment.retire()
     assert not task._enter("a")
     assert task.stage == ""
-    board.unlink(files=True)
+    board.remove(files=True)
     assert not task._enter("a")
 
 

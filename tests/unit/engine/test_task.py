@@ -6,11 +6,13 @@ import asyncio
 import concurrent.futures
 import copy
 import gc
+import json
 import math
 import os
 import pickle
 import threading
-from collections.abc import AsyncIterator, Iterator
+import warnings
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -113,15 +115,15 @@ def test_wrong_arguments_create_nothing(arguments: dict[str, Any], error: type[E
     assert not any_board.tasks()
 
 
-def test_texts_for_people_are_cut_at_a_character(board: Board) -> None:
-    task = board.task("one", label="é" * 200, unit="ü" * 50)
+def test_texts_for_people_are_cut_at_a_character(any_board: Board) -> None:
+    task = any_board.task("one", label="é" * 200, unit="ü" * 50)
     task.set(stage="s" * 100, message="🦊" * 100)
-    for text in (task.stage, task.message, view_of(board).label, view_of(board).unit):
+    for text in (task.stage, task.message, view_of(any_board).label, view_of(any_board).unit):
         assert text.endswith("…")
         assert "\N{REPLACEMENT CHARACTER}" not in text
     assert set(task.message[:-1]) == {"🦊"}
     task.fail("💥" * 200)
-    assert set(view_of(board).error[:-1]) == {"💥"}
+    assert set(view_of(any_board).error[:-1]) == {"💥"}
 
 
 # --- how it ends
@@ -180,11 +182,70 @@ def test_the_first_end_counts(any_board: Board) -> None:
     assert task.succeed("all of it")
     assert not task.fail("too late")
     assert not task.cancel("too late")
-    assert not task.set(stage="late", message="late", total=7, metrics={"late": 1})
+    with pytest.warns(errors.StaleTaskWarning, match=r"'one' has ended \(success\)"):
+        assert not task.set(stage="late", message="late", total=7, metrics={"late": 1}, count=9)
     assert not task.succeed("later")
     view = view_of(any_board)
     assert (view.state, view.message, view.error, view.stage, view.total) == ("success", "all of it", "", "", None)
     assert not view.metrics
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda task: setattr(task, "message", "late"),
+        lambda task: setattr(task, "stage", "late"),
+        lambda task: setattr(task, "total", 7),
+        lambda task: task.set(message="late"),
+    ],
+    ids=["message", "stage", "total", "set"],
+)
+def test_a_write_after_the_end_is_dropped_and_told_once_a_task_where_it_stands(write: Any, any_board: Board) -> None:
+    for id in ("one", "two"):
+        task = any_board.task(id)
+        task.succeed()
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            write(task)
+            task.message = "later"
+            any_board.attach(id).set(stage="latest")
+            assert not task.succeed()
+            assert not task.fail("too late")
+            task.update()
+        assert [(one.category, one.filename) for one in told] == [(errors.StaleTaskWarning, __file__)]
+        assert f"'{id}' has ended (success)" in str(told[0].message)
+        view = view_of(any_board, id)
+        assert (view.message, view.stage, view.total, view.count) == ("", "", None, 1)
+
+
+def test_a_count_may_be_set_as_a_whole(any_board: Board) -> None:
+    task = any_board.task("one", total=10)
+    assert task.set(count=4, message="four")
+    assert (task.count, task.state, task.message) == (4, "running", "four")
+    task.update(2)
+    assert task.set(count=5)
+    assert task.set(count=5.0)  # type: ignore[arg-type]
+    assert task.view().count == 5
+    wrong: list[tuple[Any, type[Exception]]] = [(-1, ValueError), (1 << 47, ValueError), (1.5, TypeError)]
+    for count, error in wrong:
+        with pytest.raises(error, match=f"count {count!r}"):
+            task.set(count=count, message="other")
+        assert (task.count, task.message) == (5, "four")
+    task.fail("why")
+    again = any_board.task("one", resume=True)
+    again.set(count=7)
+    assert (again.count, again.resumed_from) == (7, 5)
+
+
+def test_a_task_shows_its_view(any_board: Board) -> None:
+    with any_board.task("one", total=4, unit="bar") as task:
+        task.update(3)
+        assert (task.view().id, task.view().count, task.view().fraction) == ("one", 3, 0.75)
+        assert pickle.loads(pickle.dumps(task)).view().unit == "bar"
+    assert task.view().state == "success"
+    any_board.close()
+    with pytest.raises(errors.BoardClosed):
+        task.view()
 
 
 def test_a_task_ends_with_an_exception_or_a_text(any_board: Board) -> None:
@@ -253,19 +314,21 @@ def test_updates_add_up(any_board: Board) -> None:
     task.update(41)
     task.update(-2)
     task.update(np.int64(2))
+    task.update(2.0)  # type: ignore[arg-type]
+    task.update(np.float64(-2))  # type: ignore[arg-type]
     assert task.count == view_of(any_board).count == 42
 
 
-@pytest.mark.parametrize("n", [1.5, "1", None, [1]], ids=repr)
+@pytest.mark.parametrize("n", [1.5, math.nan, math.inf, "1", None, [1]], ids=repr)
 def test_only_whole_numbers_count(n: Any, any_board: Board) -> None:
     task = any_board.task("one")
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^n .* is not a whole number: .*smaller unit"):
         task.update(n)
     assert task.count == 0
 
 
-def test_a_count_beyond_its_range_is_refused(board: Board) -> None:
-    task = board.task("one")
+def test_a_count_beyond_its_range_is_refused(any_board: Board) -> None:
+    task = any_board.task("one")
     task.update((1 << 47) - 1)
     with pytest.raises(OverflowError, match="out of range"):
         task.update()
@@ -324,7 +387,7 @@ try:
                 raise AssertionError("a stale handle wrote or read")
         assert board.get("new").stage == ""
 finally:
-    board.unlink(files=True)
+    board.remove(files=True)
 """
     run_python(script, board_name)
 
@@ -373,14 +436,29 @@ def test_assigning_one_field_is_shorthand(any_board: Board) -> None:
     assert view.stages[1].left is None
 
 
-def test_metrics_are_added_and_changed_and_no_handle_on_them_is_given(any_board: Board) -> None:
+def test_metrics_are_added_and_changed_and_what_is_returned_is_read_only(any_board: Board) -> None:
     task = any_board.task("one")
     task.set(metrics={"loss": 0.5})
     task.set(metrics={"loss": 0.25, "nan": math.nan})
     assert task.metrics["loss"] == 0.25
     assert math.isnan(task.metrics["nan"])
-    task.metrics["more"] = 1.0
-    assert set(task.metrics) == {"loss", "nan"}
+    changes: list[Callable[[Any], object]] = [
+        lambda metrics: metrics.update(loss=1.0),
+        lambda metrics: metrics.__setitem__("loss", 1.0),
+        lambda metrics: metrics.__delitem__("loss"),
+        lambda metrics: metrics.pop("loss"),
+        lambda metrics: metrics.popitem(),
+        lambda metrics: metrics.clear(),
+        lambda metrics: metrics.setdefault("more", 1.0),
+        lambda metrics: metrics.__ior__({"more": 1.0}),
+    ]
+    for found in (task.metrics, task.view().metrics, view_of(any_board).metrics, any_board.snapshot().tasks[0].metrics):
+        for change in changes:
+            with pytest.raises(TypeError, match=r"task\.set\(metrics="):
+                change(found)
+        assert set(found) == {"loss", "nan"}
+        assert type(pickle.loads(pickle.dumps(found))) is type(found)
+        assert json.loads(json.dumps({**found, "nan": 0})) == {"loss": 0.25, "nan": 0}
 
 
 @pytest.mark.parametrize("name", ["mesage", "unit", "_x", "__dict__"])
@@ -407,14 +485,14 @@ def test_a_task_says_what_it_is(any_board: Board) -> None:
     assert f"'one' on board {any_board.name!r}" in repr(any_board.task("one"))
 
 
-def test_handles_on_one_task_are_equal(board: Board) -> None:
-    task, other = board.task("one"), board.task("two")
-    assert task == board.attach("one")
-    assert hash(task) == hash(board.attach("one"))
+def test_handles_on_one_task_are_equal(any_board: Board) -> None:
+    task, other = any_board.task("one"), any_board.task("two")
+    assert task == any_board.attach("one")
+    assert hash(task) == hash(any_board.attach("one"))
     assert task != other
     assert task != "one"
     task.succeed()
-    assert board.task("one") != task
+    assert any_board.task("one") != task
 
 
 # --- parts
@@ -721,7 +799,7 @@ try:
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert task.result == {f"{number}-{last}": 90 + last for number in range(4) for last in range(10)}, task.result
 finally:
-    board.unlink(files=True)
+    board.remove(files=True)
 """
     run_python(script, board_name)
 
@@ -741,11 +819,11 @@ def test_an_id_that_ended_starts_anew(end: str, any_board: Board) -> None:
     assert [view.id for view in any_board.tasks()] == ["one"]
 
 
-def test_an_id_that_runs_is_refused_with_the_pid_of_its_owner(any_board: Board) -> None:
+def test_an_id_that_runs_in_this_process_is_refused_and_says_so(any_board: Board) -> None:
     with any_board.task("one") as task:
         task.update()
         for resume in (False, True):
-            with pytest.raises(errors.TaskExists, match=rf"(pid {os.getpid()}\b|owned by this process).*attach"):
+            with pytest.raises(errors.TaskExists, match=r"owned by this process: cancel\(\) it.*join=True\)"):
                 any_board.task("one", resume=resume)
         assert task.count == 1
     assert view_of(any_board).state == "success"
@@ -804,7 +882,7 @@ from headway.engine.board import open_board
 
 board = open_board(sys.argv[1], capacity=4)
 dumped = pickle.dumps(board.task("one"))
-board.unlink(files=True)
+board.remove(files=True)
 handle = pickle.loads(dumped)  # an error here would break the pool
 assert handle.id == "one"
 with warnings.catch_warnings(record=True) as caught:
@@ -823,12 +901,13 @@ for touch in (lambda: setattr(handle, "stage", "fit"), lambda: handle.count):
     run_python(script, board_name)
 
 
-def test_after_close_an_update_counts_nothing_and_a_write_says_so(board: Board) -> None:
-    task = board.task("one")
+def test_after_close_an_update_counts_nothing_and_a_write_says_so(any_board: Board) -> None:
+    task = any_board.task("one")
     task.update()
-    board.close()
+    any_board.close()
     task.update()
-    with pytest.raises(errors.BoardClosed, match=rf"headway\.open\('{board.name}'\)"):
+    assert task.count == 1
+    with pytest.raises(errors.BoardClosed, match=rf"headway\.open\('{any_board.name}'\)"):
         task.stage = "fit"
 
 

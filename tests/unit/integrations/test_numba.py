@@ -18,7 +18,7 @@ from headway import errors
 from headway.engine.board import Board, open_board
 from headway.integrations import numba as ours
 from headway.integrations.numba import add
-from headway.tasks.nobody import NOBODY
+from headway.standin.nobody import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +60,7 @@ with board.task("one") as task:
         task.update(3)
     thread.join()
     print(task.count)
-board.unlink(files=True)
+board.remove(files=True)
 """
 
 
@@ -73,7 +73,7 @@ def in_c(native: NativeTask, n: int) -> int:
 def board(board_name: str) -> Iterator[Board]:
     board = open_board(board_name, capacity=2)
     yield board
-    board.unlink(files=True)
+    board.remove(files=True)
 
 
 def test_a_kernel_counts_with_a_handle_and_with_its_address(board: Board) -> None:

@@ -247,7 +247,7 @@ class BoardMachine(RuleBasedStateMachine):
                 _ = task.count
             assert self.segment.copy_task(*task._where) is None
             return
-        assert (task.state, task.count, task.total, task.message, task.metrics, task._read_result()[0]) == (
+        assert (task.state, task.count, task.total, task.message, task._metrics, task._read_result()[0]) == (
             (model.state, model.count, model.total, model.message, model.metrics, model.result)
         )
         assert task.stage == (model.stages[-1] if model.stages else "")
@@ -326,7 +326,7 @@ operations = [
     lambda: [segment.dead(i) for i in words],
     lambda: board.task("new").update(), lambda: board.task("a"), lambda: board.task("c").succeed(),
     *(lambda task=task: (task.update(), task.count) for task in tasks),
-    *(lambda task=task: (task.stage, task.state, task.metrics, task.parent, task._run, task.total) for task in tasks),
+    *(lambda task=task: (task.stage, task.state, task._metrics, task.parent, task._run, task.total) for task in tasks),
     *(lambda task=task: task.set(stage="x", message="y", metrics={"z": 1}) for task in tasks),
     *(lambda task=task: task._read_result() for task in tasks),
     *(lambda task=task: task._write_result(b"5") for task in tasks),
@@ -349,7 +349,7 @@ while time.monotonic() < end:
     rounds += 1
 memory[:] = sound
 assert board.attach("a").count == 2
-board.unlink(files=True)
+board.remove(files=True)
 print(rounds, refused)
 """
 

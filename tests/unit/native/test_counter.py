@@ -240,7 +240,7 @@ board.task("b").update()
 old.update()
 old.update()
 print(board.attach("b").count)
-board.unlink(files=True)
+board.remove(files=True)
 """
     done = run_python(script)
     assert done.stdout == "1\n"

@@ -183,7 +183,16 @@ WRITERS = {
         "sequence",
     ],
     "whoever unlinks": ["retired"],
-    "the lock's holder": ["next_serial", "frees", "dropped", "free_hint", "repairs", "gone", "gone_note", "gone_before"],
+    "the lock's holder": [
+        "next_serial",
+        "frees",
+        "dropped",
+        "free_hint",
+        "repairs",
+        "gone",
+        "gone_note",
+        "gone_before",
+    ],
 }
 
 
@@ -314,7 +323,7 @@ try:
         except ValueError as error: refused.append(str(error))
     print(json.dumps([task.count, user.answers(), len(refused)]))
 finally:
-    board.unlink(files=True)
+    board.remove(files=True)
 """
 
 

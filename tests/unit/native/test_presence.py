@@ -45,7 +45,7 @@ def test_after_close_a_late_update_counts_nothing_and_the_rest_says_so(segment: 
         with pytest.raises(errors.BoardClosed, match="was closed in this process: open it again"):
             operation()
     assert (task.count, new.count) == (2, 0)
-    assert (task.stage, task.total, task.metrics, task._read_result()[0]) == ("", None, {}, b"")
+    assert (task.stage, task.total, task._metrics, task._read_result()[0]) == ("", None, {}, b"")
     assert task.state in ("running", "lost")
     assert segment.find("a") == task._where
     assert set(tasks_of(segment)) == {"a", "b"}
@@ -171,7 +171,7 @@ assert task.count == before + 1 and segment.register() == me
 os.kill(other, signal.SIGKILL)
 os.waitpid(other, 0)
 assert segment.dead(living)
-board.unlink(files=True)
+board.remove(files=True)
 for fd in mine:
     os.fstat(fd)  # none of them was closed
 """

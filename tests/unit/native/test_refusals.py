@@ -127,7 +127,7 @@ def test_a_ninth_metric_is_refused_when_the_task_has_eight(segment: core.Segment
     with pytest.raises(ValueError, match="task 'a' has 8 metrics already: reuse their names"):
         task._set(metrics={"m8": 1.0})
     task._set(metrics={"m7": 1.0})
-    assert task.metrics == {**FULL, "m7": 1.0}
+    assert task._metrics == {**FULL, "m7": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from tests.unit.native.handles import (
 def test_one_transition_shows_everything(segment: core.Segment) -> None:
     task = claim(segment)
     assert task._set(stage="fit", message="fold 3/5", total=9, metrics={"loss": 0.5, "auc": 1})
-    assert (task.stage, task.message, task.total, task.metrics) == ("fit", "fold 3/5", 9, {"loss": 0.5, "auc": 1.0})
+    assert (task.stage, task.message, task.total, task._metrics) == ("fit", "fold 3/5", 9, {"loss": 0.5, "auc": 1.0})
     assert task._set(metrics={"loss": 0.25}, total=None)
-    assert (task.stage, task.total, task.metrics) == ("fit", None, {"loss": 0.25, "auc": 1.0})
+    assert (task.stage, task.total, task._metrics) == ("fit", None, {"loss": 0.25, "auc": 1.0})
 
 
 def test_a_write_of_another_process_is_seen_at_once(segment: core.Segment) -> None:
@@ -69,9 +69,9 @@ def test_there_are_eight_metrics_and_a_ninth_changes_nothing(segment: core.Segme
         task._set(metrics={name: 1})
     with pytest.raises(ValueError, match="has 8 metrics already: reuse their names"):
         task._set(message="never", metrics={"m0": 2, "ninth": 2})
-    assert (task.message, task.metrics) == ("", dict.fromkeys(names, 1.0))
+    assert (task.message, task._metrics) == ("", dict.fromkeys(names, 1.0))
     task._set(metrics=dict.fromkeys(names, 3))
-    assert task.metrics == dict.fromkeys(names, 3.0)
+    assert task._metrics == dict.fromkeys(names, 3.0)
     with pytest.raises(ValueError, match="9 metrics are too many: a task has 8"):
         task._set(metrics={f"n{n}": 1.0 for n in range(METRICS + 1)})
 
@@ -93,7 +93,7 @@ def test_a_mapping_that_understates_its_length_is_refused(segment: core.Segment)
     task = claim(segment)
     with pytest.raises(ValueError, match="more than 8 metrics"):
         task._set(metrics=Liar())
-    assert task.metrics == {}
+    assert task._metrics == {}
 
 
 @pytest.mark.parametrize("name", ["", "x" * 24, "a\0"])
@@ -101,7 +101,7 @@ def test_a_metrics_name_is_a_key(name: str, segment: core.Segment) -> None:
     task = claim(segment)
     with pytest.raises(ValueError, match="metric name"):
         task._set(metrics={name: 1.0})
-    assert task.metrics == {}
+    assert task._metrics == {}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_value_of_another_type_changes_nothing(change: dict[str, Any], segment
     task = claim(segment, total=3)
     with pytest.raises((TypeError, ValueError)):
         task._set(**change)
-    assert (task.stage, task.message, task.total, task.metrics, task.state) == ("", "", 3, {}, "pending")
+    assert (task.stage, task.message, task.total, task._metrics, task.state) == ("", "", 3, {}, "pending")
 
 
 @pytest.mark.parametrize("state", ["success", "failed", "cancelled"])

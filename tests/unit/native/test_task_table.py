@@ -22,7 +22,7 @@ def test_a_claimed_slot_shows_what_it_was_claimed_with(segment: core.Segment) ->
     assert (record["owner"], record["owner_pid"], record["owner_alive"]) == (segment.incarnation, os.getpid(), 1)
     assert before <= record["created_ns"] <= time.time_ns()
     assert (record["started_ns"], record["ended_ns"], record["resumed"]) == (0, 0, 0)
-    assert (task.state, task.total, task.parent, task.stage, task.message, task.metrics) == (
+    assert (task.state, task.total, task.parent, task.stage, task.message, task._metrics) == (
         ("pending", 7, "a", "", "", {})
     )
     assert task._read_result()[0] == b""

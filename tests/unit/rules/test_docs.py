@@ -45,7 +45,7 @@ def test_the_programs_of_the_readme_run(run_python: RunPython) -> None:
     programs = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert programs
     for program in programs:
-        finished = run_python(program + "\n    board.unlink(files=True)\n")
+        finished = run_python(program + "\n    board.remove(files=True)\n")
         assert not finished.stderr
 
 

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "recorder.recorder": "tests/integration/test_recorder.py",
     "recorder.recorder_process": "tests/integration/test_recorder.py",
     "upkeep.diagnosis": "tests/integration/test_doctor.py",
+    "engine.attached": "tests/unit/engine/test_board.py",
     "engine.restore": "tests/unit/engine/test_restart.py",
     "native.scans": "tests/unit/native/test_records.py",
     # Commands, as a person calls them.
@@ -72,10 +73,14 @@ ELSEWHERE = {
     "analysis.storage": "tests/unit/analysis/test_files.py",
     # One suite over the engine and its stand-in, and what both share.
     "standin.board": "tests/unit/standin/test_standin.py",
+    "standin.nobody": "tests/unit/tasks/test_current.py",
+    "standin.records": "tests/unit/standin/test_standin.py",
+    "standin.slots": "tests/unit/tasks/test_checks.py",
     "standin.task": "tests/unit/standin/test_standin.py",
     "tasks.counting": "tests/integration/test_counting.py",
     "tasks.ending": "tests/unit/bars/test_track.py",
-    "tasks.nobody": "tests/unit/tasks/test_current.py",
+    "tasks.methods": "tests/unit/engine/test_task.py",
+    "tasks.metrics": "tests/unit/tasks/test_checks.py",
     "tasks.results": "tests/unit/engine/test_task.py",
     # What is drawn, and the views that it is drawn from.
     "terminal.row": "tests/unit/terminal/test_painter.py",

@@ -20,6 +20,7 @@ OF_NAMED_TUPLES = {"_replace", "_asdict", "_fields", "_make"}
 OF_A_BOARD = "what the package's own parts do with a headway.Board"
 OF_A_TASK = "what the package's own parts do with a headway.Task"
 LEFT = {
+    "_at": OF_A_BOARD,
     "_segment": OF_A_BOARD,
     "_copy": OF_A_BOARD,
     "_handle": OF_A_BOARD,
@@ -27,14 +28,12 @@ LEFT = {
     "_again": OF_A_TASK,
     "_carried_by_others": OF_A_TASK,
     "_hand_to": OF_A_TASK,
-    "_home": OF_A_TASK,
     "_own": OF_A_TASK,
     "_place": OF_A_TASK,
     "_read_result": OF_A_TASK,
+    "_set": OF_A_TASK,
     "_tracker": OF_A_TASK,
     "_transition": OF_A_TASK,
-    "_where": OF_A_TASK,
-    "_by_uuid": "the table of open boards, for loops within live bars",
 }
 
 

@@ -59,7 +59,7 @@ def open_house() -> Iterator[Path]:
 
 def open_and_remove(name: str) -> None:
     """For boards that cannot be opened: should one be after all, then nothing of it stays."""
-    open_board(name).unlink(files=True)
+    open_board(name).remove(files=True)
 
 
 # --- names
@@ -184,7 +184,7 @@ def test_a_home_that_cannot_be_written_leads_to_one_place_per_user(
             assert mode_of(place) & 0o022 == 0, f"others may swap what is in {place}"
             place = place.parent
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_a_board_is_found_where_it_is_even_when_the_home_can_be_written_again(
@@ -200,7 +200,7 @@ def test_a_board_is_found_where_it_is_even_when_the_home_can_be_written_again(
         monkeypatch.setenv("HOME", str(tmp_path / "home"))
         assert open_board(board_name) is board
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 @needs_root
@@ -218,7 +218,7 @@ def test_a_home_closed_to_the_user_leads_to_the_fallback(
     def open_there() -> None:
         board = open_board(board_name)
         assert board.directory.is_relative_to(open_house / f"headway-{NOBODY}")
-        board.unlink(files=True)
+        board.remove(files=True)
 
     assert as_nobody(open_there)
 
@@ -304,7 +304,7 @@ def test_everything_is_private_under_any_umask(
         assert mode_of(Path("/dev/shm", name)) == 0o600
         assert mode_of(Path("/dev/shm", f"sem.{name}")) == 0o600
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 @needs_root
@@ -324,7 +324,7 @@ def test_an_ordinary_user_can_open_under_any_umask(
         view = board.get("a")
         assert view is not None
         assert view.count == 1
-        board.unlink(files=True)
+        board.remove(files=True)
 
     assert as_nobody(open_there)
 
@@ -338,7 +338,7 @@ def test_a_directory_that_others_can_enter_is_closed_to_them(board_name: str, he
         assert mode_of(headway_dir / board_name) == 0o700
         assert mode_of(headway_dir) == 0o700
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_a_link_in_place_of_the_boards_directory_is_refused(board_name: str, headway_dir: Path, tmp_path: Path) -> None:
@@ -399,5 +399,5 @@ def test_a_path_with_spaces_and_foreign_letters_is_fine(
         assert board.directory == tmp_path / "my boards ü 😀" / board_name
         assert board._segment.directory == str(board.directory)
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
     assert not board.directory.exists()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import headway
-from headway.tasks.nobody import NOBODY
+from headway.standin.nobody import NOBODY
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -180,7 +180,7 @@ if __name__ == "__main__":
         run(context, count, 1)
         print(one.count, inner.count, board.get("mine").count)
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 """
 
 
@@ -204,9 +204,99 @@ if __name__ == "__main__":
         child = multiprocessing.get_context("spawn").Process(target=look)
         child.start()
         child.join()
-    board.unlink(files=True)
+    board.remove(files=True)
 """
     assert run_python(script, board_name).stdout == "[]\n"
+
+
+# --- one that was inherited, and has ended
+
+REUSED = """
+import multiprocessing, os, sys, warnings
+from concurrent.futures import ProcessPoolExecutor
+import headway
+from headway.engine.board import open_board
+
+def count(number):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        headway.current().update()
+        found = headway.current().id
+    return os.getpid(), found, [(one.category.__name__, str(one.message), one.filename) for one in told]
+
+def counted(number):
+    return number
+
+if __name__ == "__main__":
+    name, method = sys.argv[1:]
+    board = open_board(name, capacity=8)
+    with ProcessPoolExecutor(2, multiprocessing.get_context(method)) as pool:
+        with board.task("first") as first:  # the workers begin in here
+            found = list(pool.map(count, range(20)))
+            assert {(id, len(told)) for _, id, told in found} == {("first", 0)}, found
+        with board.task("second") as second:
+            found = list(pool.map(count, range(20)))
+            assert {id for _, id, _ in found} == {""}, found
+            told = [(pid, *one) for pid, _, warned in found for one in warned]
+            assert len(told) == len({pid for pid, *_ in told}) == len({pid for pid, *_ in found}), told
+            for pid, category, text, file in told:
+                assert category == "StaleTaskWarning" and file == __file__, told
+                assert "'first'" in text and f"pid {pid}" in text and "task.counts(function)" in text, text
+            list(pool.map(second.counts(counted), range(20)))
+        assert (first.count, second.count) == (20, 20), (first.count, second.count)
+        with board.task("first", resume=True):  # it is another task of that id: its run is over
+            assert list(pool.map(count, range(1)))[0][1] == ""
+    board.remove(files=True)
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_one_that_has_ended_takes_no_counts_and_the_worker_is_told_once_what_to_do(
+    method: str, run_python: RunPython, board_name: str
+) -> None:
+    run_python(REUSED, board_name, method)
+
+
+def test_a_loop_that_has_ended_takes_no_counts_in_a_process_that_was_forked_in_it(
+    run_python: RunPython, board_name: str
+) -> None:
+    script = """
+import os, sys, warnings
+import headway
+
+go, come = os.pipe()
+here, seen = os.pipe()
+for item in headway.track([1, 2], label="loop", board=sys.argv[1]):
+    pid = os.fork() if item == 1 else pid
+    if pid == 0:
+        assert headway.current().id == "loop"
+        os.close(come)
+        os.close(seen)
+        os.read(go, 1)  # until the loop of the parent has ended
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            headway.current().update(100)
+        assert [one.category.__name__ for one in told] == ["StaleTaskWarning"], told
+        assert headway.current().id == ""
+        os._exit(0)
+    if item == 1:
+        os.close(seen)
+        os.read(here, 1)  # until the child has seen the loop
+os.close(come)  # the child goes on
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+board = headway.open(sys.argv[1])
+assert board.get("loop").count == 2, board.get("loop").count
+board.remove(files=True)
+"""
+    run_python(script, board_name)
+
+
+def test_one_that_this_process_entered_itself_stays_current_when_it_has_ended(any_board: Board) -> None:
+    with any_board.task("one") as task:
+        task.succeed()
+        assert headway.current() is task
+        headway.current().update()
+    assert task.count == 1
 
 
 # --- none at all

@@ -1,13 +1,8 @@
-"""The states of a task have one home, and the native code has the same numbers."""
+"""The states of a task and the groups of them fit together. The native numbers: tests/unit/native/test_states.py."""
 
 from __future__ import annotations
 
-from headway.native import core, records
 from headway.tasks import states
-
-
-def test_native_numbers_of_states_are_their_places_in_the_list() -> None:
-    assert core.STATES == records.STATES == states.STATES
 
 
 def test_groups_are_made_of_states_and_every_state_has_an_urgency() -> None:

@@ -36,7 +36,7 @@ def board(board_name: str) -> Iterator[Board]:
     made = open_board(board_name, capacity=8)
     yield made
     with contextlib.suppress(FileNotFoundError):  # the test removed the board's directory
-        made.unlink(files=True)
+        made.remove(files=True)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import pytest
 
 from headway import errors
 from headway.engine.board import Board
+from headway.files import directory as directory_of_boards
 from headway.upkeep import listing, removal
 
 if TYPE_CHECKING:
@@ -75,17 +76,17 @@ def test_names_are_those_of_directories_that_hold_something_of_a_board(board: Bo
     (headway_dir / "past" / "history.sqlite3").touch()
     (headway_dir / "no-board").mkdir()
     (headway_dir / "no-board" / "board.lock").touch()
-    assert listing.names() == sorted([board.name, "past"])
+    assert directory_of_boards.names() == sorted([board.name, "past"])
 
 
 def test_the_last_sign_of_life_is_the_newest_file_of_program_or_recorder(headway_dir: Path) -> None:
     directory = headway_dir / "some"
     directory.mkdir(parents=True)
-    assert listing.last_sign_of_life(directory) is None
+    assert directory_of_boards.last_sign_of_life(directory) is None
     for file, at in (("snapshot.npz", 1000), ("recorder.lock", 3000), ("history.sqlite3", 2000), ("board.lock", 9000)):
         (directory / file).touch()
         os.utime(directory / file, (at, at))
-    assert listing.last_sign_of_life(directory) == 3000
+    assert directory_of_boards.last_sign_of_life(directory) == 3000
 
 
 def test_a_board_is_live_as_long_as_a_process_uses_it(board_name: str, worker: StartWorker) -> None:
@@ -114,6 +115,6 @@ def test_an_unknown_name_is_answered_with_its_like_or_with_some_that_there_are(
     for name in there:
         (headway_dir / name).mkdir(parents=True)
         (headway_dir / name / "snapshot.npz").touch()
-    error = listing.unknown("nightyl")
+    error = directory_of_boards.unknown("nightyl")
     assert isinstance(error, errors.UnknownBoard)
     assert str(error) == f"there is no board 'nightyl' in {headway_dir}: {hint}"

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def board(headway_dir: Path, board_name: str) -> Iterator[Board]:
     made = open_board(board_name, capacity=32)
     yield made
-    made.unlink(files=True)
+    made.remove(files=True)
 
 
 class Client:
@@ -115,7 +115,7 @@ def test_patches_from_whatever_revision_lead_to_the_present(
                     assert client.shows(table)
             clients.append(Client(table, revision))
     finally:
-        board.unlink(files=True)
+        board.remove(files=True)
 
 
 def test_what_has_not_changed_is_not_sent_again(board: Board) -> None:

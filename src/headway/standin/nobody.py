@@ -1,4 +1,4 @@
-"""The task that there is where there is none: what `headway.current()` gives outside of every block."""
+"""The null task: what `headway.current()` gives outside of every block."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from headway.tasks.counting import Sized, is_async, length_of
+from headway.tasks.metrics import Metrics
 
 if TYPE_CHECKING:
     from types import EllipsisType, TracebackType
@@ -110,9 +111,15 @@ class Nobody:
         return
 
     @property
-    def metrics(self) -> dict[str, float]:
+    def metrics(self) -> Metrics:
         """None are kept."""
-        return {}
+        return Metrics()
+
+    def view(self) -> Any:
+        """What a task shows that has not begun to count."""
+        from headway.views.task_view import TaskView
+
+        return TaskView(id="", state="running")
 
     def update(self, n: SupportsIndex = 1) -> None:
         """Count nothing."""
@@ -124,6 +131,7 @@ class Nobody:
         message: str | None = None,
         total: int | EllipsisType | None = ...,
         metrics: Mapping[str, float] | None = None,
+        count: int | None = None,
     ) -> bool:
         """Change nothing."""
         return True
@@ -147,6 +155,7 @@ class Nobody:
         unit: str = "it",
         label: str | None = None,
         resume: bool = False,
+        join: bool = False,
     ) -> Nobody:
         """Itself."""
         return self

@@ -1,0 +1,236 @@
+"""One task for all who come: the first creates it, the others join, however many processes begin at once."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import headway
+from headway import errors
+
+if TYPE_CHECKING:
+    from headway.engine.board import Board
+    from tests.conftest import RunPython
+
+
+def test_the_first_creates_and_the_others_join_with_no_say_in_what_it_is(any_board: Board) -> None:
+    first = any_board.task("one", total=5, label="First", join=True)
+    first.update(2)
+    second = any_board.task("one", total=9, label="Second", join=True)
+    second.update()
+    assert first == second
+    view = first.view()
+    assert (view.count, view.total, view.label, view.state) == (3, 5, "First", "running")
+    assert len(any_board) == 1
+
+
+def test_without_join_it_is_refused_still(any_board: Board) -> None:
+    any_board.task("one", join=True)
+    with pytest.raises(errors.TaskExists, match=r"join it with board\.task\('one', join=True\)"):
+        any_board.task("one")
+
+
+def test_a_block_of_who_joined_is_current_and_ends_nothing(any_board: Board) -> None:
+    with any_board.task("one", join=True) as first:
+        for error in (None, ValueError("of who joined")):
+            joined = any_board.task("one", join=True)
+            joined.__enter__()
+            assert headway.current() is joined
+            joined.__exit__(None if error is None else type(error), error, None)
+            assert headway.current() is first
+            assert first.state == "running"
+        with pickle.loads(pickle.dumps(any_board.task("one", join=True))) as elsewhere:
+            elsewhere.update()
+        assert first.state == "running"
+    assert first.state == "success"
+
+
+def test_who_joined_may_take_over_by_adopting(any_board: Board) -> None:
+    any_board.task("one", join=True)
+    joined = any_board.task("one", join=True)
+    with joined.adopt():
+        pass
+    assert joined.state == "success"
+
+
+@pytest.mark.parametrize("end", ["succeed", "fail", "cancel"])
+def test_one_that_has_ended_starts_anew_and_the_next_join_that(end: str, any_board: Board) -> None:
+    old = any_board.task("one", join=True)
+    old.update(3)
+    getattr(old, end)(*(["why"] if end == "fail" else []))
+    new = any_board.task("one", join=True)
+    assert (new.count, new.state, new.resumed_from) == (0, "pending", None)
+    with any_board.task("one", join=True) as joined:
+        joined.update()
+    assert (new.count, new.state) == (1, "running")
+
+
+@pytest.mark.parametrize("end", ["fail", "cancel"])
+def test_with_resume_one_goes_on_with_it_and_the_next_join_that(end: str, any_board: Board) -> None:
+    old = any_board.task("one", total=9, join=True, resume=True)
+    old.update(3)
+    getattr(old, end)("why")
+    again = any_board.task("one", join=True, resume=True)
+    assert (again.count, again.state, again.resumed_from) == (3, "running", 3)
+    joined = any_board.task("one", join=True, resume=True)
+    joined.update()
+    with joined:
+        pass
+    assert (again.count, again.state, again.resumed_from) == (4, "running", 3)
+
+
+def test_a_part_is_joined_too(any_board: Board) -> None:
+    task = any_board.task("one")
+    part = task.task("part", join=True)
+    task.task("part", join=True).update(2)
+    assert (part.id, part.parent, part.count) == ("one/part", "one", 2)
+
+
+# --- processes that begin at once
+
+STORM = """
+import os, sys, time
+from headway.engine.board import open_board
+
+def crew(name, size, work):
+    go, come = os.pipe()
+    pids = []
+    for number in range(size):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                os.close(come)
+                board = open_board(name)
+                os.read(go, 1)  # ends when the parent closes its end: all begin at once
+                work(board, number)
+                code = 0
+            finally:
+                os._exit(code)
+        pids.append(pid)
+    os.close(come)
+    os.close(go)
+    for pid in pids:
+        assert os.waitpid(pid, 0)[1] == 0
+
+board = open_board(sys.argv[1], capacity=64, workers=64)
+"""
+
+CREATE = f"""{STORM}
+def work(board, number):
+    task = board.task("shared", total=8000, join=True)
+    for _ in range(1000):
+        task.update()
+    with open(sys.argv[2], "a") as log:
+        log.write("joined" if task._joined else "created")
+        log.write("\\n")
+    while board.get("shared").count < 8000:  # nobody dies or leaves before all have counted
+        time.sleep(0.001)
+
+for round in range(20):
+    crew(sys.argv[1], 8, work)
+    view = board.get("shared")
+    assert view.count == 8000, (round, view.count)
+    assert view.state == "lost", view.state  # its owner and all who counted are gone: the next round starts it anew
+board.remove(files=True)
+"""
+
+
+def test_of_processes_that_come_at_once_one_creates_it_and_every_count_arrives(
+    run_python: RunPython, board_name: str, tmp_path: Any
+) -> None:
+    log = tmp_path / "log"
+    run_python(CREATE, board_name, str(log), timeout_s=120)
+    lines = log.read_text().splitlines()
+    assert (lines.count("created"), lines.count("joined")) == (20, 140)
+
+
+RESUME = f"""{STORM}
+def work(board, number):
+    task = board.task("shared", join=True, resume=True)
+    for _ in range(100):
+        task.update()
+    if not task._joined:
+        with open(sys.argv[2], "a") as log:
+            log.write(f"{{task.resumed_from}}\\n")
+    while task.count % 800:
+        time.sleep(0.001)
+
+for round in range(20):
+    crew(sys.argv[1], 8, work)
+view = board.get("shared")
+assert (view.count, view.resumed_from) == (20 * 800, 19 * 800), view
+board.remove(files=True)
+"""
+
+
+def test_of_processes_that_resume_at_once_one_does_and_the_others_join_that_run(
+    run_python: RunPython, board_name: str, tmp_path: Any
+) -> None:
+    log = tmp_path / "log"
+    run_python(RESUME, board_name, str(log), timeout_s=120)
+    assert log.read_text().split() == ["None", *(str(800 * number) for number in range(1, 20))]
+
+
+CHURN = f"""{STORM}
+def work(board, number):
+    for _ in range(200):
+        task = board.task("shared", join=True)  # never TaskExists, whoever ends it meanwhile
+        if not task._joined:
+            task.succeed()
+
+crew(sys.argv[1], 6, work)
+board.remove(files=True)
+"""
+
+
+def test_joining_what_ends_all_the_time_never_fails(run_python: RunPython, board_name: str) -> None:
+    run_python(CHURN, board_name, timeout_s=120)
+
+
+SPAWNED = """
+import multiprocessing, os, sys
+import headway
+
+def serve(name, barrier):
+    board = headway.open(name)
+    barrier.wait()
+    with board.task("requests", join=True) as task:
+        headway.current().update(10)
+        barrier.wait()
+
+if __name__ == "__main__":
+    board = headway.open(sys.argv[1], capacity=8)
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(3)
+    workers = [context.Process(target=serve, args=(sys.argv[1], barrier)) for _ in range(3)]
+    [worker.start() for worker in workers]
+    [worker.join() for worker in workers]
+    assert [worker.exitcode for worker in workers] == [0] * 3
+    print(board.get("requests").count)
+    board.remove(files=True)
+"""
+
+
+def test_servers_that_share_nothing_but_a_name_count_on_one_task(run_python: RunPython, board_name: str) -> None:
+    assert run_python(SPAWNED, board_name).stdout == "30\n"
+
+
+def test_who_joins_does_not_become_the_owner(board: Board) -> None:
+    task = board.task("one", join=True)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            with board.task("one", join=True) as joined:
+                joined.update()
+                joined.stage = "by who joined"
+            view = board.get("one")
+            code = 0 if view is not None and view.owner_pid == os.getppid() and view.state == "running" else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert (task.view().owner_pid, task.stage, task.count) == (os.getpid(), "by who joined", 1)
