@@ -29,7 +29,7 @@ examples:
   headway watch                      the only board there is
   headway watch nightly --wait       start before its program does
   headway watch nightly --json       a JSON object a line, for programs
-  headway watch nightly >> log.txt   a line every 5 s, and one for each task that ends
+  headway watch nightly >> log.txt   a line now and then, and one for each task that ends
 """
 _USE_CHECK_S = 1.0
 
@@ -131,7 +131,7 @@ class _Show:
     def __init__(self, options: argparse.Namespace) -> None:
         self.json: bool = options.json
         given: float | None = options.interval
-        self._painter = Painter(sys.stdout, every_s=given or 5.0)
+        self._painter = Painter(sys.stdout, every_s=given)
         # Lines are due seldom, but tasks that end are told at once.
         self.interval_s = given if given and (self.json or self._painter.live) else 0.25
 

@@ -1,4 +1,4 @@
-"""The process that draws live bars, as headway.process.live starts it."""
+"""The process that draws live bars of a board, as headway.process.live starts it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from headway import errors
 from headway.bars.drawer import DUTY, INTERVAL_MOST_S, INTERVAL_S, screen_of
 from headway.engine import segments
 from headway.engine.board import Board
-from headway.process.live import CONTROL, DONE, PROGRAM
+from headway.process.drawing import CONTROL, DONE, PROGRAM
 
 __all__ = ["main"]
 

@@ -1,0 +1,48 @@
+"""The last lines of a terminal, kept out of what scrolls, as escape sequences: pure, and no more than that.
+
+A terminal can be told which lines scroll. What stands below those stays, and whatever any process prints goes by above
+it, unchanged.
+"""
+
+from __future__ import annotations
+
+from headway.process.drawing import RELEASE
+
+__all__ = ["Region", "fresh_line"]
+
+
+class Region:
+    """Each method gives what to write, as one piece, and notes what that will have done."""
+
+    def __init__(self) -> None:
+        self.rows = self.columns = 0
+        self.held = 0  # lines that do not scroll
+
+    def frame(self, shown: list[str], columns: int, rows: int) -> str:
+        """Draw these lines below what scrolls."""
+        start = ""
+        if self.held and (columns, rows) != (self.columns, self.rows):
+            start = self.release()  # lines were broken anew, and all of them scroll: begin again
+        self.columns, self.rows = columns, rows
+        more = max(len(shown) - self.held, 0)
+        if more:
+            # Down as far as more lines are needed, which scrolls if there are none, and up again. Index, not line
+            # feed: the terminal makes a carriage return of that, and the cursor may stand in the middle of a line.
+            start += "\x1bD" * more + f"\x1b[{more}A"
+            self.held = len(shown)
+        top = rows - self.held
+        body = "".join(f"\x1b[{top + at + 1};1H{shown[at] if at < len(shown) else ''}\x1b[K" for at in range(self.held))
+        return f"{start}\x1b7\x1b[1;{top}r\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h"
+
+    def release(self) -> str:
+        """Erase them, and have all lines scroll."""
+        held, self.held = self.held, 0
+        return RELEASE if held else ""
+
+
+def fresh_line(columns: int) -> str:
+    """To the beginning of an empty line, wherever the cursor is.
+
+    So many blanks reach the next line from any column but the first: there, on a line of blanks, the next text begins.
+    """
+    return " " * (columns - 1) + "\r\x1b[K"
