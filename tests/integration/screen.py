@@ -1,4 +1,4 @@
-"""A program on a pseudo-terminal, and what its user sees: the screen, and all that scrolled off it, as pyte shows it."""
+"""A program on a pseudo-terminal, and what its user sees: the screen, and what scrolled off it, shown by pyte."""
 
 from __future__ import annotations
 
@@ -84,8 +84,9 @@ class Screen:
 
     def program(self) -> int:
         """The pid of the program, not of what stands for the shell."""
-        shell = self.process.pid
-        (program,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        self.until(children.read_text)
+        (program,) = children.read_text().split()
         return int(program)
 
     def kill(self) -> None:

@@ -176,7 +176,7 @@ def test_a_killed_program_leaves_a_clean_terminal(tmux: Tmux, names: list[str], 
 def test_a_killed_helper_leaves_a_clean_terminal_when_the_program_ends(tmux: Tmux, names: list[str]) -> None:
     tmux.type(command(names[0]))
     tmux.until("bars", at_end)
-    (helper,) = pids(names[0], "headway.bars.bars_process")
+    (helper,) = pids(names[0], "board_process")
     os.kill(helper, signal.SIGKILL)
     tmux.press("C-c")
     tmux.until_clean()

@@ -34,7 +34,7 @@ def helpers():
             words = place.read_text().split("\\0")
         except OSError:
             continue
-        if any(word == "headway.bars.bars_process" for word in words) and board.name in words:
+        if "headway.bars.board_process" in words and board.name in words:
             found.append(int(place.parent.name))
     return found
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.bars.drawer import INTERVAL_S, Place, Terminal, can_scroll_apart, output, program_in_front
+from headway.bars.drawer import INTERVAL_S, output, program_in_front
+from headway.bars.last_lines import Place, Terminal, can_scroll_apart
 from headway.engine import segments
 from headway.engine.board import Board
 from headway.process.drawing import OUTPUT

@@ -12,6 +12,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from headway.bars.last_lines import BARS_MOST, Place, Terminal, can_scroll_apart, this_in_front
+from headway.bars.region import fresh_line
 from headway.process import live, notebook
 from headway.system import support
 from headway.terminal.painter import Pace, Painter, chosen_pace_s
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TextIO
 
-    from headway.bars.drawer import Terminal
     from headway.views.board_view import TaskView
 
 __all__ = ["Output", "Shown", "close", "forget", "output_here"]
@@ -30,7 +31,6 @@ __all__ = ["Output", "Shown", "close", "forget", "output_here"]
 DRAWER = "headway.bars.loops_process"
 START_S = 0.5  # a loop that is over sooner has its last row, and no bar
 LOSSES_MOST = 3  # helpers that were killed: then the program draws itself
-TOLD_MOST = 12
 
 _terminal: _OnTerminal | None = None  # kept, with its helper, from one loop to the next
 
@@ -113,7 +113,7 @@ class _OnTerminal:
             self._hide()
             return
         due = min(loop.began for loop in loops) + START_S
-        told = [[*address, str(loop.depth)] for loop in loops[:TOLD_MOST] if (address := loop.address()) is not None]
+        told = [[*address, str(loop.depth)] for loop in loops[:BARS_MOST] if (address := loop.address()) is not None]
         helper = self._there() if told else None
         if helper is None:
             if now >= due:
@@ -132,8 +132,6 @@ class _OnTerminal:
             columns = os.get_terminal_size(self._descriptor).columns or 80
         except OSError:
             columns = 80
-        from headway.bars.region import fresh_line
-
         (row,) = bars([(last, 0)], max(columns - 1, 1), self._style)
         self.stream.write(f"{fresh_line(columns)}{row}\n")
         self.stream.flush()
@@ -168,13 +166,11 @@ class _OnTerminal:
         self._told = b""
 
     def _draw_here(self, loops: Sequence[Shown], now: float) -> None:
-        from headway.bars import drawer
-
         if self._own is None:
-            if not drawer.can_scroll_apart(self._descriptor):
+            if not can_scroll_apart(self._descriptor):
                 return
-            self._own = drawer.Terminal(self._descriptor, lambda: drawer.this_in_front(self._descriptor))
-        if self._own.place() == drawer.Place.OURS:
+            self._own = Terminal(self._descriptor, lambda: this_in_front(self._descriptor))
+        if self._own.place() == Place.OURS:
             rows = _rows(loops)
             self._own.draw(lambda columns, most: bars(rows, columns, self._style)[:most], now)
 
@@ -205,7 +201,8 @@ class _InLog:
 
     def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
         self._known &= set(others)
-        self._tell([loop])
+        self._tell([loop])  # left or not: a log that says when it began says how it ended
+        self.show(others, now)
 
     def _tell(self, loops: Sequence[Shown]) -> None:
         if rows := _rows(loops):

@@ -90,12 +90,12 @@ def track(
     disable: bool = False,
     board: str | Board | None = None,
 ) -> Any:
-    """Iterate, count, and show a bar on standard error: below what is printed on a terminal, a line now and then elsewhere.
+    """Iterate, count, and show a bar: on a terminal below all that is printed; elsewhere lines on standard error.
 
-    label: for people; total: items, default: the iterable's length; unit: of an item, "B" and "iB" for bytes; leave: its
-    last row stays; disable: only iterate; board: a board, or its name, default: the one that this process shows live,
-    else HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for. While a board is shown
-    live, its bars have the terminal, and a loop draws none of its own.
+    label: for people; total: items, default: the iterable's length; unit: of an item, "B" and "iB" are bytes; leave: keep
+    the last row; disable: only iterate; board: a board, or its name, default: the one that this process shows live, else
+    HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for. While a board is shown live,
+    its bars have the terminal, and a loop draws none of its own.
 
     The task's id is the label, else "track"; if a loop of that id is going on, in this program or another one, it is
     "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board; a

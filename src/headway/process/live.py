@@ -22,7 +22,6 @@ from headway.process.drawing import DONE, DRAWN, HIDE, LEFT, RELEASE, STOP
 from headway.system import support
 
 if TYPE_CHECKING:
-    import socket
     from types import TracebackType
 
     from headway.native.core import Segment
@@ -47,12 +46,12 @@ class Helper:
     """
 
     def __init__(self, module: str, *arguments: str, terminal: int | None) -> None:
-        import socket  # workers never come here, and every import of a board would pay for it
-
         try:
+            import socket  # workers never come here, and every import of a board would pay for it
+
             from headway.process import launch
         except ImportError as error:
-            raise ValueError(f"a native module is missing ({error})") from None
+            raise ValueError(str(error)) from None
         self.pid = os.getpid()
         self.terminal = terminal
         self.drawn = False

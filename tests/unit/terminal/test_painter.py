@@ -161,14 +161,6 @@ def test_a_limit_of_rows_is_kept(pty: Pty) -> None:
     assert len(pty.look()) == 4
 
 
-def test_one_task_is_one_line(pty: Pty) -> None:
-    painter = Painter(pty.stream)
-    for count in (1, 50, 100):
-        painter.draw_tasks([(view(count, "running").tasks[0], 0)])
-        (line,) = pty.look()
-        assert f"{count}%" in line
-
-
 def test_a_frame_fits_a_screen_that_has_changed(pty: Pty) -> None:
     painter = Painter(pty.stream)
     painter.draw(view(1, "running"))
