@@ -19,15 +19,16 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-IDLE_S = 10.0
 
+def main(encoding: str, idle_s: str) -> None:
+    """Draw the loops that the program tells of, until it ends.
 
-def main(encoding: str) -> None:
-    """Draw the loops that the program tells of, until it ends. encoding: of its terminal."""
+    encoding: of its terminal; idle_s: after so many seconds without a loop this process ends before.
+    """
     control = socket.socket(fileno=CONTROL)
     drawer: LoopsDrawer | None = None
     loops: list[list[str]] = []
-    due = time.monotonic() + IDLE_S
+    due = time.monotonic() + float(idle_s)
     try:
         while True:
             ready, _, _ = select.select([CONTROL, PROGRAM], [], [], max(due - time.monotonic(), 0.0))
@@ -38,7 +39,7 @@ def main(encoding: str) -> None:
                 if message == HIDE:
                     if drawer is not None and drawer.hide():
                         control.send(DONE)
-                    loops, due = [], time.monotonic() + IDLE_S
+                    loops, due = [], time.monotonic() + float(idle_s)
                 else:
                     told = json.loads(message)
                     loops, due = told["loops"], max(told["due"], drawer.due if drawer is not None else 0.0)

@@ -43,6 +43,7 @@ class Region:
 def fresh_line(columns: int) -> str:
     """To the beginning of an empty line, wherever the cursor is.
 
-    So many blanks reach the next line from any column but the first: there, on a line of blanks, the next text begins.
+    So many blanks fill the line if the cursor is in the first column, and it stays there, waiting to wrap; from any
+    other column they reach the next line.
     """
-    return " " * (columns - 1) + "\r\x1b[K"
+    return " " * columns + "\r\x1b[K"

@@ -30,6 +30,7 @@ __all__ = ["Output", "Shown", "close", "forget", "output_here"]
 
 DRAWER = "headway.bars.loops_process"
 START_S = 0.5  # a loop that is over sooner has its last row, and no bar
+IDLE_S = 10.0  # so long a helper waits for the next loop
 LOSSES_MOST = 3  # helpers that were killed: then the program draws itself
 
 _terminal: _OnTerminal | None = None  # kept, with its helper, from one loop to the next
@@ -72,12 +73,21 @@ def output_here() -> Output | None:
     stream = sys.stderr
     if stream is None or stream.closed:
         return None
-    if not is_terminal(stream):
+    descriptor = _descriptor_of(stream)
+    if descriptor < 0:
         return _InLog(stream)
     if _terminal is None or _terminal.stream is not stream:
         close()
-        _terminal = _OnTerminal(stream)
+        _terminal = _OnTerminal(stream, descriptor)
     return _terminal
+
+
+def _descriptor_of(stream: TextIO) -> int:
+    """Of a terminal; -1 for anything else, such as a stream that only looks like one."""
+    try:
+        return stream.fileno() if is_terminal(stream) and os.isatty(stream.fileno()) else -1
+    except OSError:
+        return -1
 
 
 def close() -> None:
@@ -99,9 +109,9 @@ def _rows(loops: Sequence[Shown]) -> list[tuple[TaskView, int]]:
 
 
 class _OnTerminal:
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, descriptor: int) -> None:
         self.stream = stream
-        self._descriptor = stream.fileno()
+        self._descriptor = descriptor
         self._style = Style.of(stream)
         self._helper: live.Helper | None = None
         self._losses = 0
@@ -142,12 +152,13 @@ class _OnTerminal:
         if helper is not None and not (there := helper.is_there()):
             if there is False:
                 self._losses += 1
-                helper.tidy()
+                if helper.drawn:
+                    helper.tidy()
             self._drop(helper)
         if self._helper is None and self._losses < LOSSES_MOST:
             encoding = self.stream.encoding or "ascii"
             try:
-                self._helper = live.Helper(DRAWER, encoding, terminal=self._descriptor)
+                self._helper = live.Helper(DRAWER, encoding, str(IDLE_S), terminal=self._descriptor)
             except (OSError, ValueError):
                 self._losses = LOSSES_MOST
         return self._helper

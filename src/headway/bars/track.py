@@ -92,10 +92,10 @@ def track(
 ) -> Any:
     """Iterate, count, and show a bar: on a terminal below all that is printed; elsewhere lines on standard error.
 
-    label: for people; total: items, default: the iterable's length; unit: of an item, "B" and "iB" are bytes; leave: keep
-    the last row; disable: only iterate; board: a board, or its name, default: the one that this process shows live, else
-    HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for. While a board is shown live,
-    its bars have the terminal, and a loop draws none of its own.
+    label: for people; total: items, default: the iterable's length; unit: of an item, bytes are "B" and "iB"; leave:
+    keep the last row; disable: only iterate; board: a board, or its name, default: the one that this process shows
+    live, else HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for. While a board is
+    shown live, its bars have the terminal, and a loop draws none of its own.
 
     The task's id is the label, else "track"; if a loop of that id is going on, in this program or another one, it is
     "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board; a
@@ -230,7 +230,7 @@ class _Loop:
                 del parts[next(iter(parts))]
         self.began = time.monotonic()
         if not _open:
-            with contextlib.suppress(OSError, ValueError):  # standard error was closed
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # it was closed, or is no real stream
                 _output = shown.output_here()
         _open[id(self.task)] = self
         with contextlib.suppress(errors.HeadwayError, OSError):
@@ -381,7 +381,7 @@ def _show(now: float, *, at_once: bool = False, ended: _Loop | None = None) -> N
             output.end(ended, loops, now)
         else:
             output.show(loops, now)
-    except (OSError, ValueError):  # the terminal is gone, or standard error was closed: nobody looks any more
+    except (OSError, ValueError, MemoryError):  # the terminal is gone, or standard error was closed: nobody looks
         return
     finally:
         _showing.release()

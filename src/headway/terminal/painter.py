@@ -210,7 +210,7 @@ class Painter:
             words.append(f"{int(task.fraction * 100)}%")
         words.append(counted(task.count, task.total, safe(task.unit, self.style.encoding)))
         if task.state == "running":
-            words += [rate(task.rate)] if task.rate else []
+            words += [rate(task.rate, task.unit)] if task.rate else []
             words += [f"ETA {duration(task.eta, whole=True)}"] if task.eta is not None else []
             words += ["stalled"] if task.stalled else []
             words.append(safe(", ".join(filter(None, (task.stage, task.message))), self.style.encoding))
