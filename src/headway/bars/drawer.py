@@ -35,24 +35,26 @@ LAST_WAIT_S = 3.0
 class _BoardOnTerminal:
     def __init__(self, stream: TextIO) -> None:
         self._style = Style.of(stream)
-        self._terminal = Terminal(OUTPUT, program_in_front)
+        self.terminal = Terminal(OUTPUT, program_in_front)
         self._log = _BoardInLog(stream)  # while another program's bars stand there
 
     def draw(self, view: BoardView) -> None:
-        place = self._terminal.place()
+        place = self.terminal.place()
         if place == Place.OURS:
-            self._terminal.draw(lambda columns, rows: lines(view, columns, rows, self._style), time.monotonic())
+            self.terminal.draw(lambda columns, rows: lines(view, columns, rows, self._style), time.monotonic())
         elif place == Place.OTHERS:
             self._log.draw(view)
 
     def end(self, view: BoardView) -> None:
-        if self._terminal.place() == Place.OTHERS:
+        if self.terminal.place() == Place.OTHERS:
             self._log.end(view)
         else:
-            self._terminal.leave(lambda columns, rows: lines(view, columns, rows, self._style))
+            self.terminal.leave(lambda columns, rows: lines(view, columns, rows, self._style))
 
 
 class _BoardInLog:
+    terminal = None
+
     def __init__(self, stream: TextIO) -> None:
         self._painter = Painter(stream)
         self._painter.live = False
@@ -66,6 +68,8 @@ class _BoardInLog:
 
 class _BoardInCell:
     """The output of a cell, as the program's kernel is to show it."""
+
+    terminal = None
 
     def __init__(self, kernel: socket.socket) -> None:
         self._kernel = kernel

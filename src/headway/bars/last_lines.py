@@ -10,15 +10,18 @@ import contextlib
 import fcntl
 import os
 import select
+import time
 from typing import TYPE_CHECKING
 
 from headway.bars.region import Region, fresh_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["BARS_MOST", "Place", "Terminal", "can_scroll_apart", "this_in_front"]
+__all__ = ["BARS_MOST", "Place", "Terminal", "can_scroll_apart", "this_in_front", "wait"]
 
+WAIT_MOST_S = 3600.0  # at a time: longer ones are too long for the system
+SIZE_S = 0.05  # between two looks at the size: until bars are drawn anew, all lines of the terminal scroll
 REDRAW_S = 1.0  # so soon bars come back that a program has wiped away
 BARS_MOST = 12
 
@@ -70,6 +73,11 @@ class Terminal:
             self._write(self._region.frame(shown, columns, rows))
             self._shown, self._drawn_at = shown, now
 
+    def resized(self) -> bool:
+        """Has it another size than when the bars were drawn? Then they are to be drawn anew as soon as can be."""
+        size = (self._region.columns, self._region.rows)
+        return self.drawn and tuple(os.get_terminal_size(self._descriptor)) != size
+
     def hide(self) -> None:
         """Take the bars away, and let another program have the place."""
         self._write(self._region.release())
@@ -90,6 +98,19 @@ class Terminal:
             select.select([], [self._descriptor], [])
             with contextlib.suppress(BlockingIOError):
                 data = data[os.write(self._descriptor, data) :]
+
+
+def wait(descriptors: Sequence[int], until: float, terminal: Terminal | None) -> list[int]:
+    """Wait until one of these can be read, for a moment in monotonic seconds, or until the terminal has another size.
+
+    Returns those that can be read.
+    """
+    while True:
+        left_s = until - time.monotonic()
+        watched = terminal is not None and terminal.drawn
+        ready = select.select(descriptors, [], [], max(min(left_s, SIZE_S if watched else WAIT_MOST_S), 0.0))[0]
+        if ready or left_s <= 0 or (terminal is not None and terminal.resized()):
+            return ready
 
 
 class _Claim:

@@ -34,26 +34,26 @@ class LoopsDrawer:
         self._style = Style.of(stream)
         self._log = Painter(stream)
         self._pace = Pace(chosen_pace_s())
-        self._terminal = Terminal(OUTPUT, program_in_front) if can_scroll_apart(OUTPUT) else None
+        self.terminal = Terminal(OUTPUT, program_in_front) if can_scroll_apart(OUTPUT) else None
         self._announced = False
         self._boards: dict[str, Board | None] = {}
 
     def is_to_begin(self) -> bool:
         """Are the first bars due to be drawn? Said once, until they are hidden."""
-        begins = not self._announced and self._terminal is not None and self._terminal.place() == Place.OURS
+        begins = not self._announced and self.terminal is not None and self.terminal.place() == Place.OURS
         self._announced = self._announced or begins
         return begins
 
     def draw(self, loops: Sequence[Sequence[str]], now: float) -> float:
         """Show these loops. now: monotonic seconds. Returns when the next frame is due."""
         rows = [row for loop in loops if (row := self._row(*loop)) is not None]
-        place = Place.OTHERS if self._terminal is None else self._terminal.place()
+        place = Place.OTHERS if self.terminal is None else self.terminal.place()
         if place == Place.OTHERS:
             if rows and self._pace.is_due(now):
                 self._pace.told(now)
                 self._log.tell_tasks([view for view, _ in rows])
-        elif place == Place.OURS and self._announced and self._terminal is not None:
-            self._terminal.draw(lambda columns, most: bars(rows, columns, self._style)[:most], now)
+        elif place == Place.OURS and self._announced and self.terminal is not None:
+            self.terminal.draw(lambda columns, most: bars(rows, columns, self._style)[:most], now)
         self.due = now + INTERVAL_S
         return self.due
 
@@ -74,8 +74,8 @@ class LoopsDrawer:
     def hide(self) -> bool:
         """Take the bars away. True if the program was told that there are some."""
         announced, self._announced = self._announced, False
-        if self._terminal is not None:
-            self._terminal.hide()
+        if self.terminal is not None:
+            self.terminal.hide()
         self.due = 0.0
         return announced
 

@@ -7,11 +7,11 @@ nothing. Between loops it waits for the next one, and ends when none comes.
 from __future__ import annotations
 
 import json
-import select
 import socket
 import time
 from typing import TYPE_CHECKING
 
+from headway.bars.last_lines import wait
 from headway.process.drawing import CONTROL, DONE, DRAWN, HIDE, LEFT, MESSAGE_MOST, PROGRAM
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def main(encoding: str, idle_s: str) -> None:
     due = time.monotonic() + float(idle_s)
     try:
         while True:
-            ready, _, _ = select.select([CONTROL, PROGRAM], [], [], max(due - time.monotonic(), 0.0))
+            ready = wait((CONTROL, PROGRAM), due, None if drawer is None else drawer.terminal)
             if CONTROL in ready:
                 message = control.recv(MESSAGE_MOST)
                 if not message:
