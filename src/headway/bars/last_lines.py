@@ -22,7 +22,7 @@ __all__ = ["BARS_MOST", "Place", "Terminal", "can_scroll_apart", "this_in_front"
 
 WAIT_MOST_S = 3600.0  # at a time: longer ones are too long for the system
 SIZE_S = 0.05  # between two looks at the size: until bars are drawn anew, all lines of the terminal scroll
-REDRAW_S = 1.0  # so soon bars come back that a program has wiped away
+REDRAW_S = 2.0  # so soon bars come back that a program has wiped away
 BARS_MOST = 12
 
 
@@ -70,7 +70,7 @@ class Terminal:
         size = (self._region.columns, self._region.rows)
         due = now >= self._drawn_at + REDRAW_S
         if shown and (due or shown != self._shown or size != (columns, rows) or not self.drawn):
-            self._write(self._region.frame(shown, columns, rows))
+            self._write(self._region.frame(shown, columns, rows, anew=due))
             self._shown, self._drawn_at = shown, now
 
     def resized(self) -> bool:

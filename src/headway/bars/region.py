@@ -10,6 +10,8 @@ from headway.process.drawing import RELEASE
 
 __all__ = ["Region", "fresh_line"]
 
+LAST = 9999  # the last line, whichever number that has
+
 
 class Region:
     """Each method gives what to write, as one piece, and notes what that will have done."""
@@ -18,8 +20,12 @@ class Region:
         self.rows = self.columns = 0
         self.held = 0  # lines that do not scroll
 
-    def frame(self, shown: list[str], columns: int, rows: int) -> str:
-        """Draw these lines below what scrolls."""
+    def frame(self, shown: list[str], columns: int, rows: int, *, anew: bool = True) -> str:
+        """Draw these lines below what scrolls. anew: another program may have had all lines scroll meanwhile.
+
+        A terminal that changes its size has all lines scroll from then on, and tells the kernel later. A frame in
+        between must not count its lines from the top, nor keep the old number of them from scrolling.
+        """
         start = ""
         if self.held and (columns, rows) != (self.columns, self.rows):
             start = self.release()  # lines were broken anew, and all of them scroll: begin again
@@ -30,14 +36,22 @@ class Region:
             # feed: the terminal makes a carriage return of that, and the cursor may stand in the middle of a line.
             start += "\x1bD" * more + f"\x1b[{more}A"
             self.held = len(shown)
-        top = rows - self.held
-        body = "".join(f"\x1b[{top + at + 1};1H{shown[at] if at < len(shown) else ''}\x1b[K" for at in range(self.held))
-        return f"{start}\x1b7\x1b[1;{top}r\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h"
+        margins = f"\x1b[1;{rows - self.held}r" if more or anew else ""
+        body = "".join(
+            f"\x1b[{LAST};1H{_up(self.held - 1 - at)}{shown[at] if at < len(shown) else ''}\x1b[K"
+            for at in range(self.held)
+        )
+        return f"{start}\x1b7{margins}\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h"
 
     def release(self) -> str:
         """Erase them, and have all lines scroll."""
         held, self.held = self.held, 0
         return RELEASE if held else ""
+
+
+def _up(lines: int) -> str:
+    """Move the cursor up. (Up by nothing is up by one.)"""
+    return f"\x1b[{lines}A" if lines else ""
 
 
 def fresh_line(columns: int) -> str:

@@ -38,8 +38,8 @@ PRINTED = st.text("ab \n", max_size=30)
 FRAMES = st.lists(st.sampled_from(["=one=", "=two=", ""]), max_size=3)
 
 
-@given(st.lists(st.one_of(PRINTED, FRAMES, st.none()), max_size=12))
-def test_what_is_printed_is_the_same_with_bars_and_without(steps: Sequence[str | list[str] | None]) -> None:
+@given(st.lists(st.one_of(PRINTED, FRAMES, st.none()), max_size=12), st.booleans())
+def test_what_is_printed_is_the_same_with_bars_and_without(steps: Sequence[str | list[str] | None], anew: bool) -> None:
     with_bars, without, region = Shown(), Shown(), Region()
     for step in steps:
         if isinstance(step, str):
@@ -48,7 +48,7 @@ def test_what_is_printed_is_the_same_with_bars_and_without(steps: Sequence[str |
         elif step is None:
             with_bars.feed(region.release())
         elif step:
-            with_bars.feed(region.frame(step, COLUMNS, ROWS))
+            with_bars.feed(region.frame(step, COLUMNS, ROWS, anew=anew))
             assert [line.rstrip() for line in with_bars.screen.display[ROWS - region.held :]][: len(step)] == step
     with_bars.feed(region.release())
     assert with_bars.lines() == without.lines()
@@ -72,3 +72,13 @@ def test_a_resized_terminal_gets_its_lines_at_the_new_end() -> None:
     shown.screen.resize(ROWS + 3, COLUMNS)
     shown.feed(region.frame(["=bar="], COLUMNS, ROWS + 3))
     assert [line.rstrip() for line in shown.screen.display] == ["a", "b", "c", "", "", "", "", "", "", "=bar="]
+
+
+def test_a_frame_for_the_old_size_erases_nothing_on_a_terminal_that_has_grown() -> None:
+    shown, region = Shown(), Region()
+    shown.feed("".join(f"{number}\n" for number in range(9)) + region.frame(["=bar="], COLUMNS, ROWS))
+    lines = shown.lines()[:-1]
+    tall = pyte.Screen(COLUMNS, ROWS + 3)  # as a terminal has it that takes back what had scrolled off
+    stream = pyte.Stream(tall)
+    stream.feed("\r\n".join(lines[-(ROWS + 2) :]) + "\r\n" + region.frame(["=now="], COLUMNS, ROWS, anew=False))
+    assert [line.rstrip() for line in tall.display] == [*lines[-(ROWS + 2) :], "=now="]
