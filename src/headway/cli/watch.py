@@ -47,7 +47,10 @@ def _seconds(text: str) -> float:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser, files=False)
     parser.add_argument(
-        "--interval", type=_seconds, metavar="S", help="seconds between two looks (default: 0.25; lines: 5)"
+        "--interval",
+        type=_seconds,
+        metavar="S",
+        help="seconds between two looks (default: 0.25), or two lines (default: 5, up to 60)",
     )
     parser.add_argument("--once", action="store_true", help="show it once and end")
     parser.add_argument("--wait", action="store_true", help="wait for the board if it is not in shared memory")
