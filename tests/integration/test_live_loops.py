@@ -57,16 +57,25 @@ def assert_said(shown: Screen, *expected: str) -> None:
     assert shown.screen.margins is None, "not all lines scroll"
 
 
+def go_on(shown: Screen, seen: Callable[[], object]) -> None:
+    """Let a program that waits for input go on, once its bars are there: it goes on with them, however busy we are."""
+    shown.until(seen)
+    shown.type("\n")
+
+
 def test_what_a_loop_prints_stays_and_its_bar_is_below(begin: Begin) -> None:
     shown = begin("""
+        for number in range(30):  # more than the terminal has lines: there is none left for a bar
+            print("before", number)
         for number in headway.track(range(40), "files"):
             print("printed", number)
-            time.sleep(0.04)
+            input() if number == 9 else time.sleep(0.01)
         print("end")
     """)
-    shown.until(lambda: "files" in shown.screen.display[-1])
+    go_on(shown, lambda: "files" in shown.screen.display[-1])
     assert shown.end() == 0
-    assert_said(shown, *(f"printed {number}" for number in range(40)), "files: 40/40 it success", "end")
+    before, printed = ([f"{word} {number}" for number in range(n)] for word, n in (("before", 30), ("printed", 40)))
+    assert_said(shown, *before, *printed, "files: 40/40 it success", "end")
 
 
 def test_the_bar_is_there_before_the_first_item_is_done(begin: Begin) -> None:
@@ -98,22 +107,26 @@ def test_not_one_line_of_a_pool_inside_a_loop_is_lost(begin: Begin) -> None:
     shown = begin("""
         import logging, multiprocessing, subprocess
 
+        def numbers():
+            yield 0
+            input()
+            yield from range(1, 40)
+
         def work(number):
             logging.basicConfig(format="logged %(message)s", force=True)
             print("worker", number, flush=True)
             logging.warning("%d", number)
             os.write(1, f"written {number}\\n".encode())
             subprocess.run(["echo", f"echoed {number}"])
-            time.sleep(0.05)
             return number
 
         if __name__ == "__main__":
             with multiprocessing.get_context("fork").Pool(3) as pool:
-                for number in headway.track(pool.imap_unordered(work, range(40)), "jobs", 40):
+                for number in headway.track(pool.imap_unordered(work, numbers()), "jobs", 40):
                     print("got", number)
             print("end")
     """)
-    shown.until(lambda: "jobs" in shown.screen.display[-1])
+    go_on(shown, lambda: "jobs" in shown.screen.display[-1])
     assert shown.end() == 0
     kinds = ("worker", "logged", "written", "echoed", "got")
     expected = sorted(f"{kind} {number}" for kind in kinds for number in range(40))
@@ -128,13 +141,24 @@ def test_loops_in_loops_are_rows_below_each_other_and_leave_one(begin: Begin) ->
         for epoch in headway.track(range(3), "epochs"):
             for batch in headway.track(range(10), "batches"):
                 print("printed", epoch, batch)
-                time.sleep(0.05)
+                input() if (epoch, batch) == (1, 4) else time.sleep(0.01)
         print("end")
     """)
-    shown.until(lambda: shown.screen.display[-2].startswith("epochs") and "  batches" in shown.screen.display[-1])
+    go_on(shown, lambda: shown.screen.display[-2].startswith("epochs") and "  batches" in shown.screen.display[-1])
     assert shown.end() == 0
     printed = [f"printed {epoch} {batch}" for epoch in range(3) for batch in range(10)]
     assert_said(shown, *printed, "epochs: 3/3 it success", "end")
+
+
+def test_a_loop_inside_is_there_before_its_first_item_is_done(begin: Begin) -> None:
+    shown = begin("""
+        for epoch in headway.track(range(3), "epochs"):
+            for batch in headway.track(range(2), f"batches{epoch}"):
+                input() if (epoch, batch) == (2, 0) else None
+    """)
+    go_on(shown, lambda: shown.screen.display[-2].startswith("epochs") and "  batches2" in shown.screen.display[-1])
+    assert shown.end() == 0
+    assert_said(shown, "epochs: 3/3 it success")
 
 
 def test_loops_of_threads_are_rows_and_each_leaves_one(begin: Begin) -> None:
@@ -144,14 +168,14 @@ def test_loops_of_threads_are_rows_and_each_leaves_one(begin: Begin) -> None:
         def work(name):
             for number in headway.track(range(20), name):
                 barrier.wait(20)
-                print(f"printed {name} {number}\\n", end="")
-                time.sleep(0.06)
+                print(f"printed {name} {number}\\n", end="", flush=True)
+                input() if (name, number) == ("a", 4) else time.sleep(0.01)
         threads = [threading.Thread(target=work, args=(name,)) for name in ("a", "b", "c")]
         [thread.start() for thread in threads]
         [thread.join() for thread in threads]
         print("end")
     """)
-    shown.until(lambda: len(shown.bars()) == 3)
+    go_on(shown, lambda: len(shown.bars()) == 3)
     assert shown.end() == 0
     said = shown.said()
     rows = [line for line in said if "▕" in line]
@@ -165,10 +189,10 @@ def test_a_loop_that_is_not_to_be_left_goes(begin: Begin) -> None:
     shown = begin("""
         for number in headway.track(range(10), "gone", leave=False):
             print("printed", number)
-            time.sleep(0.1)
+            input() if number == 4 else None
         print("end")
     """)
-    shown.until(lambda: "gone" in shown.screen.display[-1])
+    go_on(shown, lambda: "gone" in shown.screen.display[-1])
     assert shown.end() == 0
     assert_said(shown, *(f"printed {number}" for number in range(10)), "end")
 
@@ -201,12 +225,12 @@ def test_half_a_line_is_kept(begin: Begin) -> None:
     shown = begin("""
         for number in headway.track(range(30), "dots"):
             print(".", end="", flush=True)
-            time.sleep(0.04)
+            input() if number == 9 else None
         print("end")
     """)
-    shown.until(lambda: "dots" in shown.screen.display[-1])
+    go_on(shown, lambda: "dots" in shown.screen.display[-1])
     assert shown.end() == 0
-    assert_said(shown, "." * 30, "dots: 30/30 it success", "end")
+    assert_said(shown, "." * 10, "." * 20, "dots: 30/30 it success", "end")
 
 
 @pytest.mark.parametrize("end", ["raise ValueError('bad row')", "kill(SIGINT)", "sys.exit('left')"])
@@ -215,12 +239,13 @@ def test_the_last_row_stands_above_the_reason_why_a_loop_ended(begin: Begin, end
     shown = begin(f"""
         for number in headway.track(range(30), "rows"):
             print("printed", number)
-            time.sleep(0.05)
+            if number == 10:
+                input()
             if number == 20:
                 print("now", flush=True)
                 {code}
     """)
-    shown.until(lambda: "rows" in shown.screen.display[-1])
+    go_on(shown, lambda: "rows" in shown.screen.display[-1])
     if "SIGINT" in end:
         shown.until(lambda: any(line.startswith("now") for line in shown.screen.display))
         shown.type("\x03")
@@ -369,12 +394,15 @@ def test_a_loop_without_a_board_has_its_bar_below_what_is_printed(begin: Begin, 
         warnings.simplefilter("ignore")
         for number in headway.track(range(30), "files"):
             print("printed", number)
-            time.sleep(0.04)
+            if number in (10, 11):  # at the second one it is half a second late, and drawn
+                time.sleep(0.6)
+            if number == 20:
+                input()
         print("end")
         """,
         env={"HEADWAY_DIR": str(tmp_path / "file" / "x")},
     )
-    shown.until(lambda: "files" in shown.screen.display[-1])
+    go_on(shown, lambda: "files" in shown.screen.display[-1])
     assert not drawers(shown.program())
     assert shown.end() == 0
     assert_said(shown, *(f"printed {number}" for number in range(30)), "files: 30/30 it success", "end")
@@ -452,6 +480,9 @@ def test_many_loops_in_a_row_have_one_helper(begin: Begin) -> None:
         shown.until(lambda round=round: f"loop{round}" in shown.screen.display[-1])  # type: ignore[misc]
         helpers |= set(drawers(shown.program()))
     assert len(helpers) == 1
+    shown.until(lambda: any(line.startswith("between 2") for line in shown.screen.display))
+    assert shown.screen.margins is None, "the bar of a loop that is over is still there"
+    assert sum("loop2" in line for line in shown.screen.display) == 1
     shown.type("\n")
     program = shown.program()
     assert shown.end() == 0

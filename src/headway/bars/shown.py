@@ -56,6 +56,9 @@ class Shown(Protocol):
 class Output(Protocol):
     """Where loops are shown. now: monotonic seconds. Methods raise OSError or ValueError where it is gone."""
 
+    def knows(self, loop: Shown) -> bool:
+        """Can this loop, which begins now, wait for the next tick to be shown?"""
+
     def show(self, loops: Sequence[Shown], now: float) -> None:
         """Show the loops that go on, those inside others after them."""
 
@@ -116,7 +119,11 @@ class _OnTerminal:
         self._helper: live.Helper | None = None
         self._losses = 0
         self._told = b""
+        self._known: set[tuple[str, str, str] | None] = set()  # the addresses in what was told
         self._own: Terminal | None = None  # where no helper can draw
+
+    def knows(self, loop: Shown) -> bool:
+        return loop.depth > 0 and loop.address() in self._known
 
     def show(self, loops: Sequence[Shown], now: float) -> None:
         if not loops:
@@ -132,6 +139,7 @@ class _OnTerminal:
         message = json.dumps({"due": due, "loops": told}).encode()
         if message != self._told and helper.say(message):
             self._told = message
+            self._known = {loop.address() for loop in loops[:BARS_MOST]}
 
     def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
         live.flush()
@@ -165,6 +173,7 @@ class _OnTerminal:
 
     def _hide(self) -> None:
         self._told = b""
+        self._known = set()
         helper = self._helper
         if helper is not None and not helper.hide():
             self._drop(helper)
@@ -175,6 +184,7 @@ class _OnTerminal:
         helper.close()
         self._helper = None
         self._told = b""
+        self._known = set()
 
     def _draw_here(self, loops: Sequence[Shown], now: float) -> None:
         if self._own is None:
@@ -196,6 +206,9 @@ class _InLog:
         self._painter = Painter(stream)
         self._pace = Pace(chosen_pace_s())
         self._known: set[Shown] = set()
+
+    def knows(self, loop: Shown) -> bool:
+        return loop.depth > 0
 
     def show(self, loops: Sequence[Shown], now: float) -> None:
         begun = [loop for loop in loops if loop.depth == 0 and loop not in self._known]
@@ -225,6 +238,9 @@ class _InCell:
         from headway.bars.cell import CellPainter
 
         self._painter = CellPainter()
+
+    def knows(self, loop: Shown) -> bool:
+        return loop.depth > 0
 
     def show(self, loops: Sequence[Shown], now: float) -> None:
         self._painter.draw_tasks(_rows(loops), now)

@@ -47,7 +47,7 @@ ID = "track"
 ID_BYTES = 95
 NUMBER_BYTES = 6  # what tells loops of one name apart: -2, -3, ...
 EVERY_S = 0.1
-ENDED_WAIT_S = 3.0  # for another thread that waits for the helper
+BEGUN_WAIT_S, ENDED_WAIT_S = 0.5, 3.0  # at most, for another thread that is showing loops
 PARTS_MOST = 32  # loops inside one, by label, that are known again
 
 _open: dict[int, _Loop] = {}  # the loops of this process that go on, in the order of their begin, by id() of their task
@@ -236,7 +236,8 @@ class _Loop:
         with contextlib.suppress(errors.HeadwayError, OSError):
             self.task.adopt()  # it runs from here on, however long the first item takes
         at_exit(_leave)
-        _show(self.began, at_once=self.depth == 0)
+        output = _output
+        _show(self.began, at_once=output is not None and not output.knows(self))
 
     def tick(self) -> None:
         """Called ten times a second at most."""
@@ -371,8 +372,8 @@ def _show(now: float, *, at_once: bool = False, ended: _Loop | None = None) -> N
     output = _output
     if output is None or (now < _show_again and not at_once and ended is None):
         return
-    # Should another thread do it just now: it shows the others too, and the next tick is near.
-    if not _showing.acquire(timeout=0 if ended is None else ENDED_WAIT_S):
+    # Should another thread do it just now: it shows the others too, and the next tick is near. It is not at the begin.
+    if not _showing.acquire(timeout=ENDED_WAIT_S if ended is not None else BEGUN_WAIT_S if at_once else 0):
         return
     try:
         _show_again = now + EVERY_S
