@@ -67,7 +67,7 @@ class LoopsDrawer:
         view = None
         with contextlib.suppress(errors.HeadwayError, OSError):  # removed meanwhile
             view = None if board is None else board.get(id)
-        if view is None or (view.done and int(depth)):
+        if view is None or (view.final and int(depth)):
             return None
         return view, int(depth)
 

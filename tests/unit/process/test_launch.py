@@ -88,11 +88,12 @@ def test_a_helper_gets_what_it_is_handed_and_nothing_else_of_the_program(
     monkeypatch.setenv("PYTHONWARNINGS", "error")
     monkeypatch.setenv("SOME_SETTING", "kept")
     told = tmp_path / "told"
+    handed = (board.name, board._segment.uuid, str(told))
     reading, writing = os.pipe()
     os.write(writing, b"hello")
     os.close(writing)
     try:
-        launch.beside(f"headway.process.{module.stem}", board.name, board._segment.uuid, str(told), descriptors=(reading,))
+        launch.beside(f"headway.process.{module.stem}", *handed, descriptors=(reading,))
         deadline = time.monotonic() + 20
         while not told.exists():
             assert time.monotonic() < deadline
