@@ -128,7 +128,7 @@ print("after", task.count)
     assert len(loops) > 3
     assert ran.printed().startswith("0 threads more\nafter ")
     (shown,) = ran.shown()  # one output, replaced
-    assert "0 running · 2 done" in shown["text/plain"]
+    assert "2 success · " in shown["text/plain"]
     page = Tags(shown["text/html"])
     assert "Sums <b>&" in page.text
     assert "200/200" in page.text
