@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pyte
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from headway.bars.region import Region, fresh_line
@@ -42,6 +42,8 @@ FRAMES = st.lists(st.sampled_from(["=one=", "=two=", ""]), max_size=3)
 def test_what_is_printed_is_the_same_with_bars_and_without(steps: Sequence[str | list[str] | None], anew: bool) -> None:
     with_bars, without, region = Shown(), Shown(), Region()
     for step in steps:
+        # Known limit: half a line that fills the terminal's width to the column forgets to wrap, as at any movement.
+        assume(isinstance(step, str) or without.screen.cursor.x < COLUMNS)
         if isinstance(step, str):
             with_bars.feed(step)
             without.feed(step)
@@ -50,6 +52,7 @@ def test_what_is_printed_is_the_same_with_bars_and_without(steps: Sequence[str |
         elif step:
             with_bars.feed(region.frame(step, COLUMNS, ROWS, anew=anew))
             assert [line.rstrip() for line in with_bars.screen.display[ROWS - region.held :]][: len(step)] == step
+    assume(without.screen.cursor.x < COLUMNS)
     with_bars.feed(region.release())
     assert with_bars.lines() == without.lines()
     assert with_bars.screen.margins is None
