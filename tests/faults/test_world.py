@@ -95,8 +95,8 @@ MISTAKES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     "a loop counts as ended before it is": (
         (
             "bars/track.py",
-            "        global _painter\n        with",
-            "        global _painter\n        self._ended = True\n        with",
+            "        global _output\n        with",
+            "        global _output\n        self._ended = True\n        with",
         ),
         ("interrupts", "loop", "--stride", "7"),
     ),

@@ -52,9 +52,9 @@ def main() -> None:
                 task.succeed()
             if end == "hold":
                 assert live._active is not None
-                assert live._active._control is not None
+                assert live._active._helper is not None
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the child's, too: it outlives the shell
-                held = (live._active._control.fileno(),)
+                held = (live._active._helper.control.fileno(),)
                 subprocess.Popen(["sleep", "60"], stdin=NULL, stdout=NULL, stderr=NULL, pass_fds=held)
             print("half a line ", end="", flush=True)
             if end == "raise":

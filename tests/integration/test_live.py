@@ -3,137 +3,36 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import pty
 import re
-import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyte
 import pytest
 
-from headway.process.live import RELEASE
+from headway.process.drawing import RELEASE
 from headway.upkeep import listing, removal
+from tests.integration.screen import ROWS, WAIT_S, Screen, drawers, gone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 PROGRAM = Path(__file__).with_name("printing_pool.py")
-WAIT_S = 30.0
-COLUMNS, ROWS = 80, 24
 LINES = 60
-LIKE_A_SHELL = """
-import fcntl, subprocess, sys, termios, signal
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-signal.signal(signal.SIGINT, lambda *_: None)
-sys.exit(subprocess.run([sys.executable, "-W", "always", *sys.argv[1:]]).returncode)
-"""
 
 
-class Screen:
-    """The program on a terminal, and all that scrolled off it."""
-
-    def __init__(self, *arguments: str, program: Path = PROGRAM, stderr: int | None = None) -> None:
-        self.master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        env = {
-            name: value for name, value in os.environ.items() if name not in ("PYTHONUNBUFFERED", "COLUMNS", "LINES")
-        }
-        env |= {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
-        command = [sys.executable, "-c", LIKE_A_SHELL, str(program), *arguments]
-        self.process = subprocess.Popen(
-            command,
-            stdin=slave,
-            stdout=slave,
-            stderr=slave if stderr is None else stderr,
-            env=env,
-            start_new_session=True,
-        )
-        os.close(slave)
-        self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=100_000)
-        self.stream = pyte.ByteStream(self.screen)
-        self.written = b""
-
-    def read(self, timeout_s: float) -> bool:
-        """Show what was written meanwhile. False: no process has the terminal any more."""
-        if select.select([self.master], [], [], timeout_s)[0]:
-            try:
-                data = os.read(self.master, 1 << 16)
-            except OSError:
-                return False
-            self.written += data
-            self.stream.feed(data)
-        return True
-
-    def until(self, seen: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_S
-        while not seen():
-            assert time.monotonic() < deadline, "\n".join(self.lines())
-            assert self.read(0.1), "\n".join(self.lines())
-
-    def go(self) -> None:
-        """Have the pool begin once there are bars: all that it prints goes by above them."""
-        self.until(lambda: len(self.bars()) == 4)
-        os.write(self.master, b"\n")
-
-    def kill(self) -> None:
-        """Kill the program, not what stands for the shell."""
-        shell = self.process.pid
-        (program,) = Path(f"/proc/{shell}/task/{shell}/children").read_text().split()
-        os.kill(int(program), signal.SIGKILL)
-
-    def end(self) -> int:
-        deadline = time.monotonic() + WAIT_S
-        while self.read(0.1):
-            assert time.monotonic() < deadline, "\n".join(self.lines())
-        return self.process.wait(WAIT_S)
-
-    def lines(self) -> list[str]:
-        gone = ["".join(row[column].data for column in range(COLUMNS)).rstrip() for row in self.screen.history.top]
-        return gone + [line.rstrip() for line in self.screen.display]
-
-    def bars(self) -> list[str]:
-        return [line for line in self.screen.display if "▕" in line]
-
-    def __enter__(self) -> Screen:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        os.close(self.master)
+def go(shown: Screen) -> None:
+    """Have the pool begin once there are bars: all that it prints goes by above them."""
+    shown.until(lambda: len(shown.bars()) == 4)
+    shown.type("\n")
 
 
 def printed() -> set[str]:
     texts = {f"worker {number} line {line} {'x' * (line % 40)}|" for number in range(4) for line in range(LINES)}
     return texts | {f"log worker {number} line {line}|" for number in range(4) for line in range(0, LINES, 10)}
-
-
-def drawers(board: str) -> list[int]:
-    """The processes that draw the bars of a board."""
-    found = []
-    for place in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            words = place.read_bytes().split(b"\0")
-            if any(word == b"headway.bars.bars_process" for word in words) and board.encode() in words:
-                found.append(int(place.parent.name))
-    return found
-
-
-def gone(board: str) -> bool:
-    deadline = time.monotonic() + WAIT_S
-    while drawers(board) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return not drawers(board)
 
 
 @pytest.fixture
@@ -144,8 +43,8 @@ def tidy(board_name: str) -> Iterator[None]:
 
 
 def test_not_one_line_of_four_processes_is_garbled(board_name: str) -> None:
-    with Screen(board_name, str(LINES)) as shown:
-        shown.go()
+    with Screen(PROGRAM, board_name, str(LINES)) as shown:
+        go(shown)
         top = ROWS - 5
         assert all("▕" not in line for line in shown.screen.display[:top])
         assert board_name in shown.screen.display[top]
@@ -158,7 +57,7 @@ def test_not_one_line_of_four_processes_is_garbled(board_name: str) -> None:
     assert [re.sub(r" ▕.*▏", "", line)[:22] for line in rest[3:7]] == [f"part {n} 100% 60/60 line" for n in range(4)]
     assert rest[7:] == ["after|"]
     assert b"Warning" not in shown.written
-    assert gone(board_name)
+    assert gone(board=board_name)
 
 
 LOOP_BESIDE = """
@@ -181,7 +80,7 @@ def test_a_loop_draws_no_bar_between_live_bars_and_what_is_printed(
 ) -> None:
     program = tmp_path / "loop_beside.py"
     program.write_text(LOOP_BESIDE)
-    with Screen(board_name, f"{board_name}-2" if elsewhere else "", program=program) as shown:
+    with Screen(program, board_name, f"{board_name}-2" if elsewhere else "") as shown:
         assert shown.end() == 0
         lines = [line for line in shown.lines() if line]
     assert lines[:20] == [f"printed {number}|" for number in range(20)]
@@ -216,8 +115,9 @@ if how == "in a forked child":
         os.waitpid(pid, 0)
 elif how == "inside one that began before":
     for _ in headway.track(range(1), label="outer", board=f"{shown}-2"):
-        time.sleep(0.2)  # its bar is drawn
+        time.sleep(1.5)  # its bar is drawn, by a helper of its own
         with board.live():
+            time.sleep(1.0)  # no item is asked for, so it is not the loop that notices
             loop("inner")
 elif how == "on a board that was closed":
     with board.live():
@@ -247,11 +147,12 @@ headway.open(shown, record=False).remove(files=True)
 def test_no_loop_draws_over_what_is_printed_above_live_bars(board_name: str, tmp_path: Path, how: str) -> None:
     program = tmp_path / f"{board_name}-3.py"  # the script's board is called so
     program.write_text(BESIDE)
-    with Screen(board_name, how, program=program) as shown:
+    with Screen(program, board_name, how) as shown:
         assert shown.end() == 0
         lines = [line for line in shown.lines() if line]
     assert [line for line in lines if line.startswith("printed")] == [f"printed {number}|" for number in range(8)]
-    assert any(board_name in line for line in lines), lines
+    assert any(line.startswith(f"{board_name} ") for line in lines), lines
+    assert not any(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines), lines
     bars = [line for line in lines if line.startswith(("child ", "late "))]
     assert len(bars) == (how == "in a forked child"), bars
     left = [name for name in (f"{board_name}-2", f"{board_name}-3") if name in {info.name for info in listing.boards()}]
@@ -269,8 +170,8 @@ def test_without_a_terminal_a_loop_on_another_board_has_its_lines(board_name: st
 
 
 def test_an_exception_is_told_below_the_last_bars(board_name: str) -> None:
-    with Screen(board_name, "20", "raise") as shown:
-        shown.go()
+    with Screen(PROGRAM, board_name, "20", "raise") as shown:
+        go(shown)
         assert shown.end() == 1
         lines = [line for line in shown.lines() if line]
     assert lines[-1] == "RuntimeError: it had to be"
@@ -281,27 +182,27 @@ def test_an_exception_is_told_below_the_last_bars(board_name: str) -> None:
 @pytest.mark.usefixtures("tidy")
 @pytest.mark.parametrize("end", ["hang", "hold"])
 def test_a_killed_program_leaves_a_terminal_that_scrolls(board_name: str, end: str) -> None:
-    with Screen(board_name, "20", end) as shown:
-        shown.go()
+    with Screen(PROGRAM, board_name, "20", end) as shown:
+        go(shown)
         shown.until(lambda: any("half a line" in line for line in shown.screen.display))
         shown.kill()
-        assert gone(board_name)
+        assert gone(board=board_name)
         shown.end()
-        assert gone(board_name)
+        assert gone(board=board_name)
     assert shown.screen.margins is None
     assert shown.screen.cursor.x == 0
 
 
 @pytest.mark.usefixtures("tidy")
 def test_a_killed_helper_costs_the_bars_and_nothing_else(board_name: str) -> None:
-    with Screen(board_name, "20", "hang") as shown:
+    with Screen(PROGRAM, board_name, "20", "hang") as shown:
         shown.until(lambda: len(shown.bars()) == 4)
-        os.write(shown.master, b"\n")
+        shown.type("\n")
         shown.until(lambda: any("half a line" in line for line in shown.screen.display))
-        for pid in drawers(board_name):
+        for pid in drawers(board=board_name):
             os.kill(pid, signal.SIGKILL)
-        assert gone(board_name)
-        os.write(shown.master, b"\x03")  # Ctrl-C
+        assert gone(board=board_name)
+        shown.type("\x03")  # Ctrl-C
         shown.end()
         lines = [line for line in shown.lines() if line]
     assert lines[-1] == "KeyboardInterrupt"
@@ -310,12 +211,11 @@ def test_a_killed_helper_costs_the_bars_and_nothing_else(board_name: str) -> Non
 
 
 def test_a_resized_terminal_has_its_bars_at_the_end_again(board_name: str) -> None:
-    with Screen(board_name, "20", "hang") as shown:
+    with Screen(PROGRAM, board_name, "20", "hang") as shown:
         shown.until(lambda: len(shown.bars()) == 4)
-        fcntl.ioctl(shown.master, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 70, 0, 0))
-        shown.screen.resize(30, 70)
+        shown.resize(70, 30)
         shown.until(lambda: all("▕" in line for line in shown.screen.display[-4:]))
-        os.write(shown.master, b"\x03")
+        shown.type("\x03")
         shown.end()
     assert shown.screen.margins is None
 
@@ -331,6 +231,6 @@ def test_without_a_terminal_there_are_lines_and_nothing_else(board_name: str) ->
     )
     assert "\x1b" not in done.stdout + done.stderr
     told = [line for line in done.stderr.splitlines() if not line.startswith("log ")]
-    assert re.fullmatch(rf"\d\d:\d\d:\d\d {board_name}  .*4 done.*", told[-1])
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d {board_name}  .*4 success.*", told[-1])
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in told)
-    assert gone(board_name)
+    assert gone(board=board_name)

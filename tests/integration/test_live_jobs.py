@@ -97,8 +97,8 @@ def names(board_name: str) -> Iterator[list[str]]:
             removal.remove(name, force=True)
 
 
-def command(board: str, seconds: float = 60.0) -> str:
-    return shlex.join([sys.executable, str(PROGRAM), board, str(seconds)])
+def command(board: str, seconds: float = 60.0, how: str = "") -> str:
+    return shlex.join([sys.executable, str(PROGRAM), board, str(seconds), how])
 
 
 def pids(board: str, script: str) -> list[int]:
@@ -140,6 +140,32 @@ def test_stopped_and_in_the_background_it_leaves_the_terminal_to_the_shell(tmux:
     assert not any(re.search(r"line \d+\|.", line) for line in tmux.said())
 
 
+def test_a_loop_that_is_stopped_or_killed_leaves_the_terminal_to_the_shell(tmux: Tmux, names: list[str]) -> None:
+    tmux.type(command(names[0], how="loop"))
+    tmux.until("a bar", at_end)
+    assert tmux.margins() == (0, ROWS - 2)
+    tmux.press("C-z")
+    tmux.until("the shell's word", lambda screen: any("Stopped" in line for line in screen))
+    tmux.until_clean()
+    tmux.type("echo free $((6 * 7))")
+    tmux.until("its answer", lambda screen: "free 42" in screen)
+    tmux.type("fg")
+    tmux.until("a bar again", at_end)
+    for columns, rows in ((60, 14), (100, 30), (80, 24)):
+        tmux.resize(columns, rows)
+        tmux.until(
+            f"a bar at the end of {columns} x {rows}",
+            lambda screen, rows=rows: (at_end(screen), len(screen), tmux.margins()) == (True, rows, (0, rows - 2)),  # type: ignore[misc]
+        )
+    for pid in pids(names[0], "jobs.py"):
+        os.kill(pid, signal.SIGKILL)
+    tmux.until_clean()
+    # In the moment of a change of size a terminal has all lines scroll: what is printed then stands on what was a bar.
+    printed = [int(found[1]) for line in tmux.said() if (found := re.match(r"(?:\^Z)?line (\d+)\|", line))]
+    assert printed == list(range(len(printed))), "\n".join(tmux.said())
+    assert not any(line.startswith("part ") for line in tmux.said())
+
+
 def test_begun_in_the_background_it_draws_nothing(tmux: Tmux, names: list[str]) -> None:
     tmux.type(command(names[0], 2) + " >/dev/null & wait; echo waited $((6 * 7))")
     tmux.until("its end", lambda screen: "waited 42" in screen)
@@ -176,7 +202,7 @@ def test_a_killed_program_leaves_a_clean_terminal(tmux: Tmux, names: list[str], 
 def test_a_killed_helper_leaves_a_clean_terminal_when_the_program_ends(tmux: Tmux, names: list[str]) -> None:
     tmux.type(command(names[0]))
     tmux.until("bars", at_end)
-    (helper,) = pids(names[0], "headway.bars.bars_process")
+    (helper,) = pids(names[0], "board_process")
     os.kill(helper, signal.SIGKILL)
     tmux.press("C-c")
     tmux.until_clean()

@@ -101,7 +101,8 @@ def test_a_public_class_says_where_users_find_it(name: str) -> None:
 
 
 def test_signatures_can_be_looked_at() -> None:
-    assert list(inspect.signature(headway.track).parameters) == ["iterable", "total", "label", "unit", "board"]
+    names = ["iterable", "label", "total", "unit", "leave", "disable", "board"]
+    assert list(inspect.signature(headway.track).parameters) == names
     assert inspect.signature(headway.open).parameters["capacity"].default is None
     assert list(inspect.signature(headway.Task.update).parameters) == ["self", "n"]
     assert list(inspect.signature(headway.Task.set).parameters) == [

@@ -6,7 +6,7 @@ at each element, and what is left without them is a table that can be read.
 
 from __future__ import annotations
 
-import time
+import math
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -47,20 +47,22 @@ _PLAIN = Style(colour=False)
 class CellPainter:
     """Draws some tasks again and again as one output of the cell, as `Painter` does on a terminal."""
 
-    live = True
-
     def __init__(self) -> None:
         self._output: notebook.Output | None = None
         self._ended: list[tuple[TaskView, int]] = []
-        self._due = 0.0
+        self._due = -math.inf
 
-    def draw_tasks(self, tasks: Sequence[tuple[TaskView, int]], *, ended: Sequence[TaskView] = ()) -> None:
-        """Show these tasks below those that have ended, each as one row; at most five times a second."""
-        now = time.monotonic()
-        if (now < self._due and not ended) or not (tasks or ended or self._output):
+    def draw_tasks(
+        self, tasks: Sequence[tuple[TaskView, int]], now: float, *, ended: Sequence[TaskView] | None = None
+    ) -> None:
+        """Show these tasks below those that have ended, each as one row; at most five times a second.
+
+        now: monotonic seconds; ended: what has ended meanwhile and stays, to be shown at once.
+        """
+        if (now < self._due and ended is None) or not (tasks or ended or self._output):
             return
         self._due = now + EVERY_S
-        self._ended += [(task, 0) for task in ended]
+        self._ended += [(task, 0) for task in ended or ()]
         bundle = tasks_bundle([*self._ended, *tasks])
         if self._output is None:
             self._output = notebook.Output(bundle)

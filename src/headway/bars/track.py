@@ -1,7 +1,7 @@
 """One loop, one bar, no set-up: `for item in headway.track(items)`.
 
 The loop is a task like any other, on a board that is opened when it is needed and removed when the program ends; its
-last state stays as a snapshot. There is no thread: the bar is drawn when an item is asked for.
+last state stays as a snapshot. There is no thread; how the bar is drawn: `headway.bars.shown`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from headway import errors
 from headway.api import current
-from headway.process import notebook
+from headway.bars import shown
+from headway.process import live
 from headway.process.leaving import at_exit, uncaught
 from headway.standin.board import StandinBoard, StandinTask, open_board
 from headway.standin.board import board_of as standin_of
@@ -28,12 +29,11 @@ from headway.system import paths, support
 from headway.tasks import current as context
 from headway.tasks.counting import length_of
 from headway.tasks.ending import ending, failure_text
-from headway.terminal.painter import Painter
 
 if TYPE_CHECKING:
     from types import CodeType
 
-    from headway.bars.cell import CellPainter
+    from headway.bars.shown import Output
     from headway.engine.board import Board
     from headway.engine.task import Task
     from headway.views.board_view import TaskView
@@ -47,49 +47,56 @@ AnyTask: TypeAlias = "Task | StandinTask"
 ID = "track"
 ID_BYTES = 95
 NUMBER_BYTES = 6  # what tells loops of one name apart: -2, -3, ...
-LINES_EVERY_S = 5.0
+EVERY_S = 0.1
+BEGUN_WAIT_S, ENDED_WAIT_S = 0.5, 3.0  # at most, for another thread that is showing loops
 PARTS_MOST = 32  # loops inside one, by label, that are known again
 
 _open: dict[int, _Loop] = {}  # the loops of this process that go on, in the order of their begin, by id() of their task
 _boards: dict[str, Board] = {}  # those that were opened here, by uuid
 _left: deque[tuple[Task, CodeType, int]] = deque(maxlen=32)  # loops left early: by which instruction of which code
-_painter: Painter | CellPainter | None = None
-_painting = threading.Lock()
-_quiet_until = 0.0
-_last_rows: list[TaskView] = []  # loops that ended and are to be shown for the last time
+_output: Output | None = None  # where they are shown
+_showing = threading.Lock()
+_show_again = 0.0
 
 
 @overload
 def track(
     iterable: Iterable[T],
-    *,
-    total: int | None = None,
     label: str | None = None,
+    total: int | None = None,
+    *,
     unit: str = "it",
+    leave: bool = True,
+    disable: bool = False,
     board: str | Board | None = None,
 ) -> Iterator[T]: ...
 @overload
 def track(
     iterable: AsyncIterable[T],
-    *,
-    total: int | None = None,
     label: str | None = None,
+    total: int | None = None,
+    *,
     unit: str = "it",
+    leave: bool = True,
+    disable: bool = False,
     board: str | Board | None = None,
 ) -> AsyncIterator[T]: ...
 def track(
     iterable: Any,
-    *,
-    total: int | None = None,
     label: str | None = None,
+    total: int | None = None,
+    *,
     unit: str = "it",
+    leave: bool = True,
+    disable: bool = False,
     board: str | Board | None = None,
 ) -> Any:
-    """Iterate, count, and show a bar on standard error: redrawn on a terminal, a line now and then elsewhere.
+    """Iterate, count, and show a bar: on a terminal below all that is printed; elsewhere lines on standard error.
 
-    total: items, default: the iterable's length; label: for people; unit: of an item; board: a board, or its name,
-    default: the one that this process shows live, else HEADWAY_BOARD, else the script's name. An item counts when the
-    next one is asked for. While a board is shown live, its bars have the terminal, and a loop draws none of its own.
+    label: for people; total: items, default: the iterable's length; unit: of an item, bytes are "B" and "iB"; leave:
+    keep the last row; disable: only iterate; board: a board, or its name, default: the one that this process shows
+    live, else HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for. While a board is
+    shown live, its bars have the terminal, and a loop draws none of its own.
 
     The task's id is the label, else "track"; if a loop of that id is going on, in this program or another one, it is
     "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board; a
@@ -97,10 +104,11 @@ def track(
     `headway.current()`. It ends well with the iterable, fails by an exception of the iterable, and is cancelled if the
     loop is left early; if that was by an exception that ends the program, it has failed.
 
-    With HEADWAY_DISABLE=1 nothing is counted or shown. Where there can be no board, one warning says so, and the loop
-    is counted in this process only. Raises TypeError, and ValueError for an illegal board name or total.
+    With HEADWAY_BARS=0 nothing is shown, with HEADWAY_DISABLE=1 nothing is counted either. HEADWAY_LINES_S: seconds
+    between two lines where there is no terminal. Where there can be no board, one warning says so, and the loop is
+    counted in this process only. Raises TypeError, and ValueError for an illegal board name or total.
     """
-    if support.disabled():
+    if disable or support.disabled():
         return NOBODY.track(iterable, total=total)
     for what, text in (("label", label or ""), ("unit", unit)):
         if type(text) is not str:
@@ -108,7 +116,7 @@ def track(
     outer = _open.get(id(current()))
     loop = None if outer is None or board is not None else outer.part(label)
     if loop is None:
-        loop = _Loop(*_begin(label, unit, board))
+        loop = _Loop(*_begin(label, unit, board), leave=leave)
     else:
         total = length_of(iterable) if total is None else total
         loop.task.total = total
@@ -172,16 +180,9 @@ def _claimed(maker: AnyBoard | AnyTask, label: str | None, unit: str, room: int)
     raise AssertionError("numbers do not end")
 
 
-def _live_bars() -> Any:
-    """The module of live bars, if there are any. Without any it may not be loaded, or another thread is loading it."""
-    live = sys.modules.get("headway.process.live")
-    return None if getattr(live, "_active", None) is None else live
-
-
 def _shown_live() -> Board | None:
     """The board whose live bars this process draws, if it is still there."""
-    live = _live_bars()
-    uuid = None if live is None else live.shown()
+    uuid = live.shown()
     board: Board | None = None if uuid is None else sys.modules["headway.engine.board"].known(uuid)
     return None if board is None or board._segment.retiring else board
 
@@ -204,9 +205,13 @@ def _opened(name: str | None) -> Board:
 class _Loop:
     """A loop that goes on. All it does is done by the process that began it: a forked child has a copy of it."""
 
-    def __init__(self, home: AnyBoard, task: AnyTask, parts: dict[str | None, _Loop] | None = None) -> None:
+    def __init__(
+        self, home: AnyBoard, task: AnyTask, parts: dict[str | None, _Loop] | None = None, *, leave: bool = True
+    ) -> None:
         self.task = task
         self.depth = 0
+        self.leave = leave
+        self.began = 0.0
         self._home = home
         self._parts: dict[str | None, _Loop] = {} if parts is None else parts  # loops inside it, by label
         self._pid = os.getpid()
@@ -223,7 +228,7 @@ class _Loop:
 
     def begin(self, label: str | None) -> None:
         """Make its task the current one, and show it."""
-        global _painter, _quiet_until
+        global _output
         before = context.put(self.task).old_value
         self._before = None if before is Token.MISSING else before
         self._outer = _open.get(id(self._before))
@@ -233,20 +238,21 @@ class _Loop:
             parts[label] = self
             if len(parts) > PARTS_MOST:
                 del parts[next(iter(parts))]
-        if not _open and _is_drawn_here():
-            with contextlib.suppress(OSError, ValueError):  # standard error was closed
-                _painter = _painter_here()
-                _quiet_until = time.monotonic() + (0 if _painter.live else LINES_EVERY_S)
+        self.began = time.monotonic()
+        if not _open:
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # it was closed, or is no real stream
+                _output = shown.output_here()
         _open[id(self.task)] = self
         with contextlib.suppress(errors.HeadwayError, OSError):
             self.task.adopt()  # it runs from here on, however long the first item takes
         at_exit(_leave)
-        _draw()
+        output = _output
+        _show(self.began, at_once=output is not None and not output.knows(self))
 
     def tick(self) -> None:
         """Called ten times a second at most."""
         if self._pid == os.getpid() and not self._ended:
-            _draw()
+            _show(time.monotonic())
 
     def end(self, error: BaseException | None) -> None:
         """The loop has ended: by the end of the iterable (None), by its exception, or early (GeneratorExit)."""
@@ -262,7 +268,7 @@ class _Loop:
 
     def finish(self, state: str, text: str | None) -> None:
         """End the task, and show it for the last time. Interrupted and called again, it does the rest."""
-        global _painter
+        global _output
         with contextlib.suppress(errors.HeadwayError, OSError):  # removed, say: the program goes on all the same
             if state == "success":
                 self.task.succeed()
@@ -273,12 +279,11 @@ class _Loop:
         if context.innermost() is self.task:
             context.put(self._context_after())
         _open.pop(id(self.task), None)
+        if self.depth == 0:
+            _show(time.monotonic(), ended=self)
         self._ended = True
-        if self.depth == 0 and _painter is not None and (view := self.view()) is not None and self.has_place():
-            _last_rows.append(view)
-        _draw(last=True)
         if not _open:
-            _painter = None
+            _output = None
 
     def _context_after(self) -> Any:
         """What was the current task before; of loops that overlapped, one that still goes on."""
@@ -289,8 +294,13 @@ class _Loop:
 
     def has_place(self) -> bool:
         """Is there a place for its bar beside live bars?"""
-        live, segment = _live_bars(), getattr(self._home, "_segment", None)
-        return live is None or live.has_place(None if segment is None else segment.uuid)
+        address = self.address()
+        return live.has_place(None if address is None else address[1])
+
+    def address(self) -> tuple[str, str, str] | None:
+        """Its board's name and uuid, and its id there; None on a board that no other process can read."""
+        segment = getattr(self._home, "_segment", None)
+        return None if segment is None else (segment.name, segment.uuid, self.task.id)
 
     def view(self) -> TaskView | None:
         """What its task shows, if that can be told."""
@@ -312,13 +322,13 @@ def _place_of_loop() -> tuple[CodeType, int] | None:
 
 def _forget() -> None:
     """In a forked child: loops and bars are the parent's."""
-    global _painter, _painting
-    _painting = threading.Lock()
-    _painter = None
+    global _output, _showing
+    _showing = threading.Lock()
+    _output = None
+    shown.forget()
     _open.clear()
     _boards.clear()
     _left.clear()
-    _last_rows.clear()
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -331,6 +341,8 @@ def _leave() -> None:
         loop.finish(*(ending(error) if error is not None else ("cancelled", "left open at exit")))
     if error is not None:
         _fail_what_was_left_by(error)
+    with contextlib.suppress(OSError):  # the terminal is gone
+        shown.close()
     for board in _boards.values():
         if not (board._segment.closed or board._segment.retired or board._segment.recorder_alive):
             from headway.upkeep.removal import retire
@@ -361,39 +373,26 @@ def _fail_what_was_left_by(error: BaseException) -> None:
 # ------------------------------------------------------------------------------------------------------------- its bar
 
 
-def _is_drawn_here() -> bool:
-    """Workers of a pool write to the terminal of their parent: they would only disturb each other's bars."""
-    process = sys.modules.get("multiprocessing.process")
-    return sys.stderr is not None and (process is None or process.parent_process() is None)
+def _show(now: float, *, at_once: bool = False, ended: _Loop | None = None) -> None:
+    """Show the loops that go on, those inside others below them. now: monotonic seconds.
 
-
-def _painter_here() -> Painter | CellPainter:
-    if notebook.is_notebook():
-        from headway.bars.cell import CellPainter
-
-        return CellPainter()
-    return Painter(every_s=LINES_EVERY_S)
-
-
-def _draw(*, last: bool = False) -> None:
-    """Show the loops that go on, those inside others below them. last: one has ended, which has to be seen."""
-    painter = _painter
-    if painter is None or (time.monotonic() < _quiet_until and not last):
+    at_once: it cannot wait for the next tick; ended: a loop that was inside no other, to be shown for the last time.
+    """
+    global _show_again
+    output = _output
+    if output is None or (now < _show_again and not at_once and ended is None):
         return
-    # Should another thread be drawing: it shows the others too, and the next tick is near.
-    if not _painting.acquire(timeout=0.2 if last else 0):
+    # Should another thread do it just now: it shows the others too, and the next tick is near. It is not at the begin.
+    if not _showing.acquire(timeout=ENDED_WAIT_S if ended is not None else BEGUN_WAIT_S if at_once else 0):
         return
     try:
+        _show_again = now + EVERY_S
         loops = [loop for loop in list(_open.values()) if loop.has_place()]
-        live = _live_bars()
-        if isinstance(painter, Painter) and live is not None and not live.has_place(None):
-            painter.let_go()
-        rows = [(view, loop.depth) for loop in loops if (view := loop.view()) is not None]
-        ended = [_last_rows.pop(0) for _ in range(len(_last_rows))]
-        if time.monotonic() < _quiet_until:
-            rows = []
-        painter.draw_tasks(rows, ended=ended)
-    except (OSError, ValueError):  # the terminal is gone, or standard error was closed: nobody looks any more
+        if ended is not None and ended.has_place():
+            output.end(ended, loops, now)
+        else:
+            output.show(loops, now)
+    except (OSError, ValueError, MemoryError):  # the terminal is gone, or standard error was closed: nobody looks
         return
     finally:
-        _painting.release()
+        _showing.release()

@@ -29,7 +29,7 @@ examples:
   headway watch                      the only board there is
   headway watch nightly --wait       start before its program does
   headway watch nightly --json       a JSON object a line, for programs
-  headway watch nightly >> log.txt   a line every 5 s, and one for each task that ends
+  headway watch nightly >> log.txt   a line now and then, and one for each task that ends
 """
 _USE_CHECK_S = 1.0
 
@@ -47,7 +47,10 @@ def _seconds(text: str) -> float:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser, files=False)
     parser.add_argument(
-        "--interval", type=_seconds, metavar="S", help="seconds between two looks (default: 0.25; lines: 5)"
+        "--interval",
+        type=_seconds,
+        metavar="S",
+        help="seconds between two looks (default: 0.25), or two lines (default: 5, up to 60)",
     )
     parser.add_argument("--once", action="store_true", help="show it once and end")
     parser.add_argument("--wait", action="store_true", help="wait for the board if it is not in shared memory")
@@ -131,7 +134,7 @@ class _Show:
     def __init__(self, options: argparse.Namespace) -> None:
         self.json: bool = options.json
         given: float | None = options.interval
-        self._painter = Painter(sys.stdout, every_s=given or 5.0)
+        self._painter = Painter(sys.stdout, every_s=given)
         # Lines are due seldom, but tasks that end are told at once.
         self.interval_s = given if given and (self.json or self._painter.live) else 0.25
 

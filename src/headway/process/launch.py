@@ -45,23 +45,23 @@ def ensure(segment: Segment) -> None:
     if not wanted() or not segment.may_start_recorder():
         return
     try:
-        beside(RECORDER, segment)
+        beside(RECORDER, segment.name, segment.uuid)
     except OSError as error:
         _warn(error.strerror or str(error))
     except ValueError as error:
         _warn(str(error))
 
 
-def beside(module: str, segment: Segment, *arguments: str, descriptors: tuple[int, ...] = ()) -> int:
-    """Start a process that runs `main` of a module of this package for a board. Returns its pid.
+def beside(module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> int:
+    """Start a process that runs `main` of a module of this package. Returns its pid.
 
-    `main` gets the name and the uuid of the board, then the arguments; the descriptors are 3, 4, ... in that process.
+    `main` gets the arguments; the descriptors are 3, 4, ... in that process.
     Raises OSError, and ValueError if `sys.executable` is not a Python that could run it.
     """
     python = sys.executable or ""
     if getattr(sys, "frozen", False) or not os.path.basename(python).startswith(("python", "pypy")):
         raise ValueError(f"{python or 'this program'} is not a Python that could run a helper process")
-    command = [python, "-P", str(BOOTSTRAP), module, FOLDER_OF_POSIX_IPC, segment.name, segment.uuid, *arguments]
+    command = [python, "-P", str(BOOTSTRAP), module, FOLDER_OF_POSIX_IPC, *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_DOWN}
     environment[GUARD] = "1"
     try:

@@ -12,118 +12,219 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 import warnings
 from typing import TYPE_CHECKING, TextIO
 
-from headway.process import launch, notebook
+from headway.process import notebook
+from headway.process.drawing import DONE, DRAWN, HIDE, LEFT, RELEASE, STOP
+from headway.system import support
 
 if TYPE_CHECKING:
-    import socket
     from types import TracebackType
 
     from headway.native.core import Segment
 
-__all__ = ["CONTROL", "DONE", "OUTPUT", "PROGRAM", "RELEASE", "STOP", "Live", "has_place", "shown"]
+__all__ = ["Helper", "Live", "flush", "has_place", "is_worker", "shown"]
 
-DRAWER = "headway.bars.bars_process"
-CONTROL, PROGRAM, OUTPUT = 3, 4, 5  # the helper's descriptors: a socket to the program, its pidfd, its terminal
-STOP, DONE = b"s", b"d"  # what the program says, and what the helper answers once all is drawn and the terminal tidy
+BOARD_DRAWER = "headway.bars.board_process"
 STOP_WAIT_S = 5.0
-# Save the cursor, have all lines scroll again, restore it; no colour, no bars below it, wrapping as ever.
-RELEASE = "\x1b7\x1b[r\x1b8\x1b[0m\x1b[?7h\x1b[J"
+HIDE_WAIT_S = 2.0
+DEATH_WAIT_S = 1.0
+MSG_DONTWAIT = 0x40  # of socket, which nobody needs who has no bars
 
 _active: Live | None = None  # a process draws one set of bars at a time; in a forked child, its parent's
+_helpers: set[Helper] = set()  # those of this process that draw, or may draw
+
+
+class Helper:
+    """The process that draws, as the program has it. It is nobody's child, and ends with the program.
+
+    module: what it runs; arguments: for that; terminal: the descriptor it draws on, None in a notebook.
+    Raises OSError, and ValueError where this program is run by no Python that could be started.
+    """
+
+    def __init__(self, module: str, *arguments: str, terminal: int | None) -> None:
+        try:
+            import socket  # workers never come here, and every import of a board would pay for it
+
+            from headway.process import launch
+        except ImportError as error:
+            raise ValueError(str(error)) from None
+        self.pid = os.getpid()
+        self.terminal = terminal
+        self.drawn = False
+        """Are there bars of loops on the terminal?"""
+        self._lock = threading.Lock()
+        self._helper = -1  # a descriptor: a pid could be somebody else's by the time that it is killed
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        program = -1
+        try:
+            program = os.pidfd_open(self.pid)
+            handed = (theirs.fileno(), program) if terminal is None else (theirs.fileno(), program, terminal)
+            helper = launch.beside(module, *arguments, descriptors=handed)
+            with contextlib.suppress(ProcessLookupError):  # it has ended already: the socket tells
+                self._helper = os.pidfd_open(helper)
+        except BaseException:
+            self.control.close()
+            raise
+        finally:
+            theirs.close()
+            if program >= 0:
+                os.close(program)
+        _helpers.add(self)
+
+    def say(self, message: bytes) -> bool:
+        """Send a message without waiting. False if that cannot be: it is busy, or has ended."""
+        try:
+            self.control.send(message, MSG_DONTWAIT)
+        except OSError:
+            return False
+        return True
+
+    def answers(self, timeout_s: float) -> bool:
+        """Does it say, in time, that it is done? Not if it ends without."""
+        deadline = time.monotonic() + timeout_s
+        while (left := deadline - time.monotonic()) > 0:
+            if not select.select([self.control], [], [], left)[0]:
+                break
+            with contextlib.suppress(ConnectionResetError):  # it was killed: what it sent before is still to come
+                message = self.control.recv(16)
+                if not message or message == DONE:
+                    return message == DONE
+        return False
+
+    # ---------------------------------------------------------------------------------------------- bars of loops
+
+    def is_there(self) -> bool | None:
+        """Does it still run? None if it has left, having had nothing to do. Notes meanwhile whether it has drawn."""
+        if not self._lock.acquire(blocking=False):  # another thread waits for its answer
+            return True
+        try:
+            return self._heard()
+        finally:
+            self._lock.release()
+
+    def _heard(self) -> bool | None:
+        with contextlib.suppress(BlockingIOError):
+            for _ in range(16):
+                try:
+                    message = self.control.recv(16, MSG_DONTWAIT)
+                except ConnectionResetError:  # it has ended: what it sent before is still to come
+                    continue
+                if message == LEFT:
+                    return None
+                if not message:
+                    return False
+                self.drawn = message == DRAWN
+        return True
+
+    def hide(self) -> bool:
+        """Have it take the bars of loops away. False if it has ended, or was ended as it did not answer.
+
+        When this returns there are no bars on the terminal, and all of its lines scroll.
+        """
+        if not self._lock.acquire(timeout=HIDE_WAIT_S):  # another thread waits for its answer, which tells us, too
+            return True
+        try:
+            there = self.say(HIDE)
+            # Not drawn by now: it says so before it draws, and then looks whether it is to hide.
+            there = self._heard() is True and there
+            if self.drawn and not (there and self.answers(HIDE_WAIT_S)):
+                self.end()
+                self.tidy()
+                return False
+            self.drawn = False
+            return there
+        finally:
+            self._lock.release()
+
+    # ------------------------------------------------------------------------------------------------- its end
+
+    def end(self, *, control: bool = True) -> None:
+        """Kill it, if it has not ended: it is stopped, perhaps, and must not wake up to draw later on."""
+        if self._helper >= 0:
+            with contextlib.suppress(OSError):
+                signal.pidfd_send_signal(self._helper, signal.SIGKILL)
+                select.select([self._helper], [], [], DEATH_WAIT_S)
+        self.close(control=control)
+
+    def close(self, *, control: bool = True) -> None:
+        """Let go of it. Without the socket it ends. control: False if a notebook's kernel reads that, and closes it."""
+        _helpers.discard(self)
+        if control:
+            self.control.close()
+        helper, self._helper = self._helper, -1
+        if helper >= 0:
+            os.close(helper)
+
+    def tidy(self) -> None:
+        """Where it was killed: make the terminal usable again."""
+        self.drawn = False
+        with contextlib.suppress(OSError):  # the terminal is gone, too
+            if self.terminal is not None and os.isatty(self.terminal):
+                os.write(self.terminal, RELEASE.encode())
 
 
 class Live:
     """Shows a board while a `with` block goes on. The outermost block of a process draws, others do nothing."""
 
-    __slots__ = ("_cell", "_control", "_helper", "_pid", "_segment", "_terminal")
+    __slots__ = ("_cell", "_helper", "_segment")
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        self._control: socket.socket | None = None
-        self._pid = 0
-        self._helper = self._terminal = -1  # descriptors; a pid could be somebody else's by the time that it is killed
+        self._helper: Helper | None = None
         self._cell: notebook.Output | None = None  # of a notebook: instead of the terminal
 
     def __enter__(self) -> None:
-        import socket  # workers never come here, and every import of a board would pay for it
-
         global _active
         in_cell = notebook.is_notebook()
         stream = None if in_cell else _stream()
-        if (stream is None and not in_cell) or _active is not None or _is_worker():
+        if (stream is None and not in_cell) or _active is not None or is_worker() or support.silenced():
             return
-        _flush()
-        self._pid = os.getpid()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        program = -1
+        flush()
+        segment = self._segment
+        encoding = "" if stream is None else stream.encoding or "ascii"
+        terminal = None if stream is None else stream.fileno()
         try:
-            program = os.pidfd_open(self._pid)
-            descriptors = [theirs.fileno(), program]
-            if stream is not None:
-                self._terminal = stream.fileno()
-                descriptors.append(self._terminal)
-            encoding = "" if stream is None else stream.encoding or "ascii"
-            helper = launch.beside(DRAWER, self._segment, encoding, descriptors=tuple(descriptors))
-            with contextlib.suppress(ProcessLookupError):  # it has ended already: the socket tells
-                self._helper = os.pidfd_open(helper)
+            self._helper = Helper(BOARD_DRAWER, segment.name, segment.uuid, encoding, terminal=terminal)
         except (OSError, ValueError) as error:
-            ours.close()
             reason = error.strerror if isinstance(error, OSError) else error
             warnings.warn(f"no live bars: {reason}; see 'headway watch'", RuntimeWarning, stacklevel=2)
             return
-        finally:
-            theirs.close()
-            if program >= 0:
-                os.close(program)
-        self._control = ours
         _active = self
+        for other in _helpers - {self._helper}:
+            other.hide()  # from now on loops have no bars of their own
         if in_cell:
-            self._cell = notebook.Output({"text/plain": f"board {self._segment.name}"})
-            self._cell.follow(ours)
+            self._cell = notebook.Output({"text/plain": f"board {segment.name}"})
+            self._cell.follow(self._helper.control)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         global _active
-        control, self._control = self._control, None
-        helper, self._helper = self._helper, -1
+        helper, self._helper = self._helper, None
+        if helper is None or helper.pid != os.getpid():  # a forked child leaves the block, too
+            return
+        _active = None
+        done = False
         try:
-            if control is None or self._pid != os.getpid():  # a forked child leaves the block, too
-                return
-            _active = None
-            _flush()
-            with contextlib.suppress(OSError):  # it was killed: told below
-                control.send(STOP)
-            if self._cell is not None:
-                if self._cell.last(STOP_WAIT_S) != DONE:
-                    _kill(helper)
-                return
-            try:
-                if not _is_done(control, STOP_WAIT_S):
-                    _kill(helper)
-                    _tidy(self._terminal)
-            finally:
-                control.close()
+            flush()
+            helper.say(STOP)  # if it was killed, no answer comes
+            done = helper.answers(STOP_WAIT_S) if self._cell is None else self._cell.last(STOP_WAIT_S) == DONE
         finally:
-            if helper >= 0:
-                os.close(helper)
-
-
-def _kill(helper: int) -> None:
-    """It is stopped, perhaps, and must not wake up to draw later on."""
-    if helper >= 0:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(helper, signal.SIGKILL)
+            if done:
+                helper.close(control=self._cell is None)
+            else:
+                helper.end(control=self._cell is None)
+                helper.tidy()
 
 
 def shown() -> str | None:
     """The uuid of the board whose live bars this process draws; None if it draws none."""
     live = _active
-    if live is None or live._control is None or live._pid != os.getpid():  # in a forked child they are the parent's
+    if live is None or live._helper is None or live._helper.pid != os.getpid():  # in a forked child: the parent's
         return None
     return live._segment.uuid
 
@@ -134,26 +235,13 @@ def has_place(uuid: str | None) -> bool:
     uuid: None for a board without a segment. In a forked child the bars are its parent's, on the same terminal.
     """
     live = _active
-    if live is None or live._control is None:
+    if live is None or (helper := live._helper) is None:
         return True
     if live._segment.uuid == uuid:
         return False
     stream = sys.stderr
-    shared = live._cell is None and os.isatty(live._terminal) and stream is not None and not stream.closed
+    shared = helper.terminal is not None and os.isatty(helper.terminal) and stream is not None and not stream.closed
     return not (shared and stream.isatty())
-
-
-def _is_done(control: socket.socket, timeout_s: float) -> bool:
-    """Does the helper say so? Not if it ends without, or takes too long."""
-    deadline = time.monotonic() + timeout_s
-    while (left := deadline - time.monotonic()) > 0:
-        if not select.select([control], [], [], left)[0]:
-            break
-        with contextlib.suppress(ConnectionResetError):  # it was killed: what it sent before is still to come
-            message = control.recv(16)
-            if not message or message == DONE:
-                return message == DONE
-    return False
 
 
 def _stream() -> TextIO | None:
@@ -170,30 +258,24 @@ def _stream() -> TextIO | None:
     return found
 
 
-def _is_worker() -> bool:
+def is_worker() -> bool:
     """Workers of a pool write to the terminal of their parent: they would only disturb each other's bars."""
     process = sys.modules.get("multiprocessing.process")
     return process is not None and process.parent_process() is not None
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write what the program has printed so far: it belongs above what is drawn now."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):  # closed: there is nothing to be seen above the bars
                 stream.flush()
 
 
-def _tidy(output: int) -> None:
-    """Where the helper was killed: make the terminal usable again."""
-    with contextlib.suppress(OSError):  # the terminal is gone, too
-        if os.isatty(output):
-            os.write(output, RELEASE.encode())
-
-
 def _after_fork_in_child() -> None:
-    """The child must not keep the socket open: the helper would not see the program's end of it close."""
-    if _active is not None and _active._control is not None:
-        _active._control.close()
+    """The child must not keep the sockets open: the helpers would not see the program's end of them close."""
+    for helper in list(_helpers):
+        helper.close()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-__all__ = ["disabled", "stacklevel", "unusable", "warn_once"]
+__all__ = ["disabled", "silenced", "stacklevel", "unusable", "warn_once"]
 
 SHM = "/dev/shm"
 DESCRIPTORS = "/proc/self/fd"  # the second descriptor of a segment is opened by its path there
@@ -17,6 +17,11 @@ _warned = False
 def disabled() -> bool:
     """Has the user switched Headway off (HEADWAY_DISABLE=1)?"""
     return os.environ.get("HEADWAY_DISABLE", "") not in ("", "0")
+
+
+def silenced() -> bool:
+    """Has the user switched bars and lines off (HEADWAY_BARS=0)? Boards are kept all the same."""
+    return os.environ.get("HEADWAY_BARS", "1") == "0"
 
 
 def unusable() -> str | None:

@@ -2,45 +2,91 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import shutil
 import sys
 import time
+import warnings
 from typing import TYPE_CHECKING
 
-from headway.terminal.plain import bars, lines, summary, tally
+from headway.terminal.plain import lines, summary, tally
 from headway.terminal.row import Style, detail, is_terminal, render
 from headway.terminal.text import safe, width
 from headway.views.numbers import Counts
 from headway.views.words import counted, duration, number, rate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
 
     from headway.views.board_view import BoardView, TaskView
 
-__all__ = ["Painter"]
+__all__ = ["Pace", "Painter", "chosen_pace_s"]
 
+FIRST_S, MOST_S = 5.0, 60.0  # between two lines of a log, at first and in the end
+
+_refused: set[str] = set()  # what HEADWAY_LINES_S said and was told of once
 ENDS_MOST = 10  # ended tasks that are told by name at a time
 UNCHANGED_S = 60.0  # a log is told this often that nothing has changed
+
+
+def chosen_pace_s(environ: Mapping[str, str] | None = None) -> float | None:
+    """Seconds between two lines, as the user wants them (HEADWAY_LINES_S); None if that does not say."""
+    text = (os.environ if environ is None else environ).get("HEADWAY_LINES_S", "")
+    if not text:
+        return None
+    with contextlib.suppress(ValueError):
+        if (seconds := float(text)) > 0:
+            return seconds
+    if text in _refused:
+        return None
+    _refused.add(text)
+    warnings.warn(
+        f"HEADWAY_LINES_S={text!r} is not a positive number of seconds, and is ignored: set it to 30, say, or unset it",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+class Pace:
+    """When a log gets its next line: after 5 s, then twice as late each time, up to a minute; or every so many seconds.
+
+    Of a night that is 500 lines, of a minute four.
+    """
+
+    def __init__(self, every_s: float | None = None) -> None:
+        self._gap_s = FIRST_S if every_s is None else every_s
+        self._most_s = MOST_S if every_s is None else every_s
+        self._due = -math.inf
+
+    def is_due(self, now: float) -> bool:
+        """Is it time? now: seconds of any clock, the same one each time."""
+        return now >= self._due
+
+    def told(self, now: float) -> None:
+        """A line was written."""
+        self._due = now + self._gap_s
+        self._gap_s = min(2 * self._gap_s, self._most_s)
 
 
 class Painter:
     """Draws one board, or some tasks, again and again. It starts no thread: draw() is called when there is time for it.
 
-    stream: default standard error; every_s: seconds between two lines where it is no terminal; rows: at most so many.
+    stream: default standard error; every_s: seconds between two lines where it is no terminal, default HEADWAY_LINES_S,
+    else growing distances; rows: at most so many.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, every_s: float = 5.0, rows: int | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, every_s: float | None = None, rows: int | None = None) -> None:
         self.stream: TextIO = sys.stderr if stream is None else stream
         self.style = Style.of(self.stream)
         self.live: bool = is_terminal(self.stream)
         """Is it redrawn in place?"""
-        self._every_s = every_s
+        self._pace = Pace(chosen_pace_s() if every_s is None else every_s)
         self._rows = rows
         self._frame: list[str] = []
-        self._due = 0.0
         self._told = ""
         self._told_at = 0.0
         self._counts: Counts | None = None
@@ -55,35 +101,14 @@ class Painter:
         else:
             self._log(view, last)
 
-    def draw_tasks(
-        self, tasks: Sequence[tuple[TaskView, int]], *, ended: Sequence[TaskView] = (), last: bool = False
-    ) -> None:
-        """Show some tasks, each as one bar. The number tells how far it is indented: it is part of the one above.
-
-        ended: those to show for the last time; they stay, above the others. last: as in draw().
-        """
-        now = max((task.taken_at for task in (*ended, *(task for task, _ in tasks))), default=0.0)
-        if self.live:
-            columns, rows = self._size()
-            if ended:
-                self._leave(bars([(task, 0) for task in ended], columns, self.style))
-            if tasks or self._frame:
-                self._paint(bars(tasks, columns, self.style)[:rows])
-            return
-        texts = [self._named(task) for task in ended]
-        if tasks and (last or now >= self._due):
-            self._due = now + self._every_s
-            texts.append("; ".join(self._named(task) for task, _ in tasks))
-        for text in texts:
-            self._tell(now, text)
+    def tell_tasks(self, tasks: Sequence[TaskView]) -> None:
+        """Write one line that tells how far these tasks are, as a log wants it."""
+        now = max((task.taken_at for task in tasks), default=0.0)
+        self._tell(now, "; ".join(self._named(task) for task in tasks))
 
     def say(self, text: str) -> None:
         """Print a text of one or more lines above what is drawn."""
         self._leave([safe(line, self.style.encoding) for line in text.splitlines()])
-
-    def let_go(self) -> None:
-        """Leave what is drawn where it is: others write there now, and it is not to be drawn over any more."""
-        self._frame = []
 
     def _leave(self, lines: list[str]) -> None:
         """Print lines that stay, in place of what is drawn."""
@@ -132,14 +157,14 @@ class Painter:
 
     def _log(self, view: BoardView, last: bool) -> None:
         now = view.taken_at
-        due = last or now >= self._due
+        due = last or self._pace.is_due(now)
         counts = view.counts
         if not due and counts == self._counts:
             return  # nobody has ended: the tasks need not even be looked at
         self._counts = counts
         self._tell_ends(view)
         if due:
-            self._due = now + self._every_s
+            self._pace.told(now)
             text = self._board_text(view)
             if last or text != self._told or now >= self._told_at + UNCHANGED_S:
                 self._told, self._told_at = text, now
@@ -185,7 +210,7 @@ class Painter:
             words.append(f"{int(task.fraction * 100)}%")
         words.append(counted(task.count, task.total, safe(task.unit, self.style.encoding)))
         if task.state == "running":
-            words += [rate(task.rate)] if task.rate is not None else []
+            words += [rate(task.rate, task.unit)] if task.rate else []
             words += [f"ETA {duration(task.eta, whole=True)}"] if task.eta is not None else []
             words += ["stalled"] if task.stalled else []
             words.append(safe(", ".join(filter(None, (task.stage, task.message))), self.style.encoding))

@@ -128,7 +128,7 @@ def row_of(task: TaskView, style: Style, depth: int = 0, *, orphan: bool = False
         "  " * depth + safe(name, style.encoding),
         "" if fraction is None else f"{int(fraction * 100)}%",
         counts,
-        rate(task.rate) if task.rate is not None and task.state == "running" else "",
+        rate(task.rate, task.unit) if task.rate is not None and task.state == "running" else "",
         time,
         "" if alone and tone == "running" else tone,
         (safe(task.stage, style.encoding), safe(task.message, style.encoding)),

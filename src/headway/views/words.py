@@ -19,23 +19,30 @@ __all__ = ["UNKNOWN", "counted", "duration", "number", "plural", "rate", "tally"
 UNKNOWN = "–"
 YEARS_MOST = 1000  # a longer duration comes from a clock that was wrong
 
-_PREFIXES = ("k", "M", "G", "T", "P", "E")
+_PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+_BYTES = {  # units in which bytes are counted: the step from one name to the next, and the names
+    "B": (1000, ("B", "kB", "MB", "GB", "TB", "PB", "EB")),
+    "iB": (1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")),
+}
 _DAY_S = 86_400
 _YEAR_DAYS = 365
 
 
-def _short(value: float) -> str:
+def _short(value: float, step: int = 1000, names: tuple[str, ...] = _PREFIXES, gap: str = "") -> str:
     """Three significant digits: 0.50, 95.2, 1.23k, 45.6M."""
-    prefix = ""
-    for bigger in _PREFIXES:
-        if abs(value) < 999.5:
-            break
-        value /= 1000
-        prefix = bigger
+    at = 0
+    while abs(value) >= 999.5 and at < len(names) - 1:
+        value /= step
+        at += 1
     size = abs(value)
-    if not prefix and value == int(value):
-        return f"{value:.0f}"
-    return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}{prefix}"
+    if not at and value == int(value):
+        return f"{value:.0f}{gap}{names[0]}"
+    return f"{value:.{2 if size < 9.995 else 1 if size < 99.95 else 0}f}{gap}{names[at]}"
+
+
+def _amount(value: float, unit: str) -> str:
+    """An amount in short: 1.23k; of bytes 1.23 MB, or 1.17 MiB."""
+    return _short(value, *_BYTES[unit], " ") if unit in _BYTES else _short(value)
 
 
 def number(value: int) -> str:
@@ -49,19 +56,25 @@ def plural(count: int, noun: str) -> str:
 
 
 def counted(count: int, total: int | None, unit: str = "") -> str:
-    """2,100/5,000 bar; without the total where the count is above it."""
+    """2,100/5,000 bar; without the total where the count is above it.
+
+    Bytes (unit "B", or "iB" for powers of two) have units of bytes: 2.10 kB/5.00 MB, 2.05 KiB/4.77 MiB.
+    """
     total = total_shown(count, total)
+    if unit in _BYTES:
+        return _amount(count, unit) if total is None else f"{_amount(count, unit)}/{_amount(total, unit)}"
     text = number(count) if total is None else f"{number(count)}/{number(total)}"
     return f"{text} {unit}" if unit else text
 
 
-def rate(value: float) -> str:
-    """1.23k/s; a slow one by the minute, hour or day, where it is a number that can be read."""
-    for seconds, unit in ((1, "s"), (60, "min"), (3600, "h")):
+def rate(value: float, unit: str = "") -> str:
+    """1.23k/s; a slow one by the minute, hour or day, where it is a number that can be read. unit: as of counted."""
+    for seconds, time in ((1, "s"), (60, "min"), (3600, "h")):
         if value * seconds >= 1 or value <= 0:
-            return f"{_short(value * seconds)}/{unit}"
+            return f"{_amount(value * seconds, unit)}/{time}"
     days = value * _DAY_S
-    return f"{days:.2g}/d" if days >= 1e-4 else f"{days:.6f}/d"
+    of = " B" if unit in _BYTES else ""
+    return f"{days:.2g}{of}/d" if days >= 1e-4 else f"{days:.6f}{of}/d"
 
 
 def duration(seconds: float, *, whole: bool = False) -> str:

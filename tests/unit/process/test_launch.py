@@ -54,13 +54,13 @@ def test_boards_are_recorded_unless_the_user_says_otherwise(monkeypatch: pytest.
 def test_a_program_that_is_no_python_starts_none(python: str, board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", python)
     with pytest.raises(ValueError, match=f"{python or 'this program'} is not a Python that could run a helper process"):
-        launch.beside("headway.recorder.recorder_process", board._segment)
+        launch.beside("headway.recorder.recorder_process", board.name, board._segment.uuid)
 
 
 def test_a_python_that_cannot_be_started_is_named(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python3")
     with pytest.raises(OSError, match=r"/nowhere/python3 could not be started") as raised:
-        launch.beside("headway.recorder.recorder_process", board._segment)
+        launch.beside("headway.recorder.recorder_process", board.name, board._segment.uuid)
     assert raised.value.errno == errno.ENOENT
 
 
@@ -88,11 +88,12 @@ def test_a_helper_gets_what_it_is_handed_and_nothing_else_of_the_program(
     monkeypatch.setenv("PYTHONWARNINGS", "error")
     monkeypatch.setenv("SOME_SETTING", "kept")
     told = tmp_path / "told"
+    handed = (board.name, board._segment.uuid, str(told))
     reading, writing = os.pipe()
     os.write(writing, b"hello")
     os.close(writing)
     try:
-        launch.beside(f"headway.process.{module.stem}", board._segment, str(told), descriptors=(reading,))
+        launch.beside(f"headway.process.{module.stem}", *handed, descriptors=(reading,))
         deadline = time.monotonic() + 20
         while not told.exists():
             assert time.monotonic() < deadline

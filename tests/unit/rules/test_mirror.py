@@ -18,8 +18,12 @@ ELSEWHERE = {
     "files.past_task": "tests/unit/files/test_history.py",
     "files.schema": "tests/unit/files/test_history_damage.py",
     # Processes, or what needs one beside it.
-    "bars.bars_process": "tests/integration/test_live.py",
+    "bars.board_process": "tests/integration/test_live.py",
     "bars.drawer": "tests/integration/test_live.py",
+    "bars.last_lines": "tests/integration/test_live_loops.py",
+    "bars.loops_drawer": "tests/integration/test_live_loops.py",
+    "bars.loops_process": "tests/integration/test_live_loops.py",
+    "process.drawing": "tests/integration/test_live.py",
     "process.live": "tests/integration/test_live.py",
     "process.notebook": "tests/integration/test_notebook.py",
     "recorder.recorder": "tests/integration/test_recorder.py",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from headway.terminal.painter import Painter
+from headway.terminal.painter import Pace, Painter, chosen_pace_s
 from headway.terminal.plain import lines
 from headway.views.board_view import BoardView, TaskView
 
@@ -161,14 +161,6 @@ def test_a_limit_of_rows_is_kept(pty: Pty) -> None:
     assert len(pty.look()) == 4
 
 
-def test_one_task_is_one_line(pty: Pty) -> None:
-    painter = Painter(pty.stream)
-    for count in (1, 50, 100):
-        painter.draw_tasks([(view(count, "running").tasks[0], 0)])
-        (line,) = pty.look()
-        assert f"{count}%" in line
-
-
 def test_a_frame_fits_a_screen_that_has_changed(pty: Pty) -> None:
     painter = Painter(pty.stream)
     painter.draw(view(1, "running"))
@@ -183,7 +175,7 @@ def test_a_frame_fits_a_screen_that_has_changed(pty: Pty) -> None:
 # --- as a log
 
 
-def logged(*views: BoardView, every_s: float = 5.0) -> list[str]:
+def logged(*views: BoardView, every_s: float | None = 5.0) -> list[str]:
     stream = io.StringIO()
     painter = Painter(stream, every_s=every_s)
     assert not painter.live
@@ -197,6 +189,33 @@ def logged(*views: BoardView, every_s: float = 5.0) -> list[str]:
 def test_a_log_gets_a_line_now_and_then() -> None:
     views = [view(n, "running", at=NOW + n) for n in range(11)]
     assert [re.search(r"(\d+)/100", line)[1] for line in logged(*views)] == ["0", "5", "10"]  # type: ignore[index]
+
+
+def test_lines_of_a_log_come_at_growing_distances_up_to_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HEADWAY_LINES_S", raising=False)
+    pace = Pace()
+    told = []
+    for now in range(400):
+        if pace.is_due(now):
+            pace.told(now)
+            told.append(now)
+    assert told == [0, 5, 15, 35, 75, 135, 195, 255, 315, 375]
+    night = logged(*(view(n, "running", at=NOW + n) for n in range(0, 8 * 3600, 5)), every_s=None)
+    assert 480 <= len(night) <= 490
+
+
+def test_the_user_says_how_often_a_log_has_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_LINES_S", "2.5")
+    views = [view(n, "running", at=NOW + n) for n in range(11)]
+    told = [re.search(r"(\d+)/100", line)[1] for line in logged(*views, every_s=None)]  # type: ignore[index]
+    assert told == ["0", "3", "6", "9", "10"]
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-3", "nan"])
+def test_an_odd_wish_for_lines_is_told_once_and_ignored(text: str) -> None:
+    with pytest.warns(RuntimeWarning, match=f"HEADWAY_LINES_S='{text}' is not a positive number of seconds") as said:
+        assert [chosen_pace_s({"HEADWAY_LINES_S": text}) for _ in range(2)] == [None, None]
+    assert len(said) == 1
 
 
 def test_a_log_tells_at_once_who_has_ended() -> None:

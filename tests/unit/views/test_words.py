@@ -73,3 +73,31 @@ def test_a_time_left_says_what_is_not_in_it() -> None:
     assert time_left(TimeLeft(108.0, True, 1)) == "≥ 1:48, 1 stalled not counted"
     assert time_left(TimeLeft(108.0, True, 0), at_least=">=") == ">= 1:48"
     assert time_left(TimeLeft(None, True, 1)) == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "total", "unit", "shown"),
+    [
+        (0, 5_000_000, "B", "0 B/5.00 MB"),
+        (2_100, None, "B", "2.10 kB"),
+        (999_600, 10**12, "B", "1.00 MB/1.00 TB"),
+        (1_023, 1_048_576, "iB", "1.00 KiB/1.00 MiB"),
+        (5 << 30, 1 << 50, "iB", "5.00 GiB/1.00 PiB"),
+    ],
+)
+def test_bytes_are_told_in_units_of_bytes(count: int, total: int | None, unit: str, shown: str) -> None:
+    assert counted(count, total, unit) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (1.2345e6, "B", "1.23 MB/s"),
+        (1 << 20, "iB", "1.00 MiB/s"),
+        (0.5, "B", "30 B/min"),
+        (1e-5, "B", "0.86 B/d"),
+        (5.0, "it", "5/s"),
+    ],
+)
+def test_rates_of_bytes_have_units_of_bytes(value: float, unit: str, shown: str) -> None:
+    assert rate(value, unit) == shown

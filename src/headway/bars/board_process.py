@@ -1,18 +1,18 @@
-"""The process that draws live bars, as headway.process.live starts it."""
+"""The process that draws live bars of a board, as headway.process.live starts it."""
 
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import time
 from pathlib import Path
 
 from headway import errors
 from headway.bars.drawer import DUTY, INTERVAL_MOST_S, INTERVAL_S, screen_of
+from headway.bars.last_lines import wait
 from headway.engine import segments
 from headway.engine.board import Board
-from headway.process.live import CONTROL, DONE, PROGRAM
+from headway.process.drawing import CONTROL, DONE, PROGRAM
 
 __all__ = ["main"]
 
@@ -26,7 +26,7 @@ def main(name: str, uuid: str, encoding: str) -> None:
         screen = screen_of(control, encoding)
         view = board.snapshot()
         interval_s = INTERVAL_S
-        while not (said := select.select([CONTROL, PROGRAM], [], [], interval_s)[0]):
+        while not (said := wait((CONTROL, PROGRAM), time.monotonic() + interval_s, screen.terminal)):
             began = time.thread_time()
             view = board.snapshot() if not segment.retired else view
             screen.draw(view)

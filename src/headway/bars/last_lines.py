@@ -1,0 +1,165 @@
+"""The last lines of a terminal, on which bars are drawn while others print above them.
+
+They do not scroll; see `headway.bars.region`. Each frame is one write, and the kernel does not mix two writes to one
+terminal: save the cursor, draw, restore it. Of two programs on one terminal the first has bars.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import select
+import time
+from typing import TYPE_CHECKING
+
+from headway.bars.region import Region, fresh_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["BARS_MOST", "Place", "Terminal", "can_scroll_apart", "this_in_front", "wait"]
+
+WAIT_MOST_S = 3600.0  # at a time: longer ones are too long for the system
+SIZE_S = 0.05  # between two looks at the size: until bars are drawn anew, all lines of the terminal scroll
+REDRAW_S = 2.0  # so soon bars come back that a program has wiped away
+BARS_MOST = 12
+
+
+class Place:
+    """Whose the last lines of a terminal are now."""
+
+    HIDDEN = "hidden"
+    """Nobody's: the program has not got the terminal."""
+    OURS = "ours"
+    OTHERS = "others"
+    """Another program's, which draws its bars there."""
+
+
+class Terminal:
+    """The last lines of a terminal. in_front: has the program the terminal now, or the shell?"""
+
+    def __init__(self, descriptor: int, in_front: Callable[[], bool]) -> None:
+        self._descriptor = descriptor
+        self._in_front = in_front
+        self._region = Region()
+        self._shown: list[str] = []
+        self._drawn_at = 0.0
+        self._claim = _Claim(descriptor)
+
+    @property
+    def drawn(self) -> bool:
+        """Are there bars?"""
+        return self._region.held > 0
+
+    def place(self) -> str:
+        """Whose are the last lines? Takes them if they are nobody's; takes the bars away where the shell has them."""
+        if not self._in_front():
+            self.hide()
+            return Place.HIDDEN
+        return Place.OURS if self._claim.held() else Place.OTHERS
+
+    def draw(self, lines_of: Callable[[int, int], list[str]], now: float) -> None:
+        """Draw lines, made for a number of columns and rows, where the place is ours. now: monotonic seconds."""
+        columns, rows = os.get_terminal_size(self._descriptor)
+        if columns < 10 or rows < 4:
+            return  # no room, or a size that nobody has set
+        if not select.select([], [self._descriptor], [], 0)[1]:
+            return  # it takes nothing at the moment (Ctrl-S): whoever draws must not wait
+        shown = lines_of(columns - 1, min(rows // 2, BARS_MOST))
+        size = (self._region.columns, self._region.rows)
+        due = now >= self._drawn_at + REDRAW_S
+        if shown and (due or shown != self._shown or size != (columns, rows) or not self.drawn):
+            self._write(self._region.frame(shown, columns, rows, anew=due))
+            self._shown, self._drawn_at = shown, now
+
+    def resized(self) -> bool:
+        """Has it another size than when the bars were drawn? Then they are to be drawn anew as soon as can be."""
+        size = (self._region.columns, self._region.rows)
+        return self.drawn and tuple(os.get_terminal_size(self._descriptor)) != size
+
+    def hide(self) -> None:
+        """Take the bars away, and let another program have the place."""
+        self._write(self._region.release())
+        self._claim.drop()
+
+    def leave(self, lines_of: Callable[[int, int], list[str]]) -> None:
+        """Take the bars away, and print lines as any program does, where the program has the terminal."""
+        columns, rows = os.get_terminal_size(self._descriptor)
+        text = self._region.release()
+        if self._in_front() and columns and rows:
+            shown = lines_of(columns - 1, min(max(rows, 8) // 2, BARS_MOST)) if columns >= 10 else []
+            text += fresh_line(columns) + "".join(f"{line}\r\n" for line in shown)
+        self._write(text)
+
+    def _write(self, text: str) -> None:
+        data = text.encode()
+        while data:
+            select.select([], [self._descriptor], [])
+            with contextlib.suppress(BlockingIOError):
+                data = data[os.write(self._descriptor, data) :]
+
+
+def wait(descriptors: Sequence[int], until: float, terminal: Terminal | None) -> list[int]:
+    """Wait until one of these can be read, for a moment in monotonic seconds, or until the terminal has another size.
+
+    Returns those that can be read.
+    """
+    while True:
+        left_s = until - time.monotonic()
+        watched = terminal is not None and terminal.drawn
+        ready = select.select(descriptors, [], [], max(min(left_s, SIZE_S if watched else WAIT_MOST_S), 0.0))[0]
+        if ready or left_s <= 0 or (terminal is not None and terminal.resized()):
+            return ready
+
+
+class _Claim:
+    """Of all programs that have bars on a terminal, one at a time draws them: who has the lock on its file.
+
+    Where the file cannot be opened, as after `su`, everyone draws.
+    """
+
+    def __init__(self, terminal: int) -> None:
+        self._file: int | None = None
+        self._locked = False
+        with contextlib.suppress(OSError):  # opened anew: what the shell hands down is one file for all that it starts
+            self._file = os.open(f"/proc/self/fd/{terminal}", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def held(self) -> bool:
+        """Have we got it, or do we get it now?"""
+        if self._file is not None and not self._locked:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._locked = True
+        return self._file is None or self._locked
+
+    def drop(self) -> None:
+        """Let another program have it."""
+        if self._file is not None and self._locked:
+            fcntl.flock(self._file, fcntl.LOCK_UN)
+            self._locked = False
+
+    def __del__(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+
+
+def can_scroll_apart(descriptor: int) -> bool:
+    """Has this terminal a part that scrolls by itself, as its entry in the terminal database says? Yes without one."""
+    try:
+        import curses
+    except (ImportError, OSError):  # it is not there, or cannot be read: no descriptor is left, say
+        return True
+    try:
+        curses.setupterm(fd=descriptor)
+    except curses.error:
+        return True
+    return (curses.tigetstr("csr") or b"").startswith(b"\x1b[")
+
+
+def this_in_front(descriptor: int) -> bool:
+    """Has this process the terminal now?"""
+    try:
+        return os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:  # it is no terminal of ours: then nobody takes it away, either
+        return True

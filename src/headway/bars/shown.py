@@ -1,0 +1,250 @@
+"""Where the loops of this process are shown: on the terminal, in a log, or in a notebook.
+
+Without a thread, the program itself can say something only when an item is asked for. On a terminal a helper process
+draws, which reads the boards; see `headway.bars.loops_process`. Where there can be none, or no board, the program draws
+on the terminal's last lines itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from headway.bars.last_lines import BARS_MOST, Place, Terminal, can_scroll_apart, this_in_front
+from headway.bars.region import fresh_line
+from headway.process import live, notebook
+from headway.system import support
+from headway.terminal.painter import Pace, Painter, chosen_pace_s
+from headway.terminal.plain import bars
+from headway.terminal.row import Style, is_terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TextIO
+
+    from headway.views.board_view import TaskView
+
+__all__ = ["Output", "Shown", "close", "forget", "output_here"]
+
+DRAWER = "headway.bars.loops_process"
+START_S = 0.5  # a loop that is over sooner has its last row, and no bar
+IDLE_S = 10.0  # so long a helper waits for the next loop
+LOSSES_MOST = 3  # helpers that were killed: then the program draws itself
+
+_terminal: _OnTerminal | None = None  # kept, with its helper, from one loop to the next
+
+
+class Shown(Protocol):
+    """A loop, as it is shown."""
+
+    depth: int
+    """How many loops it is inside of."""
+    began: float
+    """When, in monotonic seconds."""
+    leave: bool
+    """Does its last row stay?"""
+
+    def view(self) -> TaskView | None:
+        """What its task shows, if that can be told."""
+
+    def address(self) -> tuple[str, str, str] | None:
+        """Its board's name and uuid, and its id there; None on a board that no other process can read."""
+
+
+class Output(Protocol):
+    """Where loops are shown. now: monotonic seconds. Methods raise OSError or ValueError where it is gone."""
+
+    def knows(self, loop: Shown) -> bool:
+        """Can this loop, which begins now, wait for the next tick to be shown?"""
+
+    def show(self, loops: Sequence[Shown], now: float) -> None:
+        """Show the loops that go on, those inside others after them."""
+
+    def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
+        """A loop has ended that was inside no other. others: those that go on."""
+
+
+def output_here() -> Output | None:
+    """Where loops that begin now are shown; None if nowhere."""
+    global _terminal
+    if support.silenced() or live.is_worker():
+        return None
+    if notebook.is_notebook():
+        return _InCell()
+    stream = sys.stderr
+    if stream is None or stream.closed:
+        return None
+    descriptor = _descriptor_of(stream)
+    if descriptor < 0:
+        return _InLog(stream)
+    if _terminal is None or _terminal.stream is not stream:
+        close()
+        _terminal = _OnTerminal(stream, descriptor)
+    return _terminal
+
+
+def _descriptor_of(stream: TextIO) -> int:
+    """Of a terminal; -1 for anything else, such as a stream that only looks like one."""
+    try:
+        return stream.fileno() if is_terminal(stream) and os.isatty(stream.fileno()) else -1
+    except OSError:
+        return -1
+
+
+def close() -> None:
+    """Let the helper go: no loop is shown any more."""
+    global _terminal
+    kept, _terminal = _terminal, None
+    if kept is not None:
+        kept.close()
+
+
+def forget() -> None:
+    """In a forked child: the helper is the parent's."""
+    global _terminal
+    _terminal = None
+
+
+def _rows(loops: Sequence[Shown]) -> list[tuple[TaskView, int]]:
+    return [(view, loop.depth) for loop in loops if (view := loop.view()) is not None]
+
+
+class _OnTerminal:
+    def __init__(self, stream: TextIO, descriptor: int) -> None:
+        self.stream = stream
+        self._descriptor = descriptor
+        self._style = Style.of(stream)
+        self._helper: live.Helper | None = None
+        self._losses = 0
+        self._told = b""
+        self._known: set[tuple[str, str, str] | None] = set()  # the addresses in what was told
+        self._own: Terminal | None = None  # where no helper can draw
+
+    def knows(self, loop: Shown) -> bool:
+        return loop.depth > 0 and loop.address() in self._known
+
+    def show(self, loops: Sequence[Shown], now: float) -> None:
+        if not loops:
+            self._hide()
+            return
+        due = min(loop.began for loop in loops) + START_S
+        told = [[*address, str(loop.depth)] for loop in loops[:BARS_MOST] if (address := loop.address()) is not None]
+        helper = self._there() if told else None
+        if helper is None:
+            if now >= due:
+                self._draw_here(loops, now)
+            return
+        message = json.dumps({"due": due, "loops": told}).encode()
+        if message != self._told and helper.say(message):
+            self._told = message
+            self._known = {loop.address() for loop in loops[:BARS_MOST]}
+
+    def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
+        live.flush()
+        self.show(others, now)
+        if not loop.leave or (last := loop.view()) is None:
+            return
+        try:
+            columns = os.get_terminal_size(self._descriptor).columns or 80
+        except OSError:
+            columns = 80
+        (row,) = bars([(last, 0)], max(columns - 1, 1), self._style)
+        self.stream.write(f"{fresh_line(columns)}{row}\n")
+        self.stream.flush()
+
+    def _there(self) -> live.Helper | None:
+        """The helper that draws; started if there is none. None if there can be none."""
+        helper = self._helper
+        if helper is not None and not (there := helper.is_there()):
+            if there is False:
+                self._losses += 1
+                if helper.drawn:
+                    helper.tidy()
+            self._drop(helper)
+        if self._helper is None and self._losses < LOSSES_MOST:
+            encoding = self.stream.encoding or "ascii"
+            try:
+                self._helper = live.Helper(DRAWER, encoding, str(IDLE_S), terminal=self._descriptor)
+            except (OSError, ValueError):
+                self._losses = LOSSES_MOST
+        return self._helper
+
+    def _hide(self) -> None:
+        self._told = b""
+        self._known = set()
+        helper = self._helper
+        if helper is not None and not helper.hide():
+            self._drop(helper)
+        if self._own is not None:
+            self._own.hide()
+
+    def _drop(self, helper: live.Helper) -> None:
+        helper.close()
+        self._helper = None
+        self._told = b""
+        self._known = set()
+
+    def _draw_here(self, loops: Sequence[Shown], now: float) -> None:
+        if self._own is None:
+            if not can_scroll_apart(self._descriptor):
+                return
+            self._own = Terminal(self._descriptor, lambda: this_in_front(self._descriptor))
+        if self._own.place() == Place.OURS:
+            rows = _rows(loops)
+            self._own.draw(lambda columns, most: bars(rows, columns, self._style)[:most], now)
+
+    def close(self) -> None:
+        self._hide()
+        if self._helper is not None:
+            self._drop(self._helper)
+
+
+class _InLog:
+    def __init__(self, stream: TextIO) -> None:
+        self._painter = Painter(stream)
+        self._pace = Pace(chosen_pace_s())
+        self._known: set[Shown] = set()
+
+    def knows(self, loop: Shown) -> bool:
+        return loop.depth > 0
+
+    def show(self, loops: Sequence[Shown], now: float) -> None:
+        begun = [loop for loop in loops if loop.depth == 0 and loop not in self._known]
+        self._known.update(begun)
+        for loop in begun:
+            self._tell([loop])
+        if begun:
+            self._pace = Pace(chosen_pace_s())
+        elif self._pace.is_due(now):
+            self._tell(loops)
+        else:
+            return
+        self._pace.told(now)
+
+    def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
+        self._known &= set(others)
+        self._tell([loop])  # left or not: a log that says when it began says how it ended
+        self.show(others, now)
+
+    def _tell(self, loops: Sequence[Shown]) -> None:
+        if rows := _rows(loops):
+            self._painter.tell_tasks([view for view, _ in rows])
+
+
+class _InCell:
+    def __init__(self) -> None:
+        from headway.bars.cell import CellPainter
+
+        self._painter = CellPainter()
+
+    def knows(self, loop: Shown) -> bool:
+        return loop.depth > 0
+
+    def show(self, loops: Sequence[Shown], now: float) -> None:
+        self._painter.draw_tasks(_rows(loops), now)
+
+    def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
+        last = loop.view() if loop.leave else None
+        self._painter.draw_tasks(_rows(others), now, ended=() if last is None else (last,))
