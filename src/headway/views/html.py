@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from headway.views import words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from headway.views.board_view import BoardView
-    from headway.views.task_view import TaskView
+    from headway.views.numbers import Counts, TimeLeft
 
 __all__ = ["board_html", "task_html", "tasks_html"]
 
@@ -31,7 +30,53 @@ _COLUMNS = (
 )
 
 
-def board_html(view: BoardView) -> str:
+class _Task(Protocol):
+    """What is shown of a task, whether it is on a board or in the history."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def stalled(self) -> bool: ...
+    @property
+    def fraction(self) -> float | None: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def rate(self) -> float | None: ...
+    @property
+    def eta(self) -> float | None: ...
+    @property
+    def started(self) -> float | None: ...
+    @property
+    def elapsed(self) -> float: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+
+
+class _Board(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def counts(self) -> Counts: ...
+    @property
+    def time_left(self) -> TimeLeft: ...
+    @property
+    def tasks(self) -> Sequence[_Task]: ...
+
+
+def board_html(view: _Board) -> str:
     """A board: its counts, and its first tasks in the order of their creation."""
     told = [f"<b>{_text(view.name)}</b>", *map(escape, words.tally(view.counts).values())]
     if left := words.time_left(view.time_left):
@@ -39,12 +84,12 @@ def board_html(view: BoardView) -> str:
     return f"<div>{' · '.join(told)}</div>{tasks_html(view.tasks)}"
 
 
-def task_html(task: TaskView) -> str:
+def task_html(task: _Task) -> str:
     """One task."""
     return tasks_html([task])
 
 
-def tasks_html(tasks: Sequence[TaskView]) -> str:
+def tasks_html(tasks: Sequence[_Task]) -> str:
     """Tasks, a row each; at most ROWS_MOST."""
     head = "".join(f'<th style="{style}">{name}</th>' for name, style in _COLUMNS)
     body = "".join(map(_row, tasks[:ROWS_MOST]))
@@ -53,13 +98,13 @@ def tasks_html(tasks: Sequence[TaskView]) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 
 
-def _row(task: TaskView) -> str:
+def _row(task: _Task) -> str:
     cells = zip(_COLUMNS, _cells(task), strict=True)
     row = "".join(f'<td style="{style}">{cell}</td>' for (_, style), cell in cells)
     return f"<tr>{row}</tr>"
 
 
-def _cells(task: TaskView) -> Iterable[str]:
+def _cells(task: _Task) -> Iterable[str]:
     fraction, running = task.fraction, task.state == "running"
     return (
         _text(task.label or task.id),

@@ -20,12 +20,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from headway.tasks.states import FINAL_STATES, STATES, URGENCY
-
-if TYPE_CHECKING:
-    from headway.views.task_view import TaskView
 
 __all__ = [
     "LEFT_MOST_S",
@@ -94,6 +91,15 @@ def seconds_left(state: str, count: int, total: int | None, rate: float | None) 
     return left if left <= LEFT_MOST_S else None
 
 
+class Countable(Protocol):
+    """What is asked of a task to count it."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def stalled(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Counts(Mapping[str, int]):
     """How many tasks of a run are in each state: `counts.failed` or `counts["failed"]`.
@@ -112,7 +118,7 @@ class Counts(Mapping[str, int]):
     stalled: int = 0
 
     @classmethod
-    def of(cls, tasks: Iterable[TaskView]) -> Counts:
+    def of(cls, tasks: Iterable[Countable]) -> Counts:
         """The counts of these tasks alone."""
         found = dict.fromkeys(STATES, 0)
         stalled = 0
