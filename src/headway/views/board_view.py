@@ -31,6 +31,8 @@ __all__ = ["BoardView", "Counts", "Raw", "ShareView", "StageView", "TaskView", "
 class WorkerView:
     """A process registered on the board. `tasks`: ids of those it counts on that go on, or were lost with it."""
 
+    __module__ = "headway"
+
     incarnation: int
     pid: int
     name: str = ""
@@ -58,6 +60,8 @@ class WorkerView:
 
 class BoardView:
     """A whole board at one moment. Read only; tasks are decoded when they are asked for."""
+
+    __module__ = "headway"
 
     __slots__ = (
         "_clock",

@@ -88,6 +88,8 @@ class TaskView:
     counter one after the other, the last); `workers_lost` died while it ran. Once it has ended, all stand in `workers`.
     """
 
+    __module__ = "headway"
+
     id: str
     label: str = ""
     unit: str = ""
