@@ -1,7 +1,7 @@
 """The tracker over files: one JSON file for each analysis, in a folder that older programs may use at the same time.
 
 `progress_<id>.json` is replaced as a whole, by a rename. The one before stays as `.progress_<id>.prev`, and is what is
-read where the first is damaged. For the whole of each change one of 16 lock files is lock_file, `.lock-0` to `.lock-f`:
+read where the first is damaged. For the whole of each change one of 16 lock files is locked, `.lock-0` to `.lock-f`:
 of two changes at once none is lost. Readers need no lock: the file is whole at any time.
 
 The old tracker takes no lock: it writes what it read before, and so undoes what was written in between.

@@ -194,9 +194,7 @@ def _plain(value: Any, above: tuple[int, ...], left: list[int]) -> Any:
         return value if math.isfinite(value) else None
     if isinstance(value, int) and not isinstance(value, Enum):
         return int(value) if value.bit_length() <= INTEGER_BITS_MAX else hex(value)
-    left[0] -= 1
-    if left[0] < 0:
-        raise ValueError(f"it holds more than {VALUES_MAX} values: keep them in a file of your own, and name that")
+    _count(1, left)
     if len(above) >= DEPTH_MAX or id(value) in above:
         return _encodable(_shown(value))
     inside = (*above, id(value))
@@ -214,12 +212,12 @@ def _plain(value: Any, above: tuple[int, ...], left: list[int]) -> Any:
         if found is not value:
             return _plain(found, inside, left)
     if isinstance(value, Mapping):
-        left[0] -= len(value)
+        _count(len(value), left)
         return {_key(key): _plain(one, inside, left) for key, one in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {key: _plain(one, inside, left) for key, one in _attributes(value).items()}
     if isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
-        left[0] -= len(value)
+        _count(len(value), left)
         return [_plain(one, inside, left) for one in _ordered(value)]
     if hasattr(kind, "__float__") and not hasattr(kind, "__iter__"):
         try:
@@ -227,6 +225,13 @@ def _plain(value: Any, above: tuple[int, ...], left: list[int]) -> Any:
         except (TypeError, ValueError, OverflowError):
             pass  # a number that is none: its text says so
     return _encodable(_shown(value))
+
+
+def _count(many: int, left: list[int]) -> None:
+    """So many more values: before they are looked at, as a range may have any number of them."""
+    left[0] -= many
+    if left[0] < 0:
+        raise ValueError(f"it holds more than {VALUES_MAX} values: keep them in a file of your own, and name that")
 
 
 def _converted(value: Any, name: str) -> Any:

@@ -44,7 +44,7 @@ def circle() -> list[Any]:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ({1: "a", None: "b", True: "c", Side.LONG: "d"}, {"1": "a", "null": "b", "true": "c", "long": "d"}),
+        ({2: "a", None: "b", True: "c", Side.LONG: "d"}, {"2": "a", "null": "b", "true": "c", "long": "d"}),
         ([Side.LONG, Side.SHORT], ["long", -1]),
         ((1, (2,)), [1, [2]]),
         (Level(1.5), [1.5]),
@@ -63,7 +63,6 @@ def circle() -> list[Any]:
         (Fraction(1, 2), 0.5),
         (b"a", "b'a'"),
         (1 + 2j, "(1+2j)"),
-        (1 << 20_000, hex(1 << 20_000)),
         ("a\ud800b", "a\\ud800b"),
         (ValueError("boom"), "ValueError: boom"),
         (np.float32(1.5), 1.5),
@@ -79,6 +78,11 @@ def circle() -> list[Any]:
 def test_a_value_becomes_plain_json(value: Any, expected: Any) -> None:
     assert values.plain(value) == expected
     assert json.loads(values.encode(value)) == expected
+
+
+def test_an_integer_too_long_for_decimal_digits_is_kept_in_hexadecimal_ones() -> None:
+    number = 1 << 20_000
+    assert values.plain([number]) == json.loads(values.encode([number])) == [hex(number)]
 
 
 def test_what_lies_too_deep_is_kept_as_text() -> None:
