@@ -456,14 +456,17 @@ def test_the_analyses_of_a_file_tracker_are_told_as_well(tmp_path: Path, headway
     board.write_snapshot()
     for place in (tmp_path, files.progress_dir):
         server = Server("--analysis", str(place))
-        recent = server.get("/api/analysis/recent").json
-        assert [(one["execution_id"], one["symbol"]) for one in recent["analyses"]] == [
-            ("in memory", "ETH"),
-            ("in both", "ETH"),
-            ("in files", "BTC"),
-        ]
-        assert (recent["count"], recent["memory_count"], recent["file_count"]) == (3, 2, 1)
-        assert server.get("/api/analysis/progress/in%20files").json["symbol"] == "BTC"
-        assert server.get("/api/analysis/progress/in%20both").json["symbol"] == "ETH"
-        assert server.get("/api/analysis/progress/nowhere").status == 404
+        try:
+            recent = server.get("/api/analysis/recent").json
+            assert [(one["execution_id"], one["symbol"]) for one in recent["analyses"]] == [
+                ("in memory", "ETH"),
+                ("in both", "ETH"),
+                ("in files", "BTC"),
+            ]
+            assert (recent["count"], recent["memory_count"], recent["file_count"]) == (3, 2, 1)
+            assert server.get("/api/analysis/progress/in%20files").json["symbol"] == "BTC"
+            assert server.get("/api/analysis/progress/in%20both").json["symbol"] == "ETH"
+            assert server.get("/api/analysis/progress/nowhere").status == 404
+        finally:
+            server.end()
     board.remove(files=True)

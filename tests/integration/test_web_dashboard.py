@@ -112,7 +112,7 @@ def test_what_is_no_id_is_not_found(page: Page) -> None:
 
 
 def test_recent_ones_are_the_newest_first_and_no_older_than_asked(page: Page) -> None:
-    assert page.recent() == {"analyses": [], "count": 0}
+    assert page.recent() == {"analyses": [], "count": 0, "memory_count": 0, "file_count": 0}
     for number in range(5):
         page.tracker.start_analysis(f"symbol {number}", f"id-{number}")
         time.sleep(0.002)
