@@ -25,7 +25,7 @@ from zlib import crc32
 from headway import errors
 from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, now
 from headway.analysis.model import PENDING, RESULTS, AnalysisProgress
-from headway.analysis.storage import lock_file, read_file, write_new
+from headway.analysis.storage import lock_file, read_file, read_with_number, write_new
 from headway.analysis.values import digest_of, id_of
 
 __all__ = ["FOLDER", "FileBasedProgressTracker", "file_progress_tracker", "folder_of", "name_of", "reader_of"]
@@ -119,7 +119,7 @@ class FileBasedProgressTracker(RecordTracker):
         files = self._files(id)
         with lock_file(files.lock, PATIENCE_S):
             record = AnalysisProgress(symbol, id, now())
-            before = files.read_main()
+            before, _ = files.read_main()
             files.write(record, before if _record(before) is not None else None)
         return record
 
@@ -129,9 +129,9 @@ class FileBasedProgressTracker(RecordTracker):
             return False
         self._make(Path(self.progress_dir))
         with lock_file(files.lock, PATIENCE_S):
-            content = files.read_main()
+            content, number = files.read_main()
             good = content if _record(content, id) is not None else None
-            record = files.whole(content, id)
+            record = files.whole(content, number, id)
             if record is None:
                 return False
             change(record)
@@ -205,21 +205,21 @@ class _Files:
     def read(self, id: str | None) -> AnalysisProgress | None:
         """The record, of this id if one is given; the last good one if it is damaged, None if there is none."""
         try:
-            content = read_file(self.main, anyone=True)
+            content, number = read_with_number(self.main, anyone=True)
         except FileNotFoundError:
             return None
-        return self.whole(content, id)
+        return self.whole(content, number, id)
 
-    def read_main(self) -> bytes | None:
+    def read_main(self) -> tuple[bytes | None, int]:
         with suppress(FileNotFoundError):
-            return read_file(self.main, anyone=True)
-        return None
+            return read_with_number(self.main, anyone=True)
+        return None, 0
 
-    def whole(self, content: bytes | None, id: str | None) -> AnalysisProgress | None:
+    def whole(self, content: bytes | None, number: int, id: str | None) -> AnalysisProgress | None:
         """The record of this content of the main file, with what somebody else undid; the last good one, or None."""
         record = _record(content, id)
         with suppress(OSError):  # there is none: Headway has written nothing here
-            if os.stat(self.own).st_ino != os.lstat(self.main).st_ino:
+            if os.stat(self.own).st_ino != number:
                 own = _record(read_file(self.own, anyone=True), id)
                 record = own if record is None or own is None else _together(record, own)
         if record is None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from headway import errors
 
-__all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "sync_folder", "write_new"]
+__all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "read_with_number", "sync_folder", "write_new"]
 
 FILE_BYTES_MAX = 1 << 26
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -24,21 +24,26 @@ def read_file(path: str | Path, *, anyone: bool = False) -> bytes | None:
 
     anyone: of whatever user; else of this one alone.
     """
+    return read_with_number(path, anyone=anyone)[0]
+
+
+def read_with_number(path: str | Path, *, anyone: bool = False) -> tuple[bytes | None, int]:
+    """As read_file, and the number of the file (its inode), 0 for what cannot be opened."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)  # O_NONBLOCK: do not wait for a pipe's writer
     except FileNotFoundError:
         raise
     except OSError:
-        return None
+        return None, 0
     try:
         found = os.fstat(fd)
         size = found.st_size
         if not stat.S_ISREG(found.st_mode) or size > FILE_BYTES_MAX or (not anyone and found.st_uid != os.geteuid()):
-            return None
+            return None, found.st_ino
         content = os.read(fd, size + 1)
         while len(content) < size and (piece := os.read(fd, size + 1 - len(content))):  # interrupted, or a slow disk
             content += piece
-        return content
+        return content, found.st_ino
     finally:
         os.close(fd)
 
