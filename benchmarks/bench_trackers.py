@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.budgets import TRACKER_CALLS
 from benchmarks.contest import Contest, Side
-from benchmarks.old_tracker import OldFileTracker
+from benchmarks.old_tracker import FileBasedProgressTracker as OldFileTracker
 from headway.analysis import (
     AnalysisProgressTracker,
     FileBasedProgressTracker,

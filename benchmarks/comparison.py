@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks.contest import turns
 from benchmarks.hammering import EDGES, Hammered, Pair, hammer, job, look_for_lost, together
-from benchmarks.old_tracker import OldFileTracker
+from benchmarks.old_tracker import FileBasedProgressTracker as OldFileTracker
 from benchmarks.work import calibrate
 from headway.analysis import FileBasedProgressTracker, SharedMemoryProgressTracker
 from headway.engine.board import open_board

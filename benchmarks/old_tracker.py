@@ -1,54 +1,137 @@
-"""The tracker that programs used before, written anew with its faults: what the others are compared with.
+"""The module that programs used before, written anew with its faults: what the trackers are compared with.
 
-It reads, changes and writes a file without a lock around the three. All writers of an execution share one temporary
-file, and lock that, which no reader opens. The id goes into the path as it is. Every update writes all of it and forces
-it to the disk. A file that cannot be read is as good as none.
+It has the names of that module, and data classes of its own. It reads, changes and writes a file without a lock around
+the three. All writers of an execution share one temporary file, and lock that, which no reader opens. The id goes into
+the path as it is. Every update writes all of it and forces it to the disk. A file that cannot be read is as good as
+none. No call raises: what goes wrong is logged, and the answer is False.
 """
 
 from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headway.analysis import AnalysisProgress
+__all__ = [
+    "AnalysisProgress",
+    "FileBasedProgressTracker",
+    "LeverageDecisionResult",
+    "MLPredictionResult",
+    "MarketContextResult",
+    "SupportResistanceResult",
+    "file_progress_tracker",  # noqa: F822 - see __getattr__
+]
 
-__all__ = ["OldFileTracker"]
+LOG = logging.getLogger(__name__)
 
 
-class OldFileTracker:
-    """The calls of a tracker, as they were."""
+@dataclass
+class SupportResistanceResult:
+    status: str
+    supports_count: int = 0
+    resistances_count: int = 0
+    supports: list[Any] = field(default_factory=list)
+    resistances: list[Any] = field(default_factory=list)
+    error_message: str = ""
 
-    def __init__(self, base_dir: str | os.PathLike[str]) -> None:
-        self._folder = Path(base_dir, "analysis_progress")
-        self._folder.mkdir(parents=True, exist_ok=True)
 
-    def _path(self, execution_id: str) -> Path:
-        return self._folder / f"progress_{execution_id}.json"
+@dataclass
+class MLPredictionResult:
+    status: str
+    predictions_count: int = 0
+    confidence: float = 0.0
+    error_message: str = ""
 
-    def _write(self, record: AnalysisProgress) -> None:
-        path = self._path(record.execution_id)
+
+@dataclass
+class MarketContextResult:
+    status: str
+    trend_direction: str = ""
+    market_phase: str = ""
+    error_message: str = ""
+
+
+@dataclass
+class LeverageDecisionResult:
+    status: str
+    recommended_leverage: float = 0.0
+    confidence_level: float = 0.0
+    risk_reward_ratio: float = 0.0
+    error_message: str = ""
+
+
+RESULTS: dict[str, Any] = {
+    "support_resistance": SupportResistanceResult,
+    "ml_prediction": MLPredictionResult,
+    "market_context": MarketContextResult,
+    "leverage_decision": LeverageDecisionResult,
+}
+
+
+@dataclass
+class AnalysisProgress:
+    symbol: str
+    execution_id: str
+    start_time: datetime
+    current_stage: str = "initializing"
+    overall_status: str = "running"
+    support_resistance: Any = field(default_factory=lambda: SupportResistanceResult("pending"))
+    ml_prediction: Any = field(default_factory=lambda: MLPredictionResult("pending"))
+    market_context: Any = field(default_factory=lambda: MarketContextResult("pending"))
+    leverage_decision: Any = field(default_factory=lambda: LeverageDecisionResult("pending"))
+    final_signal: str = "analyzing"
+    failure_stage: str = ""
+    final_message: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"start_time": self.start_time.isoformat()}
+
+
+class FileBasedProgressTracker:
+    def __init__(self, base_dir: str | os.PathLike[str] | None = None) -> None:
+        self.progress_dir = Path(base_dir or tempfile.gettempdir(), "analysis_progress")
+        self.progress_dir.mkdir(parents=True, exist_ok=True)
+        self.cleanup_old()
+
+    def _get_progress_file_path(self, execution_id: str) -> Path:
+        return self.progress_dir / f"progress_{execution_id}.json"
+
+    def _write(self, record: AnalysisProgress) -> bool:
+        path = self._get_progress_file_path(record.execution_id)
         temporary = path.with_suffix(".tmp")
-        with temporary.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            json.dump(record.to_dict(), file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        try:
+            with temporary.open("w") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                json.dump(record.to_dict(), file, default=str)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.rename(path)
+        except Exception as error:  # noqa: BLE001 - so it was
+            LOG.warning("%s", error)
+            return False
+        return True
 
     def get_progress(self, execution_id: str) -> AnalysisProgress | None:
         try:
-            return AnalysisProgress.from_dict(json.loads(self._path(execution_id).read_text()))
-        except (OSError, ValueError):
+            values = json.loads(self._get_progress_file_path(execution_id).read_text())
+            values["start_time"] = datetime.fromisoformat(values["start_time"])
+            for name, kind in RESULTS.items():
+                values[name] = kind(**values[name])
+            return AnalysisProgress(**values)
+        except Exception as error:  # noqa: BLE001 - so it was
+            LOG.debug("%s", error)
             return None
 
     def start_analysis(self, symbol: str, execution_id: str) -> AnalysisProgress:
-        record = AnalysisProgress(symbol, execution_id, datetime.now())  # noqa: DTZ005 - local time, as the tracker that is measured wrote it
+        record = AnalysisProgress(symbol, execution_id, datetime.now())  # noqa: DTZ005 - local time, as it was
         self._write(record)
         return record
 
@@ -57,8 +140,7 @@ class OldFileTracker:
         if record is None:
             return False
         change(record)
-        self._write(record)
-        return True
+        return self._write(record)
 
     def update_stage(self, execution_id: str, stage: str) -> bool:
         return self._change(execution_id, lambda record: setattr(record, "current_stage", stage))
@@ -89,7 +171,7 @@ class OldFileTracker:
         return self._change(execution_id, lambda record: vars(record).update(ended))
 
     def _all(self) -> list[AnalysisProgress]:
-        ids = [path.stem.removeprefix("progress_") for path in self._folder.glob("progress_*.json")]
+        ids = [path.stem.removeprefix("progress_") for path in self.progress_dir.glob("progress_*.json")]
         return [record for id in ids if (record := self.get_progress(id)) is not None]
 
     def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
@@ -102,7 +184,15 @@ class OldFileTracker:
 
     def cleanup_old(self, hours: float = 24) -> int:
         since = time.time() - hours * 3600
-        old = [path for path in self._folder.glob("progress_*.json") if path.stat().st_mtime < since]
+        old = [path for path in self.progress_dir.glob("progress_*.json") if path.stat().st_mtime < since]
         for path in old:
             path.unlink()
         return len(old)
+
+
+def __getattr__(name: str) -> Any:
+    """file_progress_tracker is made on first use."""
+    if name != "file_progress_tracker":
+        raise AttributeError(name)
+    globals()[name] = FileBasedProgressTracker()
+    return globals()[name]

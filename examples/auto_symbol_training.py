@@ -32,14 +32,8 @@ from sklearn.preprocessing import StandardScaler
 import analysis_tracker
 import crash_proof_pool
 import market
-from headway.analysis import (
-    AnalysisProgress,
-    LeverageDecisionResult,
-    MarketContextResult,
-    MLPredictionResult,
-    ProgressTracker,
-    SupportResistanceResult,
-)
+from headway.analysis import AnalysisProgress, ProgressTracker
+from market_results import LeverageDecisionResult, MarketContextResult, MLPredictionResult, SupportResistanceResult
 
 HORIZON = 5  # bars that a prediction looks ahead
 TURN_BARS = 5  # a price is a turn if it is the highest or lowest of so many bars to either side
@@ -92,10 +86,9 @@ def levels(bars: pd.DataFrame) -> SupportResistanceResult:
         ]
     )
     found: list[dict[str, float]] = []
+    usual_bar = float(np.mean(np.log(highs / lows)))
     if len(turns) >= TOUCHES:
-        clustering = AgglomerativeClustering(
-            n_clusters=None, distance_threshold=float(np.mean(np.log(highs / lows))), linkage="complete"
-        )
+        clustering = AgglomerativeClustering(n_clusters=None, distance_threshold=usual_bar, linkage="complete")
         clusters = clustering.fit_predict(turns.reshape(-1, 1))
         touches = np.bincount(clusters)
         for cluster in np.flatnonzero(touches >= TOUCHES):
@@ -105,7 +98,9 @@ def levels(bars: pd.DataFrame) -> SupportResistanceResult:
     found.sort(key=lambda level: abs(level["price"] - close))
     supports = [level for level in found if level["price"] <= close]
     resistances = [level for level in found if level["price"] > close]
-    return SupportResistanceResult("success", len(supports), len(resistances), supports, resistances)
+    return SupportResistanceResult(
+        "success", len(supports), len(resistances), supports, resistances, tolerance=round(usual_bar, 4)
+    )
 
 
 def predict(bars: pd.DataFrame) -> Prediction:
@@ -205,7 +200,8 @@ def train(job: Job) -> AnalysisProgress:
         enter("ml_prediction")
         prediction = predict(bars)
         accuracy = round(prediction.accuracy, 3)
-        tracker.update_ml_prediction(execution_id, MLPredictionResult("success", prediction.tested, accuracy))
+        result = MLPredictionResult("success", prediction.tested, accuracy, rise=round(prediction.rise, 3))
+        tracker.update_ml_prediction(execution_id, result)
 
         enter("market_context")
         tracker.update_market_context(execution_id, context(bars))

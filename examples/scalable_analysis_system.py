@@ -25,7 +25,8 @@ import analysis_tracker
 import crash_proof_pool
 import headway
 import market
-from headway.analysis import AnalysisProgress, LeverageDecisionResult, ProgressTracker, SharedMemoryProgressTracker
+from headway.analysis import AnalysisProgress, ProgressTracker, SharedMemoryProgressTracker
+from market_results import LeverageDecisionResult
 
 COST = 0.0005  # of the position, at each change
 LEARN_SHARE = 0.6  # of the bars choose the parameters; the rest tells what they are worth

@@ -1,6 +1,7 @@
 """The import path of programs that were written before Headway. Importing it makes nothing, on no disk.
 
-HEADWAY_ANALYSIS_TRACKER=shared, file or memory chooses what `file_progress_tracker` is; see headway.analysis.
+HEADWAY_ANALYSIS_TRACKER=shared, file or memory chooses what `file_progress_tracker` and `FileBasedProgressTracker` are;
+see headway.analysis.
 """
 
 from __future__ import annotations
@@ -10,12 +11,30 @@ from typing import TYPE_CHECKING, Any
 from headway import analysis
 
 if TYPE_CHECKING:
-    from headway.analysis import FileBasedProgressTracker, file_progress_tracker
+    from headway.analysis import (
+        AnalysisProgress,
+        FileBasedProgressTracker,
+        LeverageDecisionResult,
+        MarketContextResult,
+        MLPredictionResult,
+        SupportResistanceResult,
+        file_progress_tracker,
+    )
 
-__all__ = ["FileBasedProgressTracker", "file_progress_tracker"]
+__all__ = [
+    "AnalysisProgress",
+    "FileBasedProgressTracker",
+    "LeverageDecisionResult",
+    "MLPredictionResult",
+    "MarketContextResult",
+    "SupportResistanceResult",
+    "file_progress_tracker",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "FileBasedProgressTracker":
+        return analysis._by_old_name(name)
     try:
         return getattr(analysis, name)
     except AttributeError:

@@ -70,10 +70,12 @@ def create_app(analyses: Analyses) -> Flask:
             hours = float(asked)
         except ValueError:
             hours = math.nan
-        if not hours >= 0:
-            return {"error": f"hours {asked!r} is no number of hours: give 0 or more"}, 400
+        if math.isnan(hours):
+            return {"error": f"hours {asked!r} is no number of hours"}, 400
         found = [each.to_dict() for each in analyses.get_all_recent(hours)]
-        return {"analyses": found, "count": len(found)}, 200
+        in_files = len(found) if isinstance(analyses, FileBasedProgressTracker) else 0
+        counts = {"count": len(found), "memory_count": len(found) - in_files, "file_count": in_files}
+        return {"analyses": found, **counts}, 200
 
     @app.get("/api/analysis/totals")
     def totals() -> dict[str, Any]:

@@ -466,6 +466,32 @@ def orphans(tracker: ProgressTracker) -> dict[str, Any]:
     return found
 
 
+def register(tracker: ProgressTracker) -> None:
+    for execution_id in ("first", "second"):
+        tracker.start_analysis("BTC", execution_id)
+        tracker.update_stage(execution_id, "data_fetch")
+        store(tracker, execution_id, "support_resistance", 3)
+
+
+def registered(tracker: ProgressTracker) -> dict[str, Any]:
+    """A program registers analyses and ends; others need the room; then somebody works on the first of them."""
+    found: dict[str, Any] = {"exits": run(multiprocessing.get_context("fork"), register, (tracker,))}
+    found["active"] = sorted(tracker.get_active_executions())
+    found["after"] = summary(tracker, "first")
+    begun = seen(tracker, "first").start_time
+    for number in range(6):
+        tracker.start_analysis("ETH", f"other-{number}")
+        tracker.complete_analysis(f"other-{number}", "signal")
+    found["crowded"] = sorted(tracker.get_active_executions())
+    found["made room"] = summary(tracker, "first")
+    assert tracker.update_stage("first", "market_context")
+    found["carried on"] = summary(tracker, "first")
+    found["same start"] = seen(tracker, "first").start_time == begun
+    tracker.complete_analysis("first", "signal", "after all")
+    found["end"] = summary(tracker, "first")
+    return found
+
+
 def look(tracker: ProgressTracker) -> dict[str, Any]:
     """What a process sees that comes later."""
     recent = tracker.get_all_recent()

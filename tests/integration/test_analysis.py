@@ -159,15 +159,31 @@ def test_a_worker_that_leaves_in_good_order_hands_the_analysis_back(analysts: An
     assert found["end"]["status"] == "success"
 
 
-def test_an_analysis_that_everyone_left_has_failed_until_somebody_carries_on(analysts: Analysts) -> None:
+def test_an_analysis_that_everyone_left_in_good_order_stays_running(analysts: Analysts) -> None:
     found = analysts("orphans", "shared")
     assert found["exits"] == [0]
     after = found["after"]
-    assert (after["status"], after["failure_stage"], after["active"]) == ("failed", "ml_prediction", False)
-    assert after["message"].startswith("left open at exit (pid ")
+    assert (after["status"], after["failure_stage"], after["message"]) == ("running", "", "")
+    assert (after["stage"], after["active"]) == ("ml_prediction", True)
     assert (found["carried on"]["status"], found["carried on"]["stage"]) == ("running", "ml_prediction")
     assert found["carried on"]["supports"] == 3
     assert (found["end"]["status"], found["end"]["message"]) == ("failed", "gave up")
+
+
+def test_what_was_registered_in_good_order_is_found_again_after_it_made_room(
+    analysts: Analysts, board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HEADWAY_RECORD")  # else nothing that has to make room is kept
+    open_board(board_name, capacity=4, result_bytes=600)
+    found = analysts("registered", "shared")
+    assert found["exits"] == [0]
+    assert found["active"] == ["first", "second"]
+    assert found["after"]["status"] == "running"
+    assert found["crowded"] == ["first", "second"], "others needed the room"
+    assert (found["made room"]["status"], found["made room"]["supports"]) == ("running", 3)
+    assert (found["carried on"]["stage"], found["carried on"]["supports"]) == ("market_context", 3)
+    assert found["same start"]
+    assert (found["end"]["status"], found["end"]["message"]) == ("success", "after all")
 
 
 def test_without_its_segment_a_board_answers_from_its_snapshot(analysts: Analysts, board_name: str) -> None:

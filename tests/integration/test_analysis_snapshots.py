@@ -39,9 +39,16 @@ def test_without_a_snapshot_there_are_no_analyses(board: Board) -> None:
     assert watcher.get_progress("two") is None
 
 
-def test_an_id_that_cannot_be_is_refused(board: Board) -> None:
-    with pytest.raises(ValueError, match="shorten it to 95"):
-        AnalysisSnapshots(board.name).get_progress("x" * 96)
+def test_an_id_that_no_slot_can_hold_is_found_too(board: Board) -> None:
+    tracker, watcher = SharedMemoryProgressTracker(board.name), AnalysisSnapshots(board.name)
+    tracker.start_analysis("BTC", "x" * 5000)
+    board.write_snapshot()
+    found = watcher.get_progress("x" * 5000)
+    assert found is not None
+    assert found.execution_id == "x" * 5000
+    assert watcher.get_progress("x" * 5001) is None
+    with pytest.raises(ValueError, match="execution id"):
+        watcher.get_progress("")
 
 
 def test_a_result_that_was_replaced_since_the_snapshot_comes_from_the_next_one(board: Board) -> None:

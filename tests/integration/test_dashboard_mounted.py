@@ -337,6 +337,7 @@ print(generate_latest(registry).decode())
 
 ANALYSES = """
 import sys
+from headway.engine.board import open_board
 from headway.analysis import MLPredictionResult, SharedMemoryProgressTracker
 tracker = SharedMemoryProgressTracker()
 tracker.start_analysis("BTC", "run/1 é")
@@ -345,16 +346,19 @@ tracker.update_stage("run-2", "ml_prediction")
 tracker.update_ml_prediction("run-2", MLPredictionResult("success", predictions_count=3, confidence=0.75))
 tracker.start_analysis("SOL", "run-3")
 tracker.fail_analysis("run-3", "data_fetch", "no <data>")
-tracker._board.write_snapshot()
+open_board(tracker.name).write_snapshot()
 print("ready", flush=True)
 sys.stdin.readline()
 tracker.complete_analysis("run-2", "signal_detected", "well done")
-tracker._board.write_snapshot()
+open_board(tracker.name).write_snapshot()
 print("done", flush=True)
 sys.stdin.readline()
-tracker._board.remove(files=True)
+open_board(tracker.name).remove(files=True)
 print("gone", flush=True)
 """
+
+
+NO_ANALYSES = {"analyses": [], "count": 0, "memory_count": 0, "file_count": 0}
 
 
 def test_the_analysis_api_answers_as_existing_programs_expect(headway_dir: Path) -> None:
@@ -362,12 +366,12 @@ def test_the_analysis_api_answers_as_existing_programs_expect(headway_dir: Path)
     server = Server()
     program = Child([sys.executable, "-c", ANALYSES])
     try:
-        assert server.get("/api/analysis/recent").json == {"analyses": [], "count": 0}
+        assert server.get("/api/analysis/recent").json == NO_ANALYSES
         assert program.line() == "ready"
         recent = server.get("/api/analysis/recent?hours=1").json
         assert recent["count"] == 3
         assert [one["execution_id"] for one in recent["analyses"]] == ["run-3", "run-2", "run/1 é"]
-        assert server.get("/api/analysis/recent?hours=0.0000001").json == {"analyses": [], "count": 0}
+        assert server.get("/api/analysis/recent?hours=0.0000001").json == NO_ANALYSES
         told = server.get("/api/analysis/progress/run-2").json
         assert told == recent["analyses"][1]
         assert (told["symbol"], told["current_stage"], told["overall_status"]) == ("ETH", "ml_prediction", "running")
@@ -380,6 +384,9 @@ def test_the_analysis_api_answers_as_existing_programs_expect(headway_dir: Path)
             answer = server.get(f"/api/analysis/progress/{id}")
             assert answer.status == 404, id
             assert "error" in answer.json
+        for hours in ("0", "-1", "-inf", "1e-9"):
+            assert server.get(f"/api/analysis/recent?hours={hours}").json == NO_ANALYSES
+        assert server.get("/api/analysis/recent?hours=1e300").json["memory_count"] == 3
         answer = server.get("/api/analysis/recent?hours=x")
         assert answer.status == 422
         assert "hours" in answer.json["error"]
@@ -387,7 +394,7 @@ def test_the_analysis_api_answers_as_existing_programs_expect(headway_dir: Path)
         ended = server.get("/api/analysis/progress/run-2").json
         assert (ended["overall_status"], ended["final_signal"]) == ("success", "signal_detected")
         program.say("")
-        assert server.get("/api/analysis/recent").json == {"analyses": [], "count": 0}
+        assert server.get("/api/analysis/recent").json == NO_ANALYSES
     finally:
         program.end()
         server.end()
@@ -434,3 +441,32 @@ def answers(operation: Any, mode: schemathesis.GenerationMode, board: Board) -> 
 
     ask()
     return last
+
+
+def test_the_analyses_of_a_file_tracker_are_told_as_well(tmp_path: Path, headway_dir: Path) -> None:
+    from headway.analysis import FileBasedProgressTracker, SharedMemoryProgressTracker
+
+    headway_dir.mkdir()
+    files, shared = FileBasedProgressTracker(tmp_path), SharedMemoryProgressTracker()
+    files.start_analysis("BTC", "in files")
+    files.start_analysis("BTC", "in both")
+    shared.start_analysis("ETH", "in both")
+    shared.start_analysis("ETH", "in memory")
+    board = open_board("analysis")
+    board.write_snapshot()
+    for place in (tmp_path, files.progress_dir):
+        server = Server("--analysis", str(place))
+        try:
+            recent = server.get("/api/analysis/recent").json
+            assert [(one["execution_id"], one["symbol"]) for one in recent["analyses"]] == [
+                ("in memory", "ETH"),
+                ("in both", "ETH"),
+                ("in files", "BTC"),
+            ]
+            assert (recent["count"], recent["memory_count"], recent["file_count"]) == (3, 2, 1)
+            assert server.get("/api/analysis/progress/in%20files").json["symbol"] == "BTC"
+            assert server.get("/api/analysis/progress/in%20both").json["symbol"] == "ETH"
+            assert server.get("/api/analysis/progress/nowhere").status == 404
+        finally:
+            server.end()
+    board.remove(files=True)

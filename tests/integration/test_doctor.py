@@ -189,3 +189,12 @@ def test_record_of_a_board_that_is_not_there_says_so(board_name: str) -> None:
     told = headway("record", board_name)
     assert told.returncode == 1
     assert "--wait" in told.stderr
+
+
+def test_a_module_in_the_way_of_the_old_import_path_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert findings("analysis") == []
+    module = tmp_path / "file_based_progress_tracker.py"
+    module.write_text("")
+    found = finding("analysis", str(module))
+    assert (found["level"], found["remedy"]) == ("warning", f"move it away: mv '{module}' '{module}.old'")

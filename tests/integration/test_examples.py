@@ -30,8 +30,14 @@ SAYS = {
     "watching.py": r"What the examples of native code share",
 }
 KERNELS = ("openmp_in_c.py", "kernel_in_cython.py", "prange_in_numba.py")
-# They and the page are tested in test_programs.py, test_web_dashboard.py, and in a browser.
-PROGRAMS = {"auto_symbol_training.py", "scalable_analysis_system.py", "analysis_tracker.py"}
+# They and the page are tested in test_programs.py, test_old_programs.py, test_web_dashboard.py, and in a browser.
+PROGRAMS = {
+    "auto_symbol_training.py",
+    "scalable_analysis_system.py",
+    "analysis_tracker.py",
+    "market_results.py",
+    "old_training.py",
+}
 
 
 def test_every_example_is_tested_and_listed() -> None:

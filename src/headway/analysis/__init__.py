@@ -66,14 +66,13 @@ _TRACKERS = {
     "file": ("files", "file_progress_tracker"),
     "memory": ("memory", "progress_tracker"),
 }
-_WRITTEN_FOR = {"file_progress_tracker": "file", "progress_tracker": "memory"}
 
 
 def tracker(kind: str | None = None) -> ProgressTracker:
     """Return this process's tracker of a kind: "shared", "file" or "memory".
 
     Default: what HEADWAY_ANALYSIS_TRACKER says, else file. It touches no disk and no shared memory before it is used.
-    Raises UnknownTracker (a ValueError) for another kind.
+    Raises headway.errors.UnknownTracker (a ValueError) for another kind.
     """
     chosen = kind or os.environ.get("HEADWAY_ANALYSIS_TRACKER") or "file"
     if chosen not in _TRACKERS:
@@ -86,9 +85,20 @@ def tracker(kind: str | None = None) -> ProgressTracker:
     return found
 
 
+def _by_old_name(name: str) -> Any:
+    """What a program gets by a name of the time before Headway. Asked for each time: the environment may change."""
+    from headway.analysis import switch
+
+    if name == "FileBasedProgressTracker":
+        return switch.CLASSES[switch.chosen("file")]
+    if name == "file_progress_tracker":
+        return switch.instance(switch.chosen("file"))
+    return tracker(switch.chosen("memory"))
+
+
 def __getattr__(name: str) -> Any:
-    if name in _WRITTEN_FOR:  # asked for each time: the environment may have changed
-        return tracker(os.environ.get("HEADWAY_ANALYSIS_TRACKER") or _WRITTEN_FOR[name])
+    if name in ("file_progress_tracker", "progress_tracker"):
+        return _by_old_name(name)
     if name not in _HOMES:
         raise AttributeError(f"module 'headway.analysis' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"headway.analysis.{_HOMES[name]}"), name)

@@ -1,154 +1,233 @@
-"""The contract of the trackers: the calls that every one of them answers, and how an analysis may change."""
+"""The contract of the trackers: the calls that every one of them answers, how an analysis may change, and what happens
+to a call that goes wrong.
+
+Progress is the smaller thing: it never stops the job. A call that cannot do its work returns False (or None, [], 0),
+and the reason is told once, through `logging` and as a warning. With strict=True it raises instead.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, TypeAlias, TypeVar
 
-from headway.analysis.model import (
-    RESULTS,
-    AnalysisProgress,
-    LeverageDecisionResult,
-    MarketContextResult,
-    MLPredictionResult,
-    Result,
-    SupportResistanceResult,
-    check_id,
-    check_text,
-)
+from headway.analysis.model import AnalysisProgress, result_of
+from headway.analysis.values import hours_of, id_of, text_of
 
-__all__ = ["Change", "ProgressTracker", "RecordTracker", "age_limit", "checked_result"]
+__all__ = ["SECONDS_PER_HOUR", "Change", "ProgressTracker", "RecordTracker", "now"]
 
 Change: TypeAlias = Callable[[AnalysisProgress], None]
+T = TypeVar("T")
 
 SECONDS_PER_HOUR = 3600.0
+LOG = logging.getLogger("headway.analysis")
+TOLD_MAX = 1000  # of different troubles: a program that lives for long shall not remember all of them
 
 
 class ProgressTracker(ABC):
     """Follows analyses by their execution ids. A call that changes one returns True, and False if the id is unknown.
 
-    Execution ids are 1 to 95 bytes of UTF-8 without NUL; every call raises ValueError for anything else, and TypeError
-    for a text or a result of another type, before it changes anything. The first end of an analysis counts: later calls
-    leave status, stage, signal and message as they are, results alone are still stored; start_analysis begins anew.
+    Ids, texts and results may be of any type: see headway.analysis.values. The first end of an analysis counts: later
+    calls leave status, stage, signal and message as they are, results alone are still stored; start_analysis begins
+    anew. No call raises, unless `strict` is set: then those do that could not do their work.
     """
 
-    __slots__ = ()
+    strict: bool = False
 
-    @abstractmethod
-    def start_analysis(self, symbol: str, execution_id: str) -> AnalysisProgress:
-        """Begin an analysis; one of the same id starts over. Returns what it looks like now."""
+    # ------------------------------------------------------------------------------------------------------ changes
 
-    @abstractmethod
-    def get_progress(self, execution_id: str) -> AnalysisProgress | None:
+    def start_analysis(self, symbol: Any, execution_id: Any) -> AnalysisProgress:
+        """Begin an analysis; one of the same id starts over. Returns what it looks like now, kept or not."""
+        try:
+            return self._start(text_of(symbol), id_of(execution_id))
+        except Exception as error:
+            self._failed("start_analysis", execution_id, error)
+            id = ""
+            with suppress(Exception):
+                id = id_of(execution_id)
+            return AnalysisProgress(text_of(symbol), id, now())
+
+    def get_progress(self, execution_id: Any) -> AnalysisProgress | None:
         """Return what an analysis looks like now, as a copy; None if it is unknown or cannot be read."""
+        try:
+            return self._get(id_of(execution_id))
+        except Exception as error:
+            self._failed("get_progress", execution_id, error)
+            return None
 
-    @abstractmethod
-    def update_stage(self, execution_id: str, stage: str) -> bool:
+    def update_stage(self, execution_id: Any, stage: Any) -> bool:
         """Enter the next stage: any text."""
+        try:
+            return self._enter(id_of(execution_id), text_of(stage))
+        except Exception as error:
+            return self._failed("update_stage", execution_id, error)
 
-    def update_support_resistance(self, execution_id: str, result: SupportResistanceResult) -> bool:
+    def update_support_resistance(self, execution_id: Any, result: Any) -> bool:
         """Store the price levels that were found; the other results stay."""
-        return self._store(execution_id, "support_resistance", result)
+        try:
+            return self._store(id_of(execution_id), "support_resistance", result)
+        except Exception as error:
+            return self._failed("update_support_resistance", execution_id, error)
 
-    def update_ml_prediction(self, execution_id: str, result: MLPredictionResult) -> bool:
+    def update_ml_prediction(self, execution_id: Any, result: Any) -> bool:
         """Store what the model predicted; the other results stay."""
-        return self._store(execution_id, "ml_prediction", result)
+        try:
+            return self._store(id_of(execution_id), "ml_prediction", result)
+        except Exception as error:
+            return self._failed("update_ml_prediction", execution_id, error)
 
-    def update_market_context(self, execution_id: str, result: MarketContextResult) -> bool:
+    def update_market_context(self, execution_id: Any, result: Any) -> bool:
         """Store trend and phase of the market; the other results stay."""
-        return self._store(execution_id, "market_context", result)
+        try:
+            return self._store(id_of(execution_id), "market_context", result)
+        except Exception as error:
+            return self._failed("update_market_context", execution_id, error)
 
-    def update_leverage_decision(self, execution_id: str, result: LeverageDecisionResult) -> bool:
+    def update_leverage_decision(self, execution_id: Any, result: Any) -> bool:
         """Store the leverage that is advised; the other results stay."""
-        return self._store(execution_id, "leverage_decision", result)
+        try:
+            return self._store(id_of(execution_id), "leverage_decision", result)
+        except Exception as error:
+            return self._failed("update_leverage_decision", execution_id, error)
 
-    @abstractmethod
-    def _store(self, execution_id: str, name: str, result: Result) -> bool: ...
-
-    @abstractmethod
-    def complete_analysis(self, execution_id: str, signal: str, message: str = "") -> bool:
+    def complete_analysis(self, execution_id: Any, signal: Any, message: Any = "") -> bool:
         """End it well: status success, stage completed, with the signal and the message."""
+        try:
+            ended = {
+                "overall_status": "success",
+                "current_stage": "completed",
+                "final_signal": text_of(signal),
+                "final_message": text_of(message),
+            }
+            return self._end(id_of(execution_id), ended)
+        except Exception as error:
+            return self._failed("complete_analysis", execution_id, error)
 
-    @abstractmethod
-    def fail_analysis(self, execution_id: str, stage: str, message: str) -> bool:
+    def fail_analysis(self, execution_id: Any, stage: Any, message: Any) -> bool:
         """End it as failed in that stage: signal no_signal, with the message."""
+        try:
+            ended = {
+                "overall_status": "failed",
+                "failure_stage": text_of(stage),
+                "final_signal": "no_signal",
+                "final_message": text_of(message),
+            }
+            return self._end(id_of(execution_id), ended)
+        except Exception as error:
+            return self._failed("fail_analysis", execution_id, error)
 
-    @abstractmethod
-    def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
-        """Return the analyses that were started within the last `hours`, the newest first."""
+    # --------------------------------------------------------------------------------------------------------- lists
 
-    @abstractmethod
+    def get_all_recent(self, hours: Any = 1) -> list[AnalysisProgress]:
+        """Return the analyses that were started within the last `hours`, the newest first; [] for 0 hours and less."""
+        try:
+            known = hours_of(hours)
+            return self._recent(time.time() - known * SECONDS_PER_HOUR) if known > 0 else []
+        except Exception as error:
+            self._failed("get_all_recent", hours, error)
+            return []
+
     def get_active_executions(self) -> list[str]:
         """Return the ids of the analyses whose status is running."""
+        try:
+            return self._active()
+        except Exception as error:
+            self._failed("get_active_executions", "", error)
+            return []
+
+    def cleanup_old(self, hours: Any = 24) -> int:
+        """Remove the analyses that nothing touched for `hours`. Returns how many."""
+        try:
+            known = hours_of(hours)
+            if known < 0:
+                raise ValueError(f"hours {hours!r} is negative: give 0 or more")
+            return self._clean_up(known)
+        except Exception as error:
+            self._failed("cleanup_old", hours, error)
+            return 0
+
+    # --------------------------------------------------------------- what each tracker does, with values it can keep
 
     @abstractmethod
-    def cleanup_old(self, hours: float = 24) -> int:
-        """Remove the analyses that nothing touched for `hours`. Returns how many."""
+    def _start(self, symbol: str, id: str) -> AnalysisProgress: ...
+    @abstractmethod
+    def _get(self, id: str) -> AnalysisProgress | None: ...
+    @abstractmethod
+    def _enter(self, id: str, stage: str) -> bool: ...
+    @abstractmethod
+    def _store(self, id: str, name: str, result: Any) -> bool:
+        """Store a result as it was handed in."""
+
+    @abstractmethod
+    def _end(self, id: str, ended: dict[str, str]) -> bool: ...
+    @abstractmethod
+    def _recent(self, limit: float) -> list[AnalysisProgress]:
+        """Those that began at this moment, in seconds since 1970, or later."""
+
+    @abstractmethod
+    def _active(self) -> list[str]: ...
+    @abstractmethod
+    def _clean_up(self, hours: float) -> int: ...
+
+    # ------------------------------------------------------------------------------------------------------- trouble
+
+    def _failed(self, call: str, what: Any, error: Exception) -> bool:
+        """Raise the error again if `strict` is set; else tell of it once. Returns False."""
+        if self.strict:
+            raise error
+        about = (type(self).__name__, call, type(error).__name__, getattr(error, "errno", None))
+        if about in _told or len(_told) >= TOLD_MAX:
+            return False
+        _told.add(about)
+        with suppress(Exception):  # a handler that fails, or warnings that are errors, must not end the program either
+            try:
+                shown = f"{what!r:.100}"
+            except Exception:  # an object of somebody's that cannot even be shown
+                shown = f"<{type(what).__name__}>"
+            text = (
+                f"{type(self).__name__}.{call}({shown}) did nothing: {type(error).__name__}: {error}. "
+                f"The program goes on; this is told once. {type(self).__name__}(strict=True) raises instead"
+            )
+            with suppress(Warning):
+                warnings.warn(text, RuntimeWarning, stacklevel=3)
+            LOG.warning("%s", text)
+        return False
 
 
 class RecordTracker(ProgressTracker):
     """A tracker that keeps whole records, and changes one while nobody else can."""
 
-    __slots__ = ()
-
     @abstractmethod
-    def _change(self, execution_id: str, change: Change) -> bool:
+    def _change(self, id: str, change: Change) -> bool:
         """Change a record, alone. False if there is none."""
 
-    def update_stage(self, execution_id: str, stage: str) -> bool:
-        """Enter the next stage: any text."""
-        text = check_text(stage, "stage")
-
+    def _enter(self, id: str, stage: str) -> bool:
         def change(record: AnalysisProgress) -> None:
             if record.overall_status == "running":
-                record.current_stage = text
+                record.current_stage = stage
 
-        return self._change(check_id(execution_id), change)
+        return self._change(id, change)
 
-    def _store(self, execution_id: str, name: str, result: Result) -> bool:
-        stored = checked_result(name, result)
-        return self._change(check_id(execution_id), lambda record: setattr(record, name, stored))
+    def _store(self, id: str, name: str, result: Any) -> bool:
+        stored = result_of(name, result)
+        return self._change(id, lambda record: setattr(record, name, stored))
 
-    def complete_analysis(self, execution_id: str, signal: str, message: str = "") -> bool:
-        """End it well: status success, stage completed, with the signal and the message."""
-        ended = {
-            "overall_status": "success",
-            "current_stage": "completed",
-            "final_signal": check_text(signal, "signal"),
-            "final_message": check_text(message, "message"),
-        }
-        return self._end(execution_id, ended)
-
-    def fail_analysis(self, execution_id: str, stage: str, message: str) -> bool:
-        """End it as failed in that stage: signal no_signal, with the message."""
-        ended = {
-            "overall_status": "failed",
-            "failure_stage": check_text(stage, "stage"),
-            "final_signal": "no_signal",
-            "final_message": check_text(message, "message"),
-        }
-        return self._end(execution_id, ended)
-
-    def _end(self, execution_id: str, ended: dict[str, Any]) -> bool:
+    def _end(self, id: str, ended: dict[str, str]) -> bool:
         def change(record: AnalysisProgress) -> None:
             if record.overall_status == "running":
                 vars(record).update(ended)
 
-        return self._change(check_id(execution_id), change)
+        return self._change(id, change)
 
 
-def checked_result(name: str, result: Result) -> Result:
-    """A copy of a result as it is stored: in plain types. Raises TypeError for one of another class, InvalidRecord."""
-    kind = RESULTS[name]
-    if not isinstance(result, kind):
-        raise TypeError(f"{name} must be a {kind.__name__}, not {type(result).__name__}: {result!r:.60}")
-    return kind.from_dict(result.to_dict())
+def now() -> datetime:
+    """Local time without an offset: programs compare it with datetime.now()."""
+    return datetime.now()  # noqa: DTZ005 - see above
 
 
-def age_limit(hours: float) -> float:
-    """The moment so many hours ago, in seconds since 1970. Raises ValueError for what is no number of hours."""
-    if not hours >= 0:
-        raise ValueError(f"hours {hours!r} is no number of hours: give 0 or more")
-    return time.time() - hours * SECONDS_PER_HOUR
+_told: set[tuple[Any, ...]] = set()

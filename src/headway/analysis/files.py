@@ -1,14 +1,16 @@
-"""The tracker over files: one JSON file for each analysis, which any process of this user may read and write.
+"""The tracker over files: one JSON file for each analysis, in a folder that older programs may use at the same time.
 
 `progress_<id>.json` is replaced as a whole, by a rename. The one before stays as `.progress_<id>.prev`, and is what is
-read where the first is damaged. `.progress_<id>.lock` is locked for the whole of each change, so that of two changes at
-once none is lost, and shared by those who read.
+read where the first is damaged. For the whole of each change one of 16 lock files is locked, `.lock-0` to `.lock-f`:
+of two changes at once none is lost. Readers need no lock: the file is whole at any time.
+
+The old tracker takes no lock: it writes what it read before, and so undoes what was written in between.
+`.progress_<id>.own` is another name of the file that Headway wrote last. Where that is not the one that stands there,
+somebody else has written since, and what was undone by that is done again: see `_together`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 import stat
@@ -16,243 +18,326 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
-from urllib.parse import quote, unquote
+from typing import Any
+from zlib import crc32
 
 from headway import errors
-from headway.analysis.contract import Change, RecordTracker, age_limit
-from headway.analysis.model import AnalysisProgress, check_id, check_text
-from headway.analysis.storage import lock_file, read_file, sync_folder, write_new
-from headway.system.paths import make_private
+from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, now
+from headway.analysis.model import PENDING, RESULTS, AnalysisProgress
+from headway.analysis.storage import lock_file, read_file, read_with_number, write_new
+from headway.analysis.values import digest_of, id_of
 
-__all__ = ["FileBasedProgressTracker", "file_progress_tracker"]
+__all__ = ["FOLDER", "FileBasedProgressTracker", "file_progress_tracker", "folder_of", "name_of", "reader_of"]
 
 FOLDER = "analysis_progress"
+MODE = "HEADWAY_ANALYSIS_MODE"  # of a new folder, and of the files in it
 KEPT_HOURS = 24.0
-WRITER_PATIENCE_S = 10.0
-READER_PATIENCE_S = 1.0  # then it reads without the lock: the file is whole at any time
-_QUOTED_BYTES_MAX = 200  # with what stands around it less than the 255 bytes of a file's name
+LOCKS = 16  # for all analyses of a folder: two that share one wait for each other's writes
+PATIENCE_S = 2.0  # for a writer that has stopped, with the lock
 _BEGIN, _END = "progress_", ".json"
+_NAME_BYTES_MAX = 255 - len(_BEGIN + _END)  # a file's name has at most 255 bytes
+_STEM_BYTES_MAX = 200  # of the files beside it, whose names have more around the id
 
 
 class FileBasedProgressTracker(RecordTracker):
     """Follows analyses in the folder analysis_progress of a directory; default: the system's temporary one.
 
-    When it is made, it removes what nothing has touched for 24 hours. Raises NotOwner if the folder is somebody else's,
-    OSError if it cannot be made.
+    When it is made, it makes the folder, and removes what nothing has touched for 24 hours.
+    strict: raise what goes wrong: NotOwner for a folder of somebody else in the temporary directory, LockTimeout if a
+    live process does not let go of an analysis, OSError.
     """
 
-    __slots__ = ("_base", "_folder")
+    progress_dir: Path
 
-    def __init__(self, base_dir: str | os.PathLike[str] | None = None) -> None:
-        self._base = None if base_dir is None else Path(base_dir)
-        self._folder: Path | None = None
+    def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
+        self._base = None if base_dir is None else os.fspath(base_dir)
+        self.strict = strict
         self._open()
 
     @classmethod
     def _on_first_use(cls) -> FileBasedProgressTracker:
         """One that touches no disk before it is used."""
         one = cls.__new__(cls)
-        one._base = one._folder = None
+        one._base = None
         return one
 
-    def __reduce__(self) -> tuple[type[FileBasedProgressTracker], tuple[Path | None]]:
-        return FileBasedProgressTracker, (self._base,)
+    def __getattr__(self, name: str) -> Any:
+        if name != "progress_dir" or "_base" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return self._open()
 
-    @property
-    def directory(self) -> Path:
-        """The folder of the files."""
-        return self._folder or self._open()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self._base, self.strict)
+
+    def _get_progress_file_path(self, execution_id: Any) -> Path:
+        """Where the record of an analysis stands. Old programs ask for it."""
+        return Path(self.progress_dir, f"{_BEGIN}{name_of(id_of(execution_id))}{_END}")
 
     def _open(self) -> Path:
-        folder = (self._base or Path(tempfile.gettempdir())).absolute() / FOLDER
-        make_private(folder)
-        self._folder = folder
-        self.cleanup_old(KEPT_HOURS)
+        """Make the folder, and tidy it up; what goes wrong is told, and comes up again where the folder is used."""
+        folder = self.progress_dir = folder_of(self._base)
+        try:
+            self._make(folder)
+            self._clean_up(KEPT_HOURS)
+        except Exception as error:  # noqa: BLE001 - as in ProgressTracker
+            self._failed("__init__", self._base, error)
         return folder
+
+    def _make(self, folder: Path) -> None:
+        """Make the folder if it is not there. Raises NotOwner if nobody should write into it, OSError."""
+        try:
+            found = os.lstat(folder)
+        except FileNotFoundError:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            mode = _mode()
+            with suppress(FileExistsError):
+                os.mkdir(folder, 0o777 if self._base is not None else 0o700)
+                if mode is not None:
+                    os.chmod(folder, mode)
+            found = os.lstat(folder)
+        ours = (os.geteuid(), 0)
+        if stat.S_ISLNK(found.st_mode):
+            if found.st_uid not in ours:
+                raise errors.NotOwner(f"{folder} is a link that user {found.st_uid} made: choose another base_dir")
+            found = os.stat(folder)
+        if not stat.S_ISDIR(found.st_mode):
+            raise NotADirectoryError(20, "it is no folder: remove it, or choose another base_dir", str(folder))
+        if self._base is None and found.st_uid not in ours:
+            raise errors.NotOwner(
+                f"{folder} belongs to user {found.st_uid}, not to you ({os.geteuid()}): give the tracker a base_dir of "
+                f"your own, or set TMPDIR"
+            )
+
+    def _files(self, id: str) -> _Files:
+        return _Files(os.fspath(self.progress_dir), name_of(id))
 
     # ------------------------------------------------------------------------------------------------------ changes
 
-    def start_analysis(self, symbol: str, execution_id: str) -> AnalysisProgress:
-        """Begin an analysis; one of the same id starts over. Returns what it looks like now.
-
-        This and every other change raises LockTimeout, if a live process does not let go of the analysis, and OSError.
-        """
-        id = check_id(execution_id)
-        text = check_text(symbol, "symbol")
-        if not self.directory.is_dir():  # who tidies up temporary files took it
-            self._open()
-        files = _Files(self.directory, id)
-        with lock_file(files.lock, WRITER_PATIENCE_S):
-            now = datetime.now()  # noqa: DTZ005 - programs compare start_time with datetime.now()
-            record = AnalysisProgress(text, id, now)
-            files.write(record, keep=files.read_one(files.main) is not None)
+    def _start(self, symbol: str, id: str) -> AnalysisProgress:
+        self._make(Path(self.progress_dir))  # who tidies up temporary files may have taken it
+        files = self._files(id)
+        with lock_file(files.lock, PATIENCE_S):
+            record = AnalysisProgress(symbol, id, now())
+            before, _ = files.read_main()
+            files.write(record, before if _record(before) is not None else None)
         return record
 
-    def _change(self, execution_id: str, change: Change) -> bool:
-        files = _Files(self.directory, execution_id)
+    def _change(self, id: str, change: Change) -> bool:
+        files = self._files(id)
         if not files.exist():
             return False
-        with lock_file(files.lock, WRITER_PATIENCE_S):
-            record = files.read_one(files.main)
-            keep = record is not None
-            if record is None:
-                record = files.read_one(files.previous)
+        self._make(Path(self.progress_dir))
+        with lock_file(files.lock, PATIENCE_S):
+            content, number = files.read_main()
+            good = content if _record(content, id) is not None else None
+            record = files.whole(content, number, id)
             if record is None:
                 return False
-            before = record.copy()
             change(record)
-            if record != before:
-                files.write(record, keep=keep)
-            else:
-                files.touch()
+            files.write(record, good)
         return True
 
     # --------------------------------------------------------------------------------------------------------- reads
 
-    def get_progress(self, execution_id: str) -> AnalysisProgress | None:
-        """Return what an analysis looks like now; the last good state if its file is damaged, None without one."""
-        return _Files(self.directory, check_id(execution_id)).read()
+    def _get(self, id: str) -> AnalysisProgress | None:
+        return self._files(id).read(id)
 
-    def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
-        """Return the analyses that were started within the last `hours`, the newest first."""
-        limit = age_limit(hours)
+    def _recent(self, limit: float) -> list[AnalysisProgress]:
         recent = [record for record in self._all(limit) if record.start_time.timestamp() >= limit]
         return sorted(recent, key=lambda record: record.start_time, reverse=True)
 
-    def get_active_executions(self) -> list[str]:
-        """Return the ids of the analyses whose status is running."""
+    def _active(self) -> list[str]:
         return [record.execution_id for record in self._all(0.0) if record.overall_status == "running"]
 
     def _all(self, touched_since: float) -> Iterator[AnalysisProgress]:
-        for id, touched in self._listed():
+        folder = os.fspath(self.progress_dir)
+        for name, touched in self._listed()[0]:
             if touched >= touched_since:
-                record = _Files(self.directory, id).read()
-                if record is not None:
+                record = _Files(folder, name).read(None)
+                if record is not None and name_of(record.execution_id) == name:
                     yield record
 
-    def _listed(self) -> list[tuple[str, float]]:
-        """Every id that has a file, and when the file was written."""
+    def _listed(self) -> tuple[list[tuple[str, float]], list[str]]:
+        """Every record by the part of its file's name that tells the id, and when it was written; the other files."""
         found = []
-        with suppress(FileNotFoundError), os.scandir(self.directory) as entries:
+        beside = []
+        with suppress(FileNotFoundError), os.scandir(self.progress_dir) as entries:
             for entry in entries:
-                id = _id_of(entry.name)
-                if id is not None:
+                name = entry.name
+                if name.startswith(_BEGIN) and name.endswith(_END):
                     with suppress(FileNotFoundError):  # removed since it was listed
-                        found.append((id, entry.stat(follow_symlinks=False).st_mtime))
-        return found
+                        found.append((name[len(_BEGIN) : -len(_END)], entry.stat(follow_symlinks=False).st_mtime))
+                elif name.startswith(f".{_BEGIN}"):
+                    beside.append(name)
+        return found, beside
 
-    def cleanup_old(self, hours: float = 24) -> int:
-        """Remove the analyses that nothing touched for `hours`, but none that is being written. Returns how many."""
-        limit = age_limit(hours)
-        old = [id for id, touched in self._listed() if touched < limit]
-        removed = sum(_Files(self.directory, id).remove(limit) for id in old)
-        for stray in self.directory.glob(f".{_BEGIN}*"):  # of writers that were killed, and of files that are gone
-            with suppress(FileNotFoundError):
-                if stray.lstat().st_mtime >= min(limit, time.time() - WRITER_PATIENCE_S):
-                    continue
-                if stray.suffix in (".tmp", ".old"):
-                    stray.unlink()
-                elif (id := _id_of(f"{stray.stem[1:]}{_END}")) is not None:
-                    _Files(self.directory, id).remove_rest()
+    def _clean_up(self, hours: float) -> int:
+        limit = time.time() - hours * SECONDS_PER_HOUR
+        folder = os.fspath(self.progress_dir)
+        listed, beside = self._listed()
+        removed = sum(_Files(folder, name).remove(limit) for name, touched in listed if touched < limit)
+        kept = {f"{_stem(name)}.{kind}" for name, _ in listed for kind in ("prev", "own")}
+        before = min(limit, time.time() - 5 * PATIENCE_S)
+        for name in beside:  # of writers that were killed, and of records that are gone
+            if name.endswith(".tmp") or (name.endswith((".prev", ".own")) and name[1 + len(_BEGIN) :] not in kept):
+                path = os.path.join(folder, name)
+                with suppress(FileNotFoundError):
+                    if os.lstat(path).st_mtime < before:
+                        os.unlink(path)
         return removed
 
 
 class _Files:
     """The files of one analysis."""
 
-    def __init__(self, folder: Path, id: str) -> None:
-        self.folder = folder
-        self.id = id
-        self.name = _name_of(id)
-        self.main = folder / f"{_BEGIN}{self.name}{_END}"
-        self.previous = folder / f".{_BEGIN}{self.name}.prev"
-        self.lock = folder / f".{_BEGIN}{self.name}.lock"
+    def __init__(self, folder: str, name: str) -> None:
+        stem = f"{folder}/.{_BEGIN}{_stem(name)}"
+        self.main = f"{folder}/{_BEGIN}{name}{_END}"
+        self.previous = f"{stem}.prev"
+        self.own = f"{stem}.own"
+        self.lock = Path(f"{folder}/.lock-{crc32(os.fsencode(name)) % LOCKS:x}")
+        self._stem = stem
 
     def exist(self) -> bool:
-        return self.main.exists() or self.previous.exists()
+        return os.path.lexists(self.main)
 
-    def read(self) -> AnalysisProgress | None:
-        if not self.exist():
+    def read(self, id: str | None) -> AnalysisProgress | None:
+        """The record, of this id if one is given; the last good one if it is damaged, None if there is none."""
+        try:
+            content, number = read_with_number(self.main, anyone=True)
+        except FileNotFoundError:
             return None
-        try:
-            with lock_file(self.lock, READER_PATIENCE_S, shared=True):
-                return self.read_one(self.main) or self.read_one(self.previous)
-        except errors.LockTimeout:
-            return self.read_one(self.main) or self.read_one(self.previous)
+        return self.whole(content, number, id)
 
-    def read_one(self, path: Path) -> AnalysisProgress | None:
-        """The record in a file; None if it is missing or damaged."""
-        try:
-            record = AnalysisProgress.from_dict(json.loads(read_file(path) or b""))
-            # In the file it has its offset from UTC: the next reader may be in another zone.
-            record.start_time = datetime.fromtimestamp(record.start_time.timestamp())  # noqa: DTZ006 - as it began
-        except (FileNotFoundError, ValueError, RecursionError, OverflowError):
-            return None
-        return record if record.execution_id == self.id else None
-
-    def write(self, record: AnalysisProgress, *, keep: bool) -> None:
-        """Replace the record. keep: the present one is whole, and becomes the previous one. The lock is held."""
-        values = record.to_dict() | {"start_time": record.start_time.astimezone().isoformat()}
-        temporary = self.folder / f".{_BEGIN}{self.name}.{os.urandom(8).hex()}.tmp"
-        write_new(temporary, json.dumps(values).encode())
-        try:
-            if keep:
-                self._keep_previous(temporary.with_suffix(".old"))
-            os.replace(temporary, self.main)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync_folder(self.folder)
-
-    def _keep_previous(self, link: Path) -> None:
-        try:
-            os.link(self.main, link)  # so that there is a main file at any time
-            os.replace(link, self.previous)
-            link.unlink(missing_ok=True)  # the rename of one file onto itself leaves both names
-        except OSError:  # where there are no hard links: for a moment there is the previous one alone
-            os.replace(self.main, self.previous)
-
-    def touch(self) -> None:
+    def read_main(self) -> tuple[bytes | None, int]:
         with suppress(FileNotFoundError):
+            return read_with_number(self.main, anyone=True)
+        return None, 0
+
+    def whole(self, content: bytes | None, number: int, id: str | None) -> AnalysisProgress | None:
+        """The record of this content of the main file, with what somebody else undid; the last good one, or None."""
+        record = _record(content, id)
+        with suppress(OSError):  # there is none: Headway has written nothing here
+            if os.stat(self.own).st_ino != number:
+                own = _record(read_file(self.own, anyone=True), id)
+                record = own if record is None or own is None else _together(record, own)
+        if record is None:
+            with suppress(FileNotFoundError):
+                record = _record(read_file(self.previous, anyone=True), id)
+        return record
+
+    def write(self, record: AnalysisProgress, good: bytes | None) -> None:
+        """Replace the record. good: the present one, if it is whole: it becomes the previous one. The lock is held."""
+        content = json.dumps(record.to_dict()).encode()
+        if content == good:
             os.utime(self.main)
+            return
+        mode = _mode()
+        permissions = 0o666 if mode is None else mode & 0o666
+        temporary = f"{self._stem}.{os.urandom(8).hex()}.tmp"
+        write_new(temporary, content, permissions, exactly=mode is not None)
+        try:
+            if good is not None:
+                with suppress(FileNotFoundError):
+                    os.unlink(self.previous)
+                _link(self.main, self.previous)
+            with suppress(FileNotFoundError):
+                os.unlink(self.own)
+            _link(temporary, self.own)
+            os.rename(temporary, self.main)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            raise
 
     def remove(self, limit: float) -> bool:
-        """Remove them, unless somebody holds the lock or has written since `limit`. The lock file goes last."""
+        """Remove them, unless somebody holds the lock or has written since `limit`."""
         with suppress(errors.LockTimeout, FileNotFoundError), lock_file(self.lock, 0.0):
-            found = self.main.lstat()
+            found = os.lstat(self.main)
             if stat.S_ISREG(found.st_mode) and found.st_mtime < limit:
-                for path in (self.main, self.previous, self.lock):
-                    path.unlink(missing_ok=True)
+                os.unlink(self.main)
+                for path in (self.previous, self.own):
+                    with suppress(FileNotFoundError):
+                        os.unlink(path)
                 return True
         return False
 
-    def remove_rest(self) -> None:
-        """Remove what stands beside a main file that is gone."""
-        with suppress(errors.LockTimeout), lock_file(self.lock, 0.0):
-            if not self.main.exists():
-                self.previous.unlink(missing_ok=True)
-                self.lock.unlink()
+
+def reader_of(place: str | os.PathLike[str]) -> FileBasedProgressTracker:
+    """A tracker for those who only look: it makes nothing and removes nothing, and raises what keeps it from reading.
+
+    place: the folder of a tracker, or its base_dir.
+    """
+    one = FileBasedProgressTracker._on_first_use()
+    inside = Path(place).absolute() / FOLDER
+    one.progress_dir = inside if inside.is_dir() else Path(place).absolute()
+    one.strict = True
+    return one
 
 
-def _name_of(id: str) -> str:
-    """An id as part of a file's name, from which it can be told again: no slash, no control character, not too long."""
-    name = quote(id, safe="")
-    return name if len(name) <= _QUOTED_BYTES_MAX else "%=" + base64.urlsafe_b64encode(id.encode()).decode()
+def folder_of(base_dir: str | None) -> Path:
+    """The folder of a base directory; None: of the system's temporary one."""
+    return Path(tempfile.gettempdir() if base_dir is None else base_dir).absolute() / FOLDER
 
 
-def _id_of(file_name: str) -> str | None:
-    """The id behind the name of a main file; None for any other file."""
-    if not file_name.startswith(_BEGIN) or not file_name.endswith(_END):
-        return None
-    name = file_name[len(_BEGIN) : -len(_END)]
+def name_of(id: str) -> str:
+    """An id as part of a file's name: as it is wherever the old tracker could store it, else a digest of it."""
+    if "/" in id or "\0" in id or len(id.encode()) > _NAME_BYTES_MAX:
+        return digest_of(id)
+    return id
+
+
+def _stem(name: str) -> str:
+    """What the files beside a record are called after."""
+    return name if len(os.fsencode(name)) <= _STEM_BYTES_MAX else digest_of(name)
+
+
+def _link(path: str, other: str) -> None:
+    with suppress(OSError):  # without hard links nothing is kept beside the record
+        os.link(path, other, follow_symlinks=False)
+
+
+def _together(record: AnalysisProgress, own: AnalysisProgress) -> AnalysisProgress:
+    """A record that somebody else wrote, and the one that Headway had written before: what was undone is done again.
+
+    Within one life of an analysis a result that was given is never pending again, and one that has ended never runs.
+    """
+    if record.start_time == own.start_time:
+        for name in RESULTS:
+            if getattr(record, name).status == PENDING:
+                setattr(record, name, getattr(own, name))
+        if record.overall_status == "running" and own.overall_status != "running":
+            for name in ("overall_status", "current_stage", "final_signal", "failure_stage", "final_message"):
+                setattr(record, name, getattr(own, name))
+    return record
+
+
+def _record(content: bytes | None, id: str | None = None) -> AnalysisProgress | None:
+    """The record in a file; None if it is damaged, or of another id."""
     try:
-        id = base64.urlsafe_b64decode(name[2:]).decode() if name.startswith("%=") else unquote(name, errors="strict")
-        check_id(id)
-    except (ValueError, binascii.Error):
+        record = AnalysisProgress.from_dict(json.loads(content or b""))
+    except (ValueError, RecursionError):
         return None
-    return id if _name_of(id) == name else None
+    return record if id is None or record.execution_id == id else None
+
+
+def _mode() -> int | None:
+    """What HEADWAY_ANALYSIS_MODE says, in octal digits; None where it says nothing."""
+    chosen = os.environ.get(MODE)
+    if not chosen:
+        return None
+    try:
+        return int(chosen, 8) & 0o777 | 0o700
+    except ValueError:
+        raise ValueError(f"{MODE} {chosen!r} is no mode of a folder: give octal digits such as 0755") from None
+
+
+def _again(kind: type[FileBasedProgressTracker], base: str | None, strict: bool) -> FileBasedProgressTracker:
+    """The tracker of a pickle: it touches no disk before it is used."""
+    one = kind._on_first_use()
+    one._base, one.strict = base, strict
+    return one
 
 
 file_progress_tracker = FileBasedProgressTracker._on_first_use()

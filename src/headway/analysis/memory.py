@@ -6,12 +6,12 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
-from headway.analysis.contract import Change, RecordTracker, age_limit
-from headway.analysis.model import AnalysisProgress, check_id, check_text
+from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, now
+from headway.analysis.model import AnalysisProgress
 
-__all__ = ["AnalysisProgressTracker", "progress_tracker"]
+__all__ = ["AnalysisProgressTracker", "entries_of", "progress_tracker"]
 
 
 @dataclass
@@ -21,68 +21,62 @@ class _Entry:
 
 
 class AnalysisProgressTracker(RecordTracker):
-    """Follows the analyses of this process, from all its threads. There is one object of it in each process."""
+    """Follows the analyses of this process, from all its threads. There is one object of it in each process.
 
-    __slots__ = ("_entries", "_lock")
+    strict: raise what goes wrong; it holds for the one object, from then on.
+    """
 
     _entries: dict[str, _Entry]
-    _lock: threading.Lock
     _instance: AnalysisProgressTracker | None = None
 
-    def __new__(cls) -> AnalysisProgressTracker:
+    def __new__(cls, *_: Any, **__: Any) -> AnalysisProgressTracker:
         with _making:
             if AnalysisProgressTracker._instance is None:
                 one = object.__new__(cls)
-                one._entries = {}
-                one._lock = threading.Lock()
+                one._entries = entries_of("")
                 AnalysisProgressTracker._instance = one
             return AnalysisProgressTracker._instance
 
-    def __reduce__(self) -> tuple[type[AnalysisProgressTracker], tuple[()]]:
+    def __init__(self, *, strict: bool | None = None) -> None:
+        if strict is not None:
+            self.strict = strict
+
+    def __reduce__(self) -> tuple[Any, ...]:
         return AnalysisProgressTracker, ()  # in another process it is that process's own
 
-    def start_analysis(self, symbol: str, execution_id: str) -> AnalysisProgress:
-        """Begin an analysis; one of the same id starts over. Returns what it looks like now."""
-        id = check_id(execution_id)
-        now = datetime.now()  # noqa: DTZ005 - programs compare start_time with datetime.now()
-        record = AnalysisProgress(check_text(symbol, "symbol"), id, now)
-        with self._lock:
+    def _start(self, symbol: str, id: str) -> AnalysisProgress:
+        record = AnalysisProgress(symbol, id, now())
+        with _lock:
             self._entries.pop(id, None)  # so that the order is that of the starts
             self._entries[id] = _Entry(record, time.time())
         return record.copy()
 
-    def get_progress(self, execution_id: str) -> AnalysisProgress | None:
-        """Return what an analysis looks like now, as a copy; None if it is unknown."""
-        id = check_id(execution_id)
-        with self._lock:
+    def _get(self, id: str) -> AnalysisProgress | None:
+        with _lock:
             entry = self._entries.get(id)
             return None if entry is None else entry.record.copy()
 
-    def _change(self, execution_id: str, change: Change) -> bool:
-        with self._lock:
-            entry = self._entries.get(execution_id)
+    def _change(self, id: str, change: Change) -> bool:
+        with _lock:
+            entry = self._entries.get(id)
             if entry is None:
                 return False
             change(entry.record)
             entry.touched = time.time()
             return True
 
-    def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
-        """Return the analyses that were started within the last `hours`, the newest first."""
-        limit = age_limit(hours)
-        with self._lock:
+    def _recent(self, limit: float) -> list[AnalysisProgress]:
+        with _lock:
             recent = [one.record.copy() for one in self._entries.values() if one.record.start_time.timestamp() >= limit]
         return sorted(recent, key=lambda record: record.start_time, reverse=True)
 
-    def get_active_executions(self) -> list[str]:
-        """Return the ids of the analyses whose status is running."""
-        with self._lock:
+    def _active(self) -> list[str]:
+        with _lock:
             return [id for id, one in self._entries.items() if one.record.overall_status == "running"]
 
-    def cleanup_old(self, hours: float = 24) -> int:
-        """Remove the analyses that nothing touched for `hours`. Returns how many."""
-        limit = age_limit(hours)
-        with self._lock:
+    def _clean_up(self, hours: float) -> int:
+        limit = time.time() - hours * SECONDS_PER_HOUR
+        with _lock:
             old = [id for id, one in self._entries.items() if one.touched < limit]
             for id in old:
                 del self._entries[id]
@@ -90,14 +84,23 @@ class AnalysisProgressTracker(RecordTracker):
 
 
 _making = threading.Lock()
+_lock = threading.Lock()
+_all_entries: dict[str, dict[str, _Entry]] = {}
+
+
+def entries_of(place: str) -> dict[str, _Entry]:
+    """The analyses that belong to a place: "" for those of progress_tracker, else a folder."""
+    return _all_entries.setdefault(place, {})
+
+
 progress_tracker = AnalysisProgressTracker()
 
 
 def _after_fork_in_child() -> None:
     """Another thread of the parent may have held a lock."""
-    global _making
+    global _making, _lock
     _making = threading.Lock()
-    progress_tracker._lock = threading.Lock()
+    _lock = threading.Lock()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,4 +1,4 @@
-"""What an analysis found, and how far it has got: data classes that become plain JSON and come back checked.
+"""What an analysis found, and how far it has got: data classes that become plain JSON and come back.
 
 The names, fields and defaults are those of programs that were written before; they stay as they are. The objects may be
 changed by who holds them: a tracker stores copies and hands out copies.
@@ -6,93 +6,103 @@ changed by who holds them: a tracker stores copies and hands out copies.
 
 from __future__ import annotations
 
-import copy
-import json
-import math
+import marshal
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Self, TypeAlias, get_type_hints
+from typing import Any, Self, TypeAlias
 
 from headway import errors
-from headway.native import core
-from headway.tasks.results import dump_result
+from headway.analysis.values import encode, levels_of, members_of, number_of, plain, text_of
 
 __all__ = [
     "RESULTS",
     "AnalysisProgress",
+    "Frozen",
     "LeverageDecisionResult",
     "MLPredictionResult",
     "MarketContextResult",
     "Result",
     "SupportResistanceResult",
-    "check_id",
-    "check_text",
+    "encoded_result",
+    "local_time",
+    "result_of",
+    "taken_result",
 ]
 
-Levels: TypeAlias = list[dict[str, Any]]
-
-
-def check_id(execution_id: object) -> str:
-    """Return an execution id if it is one: 1 to 95 bytes of UTF-8 without NUL. Raises ValueError for anything else."""
-    if not isinstance(execution_id, str):
-        raise ValueError(f"execution id {execution_id!r} is no text: give 1 to 95 bytes of UTF-8 without NUL")
-    plain = str.__str__(execution_id)  # of an enumeration of texts its value
-    core.check_id(plain)
-    return plain
-
-
-def check_text(text: object, what: str) -> str:
-    """Return a text as a plain str that UTF-8 can hold. Raises TypeError for anything but a str."""
-    if not isinstance(text, str):
-        raise TypeError(f"{what} must be a str, not {type(text).__name__}: {text!r:.60}")
-    plain = str.__str__(text)
-    return plain if plain.isascii() else plain.encode("utf-8", "replace").decode()
+Levels: TypeAlias = list[Any]
+PENDING = "pending"  # the status of a result that was not given yet
 
 
 class _Record:
-    """What the data classes share: JSON out, JSON in, and a schema of it, all read off their fields."""
+    """What the data classes share. Fields that a class does not have are kept in `_more`, and read as attributes."""
 
-    __slots__ = ()
+    def __getattr__(self, name: str) -> Any:
+        more = self.__dict__.get("_more")
+        if more is not None and name in more:
+            return more[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all fields in types that JSON has: times in ISO format, numbers that are none (NaN, infinity) as None.
 
-        Raises TypeError for what JSON cannot hold.
+        Fields that are more than the class has come last.
         """
-        return {one.name: _plain(getattr(self, one.name)) for one in fields(self)}  # type: ignore[arg-type]
+        own = self.__dict__
+        names = _NAMES[_class_of(self)]
+        found = {name: _plain_field(kind, own.get(name)) for name, kind in names.items()}
+        for name, value in own.items():
+            if name not in names and name != "_more":
+                found[name] = plain(value)
+        for name, value in own.get("_more", {}).items():
+            found.setdefault(name, plain(value))
+        return found
 
     def copy(self) -> Self:
         """Return a copy that shares nothing with this one that could change."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
-        for name, value in values.items():
+        cls = type(self)
+        one = cls.__new__(cls)
+        values = one.__dict__
+        values.update(self.__dict__)
+        for name in _CHANGING.get(cls, values) if len(values) == len(_NAMES.get(cls, ())) else values:
+            value = values[name]
             if isinstance(value, _Record):
                 values[name] = value.copy()
-            elif isinstance(value, list):
-                values[name] = copy.deepcopy(value)
-        return type(self)(**values)
+            elif value and isinstance(value, list | dict):
+                values[name] = _fresh(value)
+        return one
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make one from what to_dict gave. A field that is missing or None takes its default, unknown ones are ignored.
+        """Make one from what to_dict gave. A field that is missing takes its default, unknown ones are kept.
 
-        Raises InvalidRecord (a ValueError) that names the field whose value cannot be.
+        Raises headway.errors.InvalidRecord (a ValueError) for what is no such record.
         """
         if not isinstance(values, Mapping):
             raise errors.InvalidRecord(f"{values!r:.60} is no {cls.__name__}: give an object as to_dict returns it")
-        found = {}
-        for one in fields(cls):  # type: ignore[arg-type]
-            value = values.get(one.name)
-            if value is not None or (_kinds(cls)[one.name] is float and one.name in values):
-                found[one.name] = _checked(cls, one.name, value)
-            elif one.default is MISSING and one.default_factory is MISSING:
-                raise errors.InvalidRecord(f"{cls.__name__} lacks {one.name!r}: give an object as to_dict returns it")
-        return cls(**found)
+        return cls._taken(values)
+
+    @classmethod
+    def _taken(cls, values: Mapping[str, Any]) -> Self:
+        names = _NAMES[cls]
+        if names.keys().isdisjoint(values):
+            raise errors.InvalidRecord(f"{cls.__name__} has none of its fields: give an object as to_dict returns it")
+        one = cls.__new__(cls)
+        own = one.__dict__
+        for name, kind in names.items():
+            own[name] = _taken_field(kind, values[name]) if name in values else _DEFAULTS[kind]()
+        if "status" in names and "status" not in values:
+            own["status"] = PENDING
+        if len(values) > len(names) or not names.keys() >= values.keys():
+            more = {key: plain(value) for key, value in values.items() if key not in names}
+            if more:
+                own["_more"] = more
+        return one
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
-        """Return the JSON Schema (draft 2020-12) of what to_dict returns."""
-        properties = {name: _schema_of(kind) for name, kind in _kinds(cls).items()}
+        """Return the JSON Schema (draft 2020-12) of what to_dict returns, for values of the types of the fields."""
+        properties = {name: _schema_of(kind) for name, kind in _NAMES[cls].items()}
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": cls.__name__,
@@ -112,6 +122,13 @@ class SupportResistanceResult(_Record):
     supports: Levels = field(default_factory=list)
     resistances: Levels = field(default_factory=list)
     error_message: str = ""
+
+    def __post_init__(self) -> None:
+        own = self.__dict__  # old programs give None for an empty list
+        if own["supports"] is None:
+            own["supports"] = []
+        if own["resistances"] is None:
+            own["resistances"] = []
 
 
 @dataclass
@@ -160,13 +177,33 @@ class AnalysisProgress(_Record):
     start_time: datetime
     current_stage: str = "initializing"
     overall_status: str = "running"
-    support_resistance: SupportResistanceResult = field(default_factory=lambda: SupportResistanceResult("pending"))
-    ml_prediction: MLPredictionResult = field(default_factory=lambda: MLPredictionResult("pending"))
-    market_context: MarketContextResult = field(default_factory=lambda: MarketContextResult("pending"))
-    leverage_decision: LeverageDecisionResult = field(default_factory=lambda: LeverageDecisionResult("pending"))
+    support_resistance: SupportResistanceResult = field(default_factory=lambda: SupportResistanceResult(PENDING))
+    ml_prediction: MLPredictionResult = field(default_factory=lambda: MLPredictionResult(PENDING))
+    market_context: MarketContextResult = field(default_factory=lambda: MarketContextResult(PENDING))
+    leverage_decision: LeverageDecisionResult = field(default_factory=lambda: LeverageDecisionResult(PENDING))
     final_signal: str = "analyzing"
     failure_stage: str = ""
     final_message: str = ""
+
+    @classmethod
+    def _taken(cls, values: Mapping[str, Any]) -> Self:
+        for name in ("symbol", "execution_id", "start_time"):
+            if values.get(name) is None:
+                raise errors.InvalidRecord(f"{cls.__name__} lacks {name!r}: give an object as to_dict returns it")
+        names = _NAMES[AnalysisProgress]
+        if cls is AnalysisProgress and tuple(map(type, values.values())) == _WRITTEN and values.keys() == names.keys():
+            one = cls.__new__(cls)  # as to_dict wrote it
+            own = one.__dict__
+            own.update(values)
+            own["start_time"] = local_time(own["start_time"])
+            for name in RESULTS:
+                own[name] = taken_result(name, own[name])
+            return one
+        one = super()._taken(values)
+        for name, default in _TEXTS.items():
+            if values.get(name) is None:
+                one.__dict__[name] = default
+        return one
 
 
 RESULTS: dict[str, type[Result]] = {
@@ -175,71 +212,184 @@ RESULTS: dict[str, type[Result]] = {
     "market_context": MarketContextResult,
     "leverage_decision": LeverageDecisionResult,
 }
+_KINDS = {"str": str, "int": int, "float": float, "Levels": list, "datetime": datetime} | {
+    cls.__name__: cls for cls in RESULTS.values()
+}
+_SIMPLE = (str, int, float, bool, type(None))
+_HELD = {list, *RESULTS.values()}
+_NAMES: dict[type, dict[str, Any]] = {  # of each class: its fields, and what they are
+    cls: {one.name: _KINDS[str(one.type)] for one in fields(cls)} for cls in (AnalysisProgress, *RESULTS.values())
+}
+_CHANGING = {cls: [name for name, kind in names.items() if kind in _HELD] for cls, names in _NAMES.items()}
+_TYPES = {cls: tuple(names.values()) for cls, names in _NAMES.items()}
+_DEFAULTS: dict[Any, Any] = {str: str, int: int, float: float, list: list} | {
+    cls: lambda cls=cls: cls(PENDING) for cls in RESULTS.values()
+}
+_WRITTEN = tuple(  # the types of a record's values in JSON
+    str if kind in (str, datetime) else dict for kind in _TYPES[AnalysisProgress]
+)
+_TEXTS = {one.name: one.default for one in fields(AnalysisProgress) if isinstance(one.default, str)}
+
+
+def _class_of(one: _Record) -> type:
+    """The class here that an object is of, or derived from."""
+    kind = type(one)
+    return kind if kind in _NAMES else next(base for base in kind.__mro__ if base in _NAMES)
+
+
+# ---------------------------------------------------------------------------------------------------------- results
+
+
+def result_of(name: str, result: object) -> Any:
+    """A result in plain types: of any data class, named tuple, mapping or object that has fields of this result.
+
+    Raises TypeError for what has none of them.
+    """
+    cls = RESULTS[name]
+    return cls._taken(_members(cls, name, result))
+
+
+def encoded_result(name: str, result: object) -> bytes:
+    """The JSON of a result, by the same rules. Raises TypeError for what has none of its fields."""
+    cls = RESULTS[name]
+    if type(result) is cls and tuple(map(type, result.__dict__.values())) == _TYPES[cls]:  # all is as it should be
+        return encode(result.__dict__)
+    return encode(result_of(name, result).to_dict())
+
+
+def _members(cls: type[_Record], name: str, result: object) -> dict[str, Any]:
+    found = members_of(result, _NAMES[cls])
+    if found is None:
+        raise TypeError(
+            f"{name} is {result!r:.60}: give an object, a data class or a mapping with fields such as "
+            f"{', '.join(list(_NAMES[cls])[:3])}"
+        )
+    if isinstance(result, _Record):
+        found |= result.__dict__.get("_more", {})
+    return found
+
+
+def taken_result(name: str, values: Any) -> Any:
+    """A result from its JSON, which nobody else holds. None gives a pending one. Raises InvalidRecord."""
+    cls = RESULTS[name]
+    if values is None:
+        return cls(PENDING)
+    if (
+        type(values) is dict
+        and tuple(map(type, values.values())) == _TYPES[cls]
+        and values.keys() == _NAMES[cls].keys()
+    ):
+        one = cls.__new__(cls)
+        one.__dict__.update(values)
+        return one
+    return cls.from_dict(values)
+
+
+class Frozen:
+    """A record that was read, and that nobody else holds: to be handed out again and again, as quick copies."""
+
+    __slots__ = ("_plain", "_record", "start_time")
+
+    def __init__(self, record: AnalysisProgress) -> None:
+        self._record = record
+        self.start_time = record.start_time
+        results = [getattr(record, name) for name in RESULTS]
+        found = record.support_resistance
+        self._plain = not any("_more" in one.__dict__ for one in (record, *results)) and all(
+            type(level) is dict and all(type(value) in _SIMPLE for value in level.values())
+            for level in (*found.supports, *found.resistances)
+        )
+
+    def copy(self) -> AnalysisProgress:
+        """A record that shares nothing with any other."""
+        own = self._record
+        if not self._plain:
+            return own.copy()
+        found, prediction = own.support_resistance, own.ml_prediction
+        context, decision = own.market_context, own.leverage_decision
+        return AnalysisProgress(
+            own.symbol,
+            own.execution_id,
+            own.start_time,
+            own.current_stage,
+            own.overall_status,
+            SupportResistanceResult(
+                found.status,
+                found.supports_count,
+                found.resistances_count,
+                [level.copy() for level in found.supports],
+                [level.copy() for level in found.resistances],
+                found.error_message,
+            ),
+            MLPredictionResult(
+                prediction.status, prediction.predictions_count, prediction.confidence, prediction.error_message
+            ),
+            MarketContextResult(context.status, context.trend_direction, context.market_phase, context.error_message),
+            LeverageDecisionResult(
+                decision.status,
+                decision.recommended_leverage,
+                decision.confidence_level,
+                decision.risk_reward_ratio,
+                decision.error_message,
+            ),
+            own.final_signal,
+            own.failure_stage,
+            own.final_message,
+        )
+
 
 # ------------------------------------------------------------------------------------------------- values of fields
 
 
-_known_kinds: dict[Any, dict[str, Any]] = {}
+def local_time(value: Any) -> datetime:
+    """A time in local time without an offset, as programs compare it with datetime.now(). Raises InvalidRecord."""
+    try:
+        found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        return found if found.tzinfo is None else found.astimezone().replace(tzinfo=None)
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise errors.InvalidRecord(f"start_time cannot be {value!r:.60}: give a time in ISO format") from None
 
 
-def _kinds(cls: Any) -> dict[str, Any]:
-    """The types of the fields of a class."""
-    if cls not in _known_kinds:
-        hints = get_type_hints(cls)
-        _known_kinds[cls] = {one.name: hints[one.name] for one in fields(cls)}
-    return _known_kinds[cls]
+def _taken_field(kind: Any, value: Any) -> Any:
+    """A value as its field holds it."""
+    if kind is str:
+        return text_of(value)
+    if kind is int or kind is float:
+        return number_of(value, whole=kind is int)
+    if kind is list:
+        return levels_of(value)
+    if kind is datetime:
+        return local_time(value)
+    if isinstance(value, kind):
+        return value.copy()
+    return kind(PENDING) if value is None else kind.from_dict(value)
 
 
-def _plain(value: Any) -> Any:
-    if value is None or type(value) in (int, bool):
-        return value
-    if type(value) is float:
-        return value if math.isfinite(value) else None
-    if isinstance(value, str):
-        return check_text(value, "text")
+def _plain_field(kind: Any, value: Any) -> Any:
+    """The value of a field in types that JSON has, whatever somebody has put there."""
+    if kind is datetime:
+        return local_time(value).isoformat() if isinstance(value, datetime) else plain(value)
     if isinstance(value, _Record):
         return value.to_dict()
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return json.loads(dump_result(value))
+    if kind in (str, int, float, list):
+        return plain(_taken_field(kind, value))
+    return plain(value)
 
 
-def _checked(cls: type[_Record], name: str, value: Any) -> Any:
-    kind = _kinds(cls)[name]
+def _fresh(value: Any) -> Any:
+    """A copy of lists and dicts, and of those in them."""
     try:
-        return _converted(kind, value)
-    except (TypeError, ValueError, OverflowError) as error:
-        if isinstance(error, errors.InvalidRecord):
-            raise
-        wanted = getattr(kind, "__name__", str(kind))
-        raise errors.InvalidRecord(f"{cls.__name__}.{name} cannot be {value!r:.60}: give {wanted}") from None
+        return marshal.loads(marshal.dumps(value))
+    except ValueError:  # an object of somebody's own
+        import copy
 
-
-def _converted(kind: Any, value: Any) -> Any:
-    """A value as its field holds it. None only comes for numbers: JSON has no NaN."""
-    if kind is str:
-        return check_text(value, "text")
-    if kind is datetime:
-        return value if isinstance(value, datetime) else datetime.fromisoformat(value)
-    if kind is float:
-        if isinstance(value, str):
-            raise TypeError
-        return math.nan if value is None else float(value)
-    if kind is int:
-        if isinstance(value, str) or value != int(value):
-            raise TypeError
-        return int(value)
-    if kind == Levels:
-        if not isinstance(value, list) or not all(isinstance(level, dict) for level in value):
-            raise TypeError
-        return [dict(level) for level in value]
-    return value if isinstance(value, kind) else kind.from_dict(value)
+        return copy.deepcopy(value)
 
 
 def _schema_of(kind: Any) -> dict[str, Any]:
-    if kind == Levels:
-        return {"type": "array", "items": {"type": "object"}}
     if isinstance(kind, type) and issubclass(kind, _Record):
         return {name: value for name, value in kind.schema().items() if name != "$schema"}
+    if kind is list:
+        return {"type": "array"}
     names = {str: "string", int: "integer", float: ["number", "null"], datetime: "string"}
     return {"type": names[kind]}

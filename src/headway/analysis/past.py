@@ -2,109 +2,240 @@
 
 from __future__ import annotations
 
-import math
+import json
+import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from headway import errors
-from headway.analysis.contract import SECONDS_PER_HOUR, age_limit
-from headway.analysis.document import document_of, files_of, progress
-from headway.analysis.model import AnalysisProgress
+from headway.analysis.contract import SECONDS_PER_HOUR
+from headway.analysis.document import View, document_of, files_of, key_of, progress
+from headway.analysis.model import AnalysisProgress, Frozen
 from headway.engine.board import Board
 from headway.files.snapshot import SNAPSHOT, read
 from headway.system import paths
-from headway.views.board_view import BoardView, TaskView
+from headway.tasks.ending import LEFT_OPEN
+from headway.views.board_view import BoardView
 
 __all__ = ["Past"]
+
+SETTLED_S = 0.1  # a file that was written so lately may change again without its times telling so
+_HISTORY = "history.sqlite3"
+_COLUMNS = (
+    "uuid",
+    "slot",
+    "generation",
+    "taken_at",
+    "id",
+    "label",
+    "state",
+    "stage",
+    "message",
+    "error",
+    "created",
+    "owner_pid",
+    "result",
+)
+
+
+class _Row:
+    """A row of the history, decoded as far as it was asked for."""
+
+    __slots__ = (
+        "_progress",
+        "created",
+        "error",
+        "id",
+        "label",
+        "message",
+        "owner_pid",
+        "stage",
+        "state",
+        "taken_at",
+        "text",
+    )
+
+    def __init__(self, values: tuple[Any, ...]) -> None:
+        self.taken_at: float = values[3]
+        self.id, self.label, self.state, self.stage, self.message, self.error = map(str, values[4:10])
+        self.created: float = values[10] or 0.0
+        self.owner_pid: int = values[11]
+        self.text = values[12]
+        self._progress: tuple[Frozen | None] | None = None
+
+    @property
+    def result(self) -> Any:
+        return json.loads(self.text or "null")
+
+    def progress(self, directory: Path) -> AnalysisProgress | None:
+        if self._progress is None:
+            read = progress(self, directory, gone=True)
+            self._progress = (None if read is None else Frozen(read),)
+        found = self._progress[0]
+        return None if found is None else found.copy()
+
+
+class _Recent:
+    """The rows of the history since a moment, read again when its files have changed, and decoded once each."""
+
+    def __init__(self, since: float, files: Any, rows: dict[tuple[Any, ...], _Row]) -> None:
+        self.since = since
+        self.files = files
+        self.rows = rows
 
 
 class Past:
     """The files of the board of this name. `board`, in every call: the board itself, if it is in shared memory."""
 
-    __slots__ = ("_name", "_read")
-
     def __init__(self, name: str) -> None:
         self._name = name
         self._read: tuple[tuple[str, int, int], BoardView] | None = None  # of which file
+        self._of = ""  # the board of which a snapshot was seen: there is no need to read its further ones
+        self._recent = _Recent(float("inf"), None, {})
+        self._open: tuple[Any, list[str]] = (None, [])
+        self._oldest: tuple[Any, float] = (None, 0.0)  # of which files; when the first task of the history ended
 
     def get(self, id: str, board: Board | None) -> AnalysisProgress | None:
         """What an analysis looked like last; None if it is unknown."""
         view = self._find(id, board)
-        return None if view is None else progress(view, self._directory(), gone=True)
+        found = None if view is None else progress(view, self._directory(board), gone=True)
+        return found if found is not None and found.execution_id == id else None
+
+    def get_by_key(self, key: str, board: Board | None) -> AnalysisProgress | None:
+        """What the analysis of a task of this id looked like last."""
+        view = self._find_key(key, board)
+        return None if view is None else progress(view, self._directory(board), gone=True)
 
     def has_ended(self, id: str, board: Board | None) -> bool:
         """Did it end by a call? Then there is nothing left to change."""
         view = self._find(id, board)
         return view is not None and "end" in document_of(view)
 
+    def left_open(self, id: str, board: Board | None) -> View | None:
+        """What is known of an analysis that a process left in good order, and that had to make room since."""
+        view = self._find(id, board)
+        return view if view is not None and _is_open(view) else None
+
     def since(self, limit: float, board: Board | None) -> Iterator[tuple[str, AnalysisProgress | None]]:
-        """The last run of each that began since then, by their ids."""
-        last: dict[str, TaskView] = {}
-        hours = (age_limit(0) - limit) / SECONDS_PER_HOUR
+        """The last run of each that began since then, by the ids of their tasks."""
+        last: dict[str, Any] = {}
         snapshot = self._snapshot(board)
-        for view in (*(() if snapshot is None else snapshot.tasks), *self._history(hours=hours)):
+        directory = self._directory(board)
+        view: Any
+        for view in (*(() if snapshot is None else snapshot.tasks), *self._rows(directory, limit).values()):
             if (view.created or 0.0) >= limit and (view.id not in last or _later(view, last[view.id])):
                 last[view.id] = view
         for id, view in last.items():
-            yield id, progress(view, self._directory(), gone=True)
+            yield id, view.progress(directory) if isinstance(view, _Row) else progress(view, directory, gone=True)
+
+    def open_ids(self, board: Board | None) -> list[str]:
+        """The ids of the tasks of those that a process left in good order, and that had to make room since."""
+        directory = self._directory(board)
+        files = _stand(directory)
+        if files is None:
+            return []
+        if self._open[0] != files:
+            ids = dict.fromkeys(id for (id,) in self._columns(directory, ("id",), state="cancelled"))
+            found = ((id, self._find_key(id, board)) for id in ids)
+            self._open = files, [id for id, view in found if view is not None and _is_open(view)]
+        return self._open[1]
 
     def exists(self) -> bool:
         """Is there anything?"""
-        return self._snapshot(None) is not None or bool(self._history(limit=1))
+        return self._snapshot(None) is not None or bool(self._columns(self._directory(), ("id",)))
 
     def comes_back(self, id: str) -> bool:
         """Is it in the snapshot with which the board would begin, if it were opened now?"""
         snapshot = self._snapshot(None)
-        return snapshot is not None and snapshot.get(id) is not None
+        return snapshot is not None and snapshot.get(key_of(id)) is not None
 
     def forget(self, hours: float) -> set[str]:
         """Remove what ended more than `hours` ago from the history. Returns the ids that are not there any more."""
-        limit = age_limit(hours)
-        old = {view.id for view in self._history() if (view.ended or view.taken_at) < limit}
+        limit = time.time() - hours * SECONDS_PER_HOUR
+        directory = self._directory()
+        files = _stand(directory)
+        if files is None or (self._oldest[0] == files and self._oldest[1] >= limit):
+            return set()
+        ends = {id: ended or archived for id, ended, archived in self._columns(directory, ("id", "ended", "archived"))}
+        old = {id for id, ended in ends.items() if ended < limit}
         if not old:
+            self._oldest = files, min(ends.values(), default=float("inf"))
             return set()
         from headway.files.history import Writer
 
-        with Writer(self._directory()) as writer:
+        with Writer(directory) as writer:
             writer.prune(keep_hours=hours)
-        return old - {view.id for view in self._history()}
+        return old - {id for (id,) in self._columns(directory, ("id",))}
 
     def files(self) -> set[str] | None:
         """The names of the files that the history's tasks have parts in; None if that cannot be told."""
         from headway.files import history
 
         try:
-            views = history.read(self._directory())
-        except (errors.HeadwayError, OSError):
+            rows = history.read_columns(self._directory(), ("result",))
+            return {name for (text,) in rows if text and '"file"' in text for name in files_of(json.loads(text))}
+        except (errors.HeadwayError, OSError, ValueError, RecursionError, AttributeError):
             return None
-        return {name for view in views for name in files_of(document_of(view))}
 
     # ------------------------------------------------------------------------------------------------------ the files
 
-    def _directory(self) -> Path:
-        return paths.board_directory(self._name)
+    def _directory(self, board: Board | None = None) -> Path:
+        return paths.board_directory(self._name) if board is None else board.directory
 
-    def _find(self, id: str, board: Board | None) -> TaskView | None:
+    def _find(self, id: str, board: Board | None) -> Any:
+        return self._find_key(key_of(id), board)
+
+    def _find_key(self, key: str, board: Board | None) -> Any:
         snapshot = self._snapshot(board)
-        found = None if snapshot is None else snapshot.get(id)
-        for view in self._history(id=id):
-            if found is None or _later(view, found):
-                found = view
+        found: Any = None if snapshot is None else snapshot.get(key)
+        for values in self._columns(self._directory(board), _COLUMNS, id=key):
+            row = _Row(values)
+            if found is None or _later(row, found):
+                found = row
         return found
 
-    def _history(self, *, id: str | None = None, hours: float = math.inf, limit: int | None = None) -> list[TaskView]:
+    def _rows(self, directory: Path, since: float) -> dict[tuple[Any, ...], _Row]:
+        """What ended since then, by the place on the board that no other task ever has."""
+        files = _stand(directory)
+        if files is None:
+            return {}
+        known = self._recent
+        if known.files == files and known.since <= since:
+            return known.rows
+        hours = max(0.0, time.time() - since) / SECONDS_PER_HOUR if since > 0 else None
+        rows = {}
+        for values in self._columns(directory, _COLUMNS, hours=hours):
+            place = values[:4]
+            rows[place] = known.rows.get(place) or _Row(values)
+        self._recent = _Recent(since, files, rows)
+        return rows
+
+    def _columns(
+        self,
+        directory: Path,
+        columns: tuple[str, ...],
+        *,
+        hours: float | None = None,
+        id: str | None = None,
+        state: str | None = None,
+    ) -> list[tuple[Any, ...]]:
         """What can be read of the history. hours: of those that ended within so many."""
+        if not (directory / _HISTORY).exists():
+            return []
         from headway.files import history  # SQLite, which who finds everything on the board does not need
 
         with suppress(errors.HeadwayError, OSError):
-            known = hours if math.isfinite(hours) else None
-            return [*history.read(self._directory(), id=id, hours=known, limit=limit)]
+            return history.read_columns(directory, columns, id=id, hours=hours, state=state)
         return []
 
     def _snapshot(self, board: Board | None) -> BoardView | None:
         """The last snapshot, if it is not of this board: that knows better what is on it."""
-        path = self._directory() / SNAPSHOT
+        if board is not None and board._segment.uuid == self._of:
+            return None
+        path = self._directory(board) / SNAPSHOT
         try:
             found = path.stat()
             seen = (str(path), found.st_ino, found.st_mtime_ns)
@@ -113,8 +244,30 @@ class Past:
         except (errors.HeadwayError, OSError):
             return None
         view = self._read[1]
+        if board is not None and view.uuid == board._segment.uuid:
+            self._of = view.uuid  # and so are all that will be written as long as it is there
         return None if board is not None and view.uuid == board._segment.uuid else view
 
 
-def _later(one: TaskView, other: TaskView) -> bool:
+def _is_open(view: View) -> bool:
+    return view.state == "cancelled" and view.error in LEFT_OPEN and "end" not in document_of(view)
+
+
+def _later(one: Any, other: Any) -> bool:
     return (one.created or 0.0, one.taken_at) > (other.created or 0.0, other.taken_at)
+
+
+def _stand(directory: Path) -> Any:
+    """A value that is another one once the history has changed; None if there is none."""
+    found: list[tuple[int, int, int]] = []
+    newest = 0.0
+    for name in (_HISTORY, f"{_HISTORY}-wal"):
+        try:
+            one = os.stat(directory / name)
+        except OSError:
+            if not found:
+                return None
+            continue
+        found.append((one.st_ino, one.st_size, one.st_mtime_ns))
+        newest = max(newest, one.st_mtime)
+    return tuple(found) if time.time() - newest > SETTLED_S else object()

@@ -5,348 +5,371 @@ document.py): the results, and "end" once there is one. Who puts "end" there has
 later; the state of the task follows, for those who look at the board.
 
 Every write makes the writer the owner of the task, so that its death is seen, whoever began the analysis. A process
-that leaves in good order hands its analyses on to the one that began them, if that is alive.
+that leaves in good order hands its analyses on to the one that began them, if that is alive; else they stay open.
 """
 
 from __future__ import annotations
 
-import math
+import json
 import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from headway import errors
-from headway.analysis.contract import SECONDS_PER_HOUR, ProgressTracker, age_limit, checked_result
+from headway.analysis.attachment import Attachment, Entry, result_of
+from headway.analysis.contract import SECONDS_PER_HOUR, ProgressTracker
+from headway.analysis.copies import Copies
 from headway.analysis.document import (
     LABEL_BYTES,
     STAGE_BYTES,
-    Document,
     PartGone,
-    as_document,
+    Parts,
     document_of,
     files_of,
+    key_of,
+    loaded,
     part,
     progress,
-    rewrite,
+    read_parts,
+    record_of,
+    replace,
     shown,
     whole_stage,
 )
-from headway.analysis.model import AnalysisProgress, Result, check_id, check_text
+from headway.analysis.model import AnalysisProgress, Frozen, encoded_result
 from headway.analysis.past import Past
-from headway.engine import segments
-from headway.engine.board import Board, open_or_make
-from headway.engine.task import Task
-from headway.native.core import Segment, Slot
-from headway.system import paths, shm
-from headway.tasks.results import LARGE_RESULT, load_result
-from headway.tasks.states import OPEN_STATES
-from headway.upkeep import listing
-from headway.views.board_view import TaskView
+from headway.analysis.rows import Rows
+from headway.analysis.values import encode, id_of, text_of
+from headway.engine.board import Board
+from headway.system import paths
+from headway.tasks.results import LARGE_RESULT
+from headway.tasks.states import LIVE_STATES, OPEN_STATES
 
 __all__ = ["SharedMemoryProgressTracker", "shared_progress_tracker"]
 
-CAPACITY = 1024  # analyses at a time; ended ones make room for new ones
-RESULT_BYTES = 4096  # four results with some twenty levels; what is larger goes into files. 13 MB in all
-HANDLES_MAX = 4096
 TRIES = 64  # each further one means that another process has just started the analysis over, or stored a result
 ORPHANED_S = 60.0  # a file that no document names may be about to be named for so long
 
-_LEFT_OPEN = ("cancelled", "failed")
+_LEFT = ("cancelled", "failed")
+
+
+Write = Callable[[Entry, Board], None]
 
 
 class SharedMemoryProgressTracker(ProgressTracker):
     """Follows analyses in shared memory, on the board of this name: every process of this user sees them at once.
 
     The board is made by the first start_analysis. An analysis whose process died reads as failed, with the stage it
-    died in and the reason, until a live process writes to it again. Besides the errors of every tracker, calls raise
-    those of the board: BoardFull if 1024 analyses run at once, LockTimeout, NoSpace, CorruptBoard, NotOwner.
+    died in and the reason, until a live process writes to it again; one whose process left in good order stays running.
+    strict: raise what goes wrong: BoardFull if 1024 analyses run at once, LockTimeout, NoSpace, CorruptBoard, NotOwner.
     """
 
-    __slots__ = ("_board", "_handles", "_past", "_watched", "name")
-
-    def __init__(self, board: str = "analysis") -> None:
+    def __init__(self, board: str = "analysis", *, strict: bool = False) -> None:
         self.name = paths.check_name(board)
-        self._board: Board | None = None  # to write to
-        self._watched: Board | None = None  # to look at, as long as this process has written nothing
-        self._handles: dict[str, Task] = {}
+        self.strict = strict
+        self._at = Attachment(self.name)
+        self._copies = Copies()
         self._past = Past(self.name)
 
-    def __reduce__(self) -> tuple[type[SharedMemoryProgressTracker], tuple[str]]:
-        return SharedMemoryProgressTracker, (self.name,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self.name, self.strict)
 
     # ------------------------------------------------------------------------------------------------------ changes
 
-    def start_analysis(self, symbol: str, execution_id: str) -> AnalysisProgress:
-        """Begin an analysis; one of the same id starts over. Returns what it looks like now."""
-        id, text = check_id(execution_id), check_text(symbol, "symbol")
-        label = shown(text, LABEL_BYTES)
-        board = self._open()
-        before = board.get(id)
-        task = board._restart(id, label)
-        if before is not None:
+    def _start(self, symbol: str, id: str) -> AnalysisProgress:
+        label, key = shown(symbol, LABEL_BYTES), key_of(id)
+        board = self._at.open()
+        segment = board._segment
+        place = segment.find(key)
+        before = b"" if place is None else result_of(board._handle(*place, key))
+        task = board._restart(key, label)
+        if b'"file"' in before:
             _remove_files(before, board.directory)
-        begun: Document = {"by": [board._segment.uuid, board._segment.incarnation, os.getpid()]}
-        if label != text:
-            begun["symbol"] = text
+        start = time.time()
+        begun = {
+            "by": b'["%b",%d,%d]' % (segment.uuid.encode(), segment.incarnation, os.getpid()),
+            "start": repr(start).encode(),
+        }
+        if label != symbol:
+            begun["symbol"] = encode(symbol)
+        if key != id:
+            begun["id"] = encode(id)
+        entry = Entry(task, label)
         with suppress(errors.UnknownTask):  # started over at once by another process
-            rewrite(task, board.directory, board._segment.result_bytes, lambda document: {**document, **begun})
+            self._put(entry, board, lambda parts: {**parts, **begun})
             task._enter("initializing")
-            self._remember(task)
-        now = datetime.now()  # noqa: DTZ005 - programs compare start_time with datetime.now()
-        return self.get_progress(id) or AnalysisProgress(text, id, now)
+            self._at.remember(id, entry, board)
+        return AnalysisProgress(symbol, id, datetime.fromtimestamp(start))  # noqa: DTZ006 - local time, as the others'
 
-    def update_stage(self, execution_id: str, stage: str) -> bool:
+    def update_stage(self, execution_id: Any, stage: Any) -> bool:
         """Enter the next stage: any text."""
         try:
-            entered = self._handles[execution_id]._enter(stage)
-        except (KeyError, TypeError, UnicodeEncodeError, errors.BoardClosed):  # unknown here, gone, or no plain text
-            entered = False
-        return entered or self._enter(check_id(execution_id), check_text(stage, "stage"))
+            try:
+                if self._at.entries[execution_id].task._enter(stage):
+                    return True
+            except (KeyError, TypeError, UnicodeEncodeError, errors.UnknownTask, errors.BoardClosed):
+                pass  # unknown here, gone, or no plain text: the long way
+            return self._enter(id_of(execution_id), text_of(stage))
+        except Exception as error:  # noqa: BLE001 - as in ProgressTracker
+            return self._failed("update_stage", execution_id, error)
 
     def _enter(self, id: str, stage: str) -> bool:
         """update_stage the long way: the task is found first, or has ended, or has no room for the text."""
         short = shown(stage, STAGE_BYTES)
 
-        def enter(task: Task, board: Board) -> None:
+        def enter(entry: Entry, board: Board) -> None:
             if short != stage:
-                self._put(task, board, lambda document: {**document, "stage": stage})
-            self._carry_on(task, board, short)
+                long = encode(stage)
+                self._put(entry, board, lambda parts: {**parts, "stage": long})
+            self._carry_on(entry, board, short)
 
-        return self._write(id, enter) or self._past.has_ended(id, self._existing())
+        return self._write(id, enter) or self._past.has_ended(id, self._at.existing())
 
-    def _store(self, execution_id: str, name: str, result: Result) -> bool:
-        id, values = check_id(execution_id), checked_result(name, result).to_dict()
+    def _store(self, id: str, name: str, result: Any) -> bool:
+        encoded = encoded_result(name, result)
 
-        def store(task: Task, board: Board) -> None:
-            self._put(task, board, lambda document: {**document, name: values})
-            self._carry_on(task, board)
+        def store(entry: Entry, board: Board) -> None:
+            self._put(entry, board, lambda parts: {**parts, name: encoded})
+            self._carry_on(entry, board)
 
         return self._write(id, store)
 
-    def complete_analysis(self, execution_id: str, signal: str, message: str = "") -> bool:
-        """End it well: status success, stage completed, with the signal and the message."""
+    def _end(self, id: str, ended: dict[str, str]) -> bool:
         end = {
-            "status": "success",
-            "stage": "completed",
-            "signal": check_text(signal, "signal"),
-            "failure_stage": "",
-            "message": check_text(message, "message"),
+            "status": ended["overall_status"],
+            "stage": ended.get("current_stage"),
+            "signal": ended["final_signal"],
+            "failure_stage": ended.get("failure_stage", ""),
+            "message": ended["final_message"],
         }
-        return self._end(check_id(execution_id), end)
 
-    def fail_analysis(self, execution_id: str, stage: str, message: str) -> bool:
-        """End it as failed in that stage: signal no_signal, with the message."""
-        end = {
-            "status": "failed",
-            "signal": "no_signal",
-            "failure_stage": check_text(stage, "stage"),
-            "message": check_text(message, "message"),
-        }
-        return self._end(check_id(execution_id), end)
+        def decide(entry: Entry, board: Board) -> None:
+            task = entry.task
 
-    def _end(self, id: str, end: dict[str, str]) -> bool:
-        def decide(task: Task, board: Board) -> None:
-            def first(document: Document) -> Document:
-                if "end" in document:
-                    return document
-                stage = whole_stage(task.stage, part(document, "stage", board.directory))
-                return {**document, "end": {"stage": stage, **end}}
+            def first(parts: Parts) -> Parts:
+                if "end" in parts:
+                    return parts
+                stage = end["stage"]
+                if stage is None:
+                    long = json.loads(parts["stage"]) if "stage" in parts else None
+                    stage = whole_stage(task.stage, part({"stage": long}, "stage", board.directory))
+                return {**parts, "end": encode({**end, "stage": stage})}
 
-            self._announce(task, part(self._put(task, board, first), "end", board.directory))
+            self._put(entry, board, first)
+            self._announce(entry, board)
 
-        ended = self._write(id, decide) or self._past.has_ended(id, self._existing())
-        self._handles.pop(id, None)
-        return ended
+        return self._write(id, decide) or self._past.has_ended(id, self._at.existing())
 
     @staticmethod
-    def _announce(task: Task, end: Any) -> None:
+    def _announce(entry: Entry, board: Board) -> None:
         """Have the task end as its analysis did, if it has not yet."""
+        parts = _parts(entry)
+        if "end" not in parts:
+            return
+        end = part({"end": json.loads(parts["end"])}, "end", board.directory)
         if not isinstance(end, dict):
             return
         if end.get("status") == "success":
             message = str(end.get("message", ""))
-            task._transition("success", (*OPEN_STATES, *_LEFT_OPEN), message=message, stage="completed", own=True)
+            entry.task._transition("success", (*OPEN_STATES, *_LEFT), message=message, stage="completed", own=True)
         else:
-            task._transition("failed", (*OPEN_STATES, "cancelled"), error=str(end.get("message", "")), own=True)
+            entry.task._transition("failed", (*OPEN_STATES, "cancelled"), error=str(end.get("message", "")), own=True)
 
-    def _carry_on(self, task: Task, board: Board, stage: str | None = None) -> None:
+    def _carry_on(self, entry: Entry, board: Board, stage: str | None = None) -> None:
         """Make this process the owner of an analysis that has not ended, and enter the stage."""
+        task = entry.task
         if task._own() if stage is None else task._enter(stage):
             return
-        if "end" in _document_of(task):
+        entry.written = None  # somebody else may have ended it since
+        if "end" in _parts(entry):
             return
         # Its process left it open, in good order or by an exception.
-        task._transition("running", _LEFT_OPEN, own=True, resume=True, stage=stage)
-        self._announce(task, part(_document_of(task), "end", board.directory))  # where it ended between the two
+        task._transition("running", _LEFT, own=True, resume=True, stage=stage)
+        self._announce(entry, board)  # where it ended between the two
 
-    # -------------------------------------------------------------------------------------------- board and handles
-
-    def _open(self) -> Board:
-        board = self._existing()
-        return board if board is not None else self._attach()
-
-    def _existing(self) -> Board | None:
-        """The board, if it is in shared memory: looking for an analysis makes none."""
-        if (board := _usable(self._board)) is not None:
-            return board
-        uuid = segments.referenced(paths.board_directory(self.name))
-        if uuid is None or not (shm.SHM / segments.object_name(self.name, uuid)[1:]).exists():
-            return None
-        return self._attach()
-
-    def _attach(self) -> Board:
-        board = open_or_make(self.name, capacity=CAPACITY, result_bytes=RESULT_BYTES)
-        if board is not self._board:
-            self._handles.clear()
-            board._at.hand_on = _hand_on
-            self._board, self._watched = board, None
-        return board
-
-    def _readable(self) -> Board | None:
-        """The board to read from: who only looks on does not keep it in shared memory."""
-        board = _usable(self._board) or _usable(self._watched)
-        if board is None:
-            board = self._watched = listing.attach(self.name)
-        return board
-
-    def _remember(self, task: Task) -> None:
-        if len(self._handles) >= HANDLES_MAX:
-            self._handles.clear()
-        self._handles[task.id] = task
-
-    def _write(self, id: str, write: Callable[[Task, Board], None]) -> bool:
-        """Write to an analysis; once more, if it was started over meanwhile. False if it is not on the board."""
+    def _write(self, id: str, write: Write) -> bool:
+        """Write to an analysis; once more, if it was started over meanwhile. False if it is unknown, or has ended and
+        is no more on the board.
+        """
         for _ in range(TRIES):
-            board = self._existing()
+            board = self._at.existing()
             if board is None and self._past.comes_back(id):
-                board = self._attach()
-            if board is None:
-                return False
+                board = self._at.attach()
             try:
-                task = self._handles.get(id)
-                if task is None:
-                    task = board.attach(id)
-                    self._remember(task)
+                if board is None:
+                    raise errors.UnknownTask(id)
+                entry = self._at.entry(id, board)
             except errors.UnknownTask:
+                if self._revive(id, board):
+                    continue
                 return False
             try:
-                write(task, board)
+                write(entry, board)
             except (errors.UnknownTask, errors.BoardClosed, PartGone):
-                self._handles.pop(id, None)
+                self._at.forget(id)
             else:
                 return True
         raise errors.LockTimeout(
             f"analysis {id!r} is started over all the time, and cannot be written: end who does so"
         )
 
+    def _revive(self, id: str, board: Board | None) -> bool:
+        """Put an analysis back on the board that its process left open in good order, and that had to make room."""
+        view = self._past.left_open(id, board)
+        if view is None:
+            return False
+        board = self._at.open()
+        document = {"start": view.created, **view.result}
+        with suppress(errors.TaskExists, errors.UnknownTask):  # another process was quicker
+            task = board.task(key_of(id), label=view.label)
+            parts = {name: encode(value) for name, value in document.items()}
+            self._put(Entry(task), board, lambda present: {**parts, **present})
+            task._enter(view.stage or "initializing")
+        return True
+
     @staticmethod
-    def _put(task: Task, board: Board, change: Callable[[Document], Document]) -> Document:
-        return rewrite(task, board.directory, board._segment.result_bytes, change)
+    def _put(entry: Entry, board: Board, change: Callable[[Parts], Parts]) -> None:
+        known, entry.written = entry.written, None
+        entry.written = replace(entry.task, board.directory, board._segment.result_bytes, change, known)
 
     # --------------------------------------------------------------------------------------------------------- reads
 
-    def get_progress(self, execution_id: str) -> AnalysisProgress | None:
-        """Return what an analysis looks like now: of the board, else of its last snapshot; None if it is unknown."""
-        id = check_id(execution_id)
+    def _get(self, id: str) -> AnalysisProgress | None:
         for _ in range(TRIES):
-            board = self._readable()
-            view = None if board is None else board.get(id)
-            if board is None or view is None:
-                return self._past.get(id, board)
-            with suppress(PartGone):
-                return progress(view, board.directory)
+            board = self._at.readable()
+            if board is None:
+                return self._past.get(id, None)
+            with suppress(errors.BoardClosed, PartGone):
+                try:
+                    entry = self._at.entry(id, board)
+                except errors.UnknownTask:
+                    return self._past.get(id, board)
+                try:
+                    return self._look(id, entry, board)
+                except errors.UnknownTask:  # started over, or removed
+                    self._at.forget(id)
         return None
 
-    def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
-        """Return the analyses that were started within the last `hours`, the newest first."""
-        limit = age_limit(hours)
-        board = self._readable()
-        views = () if board is None else board.snapshot().tasks
-        recent = {}
-        for view in views:
-            if board is not None and (view.created or 0.0) >= limit:
-                try:
-                    recent[view.id] = progress(view, board.directory)
-                except PartGone:
-                    recent[view.id] = self.get_progress(view.id)
-        for id, record in self._past.since(limit, board):
-            recent.setdefault(id, record)
-        found = [record for record in recent.values() if record is not None]
-        return sorted(found, key=lambda record: record.start_time, reverse=True)
+    def _look(self, id: str, entry: Entry, board: Board) -> AnalysisProgress | None:
+        """What an analysis looks like now. Raises UnknownTask, PartGone."""
+        task = entry.task
+        while True:
+            state = task.state  # first: where it says that it has ended, the result says how
+            stage = task.stage
+            raw, seq = task._read_result()
+            if task.stage == stage:  # so both were there at one moment
+                break
+        kept = entry.shown
+        if kept is not None and kept[0] == (state, stage, seq):
+            return kept[1].copy()
+        document = loaded(raw)
+        view = None
+        if entry.symbol is None or not ("end" in document or state in LIVE_STATES):
+            view = board.get(key_of(id))
+            if view is None or task.state != state:  # so the view is of this task, too
+                return self._past.get(id, board) if view is None else self._look(id, entry, board)
+            entry.symbol, entry.created = view.label, view.created
+        if view is not None and not ("end" in document or state in LIVE_STATES):
+            return _only(id, progress(view, board.directory))
+        end = part(document, "end", board.directory)
+        ended = end if isinstance(end, dict) else {}
+        found = record_of(task.id, entry.symbol or "", stage, entry.created, document, ended, board.directory)
+        if found is None or found.execution_id != id:
+            return None
+        kept_now = Frozen(found)
+        entry.shown = (state, stage, seq), kept_now
+        return kept_now.copy()
 
-    def get_active_executions(self) -> list[str]:
-        """Return the ids of the analyses whose status is running."""
-        board = self._readable()
-        views = () if board is None else board.snapshot().tasks
-        return [view.id for view in views if not view.final and "end" not in document_of(view)]
+    def _recent(self, limit: float) -> list[AnalysisProgress]:
+        board = self._at.readable()
+        recent: dict[str, AnalysisProgress | None] = {}
+        if board is not None:
+            recent.update(self._copies.recent(board, limit))
+        for key, record in self._past.since(limit, board):
+            recent.setdefault(key, record)
+        found = [record for record in recent.values() if record is not None]
+        return sorted(found, key=attrgetter("start_time"), reverse=True)
+
+    def _active(self) -> list[str]:
+        board = self._at.readable()
+        found = [] if board is None else self._copies.active(board)
+        past = self._past.open_ids(board)
+        if past:
+            on_board = set() if board is None else {task.id for task in board.snapshot().tasks}
+            records = (self._past.get_by_key(key, board) for key in past if key not in on_board)
+            found += [record.execution_id for record in records if record is not None]
+        return found
 
     # ------------------------------------------------------------------------------------------------------- cleanup
 
-    def cleanup_old(self, hours: float = 24) -> int:
-        """Remove the analyses that nothing touched for `hours`. Returns how many."""
-        limit = age_limit(hours)
-        if limit == -math.inf:
+    def _clean_up(self, hours: float) -> int:
+        board = self._at.existing()
+        if hours == float("inf"):
             return 0
-        board = self._existing()
         if board is None and self._past.exists():
-            board = self._attach()  # the tasks of the last snapshot come back, and then some of them go
+            board = self._at.attach()  # the tasks of the last snapshot come back, and then some of them go
         if board is None:
             return 0
+        limit = time.time() - hours * SECONDS_PER_HOUR
         before_ns = int(max(1.0, time.monotonic_ns() - hours * SECONDS_PER_HOUR * 1e9))  # beats are monotonic
         removed = set()
-        kept = set()
-        named: set[str] = set()
-        for view in board.snapshot().tasks:
-            place = board._segment.find(view.id) if max(view.beat or 0.0, view.created or 0.0) < limit else None
-            if place is not None and board._segment.free(*place, before_ns):
-                _remove_files(view, board.directory)
-                self._handles.pop(view.id, None)
-                removed.add(view.id)
-            else:
-                kept.add(view.id)
-                named.update(files_of(document_of(view)))
-        if removed:
-            with suppress(OSError):  # a full disk: an old snapshot may tell of them for a while
-                board.write_snapshot()
-        removed |= self._past.forget(hours) - kept
-        self._remove_orphans(board.directory, named, min(limit, time.time() - ORPHANED_S))
-        return len(removed)
+        kept: set[str] | None = None
+        rows = Rows(board._segment.copy(False))
+        touched = map(max, rows.numbers("beat_ns"), rows.numbers("created_ns"))
+        if any(one < limit * 1e9 for one in touched):
+            kept = set()
+            for view in board.snapshot().tasks:
+                place = board._segment.find(view.id) if max(view.beat or 0.0, view.created or 0.0) < limit else None
+                if place is not None and board._segment.free(*place, before_ns):
+                    for name in files_of(document_of(view)):
+                        (board.directory / name).unlink(missing_ok=True)
+                    removed.add(view.id)
+                else:
+                    kept.add(view.id)
+            self._at.entries.clear()
+            if removed:
+                with suppress(OSError):  # a full disk: an old snapshot may tell of them for a while
+                    board.write_snapshot()
+        forgotten = self._past.forget(hours)
+        if forgotten:
+            forgotten -= {task.id for task in board.snapshot().tasks} if kept is None else kept
+        self._remove_orphans(board, min(limit, time.time() - ORPHANED_S))
+        return len(removed | forgotten)
 
-    def _remove_orphans(self, directory: Path, named: set[str], before: float) -> None:
+    def _remove_orphans(self, board: Board, before: float) -> None:
         """Remove files of parts that no document names: their writers were killed, or the history forgot them."""
-        files = [path for path in directory.iterdir() if LARGE_RESULT.fullmatch(path.name) and path.name not in named]
-        past = self._past.files() if files else None
-        for path in files:
+        directory = board.directory
+        files = [name for name in os.listdir(directory) if LARGE_RESULT.fullmatch(name)]
+        if not files:
+            return
+        named = {name for view in board.snapshot().tasks for name in files_of(document_of(view))}
+        past = self._past.files()
+        for name in files:
             with suppress(FileNotFoundError):
-                if past is not None and path.name not in past and path.lstat().st_mtime < before:
+                path = directory / name
+                if past is not None and name not in named and name not in past and path.lstat().st_mtime < before:
                     path.unlink()
 
 
-def _document_of(task: Slot) -> Document:
-    return as_document(load_result(task._read_result()[0]))
+def _again(kind: type[SharedMemoryProgressTracker], name: str, strict: bool) -> SharedMemoryProgressTracker:
+    return kind(name, strict=strict)
 
 
-def _hand_on(task: Slot, segment: Segment) -> bool:
-    """This process leaves in good order: who began the analysis answers for it from here on, if that is alive."""
-    by = _document_of(task).get("by")
-    if not (isinstance(by, list) and len(by) == 3 and by[0] == segment.uuid):
-        return False
-    incarnation, pid = (one if isinstance(one, int) and 0 < one < 1 << 61 else 0 for one in by[1:])
-    if incarnation in (0, segment.incarnation) or segment.dead(incarnation):
-        return False
-    return task._hand_to(incarnation, pid)
+def _only(id: str, record: AnalysisProgress | None) -> AnalysisProgress | None:
+    return record if record is not None and record.execution_id == id else None
 
 
-def _usable(board: Board | None) -> Board | None:
-    return None if board is None or board._segment.closed or board._segment.retired else board
+def _parts(entry: Entry) -> Parts:
+    return entry.written[1] if entry.written is not None else read_parts(entry.task)[1]
 
 
-def _remove_files(view: TaskView, directory: Path) -> None:
-    for name in files_of(document_of(view)):
+def _remove_files(result: bytes, directory: Path) -> None:
+    for name in files_of(loaded(result)):
         (directory / name).unlink(missing_ok=True)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from headway import errors
-from headway.analysis.contract import age_limit
-from headway.analysis.document import PartGone, progress
-from headway.analysis.model import AnalysisProgress, check_id
+from headway.analysis.contract import SECONDS_PER_HOUR
+from headway.analysis.document import PartGone, key_of, progress
+from headway.analysis.model import AnalysisProgress
+from headway.analysis.values import hours_of, id_of
 from headway.files import snapshot
 from headway.system import paths
 from headway.views.board_view import BoardView
@@ -27,7 +28,8 @@ class AnalysisSnapshots:
     """The analyses of the SharedMemoryProgressTracker on a board of this name, read from files alone.
 
     Its calls answer as those of a tracker do, a fraction of a second late, and change nothing. Without files there are
-    no analyses. They raise DamagedSnapshot, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout, OSError.
+    no analyses. They raise DamagedSnapshot, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout, OSError; ValueError
+    for an empty id.
     directory: that of the board, default: where it would be.
     """
 
@@ -35,29 +37,34 @@ class AnalysisSnapshots:
         self.name = paths.check_name(board)
         self._directory = directory
 
-    def get_progress(self, execution_id: str) -> AnalysisProgress | None:
+    def get_progress(self, execution_id: Any) -> AnalysisProgress | None:
         """Return what an analysis looked like at the last snapshot, or at its end; None if unknown or damaged."""
-        id = check_id(execution_id)
+        id = id_of(execution_id)
+        key = key_of(id)
 
         def find(view: BoardView, directory: Path, partial: bool) -> AnalysisProgress | None:
-            task = view.get(id)
+            task = view.get(key)
             return None if task is None else progress(task, directory, partial=partial)
 
-        return self._read(find, None) or self._ended(id)
+        found = self._read(find, None) or self._ended(key)
+        return found if found is not None and found.execution_id == id else None
 
-    def _ended(self, id: str) -> AnalysisProgress | None:
+    def _ended(self, key: str) -> AnalysisProgress | None:
         """One that is not on the board any more, from the history."""
         from headway.files import history  # SQLite, which who finds everything in the snapshot does not need
 
         directory = self._place()
-        last = history.read(directory, id=id, limit=1)
+        last = history.read(directory, id=key, limit=1)
         return progress(last[0], directory, gone=True) if last else None
 
-    def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]:
+    def get_all_recent(self, hours: Any = 1) -> list[AnalysisProgress]:
         """Return the analyses that were started within the last `hours`, the newest first: of those that the last
-        snapshot has. Who ended a day ago, or made room, is in the history alone.
+        snapshot has. Those that ended a day ago, or made room, are in the history alone.
         """
-        limit = age_limit(hours)
+        known = hours_of(hours)
+        if known <= 0:
+            return []
+        limit = time.time() - known * SECONDS_PER_HOUR
 
         def find(view: BoardView, directory: Path, partial: bool) -> list[AnalysisProgress]:
             recent = (

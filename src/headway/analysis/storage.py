@@ -12,48 +12,64 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headway import errors
-from headway.system import locks
 
-__all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "sync_folder", "write_new"]
+__all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "read_with_number", "sync_folder", "write_new"]
 
 FILE_BYTES_MAX = 1 << 26
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def read_file(path: Path) -> bytes | None:
-    """The bytes of a file; None for what is no regular file of this user, or is too large. Raises FileNotFoundError."""
+def read_file(path: str | Path, *, anyone: bool = False) -> bytes | None:
+    """The bytes of a file; None for what is no regular file, or is too large. Raises FileNotFoundError.
+
+    anyone: of whatever user; else of this one alone.
+    """
+    return read_with_number(path, anyone=anyone)[0]
+
+
+def read_with_number(path: str | Path, *, anyone: bool = False) -> tuple[bytes | None, int]:
+    """As read_file, and the number of the file (its inode), 0 for what cannot be opened."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)  # O_NONBLOCK: do not wait for a pipe's writer
     except FileNotFoundError:
         raise
     except OSError:
-        return None
+        return None, 0
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or found.st_size > FILE_BYTES_MAX:
-            return None
-        content = b""
-        while piece := os.read(fd, found.st_size + 1 - len(content)):
+        size = found.st_size
+        if not stat.S_ISREG(found.st_mode) or size > FILE_BYTES_MAX or (not anyone and found.st_uid != os.geteuid()):
+            return None, found.st_ino
+        content = os.read(fd, size + 1)
+        while len(content) < size and (piece := os.read(fd, size + 1 - len(content))):  # interrupted, or a slow disk
             content += piece
-        return content
+        return content, found.st_ino
     finally:
         os.close(fd)
 
 
-def write_new(path: Path, content: bytes) -> None:
-    """Write a file that was not there, and force it to the disk. Its name is not yet: sync_folder does that.
+def write_new(path: str | Path, content: bytes, mode: int = 0o600, *, exactly: bool = False) -> None:
+    """Write a file that was not there, and force it to the disk. Its directory entry is not: sync_folder does that.
 
-    Raises OSError, and leaves nothing then.
+    mode: less what the umask takes away, unless `exactly`. Raises FileTooLarge (EFBIG) for what read_file would refuse,
+    OSError, and leaves nothing then.
     """
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, 0o600)
+    if len(content) > FILE_BYTES_MAX:
+        raise OSError(27, f"{len(content)} bytes are more than the {FILE_BYTES_MAX} that are read", str(path))
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, mode)
     try:
-        with open(fd, "wb", buffering=0) as file:
+        try:
+            if exactly:
+                os.fchmod(fd, mode)
             left = memoryview(content)
             while left:
-                left = left[file.write(left) :]
+                left = left[os.write(fd, left) :]
             os.fsync(fd)
+        finally:
+            os.close(fd)
     except BaseException:
-        path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            os.unlink(path)
         raise
 
 
@@ -67,21 +83,50 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def lock_file(path: Path, wait_s: float, *, shared: bool = False) -> Iterator[None]:
+def lock_file(path: Path, wait_s: float) -> Iterator[None]:
     """Hold the lock of a lock file, which is made if it is not there. The kernel releases it when the holder dies.
 
-    shared: beside other readers. Raises LockTimeout that names the holder after wait_s seconds; OSError.
+    The file may be another user's: it is only opened for reading. Raises LockTimeout that names the holder after
+    wait_s seconds; OSError.
     """
-    give_up = time.monotonic() + wait_s
-    lock = locks.Flock()
-    try:
-        while lock.take(path, fcntl.LOCK_SH if shared else fcntl.LOCK_EX) is not None:
+    fd = _take(path)
+    if fd < 0:
+        give_up = time.monotonic() + wait_s
+        while fd < 0:
             if time.monotonic() >= give_up:
                 raise errors.LockTimeout(f"{path} has been locked for {wait_s:g} s{_holder(path)}: resume or end it")
             time.sleep(random.uniform(50e-6, 500e-6))  # about as long as a write takes
+            fd = _take(path)
+    pid = os.getpid()
+    try:
         yield
     finally:
-        lock.release()
+        try:
+            if pid == os.getpid():  # in a child that was forked meanwhile it is the parent's
+                fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: a child that was forked meanwhile shares it
+        finally:
+            os.close(fd)
+
+
+def _take(path: Path) -> int:
+    """A descriptor of the file that holds its lock; -1 if somebody else has it, or has removed the file."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | _OPEN, 0o666)
+    except PermissionError:  # in a folder of all users nobody may "make" the file of another one
+        if not os.path.lexists(path):
+            raise
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.lstat(path), os.fstat(fd)):
+            return fd
+    except (BlockingIOError, FileNotFoundError):
+        pass  # held, or another file since: to be tried again
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return -1
 
 
 def _holder(path: Path) -> str:

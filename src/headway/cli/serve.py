@@ -43,6 +43,9 @@ def _port(text: str) -> int:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dir", type=Path, metavar="DIR", help="the folder of boards (default: that of this user)")
+    parser.add_argument(
+        "--analysis", type=Path, metavar="DIR", help="the folder of a file tracker, whose analyses are told as well"
+    )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen there (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=PORT, metavar="N", help=f"default: {PORT}; 0: any free one")
     parser.add_argument("--token", metavar="TEXT", help="ask everyone for it, on this machine, too")
@@ -58,10 +61,12 @@ def run(options: argparse.Namespace) -> int:
 
     if options.dir is not None and not options.dir.is_dir():
         raise errors.HeadwayError(f"{options.dir} is not a folder: name the one that holds the boards with --dir")
+    if options.analysis is not None and not options.analysis.is_dir():
+        raise errors.HeadwayError(f"{options.analysis} is no folder: name the base_dir of the tracker with --analysis")
     given: str | None = options.token or os.environ.get("HEADWAY_TOKEN") or None
     token = given if given is not None or _is_loopback(options.host) else secrets.token_urlsafe(32)
     try:
-        app = create_app(options.dir, token=token, hosts=options.allow_host)
+        app = create_app(options.dir, token=token, hosts=options.allow_host, analysis=options.analysis)
     except ValueError as error:
         raise errors.HeadwayError(f"{error}: see --token and HEADWAY_TOKEN") from None
     with extra():

@@ -22,17 +22,19 @@ def create_app(
     token: str | None = None,
     hosts: Iterable[str] = (),
     max_listeners: int = 200,
+    analysis: str | os.PathLike[str] | None = None,
 ) -> ASGIApp:
     """The dashboard as an ASGI application, to serve or to mount: `app.mount("/progress", create_app())`.
 
     directory: that holds the boards' directories, default: those of this user; token: that everyone has to show, at
     least 16 characters, default: none is asked for; hosts: names under which it is reached, besides localhost, this
-    machine's name and IP addresses ("*": any); max_listeners: streams of events at a time. Raises MissingExtra,
-    ValueError for a token that is too short.
+    machine's name and IP addresses ("*": any); max_listeners: streams of events at a time; analysis: the folder of a
+    FileBasedProgressTracker, or its base_dir, whose analyses are told as well. Raises MissingExtra, ValueError for a
+    token that is too short.
     """
     with extra():
         from headway.dashboard import app
-    return app.create_app(directory, token=token, hosts=hosts, max_listeners=max_listeners)
+    return app.create_app(directory, token=token, hosts=hosts, max_listeners=max_listeners, analysis=analysis)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The analysis API: the analyses on the board of headway.analysis, from its snapshot.
+"""The analysis API: what the trackers of headway.analysis have on their board, as its snapshot tells it, and in files.
 
 Programs that were written against the older trackers ask here, so answers have what these expect, and no more.
 """
@@ -6,21 +6,25 @@ Programs that were written against the older trackers ask here, so answers have 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, TypeVar
+import math
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from starlette.responses import Response
 
 from headway import errors
+from headway.analysis.files import reader_of
 from headway.analysis.snapshots import AnalysisSnapshots
-from headway.dashboard.answer import HOURS_MOST, number_of, unreadable
+from headway.dashboard.answer import unreadable
 from headway.dashboard.encode import encode
 from headway.dashboard.problem import Problem
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
 
     from starlette.requests import Request
 
+    from headway.analysis.model import AnalysisProgress
     from headway.dashboard.feed import Feed
 
 __all__ = ["Analyses"]
@@ -29,11 +33,19 @@ BOARD = "analysis"
 Found = TypeVar("Found")
 
 
-class Analyses:
-    """Two routes."""
+class Reader(Protocol):
+    """What knows of analyses."""
 
-    def __init__(self, feed: Feed) -> None:
+    def get_progress(self, execution_id: Any) -> AnalysisProgress | None: ...
+    def get_all_recent(self, hours: Any = 1) -> list[AnalysisProgress]: ...
+
+
+class Analyses:
+    """Two routes. folder: of a file tracker, or the directory that holds it; None: the board's analyses alone."""
+
+    def __init__(self, feed: Feed, folder: str | os.PathLike[str] | None = None) -> None:
         self._feed = feed
+        self._files = None if folder is None else reader_of(folder)
 
     async def one(self, request: Request) -> Response:
         """One analysis, or 404."""
@@ -42,34 +54,63 @@ class Analyses:
         try:
             found = await self._ask(lambda reader: reader.get_progress(id))
         except ValueError:
-            found = None  # none can have such an id
+            found = []  # none can have such an id
         except Problem as problem:
             return problem.response(error=problem.detail)
-        return unknown.response(error=unknown.detail) if found is None else _plain(found.to_dict())
+        known = [one for one in found if one is not None]
+        if not known:
+            return unknown.response(error=unknown.detail)
+        return _plain(max(known, key=lambda one: one.start_time).to_dict())
 
     async def recent(self, request: Request) -> Response:
         """Those that were started lately, the newest first."""
         try:
-            hours = number_of(request, "hours", 1.0, HOURS_MOST)
-            found = await self._ask(lambda reader: reader.get_all_recent(hours))
+            hours = _hours(request)
+            board, *files = await self._ask(lambda reader: reader.get_all_recent(hours))
         except Problem as problem:
             return problem.response(error=problem.detail)
-        analyses = [one.to_dict() for one in found or []]
-        return _plain({"analyses": analyses, "count": len(analyses)})
+        in_memory = {one.execution_id: one for one in board or ()}
+        in_files = {one.execution_id: one for one in (files[0] if files else None) or ()}
+        for id in in_memory.keys() & in_files.keys():  # it moved from one tracker to the other
+            older = in_memory if in_memory[id].start_time < in_files[id].start_time else in_files
+            del older[id]
+        found = sorted((*in_memory.values(), *in_files.values()), key=lambda one: one.start_time, reverse=True)
+        return _plain(
+            {
+                "analyses": [one.to_dict() for one in found],
+                "count": len(found),
+                "memory_count": len(in_memory),
+                "file_count": len(in_files),
+            }
+        )
 
-    async def _ask(self, ask: Callable[[AnalysisSnapshots], Found]) -> Found | None:
-        """What the board tells; None if there is no such board."""
+    async def _ask(self, ask: Callable[[Reader], Found]) -> list[Found | None]:
+        """What the board tells, and what the folder does; None for a board that is not there."""
         self._feed.start()
         await self._feed.look({BOARD})
         known = self._feed.boards.known.get(BOARD)
-        if known is None:
-            return None
-        reader = AnalysisSnapshots(BOARD, directory=known.found.directory)
+        readers: list[Reader | None] = [
+            None if known is None else AnalysisSnapshots(BOARD, directory=known.found.directory)
+        ]
+        if self._files is not None:
+            readers.append(self._files)
         async with self._feed.digging:  # it may have to wait for the next snapshot
             try:
-                return await asyncio.to_thread(ask, reader)
+                return [None if reader is None else await asyncio.to_thread(ask, reader) for reader in readers]
             except (errors.HeadwayError, OSError) as error:
                 raise unreadable(error) from None
+
+
+def _hours(request: Request) -> float:
+    """The parameter of that name: any number, 1 without it. Raises Problem."""
+    text = request.query_params.get("hours", "1")
+    try:
+        hours = float(text)
+    except ValueError:
+        hours = math.nan
+    if math.isnan(hours):
+        raise Problem(422, "bad-parameter", f"hours {text!r:.100} is no number")
+    return hours
 
 
 def _plain(fields: Any) -> Response:

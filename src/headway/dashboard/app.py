@@ -44,22 +44,27 @@ SEND_TIMEOUT_S = 60.0  # our own server has cut off who takes nothing by then; o
 
 
 def create_app(
-    directory: str | os.PathLike[str] | None, *, token: str | None, hosts: Iterable[str], max_listeners: int
+    directory: str | os.PathLike[str] | None,
+    *,
+    token: str | None,
+    hosts: Iterable[str],
+    max_listeners: int,
+    analysis: str | os.PathLike[str] | None,
 ) -> ASGIApp:
     """See headway.dashboard.create_app."""
-    dashboard = _Dashboard(Feed(directory), max_listeners)
+    dashboard = _Dashboard(Feed(directory), max_listeners, analysis)
     return Guard(dashboard.app, token=token, hosts=hosts)
 
 
 class _Dashboard:
-    def __init__(self, feed: Feed, max_listeners: int) -> None:
+    def __init__(self, feed: Feed, max_listeners: int, analysis: str | os.PathLike[str] | None) -> None:
         self.feed = feed
         self.max_listeners = max_listeners
         self.page = Page()
         self.openapi = encode(document())
         self.registry = CollectorRegistry(auto_describe=False)
         self.registry.register(BoardCollector(feed.boards.seen))
-        self.analyses = Analyses(feed)
+        self.analyses = Analyses(feed, analysis)
         get = ("GET",)
         self.app = Starlette(
             routes=[

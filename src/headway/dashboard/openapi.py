@@ -271,8 +271,14 @@ def document() -> Schema:
             ),
             "/api/analysis/recent": _get(
                 "The analyses that were started lately, the newest first",
-                {"application/json": {"schema": _object(analyses=_list(_named("Analysis")), count=_COUNT)}},
-                _query("hours", {"type": "number", "exclusiveMinimum": 0, "maximum": 8760, "default": 1}),
+                {
+                    "application/json": {
+                        "schema": _object(
+                            analyses=_list(_named("Analysis")), count=_COUNT, memory_count=_COUNT, file_count=_COUNT
+                        )
+                    }
+                },
+                _query("hours", {"type": "number", "default": 1}),
             ),
             "/metrics": _get("Prometheus metrics", {"text/plain": {"schema": {"type": "string"}}}),
             "/healthz": _get(

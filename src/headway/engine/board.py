@@ -19,6 +19,7 @@ from headway.process import launch
 from headway.process import live as live_bars
 from headway.system import paths, support
 from headway.tasks import checks
+from headway.tasks.ending import LEFT_AT_CLOSE
 from headway.tasks.states import STATES
 from headway.views.board_view import BoardView
 from headway.views.task_view import Raw, TaskView
@@ -234,7 +235,7 @@ class Board:
             if at is None:
                 return  # unpickled, and never used
             if not at.segment.closed:
-                claims.end_owned(at, "left open at close", None)
+                claims.end_owned(at, LEFT_AT_CLOSE, None)
                 at.segment.close()
             for place in [place for place, board in _boards.items() if board._attachment is at]:
                 del _boards[place]

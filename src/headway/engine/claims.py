@@ -16,7 +16,7 @@ from headway.native import core
 from headway.process import launch
 from headway.process.leaving import at_exit, uncaught
 from headway.tasks import checks
-from headway.tasks.ending import failure_text
+from headway.tasks.ending import LEFT_AT_EXIT, failure_text
 from headway.tasks.states import LIVE_STATES, OPEN_STATES, RESUMABLE_STATES
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def leave_all() -> None:
     for at in attached.all_of_them():
         segment = at.segment
         if not segment.closed and segment.incarnation:
-            end_owned(at, "left open at exit", error)
+            end_owned(at, LEFT_AT_EXIT, error)
             if os.getpid() == 1 and segment.recorder_wanted:  # the kernel takes our recorder along
                 with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: it was written before
                     write_snapshot(at, at.copy())

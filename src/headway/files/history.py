@@ -37,7 +37,16 @@ from headway.views.board_view import Raw
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["HISTORY", "PastTask", "Writer", "files", "read", "remove", "remove_abandoned"]
+__all__ = [
+    "HISTORY",
+    "PastTask",
+    "Writer",
+    "files",
+    "read",
+    "read_columns",
+    "remove",
+    "remove_abandoned",
+]
 
 T = TypeVar("T")
 
@@ -265,10 +274,36 @@ def read(
     Raises ValueError, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout; OSError if it may not be read, NoSpace
     where not even a reader's locks find room.
     """
-    if hours is not None and not hours >= 0:
-        raise ValueError(f"hours {hours!r} is no number of hours")
     if state is not None and state not in FINAL_STATES:
         raise ValueError(f"state {state!r} is not a final state: choose one of {', '.join(FINAL_STATES)}")
+    return PastTasks(_read(directory, SELECT, _decoded, hours=hours, id=id, state=state, limit=limit))
+
+
+def read_columns(
+    directory: str | os.PathLike[str],
+    columns: Sequence[str],
+    *,
+    hours: float | None = None,
+    id: str | None = None,
+    state: str | None = None,
+) -> list[tuple[Any, ...]]:
+    """As read(), but only these columns of each row, as they stand there: for those who need few of many tasks."""
+    select = f"SELECT {', '.join(columns)} FROM tasks"
+    return _read(directory, select, lambda _, row: row, hours=hours, id=id, state=state)
+
+
+def _read(
+    directory: str | os.PathLike[str],
+    select: str,
+    decoded: Callable[[Path, tuple[Any, ...]], T],
+    *,
+    hours: float | None,
+    id: str | None,
+    state: str | None = None,
+    limit: int | None = None,
+) -> list[T]:
+    if hours is not None and not hours >= 0:
+        raise ValueError(f"hours {hours!r} is no number of hours")
     if limit is not None and limit < 0:
         raise ValueError(f"limit {limit!r} is no number of tasks")
     asked = {
@@ -278,21 +313,21 @@ def read(
     }
     where = " AND ".join(condition for condition, value in asked.items() if value is not None) or "true"
     values = [value for value in asked.values() if value is not None]
-    query = f"{SELECT} WHERE {where} ORDER BY {WHEN} DESC, rowid DESC LIMIT ?"
+    query = f"{select} WHERE {where} ORDER BY {WHEN} DESC, rowid DESC LIMIT ?"
     path = Path(directory, HISTORY)
     for last in (False,) * (_TRIES - 1) + (True,):
         before = database.identity(path)
         if before is None:
-            return PastTasks()
+            return []
         try:
             rows = _rows(path, query, (*values, -1 if limit is None else limit))
             if database.identity(path) == before:
-                return PastTasks(_decoded(path, row) for row in rows)
+                return [decoded(path, row) for row in rows]
         except (errors.DamagedHistory, FileNotFoundError):
             if last or database.identity(path) == before:
                 raise
         # It was moved aside or removed meanwhile: what was read may be half of one and half of the next.
-    return PastTasks()
+    return []
 
 
 def _rows(path: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 
-__all__ = ["ending", "failure_text"]
+__all__ = ["LEFT_AT_CLOSE", "LEFT_AT_EXIT", "LEFT_OPEN", "ending", "failure_text"]
+
+# Why a task was cancelled whose process left in good order, and left it open.
+LEFT_AT_CLOSE = "left open at close"
+LEFT_AT_EXIT = "left open at exit"
+LEFT_OPEN = (LEFT_AT_CLOSE, LEFT_AT_EXIT)
 
 
 def failure_text(error: BaseException) -> str:

@@ -45,7 +45,7 @@ class Finding:
 
 def diagnose() -> list[Finding]:
     """Check everything. Nothing is changed."""
-    findings = [*_switches(), *_shared_memory(), *_logout()]
+    findings = [*_switches(), *_old_module(), *_shared_memory(), *_logout()]
     directories = files_of_boards.directories()
     for directory in directories:
         findings += _board(directory)
@@ -71,6 +71,14 @@ def _switches() -> Iterator[Finding]:
             yield Finding(
                 "error", "directory", f"{root} cannot be written", f"chmod u+rwx '{root}', or set HEADWAY_DIR"
             )
+
+
+def _old_module() -> Iterator[Finding]:
+    """A program's own file_based_progress_tracker.py comes before the one of Headway."""
+    path = Path.cwd() / "file_based_progress_tracker.py"
+    if path.is_file():
+        told = f"programs of this folder import {path}, not the tracker of Headway, which has the same name"
+        yield Finding("warning", "analysis", told, f"move it away: mv '{path}' '{path}.old'")
 
 
 def _shared_memory() -> Iterator[Finding]:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
+import functools
+import json
 import math
 import pickle
 import threading
 import time
-from contextlib import suppress
+import types
+import uuid
+import warnings
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest import mock
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from headway.analysis import (
     AnalysisProgress,
@@ -24,13 +34,22 @@ from headway.analysis import (
     ProgressTracker,
     SharedMemoryProgressTracker,
     SupportResistanceResult,
+    contract,
 )
-from headway.analysis.model import RESULTS
+from headway.analysis.model import RESULTS, result_of
+from headway.analysis.values import text_of
 from headway.engine.board import open_board
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+
+
+class Unprintable:
+    """An object whose text cannot be told."""
+
+    def __str__(self) -> str:
+        raise ArithmeticError("no text")
+
 
 KINDS = ("memory", "file", "shared")
 STAGES = ("data_fetch", "support_resistance", "ml_prediction", "market_context", "leverage_decision")
@@ -48,9 +67,23 @@ ODD_IDS = [
     "/" * 95,
     "é" * 47,
     "🚀" * 23,
-    "%=YQ",
+    "a\0b",
+    "\0",
+    "x" * 96,
+    "é" * 48,
+    "x" * 241,
+    "x" * 5000,
+    f"x~{'0' * 32}",
 ]
-WRONG_IDS: list[Any] = ["", "a\0b", "\0", "x" * 96, "é" * 48, "\ud800", None, 5, b"a"]
+OTHER_IDS: list[tuple[Any, str]] = [
+    (5, "5"),
+    (True, "True"),
+    (b"a", "b'a'"),
+    (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    (PurePosixPath("a/b"), "a/b"),
+    ("\ud800", "\\ud800"),
+    (Unprintable(), "<Unprintable>"),
+]
 LEVELS: list[dict[str, Any]] = [{"price": 101.5, "strength": 0.8}, {"price": 99.0, "strength": 0.5, "touches": [1, 2]}]
 
 RESULT_OF: dict[str, Any] = {
@@ -59,6 +92,11 @@ RESULT_OF: dict[str, Any] = {
     "market_context": MarketContextResult("completed", "bullish", "expansion", "no news"),
     "leverage_decision": LeverageDecisionResult("completed", 3.5, 0.6, 2.1),
 }
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "_told", set())
 
 
 @pytest.fixture(params=KINDS)
@@ -242,42 +280,80 @@ def test_odd_ids_do_not_meet_each_other(tracker: ProgressTracker) -> None:
     assert sorted(tracker.get_active_executions()) == sorted(ODD_IDS)
 
 
-@pytest.mark.parametrize("execution_id", WRONG_IDS)
-def test_a_wrong_id_is_a_value_error_of_every_call(tracker: ProgressTracker, execution_id: Any) -> None:
-    calls: list[Callable[[], object]] = [
-        lambda: tracker.start_analysis("BTC", execution_id),
-        lambda: tracker.get_progress(execution_id),
-        lambda: tracker.update_stage(execution_id, "data_fetch"),
-        lambda: tracker.complete_analysis(execution_id, "signal"),
-        lambda: tracker.fail_analysis(execution_id, "data_fetch", "why"),
-        *(lambda name=name: updates(tracker)[name](execution_id, RESULT_OF[name]) for name in RESULTS),
-    ]
-    for call in calls:
-        with pytest.raises(ValueError, match="id"):
-            call()
+@pytest.mark.parametrize(("execution_id", "text"), OTHER_IDS)
+def test_an_id_of_another_type_is_its_text(tracker: ProgressTracker, execution_id: Any, text: str) -> None:
+    assert tracker.start_analysis("BTC", execution_id).execution_id == text
+    assert tracker.update_stage(execution_id, "data_fetch") is True
+    assert tracker.update_market_context(execution_id, RESULT_OF["market_context"]) is True
+    for one in (execution_id, text):
+        found = seen(tracker, one)
+        assert (found.execution_id, found.current_stage) == (text, "data_fetch")
+    assert tracker.get_active_executions() == [text]
+    assert tracker.complete_analysis(execution_id, "signal") is True
+
+
+def calls_with(tracker: ProgressTracker, execution_id: Any) -> dict[str, Callable[[], object]]:
+    calls: dict[str, Callable[[], object]] = {
+        "get_progress": lambda: tracker.get_progress(execution_id),
+        "update_stage": lambda: tracker.update_stage(execution_id, "data_fetch"),
+        "complete_analysis": lambda: tracker.complete_analysis(execution_id, "signal"),
+        "fail_analysis": lambda: tracker.fail_analysis(execution_id, "data_fetch", "why"),
+    }
+    for name, update in updates(tracker).items():
+        calls[f"update_{name}"] = functools.partial(update, execution_id, RESULT_OF[name])
+    return calls
+
+
+@pytest.mark.parametrize("execution_id", [None, ""])
+def test_without_an_id_nothing_is_done_and_that_is_told_once(
+    tracker: ProgressTracker, execution_id: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            begun = tracker.start_analysis("BTC", execution_id)
+            assert (begun.symbol, begun.execution_id, begun.overall_status) == ("BTC", "", "running")
+            found = {name: call() for name, call in calls_with(tracker, execution_id).items()}
+        assert found.pop("get_progress") is None
+        assert set(found.values()) == {False}
+        told = [record.getMessage() for record in caplog.records if record.name == "headway.analysis"]
+        assert len(told) == len(found) + 2
+        assert all(f"({execution_id!r}) did nothing: ValueError" in one for one in told)
+        assert len(warned) in (0, len(told))
+        assert all(Path(str(one.filename)) == Path(__file__) for one in warned), "it points at the caller"
     assert tracker.get_all_recent() == []
 
 
-def test_wrong_types_are_refused_before_anything_is_changed(tracker: ProgressTracker) -> None:
+@pytest.mark.parametrize("execution_id", [None, ""])
+def test_a_strict_tracker_raises_what_it_could_not_do(tracker: ProgressTracker, execution_id: Any) -> None:
+    tracker.strict = True
+    try:
+        calls = [lambda: tracker.start_analysis("BTC", execution_id), *calls_with(tracker, execution_id).values()]
+        for call in calls:
+            with pytest.raises(ValueError, match="execution id"):
+                call()
+        tracker.start_analysis("BTC", "one")
+        with pytest.raises(TypeError, match="ml_prediction is 5"):
+            tracker.update_ml_prediction("one", 5)
+        for hours in (-1, math.nan, "many"):
+            with pytest.raises(ValueError, match=r"hours|float"):
+                tracker.cleanup_old(hours)
+    finally:
+        tracker.strict = False
+
+
+def test_where_warnings_are_errors_no_call_raises_either(tracker: ProgressTracker) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert tracker.update_stage(None, "data_fetch") is False
+
+
+def test_what_is_no_result_is_not_stored(tracker: ProgressTracker) -> None:
     tracker.start_analysis("BTC", "one")
     before = seen(tracker, "one")
-    wrong: Any = 5
-    calls: list[Callable[[], object]] = [
-        lambda: tracker.start_analysis(wrong, "one"),
-        lambda: tracker.update_stage("one", wrong),
-        lambda: tracker.complete_analysis("one", wrong),
-        lambda: tracker.complete_analysis("one", "signal", wrong),
-        lambda: tracker.fail_analysis("one", wrong, "why"),
-        lambda: tracker.fail_analysis("one", "data_fetch", wrong),
-        lambda: tracker.update_ml_prediction("one", wrong),
-        lambda: tracker.update_ml_prediction("one", RESULT_OF["market_context"]),
-        lambda: tracker.update_support_resistance("one", SupportResistanceResult("ok", supports=[{"at": object()}])),
-    ]
-    for call in calls:
-        with pytest.raises(TypeError):
-            call()
-    with pytest.raises(ValueError, match="confidence"):
-        tracker.update_ml_prediction("one", MLPredictionResult("ok", confidence="high"))  # type: ignore[arg-type]
+    no_results: list[Any] = [None, 5, "text", {}, {"of": "something else"}, [], object(), MLPredictionResult]
+    for result in no_results:
+        assert tracker.update_ml_prediction("one", result) is False, result
     assert seen(tracker, "one") == before
 
 
@@ -439,12 +515,12 @@ def test_every_update_is_a_touch(tracker: ProgressTracker, touch: str) -> None:
     assert tracker.get_progress("one") is not None
 
 
-@pytest.mark.parametrize("hours", [-1, math.nan])
-def test_a_time_that_is_none_is_refused(tracker: ProgressTracker, hours: float) -> None:
+@pytest.mark.parametrize("hours", [0, -1, math.nan, -math.inf, None, "many"])
+def test_of_hours_that_are_none_nothing_is_listed(tracker: ProgressTracker, hours: Any) -> None:
     tracker.start_analysis("BTC", "one")
-    for call in (tracker.get_all_recent, tracker.cleanup_old):
-        with pytest.raises(ValueError, match="hours"):
-            call(hours)
+    assert tracker.get_all_recent(hours) == []
+    if hours != 0:
+        assert tracker.cleanup_old(hours) == 0
     assert tracker.get_progress("one") is not None
 
 
@@ -518,10 +594,212 @@ def test_a_tracker_pickles(tracker: ProgressTracker) -> None:
 def test_the_calls_of_all_trackers_have_the_same_signature(tracker: ProgressTracker) -> None:
     import inspect
 
-    for name in vars(ProgressTracker):
-        if not name.startswith("_"):
+    for name, value in vars(ProgressTracker).items():
+        if callable(value) and not name.startswith("_"):
             expected = inspect.signature(getattr(ProgressTracker, name))
             assert inspect.signature(getattr(type(tracker), name)) == expected, name
-    with suppress(AttributeError):
-        tracker.typo = 1  # type: ignore[attr-defined]
-        pytest.fail("a mistyped name is taken")
+
+
+def test_a_tracker_can_be_patched_and_holds_attributes(tracker: ProgressTracker) -> None:
+    tracker.start_analysis("BTC", "one")
+    with mock.patch.object(tracker, "update_stage", return_value="patched"):
+        answer: Any = tracker.update_stage("one", "data_fetch")
+        assert answer == "patched"
+    assert tracker.update_stage("one", "data_fetch") is True
+    tracker.mine = 1  # type: ignore[attr-defined]
+    del tracker.mine  # type: ignore[attr-defined]
+
+
+# --- results of any class
+
+
+@dataclasses.dataclass
+class OwnResult:
+    status: str
+    supports: Any = None
+    confidence: Any = 0.0
+    sigma: float = 0.5
+
+
+class Named(NamedTuple):
+    status: str
+    supports: Any = None
+    confidence: Any = 0.0
+    sigma: float = 0.5
+
+
+def of(kind: str, **values: Any) -> Any:
+    if kind == "data class":
+        return OwnResult(**values)
+    if kind == "named tuple":
+        return Named(**values)
+    values = {"sigma": 0.5, **values}
+    return values if kind == "mapping" else types.SimpleNamespace(**values)
+
+
+@pytest.mark.parametrize("kind", ["data class", "named tuple", "mapping", "object"])
+def test_a_result_may_be_of_any_class_and_keeps_its_further_fields(tracker: ProgressTracker, kind: str) -> None:
+    tracker.start_analysis("BTC", "one")
+    assert tracker.update_support_resistance("one", of(kind, status="ok", supports=[(1.0, 0.8), 2.5, {"price": 3}]))
+    assert tracker.update_ml_prediction("one", of(kind, status="ok", confidence="0.75"))
+    found = seen(tracker, "one")
+    assert type(found.support_resistance) is SupportResistanceResult
+    assert found.support_resistance.supports == [[1.0, 0.8], 2.5, {"price": 3}]
+    assert found.support_resistance.resistances == []
+    assert found.ml_prediction.confidence == 0.75
+    for one in (found, tracker.get_all_recent()[0], pickle.loads(pickle.dumps(found)), found.copy()):
+        assert one.to_dict()["ml_prediction"]["sigma"] == 0.5
+        assert one.ml_prediction.sigma == 0.5
+    assert tracker.update_ml_prediction("one", found.ml_prediction), "what was read is stored again"
+    assert seen(tracker, "one").to_dict() == found.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, ""),
+        (ValueError("boom"), "ValueError: boom"),
+        (Unprintable(), "<Unprintable>"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (7, "7"),
+        ("a\ud800b", "a\\ud800b"),
+        (enum.Enum("Signal", {"BUY": "buy"}).BUY, "buy"),  # type: ignore[attr-defined]
+        (enum.Enum("Signal", {"BUY": 1}).BUY, "1"),  # type: ignore[attr-defined]
+    ],
+)
+def test_a_text_of_another_type_is_told_as_text(tracker: ProgressTracker, value: Any, text: str) -> None:
+    assert tracker.start_analysis(value, "one").symbol == text
+    tracker.update_stage("one", value)
+    tracker.update_ml_prediction("one", {"status": value, "error_message": value})
+    found = seen(tracker, "one")
+    assert (found.symbol, found.current_stage) == (text, text)
+    assert (found.ml_prediction.status, found.ml_prediction.error_message) == (text, text)
+    tracker.fail_analysis("one", value, value)
+    assert (seen(tracker, "one").failure_stage, seen(tracker, "one").final_message) == (text, text)
+    tracker.start_analysis("BTC", "two")
+    tracker.complete_analysis("two", value, value)
+    assert (seen(tracker, "two").final_signal, seen(tracker, "two").final_message) == (text, text)
+
+
+# --- any value at all
+
+NAN_FREE = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([10**400, -(10**4000)]),
+    st.floats(),
+    st.text(),
+    st.binary(max_size=8),
+    st.uuids(),
+    st.decimals(),
+    st.fractions(),
+    st.complex_numbers(),
+    st.datetimes(),
+    st.dates(),
+    st.timedeltas(),
+    st.builds(np.float32, st.floats(width=32)),
+    st.builds(np.int64, st.integers(-(2**63), 2**63 - 1)),
+    st.builds(lambda text: np.datetime64(text, "s"), st.datetimes()),
+    st.builds(pd.Timestamp, st.datetimes(datetime(1700, 1, 1), datetime(2200, 1, 1))),  # noqa: DTZ001
+    st.just(pd.NaT),
+    st.just(pd.NA),
+    st.builds(ValueError, st.text()),
+    st.sampled_from([object, Unprintable(), enum.Enum("E", {"A": "a"}).A, print, ..., "\ud800", "\0"]),  # type: ignore[attr-defined]
+)
+
+
+def circle() -> list[Any]:
+    one: list[Any] = []
+    one.append(one)
+    return one
+
+
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(st.one_of(st.text(max_size=3), st.none(), st.integers(), st.booleans()), inner, max_size=3),
+        st.builds(OwnResult, inner, inner, inner),
+        st.builds(Named, inner, inner, inner),
+        st.builds(types.SimpleNamespace, status=inner, supports=inner, extra=inner),
+        st.builds(lambda one: pd.DataFrame({"price": [1.0], "of": [repr(one)[:5]]}), inner),
+        st.lists(NAN_FREE, max_size=3).map(np.array),
+        st.lists(NAN_FREE, max_size=3).map(pd.Series),
+        st.builds(iter, st.lists(inner, max_size=2)),
+        st.sets(st.integers(), max_size=3),
+        st.builds(circle),
+    ),
+    max_leaves=6,
+)
+CALLS = {
+    "start_analysis": 2,
+    "get_progress": 1,
+    "update_stage": 2,
+    **{f"update_{name}": 2 for name in RESULTS},
+    "complete_analysis": 3,
+    "fail_analysis": 3,
+    "get_all_recent": 1,
+    "cleanup_old": 1,
+}
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(call=st.sampled_from(sorted(CALLS)), data=st.data())
+def test_no_value_for_any_argument_of_any_call_raises(tracker: ProgressTracker, call: str, data: st.DataObject) -> None:
+    tracker.start_analysis("BTC", "one")
+    arguments = [data.draw(VALUES) for _ in range(CALLS[call])]
+    if call not in ("start_analysis", "get_all_recent", "cleanup_old") and data.draw(st.booleans()):
+        arguments[0] = "one"
+    answer = getattr(tracker, call)(*arguments)
+    kind = {"start_analysis": AnalysisProgress, "get_all_recent": list, "cleanup_old": int}.get(call, bool)
+    assert isinstance(answer, kind) or (call == "get_progress" and (answer is None or answer.execution_id))
+    for record in tracker.get_all_recent(1):
+        json.dumps(record.to_dict(), allow_nan=False).encode()
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(symbol=VALUES, execution_id=VALUES, stage=VALUES, message=VALUES)
+def test_what_is_stored_comes_back_by_the_rules(
+    tracker: ProgressTracker, symbol: Any, execution_id: Any, stage: Any, message: Any
+) -> None:
+    begun = tracker.start_analysis(symbol, execution_id)
+    if not begun.execution_id:
+        return
+    assert (
+        begun.execution_id
+        == (execution_id if isinstance(execution_id, str) else begun.execution_id)
+        .encode("utf-8", "backslashreplace")
+        .decode()
+    )
+    assert tracker.update_stage(execution_id, stage) is True
+    found = seen(tracker, execution_id)
+    assert (found.symbol, found.current_stage) == (text_of(symbol), text_of(stage) or found.current_stage)
+    assert tracker.complete_analysis(execution_id, symbol, message) is True
+    found = seen(tracker, execution_id)
+    assert (found.final_signal, found.final_message) == (text_of(symbol), text_of(message))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(sorted(RESULTS)),
+    values=st.dictionaries(
+        st.sampled_from(["status", "supports", "supports_count", "confidence", "trend_direction", "extra", "to_dict"]),
+        VALUES,
+    ),
+)
+def test_a_result_comes_back_as_all_trackers_understand_it(
+    tracker: ProgressTracker, name: str, values: dict[str, Any]
+) -> None:
+    tracker.start_analysis("BTC", "one")
+    stored = updates(tracker)[name]("one", values)
+    fields = {field.name for field in dataclasses.fields(RESULTS[name])}
+    if fields.isdisjoint(values):
+        assert stored is False
+        return
+    assert stored is True
+    found = getattr(seen(tracker, "one"), name).to_dict()
+    assert found == result_of(name, values).to_dict()
+    assert found.keys() == fields | values.keys()

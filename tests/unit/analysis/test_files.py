@@ -9,6 +9,8 @@ import os
 import stat
 import time
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +20,6 @@ from headway.analysis import FileBasedProgressTracker, MLPredictionResult, files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 DAY_S = 24 * 3600
 
@@ -33,7 +34,7 @@ def one(tracker: FileBasedProgressTracker) -> Path:
     """The file of an analysis that was changed once."""
     tracker.start_analysis("BTC", "one")
     tracker.update_stage("one", "data_fetch")
-    return tracker.directory / "progress_one.json"
+    return tracker.progress_dir / "progress_one.json"
 
 
 def stage_of(tracker: FileBasedProgressTracker, execution_id: str = "one") -> str:
@@ -42,8 +43,12 @@ def stage_of(tracker: FileBasedProgressTracker, execution_id: str = "one") -> st
     return record.current_stage
 
 
+def lock_of(execution_id: str) -> Path:
+    return files._Files("", execution_id).lock
+
+
 def names(tracker: FileBasedProgressTracker) -> set[str]:
-    return {path.name for path in tracker.directory.iterdir()}
+    return {path.name for path in tracker.progress_dir.iterdir()}
 
 
 def make_old(path: Path, hours: float = 25) -> None:
@@ -57,74 +62,99 @@ def make_old(path: Path, hours: float = 25) -> None:
 def test_the_folder_is_in_the_temporary_directory_and_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     tracker = FileBasedProgressTracker()
-    assert tracker.directory == tmp_path / "analysis_progress"
-    assert stat.S_IMODE(tracker.directory.stat().st_mode) == 0o700
+    assert tracker.progress_dir == tmp_path / "analysis_progress"
+    assert stat.S_IMODE(tracker.progress_dir.stat().st_mode) == 0o700
     tracker.start_analysis("BTC", "one")
-    assert {stat.S_IMODE(path.stat().st_mode) for path in tracker.directory.iterdir()} == {0o600}
 
 
-def test_the_file_is_named_after_the_id_and_is_the_record_as_json(tracker: FileBasedProgressTracker, one: Path) -> None:
+@pytest.mark.parametrize("mask", [0o022, 0o027, 0o077])
+def test_a_new_folder_that_was_asked_for_follows_the_umask(tmp_path: Path, mask: int) -> None:
+    before = os.umask(mask)
+    try:
+        tracker = FileBasedProgressTracker(tmp_path / "new")
+        tracker.start_analysis("BTC", "one")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(tracker.progress_dir.stat().st_mode) == 0o777 & ~mask
+    assert stat.S_IMODE((tracker.progress_dir / "progress_one.json").stat().st_mode) == 0o666 & ~mask
+
+
+def test_a_folder_in_the_temporary_directory_may_be_opened_to_readers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("HEADWAY_ANALYSIS_MODE", "0755")
+    before = os.umask(0o077)
+    try:
+        tracker = FileBasedProgressTracker()
+        tracker.start_analysis("BTC", "one")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(tracker.progress_dir.stat().st_mode) == 0o755
+    assert stat.S_IMODE((tracker.progress_dir / "progress_one.json").stat().st_mode) == 0o644
+    monkeypatch.setenv("HEADWAY_ANALYSIS_MODE", "rwx")
+    with pytest.raises(ValueError, match="HEADWAY_ANALYSIS_MODE 'rwx' is no mode"):
+        FileBasedProgressTracker(tmp_path / "new", strict=True)
+    assert FileBasedProgressTracker(tmp_path / "new").update_stage("one", "x") is False
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o755, 0o700])
+def test_an_existing_folder_keeps_its_permissions(tmp_path: Path, mode: int) -> None:
+    folder = tmp_path / "analysis_progress"
+    folder.mkdir()
+    folder.chmod(mode)
+    FileBasedProgressTracker(tmp_path).start_analysis("BTC", "one")
+    assert stat.S_IMODE(folder.stat().st_mode) == mode
+
+
+def test_a_folder_that_is_a_link_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "analysis_progress").symlink_to(tmp_path / "elsewhere")
+    tracker = FileBasedProgressTracker(tmp_path)
+    tracker.start_analysis("BTC", "one")
+    assert stage_of(tracker) == "initializing"
+    assert (tmp_path / "elsewhere" / "progress_one.json").exists()
+
+
+def test_the_file_is_the_record_as_json_with_local_time(tracker: FileBasedProgressTracker, one: Path) -> None:
     record = tracker.get_progress("one")
     assert record is not None
     stored = json.loads(one.read_text())
-    assert stored.pop("start_time") == record.start_time.astimezone().isoformat(), "with its offset from UTC"
-    expected = record.to_dict()
-    del expected["start_time"]
-    assert stored == expected
+    assert stored == record.to_dict()
+    assert datetime.fromisoformat(stored["start_time"]).tzinfo is None
 
 
-def test_a_start_is_the_same_moment_in_another_time_zone(
-    tracker: FileBasedProgressTracker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    try:
-        monkeypatch.setenv("TZ", "Asia/Tokyo")
-        time.tzset()
-        tracker.start_analysis("BTC", "one")
-        monkeypatch.setenv("TZ", "America/New_York")
-        time.tzset()
-        (record,) = tracker.get_all_recent(hours=1)
-        assert abs(record.start_time.timestamp() - time.time()) < 60
-    finally:
-        monkeypatch.undo()
-        time.tzset()
-
-
-@pytest.mark.parametrize(
-    ("execution_id", "name"),
-    [
-        ("BTC-1h_2.5~", "BTC-1h_2.5~"),
-        ("../x", "..%2Fx"),
-        ("a%2Fb", "a%252Fb"),
-        ("🚀", "%F0%9F%9A%80"),
-        ("/" * 95, "%=" + "Ly8v" * 31 + "Ly8="),
-    ],
-)
-def test_an_id_becomes_a_name_from_which_it_can_be_told(
-    tracker: FileBasedProgressTracker, execution_id: str, name: str
+@pytest.mark.parametrize("execution_id", ["BTC-1h_2.5~", "a b", "a%2Fb", "..", "🚀", "x" * 241, "é" * 120, "a\nb"])
+def test_an_id_that_the_old_tracker_could_store_has_the_same_file(
+    tracker: FileBasedProgressTracker, execution_id: str
 ) -> None:
     tracker.start_analysis("BTC", execution_id)
-    assert [path.name for path in tracker.directory.glob("progress_*")] == [f"progress_{name}.json"]
+    assert tracker._get_progress_file_path(execution_id) == tracker.progress_dir / f"progress_{execution_id}.json"
+    assert [path.name for path in tracker.progress_dir.glob("progress_*")] == [f"progress_{execution_id}.json"]
+    assert tracker.update_stage(execution_id, "data_fetch")
+    assert tracker.get_active_executions() == [execution_id]
+
+
+@pytest.mark.parametrize("execution_id", ["../x", "/" * 95, "a\0b", "x" * 242, "🚀" * 100])
+def test_any_other_id_has_a_file_of_its_own_in_the_folder(tracker: FileBasedProgressTracker, execution_id: str) -> None:
+    tracker.start_analysis("BTC", execution_id)
+    (path,) = tracker.progress_dir.glob("progress_*.json")
+    assert path == tracker._get_progress_file_path(execution_id)
+    assert tracker.update_stage(execution_id, "data_fetch")
     assert tracker.get_active_executions() == [execution_id]
 
 
 def test_foreign_files_are_left_alone(tracker: FileBasedProgressTracker, one: Path) -> None:
-    foreign = [
-        "notes.txt",
-        "progress_%zz.json",
-        "progress_.json",
-        "progress_a b.json",
-        "progress_%61.json",
-        "progress_%=.json",
-    ]
-    for name in foreign:
-        (tracker.directory / name).write_text("{}")
-        make_old(tracker.directory / name)
-    (tracker.directory / "progress_folder.json").mkdir()
-    make_old(tracker.directory / "progress_folder.json")
+    for name in ("notes.txt", ".progress", "progress.json", "progress_one.txt"):
+        (tracker.progress_dir / name).write_text("{}")
+        make_old(tracker.progress_dir / name)
+    (tracker.progress_dir / "progress_folder.json").mkdir()
+    make_old(tracker.progress_dir / "progress_folder.json")
+    before = names(tracker)
     assert tracker.get_active_executions() == ["one"]
     assert tracker.get_progress("folder") is None
     assert tracker.cleanup_old() == 0
-    assert names(tracker) >= {*foreign, one.name, "progress_folder.json"}
+    assert names(tracker) >= before
 
 
 # --- damage
@@ -142,7 +172,6 @@ def test_foreign_files_are_left_alone(tracker: FileBasedProgressTracker, one: Pa
         b"[" * 100_000,
         b'{"symbol": 5}',
         "other",
-        "gone",
         "link",
         "folder",
     ],
@@ -156,7 +185,7 @@ def test_of_a_damaged_file_the_last_good_one_is_read(
         one.write_bytes(damage)
     elif damage == "other":
         tracker.start_analysis("BTC", "two")
-        one.write_bytes((tracker.directory / "progress_two.json").read_bytes())
+        one.write_bytes((tracker.progress_dir / "progress_two.json").read_bytes())
     else:
         one.unlink()
         if damage == "link":
@@ -164,23 +193,31 @@ def test_of_a_damaged_file_the_last_good_one_is_read(
             one.symlink_to(tmp_path / "elsewhere")
         elif damage == "folder":
             one.mkdir()
-    assert stage_of(tracker) == "data_fetch"
+    last = "ml_prediction" if damage in ("link", "folder") else "data_fetch"  # it has another name
+    assert stage_of(tracker) == last
     if damage == "folder":
         return
     assert tracker.update_ml_prediction("one", MLPredictionResult("ok"))
     record = tracker.get_progress("one")
     assert record is not None
-    assert (record.current_stage, record.ml_prediction.status) == ("data_fetch", "ok")
+    assert (record.current_stage, record.ml_prediction.status) == (last, "ok")
     one.write_bytes(b"damaged again")
     assert stage_of(tracker) == "data_fetch", "a damaged file never becomes the last good one"
     if damage == "link":
         assert (tmp_path / "elsewhere").read_bytes() == content, "nothing is written through a link"
 
 
+def test_what_somebody_removed_is_gone(tracker: FileBasedProgressTracker, one: Path) -> None:
+    one.unlink()
+    assert tracker.get_progress("one") is None
+    assert tracker.update_stage("one", "late") is False
+    tracker.start_analysis("BTC", "one")
+    assert stage_of(tracker) == "initializing"
+
+
 def test_where_nothing_can_be_read_there_is_nothing(tracker: FileBasedProgressTracker, one: Path) -> None:
-    for path in tracker.directory.glob("*progress_one*"):
-        if not path.name.endswith(".lock"):
-            path.write_bytes(b"damaged")
+    for path in tracker.progress_dir.glob("*progress_one*"):
+        path.write_bytes(b"damaged")
     assert tracker.get_progress("one") is None
     assert tracker.update_stage("one", "late") is False
     assert tracker.get_all_recent() == []
@@ -192,11 +229,11 @@ def test_where_nothing_can_be_read_there_is_nothing(tracker: FileBasedProgressTr
 def test_a_pipe_or_a_huge_file_is_not_read(tracker: FileBasedProgressTracker, one: Path) -> None:
     one.unlink()
     os.mkfifo(one)
-    assert stage_of(tracker) == "initializing"
+    assert stage_of(tracker) == "data_fetch"
     one.unlink()
     with one.open("wb") as file:
         file.truncate(storage.FILE_BYTES_MAX + 1)
-    assert stage_of(tracker) == "initializing"
+    assert stage_of(tracker) == "data_fetch"
 
 
 def test_a_file_that_an_older_program_wrote_is_read_and_changed(tracker: FileBasedProgressTracker) -> None:
@@ -209,7 +246,7 @@ def test_a_file_that_an_older_program_wrote_is_read_and_changed(tracker: FileBas
         "support_resistance": {"status": "completed", "supports_count": 2},
         "final_signal": "analyzing",
     }
-    (tracker.directory / "progress_old.json").write_text(json.dumps(old, indent=2))
+    (tracker.progress_dir / "progress_old.json").write_text(json.dumps(old, indent=2))
     record = tracker.get_progress("old")
     assert record is not None
     assert record.start_time.isoformat() == old["start_time"]
@@ -219,9 +256,9 @@ def test_a_file_that_an_older_program_wrote_is_read_and_changed(tracker: FileBas
 
 
 def test_a_folder_that_was_tidied_away_is_made_anew(tracker: FileBasedProgressTracker, one: Path) -> None:
-    for path in tracker.directory.iterdir():
+    for path in tracker.progress_dir.iterdir():
         path.unlink()
-    tracker.directory.rmdir()
+    tracker.progress_dir.rmdir()
     assert tracker.get_progress("one") is None
     assert tracker.update_stage("one", "late") is False
     assert tracker.get_all_recent() == []
@@ -230,11 +267,20 @@ def test_a_folder_that_was_tidied_away_is_made_anew(tracker: FileBasedProgressTr
     assert stage_of(tracker) == "initializing"
 
 
-def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "analysis_progress").mkdir()
-    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
-    with pytest.raises(errors.NotOwner, match="analysis_progress"):
-        FileBasedProgressTracker(tmp_path)
+def test_in_the_temporary_directory_a_folder_of_somebody_else_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    FileBasedProgressTracker().start_analysis("BTC", "one")
+    os.chown(tmp_path / "analysis_progress", 1234, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    with pytest.raises(errors.NotOwner, match="analysis_progress belongs to user 1234, not to you"):
+        FileBasedProgressTracker(strict=True)
+    tracker = FileBasedProgressTracker()
+    assert tracker.start_analysis("BTC", "two").symbol == "BTC"
+    assert tracker.update_stage("one", "late") is False
+    assert names(tracker) == {"progress_one.json", ".progress_one.own", lock_of("one").name}
+    assert stage_of(tracker) == "initializing", "a dashboard under another user reads it"
 
 
 def test_a_full_disk_keeps_the_record_and_leaves_nothing(
@@ -245,6 +291,8 @@ def test_a_full_disk_keeps_the_record_and_leaves_nothing(
 
     before = names(tracker)
     monkeypatch.setattr(os, "fsync", no_room)
+    assert tracker.update_stage("one", "ml_prediction") is False
+    tracker.strict = True
     with pytest.raises(OSError, match="No space"):
         tracker.update_stage("one", "ml_prediction")
     monkeypatch.undo()
@@ -263,7 +311,7 @@ def held(tracker: FileBasedProgressTracker, how: int = fcntl.LOCK_EX) -> Iterato
     ready, release = context.Event(), context.Event()
 
     def hold() -> None:
-        with (tracker.directory / ".progress_one.lock").open("r+") as file:
+        with (tracker.progress_dir / lock_of("one").name).open("r") as file:
             fcntl.flock(file, how)
             ready.set()
             release.wait(30)
@@ -283,39 +331,16 @@ def held(tracker: FileBasedProgressTracker, how: int = fcntl.LOCK_EX) -> Iterato
 def test_who_waits_too_long_for_a_lock_is_told_who_holds_it(
     tracker: FileBasedProgressTracker, one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "WRITER_PATIENCE_S", 0.2)
-    monkeypatch.setattr(files, "READER_PATIENCE_S", 0.2)
+    monkeypatch.setattr(files, "PATIENCE_S", 0.2)
     with held(tracker):
+        assert tracker.update_stage("one", "late") is False
+        tracker.strict = True
         pid: Any = held.pid  # type: ignore[attr-defined]
         for write in (lambda: tracker.update_stage("one", "late"), lambda: tracker.start_analysis("ETH", "one")):
-            with pytest.raises(errors.LockTimeout, match=rf"\.progress_one\.lock.*by pid {pid}:"):
+            with pytest.raises(errors.LockTimeout, match=rf"{lock_of('one').name} .*by pid {pid}:"):
                 write()
-        assert stage_of(tracker) == "data_fetch", "the file is whole, whoever holds the lock"
-    with held(tracker, fcntl.LOCK_SH), pytest.raises(errors.LockTimeout):
-        tracker.update_stage("one", "late")
+        assert stage_of(tracker) == "data_fetch", "readers do not wait"
     assert tracker.update_stage("one", "now") is True
-
-
-def test_readers_share_the_lock(tracker: FileBasedProgressTracker, one: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unread(_self: object, path: Path) -> None:
-        raise AssertionError(f"{path} was read without the lock")
-
-    monkeypatch.setattr(files, "READER_PATIENCE_S", 0.1)
-    with held(tracker, fcntl.LOCK_SH):
-        assert stage_of(tracker) == "data_fetch"
-    reading = [0]
-    real = files._Files.read_one
-
-    def read_one(self: files._Files, path: Path) -> Any:
-        with pytest.raises(errors.LockTimeout), storage.lock_file(self.lock, 0.0):
-            pass
-        with storage.lock_file(self.lock, 0.0, shared=True):
-            reading[0] += 1
-        return real(self, path)
-
-    monkeypatch.setattr(files._Files, "read_one", read_one)
-    assert stage_of(tracker) == "data_fetch"
-    assert reading == [1]
 
 
 def test_a_lock_file_that_was_removed_while_one_waited_is_not_taken_for_the_lock(tmp_path: Path) -> None:
@@ -334,9 +359,9 @@ def test_a_lock_file_that_was_removed_while_one_waited_is_not_taken_for_the_lock
 def test_what_is_older_than_a_day_goes_when_the_tracker_is_made(tracker: FileBasedProgressTracker, one: Path) -> None:
     tracker.start_analysis("BTC", "young")
     make_old(one)
-    make_old(tracker.directory / "progress_young.json", hours=23)
-    assert FileBasedProgressTracker(tracker.directory.parent).get_active_executions() == ["young"]
-    assert names(tracker) == {"progress_young.json", ".progress_young.lock"}
+    make_old(tracker.progress_dir / "progress_young.json", hours=23)
+    assert FileBasedProgressTracker(tracker.progress_dir.parent).get_active_executions() == ["young"]
+    assert names(tracker) == {"progress_young.json", ".progress_young.own", lock_of("one").name, lock_of("young").name}
 
 
 def test_what_is_being_written_is_not_removed(tracker: FileBasedProgressTracker, one: Path) -> None:
@@ -345,7 +370,7 @@ def test_what_is_being_written_is_not_removed(tracker: FileBasedProgressTracker,
         assert tracker.cleanup_old() == 0
     assert stage_of(tracker) == "data_fetch"
     assert tracker.cleanup_old() == 1
-    assert names(tracker) == set()
+    assert names(tracker) == {lock_of("one").name}
 
 
 def test_what_was_touched_since_it_was_listed_is_not_removed(
@@ -360,16 +385,14 @@ def test_what_was_touched_since_it_was_listed_is_not_removed(
 
 
 def test_what_killed_writers_left_goes_too(tracker: FileBasedProgressTracker, one: Path) -> None:
-    old = {".progress_one.0123456789abcdef.tmp", ".progress_one.0123456789abcdef.old"}
-    gone = {".progress_gone.lock", ".progress_gone.prev"}
-    for name in old | gone:
-        (tracker.directory / name).write_text("{}")
-        make_old(tracker.directory / name)
-    make_old(tracker.directory / ".progress_one.lock")
-    make_old(tracker.directory / ".progress_one.prev")
+    for name in (".progress_one.0123456789abcdef.tmp", ".progress_gone.prev"):
+        (tracker.progress_dir / name).write_text("{}")
+        make_old(tracker.progress_dir / name)
+    make_old(tracker.progress_dir / ".progress_one.prev")
     young = ".progress_one.fedcba9876543210.tmp"
-    (tracker.directory / young).write_text("{}")
+    (tracker.progress_dir / young).write_text("{}")
     assert tracker.cleanup_old() == 0
-    assert names(tracker) == {one.name, ".progress_one.lock", ".progress_one.prev", young}
+    assert names(tracker) == {one.name, lock_of("one").name, ".progress_one.prev", ".progress_one.own", young}
+    time.sleep(0.02)
     assert tracker.cleanup_old(0) == 1
-    assert names(tracker) == {young}, "its writer may be about to publish it"
+    assert names(tracker) == {lock_of("one").name, young}, "its writer may be about to publish it"

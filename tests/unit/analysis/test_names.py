@@ -20,6 +20,7 @@ SWITCH = "HEADWAY_ANALYSIS_TRACKER"
 # A program as it was written before: it knows of one tracker, by its old name.
 OLD_PROGRAM = """
 import multiprocessing, os, sys
+import headway.analysis
 from {module} import {name}
 
 def work():
@@ -33,7 +34,8 @@ if __name__ == "__main__":
     child = multiprocessing.get_context("spawn").Process(target=work)
     child.start()
     child.join()
-    print(child.exitcode, {name}.get_progress("one").current_stage, type({name}).__name__)
+    kind = next(kind for kind in {kinds} if isinstance({name}, getattr(headway.analysis, kind)))
+    print(child.exitcode, {name}.get_progress("one").current_stage, kind)
     print(any(name.endswith(".json") for name in files()))
 """
 CLASS_OF = {
@@ -58,7 +60,8 @@ def test_an_old_program_gets_the_tracker_that_the_environment_names(
     expected = kind or ("memory" if name == "progress_tracker" else "file")
     environment: dict[str, str | None] = {SWITCH: kind, "TMPDIR": str(tmp_path / "temporary")}
     (tmp_path / "temporary").mkdir()
-    script = OLD_PROGRAM.format(module=module, name=name, elsewhere=expected != "memory")
+    kinds = [CLASS_OF[one] for one in ("shared", "memory", "file")]
+    script = OLD_PROGRAM.format(module=module, name=name, elsewhere=expected != "memory", kinds=kinds)
     try:
         done = run_python(script, env=environment)
     finally:
@@ -88,20 +91,72 @@ print(os.listdir(os.environ["TMPDIR"]))
 
 @pytest.mark.parametrize("kind", ["redis", "Shared", " file"])
 def test_an_unknown_tracker_is_an_error_that_names_the_choices(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import file_based_progress_tracker
-
     monkeypatch.setenv(SWITCH, kind)
-    asking: list[Callable[[], object]] = [
-        analysis.tracker,
-        lambda: analysis.tracker(kind),
-        lambda: analysis.progress_tracker,
-        lambda: file_based_progress_tracker.file_progress_tracker,
-    ]
+    asking: list[Callable[[], object]] = [analysis.tracker, lambda: analysis.tracker(kind)]
     for ask in asking:
         with pytest.raises(errors.UnknownTracker, match="choose one of shared, file, memory") as caught:
             ask()
         assert repr(kind) in str(caught.value)
     assert analysis.shared_progress_tracker.name == "analysis"
+
+
+def test_a_mistyped_switch_does_not_end_an_old_program(run_python: RunPython, tmp_path: Path) -> None:
+    script = """
+from file_based_progress_tracker import *
+import file_based_progress_tracker, headway.analysis
+assert type(file_progress_tracker) is FileBasedProgressTracker is headway.analysis.FileBasedProgressTracker
+assert isinstance(headway.analysis.progress_tracker, headway.analysis.AnalysisProgressTracker)
+"""
+    done = run_python(script, env={SWITCH: "redis", "TMPDIR": str(tmp_path)})
+    assert "RuntimeWarning: HEADWAY_ANALYSIS_TRACKER 'redis' is unknown, file is used" in done.stderr
+    assert done.stderr.count("RuntimeWarning: ") == 2, "once for each of the two names"
+
+
+WHOLE = """
+import os, sys
+from file_based_progress_tracker import *
+base = sys.argv[1]
+other, same = FileBasedProgressTracker(base), FileBasedProgressTracker(base_dir=os.path.join(base, "."))
+assert isinstance(file_progress_tracker, FileBasedProgressTracker)
+assert isinstance(other, FileBasedProgressTracker)
+file_progress_tracker.start_analysis("BTC", "one")
+other.start_analysis("ETH", "two")
+known = lambda tracker: sorted(record.execution_id for record in tracker.get_all_recent())
+assert known(FileBasedProgressTracker()) == known(file_progress_tracker) == ["one"], known(FileBasedProgressTracker())
+assert known(FileBasedProgressTracker(os.environ["TMPDIR"])) == ["one"], "the default by its own name"
+assert known(same) == known(other) == ["two"], known(same)
+assert isinstance(other.get_progress("two"), AnalysisProgress)
+assert other.progress_dir == __import__("pathlib").Path(base, "analysis_progress")
+assert os.fspath(other._get_progress_file_path("a b")).endswith("progress_a b.json")
+other.update_ml_prediction("two", MLPredictionResult("ok"))
+other.update_market_context("two", MarketContextResult("ok"))
+other.update_leverage_decision("two", LeverageDecisionResult("ok"))
+other.update_support_resistance("two", SupportResistanceResult("ok"))
+import pickle
+assert known(pickle.loads(pickle.dumps(other))) == ["two"]
+assert type(pickle.loads(pickle.dumps(other))) is type(other)
+class Mine(FileBasedProgressTracker):
+    pass
+assert known(Mine(base_dir=base)) == ["two"]
+print(other.get_progress("two").market_context.status, os.path.exists(os.path.join(base, "analysis_progress")))
+"""
+
+
+@pytest.mark.parametrize("kind", [None, *CLASS_OF])
+def test_the_switch_changes_class_and_instance_alike(kind: str | None, run_python: RunPython, tmp_path: Path) -> None:
+    base, temporary, boards = (tmp_path / name for name in ("base", "temporary", "boards"))
+    base.mkdir()
+    temporary.mkdir()
+    environment: dict[str, str | None] = {SWITCH: kind, "TMPDIR": str(temporary), "HEADWAY_DIR": str(boards)}
+    try:
+        done = run_python(WHOLE, str(base), env=environment)
+    finally:
+        for board in boards.iterdir() if boards.exists() else ():
+            removal = (
+                "import sys; from headway.engine.board import open_board; open_board(sys.argv[1]).remove(files=True)"
+            )
+            run_python(removal, board.name, env=environment)
+    assert done.stdout.split() == ["ok", str(kind in (None, "file"))], done.stderr
 
 
 def test_what_the_program_asks_for_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

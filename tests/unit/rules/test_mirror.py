@@ -69,12 +69,16 @@ ELSEWHERE = {
     "exporters.prometheus": "tests/integration/test_dashboard.py",
     # Three trackers, one contract.
     "analysis": "tests/unit/analysis/test_names.py",
+    "analysis.attachment": "tests/integration/test_analysis.py",
+    "analysis.copies": "tests/unit/analysis/test_contract.py",
     "analysis.document": "tests/unit/analysis/test_contract.py",
     "analysis.memory": "tests/unit/analysis/test_contract.py",
     "analysis.past": "tests/integration/test_analysis.py",
+    "analysis.rows": "tests/unit/analysis/test_contract.py",
     "analysis.shared": "tests/unit/analysis/test_contract.py",
     "analysis.snapshots": "tests/integration/test_analysis_snapshots.py",
     "analysis.storage": "tests/unit/analysis/test_files.py",
+    "analysis.switch": "tests/unit/analysis/test_names.py",
     # One suite over the engine and its stand-in, and what both share.
     "standin.board": "tests/unit/standin/test_standin.py",
     "standin.nobody": "tests/unit/tasks/test_current.py",

@@ -34,6 +34,7 @@ LEFT = {
     "_set": OF_A_TASK,
     "_tracker": OF_A_TASK,
     "_transition": OF_A_TASK,
+    "_write_result": OF_A_TASK,
 }
 
 

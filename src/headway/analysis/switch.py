@@ -1,0 +1,115 @@
+"""What stands in for the file tracker where HEADWAY_ANALYSIS_TRACKER says so: its class, and its instance.
+
+A program names the tracker that it was written for, by class or by instance; both have to lead to the same analyses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from headway.analysis import files, memory, shared
+from headway.analysis.contract import LOG, ProgressTracker
+from headway.analysis.values import id_of
+from headway.system import support
+
+__all__ = ["CLASSES", "KINDS", "MemoryInPlaceOfFiles", "SharedInPlaceOfFiles", "chosen", "instance"]
+
+SWITCH = "HEADWAY_ANALYSIS_TRACKER"
+KINDS = ("shared", "file", "memory")
+BOARD = "analysis"
+_told: set[str] = set()
+
+
+class _InPlaceOfFiles(ProgressTracker):
+    """What a file tracker has besides its calls."""
+
+    _base: str | None
+
+    @property
+    def _place(self) -> str:
+        """The folder that the file tracker would use; the same for all names of one directory."""
+        return os.path.realpath(files.folder_of(self._base))
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "progress_dir" or "_base" not in self.__dict__:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return files.folder_of(self._base)
+
+    def _get_progress_file_path(self, execution_id: Any) -> Path:
+        """Where a file tracker would keep an analysis."""
+        return Path(self.progress_dir, f"progress_{files.name_of(id_of(execution_id))}.json")
+
+
+class SharedInPlaceOfFiles(_InPlaceOfFiles, shared.SharedMemoryProgressTracker):
+    """A tracker in shared memory, on a board that belongs to base_dir; default: on the board "analysis"."""
+
+    def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
+        self._base = None if base_dir is None else os.fspath(base_dir)
+        place = self._place
+        default = self._base is None or place == os.path.realpath(files.folder_of(None))
+        own = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
+        super().__init__(BOARD if default else f"{BOARD}-{own}", strict=strict)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self._base, self.strict)
+
+
+class MemoryInPlaceOfFiles(_InPlaceOfFiles, memory.AnalysisProgressTracker):
+    """A tracker within this process; one base_dir, one set of analyses; the default's is progress_tracker's."""
+
+    def __new__(cls, *_: Any, **__: Any) -> MemoryInPlaceOfFiles:
+        return object.__new__(cls)
+
+    def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
+        self._base = None if base_dir is None else os.fspath(base_dir)
+        self.strict = strict
+        default = self._base is None or self._place == os.path.realpath(files.folder_of(None))
+        self._entries = memory.entries_of("" if default else self._place)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (type(self), self._base, self.strict)
+
+
+def _again(kind: Any, base: str | None, strict: bool) -> Any:
+    return kind(base, strict=strict)
+
+
+CLASSES: dict[str, Any] = {
+    "shared": SharedInPlaceOfFiles,
+    "file": files.FileBasedProgressTracker,
+    "memory": MemoryInPlaceOfFiles,
+}
+for _kind in (SharedInPlaceOfFiles, MemoryInPlaceOfFiles):  # isinstance() holds by whatever path a program came
+    files.FileBasedProgressTracker.register(_kind)
+_instances: dict[str, Any] = {}
+
+
+def chosen(written_for: str) -> str:
+    """The kind of tracker that a program gets by an old name. A switch that says nonsense is told, and not heeded."""
+    kind = os.environ.get(SWITCH) or written_for
+    if kind not in KINDS:
+        text = f"{SWITCH} {kind!r} is unknown, {written_for} is used: choose one of {', '.join(KINDS)}"
+        if text not in _told:
+            _told.add(text)
+            LOG.warning("%s", text)
+            try:
+                warnings.warn(text, RuntimeWarning, stacklevel=4)
+            except Warning:  # where warnings are errors: an import must not end the program
+                LOG.debug("warnings are errors here")
+        return written_for
+    if kind == "shared" and support.disabled():
+        return "memory"  # HEADWAY_DISABLE: nobody else sees anything then
+    return kind
+
+
+def instance(kind: str) -> Any:
+    """file_progress_tracker, as this kind."""
+    if kind == "file":
+        return files.file_progress_tracker
+    if kind not in _instances:
+        _instances[kind] = CLASSES[kind]()
+    return _instances[kind]
