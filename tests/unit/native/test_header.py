@@ -183,7 +183,9 @@ WRITERS = {
         "sequence",
     ],
     "whoever unlinks": ["retired"],
-    "the lock's holder": ["next_serial", "frees", "dropped", "free_hint", "repairs", "gone", "gone_note", "gone_before"],
+    "the lock's holder": [
+        *("next_serial", "frees", "dropped", "free_hint", "repairs", "gone", "gone_note", "gone_before"),
+    ],
 }
 
 

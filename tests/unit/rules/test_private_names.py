@@ -20,7 +20,6 @@ OF_NAMED_TUPLES = {"_replace", "_asdict", "_fields", "_make"}
 OF_A_BOARD = "what the package's own parts do with a headway.Board"
 OF_A_TASK = "what the package's own parts do with a headway.Task"
 LEFT = {
-    "_at": OF_A_BOARD,
     "_segment": OF_A_BOARD,
     "_copy": OF_A_BOARD,
     "_handle": OF_A_BOARD,
