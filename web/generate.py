@@ -95,13 +95,17 @@ def examples() -> dict[str, list[Any]]:
         numbers.TimeLeft(seconds, at_least or stalled > 0, stalled)
         for seconds, at_least, stalled in itertools.product((None, 0.0, 108.0), (False, True), (0, 12))
     ]
+    units = ("", "B", "iB")
+    rates = (0.0, 1e-9, 1e-6, 4.5e-5, 0.002, 0.02, 1.0, 95.2, 999.6, 1023.0, 1152.0, 1e12)
+    # 1125 and 1152: ties, in thousands and in 1024s, which go to the even digit
+    counts = ((35, 10), (10, 35), (35, 35), (0, 0), (3, 0), (7, None), (1125, 1152), (999_499, 999_500), (2**20, 2**48))
     return {
         "left": [[*task, numbers.seconds_left(*task), numbers.fraction(*task[1:3])] for task in tasks],
         "stalled": [[*times, idle, numbers.is_stalled("running", idle, 10.0)] for times, idle in idles],
         "durations": [[one, words.duration(one), words.duration(one, whole=True)] for one in DURATIONS_S],
-        "rates": [[one, words.rate(one)] for one in (0.0, 1e-9, 1e-6, 4.5e-5, 0.002, 0.02, 1.0, 95.2, 1e12)],
+        "rates": [[one, unit, words.rate(one, unit)] for one, unit in itertools.product(rates, units)],
         "numbers": [[one, words.number(one)] for one in (0, 999, 1234, 9_999_999, 10**7, 2**48)],
-        "counted": [[*one, words.counted(*one)] for one in ((35, 10), (10, 35), (35, 35), (0, 0), (3, 0), (7, None))],
+        "counted": [[*one, unit, words.counted(*one, unit)] for one, unit in itertools.product(counts, units)],
         "time_left": [[asdict(left), words.time_left(left)] for left in lefts],
     }
 

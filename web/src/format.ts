@@ -1,24 +1,41 @@
 /** Numbers and times for people, in the forms of headway/views/words.py; test/examples.json holds the two equal. */
 
 import type { TimeLeft } from "./feed/types";
-import { totalOf } from "./model/derive";
 
 const YEARS_MOST = 1000; // a longer duration comes from a clock that was wrong
 
-const PREFIXES = ["k", "M", "G", "T", "P", "E"];
+const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
+/** Units in which bytes are counted: the step from one name to the next, and the names. */
+const BYTES = new Map<string, [step: number, names: string[]]>([
+  ["B", [1000, ["B", "kB", "MB", "GB", "TB", "PB", "EB"]]],
+  ["iB", [1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]]],
+]);
 
-/** Three significant digits: 0.50, 95.2, 1.23k, 45.6M. */
-export function short(value: number): string {
-  let prefix = "";
+/** Are items of this unit bytes, whose amounts name their own unit: 1.23 MB? */
+export function isBytes(unit: string): boolean {
+  return BYTES.has(unit);
+}
+
+/** As toFixed, but a tie goes to the even digit, as in Python. Only eighths can be ties of up to two decimals. */
+function fixed(value: number, digits: number): string {
+  const steps = value * 10 ** digits;
+  const tie = Number.isInteger(value * 8) && Math.abs(steps % 1) === 0.5;
+  return (tie ? (2 * Math.round(steps / 2)) / 10 ** digits : value).toFixed(digits);
+}
+
+/** Three significant digits: 0.50, 95.2, 1.23k, 45.6M; of bytes 1.23 MB, or 1.17 MiB. */
+export function short(value: number, unit = ""): string {
+  const bytes = BYTES.get(unit);
+  const [step, names] = bytes ?? [1000, PREFIXES];
   let rest = value;
-  for (const bigger of PREFIXES) {
-    if (Math.abs(rest) < 999.5) break;
-    rest /= 1000;
-    prefix = bigger;
+  let at = 0;
+  while (Math.abs(rest) >= 999.5 && at < names.length - 1) {
+    rest /= step;
+    at += 1;
   }
   const size = Math.abs(rest);
-  if (!prefix && Number.isInteger(rest)) return String(rest);
-  return rest.toFixed(size < 9.995 ? 2 : size < 99.95 ? 1 : 0) + prefix;
+  const digits = at === 0 && Number.isInteger(rest) ? 0 : size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
+  return `${fixed(rest, digits)}${bytes ? " " : ""}${names[at]}`;
 }
 
 /** 1,234,567 in full; shortened from ten million on. */
@@ -31,24 +48,32 @@ export function plural(count: number, noun: string): string {
   return `${number(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
 
-/** 1.23k/s, 1.23k bar/s; a slow one by the minute, hour or day, where it is a number that can be read. */
+/** How many items: a number, or bytes in units of bytes. */
+export function amount(value: number, unit: string): string {
+  return isBytes(unit) ? short(value, unit) : number(value);
+}
+
+/** 1.23k/s, of bytes 1.23 kB/s; a slow one by the minute, hour or day, where it is a number that can be read. */
 export function rate(value: number, unit = ""): string {
-  const of = unit && ` ${unit}`;
+  return paced(value, unit, "");
+}
+
+/** The same with the name of the unit: 1.23k bar/s. */
+export function rateOfUnit(value: number, unit: string): string {
+  return paced(value, unit, unit && !isBytes(unit) ? ` ${unit}` : "");
+}
+
+function paced(value: number, unit: string, name: string): string {
   for (const [seconds, time] of [
     [1, "s"],
     [60, "min"],
     [3600, "h"],
   ] as const) {
-    if (value * seconds >= 1 || value <= 0) return `${short(value * seconds)}${of}/${time}`;
+    if (value * seconds >= 1 || value <= 0) return `${short(value * seconds, unit)}${name}/${time}`;
   }
   const days = value * 86400;
+  const of = isBytes(unit) ? " B" : name;
   return `${days >= 1e-4 ? Number(days.toPrecision(2)) : days.toFixed(6)}${of}/d`;
-}
-
-/** 2,100/5,000; without the total where the count is above it. */
-export function counted(count: number, total: number | null): string {
-  const shown = totalOf({ count, total });
-  return shown === null ? number(count) : `${number(count)}/${number(shown)}`;
 }
 
 /** 1:48; ≥ 1:48; "" where nothing that runs can tell. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { TimeLeft } from "../src/feed/types";
 import {
   ago,
-  counted,
+  amount,
   duration,
   fine,
   metric,
@@ -11,10 +11,12 @@ import {
   percent,
   plural,
   rate,
+  rateOfUnit,
   short,
   tick,
   timeLeft,
 } from "../src/format";
+import { totalOf } from "../src/model/derive";
 import { hrefOf, parseRoute, type Route } from "../src/route";
 import examples from "./examples.json";
 
@@ -37,7 +39,9 @@ describe("numbers and times", () => {
     [tick(0), "0"],
     [plural(1, "worker"), "1 worker"],
     [plural(2, "worker"), "2 workers"],
-    [rate(1234, "bar"), "1.23k bar/s"],
+    [rateOfUnit(1234, "bar"), "1.23k bar/s"],
+    [rateOfUnit(1234, "B"), "1.23 kB/s"],
+    [rateOfUnit(0.5, ""), "30/min"],
     [rate(0.5), "30/min"],
     [rate(1 / 1800), "2/h"],
     [rate(0), "0/s"],
@@ -67,18 +71,19 @@ describe("numbers and times", () => {
     },
   );
 
-  it.each(examples.rates as [number, string][])("%d a second: as in the terminal", (value, text) => {
-    expect(rate(value)).toBe(text);
+  it.each(examples.rates as [number, string, string][])("%d %s a second: as in the terminal", (value, unit, text) => {
+    expect(rate(value, unit)).toBe(text);
   });
 
   it.each(examples.numbers as [number, string][])("%d: as in the terminal", (value, text) => {
     expect(number(value)).toBe(text);
   });
 
-  it.each(examples.counted as [number, number | null, string][])(
-    "%d of %s: as in the terminal",
-    (count, total, text) => {
-      expect(counted(count, total)).toBe(text);
+  it.each(examples.counted as [number, number | null, string, string][])(
+    "%d of %s %s: as in the terminal",
+    (count, total, unit, text) => {
+      const shown = totalOf({ count, total });
+      expect([count, ...(shown === null ? [] : [shown])].map((one) => amount(one, unit)).join("/")).toBe(text);
     },
   );
 

@@ -1,7 +1,7 @@
 /** All boards at a glance. */
 
 import { BY_URGENCY, type Summary } from "../feed/types";
-import { ago, duration, number, plural, rate } from "../format";
+import { ago, duration, number, plural, rateOfUnit } from "../format";
 import { boardHref } from "../route";
 import { boards, now } from "../store";
 import { Empty, Text } from "./parts";
@@ -86,7 +86,7 @@ function Card({ summary }: { summary: Summary }) {
         <span>{plural(summary.workers_alive ?? 0, "worker")}</span>
         {!!summary.workers_lost && <span class="is-lost">{number(summary.workers_lost)} died at work</span>}
         {rates.map(([unit, value]) => (
-          <span key={unit}>{rate(value, unit)}</span>
+          <span key={unit}>{rateOfUnit(value, unit)}</span>
         ))}
       </p>
     </a>

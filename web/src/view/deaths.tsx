@@ -4,11 +4,11 @@ import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 import type { Board } from "../feed/patch";
 import type { Row } from "../feed/types";
-import { ago, number, plural } from "../format";
+import { ago, amount, number, plural } from "../format";
 import { type Death, deathsOf } from "../model/deaths";
 import { nameOf } from "../model/names";
 import { boardHref, taskHref } from "../route";
-import { Text } from "./parts";
+import { Text, Unit } from "./parts";
 
 const SHOWN = 3;
 const TASKS_SHOWN = 2;
@@ -113,10 +113,10 @@ function Where({ row, board }: { row: Row; board: string }) {
       )}
       {", at "}
       <span class="strong">
-        {number(row.count)}
-        {row.total !== null && ` of ${number(row.total)}`}
+        {amount(row.count, row.unit)}
+        {row.total !== null && ` of ${amount(row.total, row.unit)}`}
       </span>{" "}
-      <Text of={row.unit} />
+      <Unit of={row.unit} />
       {row.message && (
         <>
           {", "}

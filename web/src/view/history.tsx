@@ -3,14 +3,14 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask, Refused } from "../feed/http";
 import { FINAL_STATES, type Finished, type State } from "../feed/types";
-import { duration, fine, moment as timeOf, number, percent, plural, rate, short } from "../format";
+import { amount, duration, fine, moment as timeOf, number, percent, plural, rate, short } from "../format";
 import { fractionOf, totalOf } from "../model/derive";
 import { nameOf } from "../model/names";
 import { stretchesOf } from "../model/stages";
 import { boardHref, type Params } from "../route";
 import { go, now } from "../store";
 import { Chart } from "./chart";
-import { Empty, Icon, StateWord, Text } from "./parts";
+import { Empty, Icon, StateWord, Text, Unit } from "./parts";
 import { Result } from "./result";
 import { Timeline } from "./timeline";
 
@@ -154,10 +154,10 @@ function Ended({ task }: { task: Finished }) {
             ))}
           </span>
           <span class="number ended-count">
-            {number(task.count)}
-            {total !== null && total !== task.count && ` / ${number(total)}`} <bdi>{task.unit}</bdi>
+            {amount(task.count, task.unit)}
+            {total !== null && total !== task.count && ` / ${amount(total, task.unit)}`} <Unit of={task.unit} />
           </span>
-          <span class="number ended-rate">{took !== null && took > 0 && rate(counted / took)}</span>
+          <span class="number ended-rate">{took !== null && took > 0 && rate(counted / took, task.unit)}</span>
           <span class="number ended-took">{took !== null && fine(took)}</span>
           <span class="number ended-when">{task.ended !== null && timeOf(task.ended, now.value)}</span>
         </summary>
@@ -199,7 +199,7 @@ function EndedMore({ task, took }: { task: Finished; took: number | null }) {
           at={series.map(([at]) => at)}
           curves={[{ name: "count", color: "running", values: series.map(([, count]) => count) }]}
           height={120}
-          format={short}
+          format={(value) => short(value, task.unit)}
         />
       )}
       {metrics.length > 0 && <Result value={Object.fromEntries(metrics)} />}

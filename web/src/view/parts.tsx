@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import type { State } from "../feed/types";
+import { isBytes } from "../format";
 
 /** A text that a watched program chose: whatever it holds, it is text, and its direction stays its own. */
 export function Text({ of, class: name }: { of: string; class?: string }) {
@@ -10,6 +11,11 @@ export function Text({ of, class: name }: { of: string; class?: string }) {
       {of}
     </bdi>
   );
+}
+
+/** The unit of an amount, but for bytes, whose amounts name it themselves. */
+export function Unit({ of }: { of: string }) {
+  return isBytes(of) ? null : <Text of={of} />;
 }
 
 export type Look = State | "stalled" | "gone" | "working" | "idle";

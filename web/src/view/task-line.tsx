@@ -1,5 +1,5 @@
 import type { Board } from "../feed/patch";
-import { duration, number, percent, rate } from "../format";
+import { amount, duration, number, percent, rate, rateOfUnit } from "../format";
 import { elapsedOf, etaOf, fractionOf, rateOf, totalOf } from "../model/derive";
 import { namesBelowParent } from "../model/names";
 import type { Line } from "../model/tree";
@@ -79,11 +79,13 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
         <span class="number">{fraction === null || row.state === "pending" ? "" : percent(fraction)}</span>
       </span>
       <span class="cell-count number" role="gridcell">
-        <span class={row.state === "pending" ? "dim" : ""}>{number(row.count)}</span>
-        {total !== null && <span class="dim"> / {number(total)}</span>}
+        <span class={row.state === "pending" ? "dim" : ""}>{amount(row.count, row.unit)}</span>
+        {total !== null && <span class="dim"> / {amount(total, row.unit)}</span>}
       </span>
       <span class="cell-rate number" role="gridcell">
-        {speed !== null && row.state === "running" && <span title={rate(speed, row.unit)}>{rate(speed)}</span>}
+        {speed !== null && row.state === "running" && (
+          <span title={rateOfUnit(speed, row.unit)}>{rate(speed, row.unit)}</span>
+        )}
       </span>
       <span class="cell-eta number" role="gridcell">
         {eta !== null && duration(eta, true)}

@@ -1,7 +1,7 @@
 /** One task: how far, how fast, in which stage when, who is at it, what came out. */
 
 import type { Row, Share, Task } from "../feed/types";
-import { ago, duration, metric, number, percent, rate, short } from "../format";
+import { ago, amount, duration, metric, number, percent, rateOfUnit, short } from "../format";
 import { elapsedOf, etaOf, fractionOf, isFinal, isStalled, rateOf, totalOf } from "../model/derive";
 import { nameOf, namesBelowParent } from "../model/names";
 import { type Point, ratesOf } from "../model/series";
@@ -11,7 +11,7 @@ import { Chart } from "./chart";
 import { useDetail } from "./detail";
 import { Facts } from "./facts";
 import { useKeys } from "./keys";
-import { Bar, Empty, type Look, Panel, StateWord, Text } from "./parts";
+import { Bar, Empty, type Look, Panel, StateWord, Text, Unit } from "./parts";
 import { Result } from "./result";
 import { Timeline } from "./timeline";
 
@@ -169,21 +169,21 @@ function TaskHead({ row, stalled, at }: { row: Row | Task; stalled: boolean; at:
         <div>
           <dt>Done</dt>
           <dd>
-            <b>{fraction === null ? number(row.count) : percent(fraction)}</b>
+            <b>{fraction === null ? amount(row.count, row.unit) : percent(fraction)}</b>
           </dd>
         </div>
         <div>
           <dt>Count</dt>
           <dd>
-            <b>{number(row.count)}</b>
-            {total !== null && ` of ${number(total)}`} <Text of={row.unit} />
+            <b>{amount(row.count, row.unit)}</b>
+            {total !== null && ` of ${amount(total, row.unit)}`} <Unit of={row.unit} />
           </dd>
         </div>
         {row.state === "running" && (
           <div>
             <dt>Rate</dt>
             <dd>
-              <b>{speed === null ? "unknown" : rate(speed, row.unit)}</b>
+              <b>{speed === null ? "unknown" : rateOfUnit(speed, row.unit)}</b>
             </dd>
           </div>
         )}
@@ -242,7 +242,7 @@ function Speed({ row, course, at, stalled }: SpeedProps) {
   if (times.length < 2) {
     return (
       <Panel title="Throughput">
-        <p class="dim">{spent > 0 ? `${rate(average, row.unit)} on average.` : "It has not begun."}</p>
+        <p class="dim">{spent > 0 ? `${rateOfUnit(average, row.unit)} on average.` : "It has not begun."}</p>
       </Panel>
     );
   }
@@ -251,18 +251,18 @@ function Speed({ row, course, at, stalled }: SpeedProps) {
       <div class="panel-head">
         <h2 id="speed-title">Throughput</h2>
         <span class="panel-figure">
-          {rate(average, row.unit)} <small>on average</small>
+          {rateOfUnit(average, row.unit)} <small>on average</small>
         </span>
       </div>
       <Chart
-        label={`Throughput: ${speed === null ? "unknown" : rate(speed, row.unit)} now, ${rate(average, row.unit)} on average`}
+        label={`Throughput: ${speed === null ? "unknown" : rateOfUnit(speed, row.unit)} now, ${rateOfUnit(average, row.unit)} on average`}
         at={times}
         curves={[
           { name: "rate", color: "running", values: rates },
           { name: "average", color: "muted", values: times.map(() => average), dashed: true },
         ]}
         height={150}
-        format={short}
+        format={(value) => short(value, row.unit)}
         stepped
       />
     </section>
@@ -322,7 +322,7 @@ function Workers({ task, at }: { task: Task; at: number }) {
               </td>
               <td class="pid">{share.pid}</td>
               <td class="number">
-                {share.count === null ? <span class="dim">shared</span> : number(share.count)}
+                {share.count === null ? <span class="dim">shared</span> : amount(share.count, task.unit)}
                 {share.count !== null && task.count > 0 && (
                   <span class="dim"> {percent(Math.min(1, share.count / task.count))}</span>
                 )}

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import type { Board } from "../feed/patch";
-import { rate, short } from "../format";
+import { rateOfUnit, short } from "../format";
 import { Chart } from "./chart";
 import { Text } from "./parts";
 
@@ -35,15 +35,15 @@ export function Throughput({ board }: { board: Board }) {
             ))}
           </div>
         )}
-        <span class="panel-figure">{rate(current, unit ?? "")}</span>
+        <span class="panel-figure">{rateOfUnit(current, unit ?? "")}</span>
       </div>
       <Chart
-        label={`Throughput: ${rate(current, unit ?? "")} now, at most ${rate(peak, unit ?? "")} since ${at.length ? "the chart begins" : "now"}`}
+        label={`Throughput: ${rateOfUnit(current, unit ?? "")} now, at most ${rateOfUnit(peak, unit ?? "")} since ${at.length ? "the chart begins" : "now"}`}
         at={at}
         curves={[{ name: unit ?? "", color: "running", values }]}
         height={132}
         seconds={30}
-        format={short}
+        format={(value) => short(value, unit)}
       />
     </section>
   );
