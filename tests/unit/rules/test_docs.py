@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+import headway
+from headway import errors
+from headway.process.launch import GUARD
 
 if TYPE_CHECKING:
     from tests.conftest import RunPython
@@ -49,12 +54,35 @@ def test_the_programs_of_the_readme_run(run_python: RunPython) -> None:
         assert not finished.stderr
 
 
-def test_the_programs_of_the_page_on_native_code_run(run_python: RunPython) -> None:
-    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "native.md").read_text(), re.DOTALL)
-    assert len(programs) == 2, "ctypes and cffi"
+@pytest.mark.parametrize(("page", "count"), [("native", 2), ("api", 5)])
+def test_the_programs_of_a_page_run(page: str, count: int, tmp_path: Path, run_python: RunPython) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
+    assert len(programs) == count
     for program in programs:
-        finished = run_python(program)
+        finished = run_python(program, env={"HEADWAY_DIR": str(tmp_path / "boards"), "HEADWAY_BARS": "0"})
         assert not finished.stderr
+
+
+def _members(kind: type) -> set[str]:
+    """The public attributes and methods of a class, but for the ways to make one of native records."""
+    fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    return {name for name in {*dir(kind), *fields} - {"from_raw", "of"} if not name.startswith("_")}
+
+
+def test_the_page_on_the_api_has_every_public_name() -> None:
+    sections = re.split(r"^## ", (ROOT / "docs" / "api.md").read_text(), flags=re.MULTILINE)
+    texts = {section.partition("\n")[0]: section for section in sections}
+    words = {title: " ".join(re.findall(r"`([^`\n]+)`", text)) for title, text in texts.items()}
+    names = {title: set(re.findall(r"[A-Za-z_]+", text)) for title, text in words.items()}
+    assert not {*headway.__all__, "errors"} - names["# The API"]
+    assert not _members(headway.Board) - names["Boards"]
+    assert not _members(headway.Task) - names["Tasks"]
+    for view in (headway.BoardView, headway.TaskView, headway.WorkerView):
+        assert not _members(view) - names["Views"]
+    assert not set(errors.__all__) - names["Errors"]
+    sources = (path.read_text() for path in (ROOT / "src" / "headway").rglob("*.py"))
+    variables = {name for source in sources for name in re.findall(r"\bHEADWAY_[A-Z_]+\b", source)}
+    assert variables - {GUARD} == {name for name in names["Environment"] if name.startswith("HEADWAY_")}
 
 
 @pytest.mark.parametrize("name", ["rooms", "commands"])
