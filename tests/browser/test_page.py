@@ -144,7 +144,7 @@ def test_a_worker_that_is_killed_shows_as_lost_and_where_it_was(open_page: Open,
     expect(page).to_have_title(re.compile(r"^\(1 lost\)"))
     expect(page.locator(".crew li.is-lost")).to_contain_text(str(pid))
 
-    deaths.get_by_role("button", name="Put away").click()
+    deaths.get_by_role("button", name="Dismiss").click()
     expect(deaths).to_have_count(0)
     page.get_by_role("button", name="Show").click()
     deaths.get_by_role("link", name="Fold one").click()

@@ -29,7 +29,7 @@ export function BoardPage({ name, tab, params }: { name: string; tab: Tab; param
         <h1>
           There is no board <Text of={name} /> yet
         </h1>
-        <p>It appears here by itself as soon as there is something of it.</p>
+        <p>It appears here as soon as it exists.</p>
       </Empty>
     );
   }

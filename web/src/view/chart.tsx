@@ -187,7 +187,7 @@ export function Chart(props: ChartProps) {
 
   return (
     <figure class="chart" role="img" aria-label={props.label}>
-      {missing && <p class="dim">The chart could not be loaded. Load the page again.</p>}
+      {missing && <p class="dim">The chart could not be loaded. Reload the page.</p>}
       <div ref={place} style={{ height: `${props.height}px` }} />
     </figure>
   );

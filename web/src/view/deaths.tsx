@@ -54,7 +54,7 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
           </a>
         )}
         <button type="button" class="link" onClick={() => (putAway.value = new Set(deaths.map(keyOf)))}>
-          Put away
+          Dismiss
         </button>
       </div>
       <ul>

@@ -114,7 +114,7 @@ export function History({ name, params, ended }: { name: string; params: Params;
         </Empty>
       )}
       {refused === null && shown === null && <Empty>Loading …</Empty>}
-      {shown?.length === 0 && <Empty>Nothing of that kind ended in that time.</Empty>}
+      {shown?.length === 0 && <Empty>No such task ended in this time.</Empty>}
       {!!shown?.length && (
         <ul class="ended">
           {shown.map((one) => (

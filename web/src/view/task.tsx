@@ -242,7 +242,7 @@ function Speed({ row, course, at, stalled }: SpeedProps) {
   if (times.length < 2) {
     return (
       <Panel title="Throughput">
-        <p class="dim">{spent > 0 ? `${rateOfUnit(average, row.unit)} on average.` : "It has not begun."}</p>
+        <p class="dim">{spent > 0 ? `${rateOfUnit(average, row.unit)} on average.` : "Not started yet."}</p>
       </Panel>
     );
   }

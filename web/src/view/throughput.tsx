@@ -38,7 +38,7 @@ export function Throughput({ board }: { board: Board }) {
         <span class="panel-figure">{rateOfUnit(current, unit ?? "")}</span>
       </div>
       <Chart
-        label={`Throughput: ${rateOfUnit(current, unit ?? "")} now, at most ${rateOfUnit(peak, unit ?? "")} since ${at.length ? "the chart begins" : "now"}`}
+        label={`Throughput: ${rateOfUnit(current, unit ?? "")} now, at most ${rateOfUnit(peak, unit ?? "")} in this chart`}
         at={at}
         curves={[{ name: unit ?? "", color: "running", values }]}
         height={132}

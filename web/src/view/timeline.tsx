@@ -19,7 +19,7 @@ export function Timeline({ stages, leftOut, from, until, live }: Props) {
   const stretches = stretchesOf(stages, until);
   const first = stretches[0];
   const last = stretches.at(-1);
-  if (!first || !last) return <p class="dim">It has not named any stage.</p>;
+  if (!first || !last) return <p class="dim">This task has not entered a stage.</p>;
   const begin = Math.min(leftOut ? first.from : (from ?? first.from), first.from);
   const whole = Math.max(last.until - begin, 1e-6);
   const part = (seconds: number): string => `${(100 * seconds) / whole}%`;
