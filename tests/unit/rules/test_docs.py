@@ -96,7 +96,7 @@ def test_a_table_that_is_made_from_the_code_is_up_to_date(name: str, monkeypatch
 
 def test_the_scripts_that_the_pages_name_exist() -> None:
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md"):
-        for script in re.findall(r"`(\.?ci/[a-z]+)", page.read_text()):
+        for script in re.findall(r"`(\.?ci/[a-z]+(?:\.py)?)", page.read_text()):
             assert (ROOT / script).is_file(), f"{page.name} names {script}"
 
 

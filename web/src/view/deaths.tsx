@@ -13,8 +13,8 @@ import { Text, Unit } from "./parts";
 const SHOWN = 3;
 const TASKS_SHOWN = 2;
 
-/** What was put away: whoever dies anew brings the panel back. */
-const putAway = signal<ReadonlySet<string>>(new Set());
+/** What was dismissed: whoever dies anew brings the panel back. */
+const dismissed = signal<ReadonlySet<string>>(new Set());
 
 export function Deaths({ board, at }: { board: Board; at: number }) {
   const [all, showAll] = useState(false);
@@ -33,11 +33,11 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
   }
   const keyOf = (death: Death): string => `${board.name} ${board.summary?.uuid} ${death.key}`;
   const headline = `${plural(deaths.length, "process").replace("processs", "processes")} died${lost ? `, ${plural(lost, "task")} lost` : ""}`;
-  if (deaths.every((death) => putAway.value.has(keyOf(death)))) {
+  if (deaths.every((death) => dismissed.value.has(keyOf(death)))) {
     return (
       <p class="deaths-away">
         <span class="is-lost">{headline}</span>{" "}
-        <button type="button" class="link" onClick={() => (putAway.value = new Set())}>
+        <button type="button" class="link" onClick={() => (dismissed.value = new Set())}>
           Show
         </button>
       </p>
@@ -53,7 +53,7 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
             Lost tasks only
           </a>
         )}
-        <button type="button" class="link" onClick={() => (putAway.value = new Set(deaths.map(keyOf)))}>
+        <button type="button" class="link" onClick={() => (dismissed.value = new Set(deaths.map(keyOf)))}>
           Dismiss
         </button>
       </div>
