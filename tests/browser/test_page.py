@@ -129,6 +129,15 @@ def test_rows_move_while_a_pool_works_in_another_process(
         removal.remove(board_name, force=True)
 
 
+def test_bytes_have_units_of_bytes_in_the_list_and_on_the_page_of_the_task(open_page: Open, stage: Stage) -> None:
+    stage.do("task('copy', total=5_000_000, unit='B')", "task('fill', total=5 << 20, unit='iB')")
+    page = open_page(stage.board).page
+    expect(line(page, "copy").locator(".cell-count")).to_have_text("0 B / 5.00 MB")
+    expect(line(page, "fill").locator(".cell-count")).to_have_text("0 B / 5.00 MiB")
+    line(page, "copy").get_by_role("link", name="copy").click()
+    expect(page.locator(".task-figures dd").nth(1)).to_have_text("0 B of 5.00 MB")  # and no unit once more
+
+
 def test_a_worker_that_is_killed_shows_as_lost_and_where_it_was(open_page: Open, stage: Stage) -> None:
     pid = stage.do("task('fold', total=100000, unit='bar', label='Fold one')", "worker('fold')")
     page = open_page(stage.board).page
