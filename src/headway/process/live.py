@@ -73,10 +73,17 @@ class Helper:
             theirs.close()
             if program >= 0:
                 os.close(program)
+        self._files = [_file_of(descriptor) for descriptor in (self.control.fileno(), self._helper)]
         _helpers.add(self)
+
+    def _has(self, descriptor: int) -> bool:
+        """Is it still ours? A program that closes all its descriptors closes these, too, and may get a number anew."""
+        return (found := _file_of(descriptor)) is not None and found in self._files
 
     def say(self, message: bytes) -> bool:
         """Send a message without waiting. False if that cannot be: it is busy, or has ended."""
+        if not self._has(self.control.fileno()):
+            return False
         try:
             self.control.send(message, MSG_DONTWAIT)
         except OSError:
@@ -87,7 +94,7 @@ class Helper:
         """Does it say, in time, that it is done? Not if it ends without."""
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
-            if not select.select([self.control], [], [], left)[0]:
+            if not self._has(self.control.fileno()) or not _readable(self.control.fileno(), left):
                 break
             with contextlib.suppress(ConnectionResetError):  # it was killed: what it sent before is still to come
                 message = self.control.recv(16)
@@ -107,6 +114,8 @@ class Helper:
             self._lock.release()
 
     def _heard(self) -> bool | None:
+        if not self._has(self.control.fileno()):
+            return False
         with contextlib.suppress(BlockingIOError):
             for _ in range(16):
                 try:
@@ -144,19 +153,21 @@ class Helper:
 
     def end(self, *, control: bool = True) -> None:
         """Kill it, if it has not ended: it is stopped, perhaps, and must not wake up to draw later on."""
-        if self._helper >= 0:
+        if self._has(self._helper):
             with contextlib.suppress(OSError):
                 signal.pidfd_send_signal(self._helper, signal.SIGKILL)
-                select.select([self._helper], [], [], DEATH_WAIT_S)
+                _readable(self._helper, DEATH_WAIT_S)
         self.close(control=control)
 
     def close(self, *, control: bool = True) -> None:
         """Let go of it. Without the socket it ends. control: False if a notebook's kernel reads that, and closes it."""
         _helpers.discard(self)
-        if control:
+        if control and self._has(self.control.fileno()):
             self.control.close()
+        elif control:
+            self.control.detach()
         helper, self._helper = self._helper, -1
-        if helper >= 0:
+        if self._has(helper):
             os.close(helper)
 
     def tidy(self) -> None:
@@ -165,6 +176,22 @@ class Helper:
         with contextlib.suppress(OSError):  # the terminal is gone, too
             if self.terminal is not None and os.isatty(self.terminal):
                 os.write(self.terminal, RELEASE.encode())
+
+
+def _file_of(descriptor: int) -> tuple[int, int] | None:
+    """What is open by this number; None if nothing is."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _readable(descriptor: int, timeout_s: float) -> bool:
+    """Wait until this can be read, or has come to its end. False if not in time."""
+    waiting = select.poll()  # select() takes no descriptor above 1023
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(timeout_s * 1000))
 
 
 class Live:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from contextvars import ContextVar, Token
 from typing import Any
 
@@ -12,7 +13,10 @@ __all__ = ["enter", "handed_down", "inherit", "innermost", "is_inherited", "leav
 _KEY = "headway"
 
 _context: ContextVar[Any] = ContextVar("headway_task", default=None)
-_entered: list[tuple[Any, Any]] = []  # (task, handle), innermost last: threads, which inherit no context, take the last
+# (task, handle), innermost last: threads, which inherit no context, take the last. Replaced, never changed, as threads
+# read it without a lock; replaced under _guard, with what the children are to be handed down.
+_entered: tuple[tuple[Any, Any], ...] = ()
+_guard = threading.RLock()  # a signal handler may enter a task, too
 _inherited: tuple[int, Any] | None = None  # what the parent handed down, while a task of this process hides it
 _from_parents: list[Any] = []  # tasks that were current when this process began: they end without its doing
 
@@ -20,8 +24,8 @@ _from_parents: list[Any] = []  # tasks that were current when this process began
 def innermost() -> Any:
     """The task of the innermost block of this context, else of this process; None if there is none."""
     task = _context.get()
-    if task is None and _entered:
-        return _entered[-1][0]
+    if task is None and (entered := _entered):
+        return entered[-1][0]
     return task
 
 
@@ -35,21 +39,25 @@ def enter(task: Any, handle: Any) -> Token[Any]:
 
     handle: what the children are to be handed down; None hides what this process itself was handed down.
     """
-    _entered.append((task, handle))
-    _hand_down(handle)
+    global _entered
+    with _guard:
+        _entered = (*_entered, (task, handle))
+        _hand_down(handle)
     return _context.set(task)
 
 
 def leave(task: Any, token: Token[Any] | None) -> None:
     """Undo `enter`, or as much of it as was done: token None where it was interrupted. Idempotent."""
-    for place in reversed(range(len(_entered))):
-        if _entered[place][0] is task:
-            del _entered[place]
-            break
-    if _entered:
-        _hand_down(_entered[-1][1])
-    else:
-        _restore()
+    global _entered
+    with _guard:
+        for place in reversed(range(len(_entered))):
+            if _entered[place][0] is task:
+                _entered = _entered[:place] + _entered[place + 1 :]
+                break
+        if _entered:
+            _hand_down(_entered[-1][1])
+        else:
+            _restore()
     if token is None:
         if _context.get() is task:
             _context.set(None)  # those below it stand in `_entered`
@@ -109,7 +117,9 @@ def handed_down() -> Any:
 
 def inherit(task: Any, handle: Any) -> None:
     """Keep the task that was handed down: it is the current one of every thread that has entered none itself."""
-    _entered.insert(0, (task, handle))
+    global _entered
+    with _guard:
+        _entered = ((task, handle), *_entered)
     _from_parents.append(task)
 
 
@@ -120,6 +130,8 @@ def is_inherited(task: Any) -> bool:
 
 def _after_fork_in_child() -> None:
     """What the parent had entered is inherited here."""
+    global _guard
+    _guard = threading.RLock()  # another thread of the parent may have held it
     task = _context.get()
     _from_parents.extend(one for one, _ in _entered)
     if task is not None:

@@ -24,7 +24,6 @@ ELSEWHERE = {
     "bars.loops_drawer": "tests/integration/test_live_loops.py",
     "bars.loops_process": "tests/integration/test_live_loops.py",
     "process.drawing": "tests/integration/test_live.py",
-    "process.live": "tests/integration/test_live.py",
     "process.notebook": "tests/integration/test_notebook.py",
     "recorder.recorder": "tests/integration/test_recorder.py",
     "recorder.recorder_process": "tests/integration/test_recorder.py",

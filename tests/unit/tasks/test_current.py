@@ -27,6 +27,41 @@ METHODS = ("fork", "spawn", "forkserver")
 # --- in one process
 
 
+ALL_AT_ONCE = """
+import sys, threading, time
+from headway.tasks import current
+
+sys.setswitchinterval(1e-6)
+until = time.monotonic() + 3
+
+
+class Work(threading.Thread):
+    error = None
+
+    def run(self):
+        try:
+            while time.monotonic() < until:
+                task = object()
+                token = current.enter(task, None)
+                assert current.innermost() is task
+                current.leave(task, token)
+        except BaseException as error:
+            self.error = error
+
+
+threads = [Work() for _ in range(4)]
+for thread in threads:
+    thread.start()
+while any(thread.is_alive() for thread in threads):
+    current.innermost()  # of a thread that has entered none
+print([thread.error for thread in threads], current.innermost())
+"""
+
+
+def test_threads_enter_and_leave_tasks_all_at_once(run_python: RunPython) -> None:
+    assert run_python(ALL_AT_ONCE).stdout == "[None, None, None, None] None\n"
+
+
 def test_it_is_the_task_of_the_innermost_block(any_board: Board) -> None:
     assert headway.current() is NOBODY
     with any_board.task("one") as one:

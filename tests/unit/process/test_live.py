@@ -1,0 +1,65 @@
+"""The helper that draws, as the program has it: whatever the program does to its descriptors, its own work goes on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import RunPython
+
+SHOWN = """
+import os, resource, socket, sys
+import headway
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+board = headway.open(sys.argv[1], capacity=8, record=False)
+"""
+
+MANY = f"""{SHOWN}
+many = [os.open("/dev/null", os.O_RDONLY) for _ in range(1100)]
+with board.live(), board.task("one", total=1) as task:
+    task.update()
+board.remove(files=True)
+print("done")
+"""
+
+CLOSED = f"""{SHOWN}
+with board.live(), board.task("one", total=1) as task:
+    os.closerange(3, 256)
+    task.update()
+board.remove(files=True)
+print("done")
+"""
+
+TAKEN = f"""{SHOWN}
+with board.live(), board.task("one", total=1) as task:
+    os.closerange(3, 256)
+    ours = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(20)]
+    task.update()
+for one, other in ours:
+    one.setblocking(False)
+    other.setblocking(False)
+    for end in (one, other):
+        try:
+            raise SystemExit(f"a socket of the program got {{end.recv(16)!r}}")
+        except BlockingIOError:
+            pass
+board.remove(files=True)
+print("done")
+"""
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(MANY, id="has more than a thousand open"),
+        pytest.param(CLOSED, id="closes all of them"),
+        pytest.param(TAKEN, id="closes all of them and opens sockets of its own"),
+    ],
+)
+def test_live_bars_end_in_good_order_in_a_program_that(program: str, run_python: RunPython, board_name: str) -> None:
+    done = run_python(program, board_name)
+    assert done.stdout == "done\n"
+    assert "Traceback" not in done.stderr
