@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from headway.engine.board import Board
+from headway.tasks.states import STATES
 from tests.faults.look import BOUND_S, Tried, every_slot_is_there, goes_on, look, refused, run, whole_or_absent
 from tests.faults.steps import fresh, killed_at, last_of_each, resumed, stopped_at, trace
 
@@ -104,6 +105,41 @@ def free(board: Board) -> Tried:
     return kills, steps
 
 
+def gone(board: Board) -> Tried:
+    """Kill who takes a task off the board, then who takes off another one: each is counted once, as what it was."""
+
+    def take_off(id: str) -> None:
+        place = board._segment.find(id)
+        if place is not None:
+            assert board._segment.free(*place, time.monotonic_ns() + 10**9)
+
+    def begin() -> None:
+        board.task("ended").succeed()
+        board.task("other").fail("odd")
+
+    fresh(begin)
+    steps = trace(lambda: take_off("ended"))
+    fresh(lambda: take_off("other"))
+    kills = 0
+    for first in last_of_each(steps, {"gone before", "gone note", "gone", "frees", "freed"}).values():
+        second = 0
+        while True:
+            second += 1
+            before = board._segment.gone
+            fresh(begin)
+            assert killed_at(first, lambda: take_off("ended"))
+            killed = killed_at(second, lambda: take_off("other"))
+            for id in ("other", "ended"):
+                fresh(partial(take_off, id))
+            now = tuple(board._segment.gone)
+            more = {STATES[i]: n - was for i, (n, was) in enumerate(zip(now, before, strict=True)) if n != was}
+            assert more == {"success": 1, "failed": 1}, (steps[first - 1], second, more)
+            kills += 1 + killed
+            if not killed:
+                break
+    return kills, steps
+
+
 def fill(board: Board) -> None:
     for _ in range(board._segment.capacity - len(look(board))):
         board.task(f"filler-{time.monotonic_ns()}").succeed()
@@ -180,6 +216,7 @@ if __name__ == "__main__":
             "claim_again": (claim_again, 24),
             "restart": (restart, 24),
             "free": (free, 24),
+            "gone": (gone, 12),
             "evict": (evict, 8),
             "repair": (repair, 8),
             "stop": (stop, 16),

@@ -35,6 +35,7 @@ WRITING = {"slot lock", "flip", "word", "slot unlock"}
         ("lock.claim_again", {"token", "owner", "unlock", "unlocked", *PUBLISHING, *FREEING}),
         ("lock.restart", {"token", "owner", "slot lock", "unlock", "unlocked", *PUBLISHING, *FREEING}),
         ("lock.free", {"token", "owner", "slot lock", "unlock", "unlocked", *FREEING}),
+        ("lock.gone", {"token", "owner", "slot lock", "gone before", "gone note", "gone", *FREEING}),
         ("lock.evict", {"token", "owner", "unlock", "unlocked", *FREEING}),
         ("lock.repair", {"token", "owner", "repair"}),
         ("slot.status", WRITING),

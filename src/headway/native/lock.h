@@ -44,7 +44,26 @@ static inline struct timespec hw_timespec(uint64_t ns) {
     return t;
 }
 
-/* Make hashes agree with generations: the one store that a kill can have left out of a claim or a free. */
+/* Which task is about to be counted among those that lost their slots, and in which state: never 0. */
+static inline uint64_t hw_gone_note(uint32_t index, uint64_t generation, uint64_t state) {
+    return (uint64_t)index << 44 | (generation << 4 & 0xffffffffff0ull) | (state + 1);
+}
+
+/* Whoever counted a task as gone may have been killed before its slot was free: then it is not counted, as it is still
+ * there, and may go on or end otherwise before it loses its slot. `gone_before` belongs to the note: it is written anew only
+ * after this. The note goes last, so that whoever is killed here leaves it to the next one. Its numbers may be damage. */
+static void hw_uncount_gone(hw_board *board) {
+    hw_header *header = board->header;
+    uint64_t note = hw_peek(&header->gone_note), index = note >> 44, state = (note & 15) - 1, generation;
+    if (index >= board->capacity || state >= HW_STATES) return;
+    generation = hw_load(&hw_control_of(hw_slot(board, (uint32_t)index))->generation);
+    if (!(generation & 1) || note != hw_gone_note((uint32_t)index, generation, state)) return;
+    hw_store(&header->gone[state], hw_peek(&header->gone_before));
+    HW_STEP("uncounted");
+    hw_store(&header->gone_note, 0);
+}
+
+/* After a dead holder: make hashes agree with generations, and the count of tasks that are gone. */
 static void hw_repair(hw_board *board) {
     for (uint32_t i = 0; i < board->capacity; i++) {
         char *slot = hw_slot(board, i);
@@ -59,6 +78,7 @@ static void hw_repair(hw_board *board) {
             hw_store(&board->hashes[i], hw_hash(id, strlen(id)));
         }
     }
+    hw_uncount_gone(board);
     __atomic_fetch_add(&board->header->repairs, 1, __ATOMIC_RELAXED); /* relaxed: for people */
 }
 

@@ -29,23 +29,22 @@ static void hw_load_life(char *slot, hw_status *status) {
 
 /* Count a task that is about to lose its slot, by the state in which it goes: what was replaced while somebody was at it
  * was cancelled. So the totals of a run do not depend on which tasks still have a slot. Under the structural lock, before
- * the slot is free: a total never falls. Who is killed in between leaves a note of what stood there before, and the same
- * task is not counted twice when the next one frees it. */
+ * the slot is free: a total never falls. Who is killed in between leaves a note of what stood there before, by which
+ * hw_repair undoes the count. */
 static void hw_count_gone(hw_board *board, uint32_t index, char *slot) {
     hw_header *header = board->header;
     hw_status status;
-    uint64_t state, note, generation = hw_peek(&hw_control_of(slot)->generation);
+    uint64_t state, before;
     hw_load_life(slot, &status);
     state = hw_state_of(board, NULL, slot, &status);
     if (!hw_final(state)) state = HW_CANCELLED;
-    note = (uint64_t)index << 44 | (generation << 4 & 0xffffffffff0ull) | (state + 1);
-    if (hw_peek(&header->gone_note) != note) {
-        hw_store(&header->gone_before, hw_peek(&header->gone[state]));
-        HW_STEP("gone before");
-        hw_store(&header->gone_note, note); /* release, after `gone_before`: a note is never there without it */
-        HW_STEP("gone note");
-    }
-    hw_store(&header->gone[state], hw_peek(&header->gone_before) + 1);
+    before = hw_peek(&header->gone[state]);
+    hw_store(&header->gone_before, before); /* the note that stands there now is of a slot that was freed */
+    HW_STEP("gone before");
+    /* Release, after `gone_before`: a note is never there without it. */
+    hw_store(&header->gone_note, hw_gone_note(index, hw_peek(&hw_control_of(slot)->generation), state));
+    HW_STEP("gone note");
+    hw_store(&header->gone[state], before + 1);
     HW_STEP("gone");
 }
 
