@@ -31,7 +31,7 @@ def main() -> None:
     for task in sorted(board.tasks(), key=lambda task: task.id):
         print(f"{task.id}: {task.state} at {task.count} of {task.total}, {task.message!r}, pid {task.owner_pid}")
     path = board.write_snapshot()
-    print(f"and from the file alone: {headway.read(str(path)).counts}")
+    print(f"and from the file alone: {dict(headway.read(str(path)).counts)}")
     board.remove(files=True)
 
 
