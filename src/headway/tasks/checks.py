@@ -199,7 +199,7 @@ def board_geometry(**given: int | None) -> dict[str, int]:
 
 
 def differences(name: str, present: Mapping[str, int], given: Mapping[str, int | None]) -> str | None:
-    """What to tell someone who opens a board that is there already with other sizes; None if there is nothing to say.
+    """The warning for a program that opens an existing board with other sizes; None if they do not differ.
 
     given: by name, None where the caller said nothing.
     """

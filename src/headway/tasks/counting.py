@@ -1,4 +1,4 @@
-"""What counts on a task by itself: functions when they return, asynchronous iterators at the next item."""
+"""Wrappers that count on a task: of functions (when they return) and of asynchronous iterators (at the next item)."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def counting(
     on_tick: Callable[[], object] | None = None,
     tick_ns: int = TICK_NS,
 ) -> Generator[Any, None, None]:
-    """Iterate and count, as Tracker of _core does.
+    """Iterate and count, as Tracker of native/core does.
 
     It yields once before the first item: a generator that has not begun would not notice that it is dropped.
     """
@@ -110,7 +110,7 @@ class AsyncTracker(AsyncIterator[Any]):
     """Iterate asynchronously and count: an item is counted when the next one is asked for.
 
     on_tick() is called about every tick_ns nanoseconds, on_end(error or None) once: at the end, at an exception of the
-    iterable, or with GeneratorExit when the loop was left early. So does Tracker of _core.
+    iterable, or with GeneratorExit when the loop was left early. So does Tracker of native/core.
     """
 
     __slots__ = ("__weakref__", "_iterator", "_next_tick_ns", "_on_end", "_on_tick", "_pending", "_task", "_tick_ns")
