@@ -13,7 +13,7 @@ TICK_NS = 100_000_000
 
 
 class Countable(Protocol):
-    """All that is needed of a task here."""
+    """The part of a task that is used here."""
 
     def update(self, n: int = 1) -> None: ...
 
@@ -24,7 +24,7 @@ def length_of(iterable: object) -> int | None:
         return None
     try:
         return len(iterable)
-    except (TypeError, NotImplementedError):  # as loaders over streams do: then it is as good as without
+    except (TypeError, NotImplementedError):  # as loaders over streams do: treated as without a length
         return None
 
 
