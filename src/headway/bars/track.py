@@ -353,7 +353,7 @@ def _leave() -> None:
 
 
 def _fail_what_was_left_by(error: BaseException) -> None:
-    """Mark loops that this exception left as failed: it ends the program. A loop itself only knows where it was left."""
+    """Mark loops that were left by this exception, which ends the program, as failed."""
     places = set()
     link: BaseException | None = error
     for _ in range(100):  # chains may be circular
