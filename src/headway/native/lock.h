@@ -49,10 +49,10 @@ static inline uint64_t hw_gone_note(uint32_t index, uint64_t generation, uint64_
     return (uint64_t)index << 44 | (generation << 4 & 0xffffffffff0ull) | (state + 1);
 }
 
-/* A process may have been killed after it counted a task as gone and before the slot was free. Then the count is undone:
- * the task still exists, and may go on or end otherwise before it loses its slot. `gone_before` belongs to the note and
- * is written again only after this. The note is cleared last, so that after a kill here the next process repeats it.
- * The numbers in the note may be damaged. */
+/* A process may have been killed after it counted a task as gone and before the slot was free. Then the count is
+ * undone: the task still exists, and may go on or end otherwise before it loses its slot. `gone_before` belongs to the
+ * note and is written again only after this. The note is cleared last, so that after a kill here the next process
+ * repeats it. The numbers in the note may be damaged. */
 static void hw_uncount_gone(hw_board *board) {
     hw_header *header = board->header;
     uint64_t note = hw_peek(&header->gone_note), index = note >> 44, state = (note & 15) - 1, generation;
