@@ -1,4 +1,4 @@
-"""The native modules. Everything else about the package stands in pyproject.toml.
+"""The native modules. Everything else about the package is in pyproject.toml.
 
 Switches, from the environment; each combination builds into a folder of its own:
 
@@ -56,7 +56,7 @@ if hooks:
 
 
 def without_run_paths(command: list[str]) -> list[str]:
-    """A linker's command, without what writes folders of this machine into the module (RPATH, RUNPATH)."""
+    """A linker's command, without the options that write folders of this machine into the module (RPATH, RUNPATH)."""
     kept, after_option = [], False
     for word in command:
         if not word.startswith("-Wl,"):
@@ -76,7 +76,7 @@ def without_run_paths(command: list[str]) -> list[str]:
 
 
 class BuildExtensions(build_ext):  # type: ignore[misc] # setuptools has no types
-    """Modules that need nothing but the C library, and so look for no other in the folders of whoever built them."""
+    """Builds modules that need only the C library, and therefore no folders in which to search for libraries."""
 
     def build_extensions(self) -> None:
         self.compiler.linker_so = without_run_paths(self.compiler.linker_so)

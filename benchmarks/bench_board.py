@@ -1,4 +1,4 @@
-"""What a watcher does, and what the first and last thing about a task costs."""
+"""The operations of watchers (get, snapshot), and claiming, ending and freeing tasks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bench_get(
 ) -> None:
     times, asked = 200, 10
     board = make_board(tasks)
-    ids = [f"task-{(number * 7919) % tasks}" for number in range(times)]  # 7919: all over the board, not in a row
+    ids = [f"task-{(number * 7919) % tasks}" for number in range(times)]  # 7919: spread over the board, not in order
     shared = manager.dict({id: {"stage": "fit", "message": "fold 3/5", "count": 1} for id in ids})
     empty = floor.Empty()
     views: list[TaskView | None] = []
@@ -46,7 +46,7 @@ def bench_get(
 def bench_claim(contest: Contest, make_board: Callable[..., Board], manager: SyncManager) -> None:
     """An id that has ended starts anew: one slot is claimed, another one freed, and the task ended."""
     times, shared = 50, manager.dict()
-    board = make_board(capacity=16_384)  # a freed slot rests for 100 ms; here none is asked for twice
+    board = make_board(capacity=16_384)  # a freed slot rests for 100 ms; here no slot is needed twice
 
     def claim_and_free() -> None:
         for _ in range(times):
@@ -86,7 +86,7 @@ def bench_snapshot_file(contest: Contest, make_board: Callable[..., Board], task
     path = board.directory / SNAPSHOT
 
     def write_alone() -> None:
-        """The same bytes, as safely, but as one piece that is at hand."""
+        """Write the same bytes as safely, from one buffer that exists already."""
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         descriptor = os.open(directory / "temporary", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.write(descriptor, block)

@@ -1,10 +1,10 @@
-"""What the dashboard costs, and how soon a page hears of an update: python benchmarks/bench_dashboard.py [--help]
+"""The cost of the dashboard, and the delay of an update to a page: python benchmarks/bench_dashboard.py [--help]
 
-Three processes beside this one: `headway serve`, a worker that counts on every task and writes a snapshot four times a
-second, as a recorder would, and one that holds all listeners and throws away what they get.
+It starts three processes: `headway serve`, a worker that counts on every task and writes a snapshot four times a
+second, as a recorder would, and one that has all listeners and discards what they receive.
 
 - *update to event*: from `task.update()` in this process to the server-sent event that shows it, read off a socket.
-  Half of it and more is the wait for the next snapshot.
+  More than half of it is the wait for the next snapshot.
 - *snapshot to event*: from the moment at which the copy was taken to the event.
 - CPU and memory are the server's own, from /proc, without and with listeners; the rate is the worker's.
 """
@@ -39,7 +39,7 @@ WORKER_ROUND_S = 0.05
 
 
 def work(tasks: int, hz: float) -> None:
-    """Count on all tasks all the time, write a snapshot now and then, and tell the rate of both each second."""
+    """Count on all tasks all the time, write a snapshot now and then, and print the rate of both each second."""
     from headway.engine.board import open_board
 
     with open_board(BOARD, capacity=tasks + 16, record=False) as board:
@@ -102,7 +102,7 @@ def line(process: subprocess.Popen[str]) -> str:
 
 
 def newest(process: subprocess.Popen[str], seconds: float) -> list[list[float]]:
-    """The numbers that it tells in so many seconds."""
+    """The numbers that it prints in so many seconds."""
     until = time.monotonic() + seconds
     rows = []
     while time.monotonic() < until:
@@ -120,7 +120,7 @@ def cpu_s(pid: int) -> float:
 
 
 def resident_mib(pid: int) -> float:
-    """What a process holds of memory."""
+    """The memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES / 2**20
 
 
@@ -139,7 +139,7 @@ def load(server: int, worker: subprocess.Popen[str], seconds: float) -> dict[str
 
 
 def events(port: int) -> Iterator[tuple[float, dict[str, Any]]]:
-    """What comes of the board, with the time at which it came."""
+    """The events of the board, each with the time at which it was received."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     connection.request("GET", f"/api/events?board={BOARD}")
     response = connection.getresponse()
@@ -242,7 +242,7 @@ def _report(
 
 
 def _remove() -> None:
-    """The worker was killed: nobody else removes what it had in shared memory."""
+    """Remove the board of the killed worker from shared memory."""
     from headway.upkeep import removal
 
     with contextlib.suppress(OSError):

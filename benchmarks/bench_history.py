@@ -1,4 +1,4 @@
-"""What it costs to put ended tasks into the history, and to ask it."""
+"""The cost of adding ended tasks to the history, and of reading it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROWN = [(1e9 + 0.25 * at, at) for at in range(64)]  # how a count grew, as a re
 
 
 def batches(board: Board) -> Iterator[Raw]:
-    """The ended tasks of a board again and again, each time in another generation of their slots."""
+    """The ended tasks of a board, repeatedly, each time with a new generation of their slots."""
     for task in board.tasks():
         handle = board.attach(task.id)
         handle.result = {"auc": 0.91, "folds": [0.9, 0.91, 0.92]}
@@ -32,7 +32,7 @@ def batches(board: Board) -> Iterator[Raw]:
 
 
 def bench_history_add(contest: Contest, make_board: Callable[..., Board], directory: Path) -> None:
-    """A batch, by a writer that has the file open, as the recorder; of one task."""
+    """Add a batch by a writer that has the file open, as the recorder does. Figures are per task."""
     place = directory / "add"
     place.mkdir()
     block = os.urandom(2 * 1024 * BATCH)  # about what SQLite writes for a batch
@@ -54,7 +54,7 @@ def bench_history_add(contest: Contest, make_board: Callable[..., Board], direct
 
 
 def bench_history_room(contest: Contest, make_board: Callable[..., Board], directory: Path) -> None:
-    """A batch, by a program that opens the file for it; of one task."""
+    """Add a batch by a program that opens the file for it. Figures are per task."""
     raws = batches(make_board(BATCH))
 
     def make_room() -> None:

@@ -1,4 +1,4 @@
-"""What a process pays before it counts, and a command before it answers: CPU time, with compiled modules at hand."""
+"""CPU time of imports before a process counts or a command answers, with cached byte code."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from benchmarks.contest import Contest, Side
 
 
 def command(*words: str) -> Side:
-    """CPU time of a program from its start to its end. What it compiles, it keeps from the round for warming up,
-    whatever the environment says of that: as an installed package does.
+    """CPU time of a program from its start to its end. Byte code is cached in the warm-up round, whatever the
+    environment says, as for an installed package.
     """
 
     def run() -> float:
@@ -43,7 +43,7 @@ def python(code: str) -> Side:
     ],
 )
 def bench_import(contest: Contest, code: str) -> None:
-    """headway: the package alone; engine: with all that a worker needs to count."""
+    """headway: the package alone; engine: with everything that a worker needs to count."""
     peers = {
         "import tqdm": python("import tqdm"),
         "import multiprocessing.managers": python("import multiprocessing.managers"),

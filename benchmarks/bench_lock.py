@@ -53,9 +53,9 @@ def hooks() -> str:
 
 @pytest.mark.parametrize("waiting", [pytest.param(True, id="waiting"), pytest.param(False, id="arriving")])
 def bench_lock_after_kill(contest: Contest, make_board: Callable[..., Board], hooks: str, waiting: bool) -> None:
-    """From SIGKILL of the process that holds the structural lock until another one has claimed a task.
+    """The time from the SIGKILL of the process that holds the structural lock until another one has claimed a task.
 
-    waiting: it was waiting for the lock already; arriving: it asks right after the kill.
+    waiting: the other one was waiting for the lock already; arriving: it asks for it right after the kill.
     """
     board = make_board(capacity=256)
     holders: list[subprocess.Popen[bytes]] = []

@@ -1,11 +1,11 @@
-"""How soon an update is to be seen in the browser, and what the page costs: python benchmarks/bench_page.py [--help]
+"""The delay of an update to the browser, and the cost of the page: python benchmarks/bench_page.py [--help]
 
 A worker counts on some of the tasks of a board, its recorder writes snapshots, `headway serve` serves them, and a
 headless Chromium shows the board. Needs the extras `dashboard` and `browser`, the built page (ci/web) and Chromium.
 
 - *update to pixel*: from `task.update()` in this process to the frame of the page in which the count stands. On
   average half of it and more is the wait for the next snapshot. A headless browser has no screen to wait for.
-- *kill to pixel*: from the SIGKILL of a worker to the frame whose title tells that its task is lost.
+- *kill to pixel*: from the SIGKILL of a worker to the frame whose title shows that its task is lost.
 - *page CPU*: of the thread that scripts, lays out and styles, as Chromium accounts for it; others paint.
 """
 
@@ -64,7 +64,7 @@ def work(moving: int) -> None:
 
 
 def hold(id: str) -> None:
-    """Carry a task until the end, which comes from outside."""
+    """Own a task until this process is killed."""
     with headway.open(BOARD).task(id) as task:
         task.update()
         print("holding", flush=True)
@@ -98,7 +98,7 @@ def latencies(page: Page, probe: headway.Task, samples: int) -> list[float]:
 
 
 def deaths(page: Page, kills: int) -> list[float]:
-    """Seconds from the death of a worker to the frame that tells of it."""
+    """Seconds from the death of a worker to the frame that shows it."""
     found = []
     for number in range(1, kills + 1):
         with child(str(Path(__file__).resolve()), "hold", f"doomed-{number}") as worker:
@@ -142,8 +142,8 @@ def percentiles(values: list[float]) -> str:
 
 
 def measure(options: argparse.Namespace, url: str, probe: headway.Task) -> bool:
-    """Measure, and print. Is the budget kept?"""
-    from playwright.sync_api import sync_playwright  # ci/bench does without
+    """Measure, and print the figures. Returns whether the budget is kept."""
+    from playwright.sync_api import sync_playwright  # not needed by ci/bench
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)

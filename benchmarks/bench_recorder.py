@@ -1,4 +1,4 @@
-"""What the helper process of a board costs while every task of it counts."""
+"""The cost of a board's recorder while every task counts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE_S = 30.0
 
 
 def cpu_seconds(pid: int) -> float:
-    """What the process has used so far, to the nanosecond: the first field of its schedstat."""
+    """The CPU time of the process so far, in nanoseconds: the first field of its schedstat."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
@@ -24,7 +24,7 @@ def cpu_seconds(pid: int) -> float:
 def bench_recorder(
     contest: Contest, make_board: Callable[..., Board], live: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seconds of a core, a second. Waits for the disk are not in it."""
+    """CPU seconds per second, without waits for the disk."""
     monkeypatch.setenv("HEADWAY_RECORD", "1")
     board = make_board(live)
     tasks = [board.attach(f"task-{number}") for number in range(live)]

@@ -1,4 +1,4 @@
-"""What comes before the work: a worker's first update, and commands in a shell. CPU time, of a forked worker's too."""
+"""The CPU time of starts: a spawned worker, a forked worker's first update, and commands in a shell."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a worker does all the time: count, iterate, say where it is."""
+"""The operations of workers: count, iterate, set stage and message."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def calls(function: Callable[[], object], times: int = TIMES) -> Side:
 
 @pytest.fixture
 def bar() -> Iterator[tqdm[int]]:
-    """A bar that draws, ten times a second as by default, into the void."""
+    """A tqdm bar that draws ten times a second, its default, to a stream that discards everything."""
     with open(os.devnull, "w") as void, tqdm(total=10**12, file=void) as one:
         yield one
 
@@ -147,7 +147,7 @@ def bench_hw_add(contest: Contest, board: Board, floor: ModuleType) -> None:
 
 
 def bench_kernel(contest: Contest, board: Board, floor: ModuleType) -> None:
-    """A kernel in C whose iterations take some 100 ns: each counted, in batches of 1 000."""
+    """A C kernel whose iterations take about 100 ns; each is counted, in batches of 1 000."""
     times = 10_000
     with board.task("one") as task:
         native = task.native()

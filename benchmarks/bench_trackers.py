@@ -1,6 +1,6 @@
-"""Every call of the analysis trackers: in shared memory, beside the file tracker and the one before it, and a dict.
+"""Every call of the shared analysis tracker, beside the file tracker, the old file tracker, and a dict.
 
-What several processes at once make of it, and what it does to the job they do, measures comparison.py.
+comparison.py measures several processes at once, and the effect on their work.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The budgets, typed once: what may a thing cost at most, in which benchmark is it measured, and beside what.
+"""The budgets: the highest cost of each operation, the benchmark that measures it, and the side it is compared with.
 
 Medians of one run on one machine. `source` is the text of the design; what was met easily has been tightened, "first"
 is what it was.
@@ -15,7 +15,7 @@ NS, US, MS = 1e-9, 1e-6, 1e-3
 
 
 class Kind(Enum):
-    """What of a benchmark is held against the limit."""
+    """Which figure of a benchmark is compared with the limit."""
 
     SECONDS = "seconds of one operation, at most"
     RATIO = "seconds over those of the side beside it, at most"
@@ -73,12 +73,12 @@ BUDGETS = (
     Budget("bench_first_update", Kind.SECONDS, 1 * MS, "first update of a worker ≤ 1 ms of CPU"),
 )
 
-# Budgets that a program of its own measures, which needs more than there is everywhere: said in the report.
+# Budgets that a separate program measures, as it needs software that is not always installed; the report names them.
 ELSEWHERE = {
     "update → visible in the browser p99 ≤ interval + 100 ms": "benchmarks/bench_page.py: Chromium and the built page"
 }
 
-# Where a machine may miss a budget through no fault of the code, by the text of the budget.
+# Why a machine may miss a budget although the code is right, by the text of the budget.
 WHY_MISSED = {
     _HW_ADD: "the clock and an atomic add alone take most of it, see the lines beside it: both are the machine's",
     _TRACK: "tqdm's overhead is a difference of small figures: the quieter the machine, the surer it is",
@@ -106,7 +106,7 @@ TRACKER_CALLS = (
 
 _WITH = dict.fromkeys(("complete_analysis", "fail_analysis"), "start and ")
 
-# What is measured, in the order of the report, and what it is called there.
+# The benchmarks in the order of the report, with their titles there.
 _TITLES = {
     "bench_update": "task.update()",
     "bench_track": "task.track, an item",
@@ -149,5 +149,5 @@ EXPECTED = tuple(_TITLES)
 
 
 def titles(large: bool) -> dict[str, str]:
-    """What the report has to have a figure for, and what it calls it."""
+    """The benchmarks that the report must have a figure for, with their titles."""
     return {name: title for name, title in _TITLES.items() if large or not name.endswith(LARGE_ONLY)}

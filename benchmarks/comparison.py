@@ -1,7 +1,7 @@
-"""Several processes on a tracker at once: how soon, how often, at what cost, with how many updates lost; and their job.
+"""Several processes use a tracker at once: latency, rate, cost, lost updates, and the slowdown of their work.
 
-`ci/bench --trackers` runs it, prints tables and draws docs/trackers.svg. It takes some minutes: every side has its turn
-in each of several rounds, in an order that moves on, so that what is compared was measured at the same time.
+`ci/bench --trackers` runs it, prints tables and draws docs/trackers.svg. It takes some minutes: every side runs
+in each of several rounds, in rotating order, so that figures that are compared were measured at the same time.
 """
 
 from __future__ import annotations
@@ -54,12 +54,12 @@ class Rate:
     p999_s: float
     cpu_s_per_call: float
     bytes_per_call: float
-    refused: int  # because the record could not be read any more
+    refused: int  # because the record was no longer readable
 
 
 @dataclass
 class Lost:
-    """Four processes, each of which stores a result of its own on one execution, and looks whether it is there."""
+    """Four processes that each store a result on one execution, and then check whether it is there."""
 
     side: str
     updates: int  # that returned True
@@ -71,7 +71,7 @@ class Lost:
 class Job:
     """A job with so many updates a second in each of several workers: how much longer it takes than without.
 
-    Rate 0: nothing beside nothing, which is the noise.
+    Rate 0: two runs without updates, which shows the noise.
     """
 
     side: str
@@ -82,7 +82,7 @@ class Job:
 
 @dataclass
 class Comparison:
-    """All that was found. machine: what it was measured on."""
+    """All results. machine: the machine that they were measured on."""
 
     machine: str
     taken: str
@@ -110,12 +110,12 @@ def trackers() -> Iterator[dict[str, Any]]:
             del os.environ["HEADWAY_DIR"]
         else:
             os.environ["HEADWAY_DIR"] = before
-        shutil.rmtree(disk, ignore_errors=True)  # a recorder may be about to leave it
+        shutil.rmtree(disk, ignore_errors=True)  # a recorder may still be writing there
         shutil.rmtree(memory)
 
 
 def compare(machine: str, say: Callable[[str], None], *, quick: bool = False) -> Comparison:
-    """Measure all of it; quick: in fewer rounds."""
+    """Measure everything; quick: in fewer rounds."""
     rounds, job_rounds = (2, 1) if quick else (ROUNDS, JOB_ROUNDS)
     found = Comparison(machine, time.strftime("%Y-%m-%d"), min(4, os.cpu_count() or 1))
     with trackers() as sides:
@@ -191,7 +191,7 @@ def save(found: Comparison, path: Path) -> None:
 
 
 def load(path: Path) -> Comparison:
-    """What save() wrote. Raises OSError, ValueError for what is none."""
+    """Read what save() wrote. Raises OSError, or ValueError for any other file."""
     try:
         values = json.loads(path.read_text())
         found = Comparison(**values)
@@ -204,7 +204,7 @@ def load(path: Path) -> Comparison:
 
 
 def tables(found: Comparison, time_of: Callable[[float], str]) -> Iterator[list[list[str]]]:
-    """What was found, as three tables of text. time_of: how seconds are written."""
+    """The results as three tables of text. time_of: formats seconds."""
     heads = ["calls/s", "median", "90 %", "99 %", "99.9 %", "CPU a call", "bytes a call", "refused"]
     table = [["update_stage by", "tracker", *heads]]
     for rate in found.rates:

@@ -1,4 +1,4 @@
-"""What the benchmarks stand on: boards of their own, filled with tasks, and the peers."""
+"""Fixtures of the benchmarks: boards filled with tasks, and the peers that they are compared with."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(autouse=True)
 def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The directory of the boards, on a disk: where one lives in memory, fsync costs nothing."""
+    """The directory of the boards, on a disk, because fsync costs nothing in memory."""
     for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE"):
         monkeypatch.delenv(name, raising=False)
     with tempfile.TemporaryDirectory(prefix="headway-bench-", dir=os.environ.get("HEADWAY_BENCH_DIR")) as path:
         monkeypatch.setenv("HEADWAY_DIR", path)
         monkeypatch.setenv(
             "HEADWAY_RECORD", "0"
-        )  # a recorder at work would be measured along; one benchmark wants that
+        )  # the work of a recorder would be measured, too; only one benchmark wants that
         yield Path(path)
 
 
@@ -64,7 +64,7 @@ def manager() -> Iterator[SyncManager]:
 
 @pytest.fixture
 def make_board() -> Iterator[Callable[..., Board]]:
-    """Opens a board with so many running tasks on it, of which each has counted and shows a stage and a message."""
+    """Opens a board with so many running tasks; each has counted and has a stage and a message."""
     boards = []
 
     def make(tasks: int = 0, *, capacity: int | None = None) -> Board:

@@ -1,9 +1,8 @@
-"""One thing measured beside others, in turns.
+"""Measures several implementations against each other, in turns.
 
-On a shared machine two measurements that are a second apart cannot be compared: the clock speed, the other tenants and
-the caches have changed. So all sides of a contest run once in each round, one right after the other, in an order that
-moves on from round to round; what is compared is the two figures of one round, and what is reported is the median
-over the rounds.
+On a shared machine, measurements a second apart cannot be compared: the clock speed, the load and the caches have
+changed. So all sides of a contest run once in each round, directly one after another, in rotating order. The figures of
+the same round are compared, and the median over the rounds is reported.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ __all__ = ["Benchmark", "Contest", "Side", "turns"]
 
 
 class Benchmark(Protocol):
-    """What is used of pytest-benchmark's fixture."""
+    """The part of pytest-benchmark's fixture that is used here."""
 
     extra_info: dict[str, Any]
 
@@ -35,7 +34,7 @@ class Side:
     timed: bool = False
 
     def seconds(self) -> float:
-        """Of one operation, measured now."""
+        """The seconds of one operation, measured now."""
         begin = time.perf_counter()
         returned = self.run()
         taken = float(returned) if self.timed and isinstance(returned, float) else time.perf_counter() - begin
@@ -68,7 +67,7 @@ class Contest:
         turn = 0
 
         def before() -> None:
-            """The others' turn. The first round is for warming up, and is thrown away."""
+            """Run the other sides once. The first round is a warm-up, and is discarded."""
             nonlocal turn
             for place in range(len(names)):
                 name = names[(place + turn) % len(names)]
@@ -91,7 +90,7 @@ class Contest:
 
 
 def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
-    """Every name once in each round, in an order that moves on."""
+    """Every name once in each round, in rotating order."""
     for turn in range(rounds):
         for place in range(len(names)):
             yield names[(place + turn) % len(names)]

@@ -19,13 +19,13 @@ __all__ = ["LOCKED", "NATIVE", "PYTHON", "WORKERS", "Crew", "native_jobs", "pyth
 
 WORKERS = 2
 PATIENCE_S = 120.0
-START_S = 0.002  # from the order until all begin: long enough for each to be awake and waiting
+START_S = 0.002  # from the command until all begin: long enough for each worker to be awake and waiting
 
 Job = Callable[[], object]
 
 
 def _obey(orders: Connection, make: Callable[..., dict[str, Job]], *args: Any) -> None:
-    """A worker: for each (job, when) it does that job from that moment on, and answers its time and its CPU."""
+    """A worker: for each (job, when) it starts that job at that time, and answers its duration and CPU time."""
     jobs = make(*args)
     orders.send(None)
     while (order := orders.recv()) is not None:

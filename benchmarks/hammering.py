@@ -1,4 +1,4 @@
-"""What worker processes do to a tracker, and what they tell of it: see comparison.py."""
+"""The worker processes of comparison.py: they call a tracker, and return what they measured."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ class Hammered(NamedTuple):
 
 
 def hammer(number: int, begin: float, tracker: Any, same: bool, seconds: float) -> Hammered:
-    """Call update_stage for a while, on one execution or on one's own.
+    """Call update_stage for a while, on one execution for all processes or on one for each.
 
-    A call is refused where the record cannot be read any more: then it is begun anew, as a program would have to.
+    A call is refused if the record is no longer readable: then the execution is started anew, as a program would do.
     """
     execution_id = "one" if same else f"one-{number}"
     stages = itertools.cycle(STAGES)
@@ -126,8 +126,8 @@ def hammer(number: int, begin: float, tracker: Any, same: bool, seconds: float) 
 
 
 def look_for_lost(number: int, begin: float, tracker: Any, seconds: float) -> tuple[int, int, int]:
-    """Store a result of one's own again and again. Updates that returned True; of those the ones that were not there
-    any more when the next one was due; refused ones.
+    """Store a result of this process repeatedly. Returns the number of updates that returned True, how many of these
+    were gone before the next one, and how many were refused.
     """
     name = list(RESULTS)[number]
     update = getattr(tracker, f"update_{name}")
@@ -167,7 +167,7 @@ def job(number: int, begin: float, tracker: Any, rate: int, times: int, pairs: i
     _wait(begin)
     stride = 1000 // rate if rate else 0
     found: list[Pair] = []
-    for pair in range(pairs):  # which of the two comes first takes turns
+    for pair in range(pairs):  # alternate which of the two comes first
         first, second = block(stride if pair % 2 else 0), block(0 if pair % 2 else stride)
         found.append((first, second) if pair % 2 else (second, first))
     return found

@@ -1,9 +1,9 @@
 """Instructions of the hot paths, counted by valgrind's callgrind: the same on every run, however busy the machine.
 
-Of each path two counts: all instructions, Python's own included, and those of the package's own modules alone. The
-latter depend on what compiled them and on nothing else, so they can be held against recorded ones (recorded.py).
+Each path has two counts: all instructions, including Python's, and those of the package's modules alone. The latter
+depend only on the compilers, so they can be compared with recorded ones (recorded.py).
 
-Run as a script this is the program that is counted; valgrind dumps its counters each time floor.phase() is called.
+Run as a script, this is the program whose instructions are counted; valgrind dumps its counters at each floor.phase().
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = ["FAILED", "FLOOR", "Count", "count"]
 FAILED = "valgrind is there, but it did not count"
 FLOOR = "empty Cython method"
 LIMIT_S = 540.0  # of a machine that others use; by itself it takes half a minute
-TIMES = 2_000  # of each operation; the counts are exact, so few do
+TIMES = 2_000  # of each operation; the counts are exact, so a few are enough
 TASKS = 1_000
 OWN = re.compile(r"(/|^)(core|records|rates|floor)\.[^/]*\.so$")
 PYTHON, ITERATION, NATIVE = "a call loop in Python", "a for loop in Python", "a loop in C"
-PHASES = {  # what is counted, the loop around it, which is taken off, and how many operations it has
+PHASES = {  # what is counted, the loop around it, which is subtracted, and the number of operations
     PYTHON: ("", TIMES),
     ITERATION: ("", TIMES),
     NATIVE: ("", TIMES),
@@ -82,7 +82,7 @@ def count(say: Callable[[str], None] = lambda _: None) -> tuple[dict[str, Count]
     found = {}
     for name, (loop, times) in PHASES.items():
         if loop:
-            # The loop has TIMES rounds; where an operation is done fewer times, so is the loop.
+            # The loop has TIMES rounds; for an operation with fewer, only that share of the loop is subtracted.
             share = times / TIMES if name != f"snapshot of {TASKS}, a task" else 0
             both = zip(totals[name], totals[loop], strict=True)
             found[name] = Count(*((mine - share * around) / times for mine, around in both))
@@ -192,7 +192,7 @@ def _program() -> None:
         large.snapshot,
         loop(lambda: again.task("again").succeed(), 200),
     ]
-    for run in runs:  # once before, so that nothing happens for the first time while it is counted
+    for run in runs:  # a warm-up, so that nothing happens for the first time while it is counted
         run()
     for name, run in zip(PHASES, runs, strict=True):
         floor.phase()

@@ -1,9 +1,9 @@
-"""The module that programs used before, written anew with its faults: what the trackers are compared with.
+"""The module that programs used before, rewritten with its faults, for comparison with the trackers.
 
-It has the names of that module, and data classes of its own. It reads, changes and writes a file without a lock around
-the three. All writers of an execution share one temporary file, and lock that, which no reader opens. The id goes into
-the path as it is. Every update writes all of it and forces it to the disk. A file that cannot be read is as good as
-none. No call raises: what goes wrong is logged, and the answer is False.
+It has the names of that module, and its own data classes. It reads, changes and writes a file without holding a lock.
+All writers of an execution share one temporary file, and lock that one, which no reader opens. The id is put into the
+path unchecked. Every update writes the whole file and forces it to the disk. An unreadable file counts as missing. No
+call raises: an error is logged, and the call returns False.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes what was measured into a page of the docs, between two marks."""
+"""Writes measured figures into a page of the docs, between two marks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def markdown(table: Sequence[Sequence[str]]) -> list[str]:
 
 
 def write(page: Path, command: str, lines: Sequence[str]) -> None:
-    """Put lines in place of those that this command wrote before. Raises ValueError for a page without the marks."""
+    """Replace the lines that this command wrote before. Raises ValueError for a page without the marks."""
     begin = f"<!-- what `{command}` wrote -->"
     head, found, rest = page.read_text().partition(begin)
     _, end, tail = rest.partition(END)

@@ -1,4 +1,4 @@
-"""Draws what comparison.py found: docs/trackers.svg."""
+"""Draws the results of comparison.py: docs/trackers.svg."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The instruction counts that were recorded, and whether those of this run are worse. A busy machine changes nothing.
+"""The recorded instruction counts, and whether those of this run are worse. The load of the machine has no effect.
 
 The same source, compiled by the same compiler and Cython for the same Python, has the same instructions on any machine.
-So counts are recorded under that, read off the modules themselves, and compared where it is the same. Elsewhere there
-is nothing to compare with, which is said: there each path is held against the empty method of the same run.
+So counts are recorded by processor, Python, compiler and Cython, and compared only if all of these are the same. If
+not, the report says so, and each path is compared with the empty method of the same run.
 """
 
 from __future__ import annotations

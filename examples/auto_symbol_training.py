@@ -66,7 +66,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of the last bar, and how it did on the bars that it had not seen."""
+    """The prediction of a model for the last bar, and its accuracy on bars that it had not seen."""
 
     rise: float  # probability that the close is higher after HORIZON bars
     accuracy: float
@@ -119,14 +119,14 @@ def predict(bars: pd.DataFrame) -> Prediction:
     ).dropna()
     rose = (close.shift(-HORIZON) > close)[features.index].to_numpy()
     rows = features.to_numpy()
-    known = len(rows) - HORIZON  # what the last bars came to lies in the future
+    known = len(rows) - HORIZON  # the outcome of the last bars lies in the future
     if known < LEARN_BARS:
         raise ValueError(f"{known} bars are too few to learn from and to test on: it takes {LEARN_BARS}")
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1))
     first = int(known * LEARN_SHARE)
     right = 0
     for now in range(first, known, HORIZON):
-        model.fit(rows[: now - HORIZON], rose[: now - HORIZON])  # what later ones came to was not known by then
+        model.fit(rows[: now - HORIZON], rose[: now - HORIZON])  # the outcome of later bars was not known then
         ahead = slice(now, min(now + HORIZON, known))
         right += int(np.sum(model.predict(rows[ahead]) == rose[ahead]))
     model.fit(rows[:known], rose[:known])
@@ -135,7 +135,7 @@ def predict(bars: pd.DataFrame) -> Prediction:
 
 
 def context(bars: pd.DataFrame) -> MarketContextResult:
-    """The trend of the last bars, by a line through them, and how unrestful they are beside all the others."""
+    """The trend of the last bars, by a line through them, and their volatility compared with all others."""
     recent = np.log(bars.close.to_numpy()[-TREND_BARS:])
     line = linregress(np.arange(len(recent)), recent)
     trend = "sideways" if line.rvalue**2 < 0.5 else "up" if line.slope > 0 else "down"
@@ -170,7 +170,7 @@ def decide(
 
 
 def train(job: Job) -> AnalysisProgress:
-    """Run all stages for one symbol, in a worker. Whatever goes wrong is told to the tracker, with its stage."""
+    """Run all stages for one symbol, in a worker. Any error is reported to the tracker, with its stage."""
     tracker, execution_id = job.tracker, job.execution_id
     tracker.start_analysis(name_of(job), execution_id)
     stage = ""
@@ -225,7 +225,7 @@ def train(job: Job) -> AnalysisProgress:
 
 
 def ended(job: Job) -> AnalysisProgress:
-    """What the tracker knows of an analysis."""
+    """The tracker's record of an analysis."""
     progress = job.tracker.get_progress(job.execution_id)
     assert progress is not None, "it was started here"
     return progress
@@ -261,7 +261,7 @@ def train_all(jobs: Sequence[Job], workers: int) -> dict[str, Any]:
 
 
 def outcome(job: Job, future: Future[AnalysisProgress]) -> AnalysisProgress:
-    """How an analysis ended. One whose worker was killed is failed here, where the tracker does not know it itself."""
+    """How an analysis ended. If its worker was killed and the tracker has not noticed, it is marked as failed here."""
     error = future.exception()
     if error is None:
         return future.result()

@@ -1,4 +1,4 @@
-"""A worker is killed in the middle of its work: nothing hangs, nothing is lost, and what it was doing can be told."""
+"""A worker is killed in the middle of its work: nothing hangs, no count is lost, and the board shows where it was."""
 
 import multiprocessing
 import os

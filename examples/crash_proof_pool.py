@@ -1,8 +1,8 @@
-"""A pool that outlives its workers: the job that kills its worker is lost, and no other.
+"""A pool that survives the death of its workers: only the job that killed its worker is lost.
 
-When one worker dies, `ProcessPoolExecutor` gives up all of its jobs (BrokenProcessPool) and does not say whose fault it
-was. Here at most two jobs a worker are handed out at a time. Those that a broken pool had in hand are run again one by
-one, each in a pool of its own: the one that breaks that as well is to blame.
+When one worker dies, `ProcessPoolExecutor` gives up all of its jobs (BrokenProcessPool) and does not say which one was
+the cause. Here at most two jobs per worker are submitted at a time. Those that were in work when the pool broke run
+again one by one, each in its own pool: the one that breaks that pool, too, is the cause.
 """
 
 import os
@@ -23,7 +23,7 @@ def run(
     workers: int,
     on_broken: Callable[[list[Job]], None],
 ) -> Iterator[tuple[Job, Future[Found]]]:
-    """Yield each job with its ended future, as they end. The one to blame has the exception BrokenProcessPool.
+    """Yield each job with its ended future, as they end. The cause of a death has the exception BrokenProcessPool.
 
     on_broken: called when a pool has broken and its workers are gone, with the jobs that will run again.
     """

@@ -1,4 +1,4 @@
-"""A job that was interrupted goes on where it stood; rate and time left are those of the second run alone."""
+"""A job that was interrupted continues at its last count; rate and time left are those of the second run alone."""
 
 import headway
 

@@ -86,7 +86,7 @@ STRATEGIES: dict[str, tuple[Callable[..., Positions], list[tuple[float, ...]]]] 
 
 @dataclass(frozen=True)
 class Backtest:
-    """What a strategy came to on the bars that did not choose its parameters."""
+    """The performance of a strategy on the bars that were not used to choose its parameters."""
 
     symbol: str
     time_frame: str
@@ -167,7 +167,7 @@ def in_chunks(symbols: Sequence[str], size: int, run: str, tracker: ProgressTrac
 
 @dataclass
 class Outcome:
-    """What has come back of one symbol so far."""
+    """The results of one symbol so far."""
 
     waiting: int = 0  # chunks
     found: list[Backtest] = field(default_factory=list)
@@ -176,7 +176,7 @@ class Outcome:
 
 @contextlib.contextmanager
 def total_of(run: str, many: int, tracker: ProgressTracker) -> Iterator[headway.Task | None]:
-    """The one total that all workers feed. Only shared memory has such a thing; with another tracker there is none."""
+    """The total that all workers count on. Only shared memory has one; with another tracker there is none."""
     if not isinstance(tracker, SharedMemoryProgressTracker):
         yield None
         return
@@ -199,7 +199,7 @@ def run_all(chunks: Sequence[Chunk], workers: int, total: headway.Task | None) -
         return sum(len(outcome.found) for outcome in outcomes.values())
 
     def count_again() -> None:
-        """What was counted in chunks that did not come back was not done."""
+        """Correct the total: counts of chunks that did not return a result are subtracted."""
         if total is not None:
             total.update(done() - total.count)
 
@@ -262,7 +262,7 @@ def conclude(chunk: Chunk, outcome: Outcome) -> str:
 
 
 def ended(chunk: Chunk) -> AnalysisProgress:
-    """What the tracker knows of the symbol's analysis."""
+    """The tracker's record of the symbol's analysis."""
     progress = chunk.tracker.get_progress(chunk.execution_id)
     assert progress is not None, "it was started here"
     return progress

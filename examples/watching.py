@@ -1,4 +1,4 @@
-"""What the examples of native code share: a process that watches a task, and what counting costs a kernel."""
+"""Shared by the examples of native code: a process that watches a task, and the cost of counting in a kernel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from multiprocessing.synchronize import Event
 import headway
 
 PATIENCE_S = 60.0
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # a thread that waits by spinning would be measured along
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # otherwise the spinning of waiting threads would be measured, too
 
 
 def _watch(board: str, id: str, ready: Event, done: Event) -> None:
@@ -40,7 +40,7 @@ def watched(board: headway.Board, task: headway.Task) -> Iterator[None]:
 
 
 def cost(bare: Callable[[], object], counted: Callable[[], object], iterations: int, rounds: int = 41) -> str:
-    """What counting adds to an iteration, in processor time: both sides in turns, and the median of the pairs."""
+    """The processor time that counting adds to an iteration: both sides run in turns; the median of the pairs."""
 
     def nanoseconds(run: Callable[[], object]) -> float:
         begin = time.process_time_ns()

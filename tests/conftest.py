@@ -1,4 +1,4 @@
-"""What every test stands on: a directory and board names of its own, scripts in processes of their own, and no leaks.
+"""Fixtures for all tests: a directory and board names for each test, scripts in separate processes, checks for leaks.
 
 No test touches the state directory of the user. After each test nothing new may lie in /dev/shm; after all of them no
 descriptor, child process or thread may be left. With CI set, a skipped test has failed.
@@ -24,7 +24,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
-# OpenBLAS would start a thread for each core as soon as numpy is imported, and hide a thread that was left over.
+# OpenBLAS would start a thread per core when numpy is imported, and leaked threads could not be told from these.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -94,11 +94,11 @@ def _is_this_runs(name: str, base: Path) -> bool:
         with (SHARED_MEMORY / name.removeprefix("sem.")).open("rb") as segment:
             return bytes(base) + b"/" in segment.read(HEADER_BYTES)  # the header names the board's directory
     except OSError:
-        return (SHARED_MEMORY / name).exists()  # a semaphore alone tells nothing; what is gone meanwhile is nobody's
+        return (SHARED_MEMORY / name).exists()  # a semaphore names no directory; a file that is gone is no leak
 
 
 def _children() -> set[str]:
-    """The child processes, but for multiprocessing's helpers, which live as long as their parent."""
+    """The child processes, except multiprocessing's helpers, which live as long as their parent."""
     found = set()
     for pid, parent in _parents().items():
         if parent == os.getpid():
@@ -127,7 +127,7 @@ def _descriptors() -> set[str]:
 
 
 def _helpers_descriptors() -> set[int]:
-    """Those by which multiprocessing speaks with its helpers."""
+    """The descriptors of multiprocessing's connections to its helpers."""
     tracker, server = (sys.modules.get(f"multiprocessing.{name}") for name in ("resource_tracker", "forkserver"))
     values = [
         getattr(getattr(tracker, "_resource_tracker", None), "_fd", None),
@@ -137,7 +137,7 @@ def _helpers_descriptors() -> set[int]:
 
 
 def _settled(look: Callable[[], set[T]]) -> set[T]:
-    """What `look` finds; asked again for a while as long as it finds something."""
+    """What `look` finds; it is called again for a while as long as it finds something."""
     deadline = time.monotonic() + SETTLE_S
     while (found := look()) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -145,14 +145,14 @@ def _settled(look: Callable[[], set[T]]) -> set[T]:
 
 
 class _Leaks:
-    """What there was before, and what the whole run left behind."""
+    """What existed before the run, and what the whole run left behind."""
 
     def __init__(self) -> None:
         self.segments = _segments()
         self.descriptors = _descriptors()
         self.threads = _threads()
         self.children = _children()
-        self.grew: dict[str, str] = {}  # what came with which test
+        self.grew: dict[str, str] = {}  # descriptors, processes and threads, with the test that brought them
         self.report: list[str] = []
 
     def after_test(self, name: str) -> None:
@@ -205,7 +205,7 @@ def _no_leak(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
     yield
     left = _settled(strays)
-    leaks.segments |= left  # told once
+    leaks.segments |= left  # reported once
     leaks.report += [f"left in /dev/shm: {name}, by {request.node.nodeid}" for name in sorted(left)]
     leaks.after_test(request.node.nodeid)
     for name in left:
@@ -224,7 +224,7 @@ def headway_dir(_no_leak: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HEADWAY_DIR", str(directory))
-    monkeypatch.setenv("HEADWAY_RECORD", "0")  # tests of the recorder say otherwise
+    monkeypatch.setenv("HEADWAY_RECORD", "0")  # tests of the recorder set it
     return directory
 
 

@@ -1,4 +1,4 @@
-"""The rooms of the package: which folder may import from which, and what the sources import in truth."""
+"""The rooms of the package: which folder may import from which, and what the sources really import."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ __all__ = [
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "headway"
 
-# From the ground up. A module imports from rooms further up in this list and from its own; rooms on one line do not
-# know each other. Names without a folder are modules at the root of the package.
+# The lowest layer first. A module imports only from rooms before its own in this list and from its own; rooms on one
+# line do not import each other. Names without a folder are modules at the root of the package.
 ROOMS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("errors",), "the package's exceptions and warnings"),
     (("native",), "the layout, the hot path, locks, copies and records: C and Cython"),
-    (("system",), "what the kernel and this machine say: paths, locks, shared memory; can there be boards here"),
+    (("system",), "paths, file locks, shared memory, facts about this machine; whether boards work here"),
     (("tasks",), "what a task is, whoever holds its numbers: states, checks, methods, results, the current task"),
     (("views",), "what a board and a task show at one moment"),
     (("files",), "snapshots and history"),

@@ -1,13 +1,13 @@
-"""The build backend: setuptools, and before it the dashboard's page, where that is missing or older than its sources.
+"""The build backend: builds the dashboard's page if it is missing or older than its sources, then calls setuptools.
 
-The page needs Node.js: from the PATH, else from PyPI, as a requirement of the build. Where neither is to be had the
-package is built without it, and one line says so (`pip install -v` shows it); all but the page works. A source archive
-brings the page, so it is installed without Node.js.
+The page needs Node.js: from the PATH, else from PyPI, as a requirement of the build. If there is none, the package is
+built without the page, and one line says so (`pip install -v` shows it); everything else works. A source archive
+contains the page, so installing it does not need Node.js.
 
 Switches, from the environment; setup.py has more:
 
 PAGE=0   leaves the page as it is
-PAGE=1   ends the build where the page cannot be built
+PAGE=1   ends the build if the page cannot be built
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _wants_page() -> bool:
 
 
 def _node() -> list[str]:
-    """Node.js from PyPI where it is needed, missing, and built for this machine."""
+    """Node.js from PyPI, if it is needed, missing, and available for this machine."""
     if not _wants_page() or not page.node_is_missing():
         return []
     libc, version = platform.libc_ver()
@@ -69,7 +69,7 @@ def _build_page() -> None:
 
 @contextlib.contextmanager
 def _release() -> Iterator[None]:
-    """Built apart, stripped; nothing of an earlier build gets in."""
+    """Build in a separate folder, stripped, so that nothing of an earlier build gets in."""
     for folder in RELEASE.glob("lib*"):
         shutil.rmtree(folder)
     os.environ["RELEASE"] = "1"

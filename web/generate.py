@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Writes what the page takes over from the server: the types of the answers, the states, and examples of numbers.
+"""Generates the files that the page shares with the server: types of the answers, states, and examples of numbers.
 
     web/generate.py            write the files
     web/generate.py --check    only say whether they are up to date; ends with 1 if they are not
 
-The types come from the OpenAPI document, the states from headway.tasks.states; the examples are what headway.views
-makes of some numbers, and the page's tests hold its own rules to them. The files are kept in the repository, so that
-the page is built without Python, and a test tells when they are out of date.
+The types come from the OpenAPI document, the states from headway.tasks.states. The examples are numbers as formatted by
+headway.views; the page's tests compare the page's own formatting with them. The files are kept in the repository, so
+that the page can be built without Python; a test fails when they are out of date.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ DURATIONS_S = (
 
 
 def examples() -> dict[str, list[Any]]:
-    """Numbers, and what headway.views makes of them."""
+    """Numbers, and how headway.views formats them."""
     tasks = itertools.product(
         ("running", "lost"), (-3, 0, 10, 35, 2**47), (None, 0, 10, 2**48), (None, 0.0, 1e-10, 1e-9, 0.5, 1e12)
     )
@@ -111,7 +111,7 @@ def examples() -> dict[str, list[Any]]:
 
 
 def lines_of(value: dict[str, list[Any]]) -> str:
-    """JSON with an example a line."""
+    """JSON with one example per line."""
     parts = []
     for name, rows in value.items():
         parts.append(f"{json.dumps(name)}: [\n" + ",\n".join(map(json.dumps, rows)) + "\n]")

@@ -1,7 +1,7 @@
-"""Builds the dashboard's page into the package, where it is missing or older than its sources: python web/page.py
+"""Builds the dashboard's page into the package if it is missing or older than its sources: python web/page.py
 
 It needs Node.js with npm, and what web/package-lock.json names from the npm registry. The package's build calls this
-(see backend.py), and so does ci/web. Nothing but Python's own library is used.
+(see backend.py), and so does ci/web. It uses only Python's standard library.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ BOUND_S = 900.0
 
 
 class NotBuilt(Exception):
-    """The page could not be built; the message says why, and what to do."""
+    """The page could not be built; the message has the reason and the remedy."""
 
 
 def fingerprint() -> str:
-    """A line that changes with the sources of the page."""
+    """The fingerprint of the page's sources: a line that changes with them."""
     digest = hashlib.sha256()
     for name in MADE_FROM:
         for path in sorted((WEB / name).rglob("*")) if (WEB / name).is_dir() else [WEB / name]:
@@ -50,13 +50,13 @@ def is_current() -> bool:
 
 
 def environment() -> dict[str, str]:
-    """That of npm: what is missing on the PATH is looked for beside this Python, where pip puts commands."""
+    """The environment for npm: commands are searched on the PATH, then beside this Python, where pip puts them."""
     folders = [os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)]
     return {**os.environ, "PATH": os.pathsep.join(folders)}
 
 
 def node_is_missing() -> str:
-    """Why the page cannot be built with the Node.js of this machine; "" where it can."""
+    """Why the page cannot be built with the Node.js of this machine; "" if it can."""
     path = environment()["PATH"]
     wanted = json.loads((WEB / "package.json").read_text())["engines"]["node"].removeprefix(">=")
     node, npm = (shutil.which(name, path=path) for name in ("node", "npm"))
@@ -70,7 +70,7 @@ def node_is_missing() -> str:
 
 
 def install() -> None:
-    """Install what the page is built with, where it is missing or another version."""
+    """Install the tools that build the page, if they are missing or of another version."""
     lock, installed = WEB / "package-lock.json", WEB / "node_modules" / ".headway-lock"
     if not installed.exists() or installed.read_bytes() != lock.read_bytes():
         _run(*INSTALL, *OFFLINE)

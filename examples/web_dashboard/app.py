@@ -2,8 +2,8 @@
 
     python examples/web_dashboard/app.py --tracker shared
 
-With `shared` it reads the snapshot files of the board, never its memory; with `file` what the file tracker writes. With
-`memory` it stays empty: that tracker tells nothing to other processes.
+With `shared` it reads the snapshot files of the board, never its memory; with `file` the files of the file tracker.
+With `memory` it stays empty: other processes cannot read that tracker.
 """
 
 import argparse
@@ -30,7 +30,7 @@ POLICY = (
 
 
 class Analyses(Protocol):
-    """What a page of analyses asks for. Every tracker answers it."""
+    """The methods that the page uses. Every tracker has them."""
 
     def get_progress(self, execution_id: str) -> AnalysisProgress | None: ...
     def get_all_recent(self, hours: float = 1) -> list[AnalysisProgress]: ...
@@ -44,7 +44,7 @@ class AnyId(BaseConverter):
 
 
 def create_app(analyses: Analyses) -> Flask:
-    """The application, over whatever knows of analyses. Read-only."""
+    """The application for a source of analyses, such as a tracker. Read-only."""
     app = Flask(__name__)
     app.config["TRUSTED_HOSTS"] = HOSTS
     app.url_map.converters["id"] = AnyId
@@ -57,7 +57,7 @@ def create_app(analyses: Analyses) -> Flask:
     def progress(execution_id: str) -> tuple[dict[str, Any], int]:
         try:
             found = analyses.get_progress(execution_id)
-        except ValueError as error:  # no id can be like that, so there is none
+        except ValueError as error:  # not a legal id, so there is no such analysis
             return {"error": str(error)}, 404
         if found is None:
             return {"error": f"there is no analysis {execution_id!r}"}, 404
@@ -102,7 +102,7 @@ def create_app(analyses: Analyses) -> Flask:
 
 
 def counted() -> list[dict[str, Any]]:
-    """The totals that all workers of a program feed, the newest first."""
+    """The totals that all workers of a program count on, the newest first."""
     try:
         view = headway.read("totals")
     except UnknownBoard:

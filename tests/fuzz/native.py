@@ -43,7 +43,7 @@ MISTAKES: dict[str, Edit] = {
     "a number of entries is believed": ("native/stripes.h", "i < n && i < HW_LOST", "i < n"),
     "a state is believed": (
         "native/status.h",
-        "    if (to->state >= HW_STATES) to->state = HW_FAILED; /* damage reads as a failure */\n",
+        "    if (to->state >= HW_STATES) to->state = HW_FAILED; /* a damaged state reads as failed */\n",
         "",
     ),
     "a text is read past its end": ("include/headway.h", "    to[room - 1] = 0;\n", ""),

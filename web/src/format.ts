@@ -1,8 +1,8 @@
-/** Numbers and times for people, in the forms of headway/views/words.py; test/examples.json holds the two equal. */
+/** Numbers and times for people, in the forms of headway/views/words.py; tests compare both by test/examples.json. */
 
 import type { TimeLeft } from "./feed/types";
 
-const YEARS_MOST = 1000; // a longer duration comes from a clock that was wrong
+const YEARS_MOST = 1000; // a longer duration means that a clock was wrong
 
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
 /** Units in which bytes are counted: the step from one name to the next, and the names. */
@@ -53,7 +53,7 @@ export function amount(value: number, unit: string): string {
   return isBytes(unit) ? short(value, unit) : number(value);
 }
 
-/** 1.23k/s, of bytes 1.23 kB/s; a slow one by the minute, hour or day, where it is a number that can be read. */
+/** 1.23k/s, of bytes 1.23 kB/s; slow rates per minute, hour or day, so that the number is readable. */
 export function rate(value: number, unit = ""): string {
   return paced(value, unit, "");
 }
@@ -76,20 +76,20 @@ function paced(value: number, unit: string, name: string): string {
   return `${days >= 1e-4 ? Number(days.toPrecision(2)) : days.toFixed(6)}${of}/d`;
 }
 
-/** 1:48; ≥ 1:48; "" where nothing that runs can tell. */
+/** 1:48; ≥ 1:48; "" if no running task has an estimate. */
 export function timeLeft(left: TimeLeft): string {
   if (left.seconds === null) return "";
   return `${left.at_least ? "≥ " : ""}${duration(left.seconds, true)}`;
 }
 
-/** What is not in the time left of a board. */
+/** Which tasks the time left of a board does not include. */
 export function notCounted(left: TimeLeft): string {
   return left.stalled > 0 ? `${number(left.stalled)} stalled not counted` : "";
 }
 
 /**
  * 3.2 s, 42 s, 12:34, 1:02:03, 2 d 5 h, 1 y 40 d; a dash for more than a thousand years. whole: no tenths of a second,
- * for what is an estimate.
+ * for estimates.
  */
 export function duration(seconds: number, whole = false): string {
   if (seconds < 9.95 && !whole) return `${Math.max(seconds, 0).toFixed(1)} s`;
@@ -124,7 +124,7 @@ export function ago(seconds: number): string {
   return `${number(Math.floor(seconds / 86400))} d ago`;
 }
 
-/** 42 %; never 100 before all is done, never 0 after something is. */
+/** 42 %; 100 only if everything is done, 0 only if nothing is. */
 export function percent(fraction: number): string {
   const value = fraction * 100;
   if (value > 0 && value < 1) return "<1 %";
@@ -139,7 +139,7 @@ const CLOCK = new Intl.DateTimeFormat(undefined, {
 });
 const DAY = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 
-/** The time of day; with the date where it was another day than `now`. */
+/** The time of day; with the date if it is not on the same day as `now`. */
 export function moment(at: number, now: number): string {
   const date = new Date(at * 1000);
   const sameDay = date.toDateString() === new Date(now * 1000).toDateString();

@@ -1,4 +1,4 @@
-/** What the viewer chose, kept in this browser: the theme. Storage may be switched off. */
+/** The viewer's settings, stored in this browser: the theme. Storage may be disabled. */
 
 import { signal } from "@preact/signals";
 
@@ -17,7 +17,7 @@ function stored(): Theme {
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
 export const theme = signal<Theme>(stored());
-/** What is to be seen: charts are painted in these colours. */
+/** The theme in effect: charts use its colours. */
 export const shade = signal<"light" | "dark">("light");
 
 function show(): void {
@@ -30,7 +30,7 @@ export function nextTheme(): void {
   try {
     localStorage.setItem(KEY, theme.value);
   } catch {
-    // it holds for as long as the page is open
+    // then the choice lasts until the page is closed
   }
   show();
 }

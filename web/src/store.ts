@@ -1,4 +1,4 @@
-/** What the page knows, as signals. Events are applied as they come, and drawn once a frame. */
+/** The state of the page, as signals. Events are applied as they come, and drawn once per frame. */
 
 import { computed, signal } from "@preact/signals";
 import { Connection, type Link } from "./feed/connection";
@@ -12,9 +12,9 @@ export const link = signal<Link>({ state: "connecting" });
 
 /** By the server's clock; it ticks once a second, and with every event. */
 export const now = signal(Date.now() / 1000);
-let ahead = 0; // of the clock of this browser, in seconds
+let ahead = 0; // how far the server's clock is ahead of this browser's, in seconds
 
-/** The board that is followed. Its rows are changed in place: `drawn` tells that they have. */
+/** The board that is followed. Its rows are changed in place; `drawn` signals the change. */
 let followed: Board | null = null;
 const drawn = signal(0);
 export const board = computed(() => {
@@ -22,7 +22,7 @@ export const board = computed(() => {
   return followed === null ? null : { ...followed };
 });
 
-/** The moment that the followed board speaks of. */
+/** The time of the followed board's last snapshot. */
 export const moment = computed(() => board.value?.summary?.taken_at ?? now.value);
 
 let frame = 0;
@@ -57,7 +57,7 @@ export function reconnect(): void {
   connection.open();
 }
 
-/** Show the place that the address names. */
+/** Show the place in the address. */
 export function arrive(): void {
   const next = parseRoute(location.hash);
   route.value = next;
@@ -75,7 +75,7 @@ export function start(): void {
   arrive();
 }
 
-/** Go to a place; `replace` leaves no entry to come back to. */
+/** Go to a place; `replace` adds no entry to the browser's history. */
 export function go(href: string, replace = false): void {
   if (replace) {
     history.replaceState(null, "", href);

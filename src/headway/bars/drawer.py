@@ -67,7 +67,7 @@ class _BoardInLog:
 
 
 class _BoardInCell:
-    """The output of a cell, as the program's kernel is to show it."""
+    """The output of a cell, which the program's kernel shows."""
 
     terminal = None
 
@@ -89,7 +89,7 @@ class _BoardInCell:
 
 
 def screen_of(control: socket.socket, encoding: str) -> _BoardOnTerminal | _BoardInLog | _BoardInCell:
-    """Where the helper of a board draws. encoding: of its terminal; none if it is a notebook's kernel."""
+    """The output on which the helper of a board draws. encoding: of its terminal; none for a notebook's kernel."""
     if not encoding:
         control.settimeout(INTERVAL_S)
         return _BoardInCell(control)
@@ -103,7 +103,7 @@ def output(encoding: str) -> TextIO:
 
 
 def program_in_front() -> bool:
-    """Has the program of this helper the terminal now? Not while it is stopped, or in the background."""
+    """Is the program of this helper in the terminal's foreground? Not while it is stopped or in the background."""
     with open(f"/proc/self/fdinfo/{PROGRAM}") as file:
         pid = next((line.split()[1] for line in file if line.startswith("Pid:")), "-1")
     try:

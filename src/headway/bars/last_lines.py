@@ -27,13 +27,13 @@ BARS_MOST = 12
 
 
 class Place:
-    """Whose the last lines of a terminal are now."""
+    """The owner of the last lines of a terminal."""
 
     HIDDEN = "hidden"
-    """Nobody's: the program has not got the terminal."""
+    """Nobody: the program is not in the terminal's foreground."""
     OURS = "ours"
     OTHERS = "others"
-    """Another program's, which draws its bars there."""
+    """Another program, which draws its bars there."""
 
 
 class Terminal:
@@ -53,7 +53,7 @@ class Terminal:
         return self._region.held > 0
 
     def place(self) -> str:
-        """Whose are the last lines? Takes them if they are nobody's; takes the bars away where the shell has them."""
+        """Who owns the last lines? Takes them if nobody does; erases the bars if the shell is in the foreground."""
         if not self._in_front():
             self.hide()
             return Place.HIDDEN
@@ -74,12 +74,12 @@ class Terminal:
             self._shown, self._drawn_at = shown, now
 
     def resized(self) -> bool:
-        """Has it another size than when the bars were drawn? Then they are to be drawn anew as soon as can be."""
+        """Has the size changed since the bars were drawn? Then they have to be redrawn as soon as possible."""
         size = (self._region.columns, self._region.rows)
         return self.drawn and tuple(os.get_terminal_size(self._descriptor)) != size
 
     def hide(self) -> None:
-        """Take the bars away, and let another program have the place."""
+        """Erase the bars, and release the last lines to other programs."""
         self._write(self._region.release())
         self._claim.drop()
 
@@ -114,9 +114,9 @@ def wait(descriptors: Sequence[int], until: float, terminal: Terminal | None) ->
 
 
 class _Claim:
-    """Of all programs that have bars on a terminal, one at a time draws them: who has the lock on its file.
+    """If several programs have bars on a terminal, one at a time draws: the one with the lock on its file.
 
-    Where the file cannot be opened, as after `su`, everyone draws.
+    If the file cannot be opened, as after `su`, each of them draws.
     """
 
     def __init__(self, terminal: int) -> None:
@@ -126,7 +126,7 @@ class _Claim:
             self._file = os.open(f"/proc/self/fd/{terminal}", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def held(self) -> bool:
-        """Have we got it, or do we get it now?"""
+        """Take the lock if it is free. Returns whether this process has it."""
         if self._file is not None and not self._locked:
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -134,7 +134,7 @@ class _Claim:
         return self._file is None or self._locked
 
     def drop(self) -> None:
-        """Let another program have it."""
+        """Release the lock."""
         if self._file is not None and self._locked:
             fcntl.flock(self._file, fcntl.LOCK_UN)
             self._locked = False
@@ -158,7 +158,7 @@ def can_scroll_apart(descriptor: int) -> bool:
 
 
 def this_in_front(descriptor: int) -> bool:
-    """Has this process the terminal now?"""
+    """Is this process in the terminal's foreground?"""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:  # it is no terminal of ours: then nobody takes it away, either

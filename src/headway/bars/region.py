@@ -14,7 +14,7 @@ LAST = 9999  # the last line, whichever number that has
 
 
 class Region:
-    """Each method gives what to write, as one piece, and notes what that will have done."""
+    """Each method returns the text to write, as one piece, and updates the state to that after the write."""
 
     def __init__(self) -> None:
         self.rows = self.columns = 0
@@ -44,7 +44,7 @@ class Region:
         return f"{start}\x1b7{margins}\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h"
 
     def release(self) -> str:
-        """Erase them, and have all lines scroll."""
+        """Erase the bars, and let all lines scroll."""
         held, self.held = self.held, 0
         return RELEASE if held else ""
 

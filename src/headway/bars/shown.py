@@ -33,21 +33,21 @@ START_S = 0.5  # a loop that is over sooner has its last row, and no bar
 IDLE_S = 10.0  # so long a helper waits for the next loop
 LOSSES_MOST = 3  # helpers that were killed: then the program draws itself
 
-_terminal: _OnTerminal | None = None  # kept, with its helper, from one loop to the next
+_terminal: _OnTerminal | None = None  # reused, with its helper, for the next loop
 
 
 class Shown(Protocol):
     """A loop, as it is shown."""
 
     depth: int
-    """How many loops it is inside of."""
+    """The number of loops around it."""
     began: float
     """When, in monotonic seconds."""
     leave: bool
-    """Does its last row stay?"""
+    """Whether its last row stays."""
 
     def view(self) -> TaskView | None:
-        """What its task shows, if that can be told."""
+        """The view of its task, if it can be read."""
 
     def address(self) -> tuple[str, str, str] | None:
         """Its board's name and uuid, and its id there; None on a board that no other process can read."""
@@ -94,7 +94,7 @@ def _descriptor_of(stream: TextIO) -> int:
 
 
 def close() -> None:
-    """Let the helper go: no loop is shown any more."""
+    """End the helper: no more loops are shown."""
     global _terminal
     kept, _terminal = _terminal, None
     if kept is not None:
@@ -120,7 +120,7 @@ class _OnTerminal:
         self._losses = 0
         self._told = b""
         self._known: set[tuple[str, str, str] | None] = set()  # the addresses in what was told
-        self._own: Terminal | None = None  # where no helper can draw
+        self._own: Terminal | None = None  # used if no helper can draw
 
     def knows(self, loop: Shown) -> bool:
         return loop.depth > 0 and loop.address() in self._known

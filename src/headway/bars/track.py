@@ -203,7 +203,7 @@ def _opened(name: str | None) -> Board:
 
 
 class _Loop:
-    """A loop that goes on. All it does is done by the process that began it: a forked child has a copy of it."""
+    """A running loop. Only the process that began it acts: a forked child merely has a copy."""
 
     def __init__(
         self, home: AnyBoard, task: AnyTask, parts: dict[str | None, _Loop] | None = None, *, leave: bool = True
@@ -293,7 +293,7 @@ class _Loop:
         return loop._before
 
     def has_place(self) -> bool:
-        """Is there a place for its bar beside live bars?"""
+        """May its bar be drawn, or do live bars use the terminal?"""
         address = self.address()
         return live.has_place(None if address is None else address[1])
 
@@ -311,7 +311,7 @@ class _Loop:
 
 
 def _place_of_loop() -> tuple[CodeType, int] | None:
-    """The code that the loop stands in, and the instruction at which it was left."""
+    """The code that contains the loop, and the instruction at which it was left."""
     frame = sys._getframe(1)
     while frame.f_globals.get("__name__", "").startswith("headway."):
         if frame.f_back is None:
@@ -353,7 +353,7 @@ def _leave() -> None:
 
 
 def _fail_what_was_left_by(error: BaseException) -> None:
-    """A loop knows that it was left, not by what. If an exception that ends the program came by, it was by that one."""
+    """Mark loops that were left by this exception, which ends the program, as failed."""
     places = set()
     link: BaseException | None = error
     for _ in range(100):  # chains may be circular

@@ -1,4 +1,4 @@
-"""The files to index, grouped into packages of a size that one worker is done with in a second or so."""
+"""The files to index, grouped into packages that take one worker about a second each."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from headway import errors
 __all__ = ["Package", "packages", "standard_library"]
 
 FILES_MOST = 40  # a directory with more is split
-MODULES_AT_ONCE = 24  # of the files that stand beside packages
-ID_BYTES_MAX = 80  # a task's id has 95, and "all/" comes before it
+MODULES_AT_ONCE = 24  # a group of single modules has at most so many
+ID_BYTES_MAX = 80  # a task's id has at most 95 bytes, and "all/" comes before it
 _SKIPPED = frozenset(("__pycache__", "site-packages", "dist-packages"))
 
 
@@ -33,9 +33,10 @@ def standard_library() -> Path:
 
 
 def packages(root: Path) -> list[Package]:
-    """Every .py file below root, each in one package; the largest packages first, so that no worker ends far behind.
+    """Every .py file below root, each in one package.
 
-    Raises HeadwayError if there is none.
+    The largest packages come first, so that all workers finish at about the same time. Raises HeadwayError if there are
+    no .py files.
     """
     sizes: dict[str, int] = {}
     for folder, folders, names in os.walk(root):
@@ -54,7 +55,7 @@ def packages(root: Path) -> list[Package]:
 
 
 def _grouped(files: list[str], depth: int, prefix: str) -> list[tuple[str, list[str]]]:
-    """Groups of files: each folder of this depth, or its parts if it is large; and the modules beside them."""
+    """Groups of files: one per folder at this depth (a large folder is split), and the modules beside the folders."""
     folders: dict[str, list[str]] = {}
     modules = []
     for file in files:
@@ -77,7 +78,7 @@ def _grouped(files: list[str], depth: int, prefix: str) -> list[tuple[str, list[
 
 
 def _legal(id: str) -> str:
-    """An id that a task can have: valid UTF-8 (a file name need not be), and not too long, but still its own."""
+    """A legal task id: valid UTF-8 (a file name need not be), and short enough, but still unique."""
     text = os.fsencode(id).decode("utf-8", "backslashreplace")
     if len(text.encode()) <= ID_BYTES_MAX:
         return text

@@ -18,7 +18,7 @@ _COLUMNS = ("lines", "tokens", "definitions", "seconds")
 
 @dataclass(frozen=True)
 class Killed:
-    """What a worker that was killed had been doing; task None: it was between two packages."""
+    """What a worker was doing when it was killed; task None: it was between two packages."""
 
     pid: int
     task: str | None = None
@@ -36,7 +36,7 @@ class Killed:
 
 @dataclass
 class Report:
-    """The outcome of a run. packages: what was found, by the id of the task; pools: how many it took."""
+    """The outcome of a run. packages: what was found, by task id; pools: how many pools were started."""
 
     board: str
     source: str
@@ -55,7 +55,7 @@ class Report:
         return {name: sum(found[name] for found in self.packages.values()) for name in NOTHING}
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, in types that JSON has."""
+        """All fields and the totals, as JSON types."""
         return {**asdict(self), "snapshot": str(self.snapshot), "found": self.total}
 
     def __str__(self) -> str:

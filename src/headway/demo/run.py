@@ -1,7 +1,7 @@
 """The pool, its board, and what happens when a worker dies.
 
-Everything is drawn by the thread that waits for the pool: a thread of its own would make each later fork unsafe. The
-workers are forked, all of them before the pool starts its thread, so they need no second import of anything.
+The thread that waits for the pool also draws: a second thread would make each later fork unsafe. All workers are forked
+before the pool starts its thread, so they import nothing again.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "run"]
 
-LABEL = "headway demo"  # of the task "all": by this a board of the demo is known
+LABEL = "headway demo"  # of the task "all": it identifies a board of the demo
 TICK_S = 0.1
 POOLS_MOST = 10
 
 
 @dataclass(frozen=True)
 class Options:
-    """What to run. watch: how a person would call the command, for the hint at the beginning."""
+    """What to run. watch: the command line for watching, which the first message suggests."""
 
     board: str
     source: Path
@@ -55,9 +55,10 @@ class Options:
 
 
 def run(options: Options, painter: Painter) -> Report:
-    """Index the files, show how it gets on, write the last snapshot, and remove the board from shared memory.
+    """Index the files, draw the progress, write the last snapshot, and remove the board from shared memory.
 
-    Raises HeadwayError if the board is in use or somebody else's, if there is nothing to index, or if the sum is wrong.
+    Raises HeadwayError if the board is in use or was not made by the demo, if there is nothing to index, or if the
+    counts do not add up.
     """
     if support.disabled():
         raise errors.HeadwayError("HEADWAY_DISABLE is set, so there would be nothing to see: unset it for the demo")
@@ -66,14 +67,14 @@ def run(options: Options, painter: Painter) -> Report:
     board = open_board(options.board, capacity=len(found) + 8)
     try:
         everything = board.task("all", total=0, unit="file", label=LABEL)
-    except errors.TaskExists:  # another demo was quicker: the board is its own
+    except errors.TaskExists:  # another demo opened this board first
         board.close()
         raise
     demo = _Demo(options, painter, board, everything)
     with contextlib.ExitStack() as end:
         end.callback(board.remove)
         end.callback(demo.keep)
-        end.callback(demo.draw_last)  # the first to be called, and the others are if nobody is there to see it any more
+        end.callback(demo.draw_last)  # called first; if it fails (the terminal is gone), the others are still called
         files = {package.id: package.files * options.repeat for package in found}
         with everything:
             demo.index(files)
@@ -82,7 +83,7 @@ def run(options: Options, painter: Painter) -> Report:
 
 
 def _make_way(name: str) -> None:
-    """See to it that no board of this name is in shared memory. Only one that the demo itself left may be replaced."""
+    """Remove a board of this name that an earlier demo left. Raises HeadwayError if any other board has the name."""
     info = listing.find(name)
     if info is None:
         return
@@ -102,7 +103,7 @@ def _make_way(name: str) -> None:
         raise errors.HeadwayError(f"board {name!r} was not made by the demo: choose another name with --board")
     if info.state == "unused":
         removal.remove(name, files=False)
-    snapshot.remove(info.directory)  # else the new board would begin with the tasks of this one
+    snapshot.remove(info.directory)  # otherwise the new board would restore the old tasks
 
 
 class _Demo:
@@ -119,7 +120,7 @@ class _Demo:
         self.report = Report(options.board, str(options.source), options.workers, 0)
 
     def index(self, files: dict[str, tuple[str, ...]]) -> None:
-        """Index the files of each package. The tasks are there before the first of them begins."""
+        """Index the files of each package. All tasks are created before the first one begins."""
         total = sum(map(len, files.values()))
         self.report.files = self._all.total = total
         self._tasks = {name: self._all.task(name, total=len(some), unit="file") for name, some in files.items()}
@@ -141,7 +142,7 @@ class _Demo:
                 f"of {total} files {' / '.join(map(str, sums))} were counted: this is a fault of Headway"
             )
         if self._kill:
-            raise errors.HeadwayError("no worker could be killed midway, it was over too soon: say --repeat")
+            raise errors.HeadwayError("no worker could be killed: the run ended too soon; make it longer with --repeat")
 
     def draw_last(self) -> None:
         self._painter.draw(self._board.snapshot(), last=True)
@@ -149,7 +150,7 @@ class _Demo:
             self._painter.say("")
 
     def keep(self) -> None:
-        """Write the last snapshot. Without room on the disk, what was found is told all the same."""
+        """Write the last snapshot. If the disk is full, the report is still printed."""
         with contextlib.suppress(OSError):
             self.report.snapshot = self._board.write_snapshot()
 
@@ -164,7 +165,7 @@ class _Demo:
                 self._pool({name: files[name] for name in todo})
 
     def _pool(self, files: dict[str, tuple[str, ...]]) -> None:
-        """Have a pool index the packages. Raises BrokenProcessPool if one of its workers dies: that ends them all."""
+        """Index the packages in a pool. Raises BrokenProcessPool if a worker dies, which ends the whole pool."""
         index = self._all.counts(index_file)
         root = str(self._options.source)
         fork = multiprocessing.get_context("fork")
@@ -179,11 +180,11 @@ class _Demo:
                     self._tick()
             except BrokenProcessPool:
                 raise
-            except BaseException:  # Ctrl-C above all: nobody wants to wait for what is under way
+            except BaseException:  # Ctrl-C above all: end now, without waiting for the packages in work
                 for worker in multiprocessing.active_children():
                     worker.terminate()
                     if worker.pid is not None:
-                        os.kill(worker.pid, signal.SIGCONT)  # one that is stopped ends no sooner
+                        os.kill(worker.pid, signal.SIGCONT)  # a stopped worker would not receive SIGTERM
                 pool.shutdown(cancel_futures=True)
                 for task in self._tasks.values():
                     task.cancel("interrupted")
@@ -196,7 +197,7 @@ class _Demo:
             self._kill_one(view.tasks)
 
     def _kill_one(self, tasks: Iterable[TaskView]) -> None:
-        """Kill the worker that has most left to do of what it is at."""
+        """Kill the worker whose package has the most files left."""
         busy = [task for task in tasks if task.parent and task.state == "running" and task.owner_pid != os.getpid()]
         left = {task.owner_pid: (task.total or 0) - task.count for task in busy if task.owner_alive and task.count}
         pid = max(left, key=left.__getitem__, default=0)
@@ -206,10 +207,10 @@ class _Demo:
             os.kill(pid, signal.SIGKILL)
 
     def _carry_on(self, todo: list[str], files: dict[str, tuple[str, ...]]) -> None:
-        """After the death of a pool: tell what was lost, put the counts right, and take up the tasks again.
+        """After the death of a pool: report what was lost, correct the counts, and resume the tasks.
 
-        A worker counts a file on "all", then in its package's result, then on its package. Killed in between, it leaves
-        them apart by one; the result is what the next worker goes by.
+        A worker counts a file on "all", then in its package's result, then on its package. If it is killed in between,
+        these three differ by one; the next worker continues from the result.
         """
         self._board.reap()
         view = self._board.snapshot()
@@ -241,7 +242,8 @@ class _Demo:
 
 
 def _await_single_thread() -> None:
-    """Thread.join returns a moment before the thread has left the kernel; a fork in that moment is warned about."""
+    """Wait until the kernel has ended all other threads: Thread.join returns a moment earlier, and Python warns if a
+    process forks in that moment."""
     give_up = time.monotonic() + 1.0
     while len(os.listdir("/proc/self/task")) > 1 and time.monotonic() < give_up:
         time.sleep(0.001)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOTHING", "Found", "begin", "index_file", "index_package"]
 
-Found = dict[str, float]  # what was found in some files, as the result of a task keeps it
+Found = dict[str, float]  # what was found in some files; it is stored as the result of a task
 NOTHING: Found = {"files": 0, "skipped": 0, "lines": 0, "tokens": 0, "definitions": 0, "seconds": 0.0}
 
 _PR_SET_PDEATHSIG = 1
@@ -29,9 +29,9 @@ _NOT_PYTHON = (OSError, SyntaxError, ValueError, tokenize.TokenError, RecursionE
 
 
 def begin() -> None:
-    """Prepare a worker. It lives as long as its pool: one whose parent was killed would wait for work for ever.
+    """Prepare a worker: it ends with its parent (otherwise it would wait for work for ever), and ignores Ctrl-C.
 
-    Ctrl-C reaches every process of the terminal: the program itself answers it, and ends its workers by SIGTERM.
+    Ctrl-C reaches every process of the terminal: the parent handles it, and ends its workers by SIGTERM.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -42,10 +42,10 @@ def begin() -> None:
 def index_package(task: Task, index: Callable[[str, Task], Found], root: str, files: tuple[str, ...]) -> None:
     """Index the files of a package that are not in its result yet, and keep the result up to date.
 
-    Whoever carries on after a kill can rely on the result: it is replaced as a whole, before the file is counted here.
+    After a kill the next worker can rely on the result: it is replaced atomically, before the file is counted here.
     """
     with task, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the compiler thinks of the files
+        warnings.simplefilter("ignore")  # the compiler's warnings about the indexed files
         found: Found = task.result or NOTHING
         for file in files[int(found["files"]) :]:
             task.set(stage="read", message=file)
@@ -57,7 +57,7 @@ def index_package(task: Task, index: Callable[[str, Task], Found], root: str, fi
 
 
 def index_file(path: str, task: Task) -> Found:
-    """Read, tokenize, parse and compile one file. What is not valid Python (test data, say) counts as skipped."""
+    """Read, tokenize, parse and compile one file. A file that is not valid Python (test data) counts as skipped."""
     found = {**NOTHING, "files": 1}
     began = time.perf_counter()
     try:

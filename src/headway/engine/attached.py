@@ -1,4 +1,4 @@
-"""The segments that this process is attached to, by uuid. Knows neither boards nor tasks."""
+"""The segments that this process is attached to, by uuid. This module uses neither Board nor Task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Attachment", "add", "all_of_them", "attached", "board_gone", "forget", "guard", "known"]
 
-COPIES_MOST = 4  # of one snapshot, while tasks give up their places
+COPIES_MOST = 4  # how often one snapshot is copied again because tasks gave up their slots meanwhile
 
 _by_uuid: dict[str, Attachment] = {}
 guard = threading.RLock()  # held while boards are opened and closed
@@ -37,7 +37,7 @@ class Attachment:
         self.segment = segment
         self.directory = directory
         self.rates = Rates()
-        # Who carries on with a task, when this process leaves in good order: asked for each task that it owns.
+        # Called for each task that this process owns when it ends normally: may the task stay open for others?
         self.hand_on: Callable[[core.Slot, core.Segment], bool] | None = None
         self.meta: dict[str, Any] = {
             "name": segment.name,
@@ -62,7 +62,7 @@ class Attachment:
         segment = self.opened()
         gone, raw = segment.gone, segment.copy(results)
         for _ in range(COPIES_MOST - 1):
-            # A task that went while it was copied is in the copy and among those that are gone, and counts twice.
+            # A task freed during the copy would count twice: it is in the copy and in the totals of freed tasks.
             if segment.gone == gone:
                 break
             gone, raw = segment.gone, segment.copy(results)
@@ -71,7 +71,7 @@ class Attachment:
         return Raw({**self.copy_meta(), "gone": told, "taken_ns": raw[0]}, *raw[1:])
 
     def copy_meta(self) -> dict[str, Any]:
-        """What is said of the board as a whole beside a copy of its tasks."""
+        """The metadata of the board that goes with a copy of its tasks."""
         segment = self.segment
         failed, error = segment.recorder_errors
         return {
@@ -92,12 +92,12 @@ class Attachment:
 
 
 def add(attachment: Attachment) -> None:
-    """Make an attachment the one that handles of its board find."""
+    """Register an attachment: from now on handles of its board find it."""
     _by_uuid[attachment.segment.uuid] = attachment
 
 
 def forget(attachment: Attachment) -> None:
-    """Undo `add`, if this one is still there."""
+    """Undo `add`, if this attachment is still registered."""
     uuid = attachment.segment.uuid
     if _by_uuid.get(uuid) is attachment:
         del _by_uuid[uuid]
@@ -114,14 +114,14 @@ def all_of_them() -> list[Attachment]:
 
 
 def board_gone(board: str) -> errors.BoardClosed:
-    """The error for a handle whose board is not there any more."""
+    """The error for a handle whose board was removed."""
     return errors.BoardClosed(f"board {board!r} of this handle was removed: open it anew with headway.open({board!r})")
 
 
 def attached(board: str, uuid: str) -> Attachment:
-    """The attachment to the segment of a handle, made by its name alone if there is none yet.
+    """The attachment to the segment of a handle; it is created from the names alone if there is none yet.
 
-    Raises BoardClosed if the segment is gone.
+    Raises BoardClosed if the segment was removed.
     """
     with guard:
         found = _by_uuid.get(uuid)
@@ -136,7 +136,7 @@ def attached(board: str, uuid: str) -> Attachment:
 
 def _after_fork_in_child() -> None:
     global guard
-    guard = threading.RLock()  # another thread of the parent may have held it
+    guard = threading.RLock()  # a new one: another thread of the parent may have held it at the fork
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,4 +1,4 @@
-"""A board as its program sees it."""
+"""The class Board: a board in shared memory, as a program uses it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _boards: dict[tuple[Path, str], Board] = {}  # one object per process, directory
 
 
 class Board:
-    """One named board: tasks of all processes that open it. Made by headway.open; closed with close().
+    """A named board: the tasks of all processes that open it. Made by headway.open; closed with close().
 
-    `id in board` asks whether a task is there, `len(board)` how many are; iterating gives their views. A board pickles
-    as its name and directory, and opens on first use where it is unpickled.
+    `id in board` tells whether a task exists, `len(board)` how many there are; iterating gives their views. A board is
+    pickled as its name and directory; an unpickled one opens on first use.
     """
 
     __module__ = "headway"
@@ -60,7 +60,7 @@ class Board:
         return _unpickled, (self.name, str(self.directory))
 
     def _open_here(self) -> Attachment:
-        """Attach to the board of this name and directory, which this object was unpickled for."""
+        """Attach to the board whose name and directory this object was unpickled with."""
         with attached.guard:
             if self._attachment is None:
                 other = _boards.get((self.directory, self.name))
@@ -100,7 +100,7 @@ class Board:
         return len(self._copy(results=False).tasks) // RECORD_BYTES["tasks"]
 
     def __bool__(self) -> bool:
-        return True  # an empty one is a board, too
+        return True  # also without tasks
 
     def __iter__(self) -> Iterator[TaskView]:
         return iter(self.snapshot().tasks)
@@ -119,29 +119,30 @@ class Board:
     ) -> Task:
         """Create a task, owned by this process. It is pending until it is entered, counted on or written to.
 
-        id: 1 to 95 bytes of UTF-8 without NUL; total: items, None = unknown; unit: of an item; label: for people,
-        default the id. An id that ended or was lost starts anew; with resume=True one that failed, was cancelled or
-        was lost goes on instead (see Task.resumed_from).
+        id: 1 to 95 bytes of UTF-8 without NUL; total: number of items, None = unknown; unit: the name of an item;
+        label: shown to people, default the id. If a task of this id has ended or was lost, a new one replaces it; with
+        resume=True, a task that failed, was cancelled or was lost continues instead (see Task.resumed_from).
 
-        join: for programs of which several processes begin at once, as servers, MPI ranks and jobs do: the first one
-        creates the task, and owns it; all others get a handle on the one that goes on, and the other arguments have no
-        effect. Who joined owns nothing: a `with` of that handle makes it the current task, and does not end it. One
-        that has ended or was lost starts anew, or goes on with resume=True, by exactly one; the others join that.
+        join: for programs whose processes all start at once (servers, MPI ranks, cluster jobs). The first process
+        creates and owns the task; the others get a handle on it, and their other arguments have no effect. A handle
+        that joined does not own the task: a `with` block of it makes it the current task, but does not end it. If the
+        task has ended or was lost, exactly one process starts it anew (or, with resume=True, resumes it), and the
+        others join it.
 
-        Raises headway.errors.TaskExists if the id runs, and join is False; headway.errors.BoardFull,
+        Raises headway.errors.TaskExists if a task of this id is open and join is False; headway.errors.BoardFull,
         headway.errors.LockTimeout, headway.errors.BoardClosed, TypeError, ValueError.
         """
         return create(self._at, id, total, unit, "" if label is None else label, resume, join)
 
     def _restart(self, id: str, label: str) -> Task:
-        """Create a task in place of one of the same id, whatever its state: who carried that one finds it gone."""
+        """Create a task, replacing one of the same id in any state: processes that work on that one find it gone."""
         return Task._of(self._at, *claims.restart(self._at, id, label), id)
 
     def _handle(self, index: int, generation: int, id: str) -> Task:
         return Task._of(self._at, index, generation, id)
 
     def attach(self, id: str) -> Task:
-        """Return a handle on a task that exists, whoever owns it. Raises headway.errors.UnknownTask (a KeyError)."""
+        """Return a handle on an existing task, whoever owns it. Raises headway.errors.UnknownTask (a KeyError)."""
         at = self._at
         found = at.opened().find(checks.check_id(id))
         if found is None:
@@ -149,14 +150,14 @@ class Board:
         return Task._of(at, *found, id)
 
     def get(self, id: str) -> TaskView | None:
-        """Return what a task shows at this moment, or None if there is no such task."""
+        """Return a view of a task at this moment, or None if there is no such task."""
         at = self._attachment or self._at
         segment = at.segment if not at.segment.closed else at.opened()
         copied = segment.copy_found(id if type(id) is str else checks.check_id(id))
         return None if copied is None else at.view_of(copied)
 
     def tasks(self, state: str | None = None) -> list[TaskView]:
-        """Return the views of all tasks, or of those in one state, in the order of their creation."""
+        """Return views of all tasks, or of those in one state, in the order of their creation."""
         if state is not None:
             checks.check_state(state, STATES)
         return [task for task in self.snapshot().tasks if state is None or task.state == state]
@@ -164,14 +165,14 @@ class Board:
     # -------------------------------------------------------------------------------------------------------- views
 
     def snapshot(self) -> BoardView:
-        """Return one consistent copy of the board. Rates are weighted towards what changed since the last one."""
+        """Return one consistent copy of the board. Its rates give more weight to what was counted recently."""
         return BoardView.from_raw(self._copy())
 
     def _copy(self, *, results: bool = True) -> Raw:
         return self._at.copy(results=results)
 
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
-        """Yield a snapshot every `interval` seconds, until the board is closed here or removed."""
+        """Yield a snapshot every `interval` seconds, until the board is removed, or closed in this process."""
         checks.check_interval(interval)
         due = time.monotonic()
         while not (self._segment.closed or self._segment.retired):
@@ -180,12 +181,12 @@ class Board:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def live(self) -> AbstractContextManager[None]:
-        """Show the board while a `with` block goes on, below what the program prints.
+        """Show the board during a `with` block, below what the program prints.
 
-        On a terminal its last lines are bars of all processes; in a notebook an output of the cell is; elsewhere lines
-        on standard error tell how far it is. A helper process draws: there is no thread, nothing is redirected, and
-        pools may be started inside. Of blocks inside each other the outermost draws; workers draw nothing. Raises
-        headway.errors.BoardClosed.
+        On a terminal, bars for the tasks of all processes fill its last lines; in a notebook, an output of the cell
+        shows them; elsewhere, lines on standard error report the progress. A helper process draws: no thread is
+        started, no stream is redirected, and pools may be started inside the block. Of nested blocks only the outermost
+        draws; workers draw nothing. Raises headway.errors.BoardClosed.
         """
         return live_bars.Live(self._at.opened())
 
@@ -200,7 +201,7 @@ class Board:
         return claims.write_snapshot(self._at, raw, sync=sync, interval_s=interval_s)
 
     def reap(self) -> list[str]:
-        """Mark tasks as lost whose owner and workers are all dead. Returns their ids."""
+        """Mark tasks as lost if their owner and all their workers are dead. Returns their ids."""
         return claims.reap(self._at)
 
     def history(
@@ -213,8 +214,8 @@ class Board:
     ) -> list[PastTask]:
         """Return finished and lost tasks from the board's history file, the newest first.
 
-        hours: only what ended within so many hours, None = all; id, state: only these; limit: so many at most. Tasks
-        come there within a second of their end if the board is recorded. Raises ValueError,
+        hours: only tasks that ended in the last so many hours, None = all; id, state: only tasks with these; limit: at
+        most so many. If the board is recorded, a task is in the history within a second of its end. Raises ValueError,
         headway.errors.DamagedHistory, headway.errors.LayoutMismatch, headway.errors.NotOwner,
         headway.errors.LockTimeout, OSError.
         """
@@ -225,9 +226,9 @@ class Board:
     # ---------------------------------------------------------------------------------------------------------- end
 
     def close(self) -> None:
-        """Leave the board in good order: open tasks of this process are cancelled, unless others count on them.
+        """Leave the board: open tasks that this process owns are cancelled, unless other processes count on them.
 
-        Handles stay safe: a late update counts nothing, a late status write raises headway.errors.BoardClosed.
+        Handles stay safe: a later update counts nothing, a later status write raises headway.errors.BoardClosed.
         Idempotent.
         """
         with attached.guard:
@@ -242,7 +243,7 @@ class Board:
             attached.forget(at)
 
     def remove(self, files: bool = False) -> None:
-        """Remove the board for everyone, as `headway rm` does: who still uses it counts into the void, and is told so.
+        """Remove the board for all processes, as `headway rm` does. A process that still counts on it gets a warning.
 
         files: remove its snapshots and its history, too. Raises headway.errors.LockTimeout, OSError.
         """
@@ -260,13 +261,13 @@ def _remove_files(directory: Path) -> None:
 
 
 def _shared(segment: core.Segment, directory: Path) -> Attachment:
-    """The attachment of this process to the segment that was just attached to; another one may have led here first."""
+    """The attachment of this process to a segment that was just mapped; it may have one already, which is kept."""
     at = attached.known(segment.uuid)
     if at is None or at.segment.closed:
         at = Attachment(segment, directory)
         attached.add(at)
     elif at.segment is not segment:
-        at.segment.register(with_row=False)  # before the other one goes: somebody is present all the time
+        at.segment.register(with_row=False)  # before the other mapping is closed: always one is registered
         segment.close()
     return at
 
@@ -280,7 +281,7 @@ def _on(at: Attachment) -> Board:
 
 
 def _unpickled(name: str, directory: str) -> Board:
-    """The board of this process, if it is open; else one that opens on first use. Touches nothing."""
+    """The board of this process if it is open, else one that opens on first use. Opens nothing itself."""
     known = _boards.get((Path(directory), name))
     if known is not None:
         return known
@@ -292,7 +293,7 @@ def _unpickled(name: str, directory: str) -> Board:
 
 
 def known(uuid: str) -> Board | None:
-    """The open board of this process on a segment, if there is one."""
+    """The board that this process has open on a segment, if any."""
     return next((board for board in list(_boards.values()) if _is_open_on(board, uuid)), None)
 
 
@@ -318,7 +319,7 @@ def open_board(
     result_bytes: int | None = None,
     record: bool = True,
 ) -> Board:
-    """As headway.open, but whether Headway is switched off, or can work here at all, is not asked."""
+    """As headway.open, without the check whether Headway is switched off or unsupported here."""
     name = paths.default_name() if name is None else paths.check_name(name)
     given = {"capacity": capacity, "workers": workers, "result_bytes": result_bytes}
     board, present = _opened(name, given, record)
@@ -328,12 +329,12 @@ def open_board(
 
 
 def open_or_make(name: str, *, capacity: int, result_bytes: int) -> Board:
-    """Open a board whatever its sizes are; these are for one that has to be made."""
+    """Open a board whatever its sizes are; the sizes given here are used only if it has to be created."""
     return _opened(name, {"capacity": capacity, "result_bytes": result_bytes}, record=True)[0]
 
 
 def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Board, core.Segment | None]:
-    """The board, and its segment if that was there already."""
+    """The board, and its segment if that existed before."""
     geometry = checks.board_geometry(**given)
     with attached.guard:
         directory = paths.board_directory(name)
@@ -341,7 +342,7 @@ def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Boar
         if board is not None:
             segment = board._segment
             if not segment.closed and not segment.retired:
-                segment.register(with_row=False)  # a forked child is nobody yet
+                segment.register(with_row=False)  # a forked child is not registered yet
                 if not segment.retiring:
                     return board, segment
         segment, directory, created = segments.open_or_create(name, fill=restore, **geometry)
@@ -355,7 +356,7 @@ def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Boar
     return board, None if created else at.segment
 
 
-_told: set[str] = set()  # the boards, by uuid, of which it was said that other sizes have no effect
+_told: set[str] = set()  # uuids of boards whose differing sizes were warned about
 
 
 def _tell_differences(segment: core.Segment, given: dict[str, int | None]) -> None:

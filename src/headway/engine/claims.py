@@ -1,6 +1,6 @@
-"""Who owns which task: claiming places for new ones, marking those as lost whose processes died, leaving in order.
+"""Ownership of tasks: claims slots for new tasks, marks tasks of dead processes as lost, ends tasks at exit.
 
-Knows neither boards nor tasks: places on segments, and who answers for them.
+This module uses neither Board nor Task, only places (slot, generation) on segments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["claim", "end_owned", "leave_all", "reap", "restart", "slot_at", "wri
 
 
 def slot_at(segment: core.Segment, index: int, generation: int, id: str = "") -> core.Slot:
-    """The place of a task, to read and write."""
+    """The slot of a task, for reading and writing."""
     slot = core.Slot()
     slot._place(segment, index, generation, id)
     return slot
@@ -46,18 +46,18 @@ def claim(
     join: bool,
     parent: str | None = None,
 ) -> tuple[int, int, bool]:
-    """Claim a place for a task, and become its owner: (slot, generation, False).
+    """Claim a slot for a task, and become its owner. Returns (slot, generation, joined).
 
-    resume: go on with one that failed, was cancelled or lost. join: where one of this id goes on, do not refuse: its
-    place, and True; who owns it does not change. Of processes that claim one id at once, exactly one becomes the owner,
-    as everything is decided under the lock of the segment.
+    resume: continue a task that failed, was cancelled or was lost. join: if a task of this id is open, return its place
+    and joined=True instead of raising; its owner stays the same. If several processes claim one id at the same time,
+    exactly one becomes the owner, because claims are made under the lock of the segment.
     """
-    if not (type(id) is type(unit) is type(label) is str):  # the rest the native code says, in these words
+    if not (type(id) is type(unit) is type(label) is str):  # the native code checks everything else
         checks.check_task(id, total, unit, label)
     segment = at.opened()
     parent_bytes = len(parent.encode()) if parent else 0
     resumable = RESUMABLE_STATES if resume else ()
-    while True:  # each further round means that another process was quicker, and has ended its task since
+    while True:  # another round only if another process claimed the id first, and its task has ended since
         try:
             index, generation, found = segment.claim(
                 id, label, unit, parent_bytes, total, resumable, lambda place: _make_room(at, place)
@@ -66,7 +66,7 @@ def claim(
             if not join:
                 raise
             place = segment.find(id)
-            with contextlib.suppress(errors.UnknownTask):  # it has ended since, and its place is another's
+            with contextlib.suppress(errors.UnknownTask):  # it has ended since, and its slot has another task
                 if place is not None and slot_at(segment, *place, id).state in LIVE_STATES:
                     return *place, True
             continue
@@ -82,7 +82,7 @@ def claim(
 
 
 def restart(at: Attachment, id: str, label: str) -> tuple[int, int]:
-    """Claim a place for a task of this id whatever the old one's state: who carried that one finds it gone."""
+    """Claim a slot for a task of this id, whatever the old task's state: its processes find that it is gone."""
     index, generation, _ = at.opened().claim(id, label, "it", archive=lambda place: _make_room(at, place), anew=True)
     return index, generation
 
@@ -109,7 +109,7 @@ def reap(at: Attachment) -> list[str]:
 def write_snapshot(at: Attachment, raw: Raw, *, sync: bool = True, interval_s: float | None = None) -> Path:
     """Write a copy as the next snapshot file of the board.
 
-    interval_s: for a recorder, how soon it means to write another one; it writes the results apart.
+    interval_s: for a recorder: the seconds until its next snapshot; a recorder writes the results to their own file.
     """
     meta = {**raw.meta, "sequence": at.segment.next_sequence(), "interval_s": interval_s}
     return snapshot.write(raw._replace(meta=meta), at.directory, sync=sync, results_apart=interval_s is not None)
@@ -119,10 +119,10 @@ def write_snapshot(at: Attachment, raw: Raw, *, sync: bool = True, interval_s: f
 
 
 def end_owned(at: Attachment, reason: str, error: BaseException | None) -> None:
-    """End what this process owns and leaves open, unless live workers still count on it."""
+    """End the open tasks that this process owns, unless other live processes still count on them."""
     segment = at.segment
     if segment.retired:
-        return  # removed by somebody else: nobody will see it
+        return  # the board was removed: nobody would see the states
     for index, generation in segment.owned():
         slot = slot_at(segment, index, generation)
         with contextlib.suppress(errors.HeadwayError):  # ended or started anew by another process meanwhile
@@ -133,17 +133,17 @@ def end_owned(at: Attachment, reason: str, error: BaseException | None) -> None:
 
 
 def leave_all() -> None:
-    """Leave every board in good order: at the end of this process."""
+    """Leave every board at the end of this process: end its tasks, give up its identity."""
     error = uncaught()
     for at in attached.all_of_them():
         segment = at.segment
         if not segment.closed and segment.incarnation:
             end_owned(at, LEFT_AT_EXIT, error)
-            if os.getpid() == 1 and segment.recorder_wanted:  # the kernel takes our recorder along
-                with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk, say: it was written before
+            if os.getpid() == 1 and segment.recorder_wanted:  # the kernel will kill the recorder with process 1
+                with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk: the last snapshot stays
                     write_snapshot(at, at.copy())
             segment.leave()
 
 
-core.on_arrival(lambda: at_exit(leave_all))  # this process has become a worker: it leaves in good order
+core.on_arrival(lambda: at_exit(leave_all))  # called when this process registers on a board
 core.on_silence(launch.ensure)

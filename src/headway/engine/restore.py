@@ -1,4 +1,4 @@
-"""Brings the tasks of a board back from its snapshot into a new segment: after a reboot, or after a quiet time."""
+"""Restores the tasks of a board from its snapshot into a new segment: after a reboot, or when the old one is gone."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ __all__ = ["restore"]
 
 
 def restore(segment: Segment, directory: Path) -> None:
-    """Fill a segment that is not published yet. Tasks that had ended are as they were, open ones are lost.
+    """Fill a segment that is not published yet. Tasks that had ended keep their state, open tasks become lost.
 
-    With less room than the snapshot has tasks the newest are taken. A snapshot that cannot be used is set aside, with a
-    warning that names it: it must not keep the board from being opened, nor be overwritten.
+    If the snapshot has more tasks than the segment has slots, the newest are restored. A snapshot that cannot be read
+    is moved aside, and a warning names it: it must neither keep the board from opening nor be overwritten.
     """
     try:
         view = snapshot.read(directory)
@@ -42,7 +42,7 @@ def _set_aside(directory: Path, error: errors.HeadwayError) -> None:
     moved = []
     for name in (snapshot.SNAPSHOT, snapshot.PREVIOUS):
         aside = directory / f"{name.removesuffix('.npz')}.damaged-{time.time_ns()}.npz"
-        with contextlib.suppress(OSError):  # not there, or not ours: then it is replaced by the next snapshot
+        with contextlib.suppress(OSError):  # missing, or not ours to move: the next snapshot replaces it
             os.rename(directory / name, aside)
             moved.append(str(aside))
     warnings.warn(

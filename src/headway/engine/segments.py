@@ -1,12 +1,12 @@
-"""A board's segment and semaphore as named objects: create, attach, validate, unlink.
+"""A board's segment and semaphore as named objects: create, attach, validate, remove.
 
-A segment is named /headway-<uid>-<board>-<uuid>, its semaphore likewise; the uuid in force stands in the file `segment`
-of the board's directory. A fixed name could be squatted by any user of the machine; this one cannot be foreseen.
+The name of a segment is /headway-<uid>-<board>-<uuid>, its semaphore has the same name. The file `segment` in the
+board's directory holds the uuid in use. Any user could occupy a fixed name in advance; nobody can guess this one.
 
-Creation is serialised by a lock on `board.lock` beside it, which the kernel releases when its holder dies. The uuid is
-written down first, in a file `.segment.*`, then the whole segment is built, then published by renaming that file to
-`segment`; removal begins by renaming it back. So whoever is killed over it, at any step, leaves a note of what it was
-at, and the next one that creates the board, or `headway gc`, ends that.
+Creation is serialised by a lock on `board.lock` in the same directory, which the kernel releases when its holder dies.
+First the uuid is written to a file `.segment.*`, then the segment is built, then it is published by renaming that file
+to `segment`; removal begins by renaming it back. So a process that is killed at any step leaves that file, and the next
+process that creates the board, or `headway gc`, removes the unfinished segment.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 Fill: TypeAlias = Callable[[core.Segment, Path], object]
-_NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # what opening a link, a folder, a socket as a segment gives
-TRIES = 64  # to lock a directory that others remove and make again and again
+_NO_SEGMENT = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # errors of opening a link, a folder or a socket
+TRIES = 64  # to lock a directory that other processes keep removing and making again
 
 
 def object_name(board: str, uuid: str) -> str:
@@ -48,10 +48,10 @@ def object_name(board: str, uuid: str) -> str:
 
 
 def referenced(directory: Path) -> str | None:
-    """The uuid in force, from the file `segment` of a board's directory; None if there is none.
+    """The uuid in use, from the file `segment` of a board's directory; None if there is none.
 
-    Raises CorruptBoard if the file holds anything else, NotOwner if it is somebody else's, OSError if it cannot be read
-    at the moment.
+    Raises CorruptBoard if the file holds anything else, NotOwner if it belongs to another user, OSError if it cannot be
+    read at the moment.
     """
     return _uuid_in(directory / "segment")
 
@@ -62,7 +62,7 @@ def _uuid_in(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        if error.errno not in (*_NO_SEGMENT, errno.EACCES):  # a broken disk, no descriptor left: it may be whole
+        if error.errno not in (*_NO_SEGMENT, errno.EACCES):  # a disk error, no free descriptor: not damaged
             raise
         raise errors.CorruptBoard(f"{path} cannot be read ({error.strerror}): remove it") from error
     try:
@@ -81,10 +81,10 @@ def _uuid_in(path: Path) -> str | None:
 
 
 def attach(name: str, *, watching: bool = False) -> core.Segment:
-    """Attach to the segment of this name. watching: to look on, without a row of the process table.
+    """Attach to the segment of this name. watching: only to read, without a row in the process table.
 
     Raises FileNotFoundError if there is none; CorruptBoard, LayoutMismatch, NotOwner or BoardElsewhere if it cannot be
-    trusted or used, each with what to do.
+    trusted or used, each with the remedy.
     """
     try:
         fd = shm.open_file(name)
@@ -109,7 +109,7 @@ def attach(name: str, *, watching: bool = False) -> core.Segment:
             f"segment {name} calls itself {segment.name}-{segment.uuid}: it was renamed; remove it"
         )
     ours = machine.namespace("time")
-    if ours and segment.time_namespace not in (0, ours):  # 0: that cannot be told
+    if ours and segment.time_namespace not in (0, ours):  # 0: unknown
         segment.close()
         raise errors.BoardElsewhere(
             f"board {segment.name!r} was made in another time namespace, whose clock cannot be compared with this one: "
@@ -138,7 +138,7 @@ def _create(
         with shm.room_for(size, name):
             memory = shm.open_file(name, os.O_CREAT | os.O_EXCL)
         try:
-            os.fchmod(memory, 0o600)  # whatever the umask
+            os.fchmod(memory, 0o600)  # whatever the umask is
             os.ftruncate(memory, size)
             with shm.room_for(size, name):  # reserved now, so that a full /dev/shm is an error here, not SIGBUS later
                 shm.reserve(memory, size)
@@ -157,7 +157,7 @@ def _create(
             )
         finally:
             os.close(memory)
-        # The segment's name can be seen by now: another user may be first to take the semaphore's, and stops nobody.
+        # The segment's name is visible by now, so another user may have created the semaphore's name: go on without it.
         with shm.room_for(size, name), suppress(FileExistsError):
             core.make_semaphore(name)
             os.chmod(shm.SHM / f"sem.{name[1:]}", 0o600)
@@ -168,7 +168,7 @@ def _create(
         os.rename(note, directory / "segment")  # publishes
     except BaseException:
         if segment is not None:
-            segment.retire()  # Ctrl-C may have come after it was published, and somebody may have joined
+            segment.retire()  # Ctrl-C may have come after it was published, and other processes may have joined
         shm.remove_objects(name)
         note.unlink(missing_ok=True)
         raise
@@ -176,11 +176,11 @@ def _create(
 
 
 def _noted(directory: Path, uuid: str) -> Path:
-    """Write down that a segment of this uuid is about to be made. The board's lock is held. Returns the file."""
+    """Write the uuid of a segment that is about to be made to a file. The board's lock is held. Returns the file."""
     note = _note(directory, uuid)
     fd = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        os.fchmod(fd, 0o600)  # whatever the umask took away
+        os.fchmod(fd, 0o600)  # whatever the umask is
         os.write(fd, f"{uuid}\n".encode())
         os.fsync(fd)
     except BaseException:
@@ -196,23 +196,24 @@ def _note(directory: Path, uuid: str) -> Path:
 
 
 def end_unfinished(directory: Path) -> None:
-    """Remove what is left of segments over whose making or removing a process was killed. The board's lock is held."""
+    """Remove segments that killed processes were creating or removing. The board's lock is held."""
     for note in directory.glob(".segment.*"):
         uuid = None
-        with suppress(errors.HeadwayError, OSError):  # killed before it had written down anything
+        with suppress(errors.HeadwayError, OSError):  # killed before it wrote the uuid
             uuid = _uuid_in(note)
-        with suppress(posix_ipc.Error, OSError):  # what cannot be removed was not theirs
+        with suppress(posix_ipc.Error, OSError):  # what cannot be removed belongs to another user
             if uuid is not None:
                 shm.remove_objects(object_name(directory.name, uuid))
             note.unlink()
 
 
 def join(directory: Path, board: str, *, locked: bool = False) -> core.Segment | None:
-    """Attach to the segment in force and be present on it; None if there is none (any more), or it is being retired.
+    """Attach to the segment in use and register on it; None if there is none (any more), or it is being retired.
 
-    Present first, looked at afterwards: who retires a board announces it first, and looks who is present afterwards.
-    locked: the board's lock is held. Then nobody is retiring the segment, and what says so was left by somebody who was
-    killed over it: an announcement is withdrawn, a removal is ended.
+    This process registers first and then checks whether the segment is being retired. A process that retires it
+    announces that first and then checks who is registered. So at least one of the two sees the other.
+    locked: the board's lock is held, so no live process is retiring the segment: an announcement was left by a process
+    that was killed, and is withdrawn; a removal that was begun is completed.
     """
     uuid = referenced(directory)
     if uuid is None:
@@ -220,7 +221,7 @@ def join(directory: Path, board: str, *, locked: bool = False) -> core.Segment |
     try:
         segment = attach(object_name(board, uuid))
     except (FileNotFoundError, errors.NotOwner):
-        return None  # ours is gone; another user who saw its name may have taken that, and keeps nobody out
+        return None  # our segment is gone; a file of another user under its name does not matter
     try:
         segment.register(with_row=False)
         if locked and segment.retired:
@@ -240,11 +241,11 @@ def join(directory: Path, board: str, *, locked: bool = False) -> core.Segment |
 def open_or_create(
     board: str, *, capacity: int, workers: int, result_bytes: int, fill: Fill | None = None
 ) -> tuple[core.Segment, Path, bool]:
-    """Attach to a board's segment and be present on it, or create it. Returns (segment, directory, created).
+    """Attach to a board's segment and register on it, or create it. Returns (segment, directory, created).
 
-    fill: called with a new segment and the directory, before anybody else can find it. Raises what attach does, NoSpace
-    if /dev/shm or the disk is full, BoardElsewhere if another machine or container uses the directory, LockTimeout,
-    OSError.
+    fill: called with a new segment and the directory before the segment is published. Raises what `attach` raises;
+    NoSpace if /dev/shm or the disk is full, BoardElsewhere if another machine or container uses the directory,
+    LockTimeout, OSError.
     """
     tries = 0
     while True:
@@ -254,7 +255,7 @@ def open_or_create(
         except errors.HeadwayError:
             raise
         except OSError as error:
-            # Somebody has removed the board with its directory since that was made, or looked into.
+            # Another process removed the board's directory after this one had made it or read it: try again.
             if not isinstance(error, FileNotFoundError) or tries == TRIES:
                 raise shm.told(error, board) from error
 
@@ -281,7 +282,7 @@ def _open_or_create(
 
 
 def remove(directory: Path, segment: core.Segment) -> None:
-    """Retire a segment and remove it. The board's lock is held. Killed anywhere, who opens it next ends the work."""
+    """Retire and remove a segment. The board's lock is held. If killed here, the next opener completes the removal."""
     segment.retire()
     note = _note(directory, segment.uuid)
     if referenced(directory) == segment.uuid:
@@ -291,7 +292,7 @@ def remove(directory: Path, segment: core.Segment) -> None:
 
 
 def unlink(directory: Path, segment: core.Segment, also: Callable[[Path], object] | None = None) -> None:
-    """Retire and remove a board's segment, whoever uses it. also: called with the directory, before anybody else is."""
+    """Retire and remove a board's segment, even while it is in use. also: called with the directory, under the lock."""
     for _ in range(TRIES):
         try:
             with locks.locked(directory):
@@ -299,7 +300,7 @@ def unlink(directory: Path, segment: core.Segment, also: Callable[[Path], object
                 if also is not None:
                     also(directory)
                 return
-        except FileNotFoundError:  # the directory was removed; it may be there again
+        except FileNotFoundError:  # the directory was removed; it may have been made again
             if not directory.is_dir():
                 break
     remove(directory, segment)  # without a directory nobody finds the board

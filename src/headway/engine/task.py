@@ -1,4 +1,4 @@
-"""A task in shared memory as its program sees it: what tasks can do, over a slot of the native code."""
+"""The class Task: the methods of tasks (tasks/methods.py) on a slot in shared memory (native Slot)."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ class Task(TaskMethods, core.Slot):
         return hash(self._key())
 
     def _key(self) -> tuple[str, tuple[int, int]]:
-        """What tells this task from all others."""
+        """The key for comparing and hashing: no other task has the same."""
         return self._uuid, self._where
 
     def _handed_down(self) -> tuple[str, str, int, int, str]:
-        """All that another process needs to find this task."""
+        """Everything that another process needs to find this task."""
         return self._board, self._uuid, *self._where, self.id
 
     def _attachment(self) -> Attachment:
@@ -86,12 +86,12 @@ class Task(TaskMethods, core.Slot):
 
     def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> Task:
         at = self._attachment()
-        if at.segment.closed:  # this handle's hold on it: the board may be open again
+        if at.segment.closed:  # closed for this handle, but the board may be open again
             at = known(self._uuid) or at
         return create(at, id, total, unit, label, resume, join, parent=self.id)
 
     def view(self) -> TaskView:
-        """Return what the task shows at this moment.
+        """Return a view of the task at this moment.
 
         Raises headway.errors.UnknownTask if it is no longer on its board, headway.errors.BoardClosed.
         """
@@ -112,11 +112,11 @@ def create(
     join: bool,
     parent: str | None = None,
 ) -> Task:
-    """The task of a place that was claimed: see `claims.claim`."""
+    """Claim a slot for a task and return a handle on it. The arguments are those of `claims.claim`."""
     index, generation, joined = claims.claim(at, id, total, unit, label, resume=resume, join=join, parent=parent)
     return Task._made(at, at.meta["name"], at.meta["uuid"], index, generation, id, joined)
 
 
 def unpickled(board: str, uuid: str, index: int, generation: int, id: str, joined: bool = False) -> Task:
-    """The task of a handle that was pickled. Touches nothing: an error here would break the pool that unpickles it."""
+    """The task of a pickled handle. Opens nothing: an error while unpickling would break a process pool."""
     return Task._made(None, board, uuid, index, generation, id, joined)

@@ -1,8 +1,8 @@
 """Puts tasks that ended into the history: the recorder soon after their end, or a process that needs their slots.
 
-No lock is held: the task is copied, inserted, and its slot marked as archived if the task is still what was copied. If
-the process is killed between the last two steps, the task is inserted once more, which changes nothing: its key is the
-slot and generation. A late count on a task that has ended has it archived once more, too.
+No lock is held. The task is copied, inserted, and its slot is marked as archived if the task has not changed since the
+copy. If the process is killed before the mark, the task is inserted again later, which changes nothing: its key is the
+slot and generation. A count that arrives after the end of a task causes the task to be archived again, too.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["add", "make_room"]
 
 BATCH = 64
-CLOCK_MONOTONIC_COARSE = 6  # the clock of beats; the module `time` has no name for it
+CLOCK_MONOTONIC_COARSE = 6  # the clock of the beats; module `time` does not define it
 
 
 def add(
@@ -50,11 +50,14 @@ def add(
 
 
 def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:
-    """Archive the task of a place, or else a batch of those that ended first. Returns how many; None if it failed."""
-    from headway.files.history import Writer  # workers do not import SQLite before
+    """Archive one task, or without `place` a batch of those that ended first. Returns how many; None if it failed.
+
+    place: (slot, generation).
+    """
+    from headway.files.history import Writer  # imported only here, so that most workers never load SQLite
 
     try:
         with Writer(directory) as writer:
             return add(segment, writer, meta, [place] if place is not None else segment.finished(BATCH))
     except (errors.HeadwayError, OSError):
-        return None  # a full disk, say: the caller drops the oldest tasks, which is counted and shown
+        return None  # for example a full disk: the caller drops the oldest tasks, and counts them as dropped

@@ -1,9 +1,9 @@
-"""Opens SQLite files that may hold anything: they are checked before, and every failure becomes a typed error.
+"""Opens SQLite files that may hold anything: they are checked first, and every failure becomes a typed error.
 
-A file that SQLite may have open is only looked at by `lstat`, never opened: POSIX locks belong to a process and a file,
-and closing any descriptor of the file would drop the locks of all connections to it.
+A file that SQLite may have open is only examined with `lstat`, never opened: POSIX locks belong to a process and a
+file, and closing any descriptor of the file would drop the locks of all connections to it.
 
-sqlite3 is imported where it is used: a worker that keeps no history does not pay for it.
+sqlite3 is imported where it is used, so that a worker that keeps no history does not pay for the import.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ __all__ = [
     "typed",
 ]
 
-BUSY_S = 5.0  # how long another process's lock is waited for
-READ_S = 60.0  # a reader gives up then: a damaged file can make SQLite loop for ever
+BUSY_S = 5.0  # how long to wait for another process's lock
+READ_S = 60.0  # after so long a reader gives up: a damaged file can make SQLite loop for ever
 SIDES = ("-wal", "-shm", "-journal")  # the endings of files that SQLite keeps beside a database
-INDEX_BYTES = 1 << 15  # by which the index of a log grows; without room for it SQLite reports a general I/O error
-VALUE_BYTES_MAX = 16 << 20  # no value of ours is longer: a longer one means damage
-ASIDE_MAX = 8  # damaged files that are kept: a failing disk must not be filled with them
+INDEX_BYTES = 1 << 15  # the index of a log grows by so much; if the disk has less, SQLite reports a general I/O error
+VALUE_BYTES_MAX = 16 << 20  # a longer value means damage: none of ours is so long
+ASIDE_MAX = 8  # damaged files to keep: a failing disk must not fill up with them
 _SHORT = (522, 8458)  # SQLITE_IOERR_SHORT_READ, SQLITE_IOERR_CORRUPTFS: the file is shorter than it says
 _CAREFUL = ("trusted_schema=OFF", "cell_size_check=ON", "mmap_size=0", "temp_store=MEMORY")
 
@@ -62,7 +62,7 @@ def _beside(path: Path, side: str) -> Path:
 def _inspect(path: Path) -> None:
     """Check that the file, and those that SQLite keeps beside it, are regular files of this user.
 
-    SQLite overwrites the files beside it whatever they hold, so none may be a second name of another file. Raises
+    SQLite overwrites the files beside it whatever they hold, so none may be a hard link to another file. Raises
     DamagedHistory, NotOwner, FileNotFoundError.
     """
     for one in (path, *(_beside(path, side) for side in SIDES)):
@@ -96,9 +96,9 @@ def remedy(path: Path) -> str:
 
 
 def connect(path: Path, *, write: bool) -> sqlite3.Connection:
-    """Open a database that exists, for writing or for reading. To be used within `typed`.
+    """Open a database that exists, for writing or for reading. Call it within `typed`.
 
-    A reader makes no database, but SQLite may make the files beside it, which hold the locks of readers.
+    A reader does not create the database, but SQLite may create the files beside it that hold the locks of readers.
     """
     import sqlite3
 
@@ -123,21 +123,21 @@ def connect(path: Path, *, write: bool) -> sqlite3.Connection:
 
 
 def create(path: Path, statements: tuple[str, ...]) -> None:
-    """Make a database under a temporary name and rename it. To be used within `typed`, and under a lock.
+    """Create a database under a temporary name and rename it. Call it within `typed`, and under the lock.
 
-    statements: what makes it; none may leave anything in a write-ahead log, which is not renamed along.
-    A process that is killed here leaves a file that `abandoned` finds, and that the next call removes.
+    statements: what creates it; they must leave the write-ahead log empty, because only the database is renamed.
+    A process that is killed here leaves a temporary file, which the next call finds with `abandoned` and removes.
     """
     if any(os.path.lexists(_beside(path, side)) for side in SIDES):
-        set_aside(path)  # a log without its database: SQLite would apply it to the new one
+        set_aside(path)  # a log whose database is missing: SQLite would apply it to the new database
     for stale in abandoned(path):
-        with suppress(OSError):  # another user's, perhaps
+        with suppress(OSError):  # it may belong to another user
             stale.unlink()
     temporary = path.with_name(f".{path.stem}.{os.urandom(8).hex()}.tmp")
     try:
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            os.fchmod(descriptor, 0o600)  # whatever the umask took away; the files beside it get the same mode
+            os.fchmod(descriptor, 0o600)  # whatever the umask is; SQLite gives the files beside it the same mode
         finally:
             os.close(descriptor)
         connection = connect(temporary, write=True)
@@ -160,19 +160,19 @@ def create(path: Path, statements: tuple[str, ...]) -> None:
 
 
 def abandoned(path: Path) -> list[Path]:
-    """The files that killed creators of this database left. To be used under the lock: so no creator is alive."""
+    """Temporary files left by processes that were killed while they created this database. Call it under the lock."""
     return sorted(path.parent.glob(f".{path.stem}.*.tmp*"))
 
 
 def aside(path: Path) -> list[Path]:
-    """The damaged databases that were moved away from this place, and the files beside them."""
+    """The damaged databases that were moved aside from this path, and the files beside them."""
     return sorted(path.parent.glob(f"{path.stem}.damaged-*{path.suffix}*"))
 
 
 def set_aside(path: Path) -> Path:
-    """Move a damaged database out of the way, with the files beside it. Returns where it is. Under a lock.
+    """Move a damaged database aside, with the files beside it. Returns its new path. Call it under the lock.
 
-    Raises DamagedHistory if too many lie there already, OSError.
+    Raises DamagedHistory if there are too many of them already, OSError.
     """
     kept = {one for one in aside(path) if one.suffix == path.suffix}
     if len(kept) >= ASIDE_MAX:
@@ -185,7 +185,7 @@ def set_aside(path: Path) -> Path:
     while any(os.path.lexists(_beside(to, side)) for side in ("", *SIDES)):
         tries += 1
         to = path.with_name(f"{path.stem}.damaged-{stamp}-{tries}{path.suffix}")
-    for side in ("", *SIDES):  # the database first: nobody may open it without its log, which holds the last changes
+    for side in ("", *SIDES):  # the database first: nobody may open it without its log, which has the last changes
         with suppress(FileNotFoundError):
             os.rename(_beside(path, side), _beside(to, side))
     return to
@@ -198,8 +198,8 @@ def set_aside(path: Path) -> Path:
 def typed(path: Path) -> Iterator[None]:
     """Turn the errors of SQLite, and of a full disk, into typed ones.
 
-    DamagedHistory, LockTimeout, NoSpace; OSError where the place cannot be written or read; Unsupported where SQLite
-    cannot be loaded.
+    These are DamagedHistory, LockTimeout and NoSpace; OSError if the file cannot be read or written; Unsupported if
+    SQLite cannot be loaded.
     """
     try:
         import sqlite3
@@ -209,7 +209,7 @@ def typed(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _fault(path, error) from None
-    except UnicodeDecodeError as error:  # a text of the schema, say
+    except UnicodeDecodeError as error:  # for example in a text of the schema
         raise damaged(path, error) from None
     except errors.HeadwayError:
         raise
@@ -243,9 +243,9 @@ def _fault(path: Path, error: sqlite3.Error) -> Exception:
 
 
 def _refusal(path: Path, is_refused: bool) -> OSError | None:
-    """Why the system refused what SQLite asked for, as far as that can be found out; None if the file is damaged.
+    """Why the system refused SQLite's request, as far as that can be found out; None if the file is damaged.
 
-    is_refused: SQLite says that the system refused, but not why.
+    is_refused: SQLite reports that the system refused, but not why.
     """
     try:
         os.close(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))  # is there a descriptor left?
@@ -258,6 +258,6 @@ def _refusal(path: Path, is_refused: bool) -> OSError | None:
     except OSError as error:
         return error
     if not os.access(path.parent, os.W_OK | os.X_OK) or not os.access(path, os.R_OK | os.W_OK):
-        return OSError(errno.EACCES, "it, or its directory, may not be written: change their modes", str(path))
+        return OSError(errno.EACCES, "no permission to write it or its directory: change their modes", str(path))
     text = "opening, reading or writing failed: see the system's log"
     return OSError(errno.EIO, text, str(path)) if is_refused else None

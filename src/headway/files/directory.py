@@ -1,4 +1,4 @@
-"""The directories of boards: which there are, and what a board leaves in its own."""
+"""The directories of boards: which exist, and which files a board leaves in its own."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["directories", "last_sign_of_life", "names", "remove", "some_of", "unknown"]
 
 
-# What a program or its recorder writes as long as it lives. `board.lock` is none of it: commands write it, too.
+# Files that a program or its recorder writes while it is alive. `board.lock` is not one: commands write it, too.
 SIGNS_OF_LIFE = ("segment", "recorder.lock", *snapshot.FILES, history.HISTORY)
 NAMES_MOST = 8  # in a message
 
 
 def directories() -> list[Path]:
-    """The directories of all boards, sorted by name. Of a board that has several, the one in force."""
+    """The directories of all boards, sorted by name. If a board has several, only the one in use."""
     there = set()
     for root in paths.roots():
         with contextlib.suppress(OSError):  # it does not exist, or this user may not enter it: no boards there
@@ -49,13 +49,13 @@ def last_sign_of_life(directory: Path) -> float | None:
 
 
 def some_of(there: list[str]) -> str:
-    """Names for a message: the first ones, and how many more there are."""
+    """A list of names for a message: the first ones, and how many more there are."""
     more = f" and {len(there) - NAMES_MOST} more, see 'headway ls'" if len(there) > NAMES_MOST else ""
     return ", ".join(there[:NAMES_MOST]) + more
 
 
 def unknown(name: str) -> errors.UnknownBoard:
-    """The error for a name that no board has. Its message has the names that are most like it, else those there are."""
+    """The error for an unknown board name. Its message suggests similar names, or lists the boards that exist."""
     import difflib
 
     there = names()
@@ -76,5 +76,5 @@ def remove(directory: Path) -> None:
     results = [path.name for path in directory.glob("result-*.json") if LARGE_RESULT.fullmatch(path.name)]
     for name in (*results, "recorder.log", "recorder.lock", "board.lock"):
         (directory / name).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # something else lies there: it is not ours to remove
+    with contextlib.suppress(OSError):  # other files are in it, which are not ours to remove
         directory.rmdir()

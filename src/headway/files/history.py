@@ -1,18 +1,18 @@
 """The history of a board: its finished and lost tasks, in `history.sqlite3` in the board's directory.
 
-Any number of processes write (the recorder; whoever needs room on the board) and read at the same time. A batch is one
-transaction: each of its tasks is in the history as a whole or not at all, whoever is killed and whenever. A commit is
-forced to the disk (synchronous=FULL), because the slots of a batch are given away right after it, and then no snapshot
-has these tasks any more: a power cut must not take from the history what nobody else knows.
+Any number of processes read and write at the same time: the recorder, and processes that need free slots on the board.
+A batch is one transaction: each of its tasks is in the history completely or not at all, whichever process is killed,
+at any moment. A commit is forced to the disk (synchronous=FULL): the slots of a batch are reused right after it, so no
+snapshot has these tasks any more, and after a power cut the history is the only record of them.
 
-A task is known by the segment's uuid, its slot and its generation, so that to add it twice is to add it once. Of two
-copies of one task the one of the later version counts (the board raises it with every write), of one version the one
-that was taken later: a lost task that revived, or a failed one that was resumed, is there in its last state, in
-whatever order the copies arrive. A restore moves tasks into another segment; one with the same id and time of creation
-is the same task there, and its row moves along, if the copy there was taken later.
+The key of a task is the segment's uuid, its slot and its generation, so adding a task twice changes nothing. Of two
+copies of one task, the one with the higher version is kept (every write on the board raises the version); of two
+copies of the same version, the one taken later. So a lost task that revived, or a failed one that was resumed, has its
+last state in the history, in whatever order the copies arrive. A restore moves tasks into another segment: a task with
+the same id and creation time there is the same task, and its row gets the new key if the copy there was taken later.
 
-A database that is damaged is moved aside by the next writer, which begins a new one. `history.lock` is held while one
-is opened for writing, begun, moved aside or removed; never while anything is written or read.
+The next writer moves a damaged database aside and begins a new one. `history.lock` is held while a database is opened
+for writing, created, moved aside or removed, but not while it is written or read.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ T = TypeVar("T")
 
 HISTORY = "history.sqlite3"
 LOCK = "history.lock"
-LOG_BYTES_MAX = 8 << 20  # of the write-ahead log, once no reader is in the way
-LOG_WAIT_MS = 100  # for readers that are in the way of emptying it
-PRUNE_ROWS = 500  # that one transaction deletes: whoever wants to write meanwhile waits for it
+LOG_BYTES_MAX = 8 << 20  # of the write-ahead log, unless readers keep it from being emptied
+LOG_WAIT_MS = 100  # how long emptying the log waits for readers
+PRUNE_ROWS = 500  # deleted in one transaction: other writers wait for it
 FREE_PAGES_MIN = 256  # fewer unused pages are not worth giving back
 _TRIES = 4
 _SETTINGS = ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
 
-_inherited: list[sqlite3.Connection] = []  # of the parent of this process: a child must not even close them
+_inherited: list[sqlite3.Connection] = []  # connections of the parent process: a forked child must not even close them
 
 
 class Writer:
-    """Puts tasks into the history of a board. Begins it with the first task; opened when first needed.
+    """Puts tasks into the history of a board. The file is created with the first task, and opened on first use.
 
-    For one thread at a time. Every call is bounded: it waits for other processes at most some seconds. What a call
-    raises has changed nothing; the next call tries anew. `aside`: the damaged databases that this writer moved away,
-    each of which is also told by a RuntimeWarning.
+    For one thread at a time. A call waits at most some seconds for other processes. A call that raises has changed
+    nothing; the next one tries again. `aside`: the damaged databases that this writer moved away; a RuntimeWarning
+    reports each of them, too.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -75,7 +75,7 @@ class Writer:
         self.aside: list[Path] = []
         self._lock = self.path.with_name(LOCK)
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None  # that the connection is to, or that was found damaged
+        self._file: tuple[int, int] | None = None  # the file that is open, or that was found damaged
         self._pid = 0
         self._log_bytes = LOG_BYTES_MAX
 
@@ -90,12 +90,12 @@ class Writer:
     def add(
         self, raw: Raw, numbers: Collection[int], series: Mapping[int, Sequence[tuple[float, int]]] | None = None
     ) -> int:
-        """Put down tasks that have ended or were lost, all or none. Returns how many rows are new or changed.
+        """Add tasks that have ended or were lost, all or none. Returns how many rows are new or changed.
 
-        raw: a copy of the board; numbers: of its records of these tasks; series: by the same numbers, how their counts
-        grew, as (seconds since 1970, count).
-        Raises ValueError for a task that goes on, CorruptBoard for a record that cannot be; LockTimeout, NoSpace,
-        OSError where nothing can be written, LayoutMismatch for a history of another version.
+        raw: a copy of the board; numbers: the indexes of the tasks' records in it; series: for each of these indexes,
+        how the count grew, as points (seconds since 1970, count).
+        Raises ValueError for a task that has not ended, CorruptBoard for an impossible record; LockTimeout, NoSpace or
+        OSError if the file cannot be written, LayoutMismatch for a history of a newer version.
         """
         archived, grown = time.time(), series or {}
         rows = [encode(raw, number, grown.get(number, ()), archived) for number in sorted(set(numbers))]
@@ -111,15 +111,15 @@ class Writer:
         return (self._run(work, begin=True) or 0) if rows else 0
 
     def prune(self, *, keep_hours: float | None = None, keep_rows: int | None = None) -> int:
-        """Delete what ended more than keep_hours ago, and all but the keep_rows newest. Returns how many went.
+        """Delete tasks that ended more than keep_hours ago, and all but the keep_rows newest. Returns how many.
 
-        Deletes a few at a time, so that nobody waits long. Room in the file is used again, and given back to the disk
-        when it is more than a quarter of the file. Raises as `add` does.
+        Each transaction deletes only a few, so that other writers do not wait long. Free pages of the file are used
+        again; when they are more than a quarter of the file, it shrinks. Raises as `add` does.
         """
         if keep_hours is not None and not keep_hours >= 0:
-            raise ValueError(f"keep_hours {keep_hours!r} is no number of hours")
+            raise ValueError(f"keep_hours {keep_hours!r} is not a number of hours: give 0 or more")
         if keep_rows is not None and keep_rows < 0:
-            raise ValueError(f"keep_rows {keep_rows!r} is no number of rows")
+            raise ValueError(f"keep_rows {keep_rows!r} is not a number of rows: give 0 or more")
         gone = []
         if keep_hours is not None:
             gone.append(f"{WHEN} < {time.time() - keep_hours * 3600!r} ORDER BY {WHEN} LIMIT {PRUNE_ROWS}")
@@ -141,9 +141,9 @@ class Writer:
         return self._run(work, begin=False) or 0
 
     def check(self) -> bool:
-        """Read all of it, and move it aside if it is damaged. Returns False if it was.
+        """Read the whole file, and move it aside if it is damaged. Returns False if it was.
 
-        A writer finds only the damage that is in its way: an old task may be damaged for long before anybody knows.
+        A writer notices damage only in the pages that it touches: damage to old tasks may stay unnoticed for long.
         """
 
         def work(connection: sqlite3.Connection) -> None:
@@ -158,7 +158,7 @@ class Writer:
         return len(self.aside) == before
 
     def close(self) -> None:
-        """Let go of the file. Idempotent; the next call opens it again."""
+        """Close the file. Idempotent; the next call opens it again."""
         connection, self._connection = self._connection, None
         if connection is not None and self._pid != os.getpid():
             _inherited.append(connection)
@@ -171,10 +171,10 @@ class Writer:
     # ----------------------------------------------------------------------------------------------------- the file
 
     def _run(self, work: Callable[[sqlite3.Connection], T], *, begin: bool) -> T | None:
-        """Do this on the database. None if there is none, and none is to be begun.
+        """Call `work` with the open database. None if there is none and `begin` is not set.
 
-        What was written into a file that another process has moved aside or removed meanwhile is written once more.
-        What looks damaged is opened anew before that is believed: without a descriptor SQLite opens for reading only.
+        If another process moved the file aside or removed it meanwhile, `work` is done again on the new one. A file
+        that looks damaged is opened a second time first: when no descriptor is free, SQLite opens it for reading only.
         """
         suspected: tuple[int, int] | None = None
         for _ in range(2 * _TRIES):
@@ -211,7 +211,7 @@ class Writer:
                 self._file = database.identity(self.path)
             connection = database.connect(self.path, write=True)
             self._connection, self._pid = connection, os.getpid()
-            if check(connection, self.path) < SCHEMA_VERSION:  # which opens the log as well, that of the same database
+            if check(connection, self.path) < SCHEMA_VERSION:  # this opens the log of the same database, too
                 upgrade(connection)
             for setting in _SETTINGS:
                 connection.execute(setting).fetchall()
@@ -220,14 +220,14 @@ class Writer:
     def _move_aside(self, error: errors.HeadwayError) -> None:
         with database.typed(self.path), locks.held(self._lock, database.BUSY_S):
             if database.identity(self.path) != self._file:
-                return  # another process was quicker
+                return  # another process moved it aside first
             where = database.set_aside(self.path)
         self.aside.append(where)
         told = str(error).removesuffix(database.remedy(self.path))
         warnings.warn(f"{told}. It is now {where.name}, and a new one is begun", RuntimeWarning, stacklevel=4)
 
     def _bound_log(self, connection: sqlite3.Connection) -> None:
-        """Write the log back and empty it if it has grown: readers who never pause keep SQLite from doing so itself."""
+        """Write a log that has grown back and empty it: SQLite itself does not while there is always a reader."""
         with suppress(FileNotFoundError):  # the file was moved aside
             size = self.path.with_name(f"{HISTORY}-wal").lstat().st_size
             if size <= self._log_bytes:
@@ -235,7 +235,7 @@ class Writer:
             connection.execute(f"PRAGMA busy_timeout={LOG_WAIT_MS}").fetchall()
             busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
             connection.execute(f"PRAGMA busy_timeout={int(database.BUSY_S * 1000)}").fetchall()
-            # Somebody reads for long: tried again when it has grown as much once more.
+            # A reader takes long: try again when the log has grown by as much again.
             self._log_bytes = 2 * size if busy else LOG_BYTES_MAX
 
     def _give_back(self, connection: sqlite3.Connection) -> None:
@@ -269,10 +269,10 @@ def read(
 ) -> PastTasks:
     """The tasks in the history of a board's directory, the newest first; [] if it has none.
 
-    hours: only what ended within so many hours from now; id, state: only these; limit: so many at most. While others
-    write, a reader sees whole batches only, and keeps nobody from writing.
-    Raises ValueError, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout; OSError if it may not be read, NoSpace
-    where not even a reader's locks find room.
+    hours: only tasks that ended in the last so many hours; id, state: only tasks with these; limit: at most so many.
+    A reader sees complete batches only, and does not block writers.
+    Raises ValueError, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout; OSError if the file cannot be read,
+    NoSpace if the disk has no room even for the file of readers' locks.
     """
     if state is not None and state not in FINAL_STATES:
         raise ValueError(f"state {state!r} is not a final state: choose one of {', '.join(FINAL_STATES)}")
@@ -287,7 +287,7 @@ def read_columns(
     id: str | None = None,
     state: str | None = None,
 ) -> list[tuple[Any, ...]]:
-    """As read(), but only these columns of each row, as they stand there: for those who need few of many tasks."""
+    """As read(), but return only these columns of each row, not decoded: faster for callers that need a few."""
     select = f"SELECT {', '.join(columns)} FROM tasks"
     return _read(directory, select, lambda _, row: row, hours=hours, id=id, state=state)
 
@@ -303,9 +303,9 @@ def _read(
     limit: int | None = None,
 ) -> list[T]:
     if hours is not None and not hours >= 0:
-        raise ValueError(f"hours {hours!r} is no number of hours")
+        raise ValueError(f"hours {hours!r} is not a number of hours: give 0 or more")
     if limit is not None and limit < 0:
-        raise ValueError(f"limit {limit!r} is no number of tasks")
+        raise ValueError(f"limit {limit!r} is not a number of tasks: give 0 or more")
     asked = {
         f"{WHEN} >= ?": None if hours is None else time.time() - hours * 3600,
         "id = ?": id,
@@ -326,7 +326,7 @@ def _read(
         except (errors.DamagedHistory, FileNotFoundError):
             if last or database.identity(path) == before:
                 raise
-        # It was moved aside or removed meanwhile: what was read may be half of one and half of the next.
+        # The file was moved aside or removed meanwhile: the rows may come from two different databases.
     return []
 
 
@@ -345,7 +345,7 @@ def _rows(path: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]
 
 
 def files(directory: str | os.PathLike[str]) -> dict[Path, int]:
-    """All files that belong to the history of a board, those that were moved aside included, and their sizes."""
+    """The sizes of all files of a board's history, including damaged ones that were moved aside."""
     path = Path(directory, HISTORY)
     beside = [path.with_name(HISTORY + side) for side in database.SIDES]
     found = {}
@@ -356,13 +356,13 @@ def files(directory: str | os.PathLike[str]) -> dict[Path, int]:
 
 
 def remove_abandoned(directory: str | os.PathLike[str], *, dry_run: bool = False) -> dict[Path, int]:
-    """Remove what creators of a history left who were killed. Returns it, with the sizes. dry_run: only tell."""
+    """Remove temporary files of killed processes. Returns their sizes by path. dry_run: remove nothing."""
     path, lock = Path(directory, HISTORY), Path(directory, LOCK)
     found = {}
     if database.abandoned(path):
-        with locks.held(lock, database.BUSY_S):  # so that no creator is alive
+        with locks.held(lock, database.BUSY_S):  # so no process is creating a history
             for one in database.abandoned(path):
-                with suppress(OSError):  # what cannot be removed was not theirs
+                with suppress(OSError):  # a file that cannot be removed belongs to another user
                     size = one.lstat().st_size
                     if not dry_run:
                         one.unlink()
@@ -376,7 +376,7 @@ def remove(directory: str | os.PathLike[str]) -> None:
     if not files(directory):
         return
     with locks.held(lock, database.BUSY_S):
-        for one in files(directory):  # the database before its log: nobody shall find it without its last changes
+        for one in files(directory):  # the database before its log: nobody may open it without its last changes
             if one != lock:
                 _unlink(one)
         lock.unlink(missing_ok=True)
@@ -384,6 +384,6 @@ def remove(directory: str | os.PathLike[str]) -> None:
 
 def _unlink(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        path.rmdir()  # somebody's; not emptied by us
+        path.rmdir()  # somebody else's folder: not emptied here
     else:
         path.unlink(missing_ok=True)

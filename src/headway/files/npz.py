@@ -1,8 +1,8 @@
 """The file format of a snapshot: an uncompressed zip of .npy members, which `numpy.load` reads; NumPy is not needed.
 
-Only what `pack` writes can be read: these members, in this order, without gaps, each header as it would be written
-today. So no size in a file is trusted beyond the size of the file, and each byte is either compared or covered by a
-checksum.
+`unpack` accepts only files that `pack` could have written: the expected members, in order, without gaps, with exactly
+these headers. So no size in a file is trusted beyond the size of the file, and each byte is either compared or covered
+by a checksum.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["NPZ_BYTES_MAX", "first_member", "npy_header", "npy_payload", "pack",
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
-NPZ_BYTES_MAX = 2**32 - 1  # larger ones need zip64
+NPZ_BYTES_MAX = 2**32 - 1  # larger files would need zip64
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
@@ -107,7 +107,7 @@ def unpack(descriptor: int, names: Sequence[str]) -> dict[str, bytes]:
 
 
 def first_member(descriptor: int, name: str, bytes_max: int) -> bytes | None:
-    """The content of the first member, if it has this name and is whole; else None. No other member is read."""
+    """The content of the first member if it has this name and a right checksum, else None. Reads no other member."""
     head = _read_up_to(descriptor, _LOCAL.size + len(name) + bytes_max, 0)
     if len(head) < _LOCAL.size:
         return None
@@ -145,7 +145,7 @@ def npy_header(description: str, count: int) -> bytes:
 
 
 def npy_payload(content: bytes, description: str, item_bytes: int) -> bytes | None:
-    """The data of an array whose header is what `npy_header` makes; None for another header or another length."""
+    """The data of an array; None if its header is not exactly that of `npy_header`, or its length does not fit."""
     match = re.search(rb"'shape': \((\d{1,10}),\)", content[:_NPY_HEADER_BYTES_MAX])
     if match is None:
         return None

@@ -1,8 +1,8 @@
-"""Records in files of other versions, read by the names of their fields.
+"""Reads the records in files of other versions, by the names of their fields.
 
-Snapshots outlive the release that wrote them. A field keeps its name and its meaning for ever; one that means something
-else has another name. What an older file does not have is 0, which every new field takes for "unknown"; what this
-version does not know is left out.
+Snapshots outlive the release that wrote them. A field keeps its name and meaning for ever; a field with a new meaning
+gets a new name. A field that an older file lacks reads as 0, which means "unknown" in every new field; a field that
+this version does not know is left out.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class _Field(NamedTuple):
 
 
 def records(content: bytes, wanted: Description) -> bytes:
-    """The records of a .npy member, as those of this description. ValueError: they cannot be read so."""
+    """The records of a .npy member, converted to this description. Raises ValueError if that is impossible."""
     found, payload = _parsed(content)
     if isinstance(wanted, str) or isinstance(found, str):
         if wanted != found:
@@ -39,7 +39,7 @@ def records(content: bytes, wanted: Description) -> bytes:
     old, old_bytes = _fields(found)
     new, new_bytes = _fields(wanted)
     if not old_bytes or len(payload) % old_bytes:
-        raise ValueError("it holds no whole number of records")
+        raise ValueError("it does not hold a whole number of records")
     count = len(payload) // old_bytes
     to = bytearray(count * new_bytes)
     for name, field in new.items():
@@ -52,7 +52,7 @@ def _parsed(content: bytes) -> tuple[Any, bytes]:
     begin = len(_MAGIC) + 2
     end = begin + int.from_bytes(content[begin - 2 : begin], "little")
     if not content.startswith(_MAGIC) or end > min(len(content), 1 << 14):
-        raise ValueError("it does not begin as an array does")
+        raise ValueError("it does not begin like a .npy array")
     try:
         said = ast.literal_eval(content[begin:end].decode("latin-1").strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -63,16 +63,16 @@ def _parsed(content: bytes) -> tuple[Any, bytes]:
 
 
 def _fields(description: Any) -> tuple[dict[str, _Field], int]:
-    """By name where each field is, and the bytes of a record."""
+    """Where each field is, by name, and the bytes of a record."""
     fields: dict[str, _Field] = {}
     offset = 0
     if not isinstance(description, list):
-        raise ValueError(f"{description!r:.40} is no list of fields")
+        raise ValueError(f"{description!r:.40} is not a list of fields")
     for one in description:
         items = one[2][0] if isinstance(one, tuple) and len(one) == 3 and isinstance(one[2], tuple) and one[2] else 1
         code = _CODE.fullmatch(one[1]) if isinstance(one, tuple) and len(one) > 1 and isinstance(one[1], str) else None
         if code is None or not isinstance(one[0], str) or type(items) is not int or not 0 < items < 1000:
-            raise ValueError(f"{one!r:.60} is no field")
+            raise ValueError(f"{one!r:.60} is not a field")
         if code[1] not in ("|", _OWN_ORDER):
             raise ValueError("it was written on a machine of another byte order")
         fields[one[0]] = _Field(code[2], int(code[3]), items, offset)

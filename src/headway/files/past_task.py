@@ -1,8 +1,7 @@
 """A task of the history: as a view, and as a row of the database. Part of `headway.files.history`.
 
-The columns have the names of the view's fields. Numbers and texts stand in columns of their own, so that SQL can ask
-for them; what is a list or a dict stands there as JSON. Nothing that is read is believed: what cannot be is a
-ValueError.
+The columns have the names of the view's fields. Numbers and texts have columns of their own, so that SQL can query
+them; lists and dicts are stored as JSON. Everything that is read is checked: an impossible value raises ValueError.
 """
 
 from __future__ import annotations
@@ -25,15 +24,15 @@ if TYPE_CHECKING:
 __all__ = ["COLUMNS", "NO_SERIES", "PastTask", "PastTasks", "decode", "encode"]
 
 NO_SERIES = "[[], []]"
-_TIME_MAX = 2**63 / 1e9  # of a clock of 64 bits that counts nanoseconds
+_TIME_MAX = 2**63 / 1e9  # seconds; the range of a signed 64-bit count of nanoseconds
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class PastTask(TaskView):
-    """A task that has ended or was lost, as the history knows it: a TaskView of its last moment, and where it was.
+    """A task from the history, ended or lost: a TaskView of its last moment, and its place on the board.
 
-    uuid, slot, generation: its place on the board, which no other task ever has; archived: when it was put down, in
-    seconds since 1970; series: how its count grew, as (seconds since 1970, count), () if nobody watched it.
+    uuid, slot, generation: its place, which no other task ever has; archived: when it was added to the history, in
+    seconds since 1970; series: how its count grew, as points (seconds since 1970, count), () if no recorder ran.
     """
 
     uuid: str
@@ -49,12 +48,12 @@ class PastTask(TaskView):
         return super().__repr__().replace("TaskView", "PastTask", 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, what is derived included, in types that JSON has."""
+        """All fields and derived values, as JSON types."""
         return {**super().to_dict(), "series": [list(point) for point in self.series]}
 
 
 class PastTasks(list[PastTask]):
-    """Tasks of the history, the newest first: a list that is a table in a notebook."""
+    """Tasks of the history, the newest first: a list that a notebook shows as a table."""
 
     def _repr_html_(self) -> str:
         return tasks_html(self)
@@ -65,7 +64,7 @@ class PastTasks(list[PastTask]):
 
 
 # ---------------------------------------------------------------------------------------------------------- columns
-# The SQL type of a column, how a value is written, and how it is read. `NOT NULL` where there is always one.
+# For each column: its SQL type, the function that writes a value, and the function that reads and checks it.
 
 
 def _same(value: Any) -> Any:
@@ -88,7 +87,7 @@ def _integer(value: Any) -> int:
 
 
 def _signed(value: int) -> int:
-    """The board has unsigned numbers of 64 bits, SQLite signed ones."""
+    """The board has unsigned 64-bit numbers, SQLite signed ones."""
     return value - 2**64 if value >= 2**63 else value
 
 
@@ -139,7 +138,7 @@ def _number(digits: str) -> float | None:
 
 
 _JSON = json.JSONDecoder(parse_constant=_constant)
-_RESULT = json.JSONDecoder(parse_float=_number, parse_constant=_number)  # as a view reads it
+_RESULT = json.JSONDecoder(parse_float=_number, parse_constant=_number)  # as TaskView.result is read
 
 
 def _load(text: Any, decoder: json.JSONDecoder = _JSON) -> Any:
@@ -174,9 +173,9 @@ def _workers(text: Any) -> tuple[ShareView, ...]:
 
 
 def _columns(series: Sequence[tuple[float, int]]) -> str:
-    """The times, then the counts: two lists of numbers are read faster than many pairs."""
+    """JSON of the times, then of the counts: two lists of numbers are parsed faster than many pairs."""
     text = json.dumps([list(column) for column in zip(*series, strict=True)]) if series else NO_SERIES
-    _series(text)  # it comes from a caller: what could not be read is not written
+    _series(text)  # checked, as it comes from a caller: nothing unreadable is written
     return text
 
 
@@ -186,7 +185,7 @@ def _series(text: Any) -> tuple[tuple[float, int], ...]:
     times, counts = columns
     for column, read in ((times, _time), (counts, _integer)):
         _expect(isinstance(column, list) and set(map(type, column)) <= {int, float}, column)
-        if column:  # all are between the least and the greatest
+        if column:  # if the least and the greatest are in range, all are
             read(min(column)), read(max(column))
     _expect(len(times) == len(counts) and set(map(type, counts)) <= {int}, columns)
     return tuple(zip(map(float, times), counts, strict=True))
@@ -253,10 +252,10 @@ COLUMNS = {name: sql for name, (sql, _, _) in _FIELDS.items()}
 
 
 def encode(raw: Raw, number: int, series: Sequence[tuple[float, int]], archived: float) -> dict[str, Any]:
-    """The values of a row, by column, of record `number` of a copy; and `version`, by which copies of it are ordered.
+    """The row for record `number` of a copy: values by column, and `version`, which orders copies of the same task.
 
-    A result that is no JSON, which only damage can leave, is left out. Raises ValueError for a task that goes on and
-    for a series that cannot be, IndexError, and CorruptBoard or DamagedSnapshot for a record that cannot be.
+    A damaged result, one that is not JSON, is left out. Raises ValueError for a task that has not ended and for an
+    impossible series, IndexError, and CorruptBoard or DamagedSnapshot for an impossible record.
     """
     from headway.native.records import task_place
 
@@ -284,7 +283,7 @@ def _result_text(view: TaskView) -> str | None:
 
 
 def decode(row: Sequence[Any]) -> PastTask:
-    """The task of a row that has the columns in their order. ValueError tells the column that cannot be."""
+    """The task of a row, whose values are in the order of COLUMNS. Raises ValueError, which names the bad column."""
     values = {}
     for (name, (_, _, read)), value in zip(_FIELDS.items(), row, strict=True):
         try:

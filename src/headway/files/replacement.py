@@ -1,8 +1,8 @@
-"""Replaces a file of a board's directory as a whole, and keeps the one before as NAME.prev.npz.
+"""Replaces a file of a board's directory atomically, and keeps the previous one as NAME.prev.npz.
 
-At every instant one of the two can be read, whichever process is killed when. A writer fills a temporary file
-(`.snapshot.<random>.tmp`), which it keeps locked while it lives and removes last; the other files that it needs are
-named after that one. So a temporary file that can be locked has no writer, and the next writer removes it.
+At every instant one of the two can be read, whichever process is killed, at any moment. A writer fills a temporary file
+(`.snapshot.<random>.tmp`), which it keeps locked while it lives and removes last; the names of its other files begin
+with the name of this one. So a temporary file that can be locked has no writer, and the next writer removes it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 def previous_of(name: str) -> str:
-    """The name under which the file before this one is kept."""
+    """The name of the previous version of this file."""
     return f"{name.removesuffix('.npz')}.prev.npz"
 
 
@@ -42,7 +42,7 @@ def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffe
     """Replace a file of a directory. sync: force it to the disk, so that it survives a crash of the machine.
 
     Raises NoSpace, DamagedSnapshot if there is a folder of that name, and OSError if the directory cannot be written.
-    Each names the file, which then is as it was before.
+    Each error names the file, which is then unchanged.
     """
     try:
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -64,7 +64,7 @@ def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffe
 
 
 def remove(directory: str | os.PathLike[str], *names: str) -> None:
-    """Remove the files of these names, those before them, and what killed writers left. Raises OSError."""
+    """Remove these files, their previous versions, and temporary files of killed writers. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
         folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -85,11 +85,10 @@ def _replace(folder: int, name: str, pieces: Sequence[Buffer], sync: bool) -> No
         _publish(folder, temporary, name)
     finally:
         try:
-            _unlink(
-                folder, f"{temporary}.new", f"{temporary}.old", temporary
-            )  # last the one whose lock says that we live
+            # The temporary file itself is removed last: its lock shows that this writer is alive.
+            _unlink(folder, f"{temporary}.new", f"{temporary}.old", temporary)
         finally:
-            os.close(descriptor)  # from now on the next writer removes what is still there
+            os.close(descriptor)  # from here on the next writer removes whatever is left
     if sync:
         os.fsync(folder)
 
@@ -105,17 +104,17 @@ def _create(folder: int) -> tuple[str, int]:
         except BlockingIOError:
             lost = True
         except OSError:
-            lost = False  # the file system has no locks: so nobody takes it for abandoned either
+            lost = False  # the file system has no locks, so no other writer can lock the file and remove it
         if not lost:
             return name, descriptor
-        os.close(descriptor)  # another writer locked it first, took it for abandoned, and removes it
+        os.close(descriptor)  # another writer locked it first, and removes it as abandoned
 
 
 def _remove_abandoned(folder: int) -> None:
     for name in os.listdir(folder):
         if not _TEMPORARY.match(name):
             continue
-        with contextlib.suppress(OSError):  # its writer is alive, it is gone, or we may not touch it: it stays
+        with contextlib.suppress(OSError):  # its writer is alive, it is gone, or we have no permission
             descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -138,8 +137,8 @@ def _write_all(descriptor: int, pieces: Sequence[Buffer]) -> None:
 def _publish(folder: int, temporary: str, name: str) -> None:
     """Make the temporary file the present one, and the present file the previous one.
 
-    The new file takes its place first. So the previous file is given up only when two others are there, one of which
-    was just written: it does not matter whether the other one is whole.
+    The new file takes its place first. So the previous file is replaced only after the new file is in place, and it
+    does not matter whether the file that replaces it is damaged.
     """
     keep, previous = _may_become_previous(folder, name), previous_of(name)
     new, old = f"{temporary}.new", f"{temporary}.old"
@@ -156,12 +155,12 @@ def _publish(folder: int, temporary: str, name: str) -> None:
         os.link(name, old, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
     if keep:
-        os.rename(old, previous, src_dir_fd=folder, dst_dir_fd=folder)  # has no effect where both are the same file
+        os.rename(old, previous, src_dir_fd=folder, dst_dir_fd=folder)  # has no effect if both are the same file
 
 
 def _may_become_previous(folder: int, name: str) -> bool:
-    """May the present file replace the previous one? Not if only the previous one was forced to the disk: after a power
-    cut neither might be readable."""
+    """May the present file replace the previous one? Not if only the previous one was forced to the disk: otherwise
+    neither might be readable after a power cut."""
     present = _was_synced(folder, name)
     return present is True or (present is False and not _was_synced(folder, previous_of(name)))
 

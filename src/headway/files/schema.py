@@ -1,8 +1,8 @@
-"""The table of a history: the statements that make, fill and read it, and the check that a database has it.
+"""The table of a history: the statements that create, fill and read it, and the check that a database has it.
 
-A history outlives the release that wrote it. Columns keep their names and meanings for ever, so readers find those that
-they know in older versions, too; the next writer copies the rows of an older version into a table of this one, in one
-transaction. For a column that is added in a later version, `_LATER` has the value of older rows.
+A history outlives the release that wrote it. Columns keep their names and meanings for ever, so readers can read older
+versions, too. The next writer copies the rows of an older version into a table of the present version, in one
+transaction. `_LATER` has the columns that older versions may lack, with the value that their rows get.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ADD", "MOVE", "NEW", "SCHEMA_VERSION", "SELECT", "WHEN", "check", "upgrade"]
 
-SCHEMA_VERSION = 2  # 1: before the first release
-APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: whose it is
+SCHEMA_VERSION = 2  # version 1 was before the first release
+APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: it marks the database as a history
 _KEY = ("uuid", "slot", "generation")
 _WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version
 WHEN = "coalesce(ended, archived)"
@@ -38,7 +38,7 @@ NEW = (
     f"PRAGMA application_id={APPLICATION}",
     f"PRAGMA user_version={SCHEMA_VERSION}",
     "COMMIT",
-    "PRAGMA journal_mode=WAL",  # last: so everything is in the database itself, nothing in a log
+    "PRAGMA journal_mode=WAL",  # last, so that everything is in the database itself and the log is empty
 )
 
 _ELSEWHERE = "id = :id AND created = :created AND uuid <> :uuid"  # the same task, in an earlier segment
@@ -55,7 +55,7 @@ WHERE (excluded.version, excluded.taken_at) > (tasks.version, tasks.taken_at)"""
     _ELSEWHERE,
     ", ".join(_KEY),
     ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name not in (*_KEY, "series")),
-    NO_SERIES,  # a process that makes room has no series: the recorder's stays
+    NO_SERIES,  # a worker that archives tasks has no series: keep the recorder's
 )
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM tasks"
 _LATER = {"version": "0"}  # columns that version 1 may lack, with the value of its rows
@@ -65,7 +65,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     """Check that a database is a history. Returns its version. Raises DamagedHistory, LayoutMismatch."""
     try:
         rows = connection.execute("SELECT name, type, sql FROM sqlite_master").fetchall()
-    except MemoryError:  # SQLite reports some damaged schemas so; nothing here needs much memory
+    except MemoryError:  # SQLite reports some damaged schemas this way; nothing here needs much memory
         raise database.damaged(path, "its schema cannot be read") from None
     found = {name: (kind, sql) for name, kind, sql in rows}
     version = connection.execute("PRAGMA user_version").fetchone()[0]
@@ -87,7 +87,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
-    """Is it a plain table with all columns of the first version?"""
+    """Is `tasks` a plain table with all columns of the first version?"""
     columns = connection.execute("SELECT name, hidden FROM pragma_table_xinfo('tasks')").fetchall()
     names = {name for name, hidden in columns if not hidden}
     plain = kind == "table" and sql.startswith("CREATE TABLE tasks (") and len(names) == len(columns)
@@ -95,7 +95,7 @@ def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Turn an older history that `check` accepted into one of this version, in one transaction, as its only writer."""
+    """Convert an older history that `check` accepted to this version, in one transaction. No one else may write."""
     connection.execute("BEGIN IMMEDIATE")
     names = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('tasks')")}
     values = (name if name in names else _LATER[name] for name in _WRITTEN)

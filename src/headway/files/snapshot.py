@@ -1,12 +1,12 @@
 """Snapshot files: the last copy of a board as `snapshot.npz`, and the one before it as `snapshot.prev.npz`.
 
-A recorder writes the results of tasks into a file of their own, `results.npz`, and only when one changed: they are by
-far the largest part, and change least. It writes that file first, so it has at least the results that the tasks of
-`snapshot.npz` had. All other writers put everything into one file. How a file is replaced: see `replacement`.
+A recorder writes the results of tasks into a separate file, `results.npz`, and only when a result changed: results are
+by far the largest part and change least. It writes that file first, so it is never older than `snapshot.npz`. All other
+writers put everything into one file. Module `replacement` describes how a file is replaced.
 
 Neither writing nor reading loads NumPy; `numpy.load(path, allow_pickle=False)` reads the files too.
 
-Files of older versions are read, see `older`; files of newer ones are refused.
+Files of older versions can be read (see `older`); files of newer versions are refused.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FILES", "PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
 
-VERSION = 2  # 1: before the first release, without a number
+VERSION = 2  # files of version 1, from before the first release, have no version number
 SNAPSHOT = "snapshot.npz"
 PREVIOUS = previous_of(SNAPSHOT)
 RESULTS = "results.npz"
@@ -51,7 +51,7 @@ _KEPT = struct.Struct("=QQII")  # generation, offset, slot, bytes
 _PLACED = struct.Struct("=IIQ")  # hw_result_record: task, bytes, offset
 _TEXTS = ("uuid", "directory", "host", "boot_id")
 _NUMBERS = ("layout_version", "capacity", "workers", "created_ns", "taken_ns", "sequence", "dropped", "retired")
-_OF_THE_READER = ("path", "from_prev")  # of a view that was read, not of its board
+_OF_THE_READER = ("path", "from_prev")  # set when a snapshot is read; not part of the board
 
 
 def write(
@@ -59,11 +59,11 @@ def write(
 ) -> Path:
     """Write a snapshot into a board's directory, atomically. Returns its path.
 
-    view: the copy of a board, or a view of one; sync: force it to the disk, so that it survives the machine too.
-    results_apart: the results are in the file of `write_results`. Without sync the last snapshot that was forced to the
-    disk stays as the previous one. Raises NoSpace, and OSError where the directory cannot be written, each with the
-    present snapshot untouched; CorruptBoard for records that cannot be; Unsupported for a view without records, or of
-    more than 4 GiB.
+    view: a copy of a board, or a view of one; sync: force the file to the disk, so that it survives a power cut;
+    results_apart: the results are in the file of `write_results`. Without sync, the last snapshot that was forced to
+    the disk stays as the previous one. Raises NoSpace, or OSError if the directory cannot be written (the present
+    snapshot is then unchanged); CorruptBoard for impossible records; Unsupported for a view without records, or of more
+    than 4 GiB.
     """
     raw = view.raw if isinstance(view, BoardView) else view
     if results_apart:
@@ -73,7 +73,7 @@ def write(
 
 
 def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = True) -> None:
-    """Write the results of all tasks of a copy into a file of their own. Raises as `write` does."""
+    """Write the results of all tasks of a copy into `results.npz`. Raises as `write` does."""
     from headway.native.scans import places
 
     meta = {name: raw.meta[name] for name in ("name", "uuid", "layout_version", "taken_ns")}
@@ -92,11 +92,11 @@ def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = T
 
 
 def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
-    """Read a snapshot: of a board's directory, or one file.
+    """Read a snapshot: the last one in a board's directory, or a given file.
 
-    In a directory, if the last snapshot is damaged, the one before is read, and the view has `from_prev` set. Tasks
-    that were running read as lost if the recorder is gone and the snapshot is old: a recorder outlives its program
-    unless everything was killed at once. results: also read the file of results, if there is one.
+    If the last snapshot in a directory is damaged, the previous one is read, and the view has `from_prev` set. Tasks
+    that were running read as lost if the snapshot is old and no recorder is alive: a recorder outlives its program, so
+    all of them have ended. results: also read the file of results, if there is one.
 
     Raises UnknownBoard if there is none, DamagedSnapshot, LayoutMismatch, NotOwner; OSError if it may not be read.
     """
@@ -120,7 +120,7 @@ def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
 
 
 def remove(directory: str | os.PathLike[str]) -> None:
-    """Remove the snapshots of a board, and what killed writers left. Raises OSError."""
+    """Remove the snapshots of a board, and temporary files of killed writers. Raises OSError."""
     replacement.remove(directory, SNAPSHOT, RESULTS)
 
 
@@ -150,7 +150,7 @@ def _item_bytes(name: str) -> int:
 
 
 def _pieces(raw: Raw, sync: bool) -> list[Buffer]:
-    """The whole file. What could not be read again is not written."""
+    """The pieces of the file. They are checked first, as when it is read: nothing unreadable is written."""
     from headway.native.records import check
 
     meta = {key: value for key, value in raw.meta.items() if key not in _OF_THE_READER}
@@ -176,9 +176,9 @@ def _packed(raw: Raw, members: list[tuple[str, list[Buffer]]]) -> list[Buffer]:
 
 
 def _check_meta(meta: Any) -> None:
-    """ValueError unless it says all of a board that a view needs, in the types that it needs."""
+    """Raise ValueError unless the metadata has every field that a view needs, with the right types."""
     if not isinstance(meta, dict):
-        raise ValueError(f"{META} is no object")
+        raise ValueError(f"{META} is not an object")
     for names, kind in ((("name", *_TEXTS), str), (_NUMBERS, int)):
         for name in names:
             if not isinstance(meta.get(name), kind):
@@ -207,7 +207,7 @@ def _load(path: Path, from_prev: bool, results: bool, directory: Path | None = N
 
 
 def _settled(raw: Raw, directory: Path) -> Raw:
-    """The copy, with the tasks that ran marked as lost where neither they nor their recorder can be alive any more."""
+    """The copy, with its running tasks marked as lost if neither they nor the recorder can still be alive."""
     recorded = raw.meta.get("interval_s") is not None
     if not recorded or time.time() - raw.taken_at < ABANDONED_AFTER_S or locks.lock_holder(directory) is not None:
         return raw
@@ -219,7 +219,9 @@ def _settled(raw: Raw, directory: Path) -> Raw:
 
 
 def _with_results(raw: Raw, directory: Path) -> Raw:
-    """The copy with the results from the file beside it: the last one, or else the one before. Raises ValueError."""
+    """The copy with the results from the file beside it, or if that is damaged, from the previous one.
+
+    Raises ValueError if neither can be read."""
     from headway.native.scans import places
 
     kept, results, damage = b"", b"", None
@@ -249,7 +251,7 @@ def _with_results(raw: Raw, directory: Path) -> Raw:
 
 
 def _read_results(path: Path, uuid: str) -> tuple[bytes, bytes]:
-    """(which result is whose, the results). ValueError: not what was written; FileNotFoundError: there is none."""
+    """(the index of the results, the results). Raises ValueError for a damaged file, FileNotFoundError for none."""
     descriptor = _open(path)
     try:
         members = npz.unpack(descriptor, RESULT_MEMBERS)
@@ -257,18 +259,18 @@ def _read_results(path: Path, uuid: str) -> tuple[bytes, bytes]:
         os.close(descriptor)
     meta = json.loads(members[META])
     if not isinstance(meta, dict) or meta.get("uuid") != uuid:
-        return b"", b""  # of an earlier segment: those of this one are still to come
+        return b"", b""  # they belong to an earlier segment: this one has written no results yet
     return _payload(members, KEPT, meta), _payload(members, "results", meta)
 
 
 def _payload(members: dict[str, bytes], name: str, meta: dict[str, Any]) -> bytes:
-    """The records of an array, as this version has them. Raises ValueError."""
+    """The records of an array, converted to this version's layout. Raises ValueError."""
     content = members.pop(f"{name}.npy")
     payload = npz.npy_payload(content, _description(name), _item_bytes(name))
     if payload is not None:
         return payload
     if _version(meta) >= VERSION:
-        raise ValueError(f"it holds other {name} than its version has")
+        raise ValueError(f"its {name} do not have the layout of its version")
     from headway.files import older
 
     return older.records(content, _fields(name))
@@ -296,7 +298,7 @@ def _open(path: Path) -> int:
 def _decode(path: Path, descriptor: int, from_prev: bool) -> Raw:
     from headway.native.records import check
 
-    # In a newer version the members may be others: it is asked for before they are.
+    # A newer version may have other members, so the version is checked first.
     head = npz.first_member(descriptor, META, META_BYTES_MAX)
     version = _version_said(head) if head is not None else VERSION
     if version > VERSION:
@@ -317,10 +319,10 @@ def _version_said(head: bytes) -> int:
     try:
         return _version(json.loads(head))
     except (ValueError, RecursionError):
-        return VERSION  # damaged: what follows tells how
+        return VERSION  # damaged: reading the members reports how
 
 
 def _version(meta: Any) -> int:
-    """The version of a file by its first member: before the first release none stood there."""
+    """The version of a file, from its first member; files from before the first release have no version there."""
     version = meta.get("version", 1) if isinstance(meta, dict) else VERSION
     return version if type(version) is int else VERSION

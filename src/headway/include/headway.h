@@ -1,7 +1,7 @@
 /* headway.h - counting on a task of a Headway board, from C, C++ and Cython. The only header to include.
  *
- * C11 and C++17, GCC or Clang, 64-bit Linux. The layout of a board's shared memory stands in headway_layout.h, beside this
- * file; here is what reads and writes its words: loads and stores, the latch, and hw_add.
+ * C11 and C++17, GCC or Clang, 64-bit Linux. headway_layout.h, beside this file, has the layout of a board's shared
+ * memory; this file has the functions that read and write its words: loads and stores, the latch, and hw_add.
  */
 #ifndef HEADWAY_H
 #define HEADWAY_H
@@ -19,7 +19,7 @@ extern "C" {
 #define HW_LIKELY(x) __builtin_expect(!!(x), 1)
 #define HW_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-/* A test build ends the process at a chosen one of these steps; elsewhere they are nothing. */
+/* A test build can end the process at any of these steps; in other builds they are empty. */
 #ifdef HW_HOOKS
 void hw_step(const char *where);
 #define HW_STEP(where) hw_step(where)
@@ -29,7 +29,7 @@ void hw_step(const char *where);
 
 /* ------------------------------------------------------------------------------------- words of shared memory */
 
-/* A word of a record may be part of a text or a float: it aliases them all. */
+/* A word of a record may be part of a text or a float, so its type may alias them. */
 typedef uint64_t __attribute__((may_alias)) hw_word;
 
 static inline uint64_t hw_load(const void *word) { return __atomic_load_n((const hw_word *)word, __ATOMIC_ACQUIRE); }
@@ -41,7 +41,7 @@ static inline int hw_cas(uint64_t *word, uint64_t seen, uint64_t value) {
     return __atomic_compare_exchange_n(word, &seen, value, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* The next number of a counter. Relaxed: it orders nothing but itself. */
+/* The next number of a counter. Relaxed: no other data depends on it. */
 static inline uint64_t hw_next(uint64_t *word) { return __atomic_add_fetch(word, 1, __ATOMIC_RELAXED); }
 
 /* Copy out of shared memory. Acquire: see the head of headway_layout.h. */
@@ -51,9 +51,9 @@ static inline void hw_load_words(void *to, const void *from, size_t bytes) {
     for (size_t i = 0; i < bytes / 8; i++) out[i] = hw_load(in + i);
 }
 
-/* Copy a text out of shared memory, up to its end; the rest of `to`, of `room` bytes, is filled with NUL. What stands
- * behind the end is not read: most texts are short, and every line read is a cache miss. Little or big endian, a text
- * without an end gets one. */
+/* Copy a text out of shared memory, up to its NUL; the rest of `to`, of `room` bytes, is filled with NUL. The bytes
+ * after the end are not read: most texts are short, and every line read is a cache miss. A text without a NUL gets
+ * one. It works with both byte orders. */
 static inline void hw_load_text(char *to, const char *from, size_t room) {
     const hw_word *in = (const hw_word *)(const void *)from;
     size_t at = 0;
@@ -66,7 +66,7 @@ static inline void hw_load_text(char *to, const char *from, size_t room) {
         eight.word = hw_load(in + at / 8);
         ended = (eight.word - 0x0101010101010101u) & ~eight.word & 0x8080808080808080u; /* a byte of it is NUL */
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-        /* The lowest bit set is the highest one of the first NUL: only what stands below that byte stays. */
+        /* The lowest bit set is the highest bit of the first NUL byte: keep only the bytes below it. */
         if (ended) eight.word &= ((ended & (~ended + 1)) - 1) >> 7;
 #else
         if (ended)
@@ -91,7 +91,7 @@ static inline void hw_store_words(void *to, const void *from, size_t bytes) {
     }
 }
 
-/* A strict -std=c11 hides POSIX's clocks; their numbers and the call are Linux's ABI. */
+/* A strict -std=c11 hides POSIX's clocks; their numbers and the function are part of Linux's ABI. */
 #ifndef CLOCK_MONOTONIC_COARSE
 extern int clock_gettime(int clock, struct timespec *time);
 #define CLOCK_REALTIME 0
@@ -114,8 +114,8 @@ static inline uint64_t hw_clock_ns(int clock) {
  *     seq := even                           copy 0, the new record
  *     write copy 1
  *
- * A writer that dies anywhere leaves the copy in use whole. Who takes the lock over from it makes the other one equal
- * (hw_latch_mend) before it writes: odd: 1 -> 0, then seq := even; even: 0 -> 1.
+ * A writer that dies at any step leaves the copy in use whole. The next holder of the lock makes the other copy equal
+ * (hw_latch_mend) before it writes: seq odd: 1 -> 0, then seq := even; seq even: 0 -> 1.
  */
 static inline uint64_t hw_latch_begin(const uint64_t *seq) {
     return hw_load(seq); /* acquire: the words are read after it */
@@ -141,7 +141,7 @@ static inline void hw_latch_mend(uint64_t *seq, void *copy0, void *copy1, size_t
 
 /* -------------------------------------------------------------------------------------------------- counting */
 
-/* What the native functions answer. */
+/* What the native functions return. */
 enum hw_answer {
     HW_OK = 0,
     HW_STALE = 1,    /* the slot is no longer this task's: nothing was counted or written */
@@ -154,10 +154,10 @@ enum hw_answer {
     HW_RESTING = 8,  /* slots are free, but rest for a moment longer */
     HW_ABSENT = 9,   /* no such task */
     HW_TOO_LARGE = 10,
-    HW_RETIRED = 11, /* the board was unlinked */
+    HW_RETIRED = 11, /* the board was removed */
     HW_SYSTEM = 12,  /* a system call failed, errno tells */
-    HW_DAMAGED = 13, /* what stands in the segment cannot be */
-    HW_UNARCHIVED = 14 /* room could be had from finished tasks, but the history does not hold them yet */
+    HW_DAMAGED = 13, /* the segment is corrupt */
+    HW_UNARCHIVED = 14 /* finished tasks could make room, but the history does not have them yet */
 };
 
 /* As clock_gettime. */
@@ -167,7 +167,7 @@ typedef int (*hw_clock_function)(int clock, struct timespec *time);
 typedef struct hw_task {
     hw_stripe *stripe;
     const uint64_t *identity; /* this process on the board; reads 0 in a forked child and after close */
-    uint64_t worker;          /* what it read when the stripe was taken */
+    uint64_t worker;          /* the value of *identity when the stripe was taken */
     uint64_t tag;             /* hw_tag(generation) */
     hw_clock_function clock;  /* see hw_now; NULL: there is no stripe */
 } hw_task;
@@ -177,8 +177,9 @@ static inline uint64_t hw_tag(uint64_t generation) { return generation >> 1 & 0x
 
 static inline int64_t hw_count_of(uint64_t word) { return (int64_t)(word << 16) >> 16; }
 
-/* Add to one stripe. One compare-and-swap, relaxed: a count orders nothing but itself. The tag makes it impossible to
- * count into the task that has taken the slot since. The sum is checked in the upper 48 bits of a word. */
+/* Add to one stripe by one compare-and-swap. It is relaxed: no other data depends on a count. The tag makes it
+ * impossible to count on a later task in the same slot. The sum is computed in the upper 48 bits of a word, so that it
+ * overflows exactly when the count leaves its 48 bits. */
 static inline int hw_count(hw_stripe *stripe, uint64_t tag, int64_t n) {
     uint64_t old = hw_peek(&stripe->count);
     int64_t sum;
@@ -192,12 +193,12 @@ static inline int hw_count(hw_stripe *stripe, uint64_t tag, int64_t n) {
     return HW_OK;
 }
 
-/* Relaxed: a beat a moment early or late misleads nobody. */
+/* Relaxed: a beat that is seen a moment early or late does no harm. */
 static inline void hw_beat(hw_stripe *stripe, uint64_t now_ns) {
     __atomic_store_n(&stripe->beat_ns, now_ns, __ATOMIC_RELAXED);
 }
 
-/* hw_add with the coarse monotonic time, in nanoseconds, at hand. */
+/* As hw_add, for callers that already have the coarse monotonic time, in nanoseconds. */
 static inline int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns) {
     if (HW_UNLIKELY(hw_peek(task->identity) != task->worker)) {
         if (!task->stripe) return HW_UNBOUND;
@@ -208,25 +209,25 @@ static inline int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns) {
     return answer;
 }
 
-/* The coarse monotonic time, by a handle that has a stripe. Where it can, the handle leads straight to the kernel's
- * function in this process: on its way there the C library takes half as long again. */
+/* The coarse monotonic time; the handle must have a stripe. If possible, its `clock` is the kernel's function in this
+ * process: the call through the C library takes half as long again. */
 static inline uint64_t hw_now(const hw_task *task) {
     struct timespec t;
     task->clock(CLOCK_MONOTONIC_COARSE, &t);
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/* Count n items done. From any thread, no lock, no system call; visible to every process at once.
- * In a forked child the handle is the parent's: the count is right, but nobody's share can be told any more. */
+/* Count n items done, from any thread, without a lock or a system call; every process sees the count at once. In a
+ * forked child the handle is the parent's: the count is right, but the two shares can no longer be told apart. */
 static inline int hw_add(hw_task *task, int64_t n) {
     if (HW_UNLIKELY(!task->clock)) return HW_UNBOUND;
     return hw_add_at(task, n, hw_now(task));
 }
 
-/* For loops whose iterations take no longer than some hundred nanoseconds: one thread's count, handed on to the task as
- * soon as `every` items are held. Each thread has one of its own, on its stack, where the compiler keeps it in registers.
- * What is held is seen by nobody yet: a thread that is killed loses at most every - 1 items, so let a block of them take
- * microseconds, and call hw_flush after the loop.
+/* For loops whose iterations take at most some hundred nanoseconds: a thread's own count, which is added to the task as
+ * soon as `every` items are held. Each thread has one on its stack, where the compiler keeps it in registers. Held
+ * items are not visible to others: a thread that is killed loses at most every - 1 of them. So choose `every` such that
+ * a block takes microseconds, and call hw_flush after the loop.
  *
  *     hw_batch batch = {task, 0, 1000};
  *     for (...) { work(); hw_batch_add(&batch, 1); }
@@ -238,14 +239,14 @@ typedef struct hw_batch {
     int64_t every; /* 1 or less: each at once */
 } hw_batch;
 
-/* Count what is held. Answers as hw_add; what the task does not take is gone, as it is there. */
+/* Count what is held. Returns what hw_add returns; items that the task does not take are dropped, as by hw_add. */
 static inline int hw_flush(hw_batch *batch) {
     int64_t n = batch->held;
     batch->held = 0;
     return n ? hw_add(batch->task, n) : HW_OK;
 }
 
-/* hw_add for fast loops. The sum wraps around instead of being undefined: hw_add then says that it is too much. */
+/* As hw_add, for fast loops. The sum wraps around, without undefined behaviour; hw_add then returns HW_OVERFLOW. */
 static inline int hw_batch_add(hw_batch *batch, int64_t n) {
     batch->held = (int64_t)((uint64_t)batch->held + (uint64_t)n);
     if (HW_LIKELY(batch->held >= 0 && batch->held < batch->every)) return HW_OK;

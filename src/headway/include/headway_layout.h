@@ -1,8 +1,8 @@
-/* headway_layout.h - what stands where in a Headway board's shared memory.
+/* headway_layout.h - the layout of a Headway board's shared memory.
  *
  * C11 and C++17, GCC or Clang, 64-bit Linux. Plain integers and __atomic builtins only, so that C, C++, Cython and
- * NumPy share one declaration. No pointer ever stands in shared memory: places are indexes, and every index is
- * range-checked when it is read.
+ * NumPy share one declaration. Shared memory has no pointers: places are indexes, and every index is range-checked when
+ * it is read.
  *
  *   a board's segment
  *   +--------------------+ 0
@@ -33,8 +33,8 @@
  *   +--------------------+ slot_bytes
  *
  * Words of records under a latch are stored with release and loaded with acquire order, eight bytes at a time. That
- * is what makes the latch right on every processor: whoever reads a word of an unfinished record is bound to see the
- * sequence number that sent readers away from it.
+ * makes the latch correct on every processor: a reader that loads a word of an unfinished record also sees the sequence
+ * number that sends readers to the other copy.
  */
 #ifndef HEADWAY_LAYOUT_H
 #define HEADWAY_LAYOUT_H
@@ -57,13 +57,13 @@ extern "C" {
 
 #define HW_MAGIC 0x3159415744414548ull /* "HEADWAY1" in memory */
 #define HW_BYTE_ORDER 0x01020304u
-#define HW_LAYOUT_VERSION 2u /* 1 stood in several layouts before the first release */
+#define HW_LAYOUT_VERSION 2u /* version 1 was several layouts before the first release */
 
 #define HW_LINE 128          /* two cache lines: the unit that the adjacent-line prefetcher moves */
 #define HW_STRIPES 8         /* counters of one task */
 #define HW_STAGES 16         /* places of the stage log, of which the last 15 are readable */
 #define HW_METRICS 8         /* named floats of one task */
-#define HW_LOST 8            /* dead workers that a task remembers beside those still on a stripe */
+#define HW_LOST 8            /* dead workers that a task lists besides those still on a stripe */
 #define HW_ID_BYTES 96       /* every text ends with a NUL within its field */
 #define HW_LABEL_BYTES 96
 #define HW_UNIT_BYTES 16
@@ -77,7 +77,7 @@ extern "C" {
 #define HW_CAPACITY_MAX 1048576u
 #define HW_WORKERS_MAX 65536u
 
-/* `retired`: whoever unlinks a board announces it first, then looks whether somebody came; see Segment.retire. */
+/* `retired`: a process that removes a board announces it first, then checks that nobody has joined; see hw_announce. */
 #define HW_RETIRING 2
 #define HW_RETIRED_FOR_GOOD 1
 
@@ -146,7 +146,8 @@ typedef struct hw_header {
     uint64_t sequence;             /* snapshot files begun so far; goes on when the board is restored */
     uint64_t pad3[8];
 
-    /* 640: HW_RETIRED_FOR_GOOD when the board was unlinked; who is still attached counts into the void. */
+    /* 640: HW_RETIRED_FOR_GOOD when the board was removed; counts of processes still attached are then seen by
+     * nobody. */
     uint64_t retired;
     uint64_t pad4[15];
 
@@ -156,7 +157,7 @@ typedef struct hw_header {
     uint64_t dropped;     /* finished tasks that gave up their slot unarchived */
     uint64_t free_hint;   /* where the search for a free slot begins */
     uint64_t repairs;     /* times the lock was taken over from a dead holder */
-    /* Of the tasks freed so far, how many were in each state: see hw_count_gone, whose note the other two words are. */
+    /* How many of the tasks freed so far were in each state; the other two words are the note of hw_count_gone. */
     uint64_t gone[HW_STATES];
     uint64_t gone_note;
     uint64_t gone_before;
@@ -196,7 +197,7 @@ HW_ASSERT(sizeof(hw_row) == HW_LINE);
 /* ------------------------------------------------------------------------------------------------------- slot */
 
 typedef struct hw_control {
-    /* What every reader looks at, on one cache line. */
+    /* What every reader reads, on one cache line. */
     uint64_t generation;   /* odd = live, even = free; its store publishes a claim or a free */
     uint64_t lock;         /* incarnation of the slot lock's holder, 0 = free */
     uint64_t status_seq;   /* latch of status and stage log: readers use copy (seq & 1) */
@@ -208,8 +209,8 @@ typedef struct hw_control {
     uint64_t lock_pid;     /* for people */
     uint64_t reuse_ns;     /* monotonic: a free slot rests until then */
     uint64_t archived;     /* the generation that the history holds as it is; status and result writes clear it */
-    uint64_t archived_ns;  /* coarse monotonic: when that copy was taken; what was counted since is not in the history */
-    uint64_t marked_ns;    /* coarse monotonic: when that was written down here */
+    uint64_t archived_ns;  /* coarse monotonic: when that copy was taken; the history lacks later counts */
+    uint64_t marked_ns;    /* coarse monotonic: when these two words were written */
     uint64_t pad[3];
 } hw_control;
 
@@ -223,7 +224,7 @@ typedef struct hw_stripe {
     uint64_t base_of; /* incarnation for which `base` and `pid` were written */
     int64_t base;     /* where the count stood when it was taken */
     uint64_t pid;
-    uint64_t shared; /* 1: more than one process adds here, nobody's share can be told */
+    uint64_t shared; /* 1: more than one process adds here, so their shares are unknown */
     uint64_t pad[9];
 } hw_stripe;
 
@@ -235,7 +236,7 @@ typedef struct hw_identity {
     char unit[HW_UNIT_BYTES];
     int64_t created_ns;    /* wall clock */
     uint64_t serial;       /* of two live slots with one id the larger serial counts */
-    uint64_t parent_bytes; /* the parent's id is this long a beginning of the id, 0 = no parent */
+    uint64_t parent_bytes; /* the parent's id is the first so many bytes of the id, 0 = no parent */
     uint64_t pad[3];
 } hw_identity;
 

@@ -11,8 +11,8 @@
 
     smooth(values, out, task.native())
 
-The threads of a process share its stripe of the task, so that its line of memory moves from core to core with every
-add: count a block of iterations at a time, one that takes microseconds.
+All threads of a process add to one counter, whose cache line moves from core to core with every add. So count a block
+of iterations at a time, large enough to take some microseconds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ except ImportError as error:
 
 __all__ = ["add"]
 
-# Of headway.h; a test holds them equal, and what is generated here to what hw_add answers.
+# Copied from headway.h. Tests check that they are equal, and that the code generated here returns what hw_add returns.
 HW_OK, HW_STALE, HW_OVERFLOW, HW_UNBOUND = 0, 1, 2, 3
 TAG_SHIFT = 48
 COUNT_LIMIT = 1 << (TAG_SHIFT - 1)
@@ -45,11 +45,11 @@ TASK = {"stripe": 0, "identity": 8, "worker": 16, "tag": 24, "clock": 32}  # off
 STRIPE = {"count": 0, "beat_ns": 8, "shared": 48}  # offsets of hw_stripe
 
 WORD, ANSWER, FLAG = ir.IntType(64), ir.IntType(32), ir.IntType(1)
-RELAXED = "monotonic"  # what C calls relaxed, LLVM calls monotonic; why it is enough stands at hw_count
+RELAXED = "monotonic"  # LLVM's name for C's relaxed order; headway.h says at hw_count why it is enough
 
 
 class HandleType(types.Opaque):
-    """What Task.native() gives, as numba sees it: a pointer to a hw_task."""
+    """The numba type of what Task.native() returns: a pointer to a hw_task."""
 
     def __init__(self) -> None:
         super().__init__("headway.hw_task")
@@ -63,7 +63,7 @@ for kind in (core.NativeTask, nobody.StandinNative):
 
 @unbox(HandleType)
 def _unbox(_type: Any, handle: Any, c: Any) -> Any:
-    """The address; the object itself is an argument, so it lives as long as the call."""
+    """Unbox to the address. The object is an argument of the call, so it stays alive until the call returns."""
     address = c.pyapi.object_getattr_string(handle, "address")
     pointer = cgutils.alloca_once_value(c.builder, ir.Constant(cgutils.voidptr_t, None))
     with cgutils.if_likely(c.builder, cgutils.is_not_null(c.builder, address)):
@@ -73,14 +73,14 @@ def _unbox(_type: Any, handle: Any, c: Any) -> Any:
 
 
 def _add(_context: Any, handle: Any, n: Any) -> Any:
-    """Count `n` items done, in code that numba compiles: hw_add of headway.h. Visible to every process at once.
+    """Count `n` more items done from code that numba compiles, as hw_add of headway.h does.
 
-    handle: what Task.native() gives, or its address as an integer; n: an integer, negative: fewer. Returns 0 when it
-    counted, else nothing was: 1, the slot is no longer this task's; 2, the count would leave 48 bits; 3, the task is a
-    stand-in.
+    handle: what Task.native() returns, or its address as an integer; n: an integer, negative to subtract. Returns 0 if
+    the items were counted. Otherwise nothing was counted: 1 means that the task's slot was given to another task, 2
+    that the count would leave 48 bits, 3 that the task is a stand-in.
     """
     if not isinstance(handle, HandleType | types.Integer):
-        raise numba_errors.TypingError(f"add(handle, n): handle is {handle}, not what Task.native() gives")
+        raise numba_errors.TypingError(f"add(handle, n): handle is {handle}, not what Task.native() returns")
     if not isinstance(n, types.Integer):
         raise numba_errors.TypingError(f"add(handle, n): n is {n}, not an integer")
 
@@ -98,7 +98,7 @@ add = intrinsic(_add)
 
 
 def _function(module: Any) -> Any:
-    """hw_add in this module: once, to be inlined."""
+    """The function hw_add in this LLVM module: defined once, to be inlined."""
     function = cgutils.get_or_insert_function(module, ir.FunctionType(ANSWER, [WORD, WORD]), "headway_add")
     if function.is_declaration:
         function.linkage = "linkonce_odr"
@@ -108,7 +108,7 @@ def _function(module: Any) -> Any:
 
 
 def _write(function: Any) -> None:
-    """The instructions of hw_add; but for the clock, which is read when the count is done: C reads it meanwhile."""
+    """Emit the instructions of hw_add. One difference: the clock is read after the add, in C before it."""
     builder = ir.IRBuilder(function.append_basic_block("begin"))
     task, n = function.args
     if sys.platform != "linux":  # there are no boards, only stand-ins

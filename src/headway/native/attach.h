@@ -1,10 +1,10 @@
-/* attach.h - how a process takes hold of a mapped segment, and lets go of it. */
+/* attach.h - how a process attaches to a mapped segment, and detaches from it. */
 #ifndef HEADWAY_ATTACH_H
 #define HEADWAY_ATTACH_H
 
 #include "identity.h"
 
-/* An entry for a board: a discarded one, or a new one with its page. NULL with errno where there is no memory. */
+/* An entry for a board: a free one, or a new one with its page. NULL with errno if there is no memory. */
 static hw_board *hw_entry(void) {
     static int registered;
     hw_board *board;
@@ -30,8 +30,9 @@ static hw_board *hw_entry(void) {
     return board;
 }
 
-/* Take hold of a mapped segment; `header` is the copy that was validated: what is changed in the segment later cannot
- * lead us astray. `path` of the file, or NULL. NULL with errno where the system gives no page, else it takes over lock_fd. */
+/* Attach to a mapped segment. `header` is the validated copy, so that later changes in the segment have no
+ * effect. `path` of the file, or NULL. The board owns lock_fd from then on; NULL with errno, and it does not,
+ * without memory. */
 static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, const char *path) {
     struct stat found;
     hw_board *board = fstat(lock_fd, &found) == 0 ? hw_entry() : NULL;
@@ -58,14 +59,16 @@ static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, con
     return board;
 }
 
-/* Does the semaphore's file belong to this user alone? Another user could truncate his, and a wait on it would end in SIGBUS. */
+/* Does the semaphore's file belong to this user alone? Another user could truncate his own: waiting on it is a
+ * SIGBUS. */
 static int hw_is_own_file(const char *path, struct stat *found) {
     return lstat(path, found) == 0 && S_ISREG(found->st_mode) && found->st_uid == geteuid() &&
            !(found->st_mode & 077) && found->st_size >= (off_t)sizeof(sem_t);
 }
 
-/* Be woken by this semaphore, whose file is at `path`. Without one the structural lock is waited for by naps. It is looked
- * at before and after: nobody else can take away a file of ours in between, so what was opened is that file. */
+/* Wait for the structural lock by this semaphore, whose file is at `path`; without one, waiting sleeps for short
+ * times. The file is checked before and after the opening: nobody else can replace our file, so it is the one that was
+ * opened. */
 static void hw_use_semaphore(hw_board *board, const char *name, const char *path) {
     struct stat before, after;
     sem_t *semaphore;
@@ -78,17 +81,17 @@ static void hw_use_semaphore(hw_board *board, const char *name, const char *path
         sem_close(semaphore);
 }
 
-/* Let go of everything but the mapping of the segment, which late handles may still write to. */
+/* Release everything except the mapping of the segment, to which late handles may still write. */
 static void hw_detach(hw_board *board) {
     int fd = board->lock_fd;
     hw_leave(board);
-    board->lock_fd = -1; /* before it is closed: a child forked in between shall not look for it */
+    board->lock_fd = -1; /* before it is closed: a child forked in between must not use it */
     if (hw_is_ours(board, fd)) close(fd);
     if (board->semaphore) sem_close(board->semaphore);
     board->semaphore = NULL;
 }
 
-/* No handle is left: the entry may serve another board. */
+/* No handle is left: another board may use the entry. */
 static void hw_discard(hw_board *board) {
     hw_detach(board);
     free(board->path);

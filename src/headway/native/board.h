@@ -1,4 +1,4 @@
-/* board.h - one process's hold on a mapped segment: geometry, validation, and where things are. */
+/* board.h - a mapped segment as one process uses it: geometry, validation, and the addresses of its parts. */
 #ifndef HEADWAY_BOARD_H
 #define HEADWAY_BOARD_H
 
@@ -14,12 +14,12 @@
 #define HW_NO_ROW UINT32_MAX          /* no row yet */
 #define HW_ANONYMOUS (UINT32_MAX - 1) /* the table was full: this process counts unlisted */
 
-/* What stands in the page that is wiped in forked children. */
+/* The words of the page that the kernel wipes in forked children. */
 enum hw_page {
     HW_PAGE_ME = 0,     /* the incarnation, 0 = nobody */
-    HW_PAGE_FD = 1,     /* 1: lock_fd is this process's own, 2: a thread is about to make it so */
-    HW_PAGE_PID = 2,    /* 0: not asked yet */
-    HW_PAGE_INSIDE = 16 /* threads in a native call without the GIL; on a line of its own, the first is read by each add */
+    HW_PAGE_FD = 1,     /* 1: lock_fd is this process's own, 2: a thread is reopening it */
+    HW_PAGE_PID = 2,    /* 0: not known yet */
+    HW_PAGE_INSIDE = 16 /* threads in a native call without the GIL; not on the line that each add reads */
 };
 
 /* A stripe that this process took, to be given back when it leaves in good order. */
@@ -42,7 +42,7 @@ typedef struct hw_board {
     uint64_t result_stride;
     uint64_t *page; /* enum hw_page; every word reads 0 after a fork */
     int lock_fd;    /* a second open of the segment, never mapped */
-    dev_t device;   /* of the segment's file: a number that we hold may be somebody else's by now */
+    dev_t device;   /* of the segment's file: the number lock_fd may by now be another file */
     ino_t inode;
     char *path;     /* where the file was found */
     sem_t *semaphore;
@@ -89,8 +89,8 @@ static inline uint64_t hw_checksum(const hw_header *header) {
 }
 
 /* Is this a segment that we can use? NULL, or what is wrong with it. *layout is set to 1 where it is a sound segment of
- * another layout. `bytes` is the size of the file. `header` is a copy in private memory: what others may change while it
- * is looked at proves nothing. */
+ * another layout. `bytes` is the size of the file. `header` is a copy in private memory, which nobody can change during
+ * the check. */
 static const char *hw_validate(const hw_header *header, uint64_t bytes, int *layout) {
     hw_header want;
     *layout = 0;

@@ -1,5 +1,5 @@
-/* clock.h - the kernel's clock_gettime, which it maps into every process (the vDSO). The C library's function leads there by
- * a detour that takes half as long again as the reading itself, and an add is not much more than one reading. */
+/* clock.h - the kernel's clock_gettime, which it maps into every process (the vDSO). The C library's function calls it,
+ * but takes half as long again, which would matter: an add takes hardly longer than reading the clock. */
 #ifndef HEADWAY_CLOCK_H
 #define HEADWAY_CLOCK_H
 
@@ -12,11 +12,11 @@
 
 #include "headway.h"
 
-/* The C library's, until hw_use_kernel_clock has found the other one. */
+/* The C library's function, until hw_use_kernel_clock has found the kernel's. */
 static hw_clock_function hw_clock = clock_gettime;
 
-/* To be called before any handle is made, as the library is loaded: dlopen takes locks that a forked child may find held.
- * Nothing is loaded: what the kernel has mapped is on the list already. Valgrind hides it, and other systems have none. */
+/* Call this when the library is loaded, before any handle is made: dlopen takes locks that a forked child may find
+ * held. It loads nothing: the vDSO is mapped already. Under Valgrind, and on other systems, there is none. */
 static void hw_use_kernel_clock(void) {
     static const char *const names[] = {"__vdso_clock_gettime", "__kernel_clock_gettime"}; /* x86, aarch64 */
     void *vdso = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_LOCAL | RTLD_NOLOAD);
@@ -24,7 +24,7 @@ static void hw_use_kernel_clock(void) {
         void *found = dlsym(vdso, names[i]);
         hw_clock_function clock;
         struct timespec t;
-        memcpy(&clock, &found, sizeof clock); /* C has no conversion for it, POSIX asks for this */
+        memcpy(&clock, &found, sizeof clock); /* C has no conversion from void * to a function, POSIX allows this */
         if (found && clock(CLOCK_MONOTONIC_COARSE, &t) == 0) hw_clock = clock;
     }
     if (vdso) dlclose(vdso);

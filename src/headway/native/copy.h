@@ -1,9 +1,9 @@
 /* copy.h - one consistent copy of a task, or of a whole board, into records (record.h). Readers take no lock and never
- * stop a writer; where writers of one slot never pause, its lock is taken for one copy. */
+ * stop a writer. If the writers of one slot never pause, its lock is taken for one copy. */
 #ifndef HEADWAY_COPY_H
 #define HEADWAY_COPY_H
 
-#include "copying.h" /* first: it asks the C library for what is Linux's own */
+#include "copying.h" /* first: it defines _GNU_SOURCE */
 
 #include <math.h>
 
@@ -12,12 +12,12 @@
 #define HW_MOVED (-1)
 #define HW_APART_TRIES 16
 
-/* A quick hash, not a secure one: it has to differ between two copies between which something changed. */
+/* A fast hash, not a secure one: it has to differ between two copies if anything changed between them. */
 static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
     return (hash ^ value) * 0x9e3779b97f4a7c15ull ^ hash >> 29;
 }
 
-/* Copy a text and zero what stands behind its end. */
+/* Copy a text and zero the bytes after its end. */
 static inline void hw_take_text(char *to, const char *from, size_t room) {
     size_t n = strnlen(from, room - 1);
     memcpy(to, from, n);
@@ -45,9 +45,9 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
         /* A stripe that was given back still names its last worker. */
         uint64_t worker = stripe->worker ? stripe->worker : stripe->base_of;
         hw_share_record *to;
-        /* Killed between remembering a dead worker and taking its stripe: it stands in both places. */
+        /* A process was killed after it noted this dead worker and before it took the stripe: skip the duplicate. */
         if (!worker || hw_is_remembered(slot, worker)) continue;
-        if (!stripe->worker && !stripe->shared && !hw_share(stripe->count, stripe->base)) continue; /* it did nothing */
+        if (!stripe->worker && !stripe->shared && !hw_share(stripe->count, stripe->base)) continue; /* no count */
         to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
         if (!to) return;
         memset(to, 0, sizeof *to);
@@ -65,7 +65,7 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
 
 static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, const hw_status *status,
                            uint32_t *left_out) {
-    /* The place of the next entry may be half written: of 16 places the last 15 entries are read. */
+    /* The place of the next entry may be half written, so the last 15 of 16 entries are read. */
     uint64_t n = status->stage_count, first = n > HW_STAGES - 1 ? n - (HW_STAGES - 1) : 0;
     *left_out = first > UINT32_MAX ? UINT32_MAX : (uint32_t)first;
     for (uint64_t i = first; i < n; i++) {
@@ -79,7 +79,7 @@ static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, 
     }
 }
 
-/* The numbers of a status, and what else is in it straight into the record: most of it is texts. */
+/* Load the numbers of a status, and its texts, which are most of it, directly into the record. */
 static inline void hw_take_status(hw_status *numbers, hw_task_record *to, const hw_status *from) {
     hw_load_numbers(numbers, from);
     hw_load_text(to->stage, from->stage, HW_STAGE_BYTES);
@@ -88,7 +88,7 @@ static inline void hw_take_status(hw_status *numbers, hw_task_record *to, const 
     hw_load_metrics(to->metric_name, to->metric, from);
 }
 
-/* Status and stage log of one moment. Bounded tries without a lock, then one copy under it. */
+/* Status and stage log of one moment: some tries without a lock, then one copy under the slot lock. */
 static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_task_record *to, hw_stage *log, uint64_t *at,
                           uint64_t deadline_ns) {
     const uint64_t *seq = &hw_control_of(slot)->status_seq;
@@ -110,8 +110,8 @@ static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_tas
     return HW_OK;
 }
 
-/* One stripe. The count last, so that it is not below the base; and while the worker is the same, nobody else's counts are
- * among its own. Where the stripe changes hands all the time, the share cannot be told. */
+/* Copy one stripe. The count is read last, so that it is not below the base; if the worker did not change meanwhile,
+ * all counts are its own. If the worker of the stripe keeps changing, the share is unknown. */
 static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
     for (int i = 0; i < 4; i++) {
         hw_load_words(to, from, offsetof(hw_stripe, pad));
@@ -121,8 +121,8 @@ static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
     to->shared = 1;
 }
 
-/* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or of another generation than asked for; 0 = any),
- * HW_TIMEOUT; HW_MOVED where status and result would not be of one moment, unless `apart` allows it. */
+/* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or not of this generation; 0 = any), HW_TIMEOUT;
+ * HW_MOVED if status and result are not of one moment, unless `apart` allows it. */
 static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart) {
     hw_board *board = copy->board;
     char *slot = hw_slot(board, index);
@@ -149,7 +149,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_load_text(to->unit, hw_identity_of(slot)->unit, HW_UNIT_BYTES);
     hw_load_words(&identity.created_ns, &hw_identity_of(slot)->created_ns,
                   offsetof(hw_identity, pad) - offsetof(hw_identity, created_ns));
-    /* The status before the stripes: else a success could show a count short of what it announces. */
+    /* The status before the stripes: otherwise a finished task could show a count that is too low. */
     if (hw_copy_status(board, slot, &status, to, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
         copy->tasks.bytes = tasks;
         copy->unread++;
@@ -213,7 +213,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
             }
         }
         copy->results.bytes = results + hw_align(bytes, 8); /* so that the next one is copied word by word, too */
-        /* A result has a latch of its own: with the same status before and after it, both were there at one moment. */
+        /* A result has its own latch: if the status is the same before and after, both were valid at one moment. */
         moved = !apart && !hw_latch_whole(&control->status_seq, at);
     }
     /* Relaxed: every word before was loaded with acquire. A slot freed meanwhile is no task of this copy. */
@@ -236,8 +236,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     return HW_OK;
 }
 
-/* As hw_try_task. Where its writer never pauses, a status may come with a result that is a little newer: the result of a
- * stage is there before the stage is over, never after it. */
+/* As hw_try_task. If the writer of a task never pauses, the result in the copy may be a little newer than the status,
+ * never older. */
 static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
     for (int i = 0; i < HW_APART_TRIES; i++) {
         int answer = hw_try_task(copy, index, wanted, 0);
@@ -255,7 +255,7 @@ static void hw_copy_workers(hw_copy *copy) {
         hw_worker_record *to;
         if (!me || hw_load(&row->ready) != me) continue;
         hw_load_words(&seen, row, sizeof seen);
-        if (hw_peek(&row->incarnation) != me || seen.ready != me) continue; /* taken anew while we read */
+        if (hw_peek(&row->incarnation) != me || seen.ready != me) continue; /* taken anew meanwhile */
         to = (hw_worker_record *)hw_sink_add(copy, &copy->workers, sizeof *to);
         if (!to) return;
         memset(to, 0, sizeof *to);
@@ -268,7 +268,7 @@ static void hw_copy_workers(hw_copy *copy) {
     }
 }
 
-/* Drop records marked in `gone` and number the others anew. */
+/* Drop the records marked in `gone` and renumber the others. */
 static void hw_copy_compact(hw_copy *copy, const uint8_t *gone, uint32_t *renumbered) {
     hw_task_record *tasks = (hw_task_record *)copy->tasks.data;
     hw_stage_record *stages = (hw_stage_record *)copy->stages.data;
@@ -332,7 +332,7 @@ static void hw_copy_unique(hw_copy *copy) {
     free(renumbered);
 }
 
-/* Have the lines fetched that the copy of a slot is going to read: from one slot to the next no processor can guess. */
+/* Prefetch the lines that the copy of a slot will read: no processor can predict them from the slot before. */
 static inline void hw_copy_prefetch(const char *slot) {
     static const uint16_t lines[] = {
         HW_CONTROL_OFFSET,      HW_CONTROL_OFFSET + 64, HW_IDENTITY_OFFSET,     HW_IDENTITY_OFFSET + 64,
@@ -357,8 +357,8 @@ static void hw_copy_slot(hw_copy *copy, uint32_t index) {
 static int hw_copy_board(hw_copy *copy) {
     hw_board *board = copy->board;
     uint64_t serial = 0;
-    /* A task that started anew meanwhile may have moved behind our back: look at the new ones once more. The serial that
-     * was the last one before a pass may be of a task that was not published yet. */
+    /* A task that started anew during a pass may have moved to a slot that the pass had left behind: look at the new
+     * tasks again. The last serial before a pass may belong to a task that was not published yet. */
     for (int tries = 0; tries < 8; tries++) {
         uint64_t frees = hw_load(&board->header->frees), last = hw_load(&board->header->next_serial);
         for (uint32_t i = 0; i < board->capacity && !copy->failed; i++) {

@@ -1,10 +1,10 @@
-/* copying.h - what one copy of a board needs: the clocks of the moment, who was found alive, and where the records go. */
+/* copying.h - the state of one copy of a board: the clock readings, who was found alive, and the arrays of records. */
 #ifndef HEADWAY_COPYING_H
 #define HEADWAY_COPYING_H
 
 #include "slots.h"
 
-/* An array of bytes that grows; a lent one does not. */
+/* An array of bytes that grows; an array of the caller does not. */
 typedef struct hw_sink {
     char *data;
     size_t bytes, room;
@@ -18,7 +18,7 @@ typedef struct hw_copy {
     hw_sink tasks, stages, shares, workers, index, results;
     hw_sink hashes; /* of the tasks' ids, while copying */
     int failed; /* 1: out of memory */
-    int more;   /* 1: because the array lent for the tasks was too small */
+    int more;   /* 1: the caller's array for the tasks was too small */
     uint32_t count;
     uint64_t content_version; /* changes whenever anything but the clock changed */
     uint64_t states_version;  /* changes when a task came, went, or changed its state */
@@ -26,7 +26,7 @@ typedef struct hw_copy {
     uint32_t open;            /* tasks that have not ended */
     int bare;                 /* 1: without the results */
     uint32_t unread;          /* tasks left out because a stopped process holds their slot lock */
-    hw_asked asked;  /* who was found alive: one question for each process */
+    hw_asked asked;  /* who was found alive: the kernel is asked once for each process */
 } hw_copy;
 
 static void *hw_sink_add(hw_copy *copy, hw_sink *sink, size_t bytes) {
@@ -52,7 +52,7 @@ static void hw_copy_begin(hw_copy *copy, hw_board *board) {
     copy->monotonic_ns = hw_clock_ns(CLOCK_MONOTONIC);
 }
 
-/* Have the tasks written to memory of the caller, so that they need not be copied again. */
+/* Write the tasks to memory of the caller, so that they need not be copied again. */
 static void hw_copy_lend(hw_copy *copy, char *data, size_t bytes) {
     copy->tasks.data = data;
     copy->tasks.room = bytes;
@@ -79,7 +79,7 @@ static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {
     return hw_alive(copy->board, &copy->asked, incarnation);
 }
 
-/* Beats are monotonic; people want the wall clock. */
+/* Convert a beat, which is monotonic, to the wall clock. */
 static inline int64_t hw_wall(const hw_copy *copy, uint64_t beat_ns) {
     if (!beat_ns) return 0;
     return copy->now_ns - (int64_t)(copy->monotonic_ns > beat_ns ? copy->monotonic_ns - beat_ns : 0);

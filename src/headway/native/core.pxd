@@ -1,9 +1,9 @@
-"""The classes of core, for modules that count by them. Each part of a segment and of a slot builds on the one before."""
+"""The classes of core, for other Cython modules. Each part of a segment and of a slot is a base class of the next."""
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from headway.native.headers cimport *
 
-# A native call that may wait, made without the GIL: see waiting.pxi.
+# A native call that may wait, made without the GIL (waiting.pxi).
 ctypedef int (*Call)(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil
 
 
@@ -11,7 +11,7 @@ cdef class MappedSegment:
     cdef hw_board *board
     cdef void *base
     cdef uint64_t bytes_mapped
-    cdef hw_header said  # the header as it was when it was checked
+    cdef hw_header said  # the copy of the header that was checked
     cdef bint _closed
 
 

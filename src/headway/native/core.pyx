@@ -1,7 +1,8 @@
-"""Segments and slots of a board, in shared memory. Mechanism only: what a task's life means is decided in tasks/ and engine/.
+"""Segments and slots of a board in shared memory. Mechanism only: the rules of a task's life are in tasks/ and engine/.
 
-One extension module, so that a process has its native state once, of parts that are included below. A lock is taken and
-released within one call without the GIL (waiting.pxi): no process waits for the GIL, or runs Python, while it holds one.
+It is one extension module, because its native state may exist only once in a process; its parts are included below. A
+lock is taken and released within one call without the GIL (waiting.pxi): no process waits for the GIL, or runs Python,
+while it holds a lock.
 """
 cimport cython
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
@@ -27,10 +28,10 @@ from headway.native.records import STATES as _STATES
 
 cdef extern from "Python.h":
     """
-    /* The next item, or NULL: at the end, or because of an exception. PyIter_Next would look which of the two it was. */
+    /* The next item; NULL at the end or for an exception. PyIter_Next would check which of the two it is. */
     static inline PyObject *hw_next_item(PyObject *iterator) { return Py_TYPE(iterator)->tp_iternext(iterator); }
 
-    /* The value of an int of one digit, which nearly all are that are counted; 0 for longer ones. */
+    /* The value of an int of one digit, which nearly all counts are; returns 0 for longer ints. */
     static inline int hw_small(PyObject *number, int64_t *value) {
     #if PY_VERSION_HEX >= 0x030C0000
         if (!PyUnstable_Long_IsCompact((PyLongObject *)number)) return 0;
@@ -42,7 +43,7 @@ cdef extern from "Python.h":
         return 1;
     }
 
-    /* Go on with the exception that is set. */
+    /* Report the exception that is already set. */
     static inline int hw_raised(void) { return -1; }
     """
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
@@ -56,7 +57,7 @@ CAPACITY_MAX = HW_CAPACITY_MAX
 WORKERS_MAX = HW_WORKERS_MAX
 RESULT_BYTES_MAX = HW_RESULT_BYTES_MAX
 LOCK_SECONDS = 5.0
-SILENT_SECONDS = 2.0  # a recorder that was silent for so long is looked at: is it alive? It beats several times a second
+SILENT_SECONDS = 2.0  # after so long without a beat (there are several a second), check whether the recorder is alive
 START_SECONDS = 5.0  # how long a process that starts a recorder has before another one may try
 
 cdef tuple STATES = _STATES

@@ -5,7 +5,7 @@ cdef class Counter(Place):
     """Counter()\n--\n\nThis process's stripe of a task."""
 
     cdef int add(self, int64_t n) except -1:
-        """The rare paths of _count: first use, after a fork, once a second, stale, closed, too much."""
+        """The rare paths of _count: first use, after a fork, once a second, stale slot, closed board, overflow."""
         cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
         cdef int answer = HW_OK
         cdef bint looks = now >= self.look_ns
@@ -22,7 +22,7 @@ cdef class Counter(Place):
         if hw_peek(self.handle.identity) != self.handle.worker:
             try:
                 self.segment.become(True)
-            except OSError as error:  # no descriptor is left to register with: tried again at the next update
+            except OSError as error:  # no free descriptor to register with: tried again at the next update
                 _stale(f"updates of task {self.id!r} are not counted: {error}")
                 return 0
             answer = hw_bind(self.segment.board, &self.handle, self.index, self.generation,
@@ -39,10 +39,10 @@ cdef class Counter(Place):
         return 0
 
     cdef int look_around(self, uint64_t now) except -1:
-        """Once a second: was the board removed, is it without its recorder?"""
+        """Once a second: check whether the board was removed, and whether its recorder is alive."""
         global _warned_retired
         self.look_ns = now + SECOND
-        hw_own_fd(self.segment.board)  # opens it again if the program closed it: without it others take us for dead
+        hw_own_fd(self.segment.board)  # reopen it if the program closed it: otherwise this process would count as dead
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
             warnings.warn(f"board {self.segment.name!r} was removed: updates are no longer seen by anyone",
@@ -56,10 +56,10 @@ cdef class Counter(Place):
         return 0
 
     cdef int look(self) except -1:
-        """Is the slot still this task's? HW_OK or HW_STALE. (The tag alone does not tell: it recurs after 65536 claims.)
+        """Is the slot still this task's? HW_OK or HW_STALE. (The tag is not enough: it recurs after 65536 claims.)
 
-        A task that is counted on runs: if it is written as pending or lost, write that. Nothing waits here: if another
-        process has the slot lock, the next look does it.
+        If the task is written as pending or lost, write it as running, because it is being counted on. This never
+        waits: if another process has the slot lock, the next check does it.
         """
         cdef hw_change change
         cdef hw_status status
@@ -73,13 +73,13 @@ cdef class Counter(Place):
         return HW_OK
 
     @cython.embedsignature(False)
-    @cython.binding(False)  # CPython calls a plain built-in method by a shorter way than a function object of Cython's
+    @cython.binding(False)  # CPython calls a plain built-in method faster than a Cython function object
     def update(self, n=1):
-        """update($self, n=1)\n--\n\nCount `n` more items done (negative: fewer). Never waits, and never raises for a task's state.
+        """update($self, n=1)\n--\n\nCount `n` more items done; a negative n subtracts. Never waits, and never raises because of a task's state.
 
-        n: a whole number; floats without a fraction are taken, too. After the board was closed in this process nothing is
-        counted, nor after the task's slot was given to another task; then headway.errors.StaleTaskWarning says so once.
-        Raises TypeError for what is not a whole number, OverflowError beyond 48 bits.
+        n: a whole number; a float without a fraction counts as one. Nothing is counted after the board was closed in
+        this process, or after the task's slot was given to another task; a headway.errors.StaleTaskWarning then says so
+        once. Raises TypeError if n is not a whole number, OverflowError if the count would exceed 48 bits.
         """
         cdef int64_t items
         if type(n) is not int or not hw_small(n, &items):
@@ -104,9 +104,9 @@ cdef class Counter(Place):
 
 
 cdef inline int _count(Counter slot, int64_t n) except -1:
-    """As hw_add, and once a second look at the board, and register this process first if it is not."""
+    """As hw_add. Also registers this process first if needed, and checks the board once a second."""
     cdef uint64_t now
-    if hw_peek(slot.handle.identity) == slot.handle.worker:  # then there is a stripe, and a clock
+    if hw_peek(slot.handle.identity) == slot.handle.worker:  # equal only if the handle has a stripe and a clock
         now = hw_now(&slot.handle)
         if now < slot.look_ns and hw_count(slot.handle.stripe, slot.handle.tag, n) == HW_OK:
             hw_beat(slot.handle.stripe, now)
@@ -115,7 +115,7 @@ cdef inline int _count(Counter slot, int64_t n) except -1:
 
 
 cdef int64_t _items(Counter slot, n) except? -1:
-    """A number of items to count. Raises TypeError for what is not whole, OverflowError for what is too large."""
+    """A number of items to count. Raises TypeError if it is not whole, OverflowError if it is too large."""
     number = _whole(n, "n", "items are counted whole, choose a smaller unit")
     if not -HW_COUNT_LIMIT < number < HW_COUNT_LIMIT:
         raise _count_out_of_range(slot._id, number)

@@ -1,4 +1,4 @@
-/* find.h - where the task of an id stands, found without a lock. */
+/* find.h - find the slot of a task by its id, without a lock. */
 #ifndef HEADWAY_FIND_H
 #define HEADWAY_FIND_H
 
@@ -19,8 +19,9 @@ static uint64_t hw_holds(hw_board *board, uint32_t index, const hw_identity *wan
     return seen;
 }
 
-/* The first slot from `i` on that has this hash, else `capacity`. Acquire: before `frees` is read again. Four at a time,
- * since a search is little else: one branch for four loads. A test build looks at each by itself, as a step of its own. */
+/* The first slot from `i` on that has this hash, else `capacity`. Acquire: before `frees` is read again. It
+ * compares four at a time, with one branch, as this loop is most of a search. A test build compares each in a
+ * step of its own. */
 static inline uint32_t hw_next_of(const uint64_t *hashes, uint32_t capacity, uint32_t i, uint64_t hash) {
 #ifndef HW_HOOKS
     for (; i + 4 <= capacity; i += 4)
@@ -49,8 +50,8 @@ static int hw_find(hw_board *board, const hw_identity *want, uint64_t hash, uint
             found = 1;
         }
         if (found) return HW_OK;
-        /* A task that started anew may have moved behind our back: it was published before `frees` was raised, and that
-         * before the old one was freed. */
+        /* A task that started anew may have moved to a slot already searched: it is published before `frees` is
+         * raised, and that before the old one was freed. */
         if (hw_load(&board->header->frees) == frees) return HW_ABSENT;
     }
     return HW_ABSENT;

@@ -1,4 +1,4 @@
-"""The layout and the native functions as Cython sees them, as headway.h and the headers beside this file declare them."""
+"""Declarations for Cython of the layout and the functions in headway.h and in the headers beside this file."""
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from posix.time cimport timespec
 

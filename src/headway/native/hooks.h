@@ -1,5 +1,5 @@
 /* hooks.h - a test build (HOOKS=1) can end, or stop, the process at the n-th step of the code that follows.
- * Called through ctypes: the module itself has no names for tests. */
+ * Tests call these functions through ctypes: the module itself exports nothing for tests. */
 #ifndef HEADWAY_HOOKS_H
 #define HEADWAY_HOOKS_H
 #ifdef HW_HOOKS

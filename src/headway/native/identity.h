@@ -1,16 +1,17 @@
-/* identity.h - who this process is on a board, how it comes and goes, and who is dead.
+/* identity.h - the identity of this process on a board, how it registers and leaves, and which processes are dead.
  *
  * A process draws an incarnation by fetch_add from the header, so none is ever used twice, and holds a write lock on
- * byte HW_LOCK_BASE + incarnation of the segment's file for as long as it lives: the kernel lets go of it however the
- * process dies. The lock belongs to an open file description (F_OFD_SETLK) that is never mapped, because a mapping keeps
- * its description open, in forked children too.
+ * byte HW_LOCK_BASE + incarnation of the segment's file for as long as it lives: the kernel releases it however the
+ * process dies. The lock belongs to an open file description (F_OFD_SETLK) that is never mapped, because a mapping
+ * keeps its description open, in forked children too.
  *
  * The incarnation stands in a page that the kernel wipes in every forked child (MADV_WIPEONFORK), also after a raw
  * clone: a child reads 0 and registers anew. The page's second word says whether lock_fd is this process's own; the
- * inherited one must not be asked (it would call the parent dead) and not be kept (it would call a dead parent alive).
+ * inherited one must not be used for questions (the parent would seem dead) and not be kept (a dead parent would seem
+ * alive).
  *
- * All that changes an hw_board runs under the GIL; a call without it is counted in the page (hw_go_in), and whoever
- * leaves or detaches waits for those.
+ * Everything that changes an hw_board runs under the GIL. Calls without the GIL are counted in the page (hw_go_in), and
+ * a thread that leaves or detaches waits for them.
  */
 #ifndef HEADWAY_IDENTITY_H
 #define HEADWAY_IDENTITY_H
@@ -30,8 +31,9 @@
 
 static hw_board *hw_boards; /* grows at its head only, entries are reused, never freed: a forked child walks it */
 
-/* Is this descriptor one of the segment? A program that closes all its descriptors, as daemons do, closes ours, too, and may
- * get its number for a file of its own: nobody holds a lock on that file, and it is not ours to close. */
+/* Is this descriptor still the segment's? A program that closes all its descriptors, as daemons do, closes
+ * ours, too, and the number may then belong to a file of the program: that file has no locks of ours, and we
+ * must not close it. */
 static int hw_is_ours(const hw_board *board, int fd) {
     struct stat found;
     return fd >= 0 && fstat(fd, &found) == 0 && found.st_ino == board->inode && found.st_dev == board->device;
@@ -43,8 +45,8 @@ static int hw_is_nameless(const hw_board *board) {
     return hw_is_ours(board, board->lock_fd) && fstat(board->lock_fd, &found) == 0 && found.st_nlink == 0;
 }
 
-/* Take (F_WRLCK) or release (F_UNLCK) the lock on the byte of an incarnation, or ask with F_OFD_GETLK for one that another
- * description holds. */
+/* Take (F_WRLCK) or release (F_UNLCK) the lock on the byte of an incarnation, or ask with F_OFD_GETLK whether another
+ * description holds it. */
 static int hw_byte(int fd, int command, uint64_t incarnation, short *type) {
     struct flock lock;
     int answer;
@@ -60,8 +62,8 @@ static int hw_byte(int fd, int command, uint64_t incarnation, short *type) {
 
 static inline uint64_t hw_me(const hw_board *board) { return hw_peek(&board->page[HW_PAGE_ME]); }
 
-/* Open the segment's file once more: by an inherited descriptor if there is one, as the name may be gone, else by name. Makes
- * only calls that are safe in a child forked from a process with threads. */
+/* Open the segment's file again: by an inherited descriptor if there is one, as the name may have been removed, else by
+ * name. It makes only calls that are safe in a child forked from a process with threads. */
 static int hw_open_again(const hw_board *board, int inherited) {
     char path[32], digits[12];
     int n = 0, at = 14, fd = board->lock_fd, own;
@@ -82,8 +84,8 @@ static int hw_open_again(const hw_board *board, int inherited) {
     return own;
 }
 
-/* Make lock_fd a description of this process's own: after a fork, or when somebody closed it. One thread does it; another
- * one that asks meanwhile waits a moment. -1 where nothing can be told: then everyone counts as alive. */
+/* Make lock_fd a description of this process's own: after a fork, or after the program closed it. One thread does it;
+ * others wait a moment. -1 if it is impossible: then every process counts as alive. */
 static int hw_reopen(hw_board *board) {
     uint64_t *state = &board->page[HW_PAGE_FD], seen = hw_load(state);
     short type = F_WRLCK;
@@ -96,31 +98,31 @@ static int hw_reopen(hw_board *board) {
     inherited = hw_is_ours(board, board->lock_fd);
     own = hw_open_again(board, inherited);
     if (own < 0 && inherited && errno == EMFILE) {
-        /* No number is free but that of the inherited one, which is not to be kept anyway. */
+        /* No descriptor is free: close the inherited one, which must not be kept anyway, and use its number. */
         close(board->lock_fd);
         inherited = 0;
         own = hw_open_again(board, 0);
     }
     if (own >= 0 && inherited) {
-        /* In one step: a thread that forks or opens a file meanwhile meets no number that is free or somebody else's. */
+        /* dup3 replaces it in one step: the number is never free for another thread, or copied wrong by a fork. */
         int answer = dup3(own, board->lock_fd, O_CLOEXEC);
         close(own);
         own = answer;
     } else if (own >= 0) {
-        board->lock_fd = own; /* the old number is free, or somebody else's; it may be the new one */
+        board->lock_fd = own; /* the old number was closed, or is another file's by now */
     }
-    if (own >= 0 && hw_me(board)) hw_byte(board->lock_fd, F_OFD_SETLK, hw_me(board), &type); /* it went with the other */
-    hw_store(state, own >= 0); /* release: whoever reads 1 asks by the new description; 0: tried again at the next use */
+    if (own >= 0 && hw_me(board)) hw_byte(board->lock_fd, F_OFD_SETLK, hw_me(board), &type); /* closing released it */
+    hw_store(state, own >= 0); /* release: a reader of 1 uses the new description; 0: tried again at the next use */
     return own >= 0 ? board->lock_fd : -1;
 }
 
-/* lock_fd, made this process's own first if a fork handed it down or somebody closed it. */
+/* lock_fd; if it was inherited by fork, or closed by the program, it is made this process's own first. */
 static inline int hw_own_fd(hw_board *board) {
     if (HW_LIKELY(hw_load(&board->page[HW_PAGE_FD]) == 1 && hw_is_ours(board, board->lock_fd))) return board->lock_fd;
     return hw_reopen(board);
 }
 
-/* The pid, kept: getpid() is a system call, too slow for each status write. */
+/* The pid, cached: getpid() is a system call, too slow for each status write. */
 static inline uint64_t hw_pid(hw_board *board) {
     uint64_t pid = hw_peek(&board->page[HW_PAGE_PID]);
     if (HW_UNLIKELY(!pid)) {
@@ -145,8 +147,8 @@ static void hw_after_fork_in_child(void) {
     }
 }
 
-/* A call without the GIL is counted, because hw_leave and hw_detach take away what it works with. Relaxed on the way in: the
- * GIL, which the caller holds, orders it. Release on the way out: whoever reads 0 sees all that the call did. */
+/* Count a call without the GIL, because hw_leave and hw_detach release what it uses. Relaxed at its begin: the caller
+ * holds the GIL, which orders it. Release at its end: a reader of 0 sees everything that the call did. */
 static inline void hw_go_in(hw_board *board) {
     __atomic_fetch_add(&board->page[HW_PAGE_INSIDE], 1, __ATOMIC_RELAXED);
 }
@@ -157,8 +159,8 @@ static inline int hw_inside(const hw_board *board) { return hw_load(&board->page
 
 /* --------------------------------------------------------------------------------------------------- liveness */
 
-/* Has the process of this incarnation ended? If that cannot be told it counts as alive, so that nothing is taken from a
- * live process. */
+/* Has the process of this incarnation ended? If the kernel does not answer, it counts as alive, so that nothing is
+ * taken from a live process. */
 static int hw_dead(hw_board *board, uint64_t incarnation) {
     short type = F_WRLCK;
     int fd;
@@ -169,9 +171,9 @@ static int hw_dead(hw_board *board, uint64_t incarnation) {
     return fd >= 0 && hw_byte(fd, F_OFD_GETLK, incarnation, &type) == 0 && type == F_UNLCK;
 }
 
-/* Does a process other than the recorder (its incarnation, 0 = none) hold an identity on this segment? Locks of the same
- * open file description are not seen: asked with its own descriptor, a process does not find itself. What cannot be told
- * counts as in use. */
+/* Does a process other than the recorder (its incarnation, 0 = none) hold an identity on this segment? Locks of the
+ * same open file description are not reported: with its own descriptor, a process does not find itself. If the kernel
+ * does not answer, the segment counts as in use. */
 static int hw_in_use(int fd, uint64_t recorder) {
     recorder &= HW_INCARNATION_MAX - 1; /* more is damage */
     for (int above = 0; above <= (recorder != 0); above++) { /* below the recorder's byte, then above it */
@@ -186,7 +188,7 @@ static int hw_in_use(int fd, uint64_t recorder) {
     return 0;
 }
 
-/* The recorder of a segment that is not mapped; 0 where there is none, or the file is too short. */
+/* The recorder of a segment that is not mapped; 0 if there is none, or if the file is too short. */
 static uint64_t hw_recorder_of(int fd) {
     uint64_t recorder = 0;
     return pread(fd, &recorder, sizeof recorder, HW_RECORDER_OFFSET) == (ssize_t)sizeof recorder ? recorder : 0;
@@ -209,7 +211,7 @@ static void hw_take_row(hw_board *board, uint64_t me, uint64_t pid, int64_t star
             uint64_t seen = hw_load(&row->incarnation);
             if (dead ? !hw_dead(board, seen) : seen != 0) continue;
             if (!hw_cas(&row->incarnation, seen, me)) continue;
-            /* `ready` still names the last holder, or nobody: readers pass this row over until it names us. */
+            /* `ready` still names the last holder, or 0: readers skip this row until it names us. */
             HW_STEP("row taken");
             hw_store(&row->pid, pid);
             hw_store(&row->started_ns, (uint64_t)started_ns);
@@ -237,7 +239,7 @@ static int hw_register(hw_board *board, int with_row, int64_t started_ns, const 
         errno = errno ? errno : EBADF;
         return HW_SYSTEM;
     }
-    hw_forget(board); /* after a raw clone nobody else did */
+    hw_forget(board); /* after a raw clone no fork handler ran */
     for (;;) {
         uint64_t me = __atomic_fetch_add(&board->header->next_incarnation, 1, __ATOMIC_ACQ_REL);
         short type = F_WRLCK;
@@ -245,7 +247,7 @@ static int hw_register(hw_board *board, int with_row, int64_t started_ns, const 
         if (me >= HW_INCARNATION_MAX) return HW_DAMAGED;
         HW_STEP("drawn");
         if (hw_byte(fd, F_OFD_SETLK, me, &type) != 0) {
-            if (errno == EAGAIN || errno == EACCES) continue; /* held: only damage brings a number up twice */
+            if (errno == EAGAIN || errno == EACCES) continue; /* held: numbers recur only by damage */
             return HW_SYSTEM;
         }
         HW_STEP("alive");
@@ -266,12 +268,12 @@ static void hw_prune_held(hw_board *board) {
     board->held_count = kept;
 }
 
-/* Note a stripe that this process took, so that hw_leave gives it back. Without memory it is not noted, and stays until the
- * process ends. */
+/* Note a stripe that this process took, so that hw_leave gives it back. If there is no memory for the note, the process
+ * keeps the stripe until it ends. */
 static void hw_hold(hw_board *board, uint32_t slot, uint32_t stripe, uint64_t generation) {
     if (board->held_count == board->held_room) {
         hw_prune_held(board);
-        if (board->held_count * 2 >= board->held_room) { /* half of them are still held: double the room, so that pruning stays rare */
+        if (board->held_count * 2 >= board->held_room) { /* still half full: double the room, so that pruning is rare */
             size_t room = board->held_room ? board->held_room * 2 : 64;
             hw_held *held = (hw_held *)realloc(board->held, room * sizeof *held);
             if (!held) return;
@@ -294,17 +296,17 @@ static void hw_leave(hw_board *board) {
     free(board->held);
     if (board->row < board->workers) hw_cas(&board->rows[board->row].incarnation, me, 0);
     hw_forget(board);
-    hw_store(&board->page[HW_PAGE_ME], 0); /* handles see that they have to register anew */
+    hw_store(&board->page[HW_PAGE_ME], 0); /* handles see that they have to register again */
     if (hw_is_ours(board, board->lock_fd)) hw_byte(board->lock_fd, F_OFD_SETLK, me, &type);
 }
 
-/* Who retires an unused board stores this word, then looks at the locks of all identities (hw_in_use). Who joins a board
- * takes its own lock, then looks at the word (hw_retiring). Both in sequentially consistent order, so that at least one of
- * the two sees the other. */
+/* A process that retires an unused board stores this word, then checks the locks of all identities (hw_in_use). A
+ * process that joins a board takes its own lock, then reads the word (hw_retiring). Both are sequentially consistent,
+ * so at least one of the two sees the other. */
 static void hw_announce(hw_board *board, uint64_t retired) {
     uint64_t *word = &board->header->retired, expected = retired ? 0 : HW_RETIRING;
     if (retired == HW_RETIRED_FOR_GOOD) __atomic_store_n(word, retired, __ATOMIC_SEQ_CST);
-    else /* never over "for good": what was removed does not come back */
+    else /* never overwrites "for good": a removed board stays removed */
         __atomic_compare_exchange_n(word, &expected, retired, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

@@ -7,7 +7,7 @@
  *
  *   acquire: 1 wait for a token, 20 ms at most        release: CAS owner me -> 0
  *            2 owner 0 or dead: CAS owner -> me                post a token if there is none
- *            3 from the dead: repair, then go on
+ *            3 if the owner was dead: repair, then go on
  *
  * A slot lock guards the status and the result of one slot. No semaphore: it is held for tens of nanoseconds.
  *
@@ -44,14 +44,15 @@ static inline struct timespec hw_timespec(uint64_t ns) {
     return t;
 }
 
-/* Which task is about to be counted among those that lost their slots, and in which state: never 0. */
+/* The note of which task is about to be counted as gone, and in which state; never 0. */
 static inline uint64_t hw_gone_note(uint32_t index, uint64_t generation, uint64_t state) {
     return (uint64_t)index << 44 | (generation << 4 & 0xffffffffff0ull) | (state + 1);
 }
 
-/* Whoever counted a task as gone may have been killed before its slot was free: then it is not counted, as it is still
- * there, and may go on or end otherwise before it loses its slot. `gone_before` belongs to the note: it is written anew only
- * after this. The note goes last, so that whoever is killed here leaves it to the next one. Its numbers may be damage. */
+/* A process may have been killed after it counted a task as gone and before the slot was free. Then the count is
+ * undone: the task still exists, and may go on or end otherwise before it loses its slot. `gone_before` belongs to the
+ * note and is written again only after this. The note is cleared last, so that after a kill here the next process
+ * repeats it. The numbers in the note may be damaged. */
 static void hw_uncount_gone(hw_board *board) {
     hw_header *header = board->header;
     uint64_t note = hw_peek(&header->gone_note), index = note >> 44, state = (note & 15) - 1, generation;
@@ -63,7 +64,7 @@ static void hw_uncount_gone(hw_board *board) {
     hw_store(&header->gone_note, 0);
 }
 
-/* After a dead holder: make hashes agree with generations, and the count of tasks that are gone. */
+/* After a dead holder: make the hashes agree with the generations, and correct the count of tasks that are gone. */
 static void hw_repair(hw_board *board) {
     for (uint32_t i = 0; i < board->capacity; i++) {
         char *slot = hw_slot(board, i);
@@ -82,15 +83,15 @@ static void hw_repair(hw_board *board) {
     __atomic_fetch_add(&board->header->repairs, 1, __ATOMIC_RELAXED); /* relaxed: for people */
 }
 
-/* Take the structural lock. HW_OK or HW_TIMEOUT; the caller must be registered. Safe against a signal at any place:
- * an interrupted wait is a wait without a token. */
+/* Take the structural lock. HW_OK or HW_TIMEOUT; the caller must be registered. A signal may arrive at any place: an
+ * interrupted wait counts as a wait without a token. */
 static int hw_lock(hw_board *board, uint64_t deadline_ns) {
     hw_header *header = board->header;
     uint64_t me = hw_me(board);
     if (!me) return HW_SYSTEM;
     for (;;) {
         uint64_t seen, now = hw_clock_ns(CLOCK_MONOTONIC);
-        /* Jitter, so that not all who wait for a dead holder look at the same moment. */
+        /* Jitter, so that processes that wait for a dead holder do not all look at the same moment. */
         uint64_t until = now + HW_TOKEN_WAIT_NS - (now ^ me * 0x9e3779b97f4a7c15ull) % (HW_TOKEN_WAIT_NS / 4);
         if (until > deadline_ns) until = deadline_ns;
         if (board->semaphore) {
@@ -120,7 +121,7 @@ static void hw_unlock(hw_board *board) {
     if (board->semaphore && sem_getvalue(board->semaphore, &value) == 0 && value < 1) sem_post(board->semaphore);
 }
 
-/* Make a semaphore of one token, ours alone as far as the umask lets it be. -1 with errno: EEXIST where there is one. */
+/* Make a semaphore of one token, for this user only (less the umask). -1 with errno; EEXIST if there is one. */
 static int hw_make_semaphore(const char *name) {
     sem_t *semaphore = sem_open(name, O_CREAT | O_EXCL, 0600, 1);
     return semaphore == SEM_FAILED ? -1 : sem_close(semaphore);
@@ -128,7 +129,7 @@ static int hw_make_semaphore(const char *name) {
 
 /* ------------------------------------------------------------------------------------------------- slot locks */
 
-/* After a dead holder: make both latches whole, so that the next write starts from rest. */
+/* After a dead holder: repair both latches, so that the next write starts from equal copies. */
 static void hw_mend(hw_board *board, char *slot) {
     hw_control *control = hw_control_of(slot);
     hw_latch_mend(&control->status_seq, hw_status_of(slot, 0), hw_status_of(slot, 1), sizeof(hw_status));

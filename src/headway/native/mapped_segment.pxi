@@ -1,7 +1,7 @@
-# A segment: how one is formatted and mapped, and what its header says.
+# A segment: formatting and mapping it, and the fields of its header.
 
 def segment_bytes(uint32_t capacity, uint32_t workers, uint32_t result_bytes):
-    """Return the size in bytes of a segment for so many slots, rows of processes, and bytes of result a slot."""
+    """Return the size in bytes of a segment for so many slots, rows of processes, and bytes of result per slot."""
     cdef hw_header header
     hw_geometry(&header, capacity, workers, result_bytes)
     return header.total_bytes
@@ -40,7 +40,7 @@ def format_segment(int fd, *, uint32_t capacity, uint32_t workers, uint32_t resu
 
 
 cdef class MappedSegment:
-    """MappedSegment(fd, size, where)\n--\n\nA segment mapped into this process, and what its header says of the board."""
+    """MappedSegment(fd, size, where)\n--\n\nA segment mapped into this process, and the fields of its header."""
 
     def __cinit__(self, int fd, uint64_t size, str where not None):
         cdef int layout = 0, lock_fd
@@ -52,13 +52,13 @@ cdef class MappedSegment:
             self.base = NULL
             raise OSError(errno, os.strerror(errno), where)
         self.bytes_mapped = size
-        hw_load_words(&self.said, self.base, sizeof(hw_header))  # copied once: the copy that is checked is used
+        hw_load_words(&self.said, self.base, sizeof(hw_header))  # copied once: this copy is checked and used
         wrong = hw_validate(&self.said, size, &layout)
         if wrong is not NULL:
             if layout:
                 raise _other_layout(where, wrong.decode(), self.said.layout_version)
             raise _damaged(where, wrong.decode())
-        # Identities are locks on a second open file description of the segment, which is never mapped (identity.h). It is
+        # Identities are locks on a second open file description of the segment, never mapped (identity.h). It is
         # opened here, so that Ctrl-C cannot come between the opening and the object that closes it.
         again, path = b"/proc/self/fd/%d" % fd, b"/dev/shm" + where.encode()
         lock_fd = open(again, O_RDWR | O_CLOEXEC)
@@ -73,7 +73,7 @@ cdef class MappedSegment:
             raise OSError(reason, os.strerror(reason), where)
 
     def use_semaphore(self, str name not None):
-        """Have this semaphore end waits for the structural lock. Without one, waiting is by short sleeps."""
+        """Use this semaphore to wait for the structural lock. Without one, waiting sleeps for short times."""
         cdef bytes encoded = name.encode(), path = b"/dev/shm/sem." + encoded[1:]
         if not self._closed:
             hw_use_semaphore(self.board, encoded, path)
@@ -151,16 +151,16 @@ cdef class MappedSegment:
 
     @property
     def dropped(self):
-        """Tasks that gave up their slot before the history held them, because room was needed."""
+        """How many tasks lost their slot before they were archived, because slots were needed."""
         return hw_load(&(<hw_header *>self.base).dropped)
 
     @property
     def gone(self):
-        """How many tasks gave up their slot so far, by the number of the state that they were in."""
+        """How many tasks lost their slot so far, by the number of their last state."""
         cdef uint64_t *gone = (<hw_header *>self.base).gone
         return tuple([hw_load(&gone[i]) for i in range(HW_STATES)])
 
     @property
     def repairs(self):
-        """Times the structural lock was taken over from a dead holder."""
+        """How often the structural lock was taken over from a dead holder."""
         return hw_load(&(<hw_header *>self.base).repairs)

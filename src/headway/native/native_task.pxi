@@ -4,10 +4,10 @@
 cdef class NativeTask:
     """NativeTask(slot)\n--\n\nA task for C, Cython, numba and foreign-function interfaces: hw_add(hw_task *, n) of headway.h.
 
-    Compiled code includes headway.h and takes `address` or `capsule`; code that cannot compile calls `function`. It keeps
-    the mapping alive, belongs to the process that asked for it, and may be used from any thread, also without the GIL.
-    After the task's slot was given away hw_add answers HW_STALE and counts nothing; after the board was closed in this
-    process it still counts.
+    Compiled code includes headway.h and uses `address` or `capsule`; other code calls `function`. The object keeps the
+    mapping alive, belongs to the process that made it, and may be used from any thread, also without the GIL. After
+    the task's slot was given to another task, hw_add returns HW_STALE and counts nothing; after the board was closed in
+    this process, it still counts.
     """
 
     def __cinit__(self, Slot slot not None):
@@ -21,14 +21,14 @@ cdef class NativeTask:
 
     @property
     def address(self):
-        """Address of the hw_task, as an int. It is good for as long as this object lives."""
+        """Address of the hw_task, as an int. It is valid as long as this object exists."""
         return <size_t>&self.task
 
     @property
     def generation(self):
-        """The generation of the task's slot: slot and generation together name the task for good.
+        """The generation of the task's slot: slot and generation together identify the task for ever.
 
-        hw_add compares 16 bits of it each time, so that an address kept for too long counts nothing.
+        Each hw_add compares 16 bits of it, so that a handle of a task that is gone counts nothing.
         """
         return self._generation
 

@@ -1,13 +1,13 @@
-# Which task a handle means, and how its slot lock is waited for.
+# The task that a handle refers to, and calls that wait for its slot lock.
 
 @cython.no_gc_clear  # `handle` points into the segment, which has to stay as long
 cdef class Place:
-    """Place()\n--\n\nWhich task a handle means, and how its slot lock is waited for."""
+    """Place()\n--\n\nThe task that a handle refers to, and calls that wait for its slot lock."""
 
     def __cinit__(self, *args, **kwargs):
         self.handle.stripe = NULL
         self.handle.identity = &_nobody
-        self.handle.worker = 1  # never equal to _nobody: the first add goes the long way
+        self.handle.worker = 1  # never equal to _nobody: so the first add takes the slow path
         self.handle.clock = NULL
         self.index = 0
         self.generation = 0
@@ -15,7 +15,7 @@ cdef class Place:
         self._id = ""
 
     def _place(self, Segment segment, uint32_t index, uint64_t generation, str id not None):
-        """Set which task this is. segment None: looked up on first use."""
+        """Set the task that this handle refers to. segment None: it is looked up on first use."""
         self.segment = segment
         self.index = index
         self.generation = generation
@@ -29,7 +29,7 @@ cdef class Place:
 
     @property
     def id(self):
-        """What the task is called on its board: 1 to 95 bytes of UTF-8, unique among those there."""
+        """The name of the task, unique on its board: 1 to 95 bytes of UTF-8."""
         return self._id
 
     @property
@@ -37,7 +37,7 @@ cdef class Place:
         return self.index, self.generation
 
     cdef int ready(self) except -1:
-        """Make sure that `segment` is there. Raises BoardClosed, UnknownBoard, UnknownTask."""
+        """Make sure that `segment` is set. Raises BoardClosed, UnknownBoard, UnknownTask."""
         if self.segment is None:
             segment = self._segment()
             if self.index >= (<Segment>segment).board.capacity:
@@ -46,14 +46,14 @@ cdef class Place:
         return 0
 
     def _segment(self):
-        """Return the Segment of this handle's board; given by the subclass."""
+        """Return the Segment of this handle's board; the subclass overrides this."""
         raise _no_board(self.id)
 
     def _gone(self):
         return _task_gone(self.id, self.segment.name)
 
     cdef int under_lock(self, Call call, void *arguments) except -1:
-        """Make a call that takes the slot lock, as often as it takes to get it. Returns its answer, never HW_TIMEOUT.
+        """Repeat a call that takes the slot lock until it gets the lock. Returns its answer, never HW_TIMEOUT.
 
         Raises LockTimeout, BoardClosed.
         """

@@ -1,7 +1,7 @@
-# Who a process is on a board.
+# The identity of a process on a board.
 
 cdef class Presence(MappedSegment):
-    """Presence(fd, size, where)\n--\n\nWho this process is on the board, who is alive there, and how it leaves."""
+    """Presence(fd, size, where)\n--\n\nThis process's identity on the board, and which processes are alive."""
 
     cdef int become(self, bint with_row) except -1:
         cdef int answer
@@ -24,7 +24,7 @@ cdef class Presence(MappedSegment):
         return 0
 
     def register(self, bint with_row=True):
-        """Register this process on the board, with a row of the table of processes or without. Returns the incarnation."""
+        """Register this process on the board, with or without a row of the process table. Returns the incarnation."""
         self.become(with_row)
         return hw_me(self.board)
 
@@ -34,7 +34,7 @@ cdef class Presence(MappedSegment):
         return hw_me(self.board)
 
     def dead(self, uint64_t incarnation):
-        """Has the process of this incarnation ended? If that cannot be told, it counts as alive."""
+        """Has the process of this incarnation ended? If the kernel does not answer, it counts as alive."""
         return hw_dead(self.board, incarnation) != 0
 
     @property
@@ -52,7 +52,7 @@ cdef class Presence(MappedSegment):
         return hw_board_in_use(self.board) != 0
 
     cdef bint quiet(self) except -1:
-        """Wait up to a second until no thread of this process is in a native call without the GIL. False if one still is."""
+        """Wait up to a second until no thread of this process is in a call without the GIL. False if one still is."""
         cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + SECOND
         while hw_inside(self.board):
             if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
@@ -63,7 +63,7 @@ cdef class Presence(MappedSegment):
 
     def leave(self):
         """Give up this process's identity, stripes and row. The next use takes a new identity."""
-        if self.quiet():  # else the kernel does when the process ends
+        if self.quiet():  # otherwise the kernel releases it when the process ends
             hw_leave(self.board)
 
     @property
@@ -83,5 +83,5 @@ cdef class Presence(MappedSegment):
         hw_announce(self.board, HW_RETIRED_FOR_GOOD)
 
     def announce_retirement(self, bint meant=True):
-        """Announce that the board is about to be removed, to those who join it; meant=False: it stays after all."""
+        """Announce to joining processes that the board is about to be removed; meant=False: withdraw that."""
         hw_announce(self.board, HW_RETIRING if meant else 0)

@@ -1,4 +1,5 @@
-/* process.h - when this process started, as the kernel tells it. For people: who is alive is asked of locks (identity.h). */
+/* process.h - when this process started, as the kernel reports it. For people only: locks tell who is alive
+ * (identity.h). */
 #ifndef HEADWAY_PROCESS_H
 #define HEADWAY_PROCESS_H
 
@@ -12,15 +13,15 @@
 
 #include "headway.h"
 
-/* Ticks from the boot to the start of the process, of the text of /proc/self/stat: field 22 (proc_pid_stat(5)). The name of
- * the process, field 2, stands in brackets and may contain blanks and brackets. 0 where the text says nothing. */
+/* Ticks from the boot to the start of the process: field 22 of /proc/self/stat (proc_pid_stat(5)). Field 2, the name of
+ * the process, is in brackets and may itself contain blanks and brackets. 0 if the text is not as expected. */
 static uint64_t hw_start_ticks(const char *stat) {
     const char *at = strrchr(stat, ')');
     for (int field = 3; at && field <= 22; field++) at = strchr(at + 1, ' ');
     return at ? strtoull(at, NULL, 10) : 0;
 }
 
-/* Nanoseconds since 1970; the present where the kernel does not say, as without /proc or without a free descriptor. */
+/* Nanoseconds since 1970; the present time if the kernel does not say (no /proc, no free descriptor). */
 static int64_t hw_started_ns(void) {
     char stat[1024];
     int64_t now = (int64_t)hw_clock_ns(CLOCK_REALTIME);

@@ -1,13 +1,13 @@
-# What belongs to the whole process: its name, its callbacks, semaphores, the programs that it starts.
+# What concerns the whole process: its name, its callbacks, semaphores, the programs that it starts.
 
 cdef bytes _process_name():
-    """What people would call this process: multiprocessing's name of a child, else the script."""
+    """The name of this process, for people: multiprocessing's name of a child, else the script."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     if multiprocessing is not None:
         name = str(multiprocessing.current_process().name)
         if name != "MainProcess":
             return name.encode("utf-8", "replace")
-    script = getattr(sys, "argv", None) or [""]  # a program may have put anything there
+    script = getattr(sys, "argv", None) or [""]  # a program may have set it to anything
     name = os.path.basename(script[0]) if isinstance(script[0], str) else ""
     return (name or "python").encode("utf-8", "replace")
 
@@ -15,8 +15,8 @@ cdef bytes _process_name():
 def in_use(int fd):
     """Does a process other than the recorder hold an identity on the segment of this descriptor?
 
-    fd: open for reading and writing, by a description of its own: what the same description holds is not seen. If the
-    kernel does not tell, the segment counts as in use.
+    fd: open for reading and writing, with an open file description of its own: locks of the same description are not
+    reported. If the kernel does not answer, the segment counts as in use.
     """
     return hw_in_use(fd, hw_recorder_of(fd)) != 0
 
@@ -26,13 +26,13 @@ cdef object _on_silence = None
 
 
 def on_silence(callback):
-    """Have callback(segment) called while a board lacks the recorder it should have: about once a second per handle."""
+    """Register callback(segment): called about once a second per handle while a board's wanted recorder is missing."""
     global _on_silence
     _on_silence = callback
 
 
 def make_semaphore(str name not None):
-    """Make a named semaphore of one token. Raises OSError. (posix_ipc reads through a null pointer when memory runs out.)"""
+    """Make a named semaphore of one token. Raises OSError. (posix_ipc crashes when memory runs out.)"""
     cdef bytes encoded = name.encode()
     if hw_make_semaphore(encoded) != 0:
         raise OSError(errno, os.strerror(errno), name)
@@ -41,8 +41,8 @@ def make_semaphore(str name not None):
 def start_program(list arguments not None, list environment not None, tuple descriptors=()):
     """Start a program that is not a child of this process and shares nothing with it. Returns its pid.
 
-    arguments: bytes, the path first; environment: bytes NAME=VALUE; descriptors: at most 8 of this process, which are 3,
-    4, ... in the program. Raises OSError. See start.h.
+    arguments: bytes, the path first; environment: bytes NAME=VALUE; descriptors: at most 8 of this process, which get
+    the numbers 3, 4, ... in the program. Raises OSError. See start.h.
     """
     cdef int kept[HW_KEPT_MOST]
     cdef char **argv
@@ -77,6 +77,6 @@ def start_program(list arguments not None, list environment not None, tuple desc
 
 
 def on_arrival(callback):
-    """Have callback() called whenever this process was registered as a worker on a board: at first use, after a fork."""
+    """Register callback(): called when this process registers as a worker on a board (first use, or after a fork)."""
     global _on_arrival
     _on_arrival = callback

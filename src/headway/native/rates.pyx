@@ -1,4 +1,4 @@
-"""The rates of a board's tasks: how many items a second each of them counts."""
+"""The rates of a board's tasks: how many items each of them counts per second."""
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
@@ -23,12 +23,12 @@ cdef struct _Pace:
 
 
 cdef double _between(int64_t since_ns, int64_t until_ns) noexcept:
-    """Seconds from one time to the other; 0 if the clock was set back. Hostile times do not overflow the difference."""
+    """Seconds between two times; 0 if the clock was set back. Hostile times cannot overflow the difference."""
     return <double> (<uint64_t> until_ns - <uint64_t> since_ns) / 1e9 if until_ns > since_ns else 0.0
 
 
 cdef double _mean(const hw_task_record *r, int64_t until_ns) noexcept:
-    """Items a second over the whole run."""
+    """Items per second over the whole run."""
     cdef double seconds = _between(r.started_ns, until_ns)
     return max(0.0, (<double> r.count - <double> r.base) / seconds) if seconds > 0 else NAN
 
@@ -36,11 +36,11 @@ cdef double _mean(const hw_task_record *r, int64_t until_ns) noexcept:
 cdef class Rates:
     """Rates(tau=5.0)\n--\n\nThe rates of one board's tasks, observed from one copy of it to the next.
 
-    The rate is counted items over watched seconds, where both lose weight with age: a factor e each `tau` seconds, or
-    each four usual gaps between two moves of the count where that is longer (else the rate of a task that takes a
-    minute an item would leap and fade). As both sums have the same weights, their quotient is right from the start. A
-    task that is seen for the first time, or whose count went back, begins with the mean of its run so far. The rate of a
-    run that has ended is its mean.
+    The rate is counted items divided by observed seconds. Both lose weight with age: by a factor e every `tau` seconds,
+    or, if that is longer, every four typical gaps between two changes of the count (otherwise the rate of a task that
+    takes a minute per item would jump and decay). Both sums have the same weights, so the quotient is right from the
+    start. A task that is seen for the first time, or whose count decreased, begins with the mean of its run so far. The
+    rate of a run that has ended is its mean.
     """
     cdef _Pace *table
     cdef size_t room
@@ -72,8 +72,8 @@ cdef class Rates:
     def update(self, tasks, int64_t now_ns, monotonic_ns=None):
         """Fill in the rates of a copy of all tasks taken at `now_ns` (wall clock); the copy is changed in place.
 
-        monotonic_ns: the same moment by a clock that nobody sets, by which a step of the wall clock is none of the pace;
-        default now_ns. ValueError: the buffer holds no whole number of records, or a slot that no board has.
+        monotonic_ns: the same moment by the monotonic clock, so that setting the wall clock does not affect the rates;
+        default now_ns. Raises ValueError if the buffer is not a whole number of records, or for an impossible slot.
         """
         cdef Py_buffer held
         cdef int64_t at_ns = now_ns if monotonic_ns is None else monotonic_ns
@@ -113,7 +113,7 @@ cdef class Rates:
             if dt > 0:
                 if dt != last_dt or tau != last_tau:  # most tasks share both, and expm1 is slow
                     fresh, last_dt, last_tau = -expm1(-dt / tau), dt, tau
-                # Taken as spread evenly over the interval, what was counted in it has aged as the interval has.
+                # The items are assumed to be spread evenly over the interval, so they have aged as the interval has.
                 pace.items += ((<double> r.count - <double> pace.count) / dt * tau - pace.items) * fresh
                 pace.seconds += (tau - pace.seconds) * fresh
             pace.count, pace.seen_ns = r.count, at_ns

@@ -39,7 +39,7 @@ typedef struct hw_task_record {
     uint8_t owner_alive;
     uint8_t resumed;
     uint8_t written;  /* the state as it stands on the board: `state` may be lost, or running again, unwritten */
-    uint8_t archived; /* 1: the history holds the task as it is here */
+    uint8_t archived; /* 1: the history has the task in this version */
     uint8_t pad[2];
 } hw_task_record;
 
@@ -65,7 +65,7 @@ typedef struct hw_share_record {
     int64_t count;   /* its share */
     int64_t beat_ns;
     uint8_t known; /* 1: `count` is its share; 0: the stripe was shared */
-    uint8_t alive; /* 0: it died; 1: it lives; HW_SHARE_LEFT: it went in good order */
+    uint8_t alive; /* 0: it died; 1: it lives; HW_SHARE_LEFT: it closed the board or ended normally */
     uint8_t pad[6];
 } hw_share_record;
 

@@ -1,7 +1,7 @@
-# The recorder of a board, as its header names it.
+# The recorder of a board, by the words of its header.
 
 cdef class Recorded(Presence):
-    """Recorded(fd, size, where)\n--\n\nThe words of the header by which a board and its recorder find each other."""
+    """Recorded(fd, size, where)\n--\n\nThe words of the header about the board's recorder."""
 
     @property
     def recorder(self):
@@ -29,21 +29,21 @@ cdef class Recorded(Presence):
 
     @property
     def recorder_wanted(self):
-        """Did a process open the board with a recorder?"""
+        """Did a process open the board with record=True?"""
         return hw_peek(&self.board.header.recorder_wanted) != 0
 
     @property
     def recorder_errors(self):
-        """(How often a snapshot or an archive step failed, errno of the last attempt; 0 = it succeeded)."""
+        """(how often writing a snapshot or archiving failed, errno of the last attempt or 0 if it succeeded)."""
         cdef uint64_t number = hw_peek(&self.board.header.recorder_errno)
-        return hw_peek(&self.board.header.recorder_errors), number if number < 4096 else EIO  # an unknown errno means damage
+        return hw_peek(&self.board.header.recorder_errors), number if number < 4096 else EIO  # no such errno: damage
 
     def want_recorder(self, bint wanted=True):
-        """Note that the board is to be recorded: a process that finds no recorder alive starts one."""
+        """Note that the board should be recorded: a process that finds no live recorder starts one."""
         hw_store(&self.board.header.recorder_wanted, wanted)
 
     def elect(self):
-        """Become the recorder, unless a live process is it. Returns whether this process is the recorder."""
+        """Become the recorder unless another live process is. Returns whether this process is the recorder."""
         cdef hw_header *header = self.board.header
         cdef uint64_t seen
         self.become(False)
@@ -55,19 +55,19 @@ cdef class Recorded(Presence):
             return False
         hw_store(&header.recorder_pid, hw_pid(self.board))
         self.beat()
-        hw_store(&header.recorder_deadline_ns, 0)  # should this process die at once, another one may be started
+        hw_store(&header.recorder_deadline_ns, 0)  # if this process dies at once, another may be started
         return True
 
     def resign(self):
-        """Give up being the recorder."""
+        """Stop being the recorder."""
         hw_cas(&self.board.header.recorder, hw_me(self.board), 0)
 
     def beat(self):
-        """The recorder's sign of life."""
+        """Set the time of the recorder's last sign of life to now."""
         hw_store(&self.board.header.recorder_beat_ns, hw_clock_ns(CLOCK_MONOTONIC))
 
     def note(self, int error):
-        """Note the outcome of an attempt of the recorder: an errno, which is counted, or 0 for success."""
+        """Store the outcome of the recorder's last attempt: an errno, which is counted, or 0 for success."""
         if error:
             hw_next(&self.board.header.recorder_errors)
         hw_store(&self.board.header.recorder_errno, <uint64_t>error)
@@ -92,10 +92,10 @@ cdef class Recorded(Presence):
         return recorder == 0 or hw_dead(self.board, recorder)
 
     def may_start_recorder(self):
-        """Does the board lack the recorder that it should have, and may this process start one? True for one process at a time."""
+        """Is the wanted recorder missing, and may this process start one? True for one process at a time."""
         cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC)
         cdef uint64_t deadline = hw_load(&self.board.header.recorder_deadline_ns)
         if not self.silent(now) or (now < deadline and deadline <= now + <uint64_t>(START_SECONDS * SECOND)):
-            return False  # another process is starting one; a deadline further ahead than that is damage
+            return False  # another process is starting one; a later deadline is damage
         return hw_cas(&self.board.header.recorder_deadline_ns, deadline,
                       now + <uint64_t>(START_SECONDS * SECOND)) != 0

@@ -79,7 +79,7 @@ cdef extern from "record.h" nogil:
 
 cdef extern from * nogil:
     """
-    /* The numbers of a task stand at its end, from `rate` on: a scan of them need not fetch the texts. */
+    /* The numbers of a task are at its end, from `rate` on, so that a scan of them need not fetch the texts. */
     #define HW_NUMBERS offsetof(hw_task_record, rate)
     static inline void hw_take_numbers(hw_task_record *to, const char *from) {
         memcpy((char *)to + HW_NUMBERS, from + HW_NUMBERS, sizeof *to - HW_NUMBERS);

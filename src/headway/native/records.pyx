@@ -1,8 +1,8 @@
-"""The records of a snapshot: what their fields are, and how they read in Python.
+"""The records of a snapshot: their fields, and their values in Python.
 
-Everything that is read is taken for hostile: impossible values raise ValueError, and no text is read past the end of its
-field. Records are copied out before they are looked at, so that alignment does not matter. Stage, share and result
-records stand in the order of their tasks (`check` holds a file to it), so those of one task are found by bisection.
+Everything that is read is treated as hostile: impossible values raise ValueError, and no text is read past the end of
+its field. Records are copied before they are read, so alignment does not matter. Stage, share and result records are in
+the order of their tasks (`check` verifies that), so those of one task are found by bisection.
 """
 
 import sys
@@ -157,7 +157,7 @@ cdef inline object _seconds(int64_t ns):
 
 
 cdef const char *_task_fault(const hw_task_record *r) noexcept:
-    """What is impossible in this record, or NULL. Texts are filled up with NUL: one whose last byte is not NUL has no end."""
+    """What is impossible in this record, or NULL. Texts are padded with NUL: if the last byte is not, there is no end."""
     cdef int i
     if r.state >= HW_STATES:
         return "its state is none"
@@ -225,8 +225,8 @@ def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at, double stall
     values["stall_after"] = stall_after
     values["_source"] = raw, index
     view = kind.__new__(kind)
-    # A frozen dataclass sets its fields one by one, which is slow. PyObject_GenericSetDict would not do: Python 3.13 keeps
-    # values inside the object, which are empty here, and goes on using those.
+    # A frozen dataclass sets its fields one by one, which is slow. PyObject_GenericSetDict does not work: Python 3.13
+    # would go on using the values inside the object, which are empty here.
     PyObject_GenericSetAttr(view, "__dict__", values)
     return view
 
@@ -239,7 +239,7 @@ def task_place(buffer, Py_ssize_t index):
 
 
 def worker_fields(buffer, Py_ssize_t index):
-    """The fields of record `index` of the array `workers`, in a new dict. Raises ValueError for an impossible record."""
+    """The fields of record `index` of the array `workers`, in a new dict. Raises ValueError for an impossible one."""
     cdef hw_worker_record r
     _Array(buffer, sizeof(r)).take(index, &r)
     return {
@@ -315,7 +315,7 @@ def serials(buffer):
 
 
 def state_counts(buffer):
-    """How many tasks are in each state, as a dict with every state. Raises ValueError for a state that there is not."""
+    """How many tasks are in each state, as a dict with every state. Raises ValueError for an unknown state."""
     cdef hw_task_record r
     cdef _Array array = _Array(buffer, sizeof(r))
     cdef Py_ssize_t found[256]
@@ -330,7 +330,7 @@ def state_counts(buffer):
 
 
 def shares_of_workers(shares, tasks):
-    """Where each worker counts: a dict from its incarnation to [last beat, numbers of its open tasks]."""
+    """The tasks of each worker: a dict from its incarnation to [last beat, numbers of its open tasks]."""
     cdef hw_share_record r
     cdef hw_task_record task
     cdef _Array array = _Array(shares, sizeof(r)), of = _Array(tasks, sizeof(task))
@@ -350,7 +350,7 @@ def shares_of_workers(shares, tasks):
 
 
 cdef int _check_order(object buffer, size_t record_bytes, Py_ssize_t tasks, bint once, str what) except -1:
-    """Records belong to tasks that exist, and stand in the order of the tasks."""
+    """Check that records belong to tasks that exist, and are in the order of the tasks."""
     cdef uint32_t number
     cdef int64_t last = -1
     cdef _Array array = _Array(buffer, record_bytes)

@@ -1,5 +1,5 @@
-# What core says when it refuses something: the value, the place and the remedy. Each function returns the exception.
-# The stand-in, which has no native code, says the same in tasks/checks.py; a test holds the words of both equal.
+# The exceptions of core; each function returns one. The message names the value, the place and the remedy.
+# The stand-in, which has no native code, has the same messages in tasks/checks.py; a test compares them.
 
 
 # --- values that were given

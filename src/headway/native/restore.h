@@ -1,7 +1,7 @@
-/* restore.h - tasks of an earlier segment, as the records of a snapshot tell them, put into a new one.
+/* restore.h - puts tasks of an earlier segment, from the records of a snapshot, into a new one.
  *
- * The segment is not published yet: nobody else has attached to it, so nothing here is locked. The records were checked
- * (records.check), but what they say is still taken for hostile: every number is clamped to what a slot can hold.
+ * The segment is not published yet: no other process has attached to it, so nothing here takes a lock. The records were
+ * checked (records.check), but are still treated as hostile: every number is clamped to what a slot can hold.
  */
 #ifndef HEADWAY_RESTORE_H
 #define HEADWAY_RESTORE_H
@@ -35,7 +35,7 @@ static void hw_restore_status(const hw_past *past, hw_status *to) {
     const hw_task_record *task = &past->task;
     memset(to, 0, sizeof *to);
     to->state = task->state;
-    to->owner_pid = task->owner_pid; /* for people; the owner's incarnation meant somebody on the earlier segment */
+    to->owner_pid = task->owner_pid; /* for people; the owner's incarnation is valid on the earlier segment only */
     to->total = task->total < 0 ? HW_NO_TOTAL : task->total;
     to->base = task->base;
     to->started_ns = task->started_ns;
@@ -72,9 +72,9 @@ static void hw_restore_lost(hw_control *control, char *slot, const hw_past *past
         hw_share_record share;
         hw_lost lost;
         memcpy(&share, past->shares + i * sizeof share, sizeof share);
-        if (share.alive == HW_SHARE_LEFT && !ended) continue; /* here it would stand for one that died */
+        if (share.alive == HW_SHARE_LEFT && !ended) continue; /* here it would read as a worker that died */
         if (n++ >= HW_LOST) continue;
-        lost.worker = 0; /* incarnations of the earlier segment mean other processes here */
+        lost.worker = 0; /* incarnations of the earlier segment are not valid here */
         lost.pid = share.pid;
         lost.beat_ns = hw_beat_of(share.beat_ns);
         lost.share = share.known ? share.count : INT64_MIN;

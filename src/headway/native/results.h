@@ -1,4 +1,4 @@
-/* results.h - the result of a task, under a latch of its own. */
+/* results.h - the result of a task, which has its own latch. */
 #ifndef HEADWAY_RESULTS_H
 #define HEADWAY_RESULTS_H
 
@@ -23,7 +23,7 @@ static int hw_read_result(hw_board *board, char *slot, char *json, uint32_t *byt
     return HW_TIMEOUT;
 }
 
-/* The same where writers never pause: under the slot lock, which the caller can hold. */
+/* The same if writers never pause: under the slot lock, for which the caller has to be registered. */
 static int hw_read_result_locked(hw_board *board, char *slot, char *json, uint32_t *bytes, uint64_t *seq,
                                  uint64_t deadline_ns) {
     int answer = hw_slot_lock(board, slot, deadline_ns);
@@ -34,8 +34,8 @@ static int hw_read_result_locked(hw_board *board, char *slot, char *json, uint32
     return answer;
 }
 
-/* Put a result in place; `json` is readable up to a multiple of eight bytes. With `expected`, only if the sequence
- * is still that one (then HW_EXISTS says that somebody else wrote): Python merges outside of every lock. */
+/* Write a result; `json` is readable up to a multiple of eight bytes. With `expected`, only if the sequence is still
+ * that one, else HW_EXISTS: another process wrote meanwhile. (Python merges results without holding a lock.) */
 static int hw_write_result(hw_board *board, uint32_t index, uint64_t generation, const char *json, uint32_t bytes,
                            const uint64_t *expected, uint64_t deadline_ns) {
     char *slot = hw_slot(board, index);

@@ -1,4 +1,4 @@
-"""What a view or a recorder looks for in the task records of a copy. Each function makes one pass over their numbers."""
+"""Searches in the task records of a copy, for views and recorders. Each function is one pass over the numbers."""
 
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t
@@ -19,7 +19,7 @@ cdef inline void _take(hw_task_record *to, const unsigned char[::1] tasks, Py_ss
 
 
 def unsettled(const unsigned char[::1] tasks not None):
-    """The tasks that read otherwise than their state is written: a list of (slot, generation, owner, state as it reads)."""
+    """The tasks whose state differs from the written one: a list of (slot, generation, owner, state as it reads)."""
     cdef hw_task_record r
     found = []
     for i in range(_how_many(tasks)):
@@ -30,7 +30,7 @@ def unsettled(const unsigned char[::1] tasks not None):
 
 
 def unarchived(const unsigned char[::1] tasks not None):
-    """The tasks that have ended, and that the history does not hold: a list of (number, slot, generation, version)."""
+    """The tasks that have ended and are not archived: a list of (number, slot, generation, version)."""
     cdef hw_task_record r
     found = []
     for i in range(_how_many(tasks)):
@@ -41,7 +41,7 @@ def unarchived(const unsigned char[::1] tasks not None):
 
 
 def archived_before(const unsigned char[::1] tasks not None, int64_t ended_ns):
-    """The tasks that the history holds and that ended before this time: a list of (slot, generation)."""
+    """The archived tasks that ended before this time: a list of (slot, generation)."""
     cdef hw_task_record r
     found = []
     for i in range(_how_many(tasks)):
@@ -68,7 +68,7 @@ def running(const unsigned char[::1] tasks not None):
 
 
 def places(const unsigned char[::1] tasks not None):
-    """Where the tasks stand: a list of (slot, generation) in the order of the records."""
+    """The places of the tasks: a list of (slot, generation) in the order of the records."""
     cdef hw_task_record r
     found = []
     for i in range(_how_many(tasks)):
@@ -78,7 +78,7 @@ def places(const unsigned char[::1] tasks not None):
 
 
 def restorable(const unsigned char[::1] tasks not None, uint32_t room):
-    """Which tasks of a snapshot to put on a board of `room` slots: (numbers of the newest, oldest first; of the others)."""
+    """The tasks of a snapshot for a board of `room` slots: (numbers of the newest, oldest first; of the others)."""
     cdef hw_task_record r
     order = []
     for i in range(_how_many(tasks)):
@@ -91,7 +91,7 @@ def restorable(const unsigned char[::1] tasks not None, uint32_t room):
 
 
 def mark_lost(unsigned char[::1] tasks not None, int64_t taken_ns):
-    """Change the open tasks of a snapshot to lost, in place: no process that carried them is left. Returns how many."""
+    """Mark the open tasks of a snapshot as lost, in place, as all their processes are dead. Returns how many."""
     cdef hw_task_record r
     cdef Py_ssize_t i, found = 0
     for i in range(_how_many(tasks)):

@@ -23,7 +23,7 @@ cdef class Segment(TaskTable):
     Raises CorruptBoard or LayoutMismatch, each with the remedy, and OSError.
     """
 
-    # Of the last copy of the board: two copies between which something changed have different versions of it.
+    # Versions of the last copy of the board: they differ between two copies if something changed in between.
 
     @property
     def content_version(self):
@@ -60,7 +60,7 @@ cdef class Segment(TaskTable):
             hw_copy_begin(&copy, self.board)
             copy.bare = not results
             try:
-                # In two steps: without memory for one that is made large, CPython 3.11 prints a SystemError, too.
+                # In two steps: if there is no memory for a large one at once, CPython 3.11 also prints a SystemError.
                 PyByteArray_Resize(tasks, room * sizeof(hw_task_record))
                 hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
                 answer = _outside(self.board, _copy_board, &copy)
@@ -103,7 +103,7 @@ cdef class Segment(TaskTable):
         while hw_find(self.board, &want, hash, &index, &generation) == HW_OK:
             copied = self.copy_task(index, generation)
             if copied is not None:
-                return copied  # else it was started anew between the two
+                return copied  # otherwise it was started anew in between: search again
         return None
 
     def copy_slots(self, places):
@@ -133,7 +133,7 @@ cdef class Segment(TaskTable):
 cdef tuple _arrays(hw_copy *copy, int answer, bytearray tasks):
     if answer != HW_OK:
         raise MemoryError("there is no memory for a copy of the board")
-    PyByteArray_Resize(tasks, copy.tasks.bytes)  # a bytearray: rates are written into it
+    PyByteArray_Resize(tasks, copy.tasks.bytes)  # a bytearray, because rates are written into it
     if not copy.tasks.lent and copy.tasks.bytes:
         memcpy(PyByteArray_AS_STRING(tasks), copy.tasks.data, copy.tasks.bytes)
     return (

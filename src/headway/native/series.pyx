@@ -1,4 +1,4 @@
-"""How counts grew, in a few points for each task, kept of the thousands of copies that a recorder takes of a board."""
+"""How counts grew: a few points per task, selected from the thousands of copies that a recorder takes of a board."""
 
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -9,7 +9,7 @@ from headway.native.records cimport HW_CAPACITY_MAX, HW_RUNNING, hw_take_numbers
 POINTS = 64
 cdef enum:
     _POINTS = 64
-cdef double _INTERVAL_S = 0.1  # a recorder looks less often: every look at a short task is kept
+cdef double _INTERVAL_S = 0.1  # a recorder copies less often, so every observation of a short task is kept
 
 ctypedef struct _Course:
     uint64_t generation
@@ -24,10 +24,10 @@ ctypedef struct _Course:
 cdef class Series:
     """Series()\n--\n\nThe series of all tasks of a board, observed from one copy of it to the next.
 
-    A series is a list of (time, count) that never has more than 64 points, however long its task goes on. The time since
-    the first look is divided into equal intervals, and of each the first look is kept. When all places are taken, the
-    interval doubles: two intervals become one, and of their two points the first stays. So after a long time 32 to 64
-    points lie evenly over all of it. The latest look stands at the end, wherever in its interval it came.
+    A series is a list of (time, count) with at most 64 points, however long its task runs. The time since the first
+    observation is divided into equal intervals, and the first observation in each interval is kept. When all places are
+    taken, the interval doubles: two intervals become one, and the first of their two points is kept. So a long task has
+    32 to 64 evenly spaced points. The latest observation is always the last point.
     """
     cdef _Course **table
     cdef size_t room
@@ -41,8 +41,8 @@ cdef class Series:
     def look(self, const unsigned char[::1] tasks not None, double at):
         """Add a copy of all tasks, taken at `at` seconds since 1970.
 
-        Of a task that has ended only the end is added; one that had ended before the first copy has no series. If the
-        clock was set back, the time of the look before is taken: a series never goes back.
+        For a task that has ended, only its end is added; a task that had ended before the first copy has no series. If
+        the clock was set back, the time of the previous observation is used: times in a series never decrease.
         """
         cdef hw_task_record r
         cdef _Course *course
@@ -79,7 +79,7 @@ cdef class Series:
         return 0
 
     def points(self, uint32_t slot, uint64_t generation):
-        """The series of the task in a slot, as a list of (seconds since 1970, count); [] if it was never seen at work."""
+        """The series of the task in a slot, as a list of (seconds since 1970, count); [] if it never was seen running."""
         cdef _Course *course = self.table[slot] if slot < self.room else NULL
         if course is NULL or course.generation != generation:
             return []
@@ -91,7 +91,7 @@ cdef class Series:
 
 
 cdef inline int64_t _place(const _Course *course, double at) noexcept:
-    """The number of the interval in which a time lies."""
+    """The number of the interval that contains a time."""
     return <int64_t> ((at - course.at[0]) / course.interval)
 
 
@@ -104,7 +104,7 @@ cdef void _add(_Course *course, double at, int64_t count) noexcept:
         course.at[course.points], course.counts[course.points] = at, count
         course.points += 1
     course.latest_at, course.latest_count = at, count
-    while course.points >= _POINTS:  # one place is for the latest look
+    while course.points >= _POINTS:  # one place is for the latest observation
         course.interval *= 2
         before, kept = -1, 0
         for i in range(course.points):

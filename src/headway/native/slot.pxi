@@ -1,4 +1,4 @@
-# The class Slot, which has all parts of a handle: its block and its result, too.
+# The class Slot, a whole handle: to its bases it adds the `with` block and the result.
 
 cdef struct Result:
     char *slot
@@ -29,17 +29,17 @@ cdef int _write_result(hw_board *board, void *arguments, uint64_t deadline_ns) n
 
 @cython.no_gc_clear  # as of Place
 cdef class Slot(Status):
-    """Slot()\n--\n\nA handle on one task: where it is, and this process's stripe of it once it has counted.
+    """Slot()\n--\n\nA handle on one task: its place, and this process's stripe of it once it has counted.
 
-    The handle finds its segment on first use (method `_segment`, given by the subclass), so that making or unpickling
-    one touches nothing.
+    The handle finds its segment on first use (method `_segment`, which the subclass overrides), so that making or
+    unpickling a handle opens nothing.
     """
 
     # Block --------------------------------------------------------------------------------------------------
     #
-    # Native, because Ctrl-C may come at any bytecode: at the first one of a Python method it would leave a block entered
-    # for ever. Native code has no bytecodes. The interrupt comes out of the Python method that is called here, and the
-    # block is left then.
+    # Native, because Ctrl-C may interrupt Python code at any bytecode: at the first one of a Python `__exit__`, the
+    # block would never be left. Native code is not interrupted: the interrupt is raised by the Python method that is
+    # called here, and then the block is left.
 
     def __enter__(self):
         """Become the owner, and the current task of this context."""
@@ -76,7 +76,7 @@ cdef class Slot(Status):
         return bytes(room[:result.bytes]), result.seq
 
     def _write_result(self, bytes json not None, expected=None):
-        """Put JSON bytes in place; with `expected`, a sequence number, only if it is still the result's: else False.
+        """Write JSON bytes. With `expected`, a sequence number: only if it is still the result's, else return False.
 
         Raises ResultTooLarge, UnknownTask, LockTimeout, BoardClosed.
         """

@@ -2,14 +2,14 @@
  *
  * Invariants
  *  1. `generation` is odd while the slot holds a task; claim and free publish by one store of it.
- *  2. Whoever changes `generation`, a status or a result holds the slot lock. So a writer that holds it and has seen its
- *     own generation cannot write into a foreign task.
+ *  2. `generation`, a status and a result are changed only under the slot lock. So a writer that holds it and has seen
+ *     its own generation cannot write into another task.
  *  3. Ids are unique among live slots but for one moment: a task that starts anew is published before the ended one of
  *     the same id is freed, so that a kill between leaves the new state, not none. The larger serial counts; the next
  *     claim of the id frees the other.
  *  4. The stripes carry the tag of the generation for which they were zeroed.
  *
- * What happens to a slot in between stands in stripes.h, status.h, results.h and lost.h. The invariants hold there, too.
+ * For what happens to a slot in between see stripes.h, status.h, results.h and lost.h. The invariants hold there, too.
  */
 #ifndef HEADWAY_SLOTS_H
 #define HEADWAY_SLOTS_H
@@ -21,16 +21,16 @@
 #define HW_EVICT_MAX 64
 #define HW_LATE_NS 100000000u
 
-/* The part of a status that decides about the task's life, as it stands under the slot lock: nobody changes it. */
+/* The part of a status that decides about the task's life, read under the slot lock, so that nobody changes it. */
 static void hw_load_life(char *slot, hw_status *status) {
     hw_load_words(status, hw_status_of(slot, 0), offsetof(hw_status, stage));
     if (status->state >= HW_STATES) status->state = HW_FAILED;
 }
 
-/* Count a task that is about to lose its slot, by the state in which it goes: what was replaced while somebody was at it
- * was cancelled. So the totals of a run do not depend on which tasks still have a slot. Under the structural lock, before
- * the slot is free: a total never falls. Who is killed in between leaves a note of what stood there before, by which
- * hw_repair undoes the count. */
+/* Count a task that is about to lose its slot in the total of its state; a task that was replaced while it was open
+ * counts as cancelled. So the totals of a run do not depend on which tasks still have a slot. This is done under the
+ * structural lock and before the slot is free, so a total never falls. The note has the task and the total before it:
+ * if a process is killed in between, hw_repair undoes the count. */
 static void hw_count_gone(hw_board *board, uint32_t index, char *slot) {
     hw_header *header = board->header;
     hw_status status;
@@ -48,14 +48,14 @@ static void hw_count_gone(hw_board *board, uint32_t index, char *slot) {
     HW_STEP("gone");
 }
 
-/* Give a slot back, under the structural lock and the slot's own, which is let go. */
+/* Free a slot, under the structural lock and the slot lock, which is released. */
 static void hw_free_locked(hw_board *board, uint32_t index) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
     HW_STEP("free");
     hw_count_gone(board, index, slot);
-    /* Before the slot is free: a search that passed the task's new slot too early and this one too late has to see it. */
+    /* Before the slot is free, so that a search that missed both the old and the new slot sees the change. */
     hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1);
     HW_STEP("frees");
     hw_store(&control->generation, hw_peek(&control->generation) + 1); /* publishes: free */
@@ -64,15 +64,15 @@ static void hw_free_locked(hw_board *board, uint32_t index) {
     hw_slot_unlock(slot);
 }
 
-/* Give a slot back whatever the task is at. Under the structural lock; the slot lock is only tried. */
+/* Free a slot, whatever the state of its task. Under the structural lock; the slot lock is only tried. */
 static int hw_free(hw_board *board, uint32_t index) {
     if (hw_slot_try(board, hw_slot(board, index)) != HW_OK) return HW_TIMEOUT;
     hw_free_locked(board, index);
     return HW_OK;
 }
 
-/* Give a slot back, if its task was not written to since `before_ns` (coarse monotonic). Under the structural lock; the
- * slot lock is only tried. HW_OK, HW_TIMEOUT, HW_STALE, HW_EXISTS. */
+/* Free a slot if its task was not written to since `before_ns` (coarse monotonic). Under the structural lock; the slot
+ * lock is only tried. HW_OK, HW_TIMEOUT, HW_STALE, HW_EXISTS. */
 static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
@@ -89,27 +89,27 @@ static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, ui
     return HW_OK;
 }
 
-/* Does the history hold the task as it is? Also the counts of stragglers, who come after the end; but for those of the
- * last moment, so that nobody waits for a slot as long as somebody counts on the task that had it. */
+/* Does the history have the task as it is, including counts that came after its end? Counts of the last moment are
+ * ignored, so that a task that is counted on all the time does not keep its slot for ever. */
 static int hw_is_archived(char *slot) {
     hw_control *control = hw_control_of(slot);
     uint64_t marked_ns, now;
     if (hw_load(&control->archived) != hw_load(&control->generation)) return 0;
-    marked_ns = hw_load(&control->marked_ns); /* not the time of the copy: the disk may take longer than a moment */
+    marked_ns = hw_load(&control->marked_ns); /* not the time of the copy: writing it to the disk may take longer */
     now = hw_clock_ns(CLOCK_MONOTONIC_COARSE);
     if (marked_ns <= now && now < marked_ns + HW_LATE_NS) return 1;
     return !hw_counted_since(slot, hw_load(&control->archived_ns));
 }
 
-/* Remember that the history holds the task as it was at this version, copied at this time (coarse monotonic) or later.
- * HW_OK, HW_STALE if it is another by now. */
+/* Note that the history has the task in this version, copied at this time (coarse monotonic) or later. HW_OK, HW_STALE
+ * if the task has changed since. */
 static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns,
                             uint64_t deadline_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     int answer = HW_STALE;
     if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
-    /* Both numbers only grow, so their sum is the same only if both are. */
+    /* Both numbers only grow, so their sum is unchanged only if both are. */
     if (hw_load(&control->generation) == generation &&
         hw_peek(&control->status_seq) + hw_peek(&control->result_seq) == version) {
         hw_store(&control->archived_ns, copied_ns);
@@ -121,13 +121,12 @@ static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation
     return answer;
 }
 
-/* May this task give up its slot? One that has ended or is lost, and that the history holds; with `drop` also one that it
- * does not hold. */
+/* May this task lose its slot? Only if it has ended or is lost, and, unless `drop` is set, the history has it. */
 static int hw_may_go(hw_board *board, hw_asked *asked, char *slot, const hw_status *status, int drop) {
     return (drop || hw_is_archived(slot)) && hw_final(hw_state_of(board, asked, slot, status));
 }
 
-/* Free a task that has ended and that the history holds. Under the structural lock. */
+/* Free a task that has ended and that the history has. Under the structural lock. */
 static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation) {
     char *slot = hw_slot(board, index);
     hw_status status;
@@ -141,8 +140,8 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
     return HW_OK;
 }
 
-/* Make room: free the tasks that ended longest ago and may go, a batch at a time so that they rest together. HW_OK,
- * HW_FULL where there is none, HW_TIMEOUT where others had all of them locked or resumed them meanwhile. */
+/* Make room: free a batch of the tasks that ended longest ago and may lose their slots (their rest then ends together).
+ * HW_OK; HW_FULL if there is none; HW_TIMEOUT if other processes had locked or resumed all of them. */
 static int hw_evict(hw_board *board, int drop) {
     struct {
         int64_t ended_ns;
@@ -183,13 +182,13 @@ static int hw_evict(hw_board *board, int drop) {
     return freed ? HW_OK : n ? HW_TIMEOUT : HW_FULL;
 }
 
-/* Who stands in the way, or where the task is. */
+/* The result of a claim: which process prevents it, or where the task is. */
 typedef struct hw_found {
     uint32_t slot;
     uint64_t generation;
-    uint64_t pid;      /* HW_EXISTS: of the live owner, else of a live worker; HW_RESTING: who writes the old task */
+    uint64_t pid;      /* HW_EXISTS: of the live owner, else of a live worker; HW_RESTING: of the old task's writer */
     int owner_alive;
-    uint64_t state; /* HW_ENDED: as it stands there, and the owner of that state */
+    uint64_t state; /* HW_ENDED: as written, and the owner that wrote it */
     uint64_t owner;
     uint64_t wait_ns;  /* HW_RESTING */
 } hw_found;
@@ -206,7 +205,7 @@ static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t has
         generation = hw_holds(board, i, want, &serial);
         if (!generation) continue;
         if (answer == HW_OK && serial < best) {
-            hw_free(board, i); /* where somebody has it locked, at the next claim */
+            hw_free(board, i); /* if another process has it locked, the next claim frees it */
             continue;
         }
         if (answer == HW_OK) hw_free(board, found->slot);
@@ -218,7 +217,7 @@ static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t has
     return answer;
 }
 
-/* Write a new task into a slot whose lock we hold, and publish it. */
+/* Write a new task into a slot, whose lock we hold, and publish it. */
 static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, const hw_status *status, uint64_t hash) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
@@ -251,7 +250,7 @@ static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, cons
     HW_STEP("published");
 }
 
-/* What the task that has the id means for who claims it: HW_EXISTS, HW_ENDED, or HW_OK: it may be replaced. */
+/* What the task that has the id means for a claim: HW_EXISTS, HW_ENDED, or HW_OK if it may be replaced. */
 static int hw_standing(hw_board *board, char *slot, const hw_status *status, uint32_t resumable, hw_found *found) {
     uint64_t state = hw_state_of(board, NULL, slot, status);
     found->state = status->state;
@@ -270,12 +269,12 @@ static int hw_standing(hw_board *board, char *slot, const hw_status *status, uin
 }
 
 /* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
- * task is handed back (HW_ENDED with its place) instead of replaced. `drop`: finished tasks may go though the history
- * does not hold them. A task that is replaced is locked from the last look at its state until it is freed: else somebody
- * could resume it in between, and lose it. `anew`: it is replaced even while it runs, by whoever that is.
+ * task is handed back (HW_ENDED with its place) instead of replaced. `drop`: finished tasks may be freed even if the
+ * history does not have them. A task that is replaced stays locked from the last check of its state until it is freed:
+ * otherwise another process could resume it in between. `anew`: replace it even while it runs.
  * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
- * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and come again;
- * HW_TIMEOUT where a slot lock is in the way, with the pid of its holder: to be tried again. */
+ * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and call again;
+ * HW_TIMEOUT, with the pid of the holder, if a slot lock could not be had: call again. */
 static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
                     int drop, hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
@@ -321,7 +320,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
             resting++;
             continue;
         }
-        if (hw_slot_try(board, slot) != HW_OK) continue; /* a late writer looks in */
+        if (hw_slot_try(board, slot) != HW_OK) continue; /* a late writer has it locked */
         hw_fill(board, i, identity, first, hash);
         found->slot = i;
         found->generation = hw_load(&control->generation);
@@ -330,7 +329,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         if (replaced) hw_free_locked(board, old);
         return HW_OK;
     }
-    if (replaced) hw_slot_unlock(replaced); /* it may be the one that makes room */
+    if (replaced) hw_slot_unlock(replaced); /* freeing it may be what makes room */
     /* At most half of the board rests at a time: more would only empty it. */
     if (resting < (board->capacity + 1) / 2) {
         answer = hw_evict(board, drop);

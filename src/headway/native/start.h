@@ -1,17 +1,17 @@
 /* start.h - start a program that is not a child of this process, at any moment of this process.
  *
  * The program has to outlive this process and must not disturb it: no SIGCHLD, no zombie, nothing that a waitpid(-1) of
- * the user's program could find. So it is started by a process in between, which ends as soon as the program runs:
+ * the user's program could find. So an intermediate process starts it, and ends as soon as the program runs:
  *
  *   we --clone--> between --clone--> program         both clones share our memory and stop their maker until the exec
  *                 _exit               execve         (as vfork does), so no page table is copied, however large we are
  *
- * The one in between is made without an exit signal: wait and waitpid(-1) pass over it, and only __WCLONE, below, finds
- * it. pthread_atfork handlers do not run, and Python is not asked, so threads do no harm: until the exec, both call
- * nothing but the kernel. Signals are blocked meanwhile; handlers of ours must not run on memory that we share.
+ * The intermediate process has no exit signal, so wait and waitpid(-1) skip it; only __WCLONE, below, finds it. No
+ * pthread_atfork handler and no Python code runs, so other threads do no harm: until the exec, both new processes make
+ * only system calls. Signals are blocked meanwhile, as handlers of ours must not run on the shared memory.
  *
  * A subreaper (PR_SET_CHILD_SUBREAPER) would inherit the program, and a loop that waits for all its children would wait
- * for it. So this process stops being one while the one in between ends. As process 1 it inherits the program all the same.
+ * for it. So this process stops being one while the intermediate process ends. Process 1 inherits the program anyway.
  */
 #ifndef HEADWAY_START_H
 #define HEADWAY_START_H
@@ -54,7 +54,7 @@ static void hw_close_range(unsigned first, unsigned last) {
     for (unsigned fd = first; fd < limit.rlim_cur && fd <= last; fd++) close((int)fd);
 }
 
-/* Close all descriptors but these first: this process may have had no free one left. */
+/* Close all descriptors except `kept`: this process may have had no free one left. */
 static void hw_close_others(const int *kept, int n_kept) {
     for (unsigned from = 0;;) {
         unsigned next = ~0u;
@@ -66,8 +66,8 @@ static void hw_close_others(const int *kept, int n_kept) {
     }
 }
 
-/* In the new process: a session of its own, no stream, no descriptor that is not handed over, no handler, no blocked
- * signal of ours. */
+/* In the new process: its own session, no streams, only the descriptors that are handed over, default signal handlers,
+ * no blocked signals. */
 static int hw_become_program(void *argument) {
     hw_launch *launch = (hw_launch *)argument;
     struct sigaction action;
@@ -77,9 +77,9 @@ static int hw_become_program(void *argument) {
     action.sa_handler = SIG_DFL;
     action.sa_flags = 0;
     action.sa_mask = none;
-    for (int number = 1; number < 65; number++) sigaction(number, &action, NULL); /* refused for a few: they have none */
+    for (int number = 1; number < 65; number++) sigaction(number, &action, NULL); /* some are refused */
     hw_close_others(launch->kept, launch->n_kept);
-    for (int i = 0; i < launch->n_kept; i++) { /* out of the way first: one may have a number that another will get */
+    for (int i = 0; i < launch->n_kept; i++) { /* first to high numbers: one may have a number that another will get */
         moved[i] = fcntl(launch->kept[i], F_DUPFD, 3 + launch->n_kept);
         if (moved[i] < 0) {
             launch->error = errno;
@@ -106,7 +106,7 @@ static int hw_stand_between(void *argument) {
     _exit(0);
 }
 
-/* Run argv[0] with these arguments, environment and descriptors. Its pid; -1 with errno where it could not be started. */
+/* Run argv[0] with these arguments, environment and descriptors. Its pid; -1 with errno if it could not be started. */
 static int hw_start(char *const *argv, char *const *envp, const int *kept, int n_kept) {
     hw_launch launch = {argv, envp, kept, n_kept, NULL, -1, 0};
     sigset_t all, before;

@@ -11,7 +11,7 @@ static inline int hw_final(uint64_t state) { return state != HW_PENDING && state
 /* Load one copy of a status: its numbers, */
 static inline void hw_load_numbers(hw_status *to, const hw_status *from) {
     hw_load_words(to, from, offsetof(hw_status, stage));
-    if (to->state >= HW_STATES) to->state = HW_FAILED; /* damage reads as a failure */
+    if (to->state >= HW_STATES) to->state = HW_FAILED; /* a damaged state reads as failed */
 }
 
 /* its metrics, */
@@ -35,7 +35,7 @@ static inline void hw_load_status(hw_status *to, const hw_status *from) {
     hw_load_metrics(to->metric_name, to->metric, from);
 }
 
-/* A status without tearing. HW_OK, or HW_TIMEOUT where writers never paused. */
+/* Read a status without tearing. HW_OK, or HW_TIMEOUT if writers never paused. */
 static int hw_read_status(char *slot, hw_status *status) {
     const uint64_t *seq = &hw_control_of(slot)->status_seq;
     for (int i = 0; i < HW_READ_TRIES; i++) {
@@ -47,7 +47,7 @@ static int hw_read_status(char *slot, hw_status *status) {
     return HW_TIMEOUT;
 }
 
-/* The same where writers never pause: under the slot lock, which the caller can hold, being somebody on this board. */
+/* The same if writers never pause: under the slot lock, for which the caller has to be registered. */
 static int hw_read_status_locked(hw_board *board, char *slot, hw_status *status, uint64_t deadline_ns) {
     if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
     hw_load_status(status, hw_status_of(slot, 0)); /* at rest both copies are equal */
@@ -66,7 +66,7 @@ enum hw_field {
     HW_SET_ERROR = 32,
     HW_SET_ENDED = 64,
     HW_SET_STARTED = 128, /* a run begins: started_ns := now */
-    HW_SET_RESUMED = 256, /* with it: the run goes on where an earlier one ended, base := count, error := "" */
+    HW_SET_RESUMED = 256, /* with it: the run continues an earlier one, base := count, error := "" */
     HW_SET_RUNNING = 512  /* a pending task becomes running; a lost one too, and its writer becomes the owner */
 };
 
@@ -80,7 +80,7 @@ typedef struct hw_change {
     uint64_t state;
     int64_t total;
     int64_t now_ns; /* wall clock */
-    uint64_t expected_owner; /* 0 = any: else only while that one owns the task */
+    uint64_t expected_owner; /* 0 = any; otherwise only while that process owns the task */
     uint64_t owner, owner_pid; /* for HW_SET_OWNER: who; 0 = the writer */
     uint32_t metrics;
     uint64_t was; /* out: the state before */
@@ -91,7 +91,7 @@ typedef struct hw_change {
     double metric[HW_METRICS];
 } hw_change;
 
-/* Store a text, with its end; what stands behind the end is never read. */
+/* Store a text with its NUL; the bytes after it are never read. */
 static inline void hw_put_text(char *to, const char *from, size_t room) {
     size_t words = strnlen(from, room - 1) / 8 + 1;
     hw_store_words(to, from, words * 8);
@@ -132,7 +132,7 @@ static void hw_apply(hw_status *to, const hw_change *change, const hw_status *ne
     }
 }
 
-/* Places for the named metrics: the one of the same name, else an unused one. HW_OK or HW_FULL. */
+/* Find the place of each metric: that of the same name, else an unused one. HW_OK or HW_FULL. */
 static int hw_metric_places(const hw_status *now, const hw_change *change, int *metric_at) {
     unsigned taken = 0;
     for (uint32_t m = 0; m < change->metrics; m++) {
@@ -207,7 +207,7 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
             next.stage_count = n + 1;
         }
     }
-    hw_store(&control->archived, 0); /* before the change: a kill between has it archived once more, not never */
+    hw_store(&control->archived, 0); /* before the change: a kill in between then only archives it again */
     hw_latch_flip(&control->status_seq);
     hw_apply(copy0, change, &next, metric_at);
     hw_latch_flip(&control->status_seq);

@@ -1,7 +1,7 @@
-# What a task shows, and its state.
+# The status of a task: its state and what it shows.
 
 cdef inline void _begin(hw_change *change, uint32_t fields) noexcept:
-    """A change of an open task that sets nothing yet but `fields`. (A whole one is 1 KB: too much to clear each time.)"""
+    """A change of an open task in which only `fields` is set. (A whole one is 1 KB: too much to clear each time.)"""
     change.fields = fields
     change.allowed = HW_OPEN_STATES
     change.expected_owner = 0
@@ -49,7 +49,7 @@ cdef int _read_status(hw_board *board, void *arguments, uint64_t deadline_ns) no
 
 @cython.no_gc_clear  # as of Place
 cdef class Status(Counter):
-    """Status()\n--\n\nWhat a task shows, and its state: each change is one transition."""
+    """Status()\n--\n\nThe status of a task: its state and what it shows. Each change is one transition."""
 
     cdef int write(self, hw_change *change) except -1:
         """Make one transition: 1, or 0 if the task's state does not allow it. Everything but `now_ns` was filled in."""
@@ -72,7 +72,7 @@ cdef class Status(Counter):
         return answer == HW_OK
 
     def _set(self, stage=None, message=None, total=..., metrics=None):
-        """One transition of what a running task shows. Returns False if the task has ended."""
+        """Change what an open task shows, in one transition. Returns False if the task has ended."""
         cdef hw_change change
         _begin(&change, 0)
         if total is not ...:
@@ -90,7 +90,7 @@ cdef class Status(Counter):
         return bool(self.write(&change))
 
     def _tell_ended(self):
-        """Called when what was assigned was dropped, as the task has ended; given by the subclass."""
+        """Called when an assignment was dropped because the task has ended; the subclass overrides it."""
 
     def _enter(self, stage):
         """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
@@ -111,7 +111,7 @@ cdef class Status(Counter):
 
     @property
     def stage(self):
-        """What the task is at; assigning enters the next stage of its timeline."""
+        """The present stage; assigning enters the next stage of the task's timeline."""
         cdef hw_status status
         self._read(&status)
         return _text(status.stage, HW_STAGE_BYTES)
@@ -126,7 +126,7 @@ cdef class Status(Counter):
 
     @property
     def message(self):
-        """A line for people."""
+        """A line of text for people."""
         cdef hw_status status
         self._read(&status)
         return _text(status.message, HW_MESSAGE_BYTES)
@@ -141,7 +141,7 @@ cdef class Status(Counter):
 
     @property
     def total(self):
-        """How many items there are; None: unknown."""
+        """The number of items; None if it is unknown."""
         cdef hw_status status
         self._read(&status)
         return None if status.total < 0 else status.total
@@ -153,7 +153,7 @@ cdef class Status(Counter):
 
     @property
     def _metrics(self):
-        """The named floats of the task."""
+        """The metrics of the task: a dict of floats by name."""
         cdef hw_status status
         cdef int i
         self._read(&status)
@@ -174,7 +174,7 @@ cdef class Status(Counter):
 
     @property
     def parent(self):
-        """Id of the task that this one is part of; None if it stands alone."""
+        """Id of the task that this one is part of; None if there is none."""
         cdef hw_identity identity
         cdef char *slot
         self.ready()
@@ -188,7 +188,7 @@ cdef class Status(Counter):
 
     @property
     def _run(self):
-        """(count at which this run began, does it continue an earlier one, owner's incarnation, owner's pid)."""
+        """(count at which this run began, whether it continues an earlier one, owner's incarnation, owner's pid)."""
         cdef hw_status status
         self._read(&status)
         return status.base, status.resumed != 0, status.owner, status.owner_pid
@@ -216,7 +216,7 @@ cdef class Status(Counter):
         _begin(&change, HW_SET_STATE)
         change.state = _state_number(state)
         if hw_final(change.state) or change.state == HW_RUNNING:
-            change.fields |= HW_SET_ENDED  # to the time, or to none
+            change.fields |= HW_SET_ENDED  # now, or 0 if the new state is open
         change.allowed = _state_bits(allowed)
         change.expected_owner = expected_owner
         if error is not None:

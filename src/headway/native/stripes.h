@@ -1,12 +1,12 @@
-/* stripes.h - the counters of a task: who has which, what dead workers left, and the sum of all. */
+/* stripes.h - the counters of a task: which process has which, the counts of dead workers, and the sum of all. */
 #ifndef HEADWAY_STRIPES_H
 #define HEADWAY_STRIPES_H
 
-#include "clock.h" /* first: it asks the C library for what is Linux's own */
+#include "clock.h" /* first: it defines _GNU_SOURCE */
 
 #include "lock.h"
 
-/* Is this dead worker remembered already? Who did so may have been killed before it took the stripe. */
+/* Is this dead worker noted already? The process that noted it may have been killed before it took the stripe. */
 static int hw_is_remembered(char *slot, uint64_t worker) {
     uint64_t n = hw_load(&hw_control_of(slot)->lost_count);
     for (uint64_t i = 0; i < n && i < HW_LOST; i++)
@@ -14,12 +14,12 @@ static int hw_is_remembered(char *slot, uint64_t worker) {
     return 0;
 }
 
-/* What a worker counted on a stripe. Wraps around on damage, as hostile words shall not be undefined behaviour. */
+/* What a worker counted on a stripe. Unsigned, so that damaged words wrap around without undefined behaviour. */
 static inline int64_t hw_share(uint64_t count, int64_t base) {
     return (int64_t)((uint64_t)hw_count_of(count) - (uint64_t)base);
 }
 
-/* A dead worker gives up its stripe: remember it. Called under the slot lock. */
+/* Note the dead worker of a stripe that is about to be taken over. Called under the slot lock. */
 static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker) {
     hw_control *control = hw_control_of(slot);
     uint64_t n = hw_peek(&control->lost_count);
@@ -43,12 +43,12 @@ static inline void hw_use_stripe(hw_control *control, ptrdiff_t stripe) {
     __atomic_fetch_or(&control->stripes_used, (uint64_t)1 << stripe, __ATOMIC_ACQ_REL);
 }
 
-/* Take a stripe that nobody has, or that a dead worker left. Under the slot lock: the slot cannot be filled anew
- * meanwhile. NULL where others have all of them. */
+/* Take a stripe that is free, or whose worker is dead. Under the slot lock, so that the slot cannot get a new task
+ * meanwhile. NULL if live processes have all of them. */
 static hw_stripe *hw_take_stripe(hw_board *board, char *slot) {
     hw_stripe *stripes = hw_stripes_of(slot);
     uint64_t me = hw_me(board);
-    enum { NEW, LEFT, DEAD }; /* one that was left still tells who had it: it is taken when no new one is there */
+    enum { NEW, LEFT, DEAD }; /* LEFT still names its last worker, so it is taken only if there is no NEW one */
     for (int kind = NEW; kind <= DEAD; kind++) {
         for (int i = 0; i < HW_STRIPES; i++) {
             hw_stripe *stripe = stripes + (me + (uint64_t)i) % HW_STRIPES;
@@ -69,8 +69,8 @@ static hw_stripe *hw_take_stripe(hw_board *board, char *slot) {
     return NULL;
 }
 
-/* Give this process a stripe of a task: its own, a free one, a dead one's, or else a shared one, as where the slot lock
- * stays with somebody until the deadline: counting hardly waits. */
+/* Give this process a stripe of a task: its own, a free one, or a dead worker's. Otherwise, and if the slot lock
+ * cannot be had before the deadline, a shared one: counting must hardly wait. */
 static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);

@@ -1,4 +1,4 @@
-# The tasks of a board: claimed, found, listed, freed, restored.
+# The tasks of a board: claim, find, list, free, restore.
 
 cdef struct Claim:
     hw_identity identity
@@ -69,14 +69,14 @@ cdef class TaskTable(Recorded):
     """TaskTable(fd, size, where)\n--\n\nThe tasks of a board: claim, find, list, free and restore them."""
 
     cdef int wait_for_lock(self, uint64_t give_up) except -1:
-        """Between two slices without the structural lock: serve signals. Raises LockTimeout."""
+        """Serve signals between two time slices of waiting for the structural lock. Raises LockTimeout."""
         PyErr_CheckSignals()
         if hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
             raise _board_locked(self.name, hw_peek(&self.board.header.lock_pid))
         return 0
 
     cdef int under_lock(self, Call call, void *arguments) except -1:
-        """Make a call that takes the structural lock, as often as it takes to get it. Raises LockTimeout."""
+        """Repeat a call that takes the structural lock until it gets the lock. Raises LockTimeout."""
         cdef uint64_t give_up = _in_seconds(LOCK_SECONDS)
         while True:
             self.become(False)
@@ -89,9 +89,9 @@ cdef class TaskTable(Recorded):
         """Claim a slot for a task and make this process its owner.
 
         resumable: the states in which an existing task is handed back instead of replaced; archive: called, with no
-        lock held, when tasks that the history does not hold yet have to give up their slots: with (slot, generation) of
-        one, or with None for the oldest. It returns how many it archived, or None if it cannot; then, and without it,
-        tasks are dropped, and counted as such; anew: also replace a task that runs.
+        lock held, when tasks that are not archived yet have to give up their slots: with (slot, generation) of one
+        task, or with None for the oldest ones. It returns how many it archived, or None if it cannot; then, and without
+        it, tasks are dropped, and counted as dropped; anew: also replace a task that runs.
         Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
         Raises TaskExists, BoardFull, LockTimeout, BoardClosed; TypeError or ValueError for an id or a total.
         """
@@ -131,7 +131,7 @@ cdef class TaskTable(Recorded):
             if claim.answer == HW_UNARCHIVED:
                 archived = archive((claim.found.slot, claim.found.generation) if claim.found.generation else None)
                 if archived == 0:
-                    idle += 1  # others archived them meanwhile; or there are none, and every slot is live
+                    idle += 1  # other processes archived them meanwhile, or every slot has an open task
                 claim.drop = archived is None or idle > 3 or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
                 continue
             if claim.answer == HW_FULL:
@@ -175,7 +175,7 @@ cdef class TaskTable(Recorded):
         return found
 
     def abandoned(self):
-        """Return (slot, generation, owner) of the tasks that are lost, and on which that is not written yet."""
+        """Return (slot, generation, owner) of the tasks that are lost but not yet written as lost."""
         cdef uint32_t i
         cdef hw_status status
         cdef char *slot
@@ -206,9 +206,9 @@ cdef class TaskTable(Recorded):
         return [(index, number) for _, index, number in found[:limit]]
 
     def mark_archived(self, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns):
-        """Note that the history holds the task as it was copied, at this time (CLOCK_MONOTONIC_COARSE) or later.
+        """Note that the history has the task as it was copied, at this time (CLOCK_MONOTONIC_COARSE) or later.
 
-        Returns False if it has changed since, or if its slot lock could not be had at once.
+        Returns False if it has changed since, or if another process holds its slot lock.
         """
         cdef Archived archived
         if index >= self.board.capacity:
@@ -219,7 +219,7 @@ cdef class TaskTable(Recorded):
         return _outside(self.board, _mark_archived, &archived) == HW_OK
 
     def free_archived(self, places):
-        """Free tasks, given as (slot, generation), that have ended and are archived. Returns how many. Raises LockTimeout."""
+        """Free tasks, as (slot, generation), that have ended and are archived. Returns how many. Raises LockTimeout."""
         cdef Batch batch
         cdef uint32_t index
         cdef uint64_t generation
@@ -235,7 +235,7 @@ cdef class TaskTable(Recorded):
         return batch.freed
 
     def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
-        """Take a task off the board, if it was not written to since before_ns (CLOCK_MONOTONIC_COARSE): True if so.
+        """Remove a task unless it was written to since before_ns (CLOCK_MONOTONIC_COARSE). Returns whether it was removed.
 
         Raises LockTimeout.
         """
@@ -247,7 +247,7 @@ cdef class TaskTable(Recorded):
         return freed.answer == HW_OK
 
     def restore(self, numbers, tasks, stages, shares, index, results, int64_t taken_ns):
-        """Put tasks of a snapshot, by their numbers there, into slots; open ones become lost.
+        """Put tasks of a snapshot, given by their record numbers, into slots; open tasks become lost.
 
         No other process may be attached, and records.check must have passed the records. Returns how many found room.
         """
@@ -282,12 +282,12 @@ cdef class TaskTable(Recorded):
         return slot
 
     def resume_sequence(self, uint64_t sequence):
-        """Go on numbering snapshot files after this one."""
+        """Set the number of the last snapshot file: the next one follows it."""
         hw_store(&self.board.header.sequence, sequence)
 
 
 cdef const char *_of_task(const unsigned char[::1] records, size_t record_bytes, uint32_t task, size_t *count) noexcept:
-    """The records of one task: they stand together, in the order of the tasks, and begin with the task's number."""
+    """The records of one task: they are contiguous, in the order of the tasks, and begin with the task's number."""
     cdef size_t low = 0, total = records.shape[0] // record_bytes, high = total, middle
     cdef uint32_t number
     count[0] = 0

@@ -1,4 +1,4 @@
-# Texts and numbers that come from Python: checked, and put into the fields of a slot; and texts out of them.
+# Checks texts and numbers from Python, writes texts to the fields of a slot, and reads them.
 
 cdef inline str _str(text, str what):
     if not isinstance(text, str):
@@ -34,7 +34,7 @@ cdef int _put_text(char *to, Py_ssize_t room, str text) except -1:
 
 
 cdef int _put_key(char *to, Py_ssize_t room, text, str what) except -1:
-    """Copy a text by which something is found: never cut, refused if it does not fit."""
+    """Copy a text that identifies something: it is never cut, but refused if it does not fit."""
     cdef Py_ssize_t size
     cdef const char *data
     _str(text, what)
@@ -68,7 +68,7 @@ def check_id(id):
 
 
 cdef object _whole(value, str what, str remedy):
-    """A whole number: an int, an object that stands for one, or a float without a fraction."""
+    """A whole number: an int, an object with __index__, or a float without a fraction."""
     try:
         return operator.index(value)
     except TypeError:
@@ -87,7 +87,7 @@ cdef int64_t _total(total) except? -2:
 
 
 cdef uint32_t _state_bits(states) except? 0xFFFFFFFF:
-    """A bit set of states given by their names."""
+    """A bit set of states, which are given by name."""
     cdef uint32_t bits = 0
     for state in states:
         bits |= <uint32_t>1 << _state_number(state)

@@ -1,10 +1,10 @@
 # Iterators over an iterable that count its items on a task.
 
 cdef class Tracker:
-    """Tracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nIterate and count: an item is counted when the next one is asked for.
+    """Tracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nIterate and count: an item is counted when the next one is requested.
 
     on_tick() is called about every tick_ns nanoseconds, on_end(error or None) once: at the end, at an exception of the
-    iterable, or with GeneratorExit when the loop was left early.
+    iterable, or with GeneratorExit if the loop was left early.
     """
 
     def __init__(self, Slot slot not None, iterable, on_end=None, on_tick=None, uint64_t tick_ns=100_000_000):
@@ -34,7 +34,7 @@ cdef class Tracker:
             raise StopIteration
         self.pending = True
         found = <object>item
-        Py_DECREF(found)  # the reference that hw_next_item gave; `found` holds its own
+        Py_DECREF(found)  # the reference that hw_next_item returned; `found` has its own
         return found
 
     cdef bint over(self) except -1:
@@ -57,7 +57,7 @@ cdef class Tracker:
         if on_end is not None:
             try:
                 on_end(error)
-            except KeyboardInterrupt:  # it was interrupted: called once more, as in Slot.__exit__
+            except KeyboardInterrupt:  # it was interrupted: call it again, as in Slot.__exit__
                 on_end(error)
                 raise
         return 0
@@ -70,7 +70,7 @@ cdef class Tracker:
         return 0
 
     def close(self):
-        """End early: the item in hand is not counted."""
+        """End the loop early: the current item is not counted."""
         self.pending = False
         self.end(GeneratorExit())
 

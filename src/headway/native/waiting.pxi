@@ -1,9 +1,9 @@
-# Native calls that may wait, made in one way: without the GIL, and counted, so that whoever leaves or closes the board
-# waits until they are over (hw_go_in). A call waits for a slice of time only and answers HW_TIMEOUT if its turn did not
-# come; between two slices signals are served. The loops around it stand with those who wait: TaskTable.under_lock for
-# the structural lock, Place.under_lock for a slot lock.
+# The one way to make native calls that may wait: without the GIL, and counted, so that a thread that leaves or closes
+# the board waits until they are over (hw_go_in). A call waits for one time slice and returns HW_TIMEOUT if it did not
+# get the lock; between two slices signals are served. The loops that repeat it are TaskTable.under_lock for the
+# structural lock and Place.under_lock for a slot lock.
 
-# The type Call stands in core.pxd: `arguments` points to a struct of the call's own, which also takes what it finds out.
+# The type Call is in core.pxd: `arguments` points to a struct of this kind of call, which also receives its results.
 
 cdef int _outside(hw_board *board, Call call, void *arguments) noexcept:
     """Make a call without the GIL. Returns its answer."""
@@ -16,5 +16,5 @@ cdef int _outside(hw_board *board, Call call, void *arguments) noexcept:
 
 
 cdef inline uint64_t _in_seconds(double seconds) noexcept:
-    """The monotonic time at which so many seconds are over."""
+    """The monotonic time so many seconds from now."""
     return hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(seconds * SECOND)

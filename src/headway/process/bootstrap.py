@@ -1,8 +1,8 @@
 """The program of every helper process: bootstrap.py MODULE FOLDER-OF-POSIX_IPC ARGUMENT...
 
 It is run by its path with -P, so that at first only the standard library can be imported: the search path of the user's
-program may hold anything. It imports the package that this file belongs to, whatever else is installed, then MODULE,
-and calls its `main` with the arguments.
+program may contain anything. It imports the headway package that this file is part of, whatever else is installed, then
+MODULE, and calls `main` of that module with the arguments.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 
 
 def make_importable(folder_of_posix_ipc: str) -> None:
-    """Make this package importable, and posix_ipc as the program has it, at the end of the search path."""
+    """Make this package importable, and the program's posix_ipc, whose folder goes to the end of the search path."""
     folder = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     spec = importlib.util.spec_from_file_location(
         "headway", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
@@ -31,7 +31,7 @@ def make_importable(folder_of_posix_ipc: str) -> None:
 
 def undo_inherited_limits() -> None:
     """Undo the processor affinity, the scheduling and the limits that the program chose for its own work."""
-    with contextlib.suppress(OSError):  # a container may forbid it: then it stays as it is
+    with contextlib.suppress(OSError):  # a container may forbid it: then nothing is changed
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     with contextlib.suppress(OSError):
         os.sched_setaffinity(0, range(os.cpu_count() or 1))

@@ -1,6 +1,6 @@
-"""What a program and the helper that draws its bars say to each other, and which descriptors the helper is handed.
+"""The messages between a program and the helper process that draws its bars, and the descriptors of the helper.
 
-The helper imports this before anything else: it costs nothing.
+The helper imports this module before anything else: it imports nothing itself.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ __all__ = ["CONTROL", "DONE", "DRAWN", "HIDE", "LEFT", "MESSAGE_MOST", "OUTPUT",
 CONTROL, PROGRAM, OUTPUT = 3, 4, 5  # a socket to the program, its pidfd, its terminal
 MESSAGE_MOST = 1 << 16  # bytes of a message
 
-# What the program says. To the helper of loops, JSON as well: which ones to show, and from when on.
-STOP = b"s"  # draw for the last time, tidy the terminal up, and end
-HIDE = b"h"  # take the bars of loops away
-# What the helper answers.
-DONE = b"d"  # all is drawn, or taken away, and the terminal tidy
-DRAWN = b"+"  # bars of loops are about to be drawn: whoever says HIDE has to wait for DONE
-LEFT = b"l"  # nothing was to be shown for long: it ends
+# Messages of the program. The helper of loops also gets JSON: which loops to show, and from when on.
+STOP = b"s"  # draw for the last time, restore the terminal, and end
+HIDE = b"h"  # erase the bars of loops
+# Answers of the helper.
+DONE = b"d"  # the last drawing or the erasing is done, and the terminal is restored
+DRAWN = b"+"  # sent before bars of loops are drawn: after it, a program that sends HIDE has to wait for DONE
+LEFT = b"l"  # there was nothing to show for long: the helper ends
 
-# Save the cursor, have all lines scroll again, restore it; no colour, no bars below it, wrapping as ever.
+# Save the cursor, let all lines scroll again, restore the cursor; colours reset, wrapping on, the bars below erased.
 RELEASE = "\x1b7\x1b[r\x1b8\x1b[0m\x1b[?7h\x1b[J"

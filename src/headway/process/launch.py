@@ -1,6 +1,6 @@
 """Starts helper processes: the recorder of a board, and the process that draws live bars.
 
-They are not children of the program: it never has to wait for them, and they survive it.
+They are not children of the program: it never has to wait for them, and they outlive it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GUARD = "HEADWAY_RECORDER"  # set in the environment of helper processes, which 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 RECORDER = "headway.recorder.recorder_process"
 FOLDER_OF_POSIX_IPC = os.path.dirname(posix_ipc.__file__)
-# These change how Python starts. The user meant them for the program, and they would break its helpers.
+# These variables change how Python starts. The user set them for the program; they would break its helpers.
 _NOT_HANDED_DOWN = frozenset(
     ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME")
 )
@@ -38,9 +38,9 @@ def wanted() -> bool:
 
 
 def ensure(segment: Segment) -> None:
-    """Start the recorder of a board that should have one and has none. Of several processes that call, one starts it.
+    """Start the recorder of a board that should have one and has none. If several processes call it, one starts it.
 
-    It never raises: progress is counted with or without a recorder. Where none can be started, it warns once a process.
+    It never raises: progress is counted with or without a recorder. If none can be started, it warns once per process.
     """
     if not wanted() or not segment.may_start_recorder():
         return
@@ -55,7 +55,7 @@ def ensure(segment: Segment) -> None:
 def beside(module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> int:
     """Start a process that runs `main` of a module of this package. Returns its pid.
 
-    `main` gets the arguments; the descriptors are 3, 4, ... in that process.
+    `main` gets the arguments; the descriptors have the numbers 3, 4, ... in that process.
     Raises OSError, and ValueError if `sys.executable` is not a Python that could run it.
     """
     python = sys.executable or ""

@@ -1,4 +1,4 @@
-"""What this process does when it ends, also in children of multiprocessing; and the exception that it ends with."""
+"""Callbacks for the end of this process, also in children of multiprocessing; and the exception that ended it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from headway.tasks.ending import ending
 
 __all__ = ["at_exit", "uncaught"]
 
-_armed: dict[Callable[[], object], int] = {}  # the process that each was last asked for in; 0 once it has run
+_armed: dict[Callable[[], object], int] = {}  # the pid in which each was last registered; 0 once it has run
 _bootstrap: FrameType | None = None  # in a child of multiprocessing: the function that runs it
 
 
 def at_exit(callback: Callable[[], object]) -> None:
-    """Have callback() called once when this process ends, before those that were asked for earlier.
+    """Register callback() to be called once when this process ends, before callbacks that were registered earlier.
 
-    It holds for the process that asks: a forked child asks again. Children of multiprocessing skip atexit under fork
-    (before Python 3.13) and run both it and multiprocessing's finalizers under spawn, so both are used.
+    It holds for this process only: a forked child registers again. Children of multiprocessing skip atexit under fork
+    (before Python 3.13), and under spawn they run both atexit and multiprocessing's finalizers; so both are used.
     """
     global _bootstrap
     armed = _armed.get(callback)
@@ -29,7 +29,7 @@ def at_exit(callback: Callable[[], object]) -> None:
         return
     _armed[callback] = os.getpid()
     if armed is None:
-        atexit.register(_call, callback)  # a child of os.fork inherits this
+        atexit.register(_call, callback)  # a child of os.fork inherits the registration
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
         from multiprocessing.util import Finalize
@@ -40,12 +40,12 @@ def at_exit(callback: Callable[[], object]) -> None:
 
 def _call(callback: Callable[[], object]) -> None:
     if _armed.get(callback) == os.getpid():
-        _armed[callback] = 0  # done: whichever of the two comes second does nothing
+        _armed[callback] = 0  # done: the second of the two calls does nothing
         callback()
 
 
 def _frame_of(function: Callable[..., object]) -> FrameType | None:
-    """The innermost call of this function that the main thread is in."""
+    """The frame of the innermost running call of this function in the main thread, or None."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
     while frame is not None and frame.f_code is not function.__code__:
         frame = frame.f_back
@@ -53,10 +53,10 @@ def _frame_of(function: Callable[..., object]) -> FrameType | None:
 
 
 def uncaught() -> BaseException | None:
-    """The exception that ends this process, if one does: already reported, or on its way through multiprocessing.
+    """The exception that ends this process, if any: one that was reported, or one that multiprocessing is handling.
 
-    None for Ctrl-C and for an orderly exit. From Python 3.13 on, multiprocessing forgets the exception of a child
-    before it runs finalizers: then it is a SystemExit with the exit code.
+    None for Ctrl-C and for a normal exit. From Python 3.13 on, multiprocessing has dropped the exception of a child by
+    the time it runs finalizers: then this is a SystemExit with the exit code.
     """
     reported: BaseException | None = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
     error = sys.exception() or reported

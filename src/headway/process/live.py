@@ -1,8 +1,8 @@
-"""Live bars, as the program has them: it starts the process that draws them, and tells it when to stop.
+"""Live bars, the program's side: starts the helper process that draws them, and tells it when to stop.
 
-Nothing of the program is redirected, and no thread is started. The helper keeps the last lines of the terminal out of
-the part that scrolls, so that whatever any process prints goes by above them; see `headway.bars.drawer`. In a
-notebook it sends what it draws to the kernel; see `headway.process.notebook`.
+No stream of the program is redirected, and no thread is started. The helper excludes the last lines of the terminal
+from scrolling, so that everything that any process prints scrolls above them; see `headway.bars.drawer`. In a notebook
+it sends what it draws to the kernel; see `headway.process.notebook`.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ BOARD_DRAWER = "headway.bars.board_process"
 STOP_WAIT_S = 5.0
 HIDE_WAIT_S = 2.0
 DEATH_WAIT_S = 1.0
-MSG_DONTWAIT = 0x40  # of socket, which nobody needs who has no bars
+MSG_DONTWAIT = 0x40  # socket.MSG_DONTWAIT; programs without bars do not import socket
 
-_active: Live | None = None  # a process draws one set of bars at a time; in a forked child, its parent's
-_helpers: set[Helper] = set()  # those of this process that draw, or may draw
+_active: Live | None = None  # a process draws one set of bars at a time; in a forked child this is the parent's
+_helpers: set[Helper] = set()  # the helpers of this process that draw, or may draw
 
 
 class Helper:
-    """The process that draws, as the program has it. It is nobody's child, and ends with the program.
+    """The program's hold on the helper process that draws. The helper is not its child, and ends with the program.
 
-    module: what it runs; arguments: for that; terminal: the descriptor it draws on, None in a notebook.
-    Raises OSError, and ValueError where this program is run by no Python that could be started.
+    module: the module that the helper runs; arguments: of its `main`; terminal: the descriptor it draws on, None in a
+    notebook. Raises OSError, and ValueError if `sys.executable` is not a Python that could be started.
     """
 
     def __init__(self, module: str, *arguments: str, terminal: int | None) -> None:
         try:
-            import socket  # workers never come here, and every import of a board would pay for it
+            import socket  # imported only here: workers never need it
 
             from headway.process import launch
         except ImportError as error:
@@ -55,16 +55,16 @@ class Helper:
         self.pid = os.getpid()
         self.terminal = terminal
         self.drawn = False
-        """Are there bars of loops on the terminal?"""
+        """Whether bars of loops are on the terminal."""
         self._lock = threading.Lock()
-        self._helper = -1  # a descriptor: a pid could be somebody else's by the time that it is killed
+        self._helper = -1  # a pidfd: a plain pid may belong to another process by the time it is killed
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         program = -1
         try:
             program = os.pidfd_open(self.pid)
             handed = (theirs.fileno(), program) if terminal is None else (theirs.fileno(), program, terminal)
             helper = launch.beside(module, *arguments, descriptors=handed)
-            with contextlib.suppress(ProcessLookupError):  # it has ended already: the socket tells
+            with contextlib.suppress(ProcessLookupError):  # it has ended already: the socket will show that
                 self._helper = os.pidfd_open(helper)
         except BaseException:
             self.control.close()
@@ -81,7 +81,7 @@ class Helper:
         return (found := _file_of(descriptor)) is not None and found in self._files
 
     def say(self, message: bytes) -> bool:
-        """Send a message without waiting. False if that cannot be: it is busy, or has ended."""
+        """Send a message without waiting. False if that is impossible: the helper is busy, or has ended."""
         if not self._has(self.control.fileno()):
             return False
         try:
@@ -91,12 +91,12 @@ class Helper:
         return True
 
     def answers(self, timeout_s: float) -> bool:
-        """Does it say, in time, that it is done? Not if it ends without."""
+        """Wait for the answer DONE. False if it does not come in time, or if the helper ends without it."""
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
             if not self._has(self.control.fileno()) or not _readable(self.control.fileno(), left):
                 break
-            with contextlib.suppress(ConnectionResetError):  # it was killed: what it sent before is still to come
+            with contextlib.suppress(ConnectionResetError):  # it was killed: earlier messages can still be read
                 message = self.control.recv(16)
                 if not message or message == DONE:
                     return message == DONE
@@ -105,8 +105,8 @@ class Helper:
     # ---------------------------------------------------------------------------------------------- bars of loops
 
     def is_there(self) -> bool | None:
-        """Does it still run? None if it has left, having had nothing to do. Notes meanwhile whether it has drawn."""
-        if not self._lock.acquire(blocking=False):  # another thread waits for its answer
+        """Is the helper running? None if it ended because it had nothing to show. Also updates `drawn`."""
+        if not self._lock.acquire(blocking=False):  # another thread is waiting for its answer
             return True
         try:
             return self._heard()
@@ -120,7 +120,7 @@ class Helper:
             for _ in range(16):
                 try:
                     message = self.control.recv(16, MSG_DONTWAIT)
-                except ConnectionResetError:  # it has ended: what it sent before is still to come
+                except ConnectionResetError:  # it has ended: earlier messages can still be read
                     continue
                 if message == LEFT:
                     return None
@@ -130,15 +130,15 @@ class Helper:
         return True
 
     def hide(self) -> bool:
-        """Have it take the bars of loops away. False if it has ended, or was ended as it did not answer.
+        """Make the helper erase the bars of loops. False if it has ended, or was killed because it did not answer.
 
-        When this returns there are no bars on the terminal, and all of its lines scroll.
+        When this returns, no bars are on the terminal, and all of its lines scroll.
         """
-        if not self._lock.acquire(timeout=HIDE_WAIT_S):  # another thread waits for its answer, which tells us, too
+        if not self._lock.acquire(timeout=HIDE_WAIT_S):  # another thread is hiding them already
             return True
         try:
             there = self.say(HIDE)
-            # Not drawn by now: it says so before it draws, and then looks whether it is to hide.
+            # If DRAWN has not come by now, nothing is drawn: the helper sends it first, and then checks for HIDE.
             there = self._heard() is True and there
             if self.drawn and not (there and self.answers(HIDE_WAIT_S)):
                 self.end()
@@ -152,7 +152,7 @@ class Helper:
     # ------------------------------------------------------------------------------------------------- its end
 
     def end(self, *, control: bool = True) -> None:
-        """Kill it, if it has not ended: it is stopped, perhaps, and must not wake up to draw later on."""
+        """Kill the helper if it has not ended: it may be stopped, and must not draw when it is continued."""
         if self._has(self._helper):
             with contextlib.suppress(OSError):
                 signal.pidfd_send_signal(self._helper, signal.SIGKILL)
@@ -160,7 +160,7 @@ class Helper:
         self.close(control=control)
 
     def close(self, *, control: bool = True) -> None:
-        """Let go of it. Without the socket it ends. control: False if a notebook's kernel reads that, and closes it."""
+        """Close the descriptors: without the socket the helper ends. control: False if a notebook closes the socket."""
         _helpers.discard(self)
         if control and self._has(self.control.fileno()):
             self.control.close()
@@ -171,7 +171,7 @@ class Helper:
             os.close(helper)
 
     def tidy(self) -> None:
-        """Where it was killed: make the terminal usable again."""
+        """Make the terminal usable again after the helper was killed."""
         self.drawn = False
         with contextlib.suppress(OSError):  # the terminal is gone, too
             if self.terminal is not None and os.isatty(self.terminal):
@@ -195,14 +195,14 @@ def _readable(descriptor: int, timeout_s: float) -> bool:
 
 
 class Live:
-    """Shows a board while a `with` block goes on. The outermost block of a process draws, others do nothing."""
+    """Shows a board during a `with` block. The outermost block of a process draws, nested ones do nothing."""
 
     __slots__ = ("_cell", "_helper", "_segment")
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
         self._helper: Helper | None = None
-        self._cell: notebook.Output | None = None  # of a notebook: instead of the terminal
+        self._cell: notebook.Output | None = None  # in a notebook: used instead of the terminal
 
     def __enter__(self) -> None:
         global _active
@@ -222,7 +222,7 @@ class Live:
             return
         _active = self
         for other in _helpers - {self._helper}:
-            other.hide()  # from now on loops have no bars of their own
+            other.hide()  # from now on loops draw no bars of their own
         if in_cell:
             self._cell = notebook.Output({"text/plain": f"board {segment.name}"})
             self._cell.follow(self._helper.control)
@@ -232,7 +232,7 @@ class Live:
     ) -> None:
         global _active
         helper, self._helper = self._helper, None
-        if helper is None or helper.pid != os.getpid():  # a forked child leaves the block, too
+        if helper is None or helper.pid != os.getpid():  # this is a forked child that leaves the block
             return
         _active = None
         done = False
@@ -257,9 +257,9 @@ def shown() -> str | None:
 
 
 def has_place(uuid: str | None) -> bool:
-    """May a loop on this board draw a bar of its own? Not where live bars show it, nor where they have the terminal.
+    """May a loop on this board draw its own bar? Not if live bars show the board, or if they use the same terminal.
 
-    uuid: None for a board without a segment. In a forked child the bars are its parent's, on the same terminal.
+    uuid: None for a board without a segment. A forked child draws nothing over its parent's bars either.
     """
     live = _active
     if live is None or (helper := live._helper) is None:
@@ -272,7 +272,7 @@ def has_place(uuid: str | None) -> bool:
 
 
 def _stream() -> TextIO | None:
-    """Where bars go: standard error, or standard output if that alone is a terminal. None if there is neither."""
+    """The stream for bars: standard error, or standard output if only that is a terminal. None if neither is open."""
     found = None
     for stream in (sys.stderr, sys.stdout):
         try:
@@ -280,27 +280,27 @@ def _stream() -> TextIO | None:
                 if stream.isatty():
                     return stream
                 found = found or stream
-        except (OSError, ValueError):  # closed, or no file at all, as in a notebook
+        except (OSError, ValueError):  # closed, or not a file, as in a notebook
             continue
     return found
 
 
 def is_worker() -> bool:
-    """Workers of a pool write to the terminal of their parent: they would only disturb each other's bars."""
+    """Is this a worker of a pool? Workers draw no bars: they share their parent's terminal."""
     process = sys.modules.get("multiprocessing.process")
     return process is not None and process.parent_process() is not None
 
 
 def flush() -> None:
-    """Write what the program has printed so far: it belongs above what is drawn now."""
+    """Flush what the program has printed so far: it belongs above the bars."""
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            with contextlib.suppress(OSError, ValueError):  # closed: there is nothing to be seen above the bars
+            with contextlib.suppress(OSError, ValueError):  # the stream is closed
                 stream.flush()
 
 
 def _after_fork_in_child() -> None:
-    """The child must not keep the sockets open: the helpers would not see the program's end of them close."""
+    """Close the sockets in a forked child: otherwise the helpers would not notice the end of the program."""
     for helper in list(_helpers):
         helper.close()
 

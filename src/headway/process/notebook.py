@@ -1,8 +1,7 @@
 """An output of a notebook's cell that is replaced while the cell runs.
 
-A kernel has a thread of its own that sends what cells print. Its event loop is asked to watch one more descriptor: the
-socket on which the drawing helper sends outputs, ready to be shown. So bars move however busy the cell is, and the
-program has not one thread more than before.
+A Jupyter kernel has a thread that sends what cells print. The event loop of this thread also watches the socket on
+which the drawing helper sends finished outputs. So bars move however busy the cell is, without an additional thread.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Output", "is_notebook"]
 
-MESSAGE_MOST = 1 << 18  # bytes; the kernel's limit for one message of a socket is below it
+MESSAGE_MOST = 1 << 18  # bytes; more than Linux allows for one message of a socket
 
 
 def is_notebook() -> bool:
-    """Does this code run in a cell, in the kernel itself and not in a child that it forked?"""
+    """Does this code run in a notebook's kernel itself, not in a child that it forked?"""
     return _loop() is not None
 
 
 def _loop() -> Any:
-    """The event loop of the thread that sends outputs; None where there is no such thing."""
+    """The event loop of the kernel's thread that sends outputs; None outside a kernel."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     sender = getattr(getattr(shell, "kernel", None), "iopub_thread", None)
@@ -36,7 +35,7 @@ def _loop() -> Any:
 
 
 class Output:
-    """One output of a cell. bundle: what it shows, one text a media type."""
+    """One output of a cell. bundle: what it shows, a text for each media type."""
 
     def __init__(self, bundle: dict[str, str]) -> None:
         self._id = os.urandom(8).hex()
@@ -45,17 +44,17 @@ class Output:
         self._publish(bundle, update=False)
 
     def show(self, bundle: dict[str, str]) -> None:
-        """Replace it."""
+        """Replace the output."""
         self._publish(bundle, update=True)
 
     def follow(self, messages: socket.socket) -> None:
-        """Show each message of a socket that is a bundle in JSON, until its other end is closed; then this end, too."""
+        """Show each bundle, as JSON, that comes on a socket, until its other end is closed; then close this end."""
         loop = _loop()
 
         def take(_socket: socket.socket, _events: int) -> None:
             try:
                 message = messages.recv(MESSAGE_MOST)
-            except ConnectionResetError:  # who sends was killed: what it sent before is still to come
+            except ConnectionResetError:  # the sender was killed: earlier messages can still be read
                 return
             if message.startswith(b"{"):
                 self._publish(json.loads(message), update=True)
@@ -65,11 +64,11 @@ class Output:
                 self._closed.set()
             self._last = message or self._last
 
-        # In the context of this cell, by which outputs are told apart.
+        # add_callback keeps the context of this cell, which decides to which cell an output belongs.
         loop.add_callback(loop.add_handler, messages, take, loop.READ)
 
     def last(self, timeout_s: float) -> bytes:
-        """Wait until the other end was closed. Returns what came last; nothing if it was not."""
+        """Wait until the other end is closed. Returns the last message; b"" if it is not closed in time."""
         return self._last if self._closed.wait(timeout_s) else b""
 
     def _publish(self, bundle: dict[str, str], *, update: bool) -> None:

@@ -1,8 +1,8 @@
 """Boards without shared memory: the same names as those of the engine, seen by this process alone.
 
-They stand in where Headway is switched off (HEADWAY_DISABLE=1), and for `headway.track` where there is no shared
-memory. A program must not break on that: a task that another process may know is taken for granted (`attach`), and what
-would leave this process does nothing. Works without the native modules.
+They are used if Headway is switched off (HEADWAY_DISABLE=1), and by `headway.track` if there is no shared memory. A
+program must not fail because of that: `attach` assumes that an unknown task belongs to another process, and methods
+that concern other processes do nothing. Works without the native modules.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["StandinBoard", "StandinTask", "board_of", "open_board"]
 
 _boards: dict[str, StandinBoard] = {}  # one object per process and name
-_told: set[str] = set()  # the boards of which it was said that other sizes have no effect
+_told: set[str] = set()  # names of boards whose differing sizes were warned about
 
 
 class StandinBoard:
@@ -45,7 +45,7 @@ class StandinBoard:
 
     @property
     def directory(self) -> Path:
-        """Where files of the board would be."""
+        """The directory in which the board's files would be."""
         return paths.board_directory(self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -73,7 +73,7 @@ class StandinBoard:
         return len(self._register.opened())
 
     def __bool__(self) -> bool:
-        return True  # an empty one is a board, too
+        return True  # also without tasks
 
     def __iter__(self) -> Iterator[TaskView]:
         return iter(self.snapshot().tasks)
@@ -92,7 +92,7 @@ class StandinBoard:
         return create(self._register, id, total, unit, "" if label is None else label, resume, join)
 
     def attach(self, id: str) -> StandinTask:
-        """As Board.attach. A task that is not known here may well be another process's: it is taken for granted."""
+        """As Board.attach. A task that is unknown here may belong to another process, so a handle is returned."""
         record = self._register.opened().get(checks.check_id(id))
         return StandinTask._of(Record(self.name, id, None, "it", "", None) if record is None else record)
 

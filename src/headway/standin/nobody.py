@@ -31,14 +31,14 @@ def _nowhere() -> Any:
 
 @functools.cache
 def _refusal() -> Any:
-    """What stands for hw_add where there is no native code: answers HW_UNBOUND."""
+    """Replaces hw_add where there is no native code: returns HW_UNBOUND."""
     import ctypes
 
     return ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64)(lambda _task, _n: HW_UNBOUND)
 
 
 class StandinNative:
-    """What `Task.native` gives where nothing is shared: a handle for hw_add() of headway.h that counts nothing."""
+    """What `Task.native` returns on a stand-in: a handle for hw_add() of headway.h that counts nothing."""
 
     __slots__ = ()
 
@@ -85,7 +85,7 @@ class _Ignored:
 
 
 class Nobody:
-    """A task that takes everything and keeps nothing. It is always running, so that nobody stops work because of it."""
+    """A task whose methods do nothing. It is always running, so that no program stops its work because of it."""
 
     __slots__ = ()
 
@@ -116,7 +116,7 @@ class Nobody:
         return Metrics()
 
     def view(self) -> Any:
-        """What a task shows that has not begun to count."""
+        """The view of a task that has not begun to count."""
         from headway.views.task_view import TaskView
 
         return TaskView(id="", state="running")
@@ -137,7 +137,7 @@ class Nobody:
         return True
 
     def track(self, iterable: Any, *, total: int | None = None) -> Any:
-        """Iterate and count nothing: a loop over it goes over the iterable itself."""
+        """Return an iterator over the iterable that counts nothing."""
         if is_async(iterable):
             return aiter(iterable)
         iterator = iter(iterable)
@@ -185,4 +185,4 @@ class Nobody:
         return StandinNative()
 
 
-NOBODY: Any = Nobody()  # whoever gets it takes it for a Task
+NOBODY: Any = Nobody()  # typed as Any, as it is used as a Task

@@ -60,7 +60,7 @@ class Record:
         self.stages: list[tuple[str, float]] = []
         self.count = self.base = self.serial = 0
         self.resumed = self.gone = False
-        self.register: Register | None = None  # None: of a task that came from another process, or is taken for granted
+        self.register: Register | None = None  # None: the task belongs to another process
         self.created = time.time()
         self.started: float | None = None
         self.ended: float | None = None
@@ -73,7 +73,7 @@ class Record:
         self.started, self.ended, self.error = time.time(), None, ""
 
     def view(self, now: float) -> TaskView:
-        """What it shows at this moment."""
+        """The view of the task at this moment."""
         count = self.count
         if count != self.seen:
             self.seen, self.beat = count, now
@@ -173,7 +173,7 @@ class Register:
         self._drop(min(ended, key=lambda record: record.ended or 0.0))
 
     def close(self) -> None:
-        """Cancel what is open; from here on nothing is written or counted."""
+        """Cancel all open tasks; from now on nothing is written or counted."""
         with guard:
             for record in self.tasks.values():
                 if record.state in LIVE_STATES:
@@ -187,7 +187,7 @@ registers: dict[str, Register] = {}  # of the boards that are open, by name
 
 
 def register_of(name: str, **geometry: int | None) -> Register:
-    """The register of a board, made if it is not there."""
+    """The register of a board; it is created if it does not exist."""
     with guard:
         found = registers.get(name)
         if found is None:

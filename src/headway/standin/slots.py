@@ -44,7 +44,7 @@ class PlainSlot:
         return self._readable()
 
     def _tell_ended(self) -> None:
-        """Called when what was assigned was dropped; given by the subclass."""
+        """Called when an assignment was dropped; the subclass overrides it."""
 
     # Counting
 

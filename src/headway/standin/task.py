@@ -22,7 +22,7 @@ __all__ = ["StandinTask", "create"]
 
 
 class StandinTask(TaskMethods, PlainSlot):
-    """A task of this process alone. Everything is as on headway.Task, but nobody else sees it."""
+    """A task of this process alone. It works as headway.Task does, but no other process sees it."""
 
     __slots__ = ("_joined", "_pid", "_token")
 
@@ -66,11 +66,11 @@ class StandinTask(TaskMethods, PlainSlot):
         self._leave_block(error)
 
     def _key(self) -> object:
-        """What tells this task from all others."""
+        """The key for comparing and hashing: no other task has the same."""
         return self._record.number
 
     def _handed_down(self) -> None:
-        """Nothing: the children of this process count for themselves."""
+        """None: children of this process cannot reach the task."""
         return
 
     def _loop(self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
@@ -103,7 +103,7 @@ def create(
     join: bool,
     parent: str | None = None,
 ) -> StandinTask:
-    """The task of a record that was claimed: see `Register.claim`."""
+    """Claim a record and return its task. The arguments are those of `Register.claim`."""
     return StandinTask._of(*register.claim(id, total, unit, label, resume=resume, join=join, parent=parent))
 
 

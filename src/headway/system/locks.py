@@ -1,6 +1,6 @@
 """The lock files in a board's directory: `board.lock`, held while a segment is made or removed, and `recorder.lock`.
 
-The kernel keeps the locks, so they end with their holder, however it ends. The text in the files is for people.
+The kernel keeps the locks, so they end with their holder, however it ends. The text in the files is only informative.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, wh
 
 
 def _is_own(found: os.stat_result) -> bool:
-    """Is it a regular file of this user without a second name? Its holder overwrites it with a pid."""
+    """Is it a regular file of this user without other hard links? The holder of the lock overwrites its content."""
     return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink <= 1
 
 
 def _open(path: Path) -> int:
-    """Open a lock file, which is made if it is not there, with mode 600 whatever the umask.
+    """Open a lock file, which is created if it does not exist, with mode 600 whatever the umask is.
 
-    Raises NotOwner if it is anything but a file of this user alone, OSError.
+    Raises NotOwner if it is not a regular file of this user alone, OSError.
     """
     fd = -1
     try:
@@ -62,24 +62,24 @@ def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
 
 
 class Flock:
-    """A lock on a file, to be held for a while.
+    """A lock on a file, held until `release`.
 
-    This object owns the descriptor from before it is locked: Ctrl-C may come between any two steps, and the lock is
-    then released with the object.
+    This object owns the descriptor even before it is locked: if Ctrl-C comes between two steps, the lock is released
+    with the object.
     """
 
     fd = -1
     _pid = 0
 
     def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
-        """Lock the file, which is made if it is not there. Returns None, or the pid of the holder if it is locked."""
+        """Lock the file, creating it if needed. Returns None, or the pid of the holder if another process has it."""
         self._pid = os.getpid()
         self.fd = _open(path)
         try:
             fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
             if os.path.samestat(path.lstat(), os.fstat(self.fd)):
                 return None
-            holder = "unknown"  # the file was replaced after we opened it: others lock the new one
+            holder = "unknown"  # the file was replaced after we opened it: other processes lock the new one
         except BlockingIOError:
             holder = os.pread(self.fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
         except FileNotFoundError:
@@ -88,12 +88,12 @@ class Flock:
         return holder
 
     def release(self) -> None:
-        """Let go of the lock. Idempotent."""
+        """Release the lock. Idempotent."""
         fd = self.fd
         if fd >= 0:
             try:
-                if self._pid == os.getpid():  # in a forked child the lock is its parent's
-                    fcntl.flock(fd, fcntl.LOCK_UN)  # explicitly: a child that was forked meanwhile keeps the descriptor
+                if self._pid == os.getpid():  # in a forked child the lock belongs to the parent
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a forked child still has the descriptor
             finally:
                 self.fd = -1
                 os.close(fd)
@@ -103,11 +103,11 @@ class Flock:
 
 @contextmanager
 def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-    """Hold the lock of this file, which is made if it is not there.
+    """Hold the lock of this file, which is created if it does not exist.
 
     It is a flock: the kernel releases it when the process dies.
-    Raises LockTimeout with the holder's pid after wait_s seconds, NotOwner if the file is not this user's alone,
-    OSError.
+    Raises LockTimeout with the holder's pid after wait_s seconds, NotOwner if the file is not a regular file of this
+    user alone, OSError.
     """
     give_up = time.monotonic() + wait_s
     nap_s = 0.0005
@@ -120,7 +120,7 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
                 )
             time.sleep(nap_s)
             nap_s = min(nap_s * 2, 0.02)
-        with suppress(OSError):  # a full disk: the pid in the file is for people only
+        with suppress(OSError):  # a full disk: the pid in the file is only informative
             os.pwrite(lock.fd, f"{os.getpid():<31}\n".encode(), 0)
         yield
     finally:
@@ -144,21 +144,21 @@ class FileLock:
         self._fd = fd
 
     def touch(self) -> None:
-        """Set the time of the file: it tells those who read only files that the recorder is alive."""
+        """Set the modification time of the file, which shows readers of files that the recorder is alive."""
         with suppress(OSError):  # a read-only file system: the snapshots fail too, and those errors are counted
             os.utime(self._fd)
 
     def release(self) -> None:
-        """Let go of the lock. Idempotent."""
+        """Release the lock. Idempotent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
 
 def recorder_lock(directory: Path) -> FileLock | None:
-    """Take the recorder's lock of a board's directory; None if another process holds it, on whatever machine.
+    """Take the recorder's lock of a board's directory; None if another process holds it, on this or another machine.
 
-    It is a lock of the open file description: it ends with its process, and network file systems pass it on. Raises
+    It is a lock of the open file description: it ends with its process, and network file systems support it. Raises
     NotOwner, OSError.
     """
     fd = _open(directory / "recorder.lock")
@@ -170,7 +170,7 @@ def recorder_lock(directory: Path) -> FileLock | None:
     except BaseException:
         os.close(fd)
         raise
-    with suppress(OSError):  # a full disk: it is for people only
+    with suppress(OSError):  # a full disk: the text is only informative
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"pid {os.getpid()} on {machine.host()}\n".encode(), 0)
     return FileLock(fd)
@@ -190,6 +190,6 @@ def lock_holder(directory: Path) -> str | None:
             return None
         return os.pread(fd, 256, 0).decode("utf-8", "replace").strip() or "another process"
     except OSError:
-        return None  # the file system has no locks: so nobody holds one
+        return None  # the file system has no locks, so nobody holds one
     finally:
         os.close(fd)

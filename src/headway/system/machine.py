@@ -1,7 +1,7 @@
-"""What the kernel says about this machine: its name, its boot, the namespaces of this process.
+"""What the kernel reports about this machine: its name, its boot, the namespaces of this process.
 
-They tell two machines or containers apart. Nothing here decides who is alive on a board: the locks on its segment
-do (see native/identity.h).
+These distinguish machines and containers. They do not decide which processes are alive on a board: the locks on its
+segment do (see native/identity.h).
 """
 
 from __future__ import annotations
@@ -40,5 +40,5 @@ def namespace(kind: str) -> int:
 
 
 def host() -> str:
-    """The name of the host. It is part of the default directory: two hosts that share a home must not share files."""
+    """The name of the host. It is part of the default directory, as two hosts with one home must not share files."""
     return os.uname().nodename or "localhost"

@@ -19,7 +19,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
 def check_name(name: str) -> str:
     """Return `name` if it is a legal board name: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot.
 
-    Raises ValueError that names it, TypeError for anything but a str.
+    Raises ValueError, which names it, or TypeError for anything but a str.
     """
     if not isinstance(name, str):
         raise TypeError(f"a board's name must be a str, not {type(name).__name__}")
@@ -29,7 +29,7 @@ def check_name(name: str) -> str:
 
 
 def default_name() -> str:
-    """The board of a program that names none: HEADWAY_BOARD, else the script's name."""
+    """The default board name of a program: HEADWAY_BOARD, else the script's name."""
     chosen = os.environ.get("HEADWAY_BOARD")
     if chosen:
         return check_name(chosen)
@@ -53,7 +53,7 @@ def _home_root() -> Path | None:
 
 
 def _fallback_root() -> Path:
-    """The one place, per user, for those whose home cannot be written."""
+    """The directory below the temporary directory, one per user, that is used if the home cannot be written."""
     import tempfile
 
     return Path(tempfile.gettempdir(), f"headway-{os.geteuid()}", _host_part())
@@ -62,14 +62,14 @@ def _fallback_root() -> Path:
 def roots() -> list[Path]:
     """The directories that hold boards, the one for new boards first; watchers look in all of them.
 
-    Under the temporary directory anybody can take the name of the fallback before us: theirs is not looked into.
+    Another user can create the fallback below the temporary directory before us: such a directory is left out.
     """
     places = _places()
     return [place for place in places if place is places[0] or _is_private(place.parent)]
 
 
 def _places() -> list[Path]:
-    """Where a new board may be made, the first that can be written."""
+    """The directories in which a new board may be created: the first that can be written is used."""
     chosen = os.environ.get("HEADWAY_DIR")
     if chosen:
         return [Path(chosen).absolute()]
@@ -78,7 +78,7 @@ def _places() -> list[Path]:
 
 
 def _is_private(directory: Path) -> bool:
-    """Is it a directory of this user in which nobody else can put anything, or not there yet?"""
+    """Is it a directory of this user that nobody else can write, or does it not exist yet?"""
     try:
         found = directory.lstat()
     except FileNotFoundError:
@@ -89,35 +89,36 @@ def _is_private(directory: Path) -> bool:
 
 
 def _is_closed(directory: Path) -> bool:
-    """May this user not even look whether it is there? So it is with a service's user whose HOME is root's."""
+    """Is this user denied even a look into it? Services often run as a user whose HOME is root's."""
     try:
         directory.joinpath("any").lstat()
     except PermissionError:
         return True
     except OSError:
-        pass  # not there yet, or found out when it is used
+        pass  # it does not exist yet, or another error, which its use will report
     return False
 
 
 def make_private(directory: Path) -> None:
     """Make a directory, with its parents, that only this user can enter.
 
-    Raises NotOwner if it is somebody else's, everybody's or no directory, OSError if it cannot be made.
+    Raises NotOwner if it belongs to another user, is shared by all users or is not a directory; OSError if it cannot be
+    made.
     """
-    for parent in reversed(directory.parents):  # nobody else may swap what is in those that are made on the way
+    for parent in reversed(directory.parents):  # new parents are private, too: nobody else may swap their contents
         if not parent.exists():
             _make(parent)
     _make(directory)
-    found = directory.lstat()  # looked at now, whoever made it
+    found = directory.lstat()  # checked after the fact: another user may have made it
     if not stat.S_ISDIR(found.st_mode):
-        raise errors.NotOwner(f"{directory} is no directory: remove it, or choose another place with HEADWAY_DIR")
+        raise errors.NotOwner(f"{directory} is not a directory: remove it, or choose another place with HEADWAY_DIR")
     if found.st_uid != os.geteuid():
         raise errors.NotOwner(
             f"{directory} belongs to user {found.st_uid}, not to you ({os.geteuid()}): "
             f"choose another place with HEADWAY_DIR"
         )
-    if found.st_mode & stat.S_ISVTX:  # root's /tmp, say: closed to others it would be of no use to anybody
-        raise errors.NotOwner(f"{directory} is a place of all users: choose a directory in it with HEADWAY_DIR")
+    if found.st_mode & stat.S_ISVTX:  # shared by all users, as /tmp is: never make it private
+        raise errors.NotOwner(f"{directory} is shared by all users: choose a directory in it with HEADWAY_DIR")
     if found.st_mode & 0o077 or found.st_mode & 0o700 != 0o700:
         directory.chmod(0o700)
 
@@ -125,14 +126,14 @@ def make_private(directory: Path) -> None:
 def _make(directory: Path) -> None:
     with suppress(FileExistsError):
         directory.mkdir(mode=0o700)
-        directory.chmod(0o700)  # whatever the umask took away
+        directory.chmod(0o700)  # whatever the umask is
 
 
 def board_directory(name: str, *, create: bool = False) -> Path:
-    """Return the directory of a board: where it is, else where it would be made (create=True: make it).
+    """Return the directory of a board: the one that exists, else the one that would be made (create=True: make it).
 
-    With create=True it is this user's alone, as is the directory that holds it. Raises ValueError for an illegal name,
-    NotOwner, OSError.
+    With create=True, only this user can enter it and its parent. Raises ValueError for an illegal name, NotOwner,
+    OSError.
     """
     check_name(name)
     found = _existing(name, roots())
@@ -145,13 +146,13 @@ def board_directory(name: str, *, create: bool = False) -> Path:
         except OSError:
             if found is not None:
                 raise
-            continue  # an unwritable home: the next place, whose failure is the caller's
+            continue  # the home cannot be written: try the next place; an error at the last one is raised
     return _make_board_directory(places[-1], name)
 
 
 def _make_board_directory(root: Path, name: str) -> Path:
     if root == _fallback_root():
-        make_private(root.parent)  # under /tmp anybody can take the name before us
+        make_private(root.parent)  # another user can create this name under /tmp before us
     make_private(root)
     make_private(root / name)
     return root / name

@@ -1,6 +1,6 @@
-"""The files of segments in /dev/shm, and of their semaphores: opened, looked at, given room, removed.
+"""Opens, checks, reserves and removes the files in /dev/shm of segments and of their semaphores.
 
-Whose a file is, and whether others can open it, is looked at before it is used: any user can take a name in /dev/shm.
+The owner and the mode of a file are checked before it is used: any user can create a file of any name in /dev/shm.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ __all__ = [
 ]
 
 SHM = Path("/dev/shm")
-RESERVED_AT_ONCE = 1 << 18  # bytes: many kernels undo all of it at a signal, and then begin again, for ever in a storm
+RESERVED_AT_ONCE = 1 << 18  # bytes per call: at a signal many kernels undo the whole call, and it has to begin again
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_file(name: str, flags: int = 0) -> int:
-    """A descriptor of a segment, as shm_open(3) gives it; that of posix_ipc does not stand a lack of memory."""
+    """Open a segment, as shm_open(3) does; posix_ipc's function crashes when memory runs out. Returns a descriptor."""
     return os.open(SHM / name[1:], os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
 
 
 def check_file(fd: int, name: str) -> int:
-    """The size of a segment's file, if it is a regular one of ours that nobody else can open."""
+    """The size of a segment's file. Raises CorruptBoard or NotOwner unless it is a regular file of this user alone."""
     found = os.fstat(fd)
     check_owner(found, name)
     if not stat.S_ISREG(found.st_mode):
@@ -61,10 +61,10 @@ def check_owner(found: os.stat_result, name: str) -> None:
 
 
 def ensure_semaphore(name: str) -> None:
-    """There is a semaphore of ours by this name. It only wakes, so a new one in place of a lost one is as good.
+    """Make sure that the semaphore of this name exists and is ours. If it was lost, a new one does: it only wakes.
 
-    Without one the lock is waited for by naps, see native/lock.h. So it is where another user took the name of a lost
-    one: theirs is not used, and stops nobody.
+    Without a semaphore, processes that wait for the lock sleep for short times (native/lock.h). They also do if another
+    user created a file of the lost semaphore's name: that file is not used.
     """
     path = SHM / f"sem.{name[1:]}"
     try:
@@ -72,7 +72,7 @@ def ensure_semaphore(name: str) -> None:
     except FileNotFoundError:
         with suppress(OSError):
             core.make_semaphore(name)
-        if not os.path.lexists(SHM / name[1:]):  # the segment was removed meanwhile; its semaphore goes after it
+        if not os.path.lexists(SHM / name[1:]):  # the segment was removed meanwhile: remove the semaphore, too
             _unlink_object(posix_ipc.unlink_semaphore, name)
         return
     if found.st_uid != os.geteuid():
@@ -84,8 +84,8 @@ def ensure_semaphore(name: str) -> None:
 
 
 def remove_objects(name: str) -> None:
-    """Remove segment and semaphore of this name, as far as they exist and are ours."""
-    with ExitStack() as both:  # the second one also where the first one cannot be removed
+    """Remove the segment and the semaphore of this name, if they exist and are ours."""
+    with ExitStack() as both:  # the second is removed even if removing the first fails
         for unlink_object in (posix_ipc.unlink_semaphore, posix_ipc.unlink_shared_memory):
             both.callback(_unlink_object, unlink_object, name)
 
@@ -96,7 +96,7 @@ def _unlink_object(unlink_object: Callable[[str], object], name: str) -> None:
 
 
 def told(error: OSError, place: str | Path) -> OSError:
-    """The same error with its place, where it names none, and with what to do about it."""
+    """The same error, with the place if it names none, and with the remedy."""
     number = error.errno or errno.EIO
     where = error.filename if isinstance(error.filename, str) else str(place)
     if number in (errno.ENOSPC, errno.EDQUOT):
@@ -128,12 +128,12 @@ def room_for(size: int, name: str) -> Iterator[None]:
 
 
 def reserve(fd: int, size: int) -> None:
-    """Have the file's pages be there. Raises OSError if there is no room, with what there is as free as before."""
+    """Allocate the file's pages. Raises OSError if there is no room; then nothing stays allocated."""
     try:
         for at in range(0, size, RESERVED_AT_ONCE):
             os.posix_fallocate(fd, at, min(RESERVED_AT_ONCE, size - at))
     except OSError as error:
         os.ftruncate(fd, 0)
-        if error.errno == errno.ENOMEM:  # a limit on memory, of a container say, that pages of files count towards
+        if error.errno == errno.ENOMEM:  # a memory limit, for example of a container, includes these pages
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from None
         raise

@@ -1,4 +1,4 @@
-"""Whether boards can be in shared memory here, and the one warning where they cannot."""
+"""Whether boards work on this system, and the one warning if they do not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 __all__ = ["disabled", "silenced", "stacklevel", "unusable", "warn_once"]
 
 SHM = "/dev/shm"
-DESCRIPTORS = "/proc/self/fd"  # the second descriptor of a segment is opened by its path there
+DESCRIPTORS = "/proc/self/fd"  # a segment is opened a second time by its path there
 
 _warned = False
 
@@ -25,11 +25,11 @@ def silenced() -> bool:
 
 
 def unusable() -> str | None:
-    """Why no board can be opened here, with what to do about it; None if boards work."""
+    """Why no board can be opened here, with the remedy; None if boards work."""
     if not sys.platform.startswith("linux"):
         return f"boards live in Linux shared memory, and this is {sys.platform}: set HEADWAY_DISABLE=1 to do without"
     try:
-        import posix_ipc  # noqa: F401 - whether it can be imported is the question
+        import posix_ipc  # noqa: F401 - only to see whether it can be imported
 
         from headway.native import core  # noqa: F401 - likewise
     except ImportError as error:
@@ -48,7 +48,7 @@ def unusable() -> str | None:
 
 
 def stacklevel() -> int:
-    """For warnings.warn in the function that asks: the level of the code that called this package."""
+    """The stacklevel for warnings.warn in the calling function that points at the code outside this package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("headway."):
         level, frame = level + 1, frame.f_back
@@ -56,7 +56,7 @@ def stacklevel() -> int:
 
 
 def warn_once(reason: str, stacklevel: int = 3) -> None:
-    """Warn, once a process, that progress is counted in this process only. stacklevel: as in warnings.warn."""
+    """Warn, once per process, that progress is counted in this process only. stacklevel: as in warnings.warn."""
     global _warned
     if not _warned:
         _warned = True

@@ -1,7 +1,7 @@
-"""What a board and a task accept, where texts are cut, and how a refusal reads: the value, the place, the remedy.
+"""Checks of all arguments of boards and tasks, and their error messages: the value, the place, the remedy.
 
-The native code checks for itself, because it is faster; a test holds its limits and its words equal to these. Works
-without the native modules.
+The native code has the same checks, for speed; a test compares its limits and messages with these. Works without the
+native modules.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def check_text(text: Any, what: str) -> str:
 
 
 def _check_key(key: Any, most: int, what: str) -> str:
-    """Return a text by which something is found: never cut, so it has to fit. Raises TypeError, ValueError."""
+    """Return a text that identifies something: it is never cut, so it has to fit. Raises TypeError, ValueError."""
     if not isinstance(key, str):
         raise _not_a_str(key, what)
     try:
@@ -199,7 +199,7 @@ def board_geometry(**given: int | None) -> dict[str, int]:
 
 
 def differences(name: str, present: Mapping[str, int], given: Mapping[str, int | None]) -> str | None:
-    """What to tell someone who opens a board that is there already with other sizes; None if there is nothing to say.
+    """The warning for a program that opens an existing board with other sizes; None if they do not differ.
 
     given: by name, None where the caller said nothing.
     """
@@ -219,7 +219,7 @@ def check_task(id: Any, total: Any, unit: Any, label: Any) -> int | None:
     return check_total(total)
 
 
-# ------------------------------------------------------------------------------- how the engine and its stand-in refuse
+# ---------------------------------------------------------------------------- errors of the engine and of its stand-in
 
 
 def task_exists(id: str, board: str) -> errors.TaskExists:
@@ -231,7 +231,7 @@ def task_exists(id: str, board: str) -> errors.TaskExists:
 
 
 def task_ended(id: str, state: str) -> errors.HeadwayError:
-    """The error for a task that is to be owned, and has ended."""
+    """The error for a task that has ended and can no longer be owned."""
     return errors.HeadwayError(
         f"task {id!r} has ended ({state}): start it anew with board.task({id!r}), or go on with "
         f"board.task({id!r}, resume=True)"

@@ -1,4 +1,4 @@
-"""What counts on a task by itself: functions when they return, asynchronous iterators at the next item."""
+"""Wrappers that count on a task: of functions (when they return) and of asynchronous iterators (at the next item)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TICK_NS = 100_000_000
 
 
 class Countable(Protocol):
-    """All that is needed of a task here."""
+    """The part of a task that is used here."""
 
     def update(self, n: int = 1) -> None: ...
 
@@ -24,7 +24,7 @@ def length_of(iterable: object) -> int | None:
         return None
     try:
         return len(iterable)
-    except (TypeError, NotImplementedError):  # as loaders over streams do: then it is as good as without
+    except (TypeError, NotImplementedError):  # as loaders over streams do: treated as without a length
         return None
 
 
@@ -66,7 +66,7 @@ def counting(
     on_tick: Callable[[], object] | None = None,
     tick_ns: int = TICK_NS,
 ) -> Generator[Any, None, None]:
-    """Iterate and count, as Tracker of _core does.
+    """Iterate and count, as Tracker of native/core does.
 
     It yields once before the first item: a generator that has not begun would not notice that it is dropped.
     """
@@ -110,7 +110,7 @@ class AsyncTracker(AsyncIterator[Any]):
     """Iterate asynchronously and count: an item is counted when the next one is asked for.
 
     on_tick() is called about every tick_ns nanoseconds, on_end(error or None) once: at the end, at an exception of the
-    iterable, or with GeneratorExit when the loop was left early. So does Tracker of _core.
+    iterable, or with GeneratorExit when the loop was left early. So does Tracker of native/core.
     """
 
     __slots__ = ("__weakref__", "_iterator", "_next_tick_ns", "_on_end", "_on_tick", "_pending", "_task", "_tick_ns")

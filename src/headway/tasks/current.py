@@ -37,7 +37,7 @@ def put(task: Any) -> Token[Any]:
 def enter(task: Any, handle: Any) -> Token[Any]:
     """Make a task the current one: of this context, of threads that have none, and of children started from here on.
 
-    handle: what the children are to be handed down; None hides what this process itself was handed down.
+    handle: passed on to the children; None hides the handle that this process got from its own parent.
     """
     global _entered
     with _guard:
@@ -124,12 +124,12 @@ def inherit(task: Any, handle: Any) -> None:
 
 
 def is_inherited(task: Any) -> bool:
-    """Did this process have the task from its parent, by a fork or handed down?"""
+    """Did this process get the task from its parent, by a fork or by a handle?"""
     return any(one is task for one in _from_parents)
 
 
 def _after_fork_in_child() -> None:
-    """What the parent had entered is inherited here."""
+    """In a forked child, mark the tasks that the parent had entered as inherited."""
     global _guard
     _guard = threading.RLock()  # another thread of the parent may have held it
     task = _context.get()

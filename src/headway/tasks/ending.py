@@ -24,7 +24,7 @@ def failure_text(error: BaseException) -> str:
 def _is_cancellation(error: BaseException) -> bool:
     if isinstance(error, KeyboardInterrupt | GeneratorExit):
         return True
-    # What was never imported cannot have been raised; importing asyncio for the question would cost 40 ms.
+    # A module that was never imported cannot have raised; importing asyncio to ask would cost 40 ms.
     for module in ("asyncio", "concurrent.futures"):
         kind = getattr(sys.modules.get(module), "CancelledError", None)
         if kind is not None and isinstance(error, kind):

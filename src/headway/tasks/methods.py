@@ -1,6 +1,6 @@
-"""What a task can do, written once over the few things that a place for its numbers can do.
+"""The methods of tasks, implemented once on top of the few operations of a slot.
 
-`Slot` of the native code is such a place, in shared memory; `PlainSlot` of the stand-in is another, in this process.
+The slot is `Slot` of the native code, in shared memory, or `PlainSlot` of the stand-in, in this process.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _TOLD_MOST = 10_000
 class TaskMethods:
     """A handle on one tracked piece of work. Made by Board.task, Board.attach and Task.task.
 
-    Any process, thread or unpickled copy of it may count and write; they all mean the same task. It may be used as a
-    context: entering makes this process the owner, leaving ends the task according to the exception. A handle of
-    board.task(id, join=True) on a task of somebody else is entered without owning or ending it.
+    Any process, thread or unpickled copy of the handle may count and write; all refer to the same task. It is a context
+    manager: entering makes this process the owner, leaving ends the task according to the exception. A handle from
+    board.task(id, join=True) on another process's task neither owns nor ends it.
     """
 
     if not TYPE_CHECKING:  # mypy would have no others below
         __slots__ = ()
 
     if TYPE_CHECKING:  # what the place of the numbers gives
-        _pid: int  # the process in whose `with` block the handle is; 0: in none
+        _pid: int  # the process that entered a `with` block of this handle; 0: none
         _token: Token[Any] | None
         _joined: bool  # it came from task(id, join=True), and the task is somebody else's
 
@@ -94,7 +94,7 @@ class TaskMethods:
     # ---------------------------------------------------------------------------------------------------- ownership
 
     def _enter_block(self) -> Self:
-        """What entering a `with` block does."""
+        """Enter a `with` block."""
         if self._pid == os.getpid():
             raise checks.entered_twice(self.id)
         self._pid = os.getpid()  # first: from here on there is something to undo
@@ -109,7 +109,7 @@ class TaskMethods:
         return self
 
     def _leave_block(self, error: BaseException | None) -> None:
-        """What leaving a `with` block does. Interrupted anywhere and called again, it does the rest."""
+        """Leave a `with` block. If it was interrupted and is called again, it does the rest."""
         if self._pid != os.getpid():
             return  # a forked child that left the parent's block: the task is the parent's to end
         state, text = ending(error)
@@ -118,13 +118,13 @@ class TaskMethods:
                 self._transition(state, OPEN_STATES, error=text)
         except errors.HeadwayError:
             if error is None:
-                raise  # else the exception of the block is what the program has to hear of
+                raise  # otherwise the exception of the block matters more
         finally:
             current.leave(self, self._token)
             self._pid, self._token = 0, None
 
     def adopt(self) -> Self:
-        """Make this process the owner: the task is lost when it dies and nobody else counts. Returns the task.
+        """Make this process the owner: if it dies and no other process counts, the task is lost. Returns the task.
 
         Raises headway.errors.HeadwayError if the task has ended.
         """
@@ -134,7 +134,7 @@ class TaskMethods:
         return self
 
     def _again(self) -> bool:
-        """Run once more, from zero, in the same place. Returns False if it has not ended, or its place is another's.
+        """Run again, from zero, in the same slot. Returns False if it has not ended, or if its slot has another task.
 
         For loops inside loops: they may begin a thousand times a second, and each new task would be archived.
         """
@@ -145,7 +145,7 @@ class TaskMethods:
             return False
 
     def succeed(self, message: str | None = None) -> bool:
-        """End the task well. Returns False if it had ended already: the first end counts."""
+        """End the task with success. Returns False if it had ended already: the first end counts."""
         if message is not None:
             checks.check_text(message, "message")
         return self._transition("success", OPEN_STATES, message=message) is not None
@@ -163,7 +163,7 @@ class TaskMethods:
 
     @property
     def resumed_from(self) -> int | None:
-        """The count at which this run went on from an earlier one; None if it began anew."""
+        """The count at which this run continued an earlier one; None if it began at zero."""
         base, resumed, _, _ = self._run
         return base if resumed else None
 
@@ -257,10 +257,10 @@ class TaskMethods:
 
     @property
     def result(self) -> Any:
-        """What the task found out: JSON and NumPy scalars; assigning replaces it. None if there is none.
+        """The result of the task: JSON and NumPy scalars; assigning replaces it. None if there is none.
 
         Assigning raises headway.errors.ResultTooLarge, and keeps the old one, if the JSON does not fit; TypeError if it
-        is no JSON.
+        is not JSON.
         """
         return load_result(self._read_result()[0])
 

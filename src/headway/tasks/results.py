@@ -13,8 +13,8 @@ from headway import errors
 
 __all__ = ["LARGE_RESULT", "changed", "dump_result", "load_result", "merged"]
 
-MERGE_SECONDS = 5.0  # others may be quicker for so long
-LARGE_RESULT = re.compile(r"result-[0-9a-f]{32}\.json")  # the file of one that has no room in its slot
+MERGE_SECONDS = 5.0  # give up if other processes keep changing the result for so long
+LARGE_RESULT = re.compile(r"result-[0-9a-f]{32}\.json")  # the file of a result that does not fit into its slot
 
 
 class _Place(Protocol):

@@ -1,6 +1,6 @@
-"""The states of a task: their names, their numbers, the groups that rules are made of, and which comes first.
+"""The states of a task: their names, numbers and groups, and their order by urgency.
 
-The only place where they stand: the native code's numbers are held equal by a test, the page's copy is generated.
+They are defined only here: a test compares the native code's numbers with them, and the page's copy is generated.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ __all__ = [
 ]
 
 STATES = ("pending", "running", "success", "failed", "cancelled", "lost")  # a state's number is its place here
-LIVE_STATES = ("pending", "running")  # somebody is expected to go on with the task
-ENDED_STATES = ("success", "failed", "cancelled")  # somebody said that the task is over
+LIVE_STATES = ("pending", "running")  # a process is expected to go on with the task
+ENDED_STATES = ("success", "failed", "cancelled")  # the task was ended by its program
 FINAL_STATES = (*ENDED_STATES, "lost")  # how a task of the past can have ended
 OPEN_STATES = (*LIVE_STATES, "lost")  # a lost task runs again as soon as somebody counts or writes
 RESUMABLE_STATES = ("failed", "cancelled", "lost")  # what board.task(id, resume=True) goes on with
-WRONG_STATES = ("lost", "failed")  # what a person has to hear of
+WRONG_STATES = ("lost", "failed")  # states that a person should be told about
 
 # Which states a person looks for first, wherever tasks are sorted by urgency.
 URGENCY = {state: rank for rank, state in enumerate(("lost", "failed", "running", "pending", "cancelled", "success"))}

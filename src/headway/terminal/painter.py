@@ -27,8 +27,8 @@ __all__ = ["Pace", "Painter", "chosen_pace_s"]
 
 FIRST_S, MOST_S = 5.0, 60.0  # between two lines of a log, at first and in the end
 
-_refused: set[str] = set()  # what HEADWAY_LINES_S said and was told of once
-ENDS_MOST = 10  # ended tasks that are told by name at a time
+_refused: set[str] = set()  # values of HEADWAY_LINES_S that were warned about
+ENDS_MOST = 10  # ended tasks that are named at a time
 UNCHANGED_S = 60.0  # a log is told this often that nothing has changed
 
 
@@ -83,7 +83,7 @@ class Painter:
         self.stream: TextIO = sys.stderr if stream is None else stream
         self.style = Style.of(self.stream)
         self.live: bool = is_terminal(self.stream)
-        """Is it redrawn in place?"""
+        """Whether the board is redrawn in place."""
         self._pace = Pace(chosen_pace_s() if every_s is None else every_s)
         self._rows = rows
         self._frame: list[str] = []

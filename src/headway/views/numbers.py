@@ -79,7 +79,7 @@ def fraction(count: int, total: int | None) -> float | None:
 
 
 def seconds_left(state: str, count: int, total: int | None, rate: float | None) -> float | None:
-    """Seconds until the total is reached at this rate; None where that cannot be told. A stalled task's rate is 0."""
+    """Seconds until the total is reached at this rate; None if that is unknown. A stalled task's rate is 0."""
     whole = total_shown(count, total)
     if state != "running" or whole is None:
         return None

@@ -182,7 +182,7 @@ class TaskView:
 
     @property
     def eta(self) -> float | None:
-        """Seconds until the total is reached at the present rate; None where that cannot be told."""
+        """Seconds until the total is reached at the present rate; None if that is unknown."""
         return numbers.seconds_left(self.state, self.count, self.total, self.rate)
 
     @property

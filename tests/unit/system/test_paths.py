@@ -346,7 +346,7 @@ def test_a_link_in_place_of_the_boards_directory_is_refused(board_name: str, hea
     elsewhere.mkdir()
     headway_dir.mkdir()
     (headway_dir / board_name).symlink_to(elsewhere)
-    with pytest.raises(errors.NotOwner, match="is no directory"):
+    with pytest.raises(errors.NotOwner, match="is not a directory"):
         open_and_remove(board_name)
     assert list(elsewhere.iterdir()) == []
 
@@ -354,7 +354,7 @@ def test_a_link_in_place_of_the_boards_directory_is_refused(board_name: str, hea
 def test_a_file_in_place_of_the_boards_directory_is_refused(board_name: str, headway_dir: Path) -> None:
     headway_dir.mkdir()
     (headway_dir / board_name).write_text("mine")
-    with pytest.raises(errors.NotOwner, match="is no directory"):
+    with pytest.raises(errors.NotOwner, match="is not a directory"):
         open_and_remove(board_name)
     assert (headway_dir / board_name).read_text() == "mine"
 

@@ -1,9 +1,9 @@
-/** One stream of events, kept alive: it reconnects by itself, and says since when there is nothing. */
+/** One stream of events: it reconnects by itself, and reports since when it has been down. */
 
 import { ask, Refused } from "./http";
 import type { BoardEvent, BoardsEvent } from "./types";
 
-/** `since` and `retryAt` are by the clock of this browser, in milliseconds. */
+/** `since` and `retryAt` are times of this browser's clock, in milliseconds. */
 export type Link =
   | { state: "connecting" }
   | { state: "live" }
@@ -11,7 +11,7 @@ export type Link =
 
 export interface Listener {
   boards(event: BoardsEvent): void;
-  /** False: the event does not follow on what is known. */
+  /** False: an event before this one was missed. */
   board(event: BoardEvent): boolean;
   link(link: Link): void;
   now(seconds: number): void;
@@ -36,14 +36,14 @@ export class Connection {
     addEventListener("online", () => this.source === null && this.open());
   }
 
-  /** Follow this board besides the list of all. */
+  /** Follow this board in addition to the list of all boards. */
   follow(board: string | null): void {
     if (this.source && board === this.board) return;
     this.board = board;
     this.open();
   }
 
-  /** Connect now, whatever is waited for. */
+  /** Connect now, without waiting for the next retry. */
   open(): void {
     this.close();
     this.heard = Date.now();
@@ -54,7 +54,7 @@ export class Connection {
     source.addEventListener("boards", (event) => this.hear(event, (data: BoardsEvent) => this.listener.boards(data)));
     source.addEventListener("board", (event) =>
       this.hear(event, (data: BoardEvent) => {
-        if (!this.listener.board(data)) this.open(); // a new stream begins with the whole
+        if (!this.listener.board(data)) this.open(); // a new stream begins with the whole board
       }),
     );
     source.addEventListener("beat", (event) => this.hear(event, () => undefined));
@@ -68,7 +68,7 @@ export class Connection {
   }
 
   private hear<T extends { now: number }>(event: MessageEvent<string>, take: (data: T) => void): void {
-    if (event.target !== this.source) return; // a late word of a stream that was closed
+    if (event.target !== this.source) return; // a late event of a stream that was closed
     const data = JSON.parse(event.data) as T;
     this.heard = Date.now();
     this.failures = 0;
@@ -86,7 +86,7 @@ export class Connection {
   private failed(source: EventSource): void {
     if (source !== this.source) return;
     if (source.readyState === EventSource.CONNECTING) {
-      this.down(null, "the connection broke"); // the browser tries again by itself, and goes on where it was
+      this.down(null, "the connection broke"); // the browser reconnects by itself, and continues after the last event
       return;
     }
     this.close();

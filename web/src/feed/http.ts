@@ -1,4 +1,4 @@
-/** One question to the server. All addresses are relative to the page, so any path prefix will do. */
+/** One request to the server. All addresses are relative to the page, so any path prefix works. */
 
 export class Refused extends Error {
   constructor(
@@ -11,7 +11,7 @@ export class Refused extends Error {
   }
 }
 
-/** Ask for JSON. Throws Refused for any answer but 200; status 0: no answer at all. */
+/** Request JSON. Throws Refused for any status but 200; status 0 means that there was no answer. */
 export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   let answer: Response;
   try {

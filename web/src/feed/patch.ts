@@ -1,8 +1,8 @@
-/** The board as the page holds it, and how events change it. Pure data: no network, no clock, no drawing. */
+/** The board as the page stores it, and how events change it. Pure data: no network, no clock, no drawing. */
 
 import type { BoardEvent, BoardsEvent, Moved, Row, Summary, Throughput, Worker } from "./types";
 
-/** Rows are changed in place and told apart by `revision`: at 10 000 moving tasks copies would cost a frame. */
+/** Rows are changed in place and `revision` shows that they changed: copies of 10 000 rows would cost a frame. */
 export interface Board {
   readonly name: string;
   rev: number;
@@ -31,7 +31,7 @@ export function emptyBoard(name: string): Board {
   };
 }
 
-/** Apply an event. Null: it does not follow on what is known, so something was missed. */
+/** Apply an event. Null: an event before this one was missed. */
 export function applyBoard(known: Board | null, event: BoardEvent): Board | null {
   let board = known;
   if (event.whole) {
@@ -63,7 +63,7 @@ function move(tasks: Map<number, Row>, moved: Moved): void {
   });
 }
 
-/** Go on with the course of the board, at one point a second. */
+/** Extend the history of the board's throughput, by one point a second. */
 export function extend(course: Throughput, summary: Summary): void {
   const { taken_at: at, counts, rates } = summary;
   if (at === null || counts === null || rates === null) return;
@@ -84,7 +84,7 @@ export function extend(course: Throughput, summary: Summary): void {
   }
 }
 
-/** Apply an event on all boards; sorted by name. */
+/** Apply an event about the list of boards, which is sorted by name. */
 export function applyBoards(known: readonly Summary[], event: BoardsEvent): Summary[] {
   const boards = new Map(event.whole ? [] : known.map((one) => [one.name, one]));
   for (const name of event.removed) boards.delete(name);

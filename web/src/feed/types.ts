@@ -1,10 +1,10 @@
-/** What the server says; docs/http.md explains it. Unknown fields are ignored. Times are seconds since 1970. */
+/** The server's answers; docs/http.md explains them. Unknown fields are ignored. Times are seconds since 1970. */
 
 import { type PastTask, STATES, URGENCY } from "./generated";
 
 export * from "./generated";
 
-/** A task that has ended, as the history keeps it. */
+/** A task from the history. */
 export type Finished = PastTask;
 
 /** The states, the most urgent first. */

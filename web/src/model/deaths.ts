@@ -1,11 +1,11 @@
-/** What died, and where: dead processes with the tasks they were at. */
+/** Dead processes, with the tasks that they were working on. */
 
 import type { Row, Worker } from "../feed/types";
 import { deepestFirst } from "./names";
 
 export interface Death {
   key: string;
-  /** 0 where it is not known which process it was. */
+  /** 0 if it is unknown which process it was. */
   pid: number;
   name: string;
   /** Its last sign of life. */
@@ -19,7 +19,7 @@ export interface Death {
 export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>): Death[] {
   const byId = new Map<string, Row>();
   const lost: Row[] = [];
-  const bereft = new Set<Row>(); // they go on, though a process died on them
+  const bereft = new Set<Row>(); // tasks that go on although one of their processes died
   for (const row of tasks) {
     byId.set(row.id, row);
     if (row.state === "lost") lost.push(row);
@@ -57,7 +57,7 @@ export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>): Death
     }
   }
   const all = [...deaths.values()];
-  // Where it really was: what is lost says it best, then what is deepest.
+  // Where the process really was: first the lost tasks, then the deepest ones.
   const isLost = (row: Row): number => (row.state === "lost" ? 1 : 0);
   for (const death of all) death.tasks = deepestFirst(death.tasks).sort((a, b) => isLost(b) - isLost(a));
   for (const row of bereft) all.push({ key: `b${row.serial}`, pid: 0, name: "", at: null, tasks: [row], more: 0 });

@@ -1,6 +1,6 @@
 /**
- * What follows from a row and the time, by the rules of headway/views/numbers.py: test/examples.json, which that module
- * writes, holds the two equal. Times are seconds since 1970.
+ * Values derived from a row and the time, by the rules of headway/views/numbers.py: tests compare both with
+ * test/examples.json. Times are seconds since 1970.
  */
 
 import { FINAL_STATES, LEFT_MOST_S, RATE_LEAST, type Row, type State, type Worker } from "../feed/types";
@@ -17,18 +17,18 @@ export function totalOf(row: Pick<Row, "count" | "total">): number | null {
   return row.total !== null && row.total > 0 && row.count <= row.total ? row.total : null;
 }
 
-/** How much of the total is counted, from 0 to 1; null without a total that holds. */
+/** How much of the total is counted, from 0 to 1; null without a usable total. */
 export function fractionOf(row: Pick<Row, "count" | "total">): number | null {
   const total = totalOf(row);
   return total === null ? null : Math.max(row.count / total, 0);
 }
 
-/** Items a second: none while the task is stalled. */
+/** Items per second: 0 while the task is stalled. */
 export function rateOf(row: Pick<Row, "rate">, stalled: boolean): number | null {
   return stalled ? 0 : row.rate;
 }
 
-/** Seconds until the total is reached; null where that cannot be told. */
+/** Seconds until the total is reached; null if that is unknown. */
 export function etaOf(row: Counted, stalled: boolean): number | null {
   const total = totalOf(row);
   if (row.state !== "running" || total === null) return null;
@@ -46,7 +46,7 @@ export function elapsedOf(row: Timed, at: number): number {
 /** Seconds without a sign of life; null once it has ended. */
 export function idleOf(row: Timed, at: number): number | null {
   if (isFinal(row.state)) return null;
-  const last = row.beat ?? row.started ?? row.created ?? 0; // a clock that was set back leaves the others ahead
+  const last = row.beat ?? row.started ?? row.created ?? 0; // not the latest: a clock may have been set back
   return last > 0 ? Math.max(0, at - last) : null;
 }
 
@@ -57,7 +57,7 @@ export function isStalled(row: Timed, at: number, stallAfter: number): boolean {
 export const WORKER_KINDS = ["lost", "stalled", "working", "idle", "gone"] as const;
 export type WorkerKind = (typeof WORKER_KINDS)[number];
 
-/** How a worker is: lost is dead at its tasks, gone is dead without any. */
+/** The state of a worker: lost means dead with open tasks, gone means dead without. */
 export function workerKind(worker: Worker, at: number, stallAfter: number): WorkerKind {
   if (!worker.alive) return worker.task_count > 0 ? "lost" : "gone";
   if (worker.task_count === 0) return "idle";

@@ -1,10 +1,10 @@
-/** What a list of tasks is narrowed to and sorted by, as parameters of an address. */
+/** The filters and the order of a list of tasks, as parameters of an address. */
 
 import { BY_URGENCY, STATES } from "../feed/types";
 import type { Params } from "../route";
 import { type Filter, type Query, SORTS, type Sort } from "./tree";
 
-/** By urgency; stalled tasks are some of the running ones. */
+/** By urgency; stalled tasks are a part of the running ones. */
 export const FILTERS: readonly Filter[] = BY_URGENCY.flatMap((state): Filter[] =>
   state === "running" ? ["running", "stalled"] : [state],
 );
@@ -31,7 +31,7 @@ export function paramsOf(query: Query): Params {
   return { q: query.text, state: [...query.states].join(","), sort: sort === "state" ? "" : sort };
 }
 
-/** Sort by this; once more: the other way round. */
+/** Sort by this; if the list is sorted by it already, reverse the order. */
 export function sortedBy(query: Query, sort: Sort): Query {
   return { ...query, sort, descending: sort === query.sort ? !query.descending : FALLING.has(sort) };
 }

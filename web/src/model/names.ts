@@ -1,26 +1,26 @@
-/** What to call a task. */
+/** The names of tasks on the page. */
 
 import type { Row } from "../feed/types";
 
 type Named = Pick<Row, "id" | "label" | "parent">;
 
-/** The id without that of the parent, for where the parent stands above. */
+/** The id without the parent's id, for lists that show the parent above. */
 export function shortId(row: Pick<Row, "id" | "parent">): string {
   const prefix = row.parent === null ? "" : `${row.parent}/`;
   return row.id.startsWith(prefix) ? row.id.slice(prefix.length) || row.id : row.id;
 }
 
-/** A child that was given no label has the end of its id as one; that tells nothing more. */
+/** Has the task a label of its own? The default label of a child is the end of its id. */
 function hasLabel(row: Named): boolean {
   return row.label !== "" && row.label !== row.id && row.label !== shortId(row);
 }
 
-/** For where it stands alone. */
+/** The name of a task that is shown by itself. */
 export function nameOf(row: Named): string {
   return hasLabel(row) ? row.label : row.id;
 }
 
-/** For where its parent stands above: the name, and the id where the name is another one. */
+/** The name of a task below its parent, and its id if that differs from the name. */
 export function namesBelowParent(row: Named): [name: string, id: string | null] {
   return hasLabel(row) ? [row.label, shortId(row)] : [shortId(row), null];
 }

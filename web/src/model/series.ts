@@ -1,8 +1,8 @@
-/** How a task got on, as the server saw it. */
+/** The progress of a task over time, as the server observed it. */
 
 export type Point = readonly [at: number, value: number | null];
 
-/** A count's course as rates between its points: x at the end of each interval. `start` is where the run began. */
+/** The rates between the points of a series: x is the end of each interval. `start` is the begin of the run. */
 export function ratesOf(course: readonly Point[], start: { at: number; count: number } | null): [number[], number[]] {
   const at: number[] = [];
   const rates: number[] = [];

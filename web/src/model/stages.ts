@@ -20,7 +20,7 @@ export interface StageSum {
 
 export const STAGE_COLORS = 8;
 
-/** Stretches from stages; `until` is where the last one ends. A stage keeps its colour, however often it is entered. */
+/** One stretch per stage entered; the last one ends at `until`. A stage that is entered again has the same colour. */
 export function stretchesOf(stages: readonly Stage[], until: number): Stretch[] {
   const colors = new Map<string, number>();
   const stretches: Stretch[] = [];

@@ -18,10 +18,10 @@ export interface Query {
 export interface Line {
   row: Row;
   depth: number;
-  /** Children in all, shown or not. */
+  /** The number of children, shown or not. */
   children: number;
   open: boolean;
-  /** Only there for what stands below it. */
+  /** Shown only because a task below it matches. */
   dim: boolean;
   stalled: boolean;
   /** Its place among its siblings, from 1, and how many they are. */
@@ -38,7 +38,7 @@ interface Node {
   shown: boolean;
 }
 
-const LAST = Number.POSITIVE_INFINITY; // what is unknown stands at the end, whichever way the list is sorted
+const LAST = Number.POSITIVE_INFINITY; // unknown values come last in both orders
 
 export function isStable(sort: Sort): boolean {
   return sort === "state" || sort === "name" || sort === "created";
@@ -47,7 +47,7 @@ export function isStable(sort: Sort): boolean {
 function keyOf(row: Row, sort: Sort, stalled: boolean, at: number): number | string {
   switch (sort) {
     case "state":
-      return URGENCY[row.state] - (stalled ? 0.5 : 0); // of the running ones the stalled first
+      return URGENCY[row.state] - (stalled ? 0.5 : 0); // stalled tasks before the other running ones
     case "name":
       return (row.label || row.id).toLowerCase();
     case "progress":
@@ -83,7 +83,7 @@ function matchesState(row: Row, stalled: boolean, states: ReadonlySet<Filter>): 
   return states.size === 0 || states.has(row.state) || (stalled && states.has("stalled"));
 }
 
-/** A task takes part with those above it, so that it is clear where it belongs. */
+/** A task that matches is shown with its parents, so that it is clear where it belongs. */
 export function linesOf(
   rows: Iterable<Row>,
   query: Query,
@@ -94,7 +94,7 @@ export function linesOf(
   const words = query.text.toLowerCase().split(/\s+/).filter(Boolean);
   const nodes = new Map<string, Node>();
   for (const row of rows) {
-    if ((nodes.get(row.id)?.row.serial ?? -1) > row.serial) continue; // started anew: for a moment both are there
+    if ((nodes.get(row.id)?.row.serial ?? -1) > row.serial) continue; // started anew: for a moment both tasks exist
     const stalled = isStalled(row, at, stallAfter);
     const matches = matchesState(row, stalled, query.states) && matchesText(row, words);
     const key = keyOf(row, query.sort, stalled, at);
@@ -103,7 +103,7 @@ export function linesOf(
   const roots: Node[] = [];
   for (const node of nodes.values()) {
     const parent = node.row.parent === null ? undefined : nodes.get(node.row.parent);
-    // The id of a parent begins its child's, so there is no ring; but what a file says is not to be trusted.
+    // A child's id begins with its parent's, so there are no cycles; but a file may hold anything.
     (parent && parent.row.id.length < node.row.id.length ? parent.children : roots).push(node);
   }
   const lines: Line[] = [];

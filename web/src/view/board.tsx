@@ -1,4 +1,4 @@
-/** One board: what died, how far it is, and its tasks, workers and history. */
+/** One board: its deaths, its progress, and its tasks, workers and history. */
 
 import { number } from "../format";
 import { linkedFilters } from "../model/filters";

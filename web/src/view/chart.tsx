@@ -1,4 +1,4 @@
-/** Lines over time. The library that paints them is fetched when the first chart is shown. */
+/** Line charts over time. The chart library is loaded with the first chart. */
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
@@ -14,13 +14,13 @@ export interface Curve {
 }
 
 export interface ChartProps {
-  /** What a screen reader says instead. */
+  /** The text for screen readers. */
   label: string;
   at: number[];
   curves: Curve[];
   height: number;
   format: (value: number) => string;
-  /** Each value holds since the one before. */
+  /** Draw steps: each value is valid since the point before it. */
   stepped?: boolean;
   /** Show so many seconds at least. */
   seconds?: number;
@@ -172,7 +172,7 @@ export function Chart(props: ChartProps) {
         );
         watch.observe(box);
       },
-      () => setMissing(true), // the server went away in the meantime
+      () => setMissing(true), // the server has gone away
     );
     return () => {
       gone = true;

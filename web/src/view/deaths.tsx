@@ -1,4 +1,4 @@
-/** What died and where: first of all on the page, as long as it is so. */
+/** The dead processes and their tasks: at the top of the page, as long as there are any. */
 
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
@@ -13,7 +13,7 @@ import { Text, Unit } from "./parts";
 const SHOWN = 3;
 const TASKS_SHOWN = 2;
 
-/** What was dismissed: whoever dies anew brings the panel back. */
+/** The deaths that the viewer dismissed: a new one shows the panel again. */
 const dismissed = signal<ReadonlySet<string>>(new Set());
 
 export function Deaths({ board, at }: { board: Board; at: number }) {

@@ -6,7 +6,7 @@ export type Detail = { state: "loading" } | { state: "there"; task: Task } | { s
 
 const PACE_MS = 1000;
 
-/** Everything about a task; asked for again when `change` is another, at most once a second. */
+/** Everything about a task; requested again when `change` changes, at most once a second. */
 export function useDetail(board: string, id: string, change: string): Detail {
   const [detail, setDetail] = useState<Detail>({ state: "loading" });
   const asked = useRef(0);
@@ -21,7 +21,7 @@ export function useDetail(board: string, id: string, change: string): Detail {
         (error: unknown) => {
           if (stop.signal.aborted) return;
           const reason = error instanceof Refused ? error : new Refused(0, "error", String(error));
-          // What is shown stays while the server is away: the notice tells it.
+          // Keep what is shown while the server is away: the notice reports that.
           setDetail((old) => (old.state === "there" && reason.status === 0 ? old : { state: "refused", reason }));
         },
       );

@@ -1,4 +1,4 @@
-/** What else is known of a task: where it belongs, and when it did what. */
+/** More facts about a task: its parent, its times, its owner. */
 
 import type { ComponentChildren } from "preact";
 import type { Row, Task } from "../feed/types";

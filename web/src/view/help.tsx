@@ -17,7 +17,7 @@ const NAMES: Record<string, string> = {
   PageUp: "Page Up",
 };
 
-/** The keys that do something where one is. */
+/** The keys that work on the present page. */
 export function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
@@ -28,7 +28,7 @@ export function Help() {
     helpShown.value = false;
   };
   const closed = (): void => {
-    if (!dialog.current?.open) hide(); // the browser tells of it later, when it may be open again
+    if (!dialog.current?.open) hide(); // the event may come after the dialog was opened again
   };
   return (
     <dialog
@@ -38,8 +38,8 @@ export function Help() {
       onClose={closed}
       onKeyDown={(event) => {
         if (event.key !== "?" && event.key !== "Escape") return;
-        event.preventDefault(); // the page would toggle once more; the browser would tell of its closing too late
-        helpShown.value = event.key === "?" && !helpShown.value; // may be hidden by now, and not yet drawn so
+        event.preventDefault(); // otherwise the page would toggle it again, before the browser reports the closing
+        helpShown.value = event.key === "?" && !helpShown.value; // may have changed since the last drawing
       }}
     >
       <div class="help-head">

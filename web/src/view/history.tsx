@@ -24,7 +24,7 @@ const LIMIT = 200;
 const LIMIT_MOST = 1000;
 const PACE_MS = 3000;
 
-/** `ended`: how many tasks of the board have ended; when it is another, there may be more to tell. */
+/** `ended`: how many tasks of the board have ended; when it changes, the history may have new tasks. */
 export function History({ name, params, ended }: { name: string; params: Params; ended: number }) {
   const hours = PERIODS.some(([value]) => value === params["hours"]) ? (params["hours"] as string) : "24";
   const state: State | "" = FINAL_STATES.find((one) => one === params["state"]) ?? "";

@@ -1,4 +1,4 @@
-/** What keys do: each part of the page tells its own while it is shown, and the help lists them. */
+/** The keys: each part of the page registers its own while it is shown, and the help lists them. */
 
 import { signal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
@@ -19,7 +19,7 @@ export interface KeyGroup {
 
 export const keyGroups = signal<readonly KeyGroup[]>([]);
 
-/** Offer these keys for as long as the component is there. */
+/** Register these keys while the component is mounted. */
 export function useKeys(title: KeyGroupTitle, keys: readonly Key[]): void {
   const latest = useRef(keys);
   latest.current = keys;

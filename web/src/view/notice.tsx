@@ -1,4 +1,4 @@
-/** Whether what is shown is fresh: a word in the head of the page, and a line below it when it is not. */
+/** Shows whether the data is fresh: a word in the head of the page, and a line below it if it is not. */
 
 import type { ComponentChildren } from "preact";
 import { ago, duration } from "../format";
@@ -33,7 +33,7 @@ export function Pulse() {
   );
 }
 
-/** The seconds are left out for screen readers, which would else read the line again every second. */
+/** The seconds are hidden from screen readers, which otherwise would read the line again every second. */
 export function Notice() {
   return (
     <div class="notices" role="status">
@@ -49,7 +49,7 @@ function Line({ kind, children }: { kind: string; children: ComponentChildren })
 
 function Offline() {
   const down = link.value;
-  const _tick = now.value; // the seconds are those of this browser's clock, but they have to go on
+  const _tick = now.value; // redraw every second, although the seconds come from this browser's clock
   if (down.state !== "down" || !_tick) return null;
   const silent = (Date.now() - down.since) / 1000;
   const wait = down.retryAt === null ? null : Math.max(0, Math.ceil((down.retryAt - Date.now()) / 1000));

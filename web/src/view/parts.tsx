@@ -1,10 +1,10 @@
-/** Small things that all pages are made of. */
+/** Small components that all pages use. */
 
 import type { ComponentChildren } from "preact";
 import type { State } from "../feed/types";
 import { isBytes } from "../format";
 
-/** A text that a watched program chose: whatever it holds, it is text, and its direction stays its own. */
+/** A text from a watched program: it is always shown as text, and its direction does not affect the page. */
 export function Text({ of, class: name }: { of: string; class?: string }) {
   return (
     <bdi class={name} title={of}>
@@ -30,7 +30,7 @@ export function StateWord({ state }: { state: Look }) {
   );
 }
 
-/** How much is done. The number stands beside it, so it says nothing to a screen reader. */
+/** A progress bar. Screen readers skip it, as the number is beside it. */
 export function Bar({ fraction, look }: { fraction: number | null; look: Look }) {
   const style = { transform: `translateX(${((fraction ?? 1) - 1) * 100}%)` };
   return (

@@ -8,7 +8,7 @@ function isFlat(value: unknown): value is Record<string, Scalar> {
   return Object.values(value).every((one) => typeof one !== "object" || one === null);
 }
 
-/** A result: a list of names and values where it is one, else as JSON. */
+/** A result: a flat object as a list of names and values, anything else as JSON. */
 export function Result({ value }: { value: unknown }) {
   if (!isFlat(value))
     return (

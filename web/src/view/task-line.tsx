@@ -31,7 +31,7 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
   const open = (event: MouseEvent): void => {
     onPoint();
     if (event.target instanceof Element && event.target.closest("a, button")) return;
-    if (getSelection()?.isCollapsed === false) return; // somebody marks text
+    if (getSelection()?.isCollapsed === false) return; // the viewer is selecting text
     go(taskHref(board.name, row.id));
   };
   return (

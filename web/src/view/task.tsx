@@ -1,4 +1,4 @@
-/** One task: how far, how fast, in which stage when, who is at it, what came out. */
+/** One task: progress, rate, timeline of stages, workers and result. */
 
 import type { Row, Share, Task } from "../feed/types";
 import { ago, amount, duration, metric, number, percent, rateOfUnit, short } from "../format";

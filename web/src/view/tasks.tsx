@@ -1,4 +1,4 @@
-/** The tasks of a board: a tree that is filtered, sorted, searched and walked through by keys. */
+/** The tasks of a board: a tree with filters, sorting, search and keyboard navigation. */
 
 import { signal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
@@ -14,10 +14,10 @@ import { TaskLine } from "./task-line";
 import { focusSearch, TaskTools } from "./task-tools";
 import { useMedia, useSpan } from "./window";
 
-const REORDER_MS = 2000; // lines that change places four times a second cannot be read
+const REORDER_MS = 2000; // lines that change places four times a second are unreadable
 const LINE_PX = 32;
 const PHONE_LINE_PX = 62;
-const SLOTS = 256; // elements that are used again for other lines: more than fit on any screen
+const SLOTS = 256; // elements that are reused for other lines: more than fit on any screen
 
 const COLUMNS: readonly [string, string, Sort | null][] = [
   ["state", "State", "state"],
@@ -31,7 +31,7 @@ const COLUMNS: readonly [string, string, Sort | null][] = [
   ["message", "Message", null],
 ];
 
-/** Ids of tasks whose children are folded away, and the line that the keys are at. */
+/** The ids of folded tasks, and the line of the cursor. */
 const closed = signal<ReadonlySet<string>>(new Set());
 const cursor = signal<string | null>(null);
 
@@ -43,7 +43,7 @@ interface Drawn {
   when: number;
 }
 
-/** The lines as they stand. Where they are sorted by what always changes, they keep their places for a while. */
+/** The lines in their order. If the sort key changes all the time, they are reordered only every REORDER_MS. */
 function useLines(board: Board, query: Query, at: number): Line[] {
   const drawn = useRef<Drawn | null>(null);
   return useMemo(() => {
@@ -83,7 +83,7 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
     grid.current?.focus({ preventScroll: true });
     reveal(body.current, lines.indexOf(line), height);
   };
-  // Keys may come faster than they are drawn: the place is where the cursor is now.
+  // Keys may come faster than the page is drawn, so use the present position of the cursor.
   const here = (): Line | undefined => lines[placeOf(lines, cursor.value)];
   const step = (by: number) => (): void => {
     const from = placeOf(lines, cursor.value);
@@ -189,7 +189,7 @@ function placeOf(lines: readonly Line[], id: string | null): number {
   return id === null ? -1 : lines.findIndex((line) => line.row.id === id);
 }
 
-/** The column of counts is as wide as the longest that may come: all lines share it. */
+/** The width of the column of counts, for all lines: that of the longest possible count. */
 function countWidth(lines: readonly Line[]): number {
   let largest = 0;
   let total = 0;
@@ -225,7 +225,7 @@ function Head(props: { name: string; word: string; sort: Sort | null; query: Que
   );
 }
 
-/** Is anything folded away? Null where nothing could be. */
+/** Is any task folded? Null if there is nothing to fold. */
 function foldedIn(board: Board): boolean | null {
   let nested = false;
   for (const row of board.tasks.values()) {
@@ -236,7 +236,7 @@ function foldedIn(board: Board): boolean | null {
   return nested ? false : null;
 }
 
-/** Fold everything away, or unfold it. */
+/** Fold all tasks, or unfold them. */
 function foldAll(board: Board): (open: boolean) => void {
   return (open) => {
     const parents = [...board.tasks.values()].map((row) => row.parent).filter((id): id is string => id !== null);
@@ -244,7 +244,7 @@ function foldAll(board: Board): (open: boolean) => void {
   };
 }
 
-const HEAD_PX = 92; // what sticks to the top of the page
+const HEAD_PX = 92; // the height of the sticky head of the page
 
 function reveal(body: HTMLElement | null, place: number, height: number): void {
   if (!body) return;

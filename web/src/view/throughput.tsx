@@ -1,4 +1,4 @@
-/** How fast the whole board is, over the last quarter of an hour. */
+/** The throughput of the whole board over the last 15 minutes. */
 
 import { useState } from "preact/hooks";
 import type { Board } from "../feed/patch";

@@ -8,13 +8,13 @@ const NAMED_FROM = 0.06; // of the strip: narrower ones have no room for a name
 interface Props {
   stages: readonly Stage[];
   leftOut: number;
-  /** When the task began, and until when the strip goes. */
+  /** When the task began, and the time at the end of the strip. */
   from: number | null;
   until: number;
   live: boolean;
 }
 
-/** Which stage a task was in when, and how long it was in each. */
+/** When a task was in which stage, and for how long. */
 export function Timeline({ stages, leftOut, from, until, live }: Props) {
   const stretches = stretchesOf(stages, until);
   const first = stretches[0];

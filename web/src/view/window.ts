@@ -1,4 +1,4 @@
-/** Which lines of a long list are in sight. The page itself scrolls, so the list needs no height of its own. */
+/** Which lines of a long list are visible. The page itself scrolls, so the list needs no fixed height. */
 
 import type { RefObject } from "preact";
 import { useEffect, useState } from "preact/hooks";
@@ -27,7 +27,7 @@ export function useSpan(list: RefObject<HTMLElement | null>, count: number, line
     look();
     addEventListener("scroll", ask, { passive: true });
     addEventListener("resize", ask);
-    const watch = new ResizeObserver(ask); // what stands above may grow or go
+    const watch = new ResizeObserver(ask); // the content above may change its height
     watch.observe(document.body);
     return () => {
       removeEventListener("scroll", ask);

@@ -73,7 +73,7 @@ export function WorkerPanel({ board, at }: { board: Board; at: number }) {
   );
 }
 
-/** All of them, with all that is known. */
+/** The table of all workers, with all details. */
 export function WorkerTable({ board, at }: { board: Board; at: number }) {
   const people = peopleOf(board, at);
   if (!people.length) return <Empty>No process is registered on this board.</Empty>;

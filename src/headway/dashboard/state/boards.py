@@ -99,7 +99,7 @@ class Boards:
     # --------------------------------------------------------------------------------------------------------- a look
 
     def wish(self, found: Found, follow: bool) -> Wish | None:
-        """What to look at, if the file is another one than what is known was made of."""
+        """What to read, if the file has been replaced since it was read last."""
         known, followed = self.known.get(found.name), self.followed.get(found.name)
         due_at = 0.0 if known is None else known.charts.due_at
         if followed is not None and (follow or followed.listeners):
