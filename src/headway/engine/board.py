@@ -130,7 +130,7 @@ class Board:
         Raises headway.errors.TaskExists if the id runs, and join is False; headway.errors.BoardFull,
         headway.errors.LockTimeout, headway.errors.BoardClosed, TypeError, ValueError.
         """
-        return create(self._at, id, total, unit, "" if label is None else label, resume, join)
+        return create(self._attachment or self._at, id, total, unit, "" if label is None else label, resume, join, None)
 
     def _restart(self, id: str, label: str) -> Task:
         """Create a task in place of one of the same id, whatever its state: who carried that one finds it gone."""
