@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.engine import attached
-from headway.files import archive, snapshot
 from headway.native import core
 from headway.process import launch
 from headway.process.leaving import at_exit, uncaught
-from headway.tasks import checks
 from headway.tasks.ending import LEFT_AT_EXIT, failure_text
 from headway.tasks.states import LIVE_STATES, OPEN_STATES, RESUMABLE_STATES
 
@@ -41,10 +39,9 @@ def claim(
     total: int | None,
     unit: str,
     label: str,
-    *,
     resume: bool,
     join: bool,
-    parent: str | None = None,
+    parent: str | None,
 ) -> tuple[int, int, bool]:
     """Claim a slot for a task, and become its owner. Returns (slot, generation, joined).
 
@@ -52,8 +49,6 @@ def claim(
     and joined=True instead of raising; its owner stays the same. If several processes claim one id at the same time,
     exactly one becomes the owner, because claims are made under the lock of the segment.
     """
-    if not (type(id) is type(unit) is type(label) is str):  # the native code checks everything else
-        checks.check_task(id, total, unit, label)
     segment = at.opened()
     parent_bytes = len(parent.encode()) if parent else 0
     resumable = RESUMABLE_STATES if resume else ()
@@ -88,6 +83,8 @@ def restart(at: Attachment, id: str, label: str) -> tuple[int, int]:
 
 
 def _make_room(at: Attachment, place: tuple[int, int] | None) -> int | None:
+    from headway.files import archive  # nearly all workers do without files: importing them takes longer than attaching
+
     reap(at)
     return archive.make_room(at.segment, at.directory, at.copy_meta(), place)
 
@@ -111,6 +108,8 @@ def write_snapshot(at: Attachment, raw: Raw, *, sync: bool = True, interval_s: f
 
     interval_s: for a recorder: the seconds until its next snapshot; a recorder writes the results to their own file.
     """
+    from headway.files import snapshot
+
     meta = {**raw.meta, "sequence": at.segment.next_sequence(), "interval_s": interval_s}
     return snapshot.write(raw._replace(meta=meta), at.directory, sync=sync, results_apart=interval_s is not None)
 

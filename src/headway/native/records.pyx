@@ -12,7 +12,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memchr, memcpy
 
 
 cdef extern from "Python.h":
@@ -176,19 +176,18 @@ cdef const char *_task_fault(const hw_task_record *r) noexcept:
     return NULL
 
 
-def task_fields(buffer, Py_ssize_t index):
-    """The fields of record `index` of the array `tasks`, in a new dict. Raises ValueError for an impossible record."""
-    cdef hw_task_record r
+cdef int _take_task(object buffer, Py_ssize_t index, hw_task_record *r) except -1:
+    """Copy record `index` of the array `tasks`. Raises IndexError, and ValueError for an impossible record."""
     cdef const char *fault
-    cdef int i
-    _Array(buffer, sizeof(r)).take(index, &r)
-    fault = _task_fault(&r)
+    _Array(buffer, sizeof(r[0])).take(index, r)
+    fault = _task_fault(r)
     if fault is not NULL:
         raise ValueError(f"record {index} of the tasks: {fault.decode()}")
-    metrics = {}
-    for i in range(HW_METRICS):
-        if r.metric_name[i][0]:
-            metrics[_field_text(r.metric_name[i], sizeof(r.metric_name[i]))] = r.metric[i]
+    return 0
+
+
+cdef dict _fields(const hw_task_record *r):
+    """All but the metrics."""
     return {
         "id": _field_text(r.id, sizeof(r.id)),
         "label": _field_text(r.label, sizeof(r.label)),
@@ -201,7 +200,6 @@ def task_fields(buffer, Py_ssize_t index):
         "stage": _field_text(r.stage, sizeof(r.stage)),
         "message": _field_text(r.message, sizeof(r.message)),
         "error": _field_text(r.error, sizeof(r.error)),
-        "metrics": metrics,
         "rate": r.rate if isfinite(r.rate) else None,
         "created": _seconds(r.created_ns),
         "started": _seconds(r.started_ns),
@@ -218,9 +216,39 @@ def task_fields(buffer, Py_ssize_t index):
     }
 
 
+cdef dict _metrics(const hw_task_record *r):
+    cdef int i
+    found = {}
+    for i in range(HW_METRICS):
+        if r.metric_name[i][0]:
+            found[_field_text(r.metric_name[i], sizeof(r.metric_name[i]))] = r.metric[i]
+    return found
+
+
+def task_fields(buffer, Py_ssize_t index):
+    """The fields of record `index` of the array `tasks`, in a new dict. Raises ValueError for an impossible record."""
+    cdef hw_task_record r
+    _take_task(buffer, index, &r)
+    return {**_fields(&r), "metrics": _metrics(&r)}
+
+
+def task_metrics(buffer, Py_ssize_t index):
+    """The metrics of record `index` of the array `tasks`, in a new dict. Raises ValueError for an impossible record."""
+    cdef hw_task_record r
+    _take_task(buffer, index, &r)
+    return _metrics(&r)
+
+
 def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at, double stall_after):
-    """An object of class `kind` with the fields of record `index`; raw: the copy they come from. Raises ValueError."""
-    cdef dict values = task_fields(buffer, index)
+    """An object of class `kind` with the fields of record `index`; raw: the copy they come from. Raises ValueError.
+
+    Metrics, stages, shares and results are left out: few of those who look at a task ask for them.
+    """
+    cdef hw_task_record r
+    _take_task(buffer, index, &r)
+    cdef dict values = _fields(&r)
+    if hw_stalled(&r, taken_at, stall_after):
+        values["rate"] = 0.0
     values["taken_at"] = taken_at
     values["stall_after"] = stall_after
     values["_source"] = raw, index
@@ -301,32 +329,6 @@ def task_ids(buffer):
     """The id of every task, as a list in the order of the records."""
     cdef _Array array = _Array(buffer, sizeof(hw_task_record))
     return [_field_text(array.at(i), HW_ID_BYTES) for i in range(array.count)]  # an id begins its record
-
-
-def serials(buffer):
-    """The serial of every task, as a list: the order in which they were created."""
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    found = []
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        found.append(r.serial)
-    return found
-
-
-def state_counts(buffer):
-    """How many tasks are in each state, as a dict with every state. Raises ValueError for an unknown state."""
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    cdef Py_ssize_t found[256]
-    cdef Py_ssize_t i
-    memset(found, 0, sizeof(found))
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        if r.state >= HW_STATES:
-            raise ValueError(f"record {i} of the tasks: its state is none")
-        found[r.state] += 1
-    return {state: found[i] for i, state in enumerate(_states)}
 
 
 def shares_of_workers(shares, tasks):
