@@ -137,7 +137,8 @@ def leave_all() -> None:
     for at in attached.all_of_them():
         segment = at.segment
         if not segment.closed and segment.incarnation:
-            end_owned(at, LEFT_AT_EXIT, error)
+            with contextlib.suppress(errors.HeadwayError, OSError):  # no descriptors, for example: on to the next board
+                end_owned(at, LEFT_AT_EXIT, error)
             if os.getpid() == 1 and segment.recorder_wanted:  # the kernel will kill the recorder with process 1
                 with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk: the last snapshot stays
                     write_snapshot(at, at.copy())

@@ -224,8 +224,14 @@ class Live:
         for other in _helpers - {self._helper}:
             other.hide()  # from now on loops draw no bars of their own
         if in_cell:
-            self._cell = notebook.Output({"text/plain": f"board {segment.name}"})
-            self._cell.follow(self._helper.control)
+            try:
+                self._cell = notebook.Output({"text/plain": f"board {segment.name}"})
+                self._cell.follow(self._helper.control)
+            except BaseException:  # Ctrl-C, for example: later blocks can draw
+                _active = None
+                helper, self._helper, self._cell = self._helper, None, None
+                helper.end(control=True)
+                raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

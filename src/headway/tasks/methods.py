@@ -109,16 +109,24 @@ class TaskMethods:
         return self
 
     def _leave_block(self, error: BaseException | None) -> None:
-        """Leave a `with` block. If it was interrupted and is called again, it does the rest."""
+        """Leave a `with` block. If it was interrupted and is called again, it does the rest.
+
+        Never raises: the work of the block is done, whatever keeps its end from being written (somebody else ended the
+        task, or started it anew, or removed the board).
+        """
         if self._pid != os.getpid():
             return  # a forked child that left the parent's block: the task is the parent's to end
         state, text = ending(error)
         try:
             if not self._joined:
                 self._transition(state, OPEN_STATES, error=text)
-        except errors.HeadwayError:
-            if error is None:
-                raise  # otherwise the exception of the block matters more
+        except (errors.HeadwayError, OSError) as problem:
+            if error is None:  # otherwise the exception of the block matters more
+                warnings.warn(
+                    f"the end of task {self.id!r} could not be written: {problem}",
+                    errors.StaleTaskWarning,
+                    stacklevel=support.stacklevel(),
+                )
         finally:
             current.leave(self, self._token)
             self._pid, self._token = 0, None

@@ -314,9 +314,26 @@ def test_an_end_that_cannot_be_written_does_not_hide_the_error_of_the_block(boar
         run()
 
 
-def test_an_end_that_cannot_be_written_is_told_if_nothing_else_went_wrong(board: Board) -> None:
-    with pytest.raises(errors.BoardClosed), board.task("one"):
-        board.close()
+def test_an_end_that_cannot_be_written_is_told_and_stops_nothing(board: Board) -> None:
+    task = board.task("one")
+    task.__enter__()
+    board.close()
+    with pytest.warns(errors.StaleTaskWarning, match="the end of task 'one' could not be written: board .* was closed"):
+        task.__exit__(None, None, None)
+
+
+def test_a_block_whose_task_was_ended_and_started_anew_by_another_process_ends_quietly(board: Board) -> None:
+    task = board.task("one")
+    task.__enter__()
+    pid = os.fork()
+    if pid == 0:
+        task.fail("by another process")
+        board.task("one").succeed()
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    with pytest.warns(errors.StaleTaskWarning, match="the end of task 'one' could not be written"):
+        task.__exit__(None, None, None)
+    assert view_of(board).state == "success"
 
 
 # --- counting
