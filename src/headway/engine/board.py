@@ -132,7 +132,7 @@ class Board:
         Raises headway.errors.TaskExists if a task of this id is open and join is False; headway.errors.BoardFull,
         headway.errors.LockTimeout, headway.errors.BoardClosed, TypeError, ValueError.
         """
-        return create(self._at, id, total, unit, "" if label is None else label, resume, join)
+        return create(self._attachment or self._at, id, total, unit, "" if label is None else label, resume, join, None)
 
     def _restart(self, id: str, label: str) -> Task:
         """Create a task, replacing one of the same id in any state: processes that work on that one find it gone."""

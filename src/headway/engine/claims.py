@@ -15,7 +15,6 @@ from headway.files import archive, snapshot
 from headway.native import core
 from headway.process import launch
 from headway.process.leaving import at_exit, uncaught
-from headway.tasks import checks
 from headway.tasks.ending import LEFT_AT_EXIT, failure_text
 from headway.tasks.states import LIVE_STATES, OPEN_STATES, RESUMABLE_STATES
 
@@ -41,10 +40,9 @@ def claim(
     total: int | None,
     unit: str,
     label: str,
-    *,
     resume: bool,
     join: bool,
-    parent: str | None = None,
+    parent: str | None,
 ) -> tuple[int, int, bool]:
     """Claim a slot for a task, and become its owner. Returns (slot, generation, joined).
 
@@ -52,8 +50,6 @@ def claim(
     and joined=True instead of raising; its owner stays the same. If several processes claim one id at the same time,
     exactly one becomes the owner, because claims are made under the lock of the segment.
     """
-    if not (type(id) is type(unit) is type(label) is str):  # the native code checks everything else
-        checks.check_task(id, total, unit, label)
     segment = at.opened()
     parent_bytes = len(parent.encode()) if parent else 0
     resumable = RESUMABLE_STATES if resume else ()

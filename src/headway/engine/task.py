@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Task", "create", "unpickled"]
 
 
-class Task(TaskMethods, core.Slot):
+class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one that has a property: the busy ones first
     __doc__ = TaskMethods.__doc__
     __module__ = "headway"
 
@@ -88,7 +88,7 @@ class Task(TaskMethods, core.Slot):
         at = self._attachment()
         if at.segment.closed:  # closed for this handle, but the board may be open again
             at = known(self._uuid) or at
-        return create(at, id, total, unit, label, resume, join, parent=self.id)
+        return create(at, id, total, unit, label, resume, join, self.id)
 
     def view(self) -> TaskView:
         """Return a view of the task at this moment.
@@ -110,10 +110,10 @@ def create(
     label: str,
     resume: bool,
     join: bool,
-    parent: str | None = None,
+    parent: str | None,
 ) -> Task:
     """Claim a slot for a task and return a handle on it. The arguments are those of `claims.claim`."""
-    index, generation, joined = claims.claim(at, id, total, unit, label, resume=resume, join=join, parent=parent)
+    index, generation, joined = claims.claim(at, id, total, unit, label, resume, join, parent)
     return Task._made(at, at.meta["name"], at.meta["uuid"], index, generation, id, joined)
 
 

@@ -88,7 +88,15 @@ cdef extern from * nogil:
         memcpy(to + HW_NUMBERS, (const char *)from + HW_NUMBERS, sizeof *from - HW_NUMBERS);
     }
     static inline void hw_put_rate(char *to, double rate) { memcpy(to + HW_NUMBERS, &rate, sizeof rate); }
+
+    /* Is the task stalled? The rule is that of views/numbers.py, which a test holds this one to. */
+    static inline int hw_stalled(const hw_task_record *r, double taken_at, double stall_after) {
+        int64_t last_ns = r->beat_ns > 0 ? r->beat_ns : r->started_ns > 0 ? r->started_ns : r->created_ns;
+        double idle = taken_at - (double)last_ns / 1e9;
+        return r->state == HW_RUNNING && last_ns > 0 && (idle > 0 ? idle : 0.0) > stall_after;
+    }
     """
     void hw_take_numbers(hw_task_record *to, const char *begin)
     void hw_put_numbers(char *to, const hw_task_record *numbers)
     void hw_put_rate(char *to, double rate)
+    bint hw_stalled(const hw_task_record *record, double taken_at, double stall_after)

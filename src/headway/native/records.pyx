@@ -176,19 +176,18 @@ cdef const char *_task_fault(const hw_task_record *r) noexcept:
     return NULL
 
 
-def task_fields(buffer, Py_ssize_t index):
-    """The fields of record `index` of the array `tasks`, in a new dict. Raises ValueError for an impossible record."""
-    cdef hw_task_record r
+cdef int _take_task(object buffer, Py_ssize_t index, hw_task_record *r) except -1:
+    """Copy record `index` of the array `tasks`. Raises IndexError, and ValueError for an impossible record."""
     cdef const char *fault
-    cdef int i
-    _Array(buffer, sizeof(r)).take(index, &r)
-    fault = _task_fault(&r)
+    _Array(buffer, sizeof(r[0])).take(index, r)
+    fault = _task_fault(r)
     if fault is not NULL:
         raise ValueError(f"record {index} of the tasks: {fault.decode()}")
-    metrics = {}
-    for i in range(HW_METRICS):
-        if r.metric_name[i][0]:
-            metrics[_field_text(r.metric_name[i], sizeof(r.metric_name[i]))] = r.metric[i]
+    return 0
+
+
+cdef dict _fields(const hw_task_record *r):
+    """All but the metrics."""
     return {
         "id": _field_text(r.id, sizeof(r.id)),
         "label": _field_text(r.label, sizeof(r.label)),
@@ -201,7 +200,6 @@ def task_fields(buffer, Py_ssize_t index):
         "stage": _field_text(r.stage, sizeof(r.stage)),
         "message": _field_text(r.message, sizeof(r.message)),
         "error": _field_text(r.error, sizeof(r.error)),
-        "metrics": metrics,
         "rate": r.rate if isfinite(r.rate) else None,
         "created": _seconds(r.created_ns),
         "started": _seconds(r.started_ns),
@@ -218,9 +216,41 @@ def task_fields(buffer, Py_ssize_t index):
     }
 
 
+cdef dict _metrics(const hw_task_record *r):
+    cdef int i
+    found = {}
+    for i in range(HW_METRICS):
+        if r.metric_name[i][0]:
+            found[_field_text(r.metric_name[i], sizeof(r.metric_name[i]))] = r.metric[i]
+    return found
+
+
+def task_fields(buffer, Py_ssize_t index):
+    """The fields of record `index` of the array `tasks`, in a new dict. Raises ValueError for an impossible record."""
+    cdef hw_task_record r
+    _take_task(buffer, index, &r)
+    cdef dict values = _fields(&r)
+    values["metrics"] = _metrics(&r)
+    return values
+
+
+def task_metrics(buffer, Py_ssize_t index):
+    """The metrics of record `index` of the array `tasks`, in a new dict. Raises ValueError for an impossible record."""
+    cdef hw_task_record r
+    _take_task(buffer, index, &r)
+    return _metrics(&r)
+
+
 def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at, double stall_after):
-    """An object of class `kind` with the fields of record `index`; raw: the copy they come from. Raises ValueError."""
-    cdef dict values = task_fields(buffer, index)
+    """An object of class `kind` with the fields of record `index`; raw: the copy they come from. Raises ValueError.
+
+    Metrics, stages, shares and results are left out: few of those who look at a task ask for them.
+    """
+    cdef hw_task_record r
+    _take_task(buffer, index, &r)
+    cdef dict values = _fields(&r)
+    if hw_stalled(&r, taken_at, stall_after):
+        values["rate"] = 0.0
     values["taken_at"] = taken_at
     values["stall_after"] = stall_after
     values["_source"] = raw, index

@@ -3,7 +3,9 @@
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t
 
-from headway.native.records cimport HW_LOST_STATE, HW_RUNNING, HW_STATES, hw_put_numbers, hw_take_numbers, hw_task_record
+from headway.native.records cimport (
+    HW_LOST_STATE, HW_RUNNING, HW_STATES, hw_put_numbers, hw_stalled, hw_take_numbers, hw_task_record
+)
 
 from headway.native.records import STATES as _STATES
 
@@ -64,6 +66,16 @@ def running(const unsigned char[::1] tasks not None):
         if r.state == HW_RUNNING:
             found.append((i, r.count, r.total if r.total >= 0 else None, r.rate if isfinite(r.rate) else None,
                           _seconds(r.beat_ns), _seconds(r.started_ns), _seconds(r.created_ns)))
+    return found
+
+
+def stalled(const unsigned char[::1] tasks not None, double taken_at, double stall_after):
+    """How many tasks are stalled, of a copy that was taken at `taken_at` (seconds since 1970)."""
+    cdef hw_task_record r
+    cdef Py_ssize_t i, found = 0
+    for i in range(_how_many(tasks)):
+        _take(&r, tasks, i)
+        found += hw_stalled(&r, taken_at, stall_after)
     return found
 
 

@@ -89,9 +89,6 @@ cdef class Status(Counter):
             _put_metrics(&change, metrics)
         return bool(self.write(&change))
 
-    def _tell_ended(self):
-        """Called when an assignment was dropped because the task has ended; the subclass overrides it."""
-
     def _enter(self, stage):
         """Enter a stage as the owner, in one transition. Returns False, and changes nothing, if the task has ended, if
         the text is empty or would be cut, or if the board was closed or removed. Raises UnknownTask, LockTimeout.

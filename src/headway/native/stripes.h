@@ -103,10 +103,10 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
 /* The count of a task: the sum of its stripes. */
 static int64_t hw_total_count(char *slot, uint64_t tag) {
     hw_stripe *stripes = hw_stripes_of(slot);
-    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used);
+    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used) & (((uint64_t)1 << HW_STRIPES) - 1);
     int64_t sum = 0;
-    for (int i = 0; i < HW_STRIPES; i++) {
-        uint64_t word = used >> i & 1 ? hw_load(&stripes[i].count) : 0;
+    for (; used; used &= used - 1) { /* the lowest bit first */
+        uint64_t word = hw_load(&stripes[__builtin_ctzll(used)].count);
         if (word >> HW_TAG_SHIFT == tag) sum += hw_count_of(word);
     }
     return sum;

@@ -84,7 +84,7 @@ cdef class TaskTable(Recorded):
                 return 0
             self.wait_for_lock(give_up)
 
-    def claim(self, id, str label not None, str unit not None, int parent_bytes=0, total=None, resumable=(),
+    def claim(self, id, label, unit, int parent_bytes=0, total=None, resumable=(),
               archive=None, bint anew=False):
         """Claim a slot for a task and make this process its owner.
 
@@ -101,8 +101,8 @@ cdef class TaskTable(Recorded):
         cdef int idle = 0
         memset(&claim, 0, sizeof(claim))
         _put_key(claim.identity.id, HW_ID_BYTES, id, "task id")
-        _put_text(claim.identity.label, HW_LABEL_BYTES, label)
-        _put_text(claim.identity.unit, HW_UNIT_BYTES, unit)
+        _put_text(claim.identity.label, HW_LABEL_BYTES, _str(label, "label"))
+        _put_text(claim.identity.unit, HW_UNIT_BYTES, _str(unit, "unit"))
         claim.identity.parent_bytes = parent_bytes
         claim.first.state = HW_PENDING
         claim.first.total = _total(total)

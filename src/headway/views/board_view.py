@@ -285,12 +285,14 @@ class BoardView:
             there: Mapping[str, int]
             if self._raw is None:
                 there = Counts.of(self.tasks)
+                stalled = there.stalled
             else:
                 from headway.native.records import state_counts
+                from headway.native.scans import stalled as stalled_in
 
                 there = self._decode(state_counts, self._raw.tasks)
+                stalled = self._decode(stalled_in, self._raw.tasks, self.taken_at, self._stall_after)
             gone = gone_in(self._meta)
-            stalled = sum(pace.stalled for pace in self.paces)
             self._counts = Counts(**{state: n + gone[state] for state, n in there.items()}, stalled=stalled)
         return self._counts
 

@@ -64,9 +64,6 @@ class ShareView:
     alive: bool
 
 
-_NO_METRICS = Metrics()
-
-
 def _none() -> None:
     return None
 
@@ -101,7 +98,7 @@ class TaskView:
     stage: str = ""
     message: str = ""
     error: str = ""
-    metrics: Mapping[str, float] = field(default_factory=Metrics)
+    metrics: Mapping[str, float] = field(default_factory=Metrics)  # made when first asked for, as those at the end
     rate: float | None = None
     created: float | None = None
     started: float | None = None
@@ -127,16 +124,9 @@ class TaskView:
     def from_raw(cls, raw: Raw, number: int = 0, *, stall_after: float = STALL_AFTER_SECONDS) -> TaskView:
         """The view of record `number`. Raises IndexError, and headway.errors.CorruptBoard or DamagedSnapshot."""
         try:
-            taken_at = raw.meta["taken_ns"] / 1e9
-            view = _native()(cls, raw, raw.tasks, number, taken_at, stall_after)
+            return _native()(cls, raw, raw.tasks, number, raw.meta["taken_ns"] / 1e9, stall_after)
         except ValueError as error:
             raise raw.damage(error) from None
-        values = view.__dict__  # past the freezing: nobody has seen the view yet
-        values["metrics"] = Metrics(found) if (found := values["metrics"]) else _NO_METRICS
-        beat = values["beat"]
-        if (beat is None or taken_at - beat > stall_after) and view.stalled:  # the first half is quick, and decides
-            values["rate"] = 0.0
-        return view
 
     def __post_init__(self) -> None:
         if self.stalled:
@@ -222,6 +212,12 @@ def _number(digits: str) -> float | None:
     return _json_number(float(digits))
 
 
+def _metrics(_view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
+    from headway.native.records import task_metrics
+
+    return {"metrics": Metrics(task_metrics(raw.tasks, number))}
+
+
 def _stages(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
     from headway.native.records import stage_rows
 
@@ -252,6 +248,7 @@ def _result(_view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
 
 
 _LAZY: dict[str, Callable[[TaskView, Raw, int], dict[str, Any]]] = {
+    "metrics": _metrics,
     "stages": _stages,
     "workers": _shares,
     "workers_lost": _shares,
