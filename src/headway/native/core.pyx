@@ -47,6 +47,7 @@ cdef extern from "Python.h":
     static inline int hw_raised(void) { return -1; }
     """
     const char *PyUnicode_AsUTF8AndSize(object text, Py_ssize_t *size) except NULL
+    str PyUnicode_FromObject(object text)
     PyObject *hw_next_item(object iterator)
     bint hw_small(object number, int64_t *value)
     int hw_raised() except -1

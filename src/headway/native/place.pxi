@@ -14,12 +14,12 @@ cdef class Place:
         self.look_ns = 0
         self._id = ""
 
-    def _place(self, Segment segment, uint32_t index, uint64_t generation, str id not None):
+    def _place(self, Segment segment, uint32_t index, uint64_t generation, id not None):
         """Set the task that this handle refers to. segment None: it is looked up on first use."""
         self.segment = segment
         self.index = index
         self.generation = generation
-        self._id = id
+        self._id = PyUnicode_FromObject(id)  # of a subclass of str, an enum's say, the text
         self.handle.identity = &_nobody
         self.handle.worker = 1
         self.handle.stripe = NULL

@@ -12,7 +12,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.string cimport memchr, memcpy, memset
+from libc.string cimport memchr, memcpy
 
 
 cdef extern from "Python.h":
@@ -229,9 +229,7 @@ def task_fields(buffer, Py_ssize_t index):
     """The fields of record `index` of the array `tasks`, in a new dict. Raises ValueError for an impossible record."""
     cdef hw_task_record r
     _take_task(buffer, index, &r)
-    cdef dict values = _fields(&r)
-    values["metrics"] = _metrics(&r)
-    return values
+    return {**_fields(&r), "metrics": _metrics(&r)}
 
 
 def task_metrics(buffer, Py_ssize_t index):
@@ -331,32 +329,6 @@ def task_ids(buffer):
     """The id of every task, as a list in the order of the records."""
     cdef _Array array = _Array(buffer, sizeof(hw_task_record))
     return [_field_text(array.at(i), HW_ID_BYTES) for i in range(array.count)]  # an id begins its record
-
-
-def serials(buffer):
-    """The serial of every task, as a list: the order in which they were created."""
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    found = []
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        found.append(r.serial)
-    return found
-
-
-def state_counts(buffer):
-    """How many tasks are in each state, as a dict with every state. Raises ValueError for an unknown state."""
-    cdef hw_task_record r
-    cdef _Array array = _Array(buffer, sizeof(r))
-    cdef Py_ssize_t found[256]
-    cdef Py_ssize_t i
-    memset(found, 0, sizeof(found))
-    for i in range(array.count):
-        hw_take_numbers(&r, array.at(i))
-        if r.state >= HW_STATES:
-            raise ValueError(f"record {i} of the tasks: its state is none")
-        found[r.state] += 1
-    return {state: found[i] for i, state in enumerate(_states)}
 
 
 def shares_of_workers(shares, tasks):

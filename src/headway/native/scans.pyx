@@ -2,6 +2,7 @@
 
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memset
 
 from headway.native.records cimport (
     HW_LOST_STATE, HW_RUNNING, HW_STATES, hw_put_numbers, hw_stalled, hw_take_numbers, hw_task_record
@@ -69,13 +70,33 @@ def running(const unsigned char[::1] tasks not None):
     return found
 
 
-def stalled(const unsigned char[::1] tasks not None, double taken_at, double stall_after):
-    """How many tasks are stalled, of a copy that was taken at `taken_at` (seconds since 1970)."""
+def counts(const unsigned char[::1] tasks not None, double taken_at, double stall_after):
+    """How many tasks are in each state, and how many of the running ones are stalled: a dict with every state and "stalled".
+
+    taken_at: of the copy, in seconds since 1970. Raises ValueError for an unknown state.
+    """
     cdef hw_task_record r
-    cdef Py_ssize_t i, found = 0
+    cdef Py_ssize_t found[256]
+    cdef Py_ssize_t i, stalled = 0
+    memset(found, 0, sizeof(found))
     for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
-        found += hw_stalled(&r, taken_at, stall_after)
+        if r.state >= HW_STATES:
+            raise ValueError(f"record {i} of the tasks: its state is none")
+        found[r.state] += 1
+        stalled += hw_stalled(&r, taken_at, stall_after)
+    told = {state: found[i] for i, state in enumerate(_STATES)}
+    told["stalled"] = stalled
+    return told
+
+
+def serials(const unsigned char[::1] tasks not None):
+    """The serial of every task, as a list: the order in which they were created."""
+    cdef hw_task_record r
+    found = []
+    for i in range(_how_many(tasks)):
+        _take(&r, tasks, i)
+        found.append(r.serial)
     return found
 
 

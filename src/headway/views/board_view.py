@@ -240,7 +240,7 @@ class BoardView:
     def tasks(self) -> tuple[TaskView, ...]:
         """All tasks, in the order in which they were created."""
         if self._tasks is None:
-            from headway.native.records import serials
+            from headway.native.scans import serials
 
             order = self._decode(serials, self.raw.tasks)
             self._tasks = tuple(self._view(number) for number in sorted(range(len(order)), key=order.__getitem__))
@@ -282,18 +282,15 @@ class BoardView:
     def counts(self) -> Counts:
         """How many tasks of this run are in each state, those that gave up their place on the board included."""
         if self._counts is None:
-            there: Mapping[str, int]
             if self._raw is None:
                 there = Counts.of(self.tasks)
-                stalled = there.stalled
+                found = {**there, "stalled": there.stalled}
             else:
-                from headway.native.records import state_counts
-                from headway.native.scans import stalled as stalled_in
+                from headway.native.scans import counts
 
-                there = self._decode(state_counts, self._raw.tasks)
-                stalled = self._decode(stalled_in, self._raw.tasks, self.taken_at, self._stall_after)
+                found = self._decode(counts, self._raw.tasks, self.taken_at, self._stall_after)
             gone = gone_in(self._meta)
-            self._counts = Counts(**{state: n + gone[state] for state, n in there.items()}, stalled=stalled)
+            self._counts = Counts(**{what: n + getattr(gone, what) for what, n in found.items()})
         return self._counts
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import copy
+import enum
 import gc
 import json
 import math
@@ -34,6 +35,19 @@ def view_of(board: Board, id: str = "one") -> TaskView:
 
 
 # --- how it begins
+
+
+class Symbol(enum.StrEnum):
+    FIRST = "one"
+
+
+def test_an_id_may_be_a_member_of_an_enum_of_texts(any_board: Board) -> None:
+    task = any_board.task(Symbol.FIRST, unit=Symbol.FIRST, label=Symbol.FIRST)
+    assert task.id == "one"
+    assert any_board.attach(Symbol.FIRST) == task
+    view = any_board.get(Symbol.FIRST)
+    assert view is not None
+    assert (view.id, view.unit, view.label) == ("one", "one", "one")
 
 
 def test_a_new_task_is_pending_and_empty(any_board: Board) -> None:

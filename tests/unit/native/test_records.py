@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 
 import headway
 from headway.native import records as native_records
+from headway.native import scans as native_scans
+from headway.views import numbers
+from headway.views.task_view import Raw, TaskView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,16 +228,32 @@ def test_a_worker_is_said_to_count_on_what_goes_on_or_was_lost(make_raw: MakeRaw
     assert shares[7][0] == 1_699_999_998.0
 
 
-def test_tasks_are_counted_by_state(make_raw: MakeRaw) -> None:
-    raw = make_raw(6, edit=lambda arrays: arrays["tasks"]["state"].__setitem__(slice(None), [1, 1, 0, 2, 5, 2]))
-    assert native_records.state_counts(raw.tasks) == {
-        "pending": 1,
-        "running": 2,
-        "success": 2,
-        "failed": 0,
-        "cancelled": 0,
-        "lost": 1,
-    }
+def test_tasks_are_counted_by_state_and_the_stalled_among_the_running_ones(make_raw: MakeRaw) -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["tasks"]["state"] = [1, 1, 0, 2, 5, 2]
+        arrays["tasks"]["beat_ns"] = [90 * 10**9, *5 * [80 * 10**9]]
+
+    counts = native_scans.counts(make_raw(6, edit=edit).tasks, 100.0, 10.0)
+    assert counts == {"pending": 1, "running": 2, "success": 2, "failed": 0, "cancelled": 0, "lost": 1, "stalled": 1}
+
+
+_MOMENTS = st.sampled_from([-(2**63), -1, 0, 1, 10**9, 90 * 10**9, 100 * 10**9, 2**63 - 1])
+
+
+@given(st.integers(0, 5), _MOMENTS, _MOMENTS, _MOMENTS, st.sampled_from([0.0, 10.0, 1e-9, math.inf, math.nan]))
+def test_the_native_code_has_the_rule_of_the_views_for_what_is_stalled(
+    state: int, beat: int, started: int, created: int, stall_after: float
+) -> None:
+    record = np.zeros(1, np.dtype(native_records.DTYPES["tasks"]))
+    record["id"], record["state"], record["rate"] = b"one", state, 3.0
+    record["beat_ns"], record["started_ns"], record["created_ns"] = beat, started, created
+    raw = Raw({"taken_ns": 100 * 10**9}, record.tobytes(), b"", b"", b"", b"", b"")
+    view = TaskView.from_raw(raw, stall_after=stall_after)
+    idle = numbers.idle(view.beat, view.started, view.created, 100.0)
+    stalled = numbers.is_stalled(view.state, idle, stall_after)
+    assert native_scans.counts(raw.tasks, 100.0, stall_after)["stalled"] == int(stalled)
+    assert view.rate == (0.0 if stalled else 3.0)
+    assert view.stalled == stalled
 
 
 # --- hostile bytes
@@ -243,8 +263,8 @@ READERS: dict[str, list[Callable[[bytes], object]]] = {
     "tasks": [
         lambda data: native_records.task_fields(data, 0),
         native_records.task_ids,
-        native_records.serials,
-        native_records.state_counts,
+        native_scans.serials,
+        lambda data: native_scans.counts(data, 1.7e9, 10.0),
         lambda data: native_records.check(data, b"", b"", b"", b"", 0),
     ],
     "stages": [
