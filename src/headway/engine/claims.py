@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.engine import attached
-from headway.files import archive, snapshot
 from headway.native import core
 from headway.process import launch
 from headway.process.leaving import at_exit, uncaught
@@ -84,6 +83,8 @@ def restart(at: Attachment, id: str, label: str) -> tuple[int, int]:
 
 
 def _make_room(at: Attachment, place: tuple[int, int] | None) -> int | None:
+    from headway.files import archive  # nearly all workers do without files: importing them takes longer than attaching
+
     reap(at)
     return archive.make_room(at.segment, at.directory, at.copy_meta(), place)
 
@@ -107,6 +108,8 @@ def write_snapshot(at: Attachment, raw: Raw, *, sync: bool = True, interval_s: f
 
     interval_s: for a recorder: the seconds until its next snapshot; a recorder writes the results to their own file.
     """
+    from headway.files import snapshot
+
     meta = {**raw.meta, "sequence": at.segment.next_sequence(), "interval_s": interval_s}
     return snapshot.write(raw._replace(meta=meta), at.directory, sync=sync, results_apart=interval_s is not None)
 
