@@ -234,3 +234,12 @@ def test_who_joins_does_not_become_the_owner(board: Board) -> None:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert (task.view().owner_pid, task.stage, task.count) == (os.getpid(), "by who joined", 1)
+
+
+def test_a_worker_counts_without_the_modules_of_files(board: Board, run_python: RunPython) -> None:
+    handle = pickle.dumps(board.task("one"))
+    script = f"import pickle, sys; pickle.loads({handle!r}).update(); print([*sys.modules])"
+    loaded = run_python(script).stdout
+    assert "'headway.native.core'" in loaded
+    assert "'headway.files" not in loaded
+    assert board.attach("one").count == 1
