@@ -73,7 +73,7 @@ def running(const unsigned char[::1] tasks not None):
 def counts(const unsigned char[::1] tasks not None, double taken_at, double stall_after):
     """How many tasks are in each state, and how many of the running ones are stalled: a dict with every state and "stalled".
 
-    taken_at: of the copy, in seconds since 1970. Raises ValueError for a state that there is not.
+    taken_at: of the copy, in seconds since 1970. Raises ValueError for an unknown state.
     """
     cdef hw_task_record r
     cdef Py_ssize_t found[256]
