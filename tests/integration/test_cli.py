@@ -7,7 +7,6 @@ import csv
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -70,30 +69,6 @@ def test_ls_tells_the_boards_and_their_tasks(call: Headway, board: Board) -> Non
     ]
 
 
-def test_show_tells_tasks_workers_and_where_they_are_from(call: Headway, board: Board) -> None:
-    told = call("show", board.name).stdout
-    assert "2,100/5,000 bar" in told
-    assert "ValueError: no such bar" in told
-    assert str(os.getpid()) in told
-    assert told.splitlines()[-1] == "live from shared memory"
-    assert "\x1b" not in told
-
-
-def test_show_tells_all_about_one_task(call: Headway, board: Board) -> None:
-    told = call("show", board.name, ODD).stdout
-    for expected in (r"\x1b[31mred\x07", "running", "2,100/5,000 bar, 42.0%", "fold 3/5", "loss = 0.5", '"auc": 0.91'):
-        assert expected in told
-    assert "\x1b" not in told
-    task = json.loads(call("show", board.name, ODD, "--json").stdout)
-    assert (task["id"], task["count"], task["source"], task["result"]["note"]) == (ODD, 2100, "live", "é\x1b")
-
-
-def test_an_unknown_task_is_named_with_its_like(call: Headway, board: Board) -> None:
-    finished = call("show", board.name, "brokem", check=False)
-    assert finished.returncode == 1
-    assert finished.stderr == f"headway: board '{board.name}' has no task 'brokem'; did you mean 'broken'?\n"
-
-
 def test_an_output_in_ascii_is_no_obstacle(call: Headway, board: Board) -> None:
     env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
     for arguments in (("ls",), ("show", board.name), ("show", board.name, ODD), ("watch", board.name, "--once")):
@@ -109,32 +84,6 @@ def test_the_only_board_need_not_be_named(call: Headway, board: Board) -> None:
         assert f"there are 2 boards: name one of {board.name}, {other.name}" in finished.stderr
         assert call("show", env={"HEADWAY_BOARD": other.name}).stdout.startswith(f"{other.name} ")
         other.remove(files=True)
-
-
-def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: Board) -> None:
-    path = board.write_snapshot()
-    board.remove()
-    told = call("show", board.name).stdout
-    assert "2,100/5,000 bar" in told
-    assert re.search(rf"{os.getpid()} .* was alive ", told)
-    assert told.splitlines()[-1].startswith("from the snapshot of ")
-    assert told.splitlines()[-1].endswith(str(path))
-    assert json.loads(call("show", board.name, "--json").stdout)["source"] == "snapshot"
-    assert json.loads(call("ls", "--json").stdout)[0]["state"] == "snapshot"
-    assert "2,100/5,000 bar" in call("show", str(path)).stdout
-    removal.remove(board.name)
-
-
-def test_a_damaged_snapshot_is_one_sentence(call: Headway, board: Board) -> None:
-    path = board.write_snapshot()
-    board.remove()
-    path.write_bytes(b"PK nonsense")
-    finished = call("show", board.name, check=False)
-    assert finished.returncode == 1
-    assert str(path) in finished.stderr
-    assert finished.stderr.count("\n") == 1
-    assert "damaged" in call("ls").stdout
-    removal.remove(board.name)
 
 
 def test_export_writes_json(call: Headway, board: Board, tmp_path: Path) -> None:
@@ -196,62 +145,6 @@ def archive(board: Board) -> int:
     ended = [number for number in range(count) if task_fields(raw.tasks, number)["ended"] is not None]
     with headway.files.history.Writer(board.directory) as writer:
         return writer.add(raw, ended)
-
-
-def test_history_tells_what_has_ended_the_newest_first(call: Headway, board: Board) -> None:
-    board.task("all", total=7, unit="bar").update(7)
-    board.attach("all").succeed()
-    assert archive(board) == 2
-    told = call("history", board.name).stdout
-    heads, newest, oldest, _, last = told.splitlines()
-    assert heads.split() == ["ENDED", "STATE", "COUNT", "TOOK", "TASK"]
-    assert newest.split()[2:5] == ["success", "7/7", "bar"]
-    assert oldest.split()[2:] == ["failed", "0", "it", "broken", "ValueError:", "no", "such", "bar"]
-    assert last == f"2 tasks ended within the last 24 h: {board.directory / 'history.sqlite3'}"
-    assert ODD not in told  # it goes on
-
-
-def test_history_can_be_asked_for_less_and_in_other_forms(call: Headway, board: Board) -> None:
-    board.attach(ODD).succeed()
-    archive(board)
-
-    def ids(*arguments: str) -> list[str]:
-        return [task["id"] for task in json.loads(call("history", board.name, "--json", *arguments).stdout)]
-
-    assert ids() == [ODD, "broken"]
-    assert ids("--hours", "inf", "--limit", "1") == [ODD]
-    assert ids("--state", "failed") == ["broken"]
-    assert ids("--task", ODD) == [ODD]
-    assert ids("--task", "nope") == []
-    (line, _) = call("history", board.name, "--format", "ndjson").stdout.splitlines()
-    task = json.loads(line)
-    assert (task["board"], task["state"], task["result"]["auc"], task["uuid"]) == (
-        board.name,
-        "success",
-        0.91,
-        board.snapshot().uuid,
-    )
-    (row,) = csv.DictReader(call("history", board.name, "--format", "csv", "--limit", "1").stdout.splitlines())
-    assert (row["id"], row["state"], row["count"]) == (ODD, "success", "2100")
-    told = call("history", board.name, "--task", "nope").stdout
-    assert told == f"no such task ended within the last 24 h: {board.directory / 'history.sqlite3'}\n"
-    assert "\x1b" not in call("history", board.name).stdout
-
-
-def test_a_damaged_history_is_one_sentence(call: Headway, board: Board) -> None:
-    archive(board)
-    (board.directory / "history.sqlite3").write_text("nonsense")
-    finished = call("history", board.name, check=False)
-    assert finished.returncode == 1
-    assert "history.sqlite3 is not what was written" in finished.stderr
-    assert finished.stderr.count("\n") == 1
-    finished = call("history", board.name, "--check", check=False)
-    assert finished.returncode == 1
-    assert "It is now history.damaged-" in finished.stderr
-    assert finished.stderr.count("\n") == 1
-    assert call("history", board.name, "--check").stdout == f"{board.directory} has no history yet\n"
-    archive(board)
-    assert call("history", board.name, "--check").stdout.endswith("history.sqlite3 is whole\n")
 
 
 def test_rm_takes_the_history_along_unless_files_are_kept(call: Headway, board: Board) -> None:

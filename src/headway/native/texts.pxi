@@ -72,8 +72,11 @@ cdef object _whole(value, str what, str remedy):
     try:
         return operator.index(value)
     except TypeError:
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
+        try:
+            if value.is_integer():
+                return int(value)
+        except (AttributeError, TypeError):  # it is no number; or a class, which has only the method
+            pass
     raise _not_whole(value, what, remedy)
 
 

@@ -6,6 +6,7 @@ native modules.
 
 from __future__ import annotations
 
+import contextlib
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -127,8 +128,9 @@ def whole(value: Any, what: str, remedy: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        if isinstance(value, float) and value.is_integer():
-            return int(value)
+        with contextlib.suppress(AttributeError, TypeError):  # it is no number; or a class, which has only the method
+            if value.is_integer():
+                return int(value)
     raise TypeError(f"{what} {value!r:.60} is not a whole number: {remedy}")
 
 

@@ -4,21 +4,9 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
 
-import pytest
-
-from headway.cli.main import main
-from headway.exporters._plots import Lane, spread
 from headway.exporters.report import report
-from headway.files import history
-from headway.upkeep import removal
 from headway.views.board_view import BoardView, ShareView, StageView, TaskView, WorkerView
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from headway.engine.board import Board
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&</title></svg><script>alert(2)</script>\x1b[2J\u202egnp" + "😀" * 20
 
@@ -102,52 +90,7 @@ def test_an_empty_board_has_a_page() -> None:
     assert "Timeline" not in page
 
 
-def test_bars_that_overlap_stand_below_each_other_and_others_do_not() -> None:
-    lane = Lane()
-    for begin, end in ((0, 10), (1, 4), (4, 6), (11, 12)):
-        lane.add(begin, end, (), "success", "", "")
-    assert [bar.row for bar in lane.bars] == [0, 1, 1, 0]
-    assert lane.rows == 2
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        [[(0.0, 0.0), (10.0, 100.0)]],
-        [[(0.0, 0.0), (3.0, 5.0), (3.0, 9.0), (10.0, 60.0)], [(9.99, 0.0), (10.0, 40.0)]],
-        [[(0.0, 0.0), (0.001, 99.0), (10.0, 100.0)]],
-    ],
-)
-def test_throughput_adds_up_to_what_was_counted(lines: list[list[tuple[float, float]]]) -> None:
-    begin, end, rates = spread(lines)
-    assert (begin, end) == (0.0, 10.0)
-    assert sum(rates) * 10 / len(rates) == pytest.approx(100)
-
-
 def test_a_whole_and_its_parts_are_not_counted_twice() -> None:
     page = page_of(task("all", count=20), task("all/a", parent="all", serial=1), task("all/b", parent="all", serial=2))
     assert "<h3>file a second</h3>" in page
     assert ">2/s</text>" in page  # at most
-
-
-def test_the_command_writes_live_boards_and_their_history(board: Board, tmp_path: Path) -> None:
-    board.task("over", total=3).succeed()
-    with history.Writer(board.directory) as writer:
-        writer.add(board._copy(), [0])
-    board.task("on <b>", total=3).update()
-    place = tmp_path / "report.html"
-    assert main(["report", board.name, "-o", str(place)]) == 0
-    text = Tags(place.read_text()).text
-    assert "2 tasks" in text
-    assert "on <b>" in text
-    board.write_snapshot()
-    board.close()
-    removal.remove(board.name, files=False, force=True)
-    assert main(["report", board.name, "-o", str(place)]) == 0
-    assert "over" in place.read_text()
-
-
-def test_an_impossible_number_of_hours_is_refused(board: Board, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main(["report", board.name, "--hours", "-1"])
-    assert "'-1' is not a number of hours" in capsys.readouterr().err

@@ -18,7 +18,6 @@ from headway.engine.board import open_board
 from headway.native import core
 from headway.standin import board as standin
 from headway.tasks import checks, states
-from headway.tasks.metrics import Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -106,8 +105,42 @@ def closed(use: Callable[[Any], object], board: Any) -> object:
 
 LONG = "é" * 300
 ILLEGAL_IDS = ["", "x" * 96, "é" * 48, "a\0b", "\ud800", 5, None, b"one", ["one"]]
-TOTALS = [-1, 1.5, 2.0, "7", 1 << 47, 1 << 70, (1 << 47) - 1, float("nan"), np.float64(3), np.int8(4), True]
-UPDATES = [1.5, 2.0, "1", None, float("inf"), np.float64(2), np.int64(-3), True, 1 << 47, (1 << 47) - 1]
+TOTALS = [
+    -1,
+    1.5,
+    2.0,
+    "7",
+    1 << 47,
+    1 << 70,
+    (1 << 47) - 1,
+    float("nan"),
+    np.float64(3),
+    np.int8(4),
+    True,
+    np.float32(3),
+    np.float16(0.5),
+    float,
+]
+UPDATES = [
+    1.5,
+    2.0,
+    "1",
+    None,
+    float("inf"),
+    np.float64(2),
+    np.int64(-3),
+    True,
+    1 << 47,
+    (1 << 47) - 1,
+    1 << 63,
+    1 << 70,
+    -(1 << 70),
+    1e30,
+    np.float32(2),
+    np.float32(2.5),
+    np.uint64(1 << 63),
+    float,
+]
 VALUES = [None, 5, b"x", LONG, "a\0b", "\ud800", "", 1.5, [1], {"a": 1}, object]
 SETTINGS = [5, -1, LONG, 2.0, 1.5, b"x", []]
 METRICS = [
@@ -301,11 +334,3 @@ def test_a_text_is_cut_alike(text: str, board: Any) -> None:
     assert task.message == checks.cut(text, checks.MESSAGE_BYTES)
     assert task.stage == checks.cut(text, checks.STAGE_BYTES)
     assert len(checks.cut(text, 47).encode()) <= 47
-
-
-def test_metrics_are_a_dict_in_every_way_but_one() -> None:
-    metrics = Metrics(a=1.0)
-    assert metrics == {"a": 1.0}
-    assert {**metrics, "b": 2.0} == {"a": 1.0, "b": 2.0}
-    assert metrics | {"b": 2.0} == {"a": 1.0, "b": 2.0}
-    assert dict(metrics) == {"a": 1.0}

@@ -5,22 +5,17 @@ from __future__ import annotations
 import json
 import random
 import struct
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from headway.dashboard.state import charts, removed
-from headway.dashboard.state.charts import Charts, Note
-from headway.dashboard.state.removed import Removed
 from headway.dashboard.state.table import Table
-from headway.dashboard.state.throughput import Throughput
 from headway.engine.board import Board, open_board
 from headway.native.records import DTYPES, RECORD_BYTES
 from headway.views.board_view import BoardView
-from headway.views.summary import UNITS_MAX, Summary, rate_shown
+from headway.views.summary import rate_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -214,109 +209,3 @@ def test_a_fading_rate_comes_to_rest() -> None:
     assert rate_shown(float("nan")) is None
     assert rate_shown(float("inf")) is None
     assert rate_shown(12345.678) == 12350.0
-
-
-def test_removed_keys_are_forgotten_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(removed, "REMOVED_MAX", 3)
-    known = Removed(1).with_removed([10], 2).with_removed([20, 21], 3)
-    assert (known.complete_since, known.since(1), known.since(2), known.since(3)) == (
-        1,
-        [21, 20, 10],
-        [21, 20],
-        [],
-    )
-    known = known.with_removed([30], 4)
-    assert (known.complete_since, known.since(2)) == (2, [30, 21, 20])
-
-
-# --- a board at a glance
-
-
-def test_rates_leave_parents_out_and_keep_the_busiest_units(board: Board) -> None:
-    parent = board.task("all", unit="file")
-    parent.update(1_000_000)
-    for number in range(UNITS_MAX + 2):
-        parent.task(f"c{number}", unit=f"u{number}").update(1000 * (number + 1))
-    time.sleep(0.01)
-    summary = Summary.of(board.snapshot())
-    assert "file" not in summary.rates
-    assert sorted(summary.rates) == [f"u{number}" for number in range(2, UNITS_MAX + 2)]
-    for number in range(UNITS_MAX + 2):
-        board.attach(f"all/c{number}").succeed()
-    assert list(Summary.of(board.snapshot()).rates) == ["file"], "its children have ended: it is at work itself"
-
-
-def test_stalled_tasks_are_those_of_the_view(board: Board) -> None:
-    board.task("one").update()
-    board.task("two")
-    raw = board.snapshot().raw
-    later = raw._replace(meta={**raw.meta, "taken_ns": raw.meta["taken_ns"] + 60_000_000_000})
-    for moment in (raw, later):
-        view = BoardView.from_raw(moment)
-        summary = Summary.of(view)
-        assert summary.counts.stalled == sum(task.stalled for task in view.tasks)
-        assert summary.counts == view.counts
-        assert (summary.workers_alive, summary.workers_gone) == (1, 0)
-    assert Summary.of(BoardView.from_raw(later)).counts.stalled == 1
-
-
-@pytest.mark.parametrize("said", [0, -1, 1e9, "x", None, float("nan"), [], True])
-def test_what_a_file_says_of_its_interval_is_believed_within_reason(board: Board, said: object) -> None:
-    raw = board.snapshot().raw
-    view = BoardView.from_raw(raw._replace(meta={**raw.meta, "interval_s": said, "recorder_error": said}))
-    summary = Summary.of(view)
-    assert summary.interval in (None, 1.0)
-    assert summary.recorder_error in (None, "x")
-
-
-# --- what was
-
-
-def test_the_throughput_has_a_point_a_second_and_begins_anew_with_the_board(board: Board) -> None:
-    board.task("one", unit="row").update()
-    raw = board.snapshot().raw
-    throughput = Throughput()
-
-    def at(seconds: float, uuid: str = "0" * 32) -> None:
-        meta = {**raw.meta, "taken_ns": raw.meta["taken_ns"] + int(seconds * 1e9), "uuid": uuid}
-        throughput.add(Summary.of(BoardView.from_raw(raw._replace(meta=meta))))
-
-    for seconds in (0, 0.3, 0.9, 1.1, 2.2, 2.3):
-        at(seconds)
-    told = throughput.to_dict()
-    assert [len(told["at"]), len(told["running"]), len(told["success"])] == [3, 3, 3]
-    assert all(len(column) == 3 for column in told["rates"].values())
-    at(3.5, "1" * 32)
-    assert len(throughput.to_dict()["at"]) == 1
-    at(1.5, "1" * 32)
-    assert len(throughput.to_dict()["at"]) == 1, "the clock was set back"
-
-
-def test_the_course_of_a_task_reaches_back_in_bounded_memory(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(charts, "POINTS_MAX", 20)
-    monkeypatch.setattr(charts, "POINTS_MIN", 10)
-    task = board.task("one", total=1000)
-    board.task("other").update()
-    charts_of_a_board = Charts()
-    base = board.snapshot().raw.meta["taken_ns"]
-    for second in range(200):
-        task.update()
-        task.set(metrics={"loss": 1 / (second + 1)})
-        raw = board.snapshot().raw
-        view = BoardView.from_raw(raw._replace(meta={**raw.meta, "taken_ns": base + second * 1_000_000_000}))
-        if view.taken_at >= charts_of_a_board.due_at:
-            charts_of_a_board.add(Note.of(view))
-    view = board.snapshot()
-    found = view.get("one")
-    assert found is not None
-    told = charts_of_a_board.of(found.serial, list(found.metrics))
-    series = told["series"]
-    assert 10 <= len(series) <= 20
-    assert series[0][0] == round(base / 1e9, 3), "from the beginning"
-    assert series[-1][0] > series[0][0] + 150, "to the present"
-    assert [count for _, count in series] == sorted(count for _, count in series)
-    assert len(told["metric_series"]["loss"]) == len(series)
-    other = view.get("other")
-    assert other is not None
-    assert charts_of_a_board.of(other.serial, [])["metric_series"] == {}
-    assert charts_of_a_board.of(999, ["x"]) == {"series": [], "metric_series": {"x": []}}

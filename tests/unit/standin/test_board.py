@@ -4,46 +4,26 @@ from __future__ import annotations
 
 import ctypes
 import inspect
-import pickle
 import subprocess
 import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import headway
 from headway import api, errors
 from headway.engine import board
 from headway.engine.board import Board
-from headway.engine.task import Task
-from headway.native import core
 from headway.standin import board as standin
-from headway.standin.board import StandinBoard
-from headway.standin.nobody import NOBODY, Nobody, StandinNative
+from headway.standin.nobody import NOBODY, StandinNative
 from headway.standin.records import Record
 from headway.standin.task import StandinTask
-from headway.tasks.checks import check_id
-from headway.views.board_view import TaskView
 
 if TYPE_CHECKING:
     from tests.conftest import RunPython
 
 OFF = {"HEADWAY_DISABLE": "1"}
-
-
-# --- the same names and signatures
-
-
-ITS_OWN = {"__enter__", "__exit__", "__contains__", "__len__", "__iter__", "__bool__", "_repr_html_"}
-
-
-def public(cls: type) -> dict[str, Any]:
-    """What a class offers: its own public names, and what it is to Python: a context, a container."""
-    names = {name for name in dir(cls) if not name.startswith("_")} | ITS_OWN
-    return {name: inspect.getattr_static(cls, name, None) for name in names if hasattr(cls, name)}
 
 
 def shape(function: Any) -> list[tuple[str, Any, Any]]:
@@ -52,84 +32,8 @@ def shape(function: Any) -> list[tuple[str, Any, Any]]:
     return [(one.name, one.kind, one.default) for one in parameters if one.name != "self"]
 
 
-@pytest.mark.parametrize(
-    ("engine", "other"),
-    [(Board, StandinBoard), (Task, StandinTask), (Task, Nobody)],
-    ids=["board", "task", "nobody"],
-)
-def test_names_and_signatures_are_those_of_the_engine(engine: type, other: type) -> None:
-    theirs, mine = public(engine), public(other)
-    assert set(mine) == set(theirs)
-    for name in theirs:
-        assert callable(getattr(other, name)) == callable(getattr(engine, name)), name
-        if callable(getattr(engine, name)):
-            assert shape(getattr(other, name)) == shape(getattr(engine, name)), name
-
-
-def test_a_mistyped_name_raises() -> None:
-    with standin.open_board("mistyped") as board:
-        things: list[Any] = [board, board.task("one"), NOBODY]
-        for one in things:
-            with pytest.raises(AttributeError):
-                one.mesage = "x"
-
-
 def test_all_ways_to_open_a_board_have_one_signature() -> None:
     assert shape(api.open) == shape(board.open_board) == shape(standin.open_board)
-
-
-@given(st.text(max_size=100) | st.sampled_from(["é" * 47, "é" * 48, "x" * 95, "x" * 96, "\0", "\ud800"]))
-def test_an_id_is_legal_on_both_or_on_none(id: str) -> None:
-    def legal(check: Any) -> bool:
-        try:
-            check(id)
-        except ValueError:
-            return False
-        return True
-
-    assert legal(check_id) == legal(core.check_id)
-
-
-def test_a_view_of_one_has_what_a_view_of_the_other_has(board_name: str) -> None:
-    found = []
-    for opener in (board.open_board, standin.open_board):
-        home: Any = opener(board_name, capacity=4)
-        try:
-            with home.task("one", total=4, unit="bar", label="One") as task:
-                task.set(stage="load", message="hello", metrics={"loss": 0.5})
-                task.stage = "fit"
-                task.update(2)
-                task.result = {"auc": 0.5}
-                part = task.task("part")
-                part.update()
-                part.fail("why")
-            view, below = home.snapshot().tasks
-            assert home.get("one").count == 2
-            found.append(
-                [
-                    {
-                        **{name: getattr(one, name) for name in SEEN},
-                        "stages": [stage.name for stage in one.stages],
-                        "entered": [stage.entered is None for stage in one.stages],
-                        "left": [stage.left is None for stage in one.stages],
-                        "times": [getattr(one, name) is None for name in TIMES],
-                        "metrics": dict(one.metrics),
-                    }
-                    for one in (view, below)
-                ]
-            )
-            assert set(view.to_dict()) == set(TaskView(id="x").to_dict())
-            assert home.snapshot().workers[0].pid == view.owner_pid
-        finally:
-            home.remove(files=True)
-    assert found[0] == found[1]
-
-
-SEEN = (
-    *("id", "label", "unit", "parent", "state", "count", "total", "base", "stage", "message", "error", "result"),
-    *("final", "fraction", "eta", "resumed_from", "owner_pid", "owner_alive", "stages_left_out"),
-)
-TIMES = ("created", "started", "ended", "stage_entered", "beat")
 
 
 # --- switched off
@@ -222,34 +126,6 @@ if __name__ == "__main__":
 """
     done = run_python(script, board_name, method, env=OFF)
     assert (done.stdout, done.stderr) == ("success\n", "")
-
-
-def test_handles_that_come_from_elsewhere_fill_no_board() -> None:
-    dumped = pickle.dumps(standin.open_board("elsewhere").task("one", total=5))
-    standin.open_board("elsewhere").close()
-    handles = [pickle.loads(dumped) for _ in range(3000)]
-    handle = handles[-1]
-    handle.update()
-    assert (handle.id, handle.total, handle.count) == ("one", 5, 1)
-    assert not standin.open_board("elsewhere").tasks()
-    standin.open_board("elsewhere").close()
-
-
-def test_a_handle_is_not_taken_for_the_next_task_of_its_id() -> None:
-    with standin.open_board("again") as board:
-        old = board.task("one")
-        dumped = pickle.dumps(old)
-        old.succeed()
-        new = board.task("one")
-        pickle.loads(dumped).update(5)
-        assert new.count == 0
-
-
-def test_what_has_ended_makes_room() -> None:
-    with standin.open_board("small", capacity=2) as board:
-        for number in range(10):
-            board.task(str(number)).succeed()
-        assert [view.id for view in board.tasks()] == ["8", "9"]
 
 
 # --- for native code

@@ -1,4 +1,4 @@
-"""`headway doctor` names what is wrong, with what mends it; `headway record` records a board in the foreground."""
+"""`headway doctor` names what is wrong, with what mends it."""
 
 from __future__ import annotations
 
@@ -143,52 +143,6 @@ def test_strays_are_named(headway_dir: Path, board_name: str) -> None:
 def test_switches_that_keep_boards_from_being_recorded_are_named() -> None:
     assert "HEADWAY_RECORD=0" in headway("doctor").stdout
     assert "HEADWAY_DISABLE" in headway("doctor", env={**os.environ, "HEADWAY_DISABLE": "1"}).stdout
-
-
-# --- record
-
-
-def test_record_writes_the_files_until_it_is_stopped_and_leaves_the_board(board: Board) -> None:
-    task = board.task("one", total=10)
-    with subprocess.Popen(
-        [sys.executable, "-m", "headway", "record", board.name], stdout=subprocess.PIPE, text=True
-    ) as recorder:
-        assert recorder.stdout is not None
-        assert "recording" in recorder.stdout.readline()
-        task.update(3)
-        until = time.monotonic() + 30
-        while not ((board.directory / "snapshot.npz").exists() and snapshot.read(board.directory).get("one")):
-            assert time.monotonic() < until
-            time.sleep(0.01)
-        second = headway("record", board.name)
-        assert second.returncode == 1
-        assert f"pid {recorder.pid}" in second.stderr
-        task.update(4)
-        recorder.send_signal(signal.SIGINT)
-        assert "stopped" in recorder.stdout.read()
-        assert recorder.wait(timeout=30) == 0
-    view = snapshot.read(board.directory).get("one")
-    assert view is not None
-    assert (view.count, view.state) == (7, "running")
-    assert not board._segment.retired
-    assert board._segment.recorder == 0
-
-
-def test_record_ends_with_the_board(board: Board) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "headway", "record", board.name], stdout=subprocess.PIPE, text=True
-    ) as recorder:
-        assert recorder.stdout is not None
-        assert "recording" in recorder.stdout.readline()
-        board.remove()
-        assert "removed" in recorder.stdout.read()
-        assert recorder.wait(timeout=30) == 0
-
-
-def test_record_of_a_board_that_is_not_there_says_so(board_name: str) -> None:
-    told = headway("record", board_name)
-    assert told.returncode == 1
-    assert "--wait" in told.stderr
 
 
 def test_a_module_in_the_way_of_the_old_import_path_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

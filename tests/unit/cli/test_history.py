@@ -1,0 +1,116 @@
+"""'headway history', as a person calls it."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import headway.files.history
+import headway.files.snapshot
+from headway.engine.board import Board, open_board
+from headway.native.records import RECORD_BYTES, task_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Finished, RunPython
+
+    Headway = Callable[..., Finished]
+
+ODD = "全部/\x1b[31mred\x07 🎉/.."
+
+
+@pytest.fixture
+def call(run_python: RunPython) -> Headway:
+    """Runs the command `headway` in a process of its own."""
+
+    def run(*arguments: str, **options: Any) -> Finished:
+        finished = run_python(Path("headway"), *arguments, options=("-m",), **options)
+        assert "Traceback" not in finished.stderr
+        assert "Warning" not in finished.stderr
+        return finished
+
+    return run
+
+
+@pytest.fixture
+def board(board_name: str) -> Iterator[Board]:
+    made = open_board(board_name, capacity=16)
+    task = made.task(ODD, total=5000, unit="bar", label="All of them")
+    task.set(stage="fit", message="fold 3/5", metrics={"loss": 0.5})
+    task.update(2100)
+    task.result = {"auc": 0.91, "note": "é\x1b"}
+    made.task("broken").fail(ValueError("no such bar"))
+    yield made
+    with contextlib.suppress(FileNotFoundError):
+        made.remove(files=True)
+
+
+def archive(board: Board) -> int:
+    """Put what has ended into the history, as the recorder does. Returns how many tasks that were."""
+    raw = board.snapshot().raw
+    count = len(raw.tasks) // RECORD_BYTES["tasks"]
+    ended = [number for number in range(count) if task_fields(raw.tasks, number)["ended"] is not None]
+    with headway.files.history.Writer(board.directory) as writer:
+        return writer.add(raw, ended)
+
+
+def test_history_tells_what_has_ended_the_newest_first(call: Headway, board: Board) -> None:
+    board.task("all", total=7, unit="bar").update(7)
+    board.attach("all").succeed()
+    assert archive(board) == 2
+    told = call("history", board.name).stdout
+    heads, newest, oldest, _, last = told.splitlines()
+    assert heads.split() == ["ENDED", "STATE", "COUNT", "TOOK", "TASK"]
+    assert newest.split()[2:5] == ["success", "7/7", "bar"]
+    assert oldest.split()[2:] == ["failed", "0", "it", "broken", "ValueError:", "no", "such", "bar"]
+    assert last == f"2 tasks ended within the last 24 h: {board.directory / 'history.sqlite3'}"
+    assert ODD not in told  # it goes on
+
+
+def test_history_can_be_asked_for_less_and_in_other_forms(call: Headway, board: Board) -> None:
+    board.attach(ODD).succeed()
+    archive(board)
+
+    def ids(*arguments: str) -> list[str]:
+        return [task["id"] for task in json.loads(call("history", board.name, "--json", *arguments).stdout)]
+
+    assert ids() == [ODD, "broken"]
+    assert ids("--hours", "inf", "--limit", "1") == [ODD]
+    assert ids("--state", "failed") == ["broken"]
+    assert ids("--task", ODD) == [ODD]
+    assert ids("--task", "nope") == []
+    (line, _) = call("history", board.name, "--format", "ndjson").stdout.splitlines()
+    task = json.loads(line)
+    assert (task["board"], task["state"], task["result"]["auc"], task["uuid"]) == (
+        board.name,
+        "success",
+        0.91,
+        board.snapshot().uuid,
+    )
+    (row,) = csv.DictReader(call("history", board.name, "--format", "csv", "--limit", "1").stdout.splitlines())
+    assert (row["id"], row["state"], row["count"]) == (ODD, "success", "2100")
+    told = call("history", board.name, "--task", "nope").stdout
+    assert told == f"no such task ended within the last 24 h: {board.directory / 'history.sqlite3'}\n"
+    assert "\x1b" not in call("history", board.name).stdout
+
+
+def test_a_damaged_history_is_one_sentence(call: Headway, board: Board) -> None:
+    archive(board)
+    (board.directory / "history.sqlite3").write_text("nonsense")
+    finished = call("history", board.name, check=False)
+    assert finished.returncode == 1
+    assert "history.sqlite3 is not what was written" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    finished = call("history", board.name, "--check", check=False)
+    assert finished.returncode == 1
+    assert "It is now history.damaged-" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert call("history", board.name, "--check").stdout == f"{board.directory} has no history yet\n"
+    archive(board)
+    assert call("history", board.name, "--check").stdout.endswith("history.sqlite3 is whole\n")

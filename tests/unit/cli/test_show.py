@@ -1,0 +1,100 @@
+"""'headway show', as a person calls it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from headway.engine.board import Board, open_board
+from headway.upkeep import removal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.conftest import Finished, RunPython
+
+    Headway = Callable[..., Finished]
+
+ODD = "全部/\x1b[31mred\x07 🎉/.."
+
+
+@pytest.fixture
+def call(run_python: RunPython) -> Headway:
+    """Runs the command `headway` in a process of its own."""
+
+    def run(*arguments: str, **options: Any) -> Finished:
+        finished = run_python(Path("headway"), *arguments, options=("-m",), **options)
+        assert "Traceback" not in finished.stderr
+        assert "Warning" not in finished.stderr
+        return finished
+
+    return run
+
+
+@pytest.fixture
+def board(board_name: str) -> Iterator[Board]:
+    made = open_board(board_name, capacity=16)
+    task = made.task(ODD, total=5000, unit="bar", label="All of them")
+    task.set(stage="fit", message="fold 3/5", metrics={"loss": 0.5})
+    task.update(2100)
+    task.result = {"auc": 0.91, "note": "é\x1b"}
+    made.task("broken").fail(ValueError("no such bar"))
+    yield made
+    with contextlib.suppress(FileNotFoundError):
+        made.remove(files=True)
+
+
+def test_show_tells_tasks_workers_and_where_they_are_from(call: Headway, board: Board) -> None:
+    told = call("show", board.name).stdout
+    assert "2,100/5,000 bar" in told
+    assert "ValueError: no such bar" in told
+    assert str(os.getpid()) in told
+    assert told.splitlines()[-1] == "live from shared memory"
+    assert "\x1b" not in told
+
+
+def test_show_tells_all_about_one_task(call: Headway, board: Board) -> None:
+    told = call("show", board.name, ODD).stdout
+    for expected in (r"\x1b[31mred\x07", "running", "2,100/5,000 bar, 42.0%", "fold 3/5", "loss = 0.5", '"auc": 0.91'):
+        assert expected in told
+    assert "\x1b" not in told
+    task = json.loads(call("show", board.name, ODD, "--json").stdout)
+    assert (task["id"], task["count"], task["source"], task["result"]["note"]) == (ODD, 2100, "live", "é\x1b")
+
+
+def test_an_unknown_task_is_named_with_its_like(call: Headway, board: Board) -> None:
+    finished = call("show", board.name, "brokem", check=False)
+    assert finished.returncode == 1
+    assert finished.stderr == f"headway: board '{board.name}' has no task 'brokem'; did you mean 'broken'?\n"
+
+
+def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: Board) -> None:
+    path = board.write_snapshot()
+    board.remove()
+    told = call("show", board.name).stdout
+    assert "2,100/5,000 bar" in told
+    assert re.search(rf"{os.getpid()} .* was alive ", told)
+    assert told.splitlines()[-1].startswith("from the snapshot of ")
+    assert told.splitlines()[-1].endswith(str(path))
+    assert json.loads(call("show", board.name, "--json").stdout)["source"] == "snapshot"
+    assert json.loads(call("ls", "--json").stdout)[0]["state"] == "snapshot"
+    assert "2,100/5,000 bar" in call("show", str(path)).stdout
+    removal.remove(board.name)
+
+
+def test_a_damaged_snapshot_is_one_sentence(call: Headway, board: Board) -> None:
+    path = board.write_snapshot()
+    board.remove()
+    path.write_bytes(b"PK nonsense")
+    finished = call("show", board.name, check=False)
+    assert finished.returncode == 1
+    assert str(path) in finished.stderr
+    assert finished.stderr.count("\n") == 1
+    assert "damaged" in call("ls").stdout
+    removal.remove(board.name)
