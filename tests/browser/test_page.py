@@ -17,8 +17,10 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import expect
 
+from headway.analysis import FileBasedProgressTracker
 from headway.upkeep import removal
 from tests.browser.accessibility import axe
+from tests.browser.conftest import Server as PageServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -682,3 +684,30 @@ def test_a_token_is_asked_for_once(open_page: Open, headway_dir: Path, stage: St
     finally:
         program.kill()
         program.communicate()
+
+
+# --- analyses in files
+
+
+def test_the_analyses_of_a_folder_are_listed_live_without_any_board(open_page: Open, tmp_path: Path) -> None:
+    boards = tmp_path / "no boards"
+    boards.mkdir()
+    server = PageServer(arguments=("--dir", str(boards), "--analysis", str(tmp_path)))
+    try:
+        page = open_page(root=server.url).page
+        expect(page.get_by_text("No boards yet")).to_be_visible()
+        tracker = FileBasedProgressTracker(tmp_path)  # its folder comes later than the page
+        tracker.start_analysis(HOSTILE[0], "run/1")
+        row = page.get_by_role("region", name="Analyses").get_by_role("row").filter(has_text="run/1")
+        expect(row).to_contain_text("running")
+        expect(row).to_contain_text(HOSTILE[0])
+        tracker.update_stage("run/1", "ml_prediction")
+        expect(row).to_contain_text("ml_prediction")
+        tracker.complete_analysis("run/1", "signal_detected", "it went well")
+        expect(row).to_contain_text("signal_detected")
+        expect(row).to_contain_text("success")
+        assert not axe(page)
+        if pictures := os.environ.get("HEADWAY_PICTURES"):
+            page.screenshot(path=f"{pictures}/analyses.png")
+    finally:
+        server.stop()

@@ -18,8 +18,9 @@ from typing import Any, TypeAlias, TypeVar
 
 from headway.analysis.model import AnalysisProgress, result_of
 from headway.analysis.values import hours_of, id_of, text_of
+from headway.tasks.ending import failure_text
 
-__all__ = ["SECONDS_PER_HOUR", "Change", "ProgressTracker", "RecordTracker", "now"]
+__all__ = ["SECONDS_PER_HOUR", "Change", "ProgressTracker", "RecordTracker", "moment_of", "now"]
 
 Change: TypeAlias = Callable[[AnalysisProgress], None]
 T = TypeVar("T")
@@ -47,10 +48,7 @@ class ProgressTracker(ABC):
             return self._start(text_of(symbol), id_of(execution_id))
         except Exception as error:
             self._failed("start_analysis", execution_id, error)
-            id = ""
-            with suppress(Exception):
-                id = id_of(execution_id)
-            return AnalysisProgress(text_of(symbol), id, now())
+            return AnalysisProgress(_told_as(text_of, symbol), _told_as(id_of, execution_id), now())
 
     def get_progress(self, execution_id: Any) -> AnalysisProgress | None:
         """Return what an analysis looks like now, as a copy; None if it is unknown or cannot be read."""
@@ -180,17 +178,18 @@ class ProgressTracker(ABC):
         """Raise the error again if `strict` is set; else tell of it once. Returns False."""
         if self.strict:
             raise error
-        about = (type(self).__name__, call, type(error).__name__, getattr(error, "errno", None))
-        if about in _told or len(_told) >= TOLD_MAX:
-            return False
-        _told.add(about)
         with suppress(Exception):  # a handler that fails, or warnings that are errors, must not end the program either
+            number = error.errno if isinstance(error, OSError) and isinstance(error.errno, int) else None
+            about = (type(self).__name__, call, type(error).__name__, number)
+            if about in _told or len(_told) >= TOLD_MAX:
+                return False
+            _told.add(about)
             try:
                 shown = f"{what!r:.100}"
             except Exception:  # an object of somebody's that cannot even be shown
                 shown = f"<{type(what).__name__}>"
             text = (
-                f"{type(self).__name__}.{call}({shown}) did nothing: {type(error).__name__}: {error}. "
+                f"{type(self).__name__}.{call}({shown}) did nothing: {failure_text(error)}. "
                 f"The program goes on; this is told once. {type(self).__name__}(strict=True) raises instead"
             )
             with suppress(Warning):
@@ -223,6 +222,19 @@ class RecordTracker(ProgressTracker):
                 vars(record).update(ended)
 
         return self._change(id, change)
+
+
+def _told_as(rule: Callable[[object], str], value: object) -> str:
+    """What a rule makes of a value; "" where it makes nothing of it."""
+    try:
+        return rule(value)
+    except Exception:  # as in ProgressTracker
+        return ""
+
+
+def moment_of(limit: float) -> datetime:
+    """Seconds since 1970 as start_time has them; all that lies before that year is the beginning of time."""
+    return datetime.fromtimestamp(limit) if limit > 0 else datetime.min  # noqa: DTZ006, DTZ901 - as in now()
 
 
 def now() -> datetime:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
+from headway.analysis.contract import moment_of
 from headway.analysis.document import PartGone, key_of, loaded, part, progress, record_of
 from headway.analysis.model import AnalysisProgress, Frozen
 from headway.analysis.rows import Rows
@@ -35,7 +35,7 @@ class Copies:
         columns = [rows.numbers(name) for name in ("slot", "generation", "version", "created_ns")]
         known, after = self._known, {}
         begun = max(0.0, limit - 1.0) * 1e9  # a start is noted a moment after the task was made
-        moment = datetime.fromtimestamp(max(0.0, limit))  # noqa: DTZ006 - start_time is local time, too
+        moment = moment_of(limit)
         for number, (slot, generation, version, created) in enumerate(zip(*columns, strict=True)):
             if created < begun:
                 continue

@@ -23,7 +23,7 @@ from typing import Any
 from zlib import crc32
 
 from headway import errors
-from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, now
+from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, moment_of, now
 from headway.analysis.model import PENDING, RESULTS, AnalysisProgress
 from headway.analysis.storage import lock_file, read_file, read_with_number, write_new
 from headway.analysis.values import digest_of, id_of
@@ -33,6 +33,7 @@ __all__ = ["FOLDER", "FileBasedProgressTracker", "file_progress_tracker", "folde
 FOLDER = "analysis_progress"
 MODE = "HEADWAY_ANALYSIS_MODE"  # of a new folder, and of the files in it
 KEPT_HOURS = 24.0
+TRIES = 64  # of a reader, where each further one means that Headway has just written
 LOCKS = 16  # for all analyses of a folder: two that share one wait for each other's writes
 PATIENCE_S = 2.0  # for a writer that has stopped, with the lock
 _BEGIN, _END = "progress_", ".json"
@@ -51,7 +52,7 @@ class FileBasedProgressTracker(RecordTracker):
     progress_dir: Path
 
     def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
-        self._base = None if base_dir is None else os.fspath(base_dir)
+        self._base = os.fspath(base_dir) if base_dir else None  # as the old tracker took ""
         self.strict = strict
         self._open()
 
@@ -78,7 +79,6 @@ class FileBasedProgressTracker(RecordTracker):
         """Make the folder, and tidy it up; what goes wrong is told, and comes up again where the folder is used."""
         folder = self.progress_dir = folder_of(self._base)
         try:
-            self._make(folder)
             self._clean_up(KEPT_HOURS)
         except Exception as error:  # noqa: BLE001 - as in ProgressTracker
             self._failed("__init__", self._base, error)
@@ -144,7 +144,8 @@ class FileBasedProgressTracker(RecordTracker):
         return self._files(id).read(id)
 
     def _recent(self, limit: float) -> list[AnalysisProgress]:
-        recent = [record for record in self._all(limit) if record.start_time.timestamp() >= limit]
+        moment = moment_of(limit)
+        recent = [record for record in self._all(limit) if record.start_time >= moment]
         return sorted(recent, key=lambda record: record.start_time, reverse=True)
 
     def _active(self) -> list[str]:
@@ -173,6 +174,7 @@ class FileBasedProgressTracker(RecordTracker):
         return found, beside
 
     def _clean_up(self, hours: float) -> int:
+        self._make(Path(self.progress_dir))
         limit = time.time() - hours * SECONDS_PER_HOUR
         folder = os.fspath(self.progress_dir)
         listed, beside = self._listed()
@@ -204,11 +206,16 @@ class _Files:
 
     def read(self, id: str | None) -> AnalysisProgress | None:
         """The record, of this id if one is given; the last good one if it is damaged, None if there is none."""
-        try:
-            content, number = read_with_number(self.main, anyone=True)
-        except FileNotFoundError:
-            return None
-        return self.whole(content, number, id)
+        content = None
+        for _ in range(TRIES):
+            try:
+                content, number = read_with_number(self.main, anyone=True)
+            except FileNotFoundError:
+                return None
+            own = self._own_beside(number, id)
+            if own is None or not number or self._is_main(number):
+                return self._whole(content, own, id)
+        return self._whole(content, None, id)  # it is written all the time, and whole
 
     def read_main(self) -> tuple[bytes | None, int]:
         with suppress(FileNotFoundError):
@@ -216,12 +223,29 @@ class _Files:
         return None, 0
 
     def whole(self, content: bytes | None, number: int, id: str | None) -> AnalysisProgress | None:
-        """The record of this content of the main file, with what somebody else undid; the last good one, or None."""
-        record = _record(content, id)
+        """The record of this content of the main file, with what somebody else undid; the last good one, or None.
+
+        The lock is held: else Headway itself may have written since the content was read.
+        """
+        return self._whole(content, self._own_beside(number, id), id)
+
+    def _own_beside(self, number: int, id: str | None) -> AnalysisProgress | None:
+        """What Headway wrote last, if that is not the file of this number."""
         with suppress(OSError):  # there is none: Headway has written nothing here
             if os.stat(self.own).st_ino != number:
-                own = _record(read_file(self.own, anyone=True), id)
-                record = own if record is None or own is None else _together(record, own)
+                return _record(read_file(self.own, anyone=True), id)
+        return None
+
+    def _is_main(self, number: int) -> bool:
+        """Is the main file still that of this number?"""
+        with suppress(OSError):
+            return os.lstat(self.main).st_ino == number
+        return False
+
+    def _whole(self, content: bytes | None, own: AnalysisProgress | None, id: str | None) -> AnalysisProgress | None:
+        record = _record(content, id)
+        if own is not None:
+            record = own if record is None else _together(record, own)
         if record is None:
             with suppress(FileNotFoundError):
                 record = _record(read_file(self.previous, anyone=True), id)
@@ -231,8 +255,9 @@ class _Files:
         """Replace the record. good: the present one, if it is whole: it becomes the previous one. The lock is held."""
         content = json.dumps(record.to_dict()).encode()
         if content == good:
-            os.utime(self.main)
-            return
+            with suppress(PermissionError):  # another user's file
+                os.utime(self.main)
+                return
         mode = _mode()
         permissions = 0o666 if mode is None else mode & 0o666
         temporary = f"{self._stem}.{os.urandom(8).hex()}.tmp"
@@ -242,13 +267,14 @@ class _Files:
                 with suppress(FileNotFoundError):
                     os.unlink(self.previous)
                 _link(self.main, self.previous)
-            with suppress(FileNotFoundError):
-                os.unlink(self.own)
-            _link(temporary, self.own)
+            linked = _link(temporary, name := f"{temporary}.tmp")
             os.rename(temporary, self.main)
+            if linked:  # at once: what was undone may stand in the old one alone, until there is a new one
+                os.rename(name, self.own)
         except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
+            for name in (temporary, f"{temporary}.tmp"):
+                with suppress(FileNotFoundError):
+                    os.unlink(name)
             raise
 
     def remove(self, limit: float) -> bool:
@@ -264,16 +290,25 @@ class _Files:
         return False
 
 
+class _Onlooker(FileBasedProgressTracker):
+    """See reader_of."""
+
+    def __init__(self, place: str | os.PathLike[str]) -> None:
+        self._place = Path(place).absolute()
+        self.strict = True
+
+    @property
+    def progress_dir(self) -> Path:  # type: ignore[override]
+        inside = self._place / FOLDER  # it may come later
+        return inside if inside.is_dir() else self._place
+
+
 def reader_of(place: str | os.PathLike[str]) -> FileBasedProgressTracker:
     """A tracker for those who only look: it makes nothing and removes nothing, and raises what keeps it from reading.
 
-    place: the folder of a tracker, or its base_dir.
+    place: the folder of a tracker, or its base_dir, where the folder may come later.
     """
-    one = FileBasedProgressTracker._on_first_use()
-    inside = Path(place).absolute() / FOLDER
-    one.progress_dir = inside if inside.is_dir() else Path(place).absolute()
-    one.strict = True
-    return one
+    return _Onlooker(place)
 
 
 def folder_of(base_dir: str | None) -> Path:
@@ -293,9 +328,11 @@ def _stem(name: str) -> str:
     return name if len(os.fsencode(name)) <= _STEM_BYTES_MAX else digest_of(name)
 
 
-def _link(path: str, other: str) -> None:
+def _link(path: str, other: str) -> bool:
     with suppress(OSError):  # without hard links nothing is kept beside the record
         os.link(path, other, follow_symlinks=False)
+        return True
+    return False
 
 
 def _together(record: AnalysisProgress, own: AnalysisProgress) -> AnalysisProgress:

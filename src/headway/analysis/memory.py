@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, now
+from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, moment_of, now
 from headway.analysis.model import AnalysisProgress
 
 __all__ = ["AnalysisProgressTracker", "entries_of", "progress_tracker"]
@@ -66,25 +66,28 @@ class AnalysisProgressTracker(RecordTracker):
             return True
 
     def _recent(self, limit: float) -> list[AnalysisProgress]:
+        moment = moment_of(limit)
         with _lock:
-            recent = [one.record.copy() for one in self._entries.values() if one.record.start_time.timestamp() >= limit]
+            recent = [one.record.copy() for one in list(self._entries.values()) if one.record.start_time >= moment]
         return sorted(recent, key=lambda record: record.start_time, reverse=True)
 
     def _active(self) -> list[str]:
         with _lock:
-            return [id for id, one in self._entries.items() if one.record.overall_status == "running"]
+            return [id for id, one in list(self._entries.items()) if one.record.overall_status == "running"]
 
     def _clean_up(self, hours: float) -> int:
         limit = time.time() - hours * SECONDS_PER_HOUR
         with _lock:
-            old = [id for id, one in self._entries.items() if one.touched < limit]
+            old = [id for id, one in list(self._entries.items()) if one.touched < limit]
             for id in old:
-                del self._entries[id]
+                self._entries.pop(id, None)
         return len(old)
 
 
-_making = threading.Lock()
-_lock = threading.Lock()
+# Reentrant: a signal handler may call a tracker within a call of the same thread. So nobody iterates over the
+# dictionary itself, which the handler may change.
+_making = threading.RLock()
+_lock = threading.RLock()
 _all_entries: dict[str, dict[str, _Entry]] = {}
 
 
@@ -99,8 +102,8 @@ progress_tracker = AnalysisProgressTracker()
 def _after_fork_in_child() -> None:
     """Another thread of the parent may have held a lock."""
     global _making, _lock
-    _making = threading.Lock()
-    _lock = threading.Lock()
+    _making = threading.RLock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Self, TypeAlias
 
 from headway import errors
-from headway.analysis.values import encode, levels_of, members_of, number_of, plain, text_of
+from headway.analysis.values import encodable, encode, levels_of, members_of, number_of, plain, text_of
 
 __all__ = [
     "RESULTS",
@@ -194,7 +194,7 @@ class AnalysisProgress(_Record):
         if cls is AnalysisProgress and tuple(map(type, values.values())) == _WRITTEN and values.keys() == names.keys():
             one = cls.__new__(cls)  # as to_dict wrote it
             own = one.__dict__
-            own.update(values)
+            own.update(encodable(values))
             own["start_time"] = local_time(own["start_time"])
             for name in RESULTS:
                 own[name] = taken_result(name, own[name])
@@ -280,7 +280,7 @@ def taken_result(name: str, values: Any) -> Any:
         and values.keys() == _NAMES[cls].keys()
     ):
         one = cls.__new__(cls)
-        one.__dict__.update(values)
+        one.__dict__.update(encodable(values))
         return one
     return cls.from_dict(values)
 

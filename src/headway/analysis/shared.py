@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from headway import errors
-from headway.analysis.attachment import Attachment, Entry, result_of
+from headway.analysis.access import BoardAccess, Entry, result_of
 from headway.analysis.contract import SECONDS_PER_HOUR, ProgressTracker
 from headway.analysis.copies import Copies
 from headway.analysis.document import (
@@ -72,7 +72,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
     def __init__(self, board: str = "analysis", *, strict: bool = False) -> None:
         self.name = paths.check_name(board)
         self.strict = strict
-        self._at = Attachment(self.name)
+        self._at = BoardAccess(self.name)
         self._copies = Copies()
         self._past = Past(self.name)
 

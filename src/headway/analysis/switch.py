@@ -48,7 +48,7 @@ class SharedInPlaceOfFiles(_InPlaceOfFiles, shared.SharedMemoryProgressTracker):
     """A tracker in shared memory, on a board that belongs to base_dir; default: on the board "analysis"."""
 
     def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
-        self._base = None if base_dir is None else os.fspath(base_dir)
+        self._base = os.fspath(base_dir) if base_dir else None
         place = self._place
         default = self._base is None or place == os.path.realpath(files.folder_of(None))
         own = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
@@ -65,7 +65,7 @@ class MemoryInPlaceOfFiles(_InPlaceOfFiles, memory.AnalysisProgressTracker):
         return object.__new__(cls)
 
     def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
-        self._base = None if base_dir is None else os.fspath(base_dir)
+        self._base = os.fspath(base_dir) if base_dir else None
         self.strict = strict
         default = self._base is None or self._place == os.path.realpath(files.folder_of(None))
         self._entries = memory.entries_of("" if default else self._place)

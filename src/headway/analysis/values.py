@@ -15,6 +15,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from headway.tasks.ending import failure_text
 
 __all__ = [
     "digest_of",
+    "encodable",
     "encode",
     "hours_of",
     "id_of",
@@ -76,13 +78,22 @@ def id_of(value: object) -> str:
 
 def digest_of(id: str) -> str:
     """A short name for an id that cannot stand as it is: its beginning and a digest, in characters that paths have."""
-    head = quote(id[:_PREFIX_BYTES], safe="")[:_PREFIX_BYTES]
-    return f"{head}~{hashlib.sha256(id.encode()).hexdigest()[:32]}"
+    # Names of files that are no UTF-8 come with surrogates.
+    head = quote(id[:_PREFIX_BYTES], safe="", errors="surrogateescape")[:_PREFIX_BYTES]
+    return f"{head}~{hashlib.sha256(id.encode(errors='surrogateescape')).hexdigest()[:32]}"
 
 
 def is_digest(id: str) -> bool:
     """Does an id look like such a name?"""
     return _DIGEST.search(id) is not None
+
+
+def encodable(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Fields from JSON, where a text may hold lone surrogates, in texts that UTF-8 has."""
+    for value in values.values():
+        if type(value) is str and not value.isascii():
+            return {name: text_of(one) if type(one) is str else one for name, one in values.items()}
+    return values
 
 
 def _encodable(text: str) -> str:
@@ -207,18 +218,23 @@ def _plain(value: Any, above: tuple[int, ...], left: list[int]) -> Any:
         return _encodable(value.isoformat())
     if kind.__module__ == "numpy" and getattr(getattr(value, "dtype", None), "kind", "") in ("m", "M"):
         return _plain(value.astype(str).tolist(), inside, left)  # as numbers, times would have no unit
+    size = getattr(value, "size", None)
+    if isinstance(size, int) and size > left[0]:  # an array or a table: before it is made a list
+        _count(size, left)
     for name in ("item", "tolist", "to_dict"):
         found = _converted(value, name)
         if found is not value:
             return _plain(found, inside, left)
     if isinstance(value, Mapping):
-        _count(len(value), left)
-        return {_key(key): _plain(one, inside, left) for key, one in value.items()}
+        many = len(value)
+        _count(many, left)
+        return {_key(key): _plain(one, inside, left) for key, one in islice(value.items(), many)}
     if is_dataclass(value) and not isinstance(value, type):
         return {key: _plain(one, inside, left) for key, one in _attributes(value).items()}
     if isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
-        _count(len(value), left)
-        return [_plain(one, inside, left) for one in _ordered(value)]
+        many = len(value)
+        _count(many, left)
+        return [_plain(one, inside, left) for one in islice(_ordered(value), many)]  # one may say less than it has
     if hasattr(kind, "__float__") and not hasattr(kind, "__iter__"):
         try:
             return _plain(float(value), above, left)

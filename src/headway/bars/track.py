@@ -28,7 +28,7 @@ from headway.standin.nobody import NOBODY
 from headway.system import paths, support
 from headway.tasks import current as context
 from headway.tasks.counting import length_of
-from headway.tasks.ending import ending, failure_text
+from headway.tasks.ending import LEFT_AT_EXIT, ending, failure_text
 
 if TYPE_CHECKING:
     from types import CodeType
@@ -338,7 +338,7 @@ def _leave() -> None:
     """At the end of the program: end what was left open. Boards that were opened here go, unless others use them."""
     error = uncaught()
     for loop in reversed(list(_open.values())):
-        loop.finish(*(ending(error) if error is not None else ("cancelled", "left open at exit")))
+        loop.finish(*(ending(error) if error is not None else ("cancelled", LEFT_AT_EXIT)))
     if error is not None:
         _fail_what_was_left_by(error)
     with contextlib.suppress(OSError):  # the terminal is gone

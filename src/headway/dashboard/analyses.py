@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Analyses"]
 
 BOARD = "analysis"
+SOURCES = ("all", "board", "files")
 Found = TypeVar("Found")
 
 
@@ -66,7 +67,7 @@ class Analyses:
         """Those that were started lately, the newest first."""
         try:
             hours = _hours(request)
-            board, *files = await self._ask(lambda reader: reader.get_all_recent(hours))
+            board, *files = await self._ask(lambda reader: reader.get_all_recent(hours), _source(request))
         except Problem as problem:
             return problem.response(error=problem.detail)
         in_memory = {one.execution_id: one for one in board or ()}
@@ -84,15 +85,17 @@ class Analyses:
             }
         )
 
-    async def _ask(self, ask: Callable[[Reader], Found]) -> list[Found | None]:
-        """What the board tells, and what the folder does; None for a board that is not there."""
+    async def _ask(self, ask: Callable[[Reader], Found], source: str = "all") -> list[Found | None]:
+        """What the board tells, and what the folder does; None for a board that is not there, or not asked."""
         self._feed.start()
-        await self._feed.look({BOARD})
-        known = self._feed.boards.known.get(BOARD)
+        known = None
+        if source != "files":
+            await self._feed.look({BOARD})
+            known = self._feed.boards.known.get(BOARD)
         readers: list[Reader | None] = [
             None if known is None else AnalysisSnapshots(BOARD, directory=known.found.directory)
         ]
-        if self._files is not None:
+        if self._files is not None and source != "board":
             readers.append(self._files)
         async with self._feed.digging:  # it may have to wait for the next snapshot
             try:
@@ -111,6 +114,14 @@ def _hours(request: Request) -> float:
     if math.isnan(hours):
         raise Problem(422, "bad-parameter", f"hours {text!r:.100} is no number")
     return hours
+
+
+def _source(request: Request) -> str:
+    """The parameter of that name: whom to ask. Raises Problem."""
+    text = request.query_params.get("source", SOURCES[0])
+    if text not in SOURCES:
+        raise Problem(422, "bad-parameter", f"source {text!r:.100} is unknown: choose one of {', '.join(SOURCES)}")
+    return text
 
 
 def _plain(fields: Any) -> Response:

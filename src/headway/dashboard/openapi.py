@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from headway.dashboard.analyses import SOURCES
 from headway.tasks.states import FINAL_STATES, STATES
 
 if TYPE_CHECKING:
@@ -279,6 +280,7 @@ def document() -> Schema:
                     }
                 },
                 _query("hours", {"type": "number", "default": 1}),
+                _query("source", {"type": "string", "enum": list(SOURCES), "default": SOURCES[0]}),
             ),
             "/metrics": _get("Prometheus metrics", {"text/plain": {"schema": {"type": "string"}}}),
             "/healthz": _get(

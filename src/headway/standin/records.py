@@ -9,6 +9,7 @@ import time
 from collections import Counter
 
 from headway.tasks import checks
+from headway.tasks.ending import LEFT_AT_CLOSE
 from headway.tasks.metrics import Metrics
 from headway.tasks.results import load_result
 from headway.tasks.states import LIVE_STATES, RESUMABLE_STATES
@@ -177,7 +178,7 @@ class Register:
         with guard:
             for record in self.tasks.values():
                 if record.state in LIVE_STATES:
-                    record.state, record.error, record.ended = "cancelled", "left open at close", time.time()
+                    record.state, record.error, record.ended = "cancelled", LEFT_AT_CLOSE, time.time()
             self.closed = True
             if registers.get(self.name) is self:
                 del registers[self.name]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import itertools
 import json
 import math
 import pickle
+import signal
 import threading
 import time
 import types
@@ -49,6 +51,44 @@ class Unprintable:
 
     def __str__(self) -> str:
         raise ArithmeticError("no text")
+
+
+class Lazy:
+    """An object that stands for another one, which cannot be had: not even its class."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise LookupError("outside of a request")
+
+    def __str__(self) -> str:
+        raise LookupError("outside of a request")
+
+
+class Broken(Exception):
+    """An exception that cannot be told."""
+
+    errno = property(lambda _: ["no number"])
+
+    def __str__(self) -> str:
+        raise self
+
+
+class Failing:
+    """A result whose fields cannot be read."""
+
+    @property
+    def status(self) -> str:
+        raise Broken
+
+
+class Endless(list[Any]):
+    """A collection that says that it has three values, and never ends."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count()
 
 
 KINDS = ("memory", "file", "shared")
@@ -346,6 +386,43 @@ def test_where_warnings_are_errors_no_call_raises_either(tracker: ProgressTracke
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert tracker.update_stage(None, "data_fetch") is False
+
+
+@pytest.mark.parametrize("kind", [Lazy, Failing, Broken, Endless])
+def test_no_object_of_a_program_raises_whatever_its_methods_do(tracker: ProgressTracker, kind: type[Any]) -> None:
+    value = kind()
+    assert isinstance(tracker.start_analysis(value, value), AnalysisProgress)
+    tracker.start_analysis("BTC", "one")
+    for call, many in CALLS.items():
+        getattr(tracker, call)(*[value] * many)
+        if many > 1:
+            getattr(tracker, call)("one", *[value] * (many - 1))
+    for store in updates(tracker).values():
+        store("one", {"status": value, "supports": value, "extra": [value]})
+        store("one", value)
+    assert tracker.get_progress("one") is not None
+
+
+def test_a_signal_handler_may_call_what_it_interrupts(tracker: ProgressTracker) -> None:
+    tracker.start_analysis("BTC", "one")
+    called: list[bool] = []
+
+    def handle(*_: Any) -> None:
+        tracker.get_progress("one")
+        called.append(tracker.update_stage(f"id-{len(called)}", "interrupted"))
+
+    before = signal.signal(signal.SIGVTALRM, handle)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
+    try:
+        for number in range(300):
+            tracker.start_analysis("BTC", f"id-{number}")
+            tracker.update_ml_prediction("one", MLPredictionResult("ok", number))
+            assert tracker.get_active_executions()
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+    assert called
+    assert seen(tracker, "one").ml_prediction.predictions_count == 299
 
 
 def test_what_is_no_result_is_not_stored(tracker: ProgressTracker) -> None:
@@ -706,7 +783,20 @@ SCALARS = st.one_of(
     st.just(pd.NaT),
     st.just(pd.NA),
     st.builds(ValueError, st.text()),
-    st.sampled_from([object, Unprintable(), enum.Enum("E", {"A": "a"}).A, print, ..., "\ud800", "\0"]),  # type: ignore[attr-defined]
+    st.sampled_from(
+        [
+            object,
+            Unprintable(),
+            Failing(),
+            Broken(),
+            Endless([1]),
+            enum.Enum("E", {"A": "a"}).A,
+            print,
+            ...,
+            "\ud800",
+            "\0",
+        ]
+    ),  # type: ignore[attr-defined]
 )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from headway import errors
-from headway.analysis import FileBasedProgressTracker, MLPredictionResult, files, storage
+from headway.analysis import FileBasedProgressTracker, MLPredictionResult, files, storage, switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -281,6 +281,118 @@ def test_in_the_temporary_directory_a_folder_of_somebody_else_is_not_written_to(
     assert tracker.update_stage("one", "late") is False
     assert names(tracker) == {"progress_one.json", ".progress_one.own", lock_of("one").name}
     assert stage_of(tracker) == "initializing", "a dashboard under another user reads it"
+
+
+def test_a_reader_who_is_overtaken_sees_no_mixture(
+    tracker: FileBasedProgressTracker, one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = storage.read_with_number
+    overtaken: list[bool] = []
+
+    def slow(path: Any, **options: Any) -> Any:
+        found = read(path, **options)
+        if path == str(one) and not overtaken:
+            overtaken.append(True)
+            tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
+            tracker.update_stage("one", "market_context")
+        return found
+
+    monkeypatch.setattr(files, "read_with_number", slow)
+    found = tracker.get_progress("one")
+    assert found is not None
+    assert overtaken
+    assert (found.current_stage, found.ml_prediction.predictions_count) == ("market_context", 7)
+
+
+def test_nothing_is_cleaned_up_in_a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tracker = FileBasedProgressTracker()
+    tracker.start_analysis("BTC", "one")
+    make_old(tracker.progress_dir / "progress_one.json")
+    before = names(tracker)
+    os.chown(tracker.progress_dir, 1234, -1)
+    monkeypatch.setattr(os, "geteuid", lambda: 4321)
+    assert tracker.cleanup_old() == 0
+    tracker.strict = True
+    with pytest.raises(errors.NotOwner, match="belongs to user 1234"):
+        tracker.cleanup_old()
+    assert names(tracker) == before
+
+
+def test_an_empty_base_dir_is_the_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for kind in switch.CLASSES.values():
+        assert kind("").progress_dir == tmp_path / "analysis_progress"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start_time": "0001-01-01T00:00:00"},
+        {"start_time": "9999-12-31T23:59:59.999999"},
+        {"start_time": "0001-01-01T00:00:00+14:00"},
+        {"execution_id": "\udcff"},
+        {"ml_prediction": {"predictions_count": 10**4000}},
+        {"ml_prediction": {"confidence": 10**400}},
+        {"support_resistance": {"supports": {"price": None}}},
+    ],
+    ids=str,
+)
+def test_one_odd_record_hides_no_others(tracker: FileBasedProgressTracker, one: Path, change: dict[str, Any]) -> None:
+    odd = json.loads(one.read_text()) | {"execution_id": "odd"} | change
+    (tracker.progress_dir / "progress_odd.json").write_text(json.dumps(odd))
+    tracker.strict = True  # as a dashboard reads it
+    for hours in (1, 24, 1e9, float("inf")):
+        assert "one" in [record.execution_id for record in tracker.get_all_recent(hours)]
+    assert "one" in tracker.get_active_executions()
+    assert tracker.cleanup_old() == 0
+
+
+def test_a_name_that_is_no_text_hides_no_others(tracker: FileBasedProgressTracker, one: Path) -> None:
+    for name in (b"progress_\xff.json", b"progress_" + b"\xff" * 230 + b".json"):
+        Path(os.fsdecode(bytes(tracker.progress_dir) + b"/" + name)).write_bytes(one.read_bytes())
+    tracker.strict = True
+    assert [record.execution_id for record in tracker.get_all_recent()] == ["one"]
+    assert tracker.get_active_executions() == ["one"]
+    assert tracker.cleanup_old() == 0
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_kill_between_two_steps_of_a_write_loses_nothing(
+    tracker: FileBasedProgressTracker, one: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old tracker has undone a result when Headway writes, and is killed at some step of that."""
+    before = one.read_bytes()
+    tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
+    by_old = tracker.progress_dir / "progress_one.tmp"
+    by_old.write_bytes(before)
+    by_old.rename(one)  # the result is undone
+    child = os.fork()
+    if child == 0:
+        left = step
+
+        def counted(call: Any) -> Any:
+            def stepping(*arguments: Any, **options: Any) -> Any:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    os._exit(9)
+                return call(*arguments, **options)
+
+            return stepping
+
+        for name in ("link", "unlink", "rename", "replace"):
+            setattr(os, name, counted(getattr(os, name)))
+        tracker.update_stage("one", "market_context")
+        os._exit(0)
+    os.waitpid(child, 0)
+    found = tracker.get_progress("one")
+    assert found is not None
+    assert found.ml_prediction.predictions_count == 7
+    assert tracker.update_stage("one", "completed")
+    found = tracker.get_progress("one")
+    assert found is not None
+    assert (found.current_stage, found.ml_prediction.predictions_count) == ("completed", 7)
 
 
 def test_a_full_disk_keeps_the_record_and_leaves_nothing(

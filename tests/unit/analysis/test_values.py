@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import enum
+import itertools
 import json
 import uuid
 from dataclasses import dataclass
@@ -121,3 +122,23 @@ def test_a_digest_is_short_stands_in_a_path_and_is_known_as_one() -> None:
         assert not set(name) & set("/\0")
         assert name != values.digest_of(id + "x")
     assert not values.is_digest("BTC-1h")
+
+
+def test_a_collection_without_end_is_taken_as_long_as_it_says_it_is() -> None:
+    class Endless(list[int]):
+        def __len__(self) -> int:
+            return 3
+
+        def __iter__(self) -> Any:
+            return itertools.count()
+
+    assert values.plain({"a": Endless()}) == {"a": [0, 1, 2]}
+
+
+def test_an_array_that_is_too_large_is_refused_before_it_is_made_a_list() -> None:
+    class Huge(np.ndarray[Any, Any]):
+        def tolist(self) -> Any:
+            raise AssertionError("it was looked at")
+
+    with pytest.raises(ValueError, match="more than 1000000 values"):
+        values.plain(np.zeros(2_000_000, dtype="u1").view(Huge))

@@ -43,7 +43,7 @@ ELSEWHERE = {
     "dashboard.state.boards": ("tests/integration/test_dashboard.py", SERVER),
     "dashboard.stream": ("tests/integration/test_dashboard.py", SERVER),
     "analysis": ("tests/unit/analysis/test_names.py", "the public names"),
-    "analysis.attachment": ("tests/integration/test_analysis.py", "one suite over all trackers"),
+    "analysis.access": ("tests/integration/test_analysis.py", "one suite over all trackers"),
     "analysis.copies": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
     "analysis.rows": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
     "analysis.switch": ("tests/unit/analysis/test_names.py", "one suite over all trackers"),

@@ -29,13 +29,16 @@ function lookOf(status: string): Look {
   return status === "running" || status === "success" || status === "failed" ? status : "pending";
 }
 
-export function Analyses() {
+type Source = "all" | "files";
+
+/** What began within the last day, asked for again and again; null: not known yet. */
+function useRecent(source: Source): { all: Analysis[] | null; refused: string | null } {
   const [all, setAll] = useState<Analysis[] | null>(null);
   const [refused, setRefused] = useState<string | null>(null);
   useEffect(() => {
     const stop = new AbortController();
     const look = (): void => {
-      ask<{ analyses: Analysis[] }>("api/analysis/recent?hours=24", stop.signal).then(
+      ask<{ analyses: Analysis[] }>(`api/analysis/recent?hours=24&source=${source}`, stop.signal).then(
         ({ analyses }) => {
           setAll(analyses);
           setRefused(null);
@@ -51,16 +54,40 @@ export function Analyses() {
       clearInterval(timer);
       stop.abort();
     };
-  }, []);
-  if (refused !== null) {
-    return (
-      <Empty>
-        The analyses cannot be read: <Text of={refused} />
-      </Empty>
-    );
-  }
+  }, [source]);
+  return { all, refused };
+}
+
+function Unreadable({ why }: { why: string }) {
+  return (
+    <Empty>
+      The analyses cannot be read: <Text of={why} />
+    </Empty>
+  );
+}
+
+/** All analyses: those of the board, and those of the folder of a file tracker. */
+export function Analyses() {
+  const { all, refused } = useRecent("all");
+  if (refused !== null) return <Unreadable why={refused} />;
   if (all === null) return <Empty>Loading …</Empty>;
   if (!all.length) return <Empty>No analysis began within the last day.</Empty>;
+  return <Table all={all} />;
+}
+
+/** The analyses of the folder that `headway serve --analysis` names; nothing where there are none. */
+export function FileAnalyses() {
+  const { all, refused } = useRecent("files");
+  if (refused === null && !all?.length) return null;
+  return (
+    <section class="file-analyses">
+      <h2>Analyses in files</h2>
+      {refused !== null ? <Unreadable why={refused} /> : <Table all={all ?? []} />}
+    </section>
+  );
+}
+
+function Table({ all }: { all: Analysis[] }) {
   return (
     <div class="panel scroll" tabIndex={0} role="region" aria-label="Analyses">
       <table class="table">

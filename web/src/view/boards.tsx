@@ -4,10 +4,20 @@ import { BY_URGENCY, type Summary } from "../feed/types";
 import { ago, duration, number, plural, rateOfUnit } from "../format";
 import { boardHref } from "../route";
 import { boards, now } from "../store";
+import { FileAnalyses } from "./analyses";
 import { Empty, Text } from "./parts";
 import { Shares } from "./shares";
 
 export function Boards() {
+  return (
+    <>
+      <Cards />
+      <FileAnalyses />
+    </>
+  );
+}
+
+function Cards() {
   const all = boards.value;
   if (all === null) return <Empty>Loading the boards …</Empty>;
   if (!all.length) {

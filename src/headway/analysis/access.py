@@ -15,7 +15,7 @@ from headway.native.core import Segment, Slot
 from headway.system import paths, shm
 from headway.upkeep import listing
 
-__all__ = ["CAPACITY", "RESULT_BYTES", "Attachment", "Entry", "result_of", "usable"]
+__all__ = ["CAPACITY", "RESULT_BYTES", "BoardAccess", "Entry", "result_of", "usable"]
 
 CAPACITY = 1024  # analyses at a time; ended ones make room for new ones
 RESULT_BYTES = 4096  # four results with some twenty levels; what is larger goes into files. 13 MB in all
@@ -35,7 +35,7 @@ class Entry:
         self.shown: tuple[Any, Frozen] | None = None  # what it read last, and how the task stood then
 
 
-class Attachment:
+class BoardAccess:
     """The board of this name, to write to or to look at; opened when it is needed."""
 
     def __init__(self, name: str) -> None:
