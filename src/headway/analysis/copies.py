@@ -25,7 +25,10 @@ class Copies:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[Any, str, Frozen]] = {}  # by slot and generation
-        self._running: tuple[bytes, list[str]] = (b"-", [])  # how the board stood, and what was active then
+        self._running: tuple[tuple[str, int] | None, list[str]] = (
+            None,
+            [],
+        )  # how the board stood, and what was active then
 
     def recent(self, board: Board, limit: float) -> dict[str, AnalysisProgress]:
         """Those that began at this moment or later, by the ids of their tasks."""
@@ -74,12 +77,12 @@ class Copies:
     def active(self, board: Board) -> list[str]:
         """The ids of those that are running."""
         segment = board._segment
-        if self._running[0] != Rows(segment.copy(False)).stand():
-            rows = Rows(segment.copy())
-            self._running = (
-                rows.stand(),
-                [_id_of(rows, number, board) for number in range(len(rows)) if _runs(rows, number)],
-            )
+        stands = segment.uuid, segment.standing()
+        if self._running[0] != stands:
+            rows = Rows(segment.copy())  # what changed since makes the next look read again
+            found = [_id_of(rows, number, board) for number in range(len(rows)) if _runs(rows, number)]
+            self._running = stands, found
+            return list(found)
         return list(self._running[1])
 
 

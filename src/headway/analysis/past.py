@@ -263,7 +263,7 @@ def _stand(directory: Path) -> Any:
     newest = 0.0
     for name in (_HISTORY, f"{_HISTORY}-wal"):
         try:
-            one = os.stat(directory / name)
+            one = os.stat(f"{directory}/{name}")
         except OSError:
             if not found:
                 return None

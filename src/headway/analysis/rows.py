@@ -49,10 +49,6 @@ class Rows:
         """A column of numbers without a sign, of 4 or 8 bytes: times in nanoseconds, versions."""
         return list(self._words(name).tolist())
 
-    def stand(self) -> bytes:
-        """A value that is another one once a task has come, gone or changed."""
-        return b"".join((self.states, *(self._words(name).tobytes() for name in ("version", "generation"))))
-
     def text(self, number: int, name: str) -> str:
         """A text of one record."""
         at, size = _PLACES[name]

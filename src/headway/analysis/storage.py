@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import get_ident
 
 from headway import errors
 
@@ -17,6 +18,7 @@ __all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "read_with_number", "sync
 
 FILE_BYTES_MAX = 1 << 26
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
+_held: set[tuple[int, int, str]] = set()  # locks, each with the process and the thread that holds it
 
 
 def read_file(path: str | Path, *, anyone: bool = False) -> bytes | None:
@@ -87,8 +89,12 @@ def lock_file(path: Path, wait_s: float) -> Iterator[None]:
     """Hold the lock of a lock file, which is made if it is not there. The kernel releases it when the holder dies.
 
     The file may be another user's: it is only opened for reading. Raises LockTimeout that names the holder after
-    wait_s seconds; OSError.
+    wait_s seconds, and at once in a signal handler that interrupts a holder in this thread; OSError.
     """
+    pid = os.getpid()
+    holder = pid, get_ident(), str(path)
+    if holder in _held:
+        raise errors.LockTimeout(f"{path} is locked by the call that this one interrupts: call it after the handler")
     fd = _take(path)
     if fd < 0:
         give_up = time.monotonic() + wait_s
@@ -97,10 +103,11 @@ def lock_file(path: Path, wait_s: float) -> Iterator[None]:
                 raise errors.LockTimeout(f"{path} has been locked for {wait_s:g} s{_holder(path)}: resume or end it")
             time.sleep(random.uniform(50e-6, 500e-6))  # about as long as a write takes
             fd = _take(path)
-    pid = os.getpid()
     try:
+        _held.add(holder)
         yield
     finally:
+        _held.discard(holder)
         try:
             if pid == os.getpid():  # in a child that was forked meanwhile it is the parent's
                 fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: a child that was forked meanwhile shares it

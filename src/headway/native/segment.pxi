@@ -78,6 +78,11 @@ cdef class Segment(TaskTable):
                 hw_copy_end(&copy)
         raise _not_copied(self.name)
 
+    def standing(self):
+        """The content_version of a copy made now, whatever other threads copy meanwhile. Raises as copy does."""
+        self.copy(False)
+        return self._content_version  # Python code of no other thread runs between the two
+
     def copy_task(self, uint32_t index, uint64_t generation):
         """Copy one task, as copy() does; None if the slot is no longer of that generation. Raises LockTimeout."""
         cdef hw_copy copy

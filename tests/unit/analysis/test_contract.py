@@ -9,7 +9,6 @@ import itertools
 import json
 import math
 import pickle
-import signal
 import threading
 import time
 import types
@@ -44,6 +43,8 @@ from headway.engine.board import open_board
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from tests.conftest import RunPython
 
 
 class Unprintable:
@@ -403,26 +404,28 @@ def test_no_object_of_a_program_raises_whatever_its_methods_do(tracker: Progress
     assert tracker.get_progress("one") is not None
 
 
-def test_a_signal_handler_may_call_what_it_interrupts(tracker: ProgressTracker) -> None:
-    tracker.start_analysis("BTC", "one")
-    called: list[bool] = []
+INTERRUPTED = """
+import signal
+from headway.analysis import AnalysisProgress, progress_tracker as tracker
 
-    def handle(*_: Any) -> None:
-        tracker.get_progress("one")
-        called.append(tracker.update_stage(f"id-{len(called)}", "interrupted"))
+signal.signal(signal.SIGUSR1, lambda *_: print(tracker.fail_analysis("one", "here", "terminated")))
+copy = AnalysisProgress.copy
 
-    before = signal.signal(signal.SIGVTALRM, handle)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0.001, 0.001)
-    try:
-        for number in range(300):
-            tracker.start_analysis("BTC", f"id-{number}")
-            tracker.update_ml_prediction("one", MLPredictionResult("ok", number))
-            assert tracker.get_active_executions()
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-    assert called
-    assert seen(tracker, "one").ml_prediction.predictions_count == 299
+def interrupted(record):  # while the tracker holds its lock
+    signal.raise_signal(signal.SIGUSR1)
+    return copy(record)
+
+tracker.start_analysis("BTC", "one")
+AnalysisProgress.copy = interrupted
+print(tracker.get_progress("one").final_message)
+"""
+
+
+def test_a_signal_handler_may_call_the_tracker_that_it_interrupts(
+    run_python: RunPython,
+) -> None:
+    done = run_python(INTERRUPTED, timeout_s=20)
+    assert done.stdout.split() == ["True", "terminated"]
 
 
 def test_what_is_no_result_is_not_stored(tracker: ProgressTracker) -> None:
@@ -790,13 +793,13 @@ SCALARS = st.one_of(
             Failing(),
             Broken(),
             Endless([1]),
-            enum.Enum("E", {"A": "a"}).A,
+            enum.Enum("E", {"A": "a"}).A,  # type: ignore[attr-defined]
             print,
             ...,
             "\ud800",
             "\0",
         ]
-    ),  # type: ignore[attr-defined]
+    ),
 )
 
 

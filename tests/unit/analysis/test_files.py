@@ -6,6 +6,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import signal
 import stat
 import time
 from contextlib import contextmanager
@@ -453,6 +454,28 @@ def test_who_waits_too_long_for_a_lock_is_told_who_holds_it(
                 write()
         assert stage_of(tracker) == "data_fetch", "readers do not wait"
     assert tracker.update_stage("one", "now") is True
+
+
+def test_a_signal_handler_does_not_wait_for_the_change_that_it_interrupts(
+    tracker: FileBasedProgressTracker, one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr(files, "PATIENCE_S", 1e6)
+
+    def handle(*_: Any) -> None:
+        with pytest.raises(errors.LockTimeout, match="locked by the call that this one interrupts") as raised:
+            tracker.update_stage("one", "interrupted")
+        told.append(raised.value)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    monkeypatch.setattr(os, "fsync", lambda _: signal.raise_signal(signal.SIGUSR1))
+    tracker.strict = True
+    try:
+        assert tracker.update_stage("one", "ml_prediction")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert len(told) == 1
+    assert stage_of(tracker) == "ml_prediction"
 
 
 def test_a_lock_file_that_was_removed_while_one_waited_is_not_taken_for_the_lock(tmp_path: Path) -> None:
