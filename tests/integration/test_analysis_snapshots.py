@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 import headway
-from headway.analysis import AnalysisSnapshots, SharedMemoryProgressTracker, SupportResistanceResult
+from headway.analysis import AnalysisProgress, AnalysisSnapshots, SharedMemoryProgressTracker, SupportResistanceResult
 from headway.engine.board import Board, open_board
 
 LARGE = 2000  # levels: far more than a slot has room for
@@ -104,12 +104,13 @@ def test_what_had_to_make_room_is_found_in_the_history(board_name: str, monkeypa
         tracker.start_analysis("BTC", f"id-{number}")
         tracker.complete_analysis(f"id-{number}", "signal_detected", f"message {number}")
     messages: list[str | None] = []
+    found: list[AnalysisProgress | None] = []
     give_up = time.monotonic() + 20
     while messages != [f"message {number}" for number in range(40)]:
         assert time.monotonic() < give_up, messages
         board.write_snapshot()  # over it the recorder may put a copy that it took before
         found = [watcher.get_progress(f"id-{number}") for number in range(40)]
-        messages = [progress and progress.final_message for progress in found]
+        messages = [None if progress is None else progress.final_message for progress in found]
     assert headway.read(board_name).get("id-0") is None, "it is on the board still"
     assert {progress.overall_status for progress in found if progress} == {"success"}
     board.remove(files=True)

@@ -14,6 +14,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
@@ -41,6 +42,7 @@ __all__ = [
     "progress",
     "read_parts",
     "record_of",
+    "remove_files",
     "replace",
     "shown",
     "whole_stage",
@@ -147,8 +149,14 @@ def replace(
     finally:
         if files or in_files:
             kept = set(_named(after.values()))
-            for name in {*_named(files.values()), *_named(before.values())} - kept:
-                (directory / name).unlink(missing_ok=True)
+            remove_files({*_named(files.values()), *_named(before.values())} - kept, directory)
+
+
+def remove_files(names: Iterable[str], directory: Path) -> None:
+    """Remove files of parts. One that stays does no harm: cleanup_old removes what no document names."""
+    for name in names:
+        with suppress(OSError):
+            (directory / name).unlink()
 
 
 def read_parts(task: Task) -> Written:

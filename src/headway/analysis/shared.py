@@ -17,7 +17,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 
 from headway import errors
@@ -37,6 +36,7 @@ from headway.analysis.document import (
     progress,
     read_parts,
     record_of,
+    remove_files,
     replace,
     shown,
     whole_stage,
@@ -89,7 +89,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         before = b"" if place is None else result_of(board._handle(*place, key))
         task = board._restart(key, label)
         if b'"file"' in before:
-            _remove_files(before, board.directory)
+            remove_files(files_of(loaded(before)), board.directory)
         start = time.time()
         begun = {
             "by": b'["%b",%d,%d]' % (segment.uuid.encode(), segment.incarnation, os.getpid()),
@@ -326,8 +326,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
             for view in board.snapshot().tasks:
                 place = board._segment.find(view.id) if max(view.beat or 0.0, view.created or 0.0) < limit else None
                 if place is not None and board._segment.free(*place, before_ns):
-                    for name in files_of(document_of(view)):
-                        (board.directory / name).unlink(missing_ok=True)
+                    remove_files(files_of(document_of(view)), board.directory)
                     removed.add(view.id)
                 else:
                     kept.add(view.id)
@@ -366,11 +365,6 @@ def _only(id: str, record: AnalysisProgress | None) -> AnalysisProgress | None:
 
 def _parts(entry: Entry) -> Parts:
     return entry.written[1] if entry.written is not None else read_parts(entry.task)[1]
-
-
-def _remove_files(result: bytes, directory: Path) -> None:
-    for name in files_of(loaded(result)):
-        (directory / name).unlink(missing_ok=True)
 
 
 shared_progress_tracker = SharedMemoryProgressTracker()
