@@ -516,13 +516,13 @@ def test_a_file_that_cannot_be_removed_makes_no_change_a_failure(
     def refuse(path: Path, **_: Any) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(Path, "unlink", refuse)
-    assert tracker.update_support_resistance("one", SupportResistanceResult("small"))
-    assert seen(tracker, "one").support_resistance.status == "small"
-    tracker.update_support_resistance("one", large)
-    assert tracker.start_analysis("BTC", "one").current_stage == "initializing"
-    assert seen(tracker, "one").support_resistance.status == "pending"
-    monkeypatch.undo()
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Path, "unlink", refuse)
+        assert tracker.update_support_resistance("one", SupportResistanceResult("small"))
+        assert seen(tracker, "one").support_resistance.status == "small"
+        tracker.update_support_resistance("one", large)
+        assert tracker.start_analysis("BTC", "one").current_stage == "initializing"
+        assert seen(tracker, "one").support_resistance.status == "pending"
     open_board(board_name).remove(files=True)
 
 
