@@ -93,10 +93,10 @@ def lock_file(path: Path, wait_s: float) -> Iterator[None]:
     """
     pid = os.getpid()
     holder = pid, get_ident(), str(path)
-    if holder in _held:
-        raise errors.LockTimeout(f"{path} is locked by the call that this one interrupts: call it after the handler")
     fd = _take(path)
     if fd < 0:
+        if holder in _held:
+            raise errors.LockTimeout(f"{path} is locked by the call that this one interrupts: try again after it")
         give_up = time.monotonic() + wait_s
         while fd < 0:
             if time.monotonic() >= give_up:
