@@ -64,7 +64,7 @@ def with_a_task(name: str) -> None:
 def left_by_all(name: str) -> None:
     """A board of which only files are left."""
     with_a_task(name)
-    opened(name).remove()
+    opened(name).remove(files=False)
     assert not shared_memory(name)
 
 
@@ -91,7 +91,7 @@ def is_as_before(name: str) -> None:
 
 
 def removing(name: str) -> None:
-    opened(name).remove()
+    opened(name).remove(files=False)
 
 
 def collecting(name: str) -> None:

@@ -133,7 +133,7 @@ def close(board: Board | None, _name: str) -> None:
 
 def unlink(board: Board | None, _name: str) -> None:
     assert board is not None
-    board.remove()
+    board.remove(files=False)
 
 
 def opened(_board: Board | None, name: str) -> None:

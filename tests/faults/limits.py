@@ -57,7 +57,7 @@ def written(name: str) -> Board:
 
 def restored(name: str) -> None:
     """There is a snapshot of a board whose segment is gone."""
-    written(name).remove()
+    written(name).remove(files=False)
 
 
 def elsewhere(name: str) -> None:

@@ -94,7 +94,7 @@ def a_board_that_is_removed_says_so_once(name: str) -> None:
     board = board_of(name)
     task = board.task("t")
     task.update()
-    fresh(lambda: board_of(name).remove())
+    fresh(lambda: board_of(name).remove(files=False))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         until = time.monotonic() + 3.5
@@ -148,7 +148,7 @@ def a_directory_that_is_removed_stops_nobody(name: str) -> None:
     board.task("u").succeed()
     assert task.count == 11
     eventually(lambda: not board._segment.recorder_alive, "a recorder whose directory is gone stays")
-    board.remove()
+    board.remove(files=False)
 
 
 # ------------------------------------------------------------------------------------------------------ what is stopped

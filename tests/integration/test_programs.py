@@ -95,7 +95,7 @@ def put_away() -> None:
         if listing.find(name) is not None:
             board = open_board(name)
             board.write_snapshot()
-            board.remove()
+            board.remove(files=False)
 
 
 def ended(process: subprocess.Popen[str], kind: str, directory: Path) -> Ran:

@@ -452,7 +452,7 @@ def test_a_directory_that_another_machine_records_is_refused_by_name(board_name:
     board = open_board(board_name, capacity=8, workers=8, record=False)
     directory = board.directory
     uuid = segments.referenced(directory)
-    board.remove()
+    board.remove(files=False)
     (directory / "segment").write_text(f"{uuid}\n")
     with program(
         "import sys, time, os; from pathlib import Path; from headway.system import locks\n"
@@ -468,7 +468,7 @@ def test_a_directory_that_another_machine_records_is_refused_by_name(board_name:
 
 def test_it_leaves_when_the_board_is_removed(board: Board, board_name: str) -> None:
     recorded(board)
-    board.remove()
+    board.remove(files=False)
     eventually(lambda: not recorders(board_name))
     assert not (board.directory / "segment").exists()
 

@@ -103,7 +103,7 @@ def test_a_terminal_shows_the_count_rise_and_the_end(board: Board) -> None:
         watch.until("42/100 file")
         task.succeed()
         watch.until("success")
-        board.remove()
+        board.remove(files=False)
         assert watch.end() == 0
         assert f"{board.name} has ended" in watch.text
         # The whole of it was drawn in place: going up is all that moves the cursor.
@@ -149,7 +149,7 @@ def test_in_a_pipe_there_are_lines(board: Board) -> None:
         assert "work 1% 1/100 it" in process.stdout.readline()
         task.fail("no more")
         assert re.search(r"work: failed 1% 1/100 it in .*: no more", process.stdout.readline())
-        board.remove()
+        board.remove(files=False)
         rest = process.stdout.read()
         assert process.wait(WAIT_S) == 0
     assert rest.endswith(f"{board.name} has ended\n")
@@ -167,7 +167,7 @@ def test_for_programs_there_is_an_object_a_line(board: Board) -> None:
             task.update()
             if len(counts) == 4:
                 task.succeed()
-                board.remove()
+                board.remove(files=False)
                 break
         last = json.loads(process.stdout.read().splitlines()[-1])
         assert process.wait(WAIT_S) == 0
@@ -200,7 +200,7 @@ def test_a_board_can_be_waited_for(board_name: str) -> None:
 def test_a_board_of_which_only_files_are_left_is_shown_once(board: Board) -> None:
     board.task("work").update(9)
     board.write_snapshot()
-    board.remove()
+    board.remove(files=False)
     with OnTerminal("watch", board.name) as watch:
         assert watch.end() == 0
         watch.until("from the snapshot of")
@@ -246,7 +246,7 @@ def test_the_demo_on_a_terminal_ends_with_its_table(board_name: str) -> None:
 def test_waiting_for_a_board_that_has_ended_shows_its_last_state(board: Board) -> None:
     board.task("one", total=3).update(2)
     board.write_snapshot()
-    board.remove()
+    board.remove(files=False)
     with OnTerminal("watch", board.name, "--wait") as watch:
         told = watch.until("waiting for a program that opens")
         assert "2/3" in told

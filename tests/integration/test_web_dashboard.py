@@ -75,7 +75,7 @@ def page(request: pytest.FixtureRequest, headway_dir: Path) -> Iterator[Page]:
     with serving(request.param, headway_dir) as server:
         yield Page(server, tracker, headway_dir)
     if listing.find("analysis") is not None:
-        open_board("analysis").remove()
+        open_board("analysis").remove(files=False)
 
 
 def test_an_analysis_of_another_process_is_told_as_it_is(page: Page) -> None:
@@ -203,7 +203,7 @@ def test_a_total_of_all_workers_is_told(headway_dir: Path) -> None:
         board.write_snapshot()
         (total,) = page.get("/api/analysis/totals")[1]["totals"]
         assert total == {"id": "run", "label": "backtests", "state": "running", "count": 37, "total": 240}
-        board.remove()
+        board.remove(files=False)
 
 
 def test_the_page_touches_no_shared_memory(headway_dir: Path) -> None:
@@ -215,6 +215,6 @@ def test_the_page_touches_no_shared_memory(headway_dir: Path) -> None:
         board = open_board("analysis")
         uuid = board._segment.uuid
         theirs, ours = (Path(f"/proc/{pid}/maps").read_text() for pid in (server.pid, "self"))
-        board.remove()
+        board.remove(files=False)
         assert uuid in ours
         assert uuid not in theirs

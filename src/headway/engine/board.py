@@ -242,10 +242,11 @@ class Board:
                 del _boards[place]
             attached.forget(at)
 
-    def remove(self, files: bool = False) -> None:
+    def remove(self, files: bool = True) -> None:
         """Remove the board for all processes, as `headway rm` does. A process that still counts on it gets a warning.
 
-        files: remove its snapshots and its history, too. Raises headway.errors.LockTimeout, OSError.
+        files: also remove its snapshots and its history; files=False keeps them.
+        Raises headway.errors.LockTimeout, OSError.
         """
         at = self._at
         if not at.segment.closed:

@@ -153,7 +153,7 @@ class StandinBoard:
                 del _boards[self.name]
             self._register.close()
 
-    def remove(self, files: bool = False) -> None:
+    def remove(self, files: bool = True) -> None:
         """As Board.remove; there are no files."""
         self.close()
 

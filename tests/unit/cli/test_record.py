@@ -61,7 +61,7 @@ def test_record_ends_with_the_board(board: Board) -> None:
     ) as recorder:
         assert recorder.stdout is not None
         assert "recording" in recorder.stdout.readline()
-        board.remove()
+        board.remove(files=False)
         assert "removed" in recorder.stdout.read()
         assert recorder.wait(timeout=30) == 0
 

@@ -31,7 +31,7 @@ def make(board_name: str, headway_dir: Path) -> Make:
         board = open_board(f"{board_name}-{suffix}", capacity=8)
         board.task("one").succeed()
         path = board.write_snapshot()
-        board.remove()
+        board.remove(files=False)
         age(path.parent, days)
         return path.parent
 

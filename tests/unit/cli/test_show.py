@@ -76,7 +76,7 @@ def test_an_unknown_task_is_named_with_its_like(call: Headway, board: Board) -> 
 
 def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: Board) -> None:
     path = board.write_snapshot()
-    board.remove()
+    board.remove(files=False)
     told = call("show", board.name).stdout
     assert "2,100/5,000 bar" in told
     assert re.search(rf"{os.getpid()} .* was alive ", told)
@@ -90,7 +90,7 @@ def test_a_board_that_is_gone_is_shown_from_its_snapshot(call: Headway, board: B
 
 def test_a_damaged_snapshot_is_one_sentence(call: Headway, board: Board) -> None:
     path = board.write_snapshot()
-    board.remove()
+    board.remove(files=False)
     path.write_bytes(b"PK nonsense")
     finished = call("show", board.name, check=False)
     assert finished.returncode == 1

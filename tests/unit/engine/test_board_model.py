@@ -312,7 +312,7 @@ class BoardMachine(RuleBasedStateMachine):
         if not now:
             return
         self.board.write_snapshot()
-        self.board.remove()
+        self.board.remove(files=False)
         self.board = self.opened()
         for id, model in list(self.tasks.items()):
             self.tasks[id] = replace(model, metrics=dict(model.metrics))  # in a new place: old handles lead nowhere

@@ -13,7 +13,7 @@ def left_behind(name: str) -> None:
         board.task("ended").succeed("all is well")
         board.task("open", total=10).update(4)
         board.write_snapshot()
-        board.remove()
+        board.remove(files=False)
 
 
 def test_ended_tasks_are_as_they_were_and_open_ones_are_lost(board_name: str) -> None:
@@ -42,7 +42,7 @@ def test_a_snapshot_that_cannot_be_read_is_kept_aside_and_named(board_name: str)
     left_behind(board_name)
     with open_board(board_name, capacity=8) as board:
         snapshot = board.directory / "snapshot.npz"
-        board.remove()
+        board.remove(files=False)
     snapshot.write_bytes(b"nonsense")
     (board.directory / "snapshot.prev.npz").unlink(missing_ok=True)
     with pytest.warns(RuntimeWarning, match=r"begins empty, .* was kept as .*\.damaged-\d+\.npz"):

@@ -230,7 +230,7 @@ for number in range(rounds):
     for task in board.tasks():
         board.task(task.id).succeed()
     board.task("more").update()
-    board.remove()
+    board.remove(files=False)
     board.close()
     # What a creator that was killed had left was removed by the other one.
     assert not list(shared.glob(f"*{name}*")), number
@@ -561,7 +561,7 @@ def test_a_segment_of_another_user_is_refused_and_keeps_nobody_from_the_board(
     assert "user 65534" in str(error)
     anew = open_board(board_name, capacity=4, workers=4, result_bytes=64)
     assert anew._segment.uuid not in name
-    anew.remove()
+    anew.remove(files=False)
     assert closed.exists()
 
 
@@ -821,7 +821,7 @@ def test_unlinking_leaves_nothing(board_name: str, headway_dir: Path) -> None:
 
 def test_unlinking_keeps_the_directory_unless_asked(board: Board, board_name: str, path: Path) -> None:
     (board.directory / "notes.txt").write_text("mine")
-    board.remove()
+    board.remove(files=False)
     assert not path.exists()
     assert not semaphore_of(path).exists()
     assert not (board.directory / "segment").exists()
@@ -831,20 +831,20 @@ def test_unlinking_keeps_the_directory_unless_asked(board: Board, board_name: st
 
 
 def test_unlinking_twice_is_unlinking_once(board: Board) -> None:
-    board.remove()
-    board.remove()
+    board.remove(files=False)
+    board.remove(files=False)
 
 
 def test_unlinking_after_closing_works(board: Board, path: Path) -> None:
     board.close()
-    board.remove()
+    board.remove(files=False)
     assert not path.exists()
 
 
 def test_unlinking_an_old_board_leaves_a_new_one_of_the_name_alone(board: Board, board_name: str) -> None:
-    board.remove()
+    board.remove(files=False)
     new = open_board(board_name)
-    board.remove()
+    board.remove(files=False)
     assert not new._segment.retired
     assert segments.referenced(new.directory) == new._segment.uuid
     new.task("a").update()
@@ -853,7 +853,7 @@ def test_unlinking_an_old_board_leaves_a_new_one_of_the_name_alone(board: Board,
 
 def test_unlinking_works_when_somebody_removed_the_directory(board: Board, path: Path) -> None:
     shutil.rmtree(board.directory)
-    board.remove()
+    board.remove(files=False)
     assert not path.exists()
     assert not semaphore_of(path).exists()
 

@@ -72,7 +72,7 @@ with board.live():
 assert board.write_snapshot().name == "snapshot.npz"
 assert list(headway.track([1, 2])) == [1, 2]
 assert len(headway.track([1, 2])) == 2
-board.remove()
+board.remove(files=False)
 board.close()
 native = {"headway.native.core", "posix_ipc"} & set(sys.modules)
 assert not native, native

@@ -45,7 +45,7 @@ def test_a_board_of_which_a_snapshot_is_left_tells_when_it_was_last_seen(followe
     board = open_board(followed.name, capacity=8)
     board.task("one")
     board.write_snapshot()
-    board.remove()
+    board.remove(files=False)
     seen = followed.look()
     assert seen.state == "ended"
     assert seen.told.startswith("last seen ")
@@ -57,7 +57,7 @@ def test_a_board_of_which_a_snapshot_is_left_tells_when_it_was_last_seen(followe
 def test_a_damaged_snapshot_is_told_and_not_raised(followed: Follow) -> None:
     board = open_board(followed.name, capacity=8)
     board.write_snapshot()
-    board.remove()
+    board.remove(files=False)
     for name in ("snapshot.npz", "snapshot.prev.npz"):
         (board.directory / name).write_bytes(b"nonsense")
     seen = followed.look()

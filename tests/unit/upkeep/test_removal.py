@@ -156,7 +156,7 @@ def test_a_board_takes_its_history_along_when_its_files_are_removed(board: Board
     raw = board.snapshot().raw
     with history.Writer(board.directory) as writer:
         writer.add(raw, [0])
-    board.remove()
+    board.remove(files=False)
     assert [task.id for task in history.read(board.directory)] == ["work"]
     board.remove(files=True)
     assert not board.directory.exists()
