@@ -310,6 +310,19 @@ def run_python(tmp_path: Path) -> RunPython:
     return run
 
 
+@pytest.fixture
+def call(run_python: RunPython) -> Callable[..., Finished]:
+    """Runs the command `headway` in a process of its own."""
+
+    def run(*arguments: str, **options: Any) -> Finished:
+        finished = run_python(Path("headway"), *arguments, options=("-m",), **options)
+        assert "Traceback" not in finished.stderr
+        assert "Warning" not in finished.stderr
+        return finished
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def hooks_build() -> Path:
     """A folder for PYTHONPATH: the package with native modules built with steps at which a process can be ended."""

@@ -72,7 +72,7 @@ def run(options: Options, painter: Painter) -> Report:
         raise
     demo = _Demo(options, painter, board, everything)
     with contextlib.ExitStack() as end:
-        end.callback(board.remove)
+        end.callback(board.remove, files=False)
         end.callback(demo.keep)
         end.callback(demo.draw_last)  # called first; if it fails (the terminal is gone), the others are still called
         files = {package.id: package.files * options.repeat for package in found}

@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 import headway.files.history
 import headway.files.snapshot
-from headway.engine.board import Board, open_board
+from headway.engine.board import Board
 from headway.native.records import RECORD_BYTES, task_fields
+from tests.commands import ODD, odd_board
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from tests.conftest import Finished, RunPython
-
-    Headway = Callable[..., Finished]
-
-ODD = "全部/\x1b[31mred\x07 🎉/.."
-
-
-@pytest.fixture
-def call(run_python: RunPython) -> Headway:
-    """Runs the command `headway` in a process of its own."""
-
-    def run(*arguments: str, **options: Any) -> Finished:
-        finished = run_python(Path("headway"), *arguments, options=("-m",), **options)
-        assert "Traceback" not in finished.stderr
-        assert "Warning" not in finished.stderr
-        return finished
-
-    return run
+    from tests.commands import Headway
 
 
 @pytest.fixture
 def board(board_name: str) -> Iterator[Board]:
-    made = open_board(board_name, capacity=16)
-    task = made.task(ODD, total=5000, unit="bar", label="All of them")
-    task.set(stage="fit", message="fold 3/5", metrics={"loss": 0.5})
-    task.update(2100)
-    task.result = {"auc": 0.91, "note": "é\x1b"}
-    made.task("broken").fail(ValueError("no such bar"))
-    yield made
-    with contextlib.suppress(FileNotFoundError):
-        made.remove(files=True)
+    with odd_board(board_name) as made:
+        yield made
 
 
 def archive(board: Board) -> int:
