@@ -27,7 +27,7 @@ SAYS = {
     "openmp_in_c.py": r"in the end 15,000,000, exactly",
     "kernel_in_cython.py": r"in the end 8,000,000, exactly",
     "prange_in_numba.py": r"in the end 15,000,000, exactly",
-    "watching.py": r"What the examples of native code share",
+    "watching.py": r"Shared by the examples of native code",
 }
 KERNELS = ("openmp_in_c.py", "kernel_in_cython.py", "prange_in_numba.py")
 # They and the page are tested in test_programs.py, test_old_programs.py, test_web_dashboard.py, and in a browser.
