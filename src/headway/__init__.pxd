@@ -2,7 +2,7 @@
 #
 #     from headway cimport HW_OK, hw_add, hw_task, native_task
 #
-#     cdef hw_task *task = native_task(capsule)  # of Task.native().capsule, which has to be kept as long as this is used
+#     cdef hw_task *task = native_task(capsule)  # of Task.native().capsule, which has to be kept while this is used
 #     with nogil:
 #         hw_add(task, 1)
 #

@@ -102,7 +102,7 @@ def unpack(descriptor: int, names: Sequence[str]) -> dict[str, bytes]:
         found[name.decode()] = content
         offset += member_bytes
     if offset != begin:
-        raise ValueError("something stands between its members and its end")
+        raise ValueError("there are bytes between the last member and the directory")
     return found
 
 

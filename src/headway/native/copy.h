@@ -89,8 +89,8 @@ static inline void hw_take_status(hw_status *numbers, hw_task_record *to, const 
 }
 
 /* Status and stage log of one moment: some tries without a lock, then one copy under the slot lock. */
-static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_task_record *to, hw_stage *log, uint64_t *at,
-                          uint64_t deadline_ns) {
+static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_task_record *to, hw_stage *log,
+                          uint64_t *at, uint64_t deadline_ns) {
     const uint64_t *seq = &hw_control_of(slot)->status_seq;
     for (int i = 0; i < HW_READ_TRIES; i++) {
         uint64_t seen = hw_latch_begin(seq), n;
@@ -198,7 +198,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_copy_shares(copy, number, slot, stripes, &lost_left_out);
     to->stages_left_out = stages_left_out;
     to->lost_left_out = lost_left_out;
-    if (hw_load(&control->has_result)) copy->results_version = hw_mix(copy->results_version, hw_mix(generation, index) ^ result_seq);
+    if (hw_load(&control->has_result))
+        copy->results_version = hw_mix(copy->results_version, hw_mix(generation, index) ^ result_seq);
     if (!copy->bare && hw_load(&control->has_result)) {
         char *json = (char *)hw_sink_add(copy, &copy->results, hw_align(board->result_bytes, 8));
         uint64_t until = copy->monotonic_ns + 1000000000u;

@@ -49,8 +49,8 @@ cdef class Counter(Place):
                           errors.StaleTaskWarning)
         elif not _warned_retired and hw_is_nameless(self.segment.board):
             _warned_retired = True
-            warnings.warn(f"the segment of board {self.segment.name!r} was removed from /dev/shm: updates are seen only "
-                          f"by processes that had it open", errors.StaleTaskWarning)
+            warnings.warn(f"the segment of board {self.segment.name!r} was removed from /dev/shm: updates are seen "
+                          f"only by processes that had it open", errors.StaleTaskWarning)
         if _on_silence is not None and self.segment.silent(now):
             _on_silence(self.segment)
         return 0
@@ -75,8 +75,9 @@ cdef class Counter(Place):
     @cython.embedsignature(False)
     @cython.binding(False)  # CPython calls a plain built-in method faster than a Cython function object
     def update(self, n=1):
-        """update($self, n=1)\n--\n\nCount `n` more items done; a negative n subtracts. Never waits, and never raises because of a task's state.
+        """update($self, n=1)\n--\n\nCount `n` more items done; a negative n subtracts.
 
+        It never waits, and never raises because of a task's state.
         n: a whole number; a float without a fraction counts as one. Nothing is counted after the board was closed in
         this process, or after the task's slot was given to another task; a headway.errors.StaleTaskWarning then says so
         once. Raises TypeError if n is not a whole number, OverflowError if the count would exceed 48 bits.

@@ -62,7 +62,8 @@ static int hw_carried(hw_board *board, hw_asked *asked, uint64_t owner, const hw
                       uint64_t now_ns) {
     if (hw_alive(board, asked, owner)) return 1;
     for (int i = 0; i < HW_STRIPES; i++)
-        if (used >> i & 1 && (hw_alive(board, asked, hw_load(&stripes[i].worker)) || hw_shared_alive(stripes + i, now_ns)))
+        if (used >> i & 1
+            && (hw_alive(board, asked, hw_load(&stripes[i].worker)) || hw_shared_alive(stripes + i, now_ns)))
             return 1;
     return 0;
 }

@@ -2,12 +2,12 @@
 
 @cython.no_gc_clear  # as of Slot
 cdef class NativeTask:
-    """NativeTask(slot)\n--\n\nA task for C, Cython, numba and foreign-function interfaces: hw_add(hw_task *, n) of headway.h.
+    """NativeTask(slot)\n--\n\nA task for C, Cython, numba and foreign-function interfaces.
 
-    Compiled code includes headway.h and uses `address` or `capsule`; other code calls `function`. The object keeps the
-    mapping alive, belongs to the process that made it, and may be used from any thread, also without the GIL. After
-    the task's slot was given to another task, hw_add returns HW_STALE and counts nothing; after the board was closed in
-    this process, it still counts.
+    They call hw_add(hw_task *, n) of headway.h: compiled code includes headway.h and uses `address` or `capsule`; other
+    code calls `function`. The object keeps the mapping alive, belongs to the process that made it, and may be used from
+    any thread, also without the GIL. After the task's slot was given to another task, hw_add returns HW_STALE and
+    counts nothing; after the board was closed in this process, it still counts.
     """
 
     def __cinit__(self, Slot slot not None):

@@ -26,7 +26,8 @@ cdef extern from *:
     typedef struct { const char *record, *name; char kind; size_t offset, bytes, items; } hw_field;
 
     #define HW_FIELD(record, field, kind, items) \
-        {#record, #field, kind, offsetof(hw_##record##_record, field), sizeof(((hw_##record##_record *)0)->field), items}
+        {#record, #field, kind, offsetof(hw_##record##_record, field), \
+         sizeof(((hw_##record##_record *)0)->field), items}
     #define HW_TEXT(record, field) HW_FIELD(record, field, 'S', 1)
     #define HW_SIGNED(record, field) HW_FIELD(record, field, 'i', 1)
     #define HW_UNSIGNED(record, field) HW_FIELD(record, field, 'u', 1)
@@ -37,8 +38,9 @@ cdef extern from *:
         HW_FIELD(task, rate, 'f', 1), HW_SIGNED(task, count), HW_SIGNED(task, total), HW_SIGNED(task, base),
         HW_SIGNED(task, created_ns), HW_SIGNED(task, started_ns), HW_SIGNED(task, ended_ns), HW_SIGNED(task, stage_ns),
         HW_SIGNED(task, beat_ns), HW_UNSIGNED(task, serial), HW_UNSIGNED(task, generation), HW_UNSIGNED(task, owner),
-        HW_UNSIGNED(task, version), HW_UNSIGNED(task, owner_pid), HW_UNSIGNED(task, slot), HW_UNSIGNED(task, stages_left_out),
-        HW_UNSIGNED(task, lost_left_out), HW_UNSIGNED(task, state), HW_UNSIGNED(task, parent_bytes),
+        HW_UNSIGNED(task, version), HW_UNSIGNED(task, owner_pid), HW_UNSIGNED(task, slot),
+        HW_UNSIGNED(task, stages_left_out), HW_UNSIGNED(task, lost_left_out), HW_UNSIGNED(task, state),
+        HW_UNSIGNED(task, parent_bytes),
         HW_UNSIGNED(task, owner_alive), HW_UNSIGNED(task, resumed), HW_UNSIGNED(task, written),
         HW_UNSIGNED(task, archived), HW_FIELD(task, pad, 'V', 1),
         HW_UNSIGNED(stage, task), HW_UNSIGNED(stage, number), HW_SIGNED(stage, entered_ns), HW_TEXT(stage, stage),
@@ -157,10 +159,10 @@ cdef inline object _seconds(int64_t ns):
 
 
 cdef const char *_task_fault(const hw_task_record *r) noexcept:
-    """What is impossible in this record, or NULL. Texts are padded with NUL: if the last byte is not, there is no end."""
+    """What is impossible in this record, or NULL. Texts are padded with NUL: one whose last byte is not has no end."""
     cdef int i
     if r.state >= HW_STATES:
-        return "its state is none"
+        return "its state is unknown"
     if r.slot >= HW_CAPACITY_MAX:
         return "its slot lies outside of every board"
     if (r.id[sizeof(r.id) - 1] | r.label[sizeof(r.label) - 1] | r.unit[sizeof(r.unit) - 1]
@@ -309,7 +311,7 @@ def share_rows(buffer, uint32_t task):
 
 
 def result_place(buffer, uint32_t task, uint64_t results_bytes):
-    """(begin, end) of the result of task number `task`, or None. Raises ValueError if it lies outside of the results."""
+    """(begin, end) of the result of task number `task`, or None. Raises ValueError if it lies outside the results."""
     cdef hw_result_record r
     cdef _Array array = _Array(buffer, sizeof(r))
     cdef Py_ssize_t i = array.first_of(task)

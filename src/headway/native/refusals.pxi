@@ -57,7 +57,8 @@ cdef object _metrics_full(id):
 
 
 cdef object _count_out_of_range(id, n):
-    return OverflowError(f"task {id!r}: adding {n} would take its count out of range (±{HW_COUNT_LIMIT - 1} a process)")
+    return OverflowError(
+        f"task {id!r}: adding {n} would take its count out of range (±{HW_COUNT_LIMIT - 1} a process)")
 
 
 cdef object _unknown_state(state):
@@ -82,14 +83,14 @@ cdef object _board_removed(name):
 
 cdef object _board_full(name, capacity):
     return errors.BoardFull(
-        f"board {name!r} has {capacity} slots and all hold tasks that have not ended: end some, or remove the board and "
-        f"open it with a larger capacity")
+        f"board {name!r} has {capacity} slots and all hold tasks that have not ended: end some, or remove the board "
+        f"and open it with a larger capacity")
 
 
 cdef object _board_locked(name, pid):
     return errors.LockTimeout(
-        f"board {name!r} is locked by pid {pid}, which is alive but has not moved for {LOCK_SECONDS:g} s: resume or end "
-        f"it (kill -CONT, kill)")
+        f"board {name!r} is locked by pid {pid}, which is alive but has not moved for {LOCK_SECONDS:g} s: resume or "
+        f"end it (kill -CONT, kill)")
 
 
 cdef object _no_identity(name, int reason):
@@ -111,21 +112,22 @@ cdef object _not_copied(name):
 cdef object _task_exists(id, board, pid, bint is_ours, bint owner_alive):
     if is_ours:
         return errors.TaskExists(
-            f"task {id!r} is running on board {board!r}, owned by this process: cancel() it, choose another id, or join "
-            f"it with board.task({id!r}, join=True)")
+            f"task {id!r} is running on board {board!r}, owned by this process: cancel() it, choose another id, or "
+            f"join it with board.task({id!r}, join=True)")
     who = "its owner" if owner_alive else "its owner is dead, but a worker on it"
     return errors.TaskExists(
-        f"task {id!r} is running on board {board!r}: {who} (pid {pid}) is alive; wait for it, choose another id, or join "
-        f"it with board.task({id!r}, join=True)")
+        f"task {id!r} is running on board {board!r}: {who} (pid {pid}) is alive; wait for it, choose another id, or "
+        f"join it with board.task({id!r}, join=True)")
 
 
 cdef object _task_gone(id, board):
-    return errors.UnknownTask(f"task {id!r} is no longer on board {board!r}: it ended, and its slot was given to another "
-                              f"task")
+    return errors.UnknownTask(
+        f"task {id!r} is no longer on board {board!r}: it ended, and its slot was given to another task")
 
 
 cdef object _no_slot(id, index, board):
-    return errors.UnknownTask(f"task {id!r}: slot {index} is not on board {board!r}; attach to the task anew, by its id")
+    return errors.UnknownTask(
+        f"task {id!r}: slot {index} is not on board {board!r}; attach to the task anew, by its id")
 
 
 cdef object _no_board(id):
@@ -134,8 +136,8 @@ cdef object _no_board(id):
 
 cdef object _task_locked(id, pid):
     return errors.LockTimeout(
-        f"task {id!r} is being written by pid {pid}, which is alive but has not moved for {LOCK_SECONDS:g} s: resume or "
-        f"end it (kill -CONT, kill)")
+        f"task {id!r} is being written by pid {pid}, which is alive but has not moved for {LOCK_SECONDS:g} s: "
+        f"resume or end it (kill -CONT, kill)")
 
 
 cdef object _old_task_locked(id, board, pid):
@@ -167,9 +169,9 @@ cdef object _short_segment(where, size):
 
 cdef object _other_layout(where, reason, version):
     return errors.LayoutMismatch(
-        f"segment {where} cannot be used: {reason} (its layout is number {version}, this version's {HW_LAYOUT_VERSION}); "
-        f"use their version of Headway, or end the programs that use it, then remove it with 'headway gc', which leaves "
-        f"its snapshot and its history")
+        f"segment {where} cannot be used: {reason} (its layout is number {version}, this version's "
+        f"{HW_LAYOUT_VERSION}); use their version of Headway, or end the programs that use it, then remove it with "
+        f"'headway gc', which leaves its snapshot and its history")
 
 
 cdef object _damaged(where, reason):

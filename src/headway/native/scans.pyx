@@ -71,9 +71,10 @@ def running(const unsigned char[::1] tasks not None):
 
 
 def counts(const unsigned char[::1] tasks not None, double taken_at, double stall_after):
-    """How many tasks are in each state, and how many of the running ones are stalled: a dict with every state and "stalled".
+    """How many tasks are in each state, and how many of the running ones are stalled.
 
-    taken_at: of the copy, in seconds since 1970. Raises ValueError for an unknown state.
+    taken_at: of the copy, in seconds since 1970. Returns a dict with every state and "stalled". Raises ValueError for
+    an unknown state.
     """
     cdef hw_task_record r
     cdef Py_ssize_t found[256]
@@ -82,7 +83,7 @@ def counts(const unsigned char[::1] tasks not None, double taken_at, double stal
     for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         if r.state >= HW_STATES:
-            raise ValueError(f"record {i} of the tasks: its state is none")
+            raise ValueError(f"record {i} of the tasks: its state is unknown")
         found[r.state] += 1
         stalled += hw_stalled(&r, taken_at, stall_after)
     told = {state: found[i] for i, state in enumerate(_STATES)}

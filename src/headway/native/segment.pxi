@@ -94,7 +94,9 @@ cdef class Segment(TaskTable):
         try:
             hw_copy_lend(&copy, PyByteArray_AS_STRING(task), sizeof(hw_task_record))
             self.copy_into(&copy, index, generation)
-            return _arrays(&copy, HW_SYSTEM if copy.failed else HW_OK, task) if copy.tasks.bytes or copy.failed else None
+            if not copy.tasks.bytes and not copy.failed:
+                return None
+            return _arrays(&copy, HW_SYSTEM if copy.failed else HW_OK, task)
         finally:
             hw_copy_end(&copy)
 

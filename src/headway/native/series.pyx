@@ -79,7 +79,7 @@ cdef class Series:
         return 0
 
     def points(self, uint32_t slot, uint64_t generation):
-        """The series of the task in a slot, as a list of (seconds since 1970, count); [] if it never was seen running."""
+        """The series of the task in a slot: a list of (seconds since 1970, count); [] if it was never seen running."""
         cdef _Course *course = self.table[slot] if slot < self.room else NULL
         if course is NULL or course.generation != generation:
             return []

@@ -235,9 +235,9 @@ cdef class TaskTable(Recorded):
         return batch.freed
 
     def free(self, uint32_t index, uint64_t generation, uint64_t before_ns):
-        """Remove a task unless it was written to since before_ns (CLOCK_MONOTONIC_COARSE). Returns whether it was removed.
+        """Remove a task unless it was written to since before_ns (CLOCK_MONOTONIC_COARSE).
 
-        Raises LockTimeout.
+        Returns whether it was removed. Raises LockTimeout.
         """
         cdef Freed freed
         if index >= self.board.capacity:

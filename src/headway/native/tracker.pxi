@@ -1,10 +1,11 @@
 # Iterators over an iterable that count its items on a task.
 
 cdef class Tracker:
-    """Tracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nIterate and count: an item is counted when the next one is requested.
+    """Tracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nIterate and count.
 
-    on_tick() is called about every tick_ns nanoseconds, on_end(error or None) once: at the end, at an exception of the
-    iterable, or with GeneratorExit if the loop was left early.
+    An item is counted when the next one is requested. on_tick() is called about every tick_ns nanoseconds,
+    on_end(error or None) once: at the end, at an exception of the iterable, or with GeneratorExit if the loop was left
+    early.
     """
 
     def __init__(self, Slot slot not None, iterable, on_end=None, on_tick=None, uint64_t tick_ns=100_000_000):
@@ -79,7 +80,7 @@ cdef class Tracker:
 
 
 cdef class SizedTracker(Tracker):
-    """SizedTracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nA Tracker over an iterable that has a length."""
+    """SizedTracker(slot, iterable, on_end=None, on_tick=None, tick_ns=100000000)\n--\n\nA Tracker with a length."""
 
     def __init__(self, Slot slot not None, iterable, on_end=None, on_tick=None, uint64_t tick_ns=100_000_000):
         Tracker.__init__(self, slot, iterable, on_end, on_tick, tick_ns)

@@ -197,7 +197,7 @@ def test_a_batch_goes_in_whole_or_not_at_all(tmp_path: Path) -> None:
         add(tmp_path, ended(3, edit=lambda arrays: arrays["tasks"]["state"].__setitem__(1, 1)))
     with pytest.raises(ValueError, match="holds"):
         add(tmp_path, ended(3), series={2: [(math.inf, 1)]})
-    with pytest.raises(errors.CorruptBoard, match="its state is none"):
+    with pytest.raises(errors.CorruptBoard, match="its state is unknown"):
         add(tmp_path, ended(3, edit=lambda arrays: arrays["tasks"]["state"].__setitem__(1, 77)))
     with pytest.raises(IndexError):
         add(tmp_path, ended(3), [0, 3])

@@ -69,7 +69,7 @@ def test_nothing_may_stand_between_the_members_and_the_end(file: Path) -> None:
     (begin,) = struct.unpack_from("<I", whole, len(whole) - 6)  # where the directory is said to begin
     ends = whole[begin:-6] + struct.pack("<IH", begin + len(gap), 0)
     file.write_bytes(whole[:begin] + gap + ends)
-    with pytest.raises(ValueError, match="something stands between its members and its end"):
+    with pytest.raises(ValueError, match="there are bytes between the last member and the directory"):
         unpack(file)
 
 
