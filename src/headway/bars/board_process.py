@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 
 def main(name: str, uuid: str, encoding: str) -> None:
-    """Draw a board until the program says so, or ends. encoding: of its terminal; none if it is a notebook's kernel."""
+    """Draw a board until the program says stop, or ends. encoding: of its terminal; none for a notebook's kernel."""
     control = socket.socket(fileno=CONTROL)
     segment = segments.attach(segments.object_name(name, uuid), watching=True)
     board = Board(segment, Path(segment.directory))
@@ -32,7 +32,7 @@ def main(name: str, uuid: str, encoding: str) -> None:
             screen.draw(view)
             interval_s = min(max(INTERVAL_S, (time.thread_time() - began) / DUTY), INTERVAL_MOST_S)
         if CONTROL in said:
-            control.recv(16)  # what is unread when we end would hide our last words behind an error
+            control.recv(16)  # closing with unread data would make the program see an error instead of our last words
         screen.end(board.snapshot())
         with contextlib.suppress(OSError):  # the program was killed
             control.send(DONE)

@@ -1,7 +1,7 @@
 """Tasks as an output of a notebook's cell: a table in HTML, and the same as plain lines where no HTML is shown.
 
-Notebooks are light or dark, and strip what they do not trust: so all neutral colours are the page's own, styles stand
-at each element, and what is left without them is a table that can be read.
+Notebooks have light and dark themes, and strip what they do not trust. So all neutral colours are inherited from the
+page, styles are inline at each element, and without them a readable table is left.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class CellPainter:
     ) -> None:
         """Show these tasks below those that have ended, each as one row; at most five times a second.
 
-        now: monotonic seconds; ended: what has ended meanwhile and stays, to be shown at once.
+        now: monotonic seconds; ended: tasks that have ended meanwhile and stay visible; they are shown at once.
         """
         if (now < self._due and ended is None) or not (tasks or ended or self._output):
             return
@@ -71,7 +71,7 @@ class CellPainter:
 
 
 def board_bundle(view: BoardView, rows: int) -> dict[str, str]:
-    """A board in at most so many rows, as `lines` chooses them."""
+    """A board in a limited number of rows, as `lines` chooses them."""
     chosen, details = choose(view, max(rows - 1, 0))
     head = "".join(_span(text, "font-weight:600" if tone == "bold" else "") for text, tone in summary(view, _PLAIN))
     more = ""
@@ -85,7 +85,7 @@ def board_bundle(view: BoardView, rows: int) -> dict[str, str]:
 
 
 def tasks_bundle(tasks: Sequence[tuple[TaskView, int]]) -> dict[str, str]:
-    """Some tasks, each as one row. The number tells how far it is indented."""
+    """Some tasks, each as one row. The number is the depth of its indent."""
     why = {task.id: said for task, _ in tasks if task.final and (said := detail(task))}
     body = _table((row_of(task, _PLAIN, depth, alone=True) for task, depth in tasks), why)
     return {"text/html": f"<div>{body}</div>", "text/plain": "\n".join(bars(tasks, COLUMNS))}
@@ -117,7 +117,7 @@ def _row(row: Row, details: dict[str, str]) -> str:
 
 
 def _bar(row: Row) -> str:
-    """The bar; of a task without a total, a faint one while it runs."""
+    """The bar; a faint one for a running task without a total."""
     fraction = row.task.fraction
     faint = ";opacity:.35" if fraction is None and not row.task.final else ""
     if fraction is None:

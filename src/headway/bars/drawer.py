@@ -1,6 +1,6 @@
 """Live bars of a board, as their process draws them: on a terminal, as lines in a log, or in a notebook.
 
-Where there are no bars, lines are written now and then. To a notebook's kernel whole outputs are sent.
+Where bars are impossible, lines are written now and then. A notebook's kernel is sent whole outputs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["DUTY", "INTERVAL_MOST_S", "INTERVAL_S", "output", "program_in_front"
 
 INTERVAL_S = 0.2
 INTERVAL_MOST_S = 2.0
-DUTY = 0.1  # of a core, at most: of 10 000 tasks a frame takes 60 ms
+DUTY = 0.1  # of a core, at most: with 10 000 tasks a frame takes 60 ms
 LAST_WAIT_S = 3.0
 
 
@@ -36,7 +36,7 @@ class _BoardOnTerminal:
     def __init__(self, stream: TextIO) -> None:
         self._style = Style.of(stream)
         self.terminal = Terminal(OUTPUT, program_in_front)
-        self._log = _BoardInLog(stream)  # while another program's bars stand there
+        self._log = _BoardInLog(stream)  # while another program's bars are there
 
     def draw(self, view: BoardView) -> None:
         place = self.terminal.place()
@@ -78,7 +78,7 @@ class _BoardInCell:
     def draw(self, view: BoardView) -> None:
         bundle = board_bundle(view, BARS_MOST + 1)
         if bundle != self._sent:
-            # It is busy, with all that we sent before unread: the next one will do.
+            # The kernel is busy and has not read what we sent before: skip this frame.
             with contextlib.suppress(TimeoutError):
                 self._kernel.send(json.dumps(bundle).encode())
                 self._sent = bundle
@@ -98,7 +98,7 @@ def screen_of(control: socket.socket, encoding: str) -> _BoardOnTerminal | _Boar
 
 
 def output(encoding: str) -> TextIO:
-    """What a helper was handed to draw on."""
+    """The output that a helper was started with."""
     return os.fdopen(OUTPUT, "w", encoding=encoding, errors="replace", closefd=False)
 
 

@@ -1,7 +1,7 @@
 """The last lines of a terminal, on which bars are drawn while others print above them.
 
 They do not scroll; see `headway.bars.region`. Each frame is one write, and the kernel does not mix two writes to one
-terminal: save the cursor, draw, restore it. Of two programs on one terminal the first has bars.
+terminal: save the cursor, draw, restore it. If two programs share a terminal, only the first one draws bars.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["BARS_MOST", "Place", "Terminal", "can_scroll_apart", "this_in_front", "wait"]
 
 WAIT_MOST_S = 3600.0  # at a time: longer ones are too long for the system
-SIZE_S = 0.05  # between two looks at the size: until bars are drawn anew, all lines of the terminal scroll
-REDRAW_S = 2.0  # so soon bars come back that a program has wiped away
+SIZE_S = 0.05  # between two checks of the size: after a change all lines scroll until bars are drawn again
+REDRAW_S = 2.0  # after which bars that another program has erased are drawn again
 BARS_MOST = 12
 
 
@@ -37,7 +37,7 @@ class Place:
 
 
 class Terminal:
-    """The last lines of a terminal. in_front: has the program the terminal now, or the shell?"""
+    """The last lines of a terminal. in_front: is the program in the terminal's foreground now?"""
 
     def __init__(self, descriptor: int, in_front: Callable[[], bool]) -> None:
         self._descriptor = descriptor
@@ -49,7 +49,7 @@ class Terminal:
 
     @property
     def drawn(self) -> bool:
-        """Are there bars?"""
+        """Are bars on the terminal now?"""
         return self._region.held > 0
 
     def place(self) -> str:
@@ -60,12 +60,12 @@ class Terminal:
         return Place.OURS if self._claim.held() else Place.OTHERS
 
     def draw(self, lines_of: Callable[[int, int], list[str]], now: float) -> None:
-        """Draw lines, made for a number of columns and rows, where the place is ours. now: monotonic seconds."""
+        """Draw lines, made for a number of columns and rows, if the place is ours. now: monotonic seconds."""
         columns, rows = os.get_terminal_size(self._descriptor)
         if columns < 10 or rows < 4:
-            return  # no room, or a size that nobody has set
+            return  # no room, or the size was never set
         if not select.select([], [self._descriptor], [], 0)[1]:
-            return  # it takes nothing at the moment (Ctrl-S): whoever draws must not wait
+            return  # it accepts nothing at the moment (Ctrl-S): whoever draws must not wait
         shown = lines_of(columns - 1, min(rows // 2, BARS_MOST))
         size = (self._region.columns, self._region.rows)
         due = now >= self._drawn_at + REDRAW_S
@@ -84,7 +84,7 @@ class Terminal:
         self._claim.drop()
 
     def leave(self, lines_of: Callable[[int, int], list[str]]) -> None:
-        """Take the bars away, and print lines as any program does, where the program has the terminal."""
+        """Erase the bars, and print lines as any program does, if the program is in the foreground."""
         columns, rows = os.get_terminal_size(self._descriptor)
         text = self._region.release()
         if self._in_front() and columns and rows:
@@ -101,7 +101,7 @@ class Terminal:
 
 
 def wait(descriptors: Sequence[int], until: float, terminal: Terminal | None) -> list[int]:
-    """Wait until one of these can be read, for a moment in monotonic seconds, or until the terminal has another size.
+    """Wait until one of these can be read, until a moment in monotonic seconds, or until the terminal's size changes.
 
     Returns those that can be read.
     """
@@ -114,7 +114,7 @@ def wait(descriptors: Sequence[int], until: float, terminal: Terminal | None) ->
 
 
 class _Claim:
-    """If several programs have bars on a terminal, one at a time draws: the one with the lock on its file.
+    """Decides which of several programs draws on a terminal: the one that holds the lock on its file.
 
     If the file cannot be opened, as after `su`, each of them draws.
     """
@@ -122,7 +122,8 @@ class _Claim:
     def __init__(self, terminal: int) -> None:
         self._file: int | None = None
         self._locked = False
-        with contextlib.suppress(OSError):  # opened anew: what the shell hands down is one file for all that it starts
+        # Opened again: what programs inherit from the shell is one open file, with one lock for all of them.
+        with contextlib.suppress(OSError):
             self._file = os.open(f"/proc/self/fd/{terminal}", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
 
     def held(self) -> bool:
@@ -145,10 +146,10 @@ class _Claim:
 
 
 def can_scroll_apart(descriptor: int) -> bool:
-    """Has this terminal a part that scrolls by itself, as its entry in the terminal database says? Yes without one."""
+    """Can a part of this terminal scroll by itself? Its entry in the terminal database says so; yes without one."""
     try:
         import curses
-    except (ImportError, OSError):  # it is not there, or cannot be read: no descriptor is left, say
+    except (ImportError, OSError):  # it is not there, or cannot be read: no descriptor is left, for example
         return True
     try:
         curses.setupterm(fd=descriptor)
@@ -161,5 +162,5 @@ def this_in_front(descriptor: int) -> bool:
     """Is this process in the terminal's foreground?"""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
-    except OSError:  # it is no terminal of ours: then nobody takes it away, either
+    except OSError:  # it is not our controlling terminal, so it has no foreground for us to lose
         return True

@@ -1,4 +1,4 @@
-"""Bars of a program's loops, as their process draws them: on the terminal, or as lines where that is another's."""
+"""Bars of a program's loops, as their process draws them: on the terminal, or as lines if another program has it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["LoopsDrawer"]
 
 
 class LoopsDrawer:
-    """Draws loops, each told as the name and uuid of its board, its id, and how deep inside others it is."""
+    """Draws loops, each given by the name and uuid of its board, its id, and how many loops it is inside of."""
 
     def __init__(self, encoding: str) -> None:
         stream = output(encoding)
@@ -39,7 +39,7 @@ class LoopsDrawer:
         self._boards: dict[str, Board | None] = {}
 
     def is_to_begin(self) -> bool:
-        """Are the first bars due to be drawn? Said once, until they are hidden."""
+        """Are the first bars due to be drawn? Reported once, until they are hidden."""
         begins = not self._announced and self.terminal is not None and self.terminal.place() == Place.OURS
         self._announced = self._announced or begins
         return begins
@@ -72,7 +72,7 @@ class LoopsDrawer:
         return view, int(depth)
 
     def hide(self) -> bool:
-        """Take the bars away. True if the program was told that there are some."""
+        """Erase the bars. True if the program was told that there are some."""
         announced, self._announced = self._announced, False
         if self.terminal is not None:
             self.terminal.hide()
@@ -80,6 +80,6 @@ class LoopsDrawer:
         return announced
 
     def end(self) -> None:
-        """Take the bars away for good."""
+        """Erase the bars for good."""
         with contextlib.suppress(OSError):  # the terminal is gone
             self.hide()

@@ -1,6 +1,6 @@
 """The process that draws the bars of a program's loops on its terminal, as headway.bars.shown starts it.
 
-It is started with the first loop, and draws once that has lasted for a while: until then it has imported next to
+It is started with the first loop, and draws once that loop has lasted for a while; until then it imports next to
 nothing. Between loops it waits for the next one, and ends when none comes.
 """
 
@@ -21,9 +21,9 @@ __all__ = ["main"]
 
 
 def main(encoding: str, idle_s: str) -> None:
-    """Draw the loops that the program tells of, until it ends.
+    """Draw the loops that the program reports, until the program ends.
 
-    encoding: of its terminal; idle_s: after so many seconds without a loop this process ends before.
+    encoding: of its terminal; idle_s: this process ends earlier after this many seconds without a loop.
     """
     control = socket.socket(fileno=CONTROL)
     drawer: LoopsDrawer | None = None
@@ -53,7 +53,7 @@ def main(encoding: str, idle_s: str) -> None:
 
                 drawer = LoopsDrawer(encoding)
             elif drawer.is_to_begin():
-                # From here on the program waits for us to take them away; it may have asked for that just before.
+                # From here on the program waits for us to erase them; it may have asked for that just before.
                 control.send(DRAWN)
             else:
                 due = drawer.draw(loops, time.monotonic())

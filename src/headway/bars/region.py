@@ -1,7 +1,7 @@
-"""The last lines of a terminal, kept out of what scrolls, as escape sequences: pure, and no more than that.
+"""The last lines of a terminal, kept out of the scrolling region, as escape sequences. Pure: it writes nothing.
 
-A terminal can be told which lines scroll. What stands below those stays, and whatever any process prints goes by above
-it, unchanged.
+A terminal can be told which lines scroll. The lines below those stay in place, and whatever any process prints scrolls
+above them, unchanged.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ from headway.process.drawing import RELEASE
 
 __all__ = ["Region", "fresh_line"]
 
-LAST = 9999  # the last line, whichever number that has
+LAST = 9999  # the last line, whatever its number is
 
 
 class Region:
-    """Each method returns the text to write, as one piece, and updates the state to that after the write."""
+    """Each method returns the text to write, as one piece, and updates the state as if it were written."""
 
     def __init__(self) -> None:
         self.rows = self.columns = 0
         self.held = 0  # lines that do not scroll
 
     def frame(self, shown: list[str], columns: int, rows: int, *, anew: bool = True) -> str:
-        """Draw these lines below what scrolls. anew: another program may have had all lines scroll meanwhile.
+        """Draw these lines below the scrolling region. anew: another program may have reset the region meanwhile.
 
-        A terminal that changes its size has all lines scroll from then on, and tells the kernel later. A frame in
-        between must not count its lines from the top, nor keep the old number of them from scrolling.
+        A terminal that changes its size resets the region, so all lines scroll, and tells the kernel later. A frame in
+        between must not count its lines from the top, nor use the old number of lines.
         """
         start = ""
         if self.held and (columns, rows) != (self.columns, self.rows):
-            start = self.release()  # lines were broken anew, and all of them scroll: begin again
+            start = self.release()  # the terminal has re-wrapped its lines, and all of them scroll: start over
         self.columns, self.rows = columns, rows
         more = max(len(shown) - self.held, 0)
         if more:
-            # Down as far as more lines are needed, which scrolls if there are none, and up again. Index, not line
-            # feed: the terminal makes a carriage return of that, and the cursor may stand in the middle of a line.
+            # Move down by the lines that are still needed, which scrolls at the bottom, and up again. Index, not line
+            # feed: a line feed may also return the carriage, and the cursor may be in the middle of a line.
             start += "\x1bD" * more + f"\x1b[{more}A"
             self.held = len(shown)
         margins = f"\x1b[1;{rows - self.held}r" if more or anew else ""
@@ -50,14 +50,14 @@ class Region:
 
 
 def _up(lines: int) -> str:
-    """Move the cursor up. (Up by nothing is up by one.)"""
+    """Move the cursor up. (To a terminal, up by 0 means up by 1.)"""
     return f"\x1b[{lines}A" if lines else ""
 
 
 def fresh_line(columns: int) -> str:
-    """To the beginning of an empty line, wherever the cursor is.
+    """Move to the beginning of an empty line, wherever the cursor is.
 
-    So many blanks fill the line if the cursor is in the first column, and it stays there, waiting to wrap; from any
-    other column they reach the next line.
+    As many blanks as there are columns: from the first column they fill the line, and the cursor waits at its end to
+    wrap; from any other column they reach the next line.
     """
     return " " * columns + "\r\x1b[K"

@@ -1,8 +1,8 @@
 """Where the loops of this process are shown: on the terminal, in a log, or in a notebook.
 
-Without a thread, the program itself can say something only when an item is asked for. On a terminal a helper process
-draws, which reads the boards; see `headway.bars.loops_process`. Where there can be none, or no board, the program draws
-on the terminal's last lines itself.
+There is no thread, so the program itself can draw only when an item is requested. On a terminal a helper process draws,
+which reads the boards; see `headway.bars.loops_process`. Where no helper or no board is possible, the program draws on
+the terminal's last lines itself.
 """
 
 from __future__ import annotations
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 __all__ = ["Output", "Shown", "close", "forget", "output_here"]
 
 DRAWER = "headway.bars.loops_process"
-START_S = 0.5  # a loop that is over sooner has its last row, and no bar
-IDLE_S = 10.0  # so long a helper waits for the next loop
-LOSSES_MOST = 3  # helpers that were killed: then the program draws itself
+START_S = 0.5  # a loop that ends sooner has only its last row, and no bar
+IDLE_S = 10.0  # how long a helper waits for the next loop
+LOSSES_MOST = 3  # after this many killed helpers the program draws itself
 
 _terminal: _OnTerminal | None = None  # reused, with its helper, for the next loop
 
 
 class Shown(Protocol):
-    """A loop, as it is shown."""
+    """What is known of a loop to show it."""
 
     depth: int
     """The number of loops around it."""
     began: float
-    """When, in monotonic seconds."""
+    """When it began, in monotonic seconds."""
     leave: bool
     """Whether its last row stays."""
 
@@ -54,16 +54,16 @@ class Shown(Protocol):
 
 
 class Output(Protocol):
-    """Where loops are shown. now: monotonic seconds. Methods raise OSError or ValueError where it is gone."""
+    """An output that shows loops. now: monotonic seconds. Methods raise OSError or ValueError if it is gone."""
 
     def knows(self, loop: Shown) -> bool:
-        """Can this loop, which begins now, wait for the next tick to be shown?"""
+        """Can this loop, which begins now, be shown at the next tick instead of at once?"""
 
     def show(self, loops: Sequence[Shown], now: float) -> None:
-        """Show the loops that go on, those inside others after them."""
+        """Show the running loops, nested ones after those that contain them."""
 
     def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
-        """A loop has ended that was inside no other. others: those that go on."""
+        """An outermost loop has ended. others: those that still run."""
 
 
 def output_here() -> Output | None:
@@ -86,7 +86,7 @@ def output_here() -> Output | None:
 
 
 def _descriptor_of(stream: TextIO) -> int:
-    """Of a terminal; -1 for anything else, such as a stream that only looks like one."""
+    """The descriptor of a terminal; -1 for anything else, such as a stream that only looks like one."""
     try:
         return stream.fileno() if is_terminal(stream) and os.isatty(stream.fileno()) else -1
     except OSError:
@@ -119,7 +119,7 @@ class _OnTerminal:
         self._helper: live.Helper | None = None
         self._losses = 0
         self._told = b""
-        self._known: set[tuple[str, str, str] | None] = set()  # the addresses in what was told
+        self._known: set[tuple[str, str, str] | None] = set()  # the address part of each loop that was sent
         self._own: Terminal | None = None  # used if no helper can draw
 
     def knows(self, loop: Shown) -> bool:
@@ -155,7 +155,7 @@ class _OnTerminal:
         self.stream.flush()
 
     def _there(self) -> live.Helper | None:
-        """The helper that draws; started if there is none. None if there can be none."""
+        """The helper that draws; it is started if none runs. None if none can be started."""
         helper = self._helper
         if helper is not None and not (there := helper.is_there()):
             if there is False:
@@ -225,7 +225,7 @@ class _InLog:
 
     def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
         self._known &= set(others)
-        self._tell([loop])  # left or not: a log that says when it began says how it ended
+        self._tell([loop])  # whatever `leave` says: a log that shows the begin also shows the end
         self.show(others, now)
 
     def _tell(self, loops: Sequence[Shown]) -> None:

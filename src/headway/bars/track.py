@@ -46,14 +46,14 @@ AnyTask: TypeAlias = "Task | StandinTask"
 
 ID = "track"
 ID_BYTES = 95
-NUMBER_BYTES = 6  # what tells loops of one name apart: -2, -3, ...
+NUMBER_BYTES = 6  # what distinguishes loops of one name: -2, -3, ...
 EVERY_S = 0.1
 BEGUN_WAIT_S, ENDED_WAIT_S = 0.5, 3.0  # at most, for another thread that is showing loops
-PARTS_MOST = 32  # loops inside one, by label, that are known again
+PARTS_MOST = 32  # loops inside one loop that are recognized by their label when they run again
 
-_open: dict[int, _Loop] = {}  # the loops of this process that go on, in the order of their begin, by id() of their task
-_boards: dict[str, Board] = {}  # those that were opened here, by uuid
-_left: deque[tuple[Task, CodeType, int]] = deque(maxlen=32)  # loops left early: by which instruction of which code
+_open: dict[int, _Loop] = {}  # the running loops of this process, the oldest first, by id() of their task
+_boards: dict[str, Board] = {}  # boards that were opened here, by uuid
+_left: deque[tuple[Task, CodeType, int]] = deque(maxlen=32)  # loops left early, with the place where each was left
 _output: Output | None = None  # where they are shown
 _showing = threading.Lock()
 _show_again = 0.0
@@ -95,17 +95,17 @@ def track(
 
     label: for people; total: items, default: the iterable's length; unit: of an item, bytes are "B" and "iB"; leave:
     keep the last row; disable: only iterate; board: a board, or its name, default: the one that this process shows
-    live, else HEADWAY_BOARD, else the script's name. An item counts when the next one is asked for. While a board is
-    shown live, its bars have the terminal, and a loop draws none of its own.
+    live, else HEADWAY_BOARD, else the script's name. An item counts when the next one is requested. While a board is
+    shown live, its bars use the terminal, and a loop draws none of its own.
 
-    The task's id is the label, else "track"; if a loop of that id is going on, in this program or another one, it is
-    "track-2", and so on. Inside a `with` of a task, or inside another loop, it is a part of that one, on its board; a
-    loop that runs many times inside another one is one task, which tells of the last time. Within the loop it is
-    `headway.current()`. It ends well with the iterable, fails by an exception of the iterable, and is cancelled if the
-    loop is left early; if that was by an exception that ends the program, it has failed.
+    The task's id is the label, else "track"; if a loop of that id is running, in this program or another one, it is
+    "track-2", and so on. Inside a `with` block of a task, or inside another loop, it is a child of that task, on the
+    same board; a loop that runs many times inside another one is one task, which shows the last run. Within the loop
+    it is `headway.current()`. It succeeds at the end of the iterable, fails if the iterable raises, and is cancelled if
+    the loop is left early; if it was left by an exception that ends the program, it has failed.
 
     With HEADWAY_BARS=0 nothing is shown, with HEADWAY_DISABLE=1 nothing is counted either. HEADWAY_LINES_S: seconds
-    between two lines where there is no terminal. Where there can be no board, one warning says so, and the loop is
+    between two lines where there is no terminal. Where no board is possible, one warning says so, and the loop is
     counted in this process only. Raises TypeError, and ValueError for an illegal board name or total.
     """
     if disable or support.disabled():
@@ -133,7 +133,7 @@ def track(
 
 
 def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[AnyBoard, AnyTask]:
-    """The task of a loop, and its board; the stand-ins where there can be none."""
+    """The task of a loop, and its board; the stand-ins where no board is possible."""
     outer: Any = current()
     reason = None if isinstance(outer, StandinTask) else support.unusable()
     if reason is None:
@@ -141,7 +141,7 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
             if board is None and outer is not NOBODY:
                 return _part_of(outer, label, unit)
             if board is None and (shown := _shown_live()) is not None:
-                with contextlib.suppress(errors.HeadwayError, OSError):  # full, say: then as if none were shown
+                with contextlib.suppress(errors.HeadwayError, OSError):  # full, say: then go on as if none were shown
                     return shown, _claimed(shown, label, unit, ID_BYTES)
             home = _opened(board) if board is None or isinstance(board, str) else board
             return home, _claimed(home, label, unit, ID_BYTES)
@@ -155,7 +155,7 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
 def _part_of(outer: AnyTask, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
     home = _home_of(outer)
     room = ID_BYTES - len(outer.id.encode()) - 1
-    if room < len(ID) + NUMBER_BYTES:  # deep below: then beside it
+    if room < len(ID) + NUMBER_BYTES:  # nested too deeply for an id: then make it a sibling
         return home, _claimed(home, label, unit, ID_BYTES)
     return home, _claimed(outer, label, unit, room)
 
@@ -170,7 +170,7 @@ def _home_of(task: AnyTask) -> AnyBoard:
 
 
 def _claimed(maker: AnyBoard | AnyTask, label: str | None, unit: str, room: int) -> AnyTask:
-    """A new task of a board, or below another one, by the first id that is free. room: for the id, in bytes."""
+    """A new task of a board, or a child of a task, under the first free id. room: for the id, in bytes."""
     raw = (label or ID).replace("\0", " ").encode("utf-8", "replace")
     base = raw[: room - NUMBER_BYTES].decode("utf-8", "ignore") or ID
     for number in itertools.count(1):
@@ -181,14 +181,14 @@ def _claimed(maker: AnyBoard | AnyTask, label: str | None, unit: str, room: int)
 
 
 def _shown_live() -> Board | None:
-    """The board whose live bars this process draws, if it is still there."""
+    """The board that this process shows live, if it is still there."""
     uuid = live.shown()
     board: Board | None = None if uuid is None else sys.modules["headway.engine.board"].known(uuid)
     return None if board is None or board._segment.retiring else board
 
 
 def _opened(name: str | None) -> Board:
-    """Open a board that this program has not opened itself: it is removed in the end."""
+    """Open a board that this program has not opened itself: it is removed when the program ends."""
     from headway.engine import board as engine
 
     name = paths.default_name() if name is None else paths.check_name(name)
@@ -216,18 +216,18 @@ class _Loop:
         self._parts: dict[str | None, _Loop] = {} if parts is None else parts  # loops inside it, by label
         self._pid = os.getpid()
         self._ended = False
-        self._before: Any = None  # the current task of the context in which it began,
-        self._outer: _Loop | None = None  # and its loop, if it has one
+        self._before: Any = None  # the task that was current when it began,
+        self._outer: _Loop | None = None  # and the loop of that task, if it has one
 
     def part(self, label: str | None) -> _Loop | None:
-        """The loop of this label inside this one once more, if it ran here before and is over."""
+        """A loop over the task of an ended loop with this label that ran inside this one, to use that task again."""
         last = self._parts.get(label)
         if last is None or not last._ended or not last.task._again():
             return None
         return _Loop(last._home, last.task, last._parts)
 
     def begin(self, label: str | None) -> None:
-        """Make its task the current one, and show it."""
+        """Make its task the current one, and show the loop."""
         global _output
         before = context.put(self.task).old_value
         self._before = None if before is Token.MISSING else before
@@ -240,7 +240,7 @@ class _Loop:
                 del parts[next(iter(parts))]
         self.began = time.monotonic()
         if not _open:
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # it was closed, or is no real stream
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # it was closed, or is not a real stream
                 _output = shown.output_here()
         _open[id(self.task)] = self
         with contextlib.suppress(errors.HeadwayError, OSError):
@@ -250,7 +250,7 @@ class _Loop:
         _show(self.began, at_once=output is not None and not output.knows(self))
 
     def tick(self) -> None:
-        """Called ten times a second at most."""
+        """Update what is shown. Called at most ten times a second."""
         if self._pid == os.getpid() and not self._ended:
             _show(time.monotonic())
 
@@ -267,9 +267,9 @@ class _Loop:
             self.finish(*ending(error))
 
     def finish(self, state: str, text: str | None) -> None:
-        """End the task, and show it for the last time. Interrupted and called again, it does the rest."""
+        """End the task, and show it for the last time. If interrupted and called again, it completes the rest."""
         global _output
-        with contextlib.suppress(errors.HeadwayError, OSError):  # removed, say: the program goes on all the same
+        with contextlib.suppress(errors.HeadwayError, OSError):  # removed, say: the program goes on
             if state == "success":
                 self.task.succeed()
             elif state == "failed":
@@ -286,7 +286,7 @@ class _Loop:
             _output = None
 
     def _context_after(self) -> Any:
-        """What was the current task before; of loops that overlapped, one that still goes on."""
+        """The task that was current before; if loops overlapped, that of one that still runs."""
         loop = self
         while loop._outer is not None and loop._outer._ended:
             loop = loop._outer
@@ -303,7 +303,7 @@ class _Loop:
         return None if segment is None else (segment.name, segment.uuid, self.task.id)
 
     def view(self) -> TaskView | None:
-        """What its task shows, if that can be told."""
+        """The view of its task, if it can be read."""
         try:
             return self._home.get(self.task.id)
         except (errors.HeadwayError, OSError):
@@ -335,7 +335,7 @@ os.register_at_fork(after_in_child=_forget)
 
 
 def _leave() -> None:
-    """At the end of the program: end what was left open. Boards that were opened here go, unless others use them."""
+    """At the end of the program: end open loops, and remove boards that were opened here, unless others use them."""
     error = uncaught()
     for loop in reversed(list(_open.values())):
         loop.finish(*(ending(error) if error is not None else ("cancelled", LEFT_AT_EXIT)))
@@ -374,15 +374,15 @@ def _fail_what_was_left_by(error: BaseException) -> None:
 
 
 def _show(now: float, *, at_once: bool = False, ended: _Loop | None = None) -> None:
-    """Show the loops that go on, those inside others below them. now: monotonic seconds.
+    """Show the running loops, nested ones below those that contain them. now: monotonic seconds.
 
-    at_once: it cannot wait for the next tick; ended: a loop that was inside no other, to be shown for the last time.
+    at_once: it cannot wait for the next tick; ended: an outermost loop, to be shown for the last time.
     """
     global _show_again
     output = _output
     if output is None or (now < _show_again and not at_once and ended is None):
         return
-    # Should another thread do it just now: it shows the others too, and the next tick is near. It is not at the begin.
+    # If another thread is doing this just now, it shows our loops too, or the next tick does. A begin waits for it.
     if not _showing.acquire(timeout=ENDED_WAIT_S if ended is not None else BEGUN_WAIT_S if at_once else 0):
         return
     try:
@@ -392,7 +392,7 @@ def _show(now: float, *, at_once: bool = False, ended: _Loop | None = None) -> N
             output.end(ended, loops, now)
         else:
             output.show(loops, now)
-    except (OSError, ValueError, MemoryError):  # the terminal is gone, or standard error was closed: nobody looks
+    except (OSError, ValueError, MemoryError):  # the terminal is gone, or standard error was closed: nobody can see it
         return
     finally:
         _showing.release()
