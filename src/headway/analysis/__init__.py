@@ -1,7 +1,7 @@
 """Trackers of analyses: one contract, kept in shared memory, in files, or within one process.
 
-Programs name the tracker that they were written for: `file_progress_tracker`, or `progress_tracker`. By these names
-HEADWAY_ANALYSIS_TRACKER (shared, file or memory) gives them another one.
+Programs name the tracker that they were written for: `file_progress_tracker`, or `progress_tracker`. If
+HEADWAY_ANALYSIS_TRACKER (shared, file or memory) is set, these names give them that tracker instead.
 """
 
 from __future__ import annotations
@@ -79,14 +79,14 @@ def tracker(kind: str | None = None) -> ProgressTracker:
         source = "tracker" if kind else "HEADWAY_ANALYSIS_TRACKER"
         raise errors.UnknownTracker(f"{source} {chosen!r} is unknown: choose one of {', '.join(_TRACKERS)}")
     if chosen == "shared" and support.disabled():
-        chosen = "memory"  # HEADWAY_DISABLE: nobody else sees anything then
+        chosen = "memory"  # HEADWAY_DISABLE: no other process sees anything then
     home, name = _TRACKERS[chosen]
     found: ProgressTracker = getattr(importlib.import_module(f"headway.analysis.{home}"), name)
     return found
 
 
 def _by_old_name(name: str) -> Any:
-    """What a program gets by a name of the time before Headway. Asked for each time: the environment may change."""
+    """The tracker under a name from before Headway. Looked up at each access: the environment may change."""
     from headway.analysis import switch
 
     if name == "FileBasedProgressTracker":

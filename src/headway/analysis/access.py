@@ -1,4 +1,4 @@
-"""The board of a shared tracker: how a process comes to it, and what it remembers of the analyses there."""
+"""The board of a shared tracker: how a process gets it, and what it remembers of the analyses there."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from headway.upkeep import listing
 __all__ = ["CAPACITY", "RESULT_BYTES", "BoardAccess", "Entry", "result_of", "usable"]
 
 CAPACITY = 1024  # analyses at a time; ended ones make room for new ones
-RESULT_BYTES = 4096  # four results with some twenty levels; what is larger goes into files. 13 MB in all
-ENTRIES_MAX = 4096  # of which this process remembers what it wrote and read
+RESULT_BYTES = 4096  # enough for four results of about twenty levels; larger ones go into files. 13 MB in all
+ENTRIES_MAX = 4096  # analyses of which this process remembers what it wrote and read
 
 
 class Entry:
@@ -31,26 +31,26 @@ class Entry:
         self.task = task
         self.symbol = symbol  # as the task's label has it
         self.created: float | None = None
-        self.written: Written | None = None  # what it wrote last
-        self.shown: tuple[Any, Frozen] | None = None  # what it read last, and how the task stood then
+        self.written: Written | None = None  # what this process wrote last
+        self.shown: tuple[Any, Frozen] | None = None  # what it read last, and the state of the task then
 
 
 class BoardAccess:
-    """The board of this name, to write to or to look at; opened when it is needed."""
+    """The board of this name, to write to or to read from; opened when it is needed."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.entries: dict[str, Entry] = {}  # by execution id, on the board to write to
-        self._looked_at: dict[str, Entry] = {}  # on the one to look at: who writes by it is nobody there
+        self._looked_at: dict[str, Entry] = {}  # on the board to read from: readers are not registered there
         self._board: Board | None = None  # to write to
-        self._watched: Board | None = None  # to look at, as long as this process has written nothing
+        self._watched: Board | None = None  # to read from, as long as this process has written nothing
 
     def open(self) -> Board:
         board = self.existing()
         return board if board is not None else self.attach()
 
     def existing(self) -> Board | None:
-        """The board, if it is in shared memory: looking for an analysis makes none."""
+        """The board, if it is in shared memory: looking for an analysis creates none."""
         if (board := usable(self._board)) is not None:
             return board
         uuid = segments.referenced(paths.board_directory(self.name))
@@ -67,7 +67,7 @@ class BoardAccess:
         return board
 
     def readable(self) -> Board | None:
-        """The board to read from: who only looks on does not keep it in shared memory."""
+        """The board to read from: a process that only reads does not keep it in shared memory."""
         board = usable(self._board) or usable(self._watched)
         if board is None:
             board = self._watched = listing.attach(self.name)
@@ -109,7 +109,7 @@ def result_of(task: Slot) -> bytes:
 
 
 def _hand_on(task: Slot, segment: Segment) -> bool:
-    """This process leaves in good order: who began the analysis answers for it from here on, if that is alive."""
+    """This process ends in good order: the process that began the analysis owns it from now on, if it is alive."""
     by = loaded(result_of(task)).get("by")
     if not (isinstance(by, list) and len(by) == 3 and by[0] == segment.uuid):
         return False

@@ -1,8 +1,8 @@
 """The contract of the trackers: the calls that every one of them answers, how an analysis may change, and what happens
 to a call that goes wrong.
 
-Progress is the smaller thing: it never stops the job. A call that cannot do its work returns False (or None, [], 0),
-and the reason is told once, through `logging` and as a warning. With strict=True it raises instead.
+Progress never stops the job. A call that cannot do its work returns False (or None, [], 0), and the reason is reported
+once, through `logging` and as a warning. With strict=True it raises instead.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ T = TypeVar("T")
 
 SECONDS_PER_HOUR = 3600.0
 LOG = logging.getLogger("headway.analysis")
-TOLD_MAX = 1000  # of different troubles: a program that lives for long shall not remember all of them
+TOLD_MAX = 1000  # different failures that are remembered: a bound for programs that run for long
 
 
 class ProgressTracker(ABC):
     """Follows analyses by their execution ids. A call that changes one returns True, and False if the id is unknown.
 
     Ids, texts and results may be of any type: see headway.analysis.values. The first end of an analysis counts: later
-    calls leave status, stage, signal and message as they are, results alone are still stored; start_analysis begins
-    anew. No call raises, unless `strict` is set: then those do that could not do their work.
+    calls leave status, stage, signal and message as they are, and only results are still stored; start_analysis starts
+    it over. No call raises, unless `strict` is set: then a call that cannot do its work raises.
     """
 
     strict: bool = False
@@ -43,7 +43,7 @@ class ProgressTracker(ABC):
     # ------------------------------------------------------------------------------------------------------ changes
 
     def start_analysis(self, symbol: Any, execution_id: Any) -> AnalysisProgress:
-        """Begin an analysis; one of the same id starts over. Returns what it looks like now, kept or not."""
+        """Begin an analysis; one of the same id starts over. Returns its record, whether it could be stored or not."""
         try:
             return self._start(text_of(symbol), id_of(execution_id))
         except Exception as error:
@@ -51,7 +51,7 @@ class ProgressTracker(ABC):
             return AnalysisProgress(_told_as(text_of, symbol), _told_as(id_of, execution_id), now())
 
     def get_progress(self, execution_id: Any) -> AnalysisProgress | None:
-        """Return what an analysis looks like now, as a copy; None if it is unknown or cannot be read."""
+        """Return the present record of an analysis, as a copy; None if it is unknown or cannot be read."""
         try:
             return self._get(id_of(execution_id))
         except Exception as error:
@@ -87,7 +87,7 @@ class ProgressTracker(ABC):
             return self._failed("update_market_context", execution_id, error)
 
     def update_leverage_decision(self, execution_id: Any, result: Any) -> bool:
-        """Store the leverage that is advised; the other results stay."""
+        """Store the recommended leverage; the other results stay."""
         try:
             return self._store(id_of(execution_id), "leverage_decision", result)
         except Exception as error:
@@ -122,7 +122,7 @@ class ProgressTracker(ABC):
     # --------------------------------------------------------------------------------------------------------- lists
 
     def get_all_recent(self, hours: Any = 1) -> list[AnalysisProgress]:
-        """Return the analyses that were started within the last `hours`, the newest first; [] for 0 hours and less."""
+        """Return the analyses that were started within the last `hours`, the newest first; [] for 0 hours or less."""
         try:
             known = hours_of(hours)
             return self._recent(time.time() - known * SECONDS_PER_HOUR) if known > 0 else []
@@ -139,7 +139,7 @@ class ProgressTracker(ABC):
             return []
 
     def cleanup_old(self, hours: Any = 24) -> int:
-        """Remove the analyses that nothing touched for `hours`. Returns how many."""
+        """Remove the analyses that were not written for `hours`. Returns how many."""
         try:
             known = hours_of(hours)
             if known < 0:
@@ -165,7 +165,7 @@ class ProgressTracker(ABC):
     def _end(self, id: str, ended: dict[str, str]) -> bool: ...
     @abstractmethod
     def _recent(self, limit: float) -> list[AnalysisProgress]:
-        """Those that began at this moment, in seconds since 1970, or later."""
+        """The analyses that began at this moment, in seconds since 1970, or later."""
 
     @abstractmethod
     def _active(self) -> list[str]: ...
@@ -175,10 +175,10 @@ class ProgressTracker(ABC):
     # ------------------------------------------------------------------------------------------------------- trouble
 
     def _failed(self, call: str, what: Any, error: Exception) -> bool:
-        """Raise the error again if `strict` is set; else tell of it once. Returns False."""
+        """Raise the error again if `strict` is set; else report it once. Returns False."""
         if self.strict:
             raise error
-        with suppress(Exception):  # a handler that fails, or warnings that are errors, must not end the program either
+        with suppress(Exception):  # a failing log handler, or warnings that are errors, must not end the program either
             number = error.errno if isinstance(error, OSError) and isinstance(error.errno, int) else None
             about = (type(self).__name__, call, type(error).__name__, number)
             if about in _told or len(_told) >= TOLD_MAX:
@@ -186,7 +186,7 @@ class ProgressTracker(ABC):
             _told.add(about)
             try:
                 shown = f"{what!r:.100}"
-            except Exception:  # an object of somebody's that cannot even be shown
+            except Exception:  # an object whose repr() raises
                 shown = f"<{type(what).__name__}>"
             text = (
                 f"{type(self).__name__}.{call}({shown}) did nothing: {failure_text(error)}. "
@@ -199,11 +199,11 @@ class ProgressTracker(ABC):
 
 
 class RecordTracker(ProgressTracker):
-    """A tracker that keeps whole records, and changes one while nobody else can."""
+    """A tracker that keeps whole records, and locks a record to change it."""
 
     @abstractmethod
     def _change(self, id: str, change: Change) -> bool:
-        """Change a record, alone. False if there is none."""
+        """Change a record while nobody else can. False if there is no such record."""
 
     def _enter(self, id: str, stage: str) -> bool:
         def change(record: AnalysisProgress) -> None:
@@ -225,7 +225,7 @@ class RecordTracker(ProgressTracker):
 
 
 def _told_as(rule: Callable[[object], str], value: object) -> str:
-    """What a rule makes of a value; "" where it makes nothing of it."""
+    """The result of a rule for a value; "" if the rule raises."""
     try:
         return rule(value)
     except Exception:  # as in ProgressTracker
@@ -233,7 +233,7 @@ def _told_as(rule: Callable[[object], str], value: object) -> str:
 
 
 def moment_of(limit: float) -> datetime:
-    """Seconds since 1970 as start_time has them; all that lies before that year is the beginning of time."""
+    """Seconds since 1970 as the datetime of start_time; a time before 1970 gives the earliest datetime."""
     return datetime.fromtimestamp(limit) if limit > 0 else datetime.min  # noqa: DTZ006, DTZ901 - as in now()
 
 

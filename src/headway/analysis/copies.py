@@ -28,10 +28,10 @@ class Copies:
         self._running: tuple[tuple[str, int] | None, list[str]] = (
             None,
             [],
-        )  # how the board stood, and what was active then
+        )  # the version of the board, and what was active then
 
     def recent(self, board: Board, limit: float) -> dict[str, AnalysisProgress]:
-        """Those that began at this moment or later, by the ids of their tasks."""
+        """The analyses that began at this moment or later, by the ids of their tasks."""
         recent: dict[str, AnalysisProgress] = {}
         copied = board._segment.copy()
         rows = Rows(copied)
@@ -75,11 +75,11 @@ class Copies:
         return None
 
     def active(self, board: Board) -> list[str]:
-        """The ids of those that are running."""
+        """The ids of the running analyses."""
         segment = board._segment
         stands = segment.uuid, segment.standing()
         if self._running[0] != stands:
-            rows = Rows(segment.copy())  # what changed since makes the next look read again
+            rows = Rows(segment.copy())  # `stands` is older: after a change in between the next call reads again
             found = [_id_of(rows, number, board) for number in range(len(rows)) if _runs(rows, number)]
             self._running = stands, found
             return list(found)

@@ -1,10 +1,10 @@
-"""The result of a task as a document about an analysis: its parts stand in place, or in files beside the snapshot.
+"""The result of a task as a document about an analysis: its parts are inline, or in files beside the snapshot.
 
-A document is replaced as a whole and under compare-and-swap, so no part of it is lost to another writer. A part in a
-file is {"file": name}; the file is written before the document names it, and removed after another one is named.
+A document is replaced as a whole by compare-and-swap, so no part of it is lost to another writer. A part in a file is
+{"file": name}; the file is written before the document names it, and removed after the document names another one.
 
-Its parts: the four results; "by", who began it; "start", when, in seconds since 1970; "end", once there is one;
-"symbol", "stage" and "id", in full, where the slot had no room for them.
+Its parts: the four results; "by", the process that began it; "start", when, in seconds since 1970; "end", once it has
+ended; "symbol", "stage" and "id", in full, where the slot had no room for them.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ __all__ = [
 
 Document: TypeAlias = dict[str, Any]
 Parts: TypeAlias = Mapping[str, bytes]  # a document as it is written: the JSON of each part
-Written: TypeAlias = tuple[int, Parts, bool]  # the sequence number of a result, its parts; are some of them in files
+Written: TypeAlias = tuple[int, Parts, bool]  # the sequence number of a result; its parts; whether some are in files
 
-LABEL_BYTES, STAGE_BYTES, ID_BYTES = 95, 47, 95  # what a slot has room for
-WRITE_SECONDS = 5.0  # others may be quicker for so long, again and again
+LABEL_BYTES, STAGE_BYTES, ID_BYTES = 95, 47, 95  # the room for each text in a slot
+WRITE_SECONDS = 5.0  # how long to try again while other writers come first
 _REFERENCE_BYTES = len('{"file":"result-0123456789abcdef0123456789abcdef.json"}')
 _FILE = b'{"file":"'
 _KEYS = {name: encode(name) + b":" for name in (*RESULTS, "by", "start", "end", "symbol", "stage", "id")}
@@ -61,11 +61,11 @@ _REFERENCE = re.compile(rb'\{"file":"(result-[0-9a-f]{32}\.json)"\}')
 
 
 class PartGone(Exception):
-    """The file of a part was removed: the document that named it was replaced meanwhile. It is to be read again."""
+    """The file of a part was removed, as the document that named it was replaced. Read the document again."""
 
 
 class View(Protocol):
-    """What is read of a task, wherever it stands: of a TaskView, or of a row of the history."""
+    """What is read of a task: of a TaskView, or of a row of the history."""
 
     @property
     def id(self) -> str: ...
@@ -97,14 +97,14 @@ def document_of(view: View) -> Document:
 
 
 def key_of(id: str) -> str:
-    """The id of the task of an analysis: that of the analysis where a slot can hold it, else a digest of it."""
+    """The id of the task of an analysis: the execution id if a slot can hold it, else a digest of it."""
     if len(id) <= ID_BYTES and "\0" not in id and (id.isascii() or len(id.encode()) <= ID_BYTES) and not is_digest(id):
         return id
     return digest_of(id)
 
 
 def shown(text: str, room: int) -> str:
-    """A text as a slot of so many bytes shows it: cut with an ellipsis, without NUL, and not empty."""
+    """A text as a slot with that many bytes shows it: cut with an ellipsis, without NUL, and not empty."""
     encoded = (text or " ").replace("\0", " ").encode()
     return encoded.decode() if len(encoded) <= room else encoded[: room - 3].decode(errors="ignore") + "…"
 
@@ -115,13 +115,13 @@ def shown(text: str, room: int) -> str:
 def replace(
     task: Task, directory: Path, room: int, change: Callable[[Parts], Parts], known: Written | None
 ) -> Written | None:
-    """Replace the parts of a document by change(parts), which is called again if somebody else wrote meanwhile.
+    """Replace the parts of a document by change(parts), which is called again if another process wrote meanwhile.
 
-    known: what this process wrote last, to be believed if nobody has written since. room: bytes of JSON in the slot;
-    what is larger goes into files in `directory`. Returns what is written there now, as far as that is known.
-    Raises UnknownTask, LockTimeout, OSError; ResultTooLarge, if there is not even room for the names of the files.
+    known: what this process wrote last, used if nobody has written since. room: bytes of JSON in the slot; what is
+    larger goes into files in `directory`. Returns what is written there now, as far as that is known. Raises
+    UnknownTask, LockTimeout, OSError; ResultTooLarge if there is not even room for the names of the files.
     """
-    files: dict[bytes, bytes] = {}  # content: reference; a file serves all tries
+    files: dict[bytes, bytes] = {}  # content: reference; one file serves all attempts
     before: Parts = {}
     after: Parts = {}
     in_files = False
@@ -153,7 +153,7 @@ def replace(
 
 
 def remove_files(names: Iterable[str], directory: Path) -> None:
-    """Remove files of parts. One that stays does no harm: cleanup_old removes what no document names."""
+    """Remove files of parts. Leftover files do no harm: cleanup_old removes those that no document names."""
     for name in names:
         with suppress(OSError):
             (directory / name).unlink()
@@ -195,7 +195,7 @@ def _fitting(task: Task, parts: dict[str, bytes], room: int, directory: Path, fi
 
 
 def _named(parts: Iterable[bytes]) -> Iterator[str]:
-    """The names of the files in which parts stand."""
+    """The names of the files that hold parts."""
     for one in parts:
         if found := _REFERENCE.fullmatch(one):
             yield found[1].decode()
@@ -223,7 +223,7 @@ def files_of(document: Document) -> Iterator[str]:
 
 
 def part(document: Document, name: str, directory: Path) -> Any:
-    """One part of a document, wherever it stands; None if it is missing or damaged. Raises PartGone."""
+    """One part of a document, inline or in a file; None if it is missing or damaged. Raises PartGone."""
     value = document.get(name)
     for file in files_of({name: value}):
         try:
@@ -243,10 +243,10 @@ def whole_stage(stage: str, long: Any) -> str:
 
 
 def progress(view: View, directory: Path, *, gone: bool = False, partial: bool = False) -> AnalysisProgress | None:
-    """The analysis that a task shows; None if it is damaged.
+    """The analysis of a task; None if it is damaged.
 
-    partial: a part whose file is gone is pending; without it that raises PartGone. gone: there is nothing left but this
-    view, from a file: so it is partial, and what ran has failed.
+    partial: a part whose file is gone is pending, instead of raising PartGone. gone: nothing is left but this view,
+    from a file: so it is partial, and an analysis that was running has failed.
     """
     document = document_of(view)
     end = _part(document, "end", directory, gone or partial)
@@ -266,9 +266,9 @@ def record_of(
     directory: Path,
     partial: bool = False,
 ) -> AnalysisProgress | None:
-    """The analysis of a task with these fields; None if it is damaged. ended: how it did, {} while it runs.
+    """The analysis of a task with these fields; None if it is damaged. ended: how it ended, {} while it runs.
 
-    The document is not to be used any more: its lists become those of the record. Raises PartGone.
+    Do not use the document afterwards: its lists become those of the record. Raises PartGone.
     """
     try:
         start = document.get("start")
@@ -320,7 +320,7 @@ def _text(value: Any, default: str) -> str:
 
 
 def _ending(view: View, stage: str, gone: bool) -> Mapping[str, Any]:
-    """How an analysis without an end has ended: because nobody carries it on, or by those who do not know of it."""
+    """The end of an analysis whose document has none: its process is gone, or its task was ended by other means."""
     state = view.state
     if state == "success":
         return {"status": "success", "message": view.message, "stage": stage}
@@ -329,7 +329,7 @@ def _ending(view: View, stage: str, gone: bool) -> Mapping[str, Any]:
             return {}
         reason = f"its process (pid {view.owner_pid}) is gone, and so is the memory that it wrote to"
     elif state == "cancelled" and view.error in LEFT_OPEN:
-        return {}  # its process left in good order: somebody else may have it in hand later
+        return {}  # its process ended in good order: another one may go on with it later
     elif state == "lost":
         reason = f"its process (pid {view.owner_pid}) died"
     else:

@@ -1,12 +1,12 @@
 """The tracker over files: one JSON file for each analysis, in a folder that older programs may use at the same time.
 
-`progress_<id>.json` is replaced as a whole, by a rename. The one before stays as `.progress_<id>.prev`, and is what is
-read where the first is damaged. For the whole of each change one of 16 lock files is locked, `.lock-0` to `.lock-f`:
-of two changes at once none is lost. Readers need no lock: the file is whole at any time.
+`progress_<id>.json` is replaced as a whole, by a rename. The previous one stays as `.progress_<id>.prev`, and is read
+if the first is damaged. One of 16 lock files, `.lock-0` to `.lock-f`, is locked during each change, so that no change
+is lost to another one. Readers need no lock: the file is complete at any time.
 
 The old tracker takes no lock: it writes what it read before, and so undoes what was written in between.
-`.progress_<id>.own` is another name of the file that Headway wrote last. Where that is not the one that stands there,
-somebody else has written since, and what was undone by that is done again: see `_together`.
+`.progress_<id>.own` is a hard link to the file that Headway wrote last. If that is not the present file, another
+program has written since, and Headway's changes that were undone by that are made again: see `_together`.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ __all__ = ["FOLDER", "FileBasedProgressTracker", "file_progress_tracker", "folde
 FOLDER = "analysis_progress"
 MODE = "HEADWAY_ANALYSIS_MODE"  # of a new folder, and of the files in it
 KEPT_HOURS = 24.0
-TRIES = 64  # of a reader, where each further one means that Headway has just written
-LOCKS = 16  # for all analyses of a folder: two that share one wait for each other's writes
-PATIENCE_S = 2.0  # for a writer that has stopped, with the lock
+TRIES = 64  # of a reader; each further one means that Headway has just written
+LOCKS = 16  # for all analyses of a folder; writers of analyses that share a lock wait for each other
+PATIENCE_S = 2.0  # to wait for a stopped writer that holds the lock
 _BEGIN, _END = "progress_", ".json"
 _NAME_BYTES_MAX = 255 - len(_BEGIN + _END)  # a file's name has at most 255 bytes
-_STEM_BYTES_MAX = 200  # of the files beside it, whose names have more around the id
+_STEM_BYTES_MAX = 200  # of an id, as the files beside it have longer names around the id
 
 
 class FileBasedProgressTracker(RecordTracker):
     """Follows analyses in the folder analysis_progress of a directory; default: the system's temporary one.
 
-    When it is made, it makes the folder, and removes what nothing has touched for 24 hours.
-    strict: raise what goes wrong: NotOwner for a folder of somebody else in the temporary directory, LockTimeout if a
-    live process does not let go of an analysis, OSError.
+    Its constructor makes the folder, and removes analyses that were not written for 24 hours.
+    strict: raise what goes wrong: NotOwner for another user's folder in the temporary directory, LockTimeout if a live
+    process does not release an analysis, OSError.
     """
 
     progress_dir: Path
 
     def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
-        self._base = os.fspath(base_dir) if base_dir else None  # as the old tracker took ""
+        self._base = os.fspath(base_dir) if base_dir else None  # the old tracker treated "" as None, too
         self.strict = strict
         self._open()
 
     @classmethod
     def _on_first_use(cls) -> FileBasedProgressTracker:
-        """One that touches no disk before it is used."""
+        """A tracker that touches no disk before it is used."""
         one = cls.__new__(cls)
         one._base = None
         return one
@@ -72,11 +72,11 @@ class FileBasedProgressTracker(RecordTracker):
         return _again, (type(self), self._base, self.strict)
 
     def _get_progress_file_path(self, execution_id: Any) -> Path:
-        """Where the record of an analysis stands. Old programs ask for it."""
+        """The path of the record of an analysis. Old programs use it."""
         return Path(self.progress_dir, f"{_BEGIN}{name_of(id_of(execution_id))}{_END}")
 
     def _open(self) -> Path:
-        """Make the folder, and tidy it up; what goes wrong is told, and comes up again where the folder is used."""
+        """Make the folder, and clean it up. An error is reported; it occurs again when the folder is used."""
         folder = self.progress_dir = folder_of(self._base)
         try:
             self._clean_up(KEPT_HOURS)
@@ -85,7 +85,7 @@ class FileBasedProgressTracker(RecordTracker):
         return folder
 
     def _make(self, folder: Path) -> None:
-        """Make the folder if it is not there. Raises NotOwner if nobody should write into it, OSError."""
+        """Make the folder if it is not there. Raises OSError; NotOwner if it is not safe to write into it."""
         try:
             found = os.lstat(folder)
         except FileNotFoundError:
@@ -115,7 +115,7 @@ class FileBasedProgressTracker(RecordTracker):
     # ------------------------------------------------------------------------------------------------------ changes
 
     def _start(self, symbol: str, id: str) -> AnalysisProgress:
-        self._make(Path(self.progress_dir))  # who tidies up temporary files may have taken it
+        self._make(Path(self.progress_dir))  # a cleaner of temporary files may have removed it
         files = self._files(id)
         with lock_file(files.lock, PATIENCE_S):
             record = AnalysisProgress(symbol, id, now())
@@ -160,7 +160,7 @@ class FileBasedProgressTracker(RecordTracker):
                     yield record
 
     def _listed(self) -> tuple[list[tuple[str, float]], list[str]]:
-        """Every record by the part of its file's name that tells the id, and when it was written; the other files."""
+        """Every record, by the part of its file's name that stands for the id, and its time; and the other files."""
         found = []
         beside = []
         with suppress(FileNotFoundError), os.scandir(self.progress_dir) as entries:
@@ -181,7 +181,7 @@ class FileBasedProgressTracker(RecordTracker):
         removed = sum(_Files(folder, name).remove(limit) for name, touched in listed if touched < limit)
         kept = {f"{_stem(name)}.{kind}" for name, _ in listed for kind in ("prev", "own")}
         before = min(limit, time.time() - 5 * PATIENCE_S)
-        for name in beside:  # of writers that were killed, and of records that are gone
+        for name in beside:  # left by killed writers, or of removed records
             if name.endswith(".tmp") or (name.endswith((".prev", ".own")) and name[1 + len(_BEGIN) :] not in kept):
                 path = os.path.join(folder, name)
                 with suppress(FileNotFoundError):
@@ -205,7 +205,7 @@ class _Files:
         return os.path.lexists(self.main)
 
     def read(self, id: str | None) -> AnalysisProgress | None:
-        """The record, of this id if one is given; the last good one if it is damaged, None if there is none."""
+        """The record, of this id if one is given; the previous one if it is damaged; None if neither can be read."""
         content = None
         for _ in range(TRIES):
             try:
@@ -215,7 +215,7 @@ class _Files:
             own = self._own_beside(number, id)
             if own is None or not number or self._is_main(number):
                 return self._whole(content, own, id)
-        return self._whole(content, None, id)  # it is written all the time, and whole
+        return self._whole(content, None, id)  # it is written all the time, and complete
 
     def read_main(self) -> tuple[bytes | None, int]:
         with suppress(FileNotFoundError):
@@ -223,21 +223,21 @@ class _Files:
         return None, 0
 
     def whole(self, content: bytes | None, number: int, id: str | None) -> AnalysisProgress | None:
-        """The record of this content of the main file, with what somebody else undid; the last good one, or None.
+        """The record in this content of the main file, with what another program undid; the previous one, or None.
 
-        The lock is held: else Headway itself may have written since the content was read.
+        The caller holds the lock: otherwise Headway itself may have written since the content was read.
         """
         return self._whole(content, self._own_beside(number, id), id)
 
     def _own_beside(self, number: int, id: str | None) -> AnalysisProgress | None:
-        """What Headway wrote last, if that is not the file of this number."""
-        with suppress(OSError):  # there is none: Headway has written nothing here
+        """What Headway wrote last, if that is not the file with this inode."""
+        with suppress(OSError):  # not there: Headway has written nothing here
             if os.stat(self.own).st_ino != number:
                 return _record(read_file(self.own, anyone=True), id)
         return None
 
     def _is_main(self, number: int) -> bool:
-        """Is the main file still that of this number?"""
+        """Is the main file still the one with this inode?"""
         with suppress(OSError):
             return os.lstat(self.main).st_ino == number
         return False
@@ -252,7 +252,7 @@ class _Files:
         return record
 
     def write(self, record: AnalysisProgress, good: bytes | None) -> None:
-        """Replace the record. good: the present one, if it is whole: it becomes the previous one. The lock is held."""
+        """Replace the record, with the lock held. good: the present one if intact; it becomes the previous one."""
         content = json.dumps(record.to_dict()).encode()
         if content == good:
             with suppress(PermissionError):  # another user's file
@@ -269,7 +269,7 @@ class _Files:
                 _link(self.main, self.previous)
             linked = _link(temporary, name := f"{temporary}.tmp")
             os.rename(temporary, self.main)
-            if linked:  # at once: what was undone may stand in the old one alone, until there is a new one
+            if linked:  # by a rename: until then, only the old link has what was undone
                 os.rename(name, self.own)
         except BaseException:
             for name in (temporary, f"{temporary}.tmp"):
@@ -304,27 +304,27 @@ class _Onlooker(FileBasedProgressTracker):
 
 
 def reader_of(place: str | os.PathLike[str]) -> FileBasedProgressTracker:
-    """A tracker for those who only look: it makes nothing and removes nothing, and raises what keeps it from reading.
+    """A tracker that only reads: it makes nothing and removes nothing, and raises what keeps it from reading.
 
-    place: the folder of a tracker, or its base_dir, where the folder may come later.
+    place: the folder of a tracker, or its base_dir; the folder may appear later.
     """
     return _Onlooker(place)
 
 
 def folder_of(base_dir: str | None) -> Path:
-    """The folder of a base directory; None: of the system's temporary one."""
+    """The folder of a base directory; None stands for the system's temporary directory."""
     return Path(tempfile.gettempdir() if base_dir is None else base_dir).absolute() / FOLDER
 
 
 def name_of(id: str) -> str:
-    """An id as part of a file's name: as it is wherever the old tracker could store it, else a digest of it."""
+    """An id as part of a file's name: unchanged if the old tracker could store it, else a digest of it."""
     if "/" in id or "\0" in id or len(id.encode()) > _NAME_BYTES_MAX:
         return digest_of(id)
     return id
 
 
 def _stem(name: str) -> str:
-    """What the files beside a record are called after."""
+    """The part that names of the files beside a record share."""
     return name if len(os.fsencode(name)) <= _STEM_BYTES_MAX else digest_of(name)
 
 
@@ -336,9 +336,9 @@ def _link(path: str, other: str) -> bool:
 
 
 def _together(record: AnalysisProgress, own: AnalysisProgress) -> AnalysisProgress:
-    """A record that somebody else wrote, and the one that Headway had written before: what was undone is done again.
+    """Merge a record that another program wrote with the one that Headway wrote before: restore what was undone.
 
-    Within one life of an analysis a result that was given is never pending again, and one that has ended never runs.
+    Within one run of an analysis a stored result never becomes pending again, and an ended one never runs again.
     """
     if record.start_time == own.start_time:
         for name in RESULTS:
@@ -351,7 +351,7 @@ def _together(record: AnalysisProgress, own: AnalysisProgress) -> AnalysisProgre
 
 
 def _record(content: bytes | None, id: str | None = None) -> AnalysisProgress | None:
-    """The record in a file; None if it is damaged, or of another id."""
+    """The record in a file; None if it is damaged or has another id."""
     try:
         record = AnalysisProgress.from_dict(json.loads(content or b""))
     except (ValueError, RecursionError):
@@ -360,7 +360,7 @@ def _record(content: bytes | None, id: str | None = None) -> AnalysisProgress | 
 
 
 def _mode() -> int | None:
-    """What HEADWAY_ANALYSIS_MODE says, in octal digits; None where it says nothing."""
+    """The value of HEADWAY_ANALYSIS_MODE, which has octal digits; None if it is not set."""
     chosen = os.environ.get(MODE)
     if not chosen:
         return None
@@ -371,7 +371,7 @@ def _mode() -> int | None:
 
 
 def _again(kind: type[FileBasedProgressTracker], base: str | None, strict: bool) -> FileBasedProgressTracker:
-    """The tracker of a pickle: it touches no disk before it is used."""
+    """Unpickle a tracker: it touches no disk before it is used."""
     one = kind._on_first_use()
     one._base, one.strict = base, strict
     return one

@@ -21,9 +21,9 @@ class _Entry:
 
 
 class AnalysisProgressTracker(RecordTracker):
-    """Follows the analyses of this process, from all its threads. There is one object of it in each process.
+    """Follows the analyses of this process, from all its threads. There is one instance in each process.
 
-    strict: raise what goes wrong; it holds for the one object, from then on.
+    strict: raise what goes wrong; this applies to the one instance, from then on.
     """
 
     _entries: dict[str, _Entry]
@@ -42,12 +42,12 @@ class AnalysisProgressTracker(RecordTracker):
             self.strict = strict
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return AnalysisProgressTracker, ()  # in another process it is that process's own
+        return AnalysisProgressTracker, ()  # another process gets its own instance
 
     def _start(self, symbol: str, id: str) -> AnalysisProgress:
         record = AnalysisProgress(symbol, id, now())
         with _lock:
-            self._entries.pop(id, None)  # so that the order is that of the starts
+            self._entries.pop(id, None)  # to keep the order of the starts
             self._entries[id] = _Entry(record, time.time())
         return record.copy()
 
@@ -84,7 +84,7 @@ class AnalysisProgressTracker(RecordTracker):
         return len(old)
 
 
-# Reentrant: a signal handler may call a tracker within a call of the same thread. So nobody iterates over the
+# Reentrant: a signal handler may call a tracker within a call of the same thread. So no code iterates over the
 # dictionary itself, which the handler may change.
 _making = threading.RLock()
 _lock = threading.RLock()
@@ -100,7 +100,7 @@ progress_tracker = AnalysisProgressTracker()
 
 
 def _after_fork_in_child() -> None:
-    """Another thread of the parent may have held a lock."""
+    """In a forked child: another thread of the parent may have held a lock."""
     global _making, _lock
     _making = threading.RLock()
     _lock = threading.RLock()

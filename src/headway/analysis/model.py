@@ -1,7 +1,7 @@
 """What an analysis found, and how far it has got: data classes that become plain JSON and come back.
 
-The names, fields and defaults are those of programs that were written before; they stay as they are. The objects may be
-changed by who holds them: a tracker stores copies and hands out copies.
+Old programs rely on the names, fields and defaults, so these do not change. A program may change the objects that it
+has: a tracker stores copies and returns copies.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ __all__ = [
 ]
 
 Levels: TypeAlias = list[Any]
-PENDING = "pending"  # the status of a result that was not given yet
+PENDING = "pending"  # the status of a result that was not stored yet
 
 
 class _Record:
-    """What the data classes share. Fields that a class does not have are kept in `_more`, and read as attributes."""
+    """The base of the data classes. Fields that a class does not have are kept in `_more`, and read as attributes."""
 
     def __getattr__(self, name: str) -> Any:
         more = self.__dict__.get("_more")
@@ -44,9 +44,9 @@ class _Record:
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields in types that JSON has: times in ISO format, numbers that are none (NaN, infinity) as None.
+        """Return all fields in types that JSON has: times in ISO format, NaN and infinity as None.
 
-        Fields that are more than the class has come last.
+        Additional fields that the class does not have come last.
         """
         own = self.__dict__
         names = _NAMES[_class_of(self)]
@@ -59,7 +59,7 @@ class _Record:
         return found
 
     def copy(self) -> Self:
-        """Return a copy that shares nothing with this one that could change."""
+        """Return a copy that shares no mutable object with this one."""
         cls = type(self)
         one = cls.__new__(cls)
         values = one.__dict__
@@ -74,9 +74,9 @@ class _Record:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        """Make one from what to_dict gave. A field that is missing takes its default, unknown ones are kept.
+        """Make an object from what to_dict returned. A missing field gets its default, unknown ones are kept.
 
-        Raises headway.errors.InvalidRecord (a ValueError) for what is no such record.
+        Raises headway.errors.InvalidRecord (a ValueError) if `values` is not such a record.
         """
         if not isinstance(values, Mapping):
             raise errors.InvalidRecord(f"{values!r:.60} is no {cls.__name__}: give an object as to_dict returns it")
@@ -153,7 +153,7 @@ class MarketContextResult(_Record):
 
 @dataclass
 class LeverageDecisionResult(_Record):
-    """The leverage that is advised, and how sure that is."""
+    """The recommended leverage, and the confidence in it."""
 
     status: str
     recommended_leverage: float = 0.0
@@ -167,9 +167,9 @@ Result: TypeAlias = SupportResistanceResult | MLPredictionResult | MarketContext
 
 @dataclass
 class AnalysisProgress(_Record):
-    """One analysis: how far it is, what it found, how it ended.
+    """One analysis: how far it has got, what it found, how it ended.
 
-    start_time: local time. A result that was not given yet has the status "pending".
+    start_time: local time. A result that was not stored yet has the status "pending".
     """
 
     symbol: str
@@ -217,7 +217,7 @@ _KINDS = {"str": str, "int": int, "float": float, "Levels": list, "datetime": da
 }
 _SIMPLE = (str, int, float, bool, type(None))
 _HELD = {list, *RESULTS.values()}
-_NAMES: dict[type, dict[str, Any]] = {  # of each class: its fields, and what they are
+_NAMES: dict[type, dict[str, Any]] = {  # of each class: its fields and their kinds
     cls: {one.name: _KINDS[str(one.type)] for one in fields(cls)} for cls in (AnalysisProgress, *RESULTS.values())
 }
 _CHANGING = {cls: [name for name, kind in names.items() if kind in _HELD] for cls, names in _NAMES.items()}
@@ -232,7 +232,7 @@ _TEXTS = {one.name: one.default for one in fields(AnalysisProgress) if isinstanc
 
 
 def _class_of(one: _Record) -> type:
-    """The class here that an object is of, or derived from."""
+    """The class of this module that an object is an instance of."""
     kind = type(one)
     return kind if kind in _NAMES else next(base for base in kind.__mro__ if base in _NAMES)
 
@@ -241,18 +241,18 @@ def _class_of(one: _Record) -> type:
 
 
 def result_of(name: str, result: object) -> Any:
-    """A result in plain types: of any data class, named tuple, mapping or object that has fields of this result.
+    """A result in plain types, from any data class, named tuple, mapping or object that has fields of this result.
 
-    Raises TypeError for what has none of them.
+    Raises TypeError if it has none of them.
     """
     cls = RESULTS[name]
     return cls._taken(_members(cls, name, result))
 
 
 def encoded_result(name: str, result: object) -> bytes:
-    """The JSON of a result, by the same rules. Raises TypeError for what has none of its fields."""
+    """The JSON of a result, by the same rules. Raises TypeError if it has none of the fields."""
     cls = RESULTS[name]
-    if type(result) is cls and tuple(map(type, result.__dict__.values())) == _TYPES[cls]:  # all is as it should be
+    if type(result) is cls and tuple(map(type, result.__dict__.values())) == _TYPES[cls]:  # all types are right
         return encode(result.__dict__)
     return encode(result_of(name, result).to_dict())
 
@@ -270,7 +270,7 @@ def _members(cls: type[_Record], name: str, result: object) -> dict[str, Any]:
 
 
 def taken_result(name: str, values: Any) -> Any:
-    """A result from its JSON, which nobody else holds. None gives a pending one. Raises InvalidRecord."""
+    """A result from its decoded JSON, which it takes over. None gives a pending one. Raises InvalidRecord."""
     cls = RESULTS[name]
     if values is None:
         return cls(PENDING)
@@ -286,7 +286,7 @@ def taken_result(name: str, values: Any) -> Any:
 
 
 class Frozen:
-    """A record that was read, and that nobody else holds: to be handed out again and again, as quick copies."""
+    """A record that was read and will not change: it makes quick copies to return again and again."""
 
     __slots__ = ("_plain", "_record", "start_time")
 
@@ -301,7 +301,7 @@ class Frozen:
         )
 
     def copy(self) -> AnalysisProgress:
-        """A record that shares nothing with any other."""
+        """A copy of a record that shares nothing with any other."""
         own = self._record
         if not self._plain:
             return own.copy()
@@ -366,7 +366,7 @@ def _taken_field(kind: Any, value: Any) -> Any:
 
 
 def _plain_field(kind: Any, value: Any) -> Any:
-    """The value of a field in types that JSON has, whatever somebody has put there."""
+    """The value of a field in types that JSON has, whatever a program has put there."""
     if kind is datetime:
         return local_time(value).isoformat() if isinstance(value, datetime) else plain(value)
     if isinstance(value, _Record):
@@ -380,7 +380,7 @@ def _fresh(value: Any) -> Any:
     """A copy of lists and dicts, and of those in them."""
     try:
         return marshal.loads(marshal.dumps(value))
-    except ValueError:  # an object of somebody's own
+    except ValueError:  # an object of a foreign class
         import copy
 
         return copy.deepcopy(value)

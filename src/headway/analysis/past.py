@@ -1,4 +1,4 @@
-"""Analyses that are not on the board any more: of its history, and of its last snapshot where its memory is gone."""
+"""Analyses that are no longer on the board: from its history, and from its last snapshot if its memory is gone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from headway.views.board_view import BoardView
 
 __all__ = ["Past"]
 
-SETTLED_S = 0.1  # a file that was written so lately may change again without its times telling so
+SETTLED_S = 0.1  # a file written this recently may change again without a change of its times
 _HISTORY = "history.sqlite3"
 _COLUMNS = (
     "uuid",
@@ -42,7 +42,7 @@ _COLUMNS = (
 
 
 class _Row:
-    """A row of the history, decoded as far as it was asked for."""
+    """A row of the history. Its columns are decoded when they are needed."""
 
     __slots__ = (
         "_progress",
@@ -79,7 +79,7 @@ class _Row:
 
 
 class _Recent:
-    """The rows of the history since a moment, read again when its files have changed, and decoded once each."""
+    """The rows of the history since a moment. Read again when its files have changed; each row is decoded once."""
 
     def __init__(self, since: float, files: Any, rows: dict[tuple[Any, ...], _Row]) -> None:
         self.since = since
@@ -92,35 +92,35 @@ class Past:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._read: tuple[tuple[str, int, int], BoardView] | None = None  # of which file
-        self._of = ""  # the board of which a snapshot was seen: there is no need to read its further ones
+        self._read: tuple[tuple[str, int, int], BoardView] | None = None  # the file, and what it held
+        self._of = ""  # the board of the last snapshot: its later ones need not be read
         self._recent = _Recent(float("inf"), None, {})
         self._open: tuple[Any, list[str]] = (None, [])
-        self._oldest: tuple[Any, float] = (None, 0.0)  # of which files; when the first task of the history ended
+        self._oldest: tuple[Any, float] = (None, 0.0)  # the files read; when the history's first task ended
 
     def get(self, id: str, board: Board | None) -> AnalysisProgress | None:
-        """What an analysis looked like last; None if it is unknown."""
+        """The last record of an analysis; None if it is unknown."""
         view = self._find(id, board)
         found = None if view is None else progress(view, self._directory(board), gone=True)
         return found if found is not None and found.execution_id == id else None
 
     def get_by_key(self, key: str, board: Board | None) -> AnalysisProgress | None:
-        """What the analysis of a task of this id looked like last."""
+        """The last record of the analysis whose task has this id."""
         view = self._find_key(key, board)
         return None if view is None else progress(view, self._directory(board), gone=True)
 
     def has_ended(self, id: str, board: Board | None) -> bool:
-        """Did it end by a call? Then there is nothing left to change."""
+        """Did it end by a call of a tracker? Then it cannot change any more."""
         view = self._find(id, board)
         return view is not None and "end" in document_of(view)
 
     def left_open(self, id: str, board: Board | None) -> View | None:
-        """What is known of an analysis that a process left in good order, and that had to make room since."""
+        """The row of an analysis that a process left open in good order, and whose slot was reused since."""
         view = self._find(id, board)
         return view if view is not None and _is_open(view) else None
 
     def since(self, limit: float, board: Board | None) -> Iterator[tuple[str, AnalysisProgress | None]]:
-        """The last run of each that began since then, by the ids of their tasks."""
+        """The last run of each analysis that began since then, by the ids of their tasks."""
         last: dict[str, Any] = {}
         snapshot = self._snapshot(board)
         directory = self._directory(board)
@@ -132,7 +132,7 @@ class Past:
             yield id, view.progress(directory) if isinstance(view, _Row) else progress(view, directory, gone=True)
 
     def open_ids(self, board: Board | None) -> list[str]:
-        """The ids of the tasks of those that a process left in good order, and that had to make room since."""
+        """The ids of the tasks of analyses that processes left open in good order, and whose slots were reused."""
         directory = self._directory(board)
         files = _stand(directory)
         if files is None:
@@ -144,16 +144,16 @@ class Past:
         return self._open[1]
 
     def exists(self) -> bool:
-        """Is there anything?"""
+        """Is there a history or a snapshot?"""
         return self._snapshot(None) is not None or bool(self._columns(self._directory(), ("id",)))
 
     def comes_back(self, id: str) -> bool:
-        """Is it in the snapshot with which the board would begin, if it were opened now?"""
+        """Is it in the snapshot that the board would be restored from, if it were opened now?"""
         snapshot = self._snapshot(None)
         return snapshot is not None and snapshot.get(key_of(id)) is not None
 
     def forget(self, hours: float) -> set[str]:
-        """Remove what ended more than `hours` ago from the history. Returns the ids that are not there any more."""
+        """Remove what ended more than `hours` ago from the history. Returns the ids that are no longer there."""
         limit = time.time() - hours * SECONDS_PER_HOUR
         directory = self._directory()
         files = _stand(directory)
@@ -171,7 +171,7 @@ class Past:
         return old - {id for (id,) in self._columns(directory, ("id",))}
 
     def files(self) -> set[str] | None:
-        """The names of the files that the history's tasks have parts in; None if that cannot be told."""
+        """The names of the files in which the history's tasks have parts; None if the history cannot be read."""
         from headway.files import history
 
         try:
@@ -198,7 +198,7 @@ class Past:
         return found
 
     def _rows(self, directory: Path, since: float) -> dict[tuple[Any, ...], _Row]:
-        """What ended since then, by the place on the board that no other task ever has."""
+        """The tasks that ended since then, by the first four columns, which no two tasks share."""
         files = _stand(directory)
         if files is None:
             return {}
@@ -222,17 +222,17 @@ class Past:
         id: str | None = None,
         state: str | None = None,
     ) -> list[tuple[Any, ...]]:
-        """What can be read of the history. hours: of those that ended within so many."""
+        """The tasks of the history that can be read. hours: only those that ended within this time."""
         if not (directory / _HISTORY).exists():
             return []
-        from headway.files import history  # SQLite, which who finds everything on the board does not need
+        from headway.files import history  # imports SQLite, which is not needed if everything is on the board
 
         with suppress(errors.HeadwayError, OSError):
             return history.read_columns(directory, columns, id=id, hours=hours, state=state)
         return []
 
     def _snapshot(self, board: Board | None) -> BoardView | None:
-        """The last snapshot, if it is not of this board: that knows better what is on it."""
+        """The last snapshot, unless it is of this board, whose shared memory is newer."""
         if board is not None and board._segment.uuid == self._of:
             return None
         path = self._directory(board) / SNAPSHOT
@@ -245,7 +245,7 @@ class Past:
             return None
         view = self._read[1]
         if board is not None and view.uuid == board._segment.uuid:
-            self._of = view.uuid  # and so are all that will be written as long as it is there
+            self._of = view.uuid  # so are all later ones, as long as the board is there
         return None if board is not None and view.uuid == board._segment.uuid else view
 
 
@@ -258,7 +258,7 @@ def _later(one: Any, other: Any) -> bool:
 
 
 def _stand(directory: Path) -> Any:
-    """A value that is another one once the history has changed; None if there is none."""
+    """A value that changes when the history changes; None without a history."""
     found: list[tuple[int, int, int]] = []
     newest = 0.0
     for name in (_HISTORY, f"{_HISTORY}-wal"):

@@ -1,4 +1,4 @@
-"""The tasks of a copy of a board, column by column: for those who look at all of them and need little of each."""
+"""The tasks of a copy of a board, column by column: for code that reads all tasks and needs few fields of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _INDEX = struct.Struct("=IIQ")
 
 
 def _places() -> dict[str, tuple[int, int]]:
-    """Where each field of a record begins, and how many bytes it has."""
+    """The offset and size in bytes of each field of a record."""
     found = {}
     at = 0
     for name, code, *shape in DTYPES["tasks"]:
@@ -28,7 +28,7 @@ _PLACES = _places()
 
 
 class Rows:
-    """The records of a copy, as `Segment.copy` returns it. They stand in the order of their slots."""
+    """The records of a copy, as `Segment.copy` returns it, in the order of their slots."""
 
     __slots__ = ("_index", "_numbers", "_results", "_tasks", "states")
 
@@ -46,7 +46,7 @@ class Rows:
         return memoryview(self._tasks).cast("Q" if size == 8 else "I")[at // size :: _SIZE // size]
 
     def numbers(self, name: str) -> list[int]:
-        """A column of numbers without a sign, of 4 or 8 bytes: times in nanoseconds, versions."""
+        """A column of unsigned numbers of 4 or 8 bytes: times in nanoseconds, versions."""
         return list(self._words(name).tolist())
 
     def text(self, number: int, name: str) -> str:
@@ -56,7 +56,7 @@ class Rows:
         return bytes(self._tasks[at : at + size].partition(b"\0")[0]).decode("utf-8", "replace")
 
     def result(self, number: int) -> bytes:
-        """The JSON of a task's result; b"" if there is none, or it was left out of the copy."""
+        """The JSON of a task's result; b"" if it has none, or it was left out of the copy."""
         if self._numbers is None:
             self._numbers = {task: (at, at + size) for task, size, at in _INDEX.iter_unpack(self._index)}
         begin, end = self._numbers.get(number, (0, 0))

@@ -1,11 +1,11 @@
-"""The tracker in shared memory: a thin layer over a board, of which each analysis is a task.
+"""The tracker in shared memory: a thin layer over a board, on which each analysis is a task.
 
-The symbol is the task's label, the stage its stage, with its timeline. All else stands in the task's result (see
-document.py): the results, and "end" once there is one. Who puts "end" there has ended the analysis, whatever comes
-later; the state of the task follows, for those who look at the board.
+The symbol is the task's label, the stage its stage, with its timeline. Everything else is in the task's result (see
+document.py): the results, and "end" once it has ended. The process that writes "end" ends the analysis, whatever comes
+later; the state of the task follows, for viewers of the board.
 
-Every write makes the writer the owner of the task, so that its death is seen, whoever began the analysis. A process
-that leaves in good order hands its analyses on to the one that began them, if that is alive; else they stay open.
+Every write makes the writer the owner of the task, so that its death is noticed, whoever began the analysis. A process
+that ends in good order hands its analyses to the process that began them, if that is alive; else they stay open.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ from headway.tasks.states import LIVE_STATES, OPEN_STATES
 
 __all__ = ["SharedMemoryProgressTracker", "shared_progress_tracker"]
 
-TRIES = 64  # each further one means that another process has just started the analysis over, or stored a result
-ORPHANED_S = 60.0  # a file that no document names may be about to be named for so long
+TRIES = 64  # each further attempt means that another process has just started the analysis over, or stored a result
+ORPHANED_S = 60.0  # how long a file may wait to be named by a document
 
 _LEFT = ("cancelled", "failed")
 
@@ -62,10 +62,10 @@ Write = Callable[[Entry, Board], None]
 
 
 class SharedMemoryProgressTracker(ProgressTracker):
-    """Follows analyses in shared memory, on the board of this name: every process of this user sees them at once.
+    """Follows analyses in shared memory, on the board of this name: all processes of this user see them at once.
 
-    The board is made by the first start_analysis. An analysis whose process died reads as failed, with the stage it
-    died in and the reason, until a live process writes to it again; one whose process left in good order stays running.
+    The first start_analysis makes the board. An analysis whose process died reads as failed, with the stage it died in
+    and the reason, until a live process writes to it again; one whose process ended in good order stays running.
     strict: raise what goes wrong: BoardFull if 1024 analyses run at once, LockTimeout, NoSpace, CorruptBoard, NotOwner.
     """
 
@@ -100,7 +100,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         if key != id:
             begun["id"] = encode(id)
         entry = Entry(task, label)
-        with suppress(errors.UnknownTask):  # started over at once by another process
+        with suppress(errors.UnknownTask):  # another process has started it over meanwhile
             self._put(entry, board, lambda parts: {**parts, **begun})
             task._enter("initializing")
             self._at.remember(id, entry, board)
@@ -113,13 +113,13 @@ class SharedMemoryProgressTracker(ProgressTracker):
                 if self._at.entries[execution_id].task._enter(stage):
                     return True
             except (KeyError, TypeError, UnicodeEncodeError, errors.UnknownTask, errors.BoardClosed):
-                pass  # unknown here, gone, or no plain text: the long way
+                pass  # unknown here, gone, or not a plain text: take the slow path
             return self._enter(id_of(execution_id), text_of(stage))
         except Exception as error:  # noqa: BLE001 - as in ProgressTracker
             return self._failed("update_stage", execution_id, error)
 
     def _enter(self, id: str, stage: str) -> bool:
-        """update_stage the long way: the task is found first, or has ended, or has no room for the text."""
+        """The slow path of update_stage: the task has to be found, has ended, or has no room for the text."""
         short = shown(stage, STAGE_BYTES)
 
         def enter(entry: Entry, board: Board) -> None:
@@ -167,7 +167,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
 
     @staticmethod
     def _announce(entry: Entry, board: Board) -> None:
-        """Have the task end as its analysis did, if it has not yet."""
+        """End the task as its analysis ended, if it has not ended yet."""
         parts = _parts(entry)
         if "end" not in parts:
             return
@@ -185,16 +185,16 @@ class SharedMemoryProgressTracker(ProgressTracker):
         task = entry.task
         if task._own() if stage is None else task._enter(stage):
             return
-        entry.written = None  # somebody else may have ended it since
+        entry.written = None  # another process may have ended it since
         if "end" in _parts(entry):
             return
-        # Its process left it open, in good order or by an exception.
+        # Its process ended without ending it, in good order or by an exception.
         task._transition("running", _LEFT, own=True, resume=True, stage=stage)
-        self._announce(entry, board)  # where it ended between the two
+        self._announce(entry, board)  # in case it ended between the two
 
     def _write(self, id: str, write: Write) -> bool:
-        """Write to an analysis; once more, if it was started over meanwhile. False if it is unknown, or has ended and
-        is no more on the board.
+        """Write to an analysis; again if it was started over meanwhile. False if it is unknown, or has ended and is no
+        longer on the board.
         """
         for _ in range(TRIES):
             board = self._at.existing()
@@ -215,17 +215,17 @@ class SharedMemoryProgressTracker(ProgressTracker):
             else:
                 return True
         raise errors.LockTimeout(
-            f"analysis {id!r} is started over all the time, and cannot be written: end who does so"
+            f"analysis {id!r} is started over all the time, and cannot be written: end the program that does so"
         )
 
     def _revive(self, id: str, board: Board | None) -> bool:
-        """Put an analysis back on the board that its process left open in good order, and that had to make room."""
+        """Put an analysis back on the board whose process left it open in good order, and whose slot was reused."""
         view = self._past.left_open(id, board)
         if view is None:
             return False
         board = self._at.open()
         document = {"start": view.created, **view.result}
-        with suppress(errors.TaskExists, errors.UnknownTask):  # another process was quicker
+        with suppress(errors.TaskExists, errors.UnknownTask):  # another process was faster
             task = board.task(key_of(id), label=view.label)
             parts = {name: encode(value) for name, value in document.items()}
             self._put(Entry(task), board, lambda present: {**parts, **present})
@@ -256,13 +256,13 @@ class SharedMemoryProgressTracker(ProgressTracker):
         return None
 
     def _look(self, id: str, entry: Entry, board: Board) -> AnalysisProgress | None:
-        """What an analysis looks like now. Raises UnknownTask, PartGone."""
+        """The present record of an analysis. Raises UnknownTask, PartGone."""
         task = entry.task
         while True:
-            state = task.state  # first: where it says that it has ended, the result says how
+            state = task.state  # read first: if the task has ended, the result read below says how
             stage = task.stage
             raw, seq = task._read_result()
-            if task.stage == stage:  # so both were there at one moment
+            if task.stage == stage:  # unchanged, so stage and result belong together
                 break
         kept = entry.shown
         if kept is not None and kept[0] == (state, stage, seq):
@@ -271,7 +271,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         view = None
         if entry.symbol is None or not ("end" in document or state in LIVE_STATES):
             view = board.get(key_of(id))
-            if view is None or task.state != state:  # so the view is of this task, too
+            if view is None or task.state != state:  # unchanged, so the view is of this task, too
                 return self._past.get(id, board) if view is None else self._look(id, entry, board)
             entry.symbol, entry.created = view.label, view.created
         if view is not None and not ("end" in document or state in LIVE_STATES):
@@ -312,7 +312,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         if hours == float("inf"):
             return 0
         if board is None and self._past.exists():
-            board = self._at.attach()  # the tasks of the last snapshot come back, and then some of them go
+            board = self._at.attach()  # this restores the tasks of the last snapshot; then the old ones are removed
         if board is None:
             return 0
         limit = time.time() - hours * SECONDS_PER_HOUR
@@ -332,7 +332,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
                     kept.add(view.id)
             self._at.entries.clear()
             if removed:
-                with suppress(OSError):  # a full disk: an old snapshot may tell of them for a while
+                with suppress(OSError):  # a full disk: the old snapshot shows them for a while
                     board.write_snapshot()
         forgotten = self._past.forget(hours)
         if forgotten:
@@ -341,7 +341,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         return len(removed | forgotten)
 
     def _remove_orphans(self, board: Board, before: float) -> None:
-        """Remove files of parts that no document names: their writers were killed, or the history forgot them."""
+        """Remove files of parts that no document names: their writers were killed, or the history dropped them."""
         directory = board.directory
         files = [name for name in os.listdir(directory) if LARGE_RESULT.fullmatch(name)]
         if not files:

@@ -1,4 +1,4 @@
-"""Analyses for those who only watch: as the last snapshot of a board tells them, without its shared memory."""
+"""Analyses as the last snapshot of a board has them: for programs that only watch, without its shared memory."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Found = TypeVar("Found")
 
 
 class AnalysisSnapshots:
-    """The analyses of the SharedMemoryProgressTracker on a board of this name, read from files alone.
+    """The analyses of the SharedMemoryProgressTracker on a board of this name, read only from files.
 
-    Its calls answer as those of a tracker do, a fraction of a second late, and change nothing. Without files there are
-    no analyses. They raise DamagedSnapshot, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout, OSError; ValueError
-    for an empty id.
-    directory: that of the board, default: where it would be.
+    Its calls return what those of a tracker do, a fraction of a second late, and change nothing. Without files there
+    are no analyses. They raise DamagedSnapshot, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout, OSError;
+    ValueError for an empty id.
+    directory: that of the board; default: the usual directory of a board of this name.
     """
 
     def __init__(self, board: str = "analysis", *, directory: Path | None = None) -> None:
@@ -38,7 +38,7 @@ class AnalysisSnapshots:
         self._directory = directory
 
     def get_progress(self, execution_id: Any) -> AnalysisProgress | None:
-        """Return what an analysis looked like at the last snapshot, or at its end; None if unknown or damaged."""
+        """Return the record of an analysis at the last snapshot, or at its end; None if unknown or damaged."""
         id = id_of(execution_id)
         key = key_of(id)
 
@@ -50,16 +50,16 @@ class AnalysisSnapshots:
         return found if found is not None and found.execution_id == id else None
 
     def _ended(self, key: str) -> AnalysisProgress | None:
-        """One that is not on the board any more, from the history."""
-        from headway.files import history  # SQLite, which who finds everything in the snapshot does not need
+        """An analysis that is no longer on the board, from the history."""
+        from headway.files import history  # imports SQLite, which is not needed if everything is in the snapshot
 
         directory = self._place()
         last = history.read(directory, id=key, limit=1)
         return progress(last[0], directory, gone=True) if last else None
 
     def get_all_recent(self, hours: Any = 1) -> list[AnalysisProgress]:
-        """Return the analyses that were started within the last `hours`, the newest first: of those that the last
-        snapshot has. Those that ended a day ago, or made room, are in the history alone.
+        """Return the analyses of the last snapshot that were started within the last `hours`, the newest first. Those
+        that ended a day ago, or whose slots were reused, are only in the history.
         """
         known = hours_of(hours)
         if known <= 0:
@@ -75,7 +75,7 @@ class AnalysisSnapshots:
         return self._read(find, [])
 
     def _read(self, find: Callable[[BoardView, Path, bool], Found], nothing: Found) -> Found:
-        """find() in the last snapshot; in the next one, if a file that it names was replaced since it was written."""
+        """find() in the last snapshot; in the next one if a file that it names was replaced since it was written."""
         directory = self._place()
         for attempt in range(TRIES):
             try:

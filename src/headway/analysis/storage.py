@@ -1,4 +1,4 @@
-"""Files that several processes write: whole or not there, one writer at a time, and read as hostile input."""
+"""Files that several processes write: complete or absent, one writer at a time, and read as hostile input."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _held: set[tuple[int, int, str]] = set()  # locks, each with the process and the
 
 
 def read_file(path: str | Path, *, anyone: bool = False) -> bytes | None:
-    """The bytes of a file; None for what is no regular file, or is too large. Raises FileNotFoundError.
+    """The bytes of a file; None if it is not a regular file, or too large. Raises FileNotFoundError.
 
-    anyone: of whatever user; else of this one alone.
+    anyone: accept the file of any user, not only of this one.
     """
     return read_with_number(path, anyone=anyone)[0]
 
 
 def read_with_number(path: str | Path, *, anyone: bool = False) -> tuple[bytes | None, int]:
-    """As read_file, and the number of the file (its inode), 0 for what cannot be opened."""
+    """The same as read_file, and the file's inode, 0 if it cannot be opened."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)  # O_NONBLOCK: do not wait for a pipe's writer
     except FileNotFoundError:
@@ -51,10 +51,10 @@ def read_with_number(path: str | Path, *, anyone: bool = False) -> tuple[bytes |
 
 
 def write_new(path: str | Path, content: bytes, mode: int = 0o600, *, exactly: bool = False) -> None:
-    """Write a file that was not there, and force it to the disk. Its directory entry is not: sync_folder does that.
+    """Write a new file, and force it to the disk. Its directory entry is not forced: sync_folder does that.
 
-    mode: less what the umask takes away, unless `exactly`. Raises FileTooLarge (EFBIG) for what read_file would refuse,
-    OSError, and leaves nothing then.
+    mode: reduced by the umask, unless `exactly`. Raises OSError, and FileTooLarge (EFBIG) for what read_file would
+    refuse; then it leaves no file.
     """
     if len(content) > FILE_BYTES_MAX:
         raise OSError(27, f"{len(content)} bytes are more than the {FILE_BYTES_MAX} that are read", str(path))
@@ -109,17 +109,17 @@ def lock_file(path: Path, wait_s: float) -> Iterator[None]:
     finally:
         _held.discard(holder)
         try:
-            if pid == os.getpid():  # in a child that was forked meanwhile it is the parent's
-                fcntl.flock(fd, fcntl.LOCK_UN)  # by itself: a child that was forked meanwhile shares it
+            if pid == os.getpid():  # in a child that was forked meanwhile, the lock is the parent's
+                fcntl.flock(fd, fcntl.LOCK_UN)  # explicitly: a child that was forked meanwhile shares the descriptor
         finally:
             os.close(fd)
 
 
 def _take(path: Path) -> int:
-    """A descriptor of the file that holds its lock; -1 if somebody else has it, or has removed the file."""
+    """A descriptor of the file that holds its lock; -1 if another process has the lock, or has removed the file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | _OPEN, 0o666)
-    except PermissionError:  # in a folder of all users nobody may "make" the file of another one
+    except PermissionError:  # in a folder of all users, O_CREAT is refused for another user's file
         if not os.path.lexists(path):
             raise
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)
@@ -128,7 +128,7 @@ def _take(path: Path) -> int:
         if os.path.samestat(os.lstat(path), os.fstat(fd)):
             return fd
     except (BlockingIOError, FileNotFoundError):
-        pass  # held, or another file since: to be tried again
+        pass  # held, or replaced since: try again
     except BaseException:
         os.close(fd)
         raise
@@ -137,7 +137,7 @@ def _take(path: Path) -> int:
 
 
 def _holder(path: Path) -> str:
-    """Who holds the lock, for people. Source: proc_locks(5)."""
+    """The holder of the lock, for people. Source: proc_locks(5)."""
     with suppress(OSError, ValueError):
         inode = str(path.lstat().st_ino)
         for line in Path("/proc/locks").read_text().splitlines():

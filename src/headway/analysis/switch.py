@@ -1,6 +1,6 @@
-"""What stands in for the file tracker where HEADWAY_ANALYSIS_TRACKER says so: its class, and its instance.
+"""Replacements for the file tracker, its class and its instance, if HEADWAY_ANALYSIS_TRACKER says so.
 
-A program names the tracker that it was written for, by class or by instance; both have to lead to the same analyses.
+A program uses the tracker that it was written for by class or by instance; both have to give the same analyses.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _told: set[str] = set()
 
 
 class _InPlaceOfFiles(ProgressTracker):
-    """What a file tracker has besides its calls."""
+    """What a file tracker has besides the calls of the contract."""
 
     _base: str | None
 
@@ -40,7 +40,7 @@ class _InPlaceOfFiles(ProgressTracker):
         return files.folder_of(self._base)
 
     def _get_progress_file_path(self, execution_id: Any) -> Path:
-        """Where a file tracker would keep an analysis."""
+        """The path at which a file tracker would keep an analysis."""
         return Path(self.progress_dir, f"progress_{files.name_of(id_of(execution_id))}.json")
 
 
@@ -59,7 +59,7 @@ class SharedInPlaceOfFiles(_InPlaceOfFiles, shared.SharedMemoryProgressTracker):
 
 
 class MemoryInPlaceOfFiles(_InPlaceOfFiles, memory.AnalysisProgressTracker):
-    """A tracker within this process; one base_dir, one set of analyses; the default's is progress_tracker's."""
+    """A tracker within this process. Each base_dir has its own analyses; the default has progress_tracker's."""
 
     def __new__(cls, *_: Any, **__: Any) -> MemoryInPlaceOfFiles:
         return object.__new__(cls)
@@ -83,13 +83,13 @@ CLASSES: dict[str, Any] = {
     "file": files.FileBasedProgressTracker,
     "memory": MemoryInPlaceOfFiles,
 }
-for _kind in (SharedInPlaceOfFiles, MemoryInPlaceOfFiles):  # isinstance() holds by whatever path a program came
+for _kind in (SharedInPlaceOfFiles, MemoryInPlaceOfFiles):  # isinstance() holds whichever name a program uses
     files.FileBasedProgressTracker.register(_kind)
 _instances: dict[str, Any] = {}
 
 
 def chosen(written_for: str) -> str:
-    """The kind of tracker that a program gets by an old name. A switch that says nonsense is told, and not heeded."""
+    """The kind of tracker that a program gets by an old name. An unknown value is reported and ignored."""
     kind = os.environ.get(SWITCH) or written_for
     if kind not in KINDS:
         text = f"{SWITCH} {kind!r} is unknown, {written_for} is used: choose one of {', '.join(KINDS)}"
@@ -102,12 +102,12 @@ def chosen(written_for: str) -> str:
                 LOG.debug("warnings are errors here")
         return written_for
     if kind == "shared" and support.disabled():
-        return "memory"  # HEADWAY_DISABLE: nobody else sees anything then
+        return "memory"  # HEADWAY_DISABLE: no other process sees anything then
     return kind
 
 
 def instance(kind: str) -> Any:
-    """file_progress_tracker, as this kind."""
+    """The object to use as file_progress_tracker for this kind."""
     if kind == "file":
         return files.file_progress_tracker
     if kind not in _instances:

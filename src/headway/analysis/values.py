@@ -1,8 +1,8 @@
-"""What the trackers take: any value becomes an id, a text, a number, price levels, or plain JSON.
+"""The values that trackers accept: any value becomes an id, a text, a number, price levels, or plain JSON.
 
-The one place of these rules. Programs hand in what they have: UUIDs, enumerations, exceptions, NumPy and pandas
-objects, data classes of their own. Nothing here raises for a value that can be kept in some form. What cannot is a
-ValueError or TypeError, which a tracker turns into False.
+These rules are only here. Programs pass what they have: UUIDs, enumerations, exceptions, NumPy and pandas objects,
+their own data classes. A value that can be kept in some form is accepted. Any other one raises ValueError or TypeError,
+which a tracker turns into False.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
     "text_of",
 ]
 
-DEPTH_MAX = 64  # of lists and dicts inside each other; what lies deeper is kept as text
+DEPTH_MAX = 64  # levels of nested lists and dicts; deeper values are kept as text
 VALUES_MAX = 1_000_000  # in one result
 INTEGER_BITS_MAX = 14_000  # longer ones are kept in hexadecimal digits: Python refuses to read them in decimal ones
 _PREFIX_BYTES = 40
@@ -55,7 +55,7 @@ def text_of(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return _encodable(str.__str__(value))  # of an enumeration of texts its value
+        return _encodable(str.__str__(value))  # of an Enum of texts, its value
     if isinstance(value, Enum):
         return text_of(value.value)
     if isinstance(value, BaseException):
@@ -77,8 +77,8 @@ def id_of(value: object) -> str:
 
 
 def digest_of(id: str) -> str:
-    """A short name for an id that cannot stand as it is: its beginning and a digest, in characters that paths have."""
-    # Names of files that are no UTF-8 come with surrogates.
+    """A short name for an id that cannot be used as it is: its beginning and a digest, legal in a path."""
+    # Python reads file names that are not UTF-8 with surrogates.
     head = quote(id[:_PREFIX_BYTES], safe="", errors="surrogateescape")[:_PREFIX_BYTES]
     return f"{head}~{hashlib.sha256(id.encode(errors='surrogateescape')).hexdigest()[:32]}"
 
@@ -89,7 +89,7 @@ def is_digest(id: str) -> bool:
 
 
 def encodable(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Fields from JSON, where a text may hold lone surrogates, in texts that UTF-8 has."""
+    """Fields from JSON, whose texts may hold lone surrogates, with texts that can be encoded in UTF-8."""
     for value in values.values():
         if type(value) is str and not value.isascii():
             return {name: text_of(one) if type(one) is str else one for name, one in values.items()}
@@ -105,7 +105,7 @@ def _encodable(text: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """str(), also of what raises there."""
+    """str(), also of an object whose __str__ raises."""
     try:
         return str.__str__(str(value))
     except Exception:  # noqa: BLE001 - whatever a __str__ of somebody raises
@@ -116,9 +116,9 @@ def _shown(value: object) -> str:
 
 
 def number_of(value: object, *, whole: bool) -> Any:
-    """A number, where it can be one: of a text, too. What cannot is kept as plain JSON.
+    """A number, also from a text. What cannot be a number is kept as plain JSON.
 
-    whole: an int, if nothing is lost by that. None, NaN and infinity are 0 then, else NaN: JSON has none of them.
+    whole: an int, if nothing is lost by that. None, NaN and infinity become 0 then, else NaN: JSON has none of them.
     """
     found = plain(value)
     if isinstance(found, str):
@@ -141,10 +141,10 @@ def _is_integer(text: str) -> bool:
 
 
 def hours_of(value: Any) -> float:
-    """A number of hours. Raises ValueError or TypeError for what is none."""
+    """A number of hours. Raises ValueError or TypeError for anything else."""
     hours = float(value)
     if math.isnan(hours):
-        raise ValueError(f"hours {value!r} is no number: give 0 or more")
+        raise ValueError(f"hours {value!r} is not a number: give 0 or more")
     return hours
 
 
@@ -152,7 +152,7 @@ def hours_of(value: Any) -> float:
 
 
 def levels_of(value: object) -> list[Any]:
-    """A list of price levels in plain JSON: of any collection, array or table; [] for None."""
+    """A list of price levels in plain JSON, from any collection, array or table; [] for None."""
     if value is None:
         return []
     found = plain(value)
@@ -160,9 +160,9 @@ def levels_of(value: object) -> list[Any]:
 
 
 def members_of(value: object, names: Collection[str]) -> dict[str, Any] | None:
-    """What an object has under names: of a mapping, a data class, a named tuple, or any object with attributes.
+    """The values of an object by name: of a mapping, a data class, a named tuple, or any object with attributes.
 
-    None if it has none of the names. Those that are more come along.
+    None if it has none of `names`. Additional names are included.
     """
     if isinstance(value, type) or value is None:
         return None
@@ -187,7 +187,7 @@ def _attributes(value: object) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """A value in types that JSON has. Numbers that are none (NaN, infinity) become None.
+    """A value in types that JSON has. NaN and infinity become None.
 
     Data classes become dicts, collections and arrays lists, dates ISO texts, numbers of other types floats, and
     anything else its text. Raises ValueError for more than a million values.
@@ -234,24 +234,24 @@ def _plain(value: Any, above: tuple[int, ...], left: list[int]) -> Any:
     if isinstance(value, Collection) and not isinstance(value, bytes | bytearray | memoryview):
         many = len(value)
         _count(many, left)
-        return [_plain(one, inside, left) for one in islice(_ordered(value), many)]  # one may say less than it has
+        return [_plain(one, inside, left) for one in islice(_ordered(value), many)]  # its length may be wrong
     if hasattr(kind, "__float__") and not hasattr(kind, "__iter__"):
         try:
             return _plain(float(value), above, left)
         except (TypeError, ValueError, OverflowError):
-            pass  # a number that is none: its text says so
+            pass  # not a number after all: it is kept as text
     return _encodable(_shown(value))
 
 
 def _count(many: int, left: list[int]) -> None:
-    """So many more values: before they are looked at, as a range may have any number of them."""
+    """Count more values, before they are read: a range may have any number of them."""
     left[0] -= many
     if left[0] < 0:
         raise ValueError(f"it holds more than {VALUES_MAX} values: keep them in a file of your own, and name that")
 
 
 def _converted(value: Any, name: str) -> Any:
-    """What NumPy and pandas objects are in plain Python; the value itself where it is none of them."""
+    """A NumPy or pandas object in plain Python; any other value unchanged."""
     module = type(value).__module__.partition(".")[0]
     convert = getattr(value, name, None)
     if convert is None or isinstance(value, Mapping) or (name == "to_dict" and not hasattr(value, "columns")):
@@ -280,7 +280,7 @@ def _ordered(value: Collection[Any]) -> Collection[Any]:
     if isinstance(value, set | frozenset):
         try:
             return sorted(value)
-        except TypeError:  # things that have no order
+        except TypeError:  # values that cannot be ordered
             return value
     return value
 
@@ -292,16 +292,16 @@ _BRACKETS = re.compile(r"[\[{\]}]")
 def encode(value: Any) -> bytes:
     """JSON of a value, by the same rules. Raises ValueError for more than a million values."""
     try:
-        text = _ENCODER.encode(value)  # what is plain already, at the speed of C
+        text = _ENCODER.encode(value)  # already plain: the fast encoder in C
         if text.count("[") + text.count("{") <= DEPTH_MAX or _depth(text) <= DEPTH_MAX:
             return text.encode()
-    except (TypeError, ValueError, RecursionError):  # a number that is none, a key that is no text, a circle ...
+    except (TypeError, ValueError, RecursionError):  # NaN, a key that is not a text, a circular reference ...
         pass
     return _ENCODER.encode(plain(value)).encode()
 
 
 def _depth(text: str) -> int:
-    """How deeply lists and dicts stand inside each other; brackets in texts may make it more."""
+    """An upper bound for the depth of nested lists and dicts: brackets in texts count, too."""
     depth = deepest = 0
     for one in _BRACKETS.findall(text):
         depth = depth + 1 if one in "[{" else max(0, depth - 1)

@@ -112,7 +112,7 @@ def _hours(request: Request) -> float:
     except ValueError:
         hours = math.nan
     if math.isnan(hours):
-        raise Problem(422, "bad-parameter", f"hours {text!r:.100} is no number")
+        raise Problem(422, "bad-parameter", f"hours {text!r:.100} is not a number")
     return hours
 
 

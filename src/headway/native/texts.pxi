@@ -75,7 +75,7 @@ cdef object _whole(value, str what, str remedy):
         try:
             if value.is_integer():
                 return int(value)
-        except (AttributeError, TypeError):  # it is no number; or a class, which has only the method
+        except (AttributeError, TypeError):  # not a number; or a class, which has only the method
             pass
     raise _not_whole(value, what, remedy)
 

@@ -128,7 +128,7 @@ def whole(value: Any, what: str, remedy: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        with contextlib.suppress(AttributeError, TypeError):  # it is no number; or a class, which has only the method
+        with contextlib.suppress(AttributeError, TypeError):  # not a number; or a class, which has only the method
             if value.is_integer():
                 return int(value)
     raise TypeError(f"{what} {value!r:.60} is not a whole number: {remedy}")
