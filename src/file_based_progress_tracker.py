@@ -1,4 +1,4 @@
-"""The import path of programs that were written before Headway. Importing it makes nothing, on no disk.
+"""The import path of programs that were written before Headway. Importing it writes nothing to any disk.
 
 HEADWAY_ANALYSIS_TRACKER=shared, file or memory chooses what `file_progress_tracker` and `FileBasedProgressTracker` are;
 see headway.analysis.

@@ -71,7 +71,7 @@ def create_app(analyses: Analyses) -> Flask:
         except ValueError:
             hours = math.nan
         if math.isnan(hours):
-            return {"error": f"hours {asked!r} is no number of hours"}, 400
+            return {"error": f"hours {asked!r} is not a number of hours"}, 400
         found = [each.to_dict() for each in analyses.get_all_recent(hours)]
         in_files = len(found) if isinstance(analyses, FileBasedProgressTracker) else 0
         counts = {"count": len(found), "memory_count": len(found) - in_files, "file_count": in_files}

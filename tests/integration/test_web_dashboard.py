@@ -141,7 +141,7 @@ def test_hours_that_are_none_are_refused_by_name(page: Page) -> None:
     for hours in ("", "x", "nan", "1;2"):
         status, body, _ = page.get(f"/api/analysis/recent?hours={hours}")
         assert status == 400
-        assert body["error"] == f"hours {hours!r} is no number of hours"
+        assert body["error"] == f"hours {hours!r} is not a number of hours"
 
 
 def test_an_analysis_that_was_cut_off_reads_as_before(page: Page) -> None:

@@ -30,7 +30,7 @@ def put(output: Path, write: Callable[[Path], Path]) -> None:
         raise errors.HeadwayError(f"{output} is a directory: name a file in it")
     try:
         if stat.S_ISREG(mode):
-            place = Path(os.path.realpath(output))  # of a link: the file that it leads to
+            place = Path(os.path.realpath(output))  # of a link: the file that it points to
             with tempfile.TemporaryDirectory(prefix=".headway-", dir=place.parent) as folder:
                 os.replace(write(Path(folder)), place)
         else:

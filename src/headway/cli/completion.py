@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _whole_parser(shtab: ModuleType) -> argparse.ArgumentParser:
-    """One parser of all commands. It parses nothing: shtab reads the names and the kinds of the arguments off it."""
+    """One parser of all commands. It parses nothing: shtab reads the names and kinds of the arguments from it."""
     whole = argparse.ArgumentParser(prog="headway", allow_abbrev=False)
     whole.add_argument("--version", action="store_true", help="show the version and exit")
     commands = whole.add_subparsers()

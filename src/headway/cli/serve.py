@@ -1,6 +1,6 @@
 """Show all boards in a browser, live, from their snapshot files. Read only.
 
-On this machine alone nobody is asked for anything. Reached from others (--host), everyone has to show a token.
+On this machine only, nobody is asked for anything. If it can be reached from others (--host), everyone needs a token.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dir is not None and not options.dir.is_dir():
         raise errors.HeadwayError(f"{options.dir} is not a folder: name the one that holds the boards with --dir")
     if options.analysis is not None and not options.analysis.is_dir():
-        raise errors.HeadwayError(f"{options.analysis} is no folder: name the base_dir of the tracker with --analysis")
+        raise errors.HeadwayError(f"{options.analysis} is not a folder: give the tracker's base_dir with --analysis")
     given: str | None = options.token or os.environ.get("HEADWAY_TOKEN") or None
     token = given if given is not None or _is_loopback(options.host) else secrets.token_urlsafe(32)
     try:
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
                 import threading
                 import webbrowser
 
-                # A browser may take its time, or all of it, where it is one for the terminal.
+                # Opening a browser may take long, or block until it is closed if it is one for the terminal.
                 threading.Thread(target=webbrowser.open, args=(first,), daemon=True).start()
 
         serve(app, listening, tell)

@@ -87,7 +87,7 @@ def _tell_wait(name: str, show: _Show) -> None:
             say(source.told())
             sys.stdout.flush()
         except errors.UnknownBoard:
-            pass  # it has never been there, or left nothing
+            pass  # it never existed, or left nothing
         except (errors.HeadwayError, OSError) as error:
             complain(str(error))
     complain(f"waiting for a program that opens {name}")
@@ -122,7 +122,7 @@ def _follow(board: Board, show: _Show, *, once: bool) -> None:
         if ended:
             break
     else:
-        # Whoever unlinks a board ends its tasks first, and what was copied before may not show it.
+        # Whoever unlinks a board ends its tasks first, and an earlier copy may not show that.
         show.view(board.snapshot(), last=True)
     if not once and not show.json:
         say(f"{board.name} has ended")
@@ -135,7 +135,7 @@ class _Show:
         self.json: bool = options.json
         given: float | None = options.interval
         self._painter = Painter(sys.stdout, every_s=given)
-        # Lines are due seldom, but tasks that end are told at once.
+        # Lines are written seldom, but the end of a task is reported at once.
         self.interval_s = given if given and (self.json or self._painter.live) else 0.25
 
     def view(self, view: BoardView, *, last: bool = False) -> None:

@@ -26,11 +26,11 @@ def create_app(
 ) -> ASGIApp:
     """The dashboard as an ASGI application, to serve or to mount: `app.mount("/progress", create_app())`.
 
-    directory: that holds the boards' directories, default: those of this user; token: that everyone has to show, at
-    least 16 characters, default: none is asked for; hosts: names under which it is reached, besides localhost, this
-    machine's name and IP addresses ("*": any); max_listeners: streams of events at a time; analysis: the folder of a
-    FileBasedProgressTracker, or its base_dir, whose analyses are told as well. Raises MissingExtra, ValueError for a
-    token that is too short.
+    directory: contains the boards' directories, default: those of this user; token: required from every client, at
+    least 16 characters, default: none is required; hosts: names of this server besides localhost, this machine's name
+    and IP addresses ("*": any); max_listeners: streams of events at a time; analysis: the folder of a
+    FileBasedProgressTracker, or its base_dir, whose analyses are included. Raises MissingExtra, ValueError for a token
+    that is too short.
     """
     with extra():
         from headway.dashboard import app

@@ -1,6 +1,6 @@
-"""The analysis API: what the trackers of headway.analysis have on their board, as its snapshot tells it, and in files.
+"""The analysis API: analyses of the trackers of headway.analysis, from the snapshot of their board and from files.
 
-Programs that were written against the older trackers ask here, so answers have what these expect, and no more.
+Programs that were written for the older trackers use it, so answers have exactly the fields that these expect.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ Found = TypeVar("Found")
 
 
 class Reader(Protocol):
-    """What knows of analyses."""
+    """A source of analyses."""
 
     def get_progress(self, execution_id: Any) -> AnalysisProgress | None: ...
     def get_all_recent(self, hours: Any = 1) -> list[AnalysisProgress]: ...
 
 
 class Analyses:
-    """Two routes. folder: of a file tracker, or the directory that holds it; None: the board's analyses alone."""
+    """The two routes. folder: of a file tracker, or the directory that holds it; None: only the board's analyses."""
 
     def __init__(self, feed: Feed, folder: str | os.PathLike[str] | None = None) -> None:
         self._feed = feed
@@ -55,7 +55,7 @@ class Analyses:
         try:
             found = await self._ask(lambda reader: reader.get_progress(id))
         except ValueError:
-            found = []  # none can have such an id
+            found = []  # no analysis can have such an id
         except Problem as problem:
             return problem.response(error=problem.detail)
         known = [one for one in found if one is not None]
@@ -64,7 +64,7 @@ class Analyses:
         return _plain(max(known, key=lambda one: one.start_time).to_dict())
 
     async def recent(self, request: Request) -> Response:
-        """Those that were started lately, the newest first."""
+        """The analyses that were started recently, the newest first."""
         try:
             hours = _hours(request)
             board, *files = await self._ask(lambda reader: reader.get_all_recent(hours), _source(request))
@@ -72,7 +72,7 @@ class Analyses:
             return problem.response(error=problem.detail)
         in_memory = {one.execution_id: one for one in board or ()}
         in_files = {one.execution_id: one for one in (files[0] if files else None) or ()}
-        for id in in_memory.keys() & in_files.keys():  # it moved from one tracker to the other
+        for id in in_memory.keys() & in_files.keys():  # it is in both trackers
             older = in_memory if in_memory[id].start_time < in_files[id].start_time else in_files
             del older[id]
         found = sorted((*in_memory.values(), *in_files.values()), key=lambda one: one.start_time, reverse=True)
@@ -86,7 +86,7 @@ class Analyses:
         )
 
     async def _ask(self, ask: Callable[[Reader], Found], source: str = "all") -> list[Found | None]:
-        """What the board tells, and what the folder does; None for a board that is not there, or not asked."""
+        """The analyses of the board and of the folder; None for a board that does not exist, or was not asked for."""
         self._feed.start()
         known = None
         if source != "files":
@@ -105,7 +105,7 @@ class Analyses:
 
 
 def _hours(request: Request) -> float:
-    """The parameter of that name: any number, 1 without it. Raises Problem."""
+    """The parameter `hours`: any number, 1 by default. Raises Problem."""
     text = request.query_params.get("hours", "1")
     try:
         hours = float(text)
@@ -117,7 +117,7 @@ def _hours(request: Request) -> float:
 
 
 def _source(request: Request) -> str:
-    """The parameter of that name: whom to ask. Raises Problem."""
+    """The parameter `source`: where to look. Raises Problem."""
     text = request.query_params.get("source", SOURCES[0])
     if text not in SOURCES:
         raise Problem(422, "bad-parameter", f"source {text!r:.100} is unknown: choose one of {', '.join(SOURCES)}")

@@ -1,4 +1,4 @@
-"""How routes read what they are asked, and how they answer."""
+"""How routes read requests, and how they answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def board_of(text: str) -> str:
 
 
 def number_of(request: Request, name: str, default: float, most: float) -> float:
-    """A parameter of the query: more than 0, and at most so much. Raises Problem."""
+    """A number in the query: above 0, and at most `most`. Raises Problem."""
     text = request.query_params.get(name)
     if text is None:
         return default

@@ -1,4 +1,4 @@
-"""The routes of the dashboard: an ASGI application of its own, or to be mounted in another one."""
+"""The routes of the dashboard: a complete ASGI application, which can also be mounted in another one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = ["create_app"]
 
 HOURS = 24.0
 LIMIT, LIMIT_MOST = 200, 1000
-SEND_TIMEOUT_S = 60.0  # our own server has cut off who takes nothing by then; others may not
+SEND_TIMEOUT_S = 60.0  # our own server has cut off a stuck client by then; other servers may not
 
 
 def create_app(
@@ -87,7 +87,7 @@ class _Dashboard:
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Where the server tells of it, watch from the start; mounted applications are not told, and begin later."""
+        """Start to watch when the server starts. A mounted application gets no such event, and starts later."""
         self.feed.start()
         yield
         await self.feed.stop()
@@ -113,7 +113,7 @@ class _Dashboard:
         def pack() -> bytes:
             return encode({**fields, "tasks": table.rows(), "workers": list(table.workers.rows.values())})
 
-        async with self.feed.packing:  # one at a time: it takes a tenth of a second for 10 000 tasks
+        async with self.feed.packing:  # one request at a time: this takes a tenth of a second for 10 000 tasks
             return answer(await asyncio.to_thread(pack))
 
     async def task(self, request: Request) -> Response:
@@ -152,7 +152,7 @@ class _Dashboard:
         return answer(await self._dig(read))
 
     async def _known(self, request: Request, *, follow: bool = False) -> Known:
-        """The board that is asked about, as its file tells now. Raises Problem if there is none."""
+        """The requested board, as its snapshot shows it now. Raises Problem if there is no such board."""
         name = board_of(request.path_params["board"])
         self.feed.start()
         await self.feed.look({name}, follow=follow)
@@ -162,7 +162,7 @@ class _Dashboard:
         return known
 
     async def _dig(self, read: Callable[[], bytes]) -> bytes:
-        """What a thread reads from files: one at a time, because it may have to wait for those who write."""
+        """Read files in a thread: one request at a time, because it may have to wait for writers."""
         async with self.feed.digging:
             try:
                 return await asyncio.to_thread(read)
@@ -180,7 +180,7 @@ class _Dashboard:
             raise Problem(503, "too-many-listeners", detail, {"Retry-After": "5"})
         return _Events(
             self.feed.events(name, request.headers.get("last-event-id", "")),
-            ping=3600,  # the feed has beats of its own, which a page can see
+            ping=3600,  # the feed sends its own keep-alives, which a page can see
             send_timeout=SEND_TIMEOUT_S,
         )
 
@@ -208,7 +208,7 @@ class _Dashboard:
 
 
 class _Events(EventSourceResponse):
-    """A stream that ends in good order when the server does, or when its client takes nothing for too long."""
+    """A stream that ends in good order when the server ends, or when its client reads nothing for too long."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ended = False
@@ -230,7 +230,7 @@ def _problem(_: Request, error: Exception) -> Response:
 
 
 def _http_problem(_: Request, error: Exception) -> Response:
-    """What Starlette itself refuses."""
+    """The answer for requests that Starlette itself refuses."""
     assert isinstance(error, HTTPException)
     code = {404: "not-found", 405: "method-not-allowed"}.get(error.status_code, "bad-request")
     return Problem(error.status_code, code, error.detail, error.headers).response()

@@ -20,14 +20,14 @@ __all__ = ["Bell"]
 
 log = logging.getLogger(__name__)
 
-STEP_MS = 10  # changes within it are reported together
+STEP_MS = 10  # changes within this time are reported together
 DEBOUNCE_MS = 50
 AGAIN_MS = 2000  # how often to check for other roots
 RETRY_S = 10.0
 
 
 class Bell:
-    """Rings when a snapshot below the roots was written, and notes of which board. `rings`: can it be relied on?"""
+    """Rings when a snapshot below the roots was written, and notes which board it is of. `rings`: is it reliable?"""
 
     def __init__(self, roots: Callable[[], list[Path]]) -> None:
         self._roots = roots
@@ -36,7 +36,7 @@ class Bell:
         self.rings = False
 
     async def wait(self, timeout_s: float | None) -> set[str]:
-        """Wait until it rings, or for so long. Returns the boards whose snapshots were written meanwhile."""
+        """Wait until it rings, or for this time. Returns the boards whose snapshots were written meanwhile."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._rung.wait()
@@ -45,7 +45,7 @@ class Bell:
         return names
 
     async def run(self) -> None:
-        """Watch, for ever. Where that fails, `rings` is False, and it is tried again now and then."""
+        """Watch, for ever. If that fails, `rings` is False, and it is tried again now and then."""
         while True:
             roots = [root for root in self._roots() if root.is_dir()]
             self.rings = bool(roots) and len(roots) == len(self._roots())
@@ -58,12 +58,12 @@ class Bell:
                 OSError,
                 RuntimeError,
             ) as error:  # no watches left, no such thing here, a root gone
-                log.info("the kernel does not tell of changes (%s): looking at the files often instead", error)
+                log.info("the kernel does not report changes (%s): looking at the files often instead", error)
                 self.rings = False
                 await asyncio.sleep(RETRY_S)
 
     async def _watch(self, roots: list[Path]) -> None:
-        """Until there are other roots."""
+        """Watch until the roots change."""
         async for changes in watchfiles.awatch(
             *roots,
             watch_filter=lambda _, path: path.endswith(f"{os.sep}{SNAPSHOT}"),

@@ -10,12 +10,12 @@ __all__ = ["encode", "event", "with_now"]
 
 
 def encode(value: Any) -> bytes:
-    """JSON in ASCII: a result may hold lone surrogates, which UTF-8 has not. Raises ValueError for NaN."""
+    """JSON in ASCII: a result may hold lone surrogates, which UTF-8 cannot encode. Raises ValueError for NaN."""
     return json.dumps(value, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def with_now(fields: bytes) -> bytes:
-    """An encoded object with the server's clock of this moment put first, so that the rest can be kept."""
+    """An encoded object with the server's present time inserted first, so that the rest can be cached."""
     comma = b"," if len(fields) > 2 else b""
     return b'{"now":%.3f%b%b' % (time.time(), comma, fields[1:])
 

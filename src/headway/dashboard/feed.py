@@ -1,8 +1,8 @@
 """One watcher of snapshot files, and any number of listeners.
 
-The watcher looks at the files when the kernel tells that one was written, and once a second anyway; where the kernel
-does not tell (a network file system, no watches left), it looks often. While nobody listens it notes only how fast
-boards get on. Everything runs in one event loop; only the reading of files is a thread's.
+The watcher looks at the files when the kernel reports that one was written, and once a second anyway; if the kernel
+does not report changes (a network file system, no watches left), it looks often. While nobody listens it notes only
+how fast boards count. Everything runs in one event loop, except that a thread reads the files.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ log = logging.getLogger(__name__)
 
 BEAT_S = 5.0
 ALL_S = 1.0  # between two looks at all boards
-EARLY_S = 0.3  # so much earlier together with a look that is due anyway: each look keeps the next one waiting
+EARLY_S = 0.3  # look this much earlier, together with a look that is due anyway, as each look delays the next one
 POLL_S = 0.2  # where the kernel does not report changes
 PACE_S = 0.1  # at least, between two looks
 RETRY_MS = 2000
 
 
 class Feed:
-    """The boards below a directory, as they are now, and streams of what changes about them.
+    """The boards below a directory, as they are now, and streams of their changes.
 
-    packing, digging: locks for those who make a large answer, and who read other files: one at a time.
+    packing, digging: locks, so that only one request at a time makes a large answer, or reads other files.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
@@ -56,9 +56,9 @@ class Feed:
     # ------------------------------------------------------------------------------------------------------ the watch
 
     def start(self) -> None:
-        """Begin to watch, if that has not begun. To be called first, in the event loop that serves."""
+        """Begin to watch, if that has not begun. Call it first, in the event loop that serves."""
         loop = asyncio.get_running_loop()
-        if loop is not self._loop:  # an application may be served once more, in another loop
+        if loop is not self._loop:  # an application may be served again, in another loop
             self._loop, self._watch, self.listeners = loop, None, 0
             self._bell = Bell(self.places.roots)
             self._changed, self._listened = asyncio.Event(), asyncio.Event()
@@ -102,7 +102,7 @@ class Feed:
                 await bell
 
     async def look(self, names: Collection[str] | None = None, *, follow: bool = False) -> None:
-        """Look at all boards, or at these (follow: and at their tasks), and publish what has changed."""
+        """Look at all boards, or at these (follow: also at their tasks), and publish what has changed."""
         async with self._looking:
             boards, revision = self.boards, self.boards.revision + 1
             begun = [one for name in names or () if follow and not (one := boards.follow(name)).born]

@@ -1,4 +1,4 @@
-"""The OpenAPI document: what docs/http.md says in words, for programs."""
+"""The OpenAPI document: the content of docs/http.md, for programs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _map(of: Schema) -> Schema:
 
 
 def _object(*, optional: Collection[str] = (), **properties: Schema) -> Schema:
-    """An object that has all of these but the optional ones; there may be more of them one day."""
+    """An object that has all of these members except the optional ones; later versions may add members."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required}
 
@@ -66,7 +66,7 @@ _TASK: Schema = {
 
 
 def _pair(second: Schema) -> Schema:
-    """A time, and what was so then."""
+    """A time, and the values at that time."""
     return {"type": "array", "prefixItems": [_TIME, second], "minItems": 2, "maxItems": 2}
 
 

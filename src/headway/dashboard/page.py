@@ -1,5 +1,5 @@
-"""The files of the page, as Vite built them: looked up in a table made at the start, never on the disk by a path that
-somebody sent."""
+"""The files of the page, as Vite built them: looked up in a table made at the start, never on the disk by a path from a
+request."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Page:
         }
 
     def answer(self, path: str, request: Request) -> Response | None:
-        """The file of this path, "" for the page itself; None if there is none."""
+        """The file of this path, "" for the page itself; None if there is no such file."""
         file = self._files.get(path or INDEX)
         if file is None:
             return PlainTextResponse(_MISSING) if not path else None

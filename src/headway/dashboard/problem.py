@@ -1,4 +1,4 @@
-"""What cannot be answered, as RFC 9457 wants it told."""
+"""Errors as answers, in the format of RFC 9457."""
 
 from __future__ import annotations
 

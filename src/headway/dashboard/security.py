@@ -1,13 +1,13 @@
-"""Who may ask, and how: everything that is refused before a route is looked for, and what every answer says.
+"""Access control: which requests are refused before routing, and the headers that every answer has.
 
-A dashboard shows what programs are doing to whoever can reach it, so a page of another origin must not be able to read
-it through the browser of somebody who can:
+A dashboard shows what programs are doing to everyone who can reach it, so a page of another origin must not be able to
+read it through such a person's browser:
 
 - Host has to be a name of this server. A foreign name that resolves to 127.0.0.1 (DNS rebinding) would make a foreign
-  page the same origin. An IP address is no name and cannot be rebound.
-- Origin, and what the browser itself says of the request (Sec-Fetch-Site), have to be of the page itself.
+  page the same origin. An IP address is not a name and cannot be rebound.
+- Origin, and Sec-Fetch-Site, which the browser itself sets, have to be those of the page itself.
 - Nothing can be changed: only GET and HEAD, never a body.
-- With a token: it is asked for in every request but /healthz, in constant time.
+- With a token: every request except /healthz needs it; it is compared in constant time.
 """
 
 from __future__ import annotations
@@ -69,9 +69,9 @@ def check_token(token: str) -> str:
 
 
 class Guard:
-    """An ASGI application before another one.
+    """ASGI middleware: it refuses requests, or passes them on to an application.
 
-    token: None = none is asked for; hosts: further names of this server, as a proxy has them; "*" = any.
+    token: None = none is required; hosts: further names of this server, such as a proxy's; "*" = any.
     Raises ValueError for a token that is too short.
     """
 
@@ -81,7 +81,7 @@ class Guard:
         self._own = {"localhost", socket.gethostname().lower()}
         self._token = None if token is None else check_token(token).encode()
         if self._token is not None:
-            # The cookie is not the token; its name keeps dashboards on other ports of one host apart.
+            # The cookie is not the token; its name distinguishes dashboards on different ports of one host.
             self._cookie = hmac.digest(self._token, b"headway cookie", "sha256").hex()
             self._cookie_name = "headway-" + hmac.digest(self._token, b"headway name", "sha256").hex()[:8]
 
@@ -108,7 +108,7 @@ class Guard:
         await (self.app if answer is None else answer)(scope, receive, guarded_send)
 
     def _look(self, scope: Scope) -> Response | None:
-        """The answer, where it is not the application's. Raises Problem."""
+        """The answer, if the request is not for the application. Raises Problem."""
         headers = Headers(scope=scope)
         self._check_size(scope)
         if scope["method"] not in ("GET", "HEAD"):
@@ -151,7 +151,7 @@ class Guard:
     def _check_origin(self, headers: Headers) -> None:
         origin = headers.get("origin")
         if origin is not None:
-            authority = origin.lower().partition("://")[2]  # the scheme is another one behind a proxy with TLS
+            authority = origin.lower().partition("://")[2]  # behind a proxy with TLS the scheme differs
             if not authority or (authority != headers["host"].lower() and _host_of(authority) not in self._names):
                 raise Problem(403, "foreign-origin", f"pages of {origin!r:.100} may not ask here")
         site, mode = headers.get("sec-fetch-site", "none"), headers.get("sec-fetch-mode", "navigate")
@@ -176,7 +176,7 @@ class Guard:
                 self._cookie_name,
                 self._cookie,
                 max_age=COOKIE_S,
-                path=None,  # the folder of this request: so no prefix has to be known
+                path=None,  # relative to this request, so the prefix need not be known
                 secure=scope.get("scheme") == "https",
                 httponly=True,
                 samesite="strict",
@@ -198,7 +198,7 @@ class Guard:
 
 
 def _host_of(authority: str) -> str:
-    """The host of `host:port`; "" if that cannot be told."""
+    """The host of `host:port`; "" if it cannot be parsed."""
     try:
         parts = urlsplit(f"//{authority}")
         return (parts.hostname or "") if parts.netloc == authority and parts.username is None else ""

@@ -1,11 +1,12 @@
-"""The dashboard's own server: uvicorn, with limits on what a client can make it hold.
+"""The dashboard's own server: uvicorn, with limits on the resources that a client can hold.
 
-uvicorn waits for ever for a client that says nothing, or half a request, or takes no byte of an answer. So here:
+uvicorn waits for ever for a client that sends nothing or half a request, or does not read its answer. So here:
 
-- a request has to be there, whole, REQUEST_S after the connection or the answer before it;
-- who takes nothing for STUCK_S while something is to be sent is cut off, and what the kernel holds for it is bounded;
-- of at most CONNECTIONS_MAX connections, the oldest that wants nothing makes room for a new one; where all want
-  something, the new one is refused.
+- a request has to be complete REQUEST_S after the connection or the previous answer;
+- a client that reads nothing for STUCK_S while something is to be sent is cut off, and the kernel's buffer for it is
+  bounded;
+- of at most CONNECTIONS_MAX connections, the oldest idle one makes room for a new one; if none is idle, the new one is
+  refused.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["listen", "serve"]
 
 CONNECTIONS_MAX = 512
-BACKLOG = 128  # so many are accepted at once
+BACKLOG = 128  # how many are accepted at once
 REQUEST_S = 10.0
 STUCK_S = 20.0
 SEND_BUFFER_BYTES = 128 * 1024
@@ -44,7 +45,7 @@ _BUSY = (
 class _Protocol(H11Protocol):
     """One connection."""
 
-    _quiet_since: float | None = None  # it wants nothing, and on our clock since when
+    _quiet_since: float | None = None  # whether it is idle, and since when (monotonic)
     _patience: asyncio.TimerHandle | None = None
     _stuck: asyncio.TimerHandle | None = None
 
@@ -84,7 +85,7 @@ class _Protocol(H11Protocol):
     # -------------------------------------------------------------------------------------------------------- requests
 
     def _note_quiet(self) -> None:
-        """From the moment at which it wants nothing until it does, its time runs, whatever parts of a request come."""
+        """Start the time limit of an idle connection: it runs until a request is complete, whatever parts arrive."""
         cycle: RequestResponseCycle | None = self.cycle
         if cycle is not None and not cycle.response_complete:
             self._cancel_patience()
@@ -93,7 +94,7 @@ class _Protocol(H11Protocol):
             self._patience = self.loop.call_later(REQUEST_S, self._lose_patience)
 
     def _lose_patience(self) -> None:
-        if self.transport.get_write_buffer_size():  # it still takes what it asked for: that has a limit of its own
+        if self.transport.get_write_buffer_size():  # it still reads its answer: that has its own limit
             self._patience = self.loop.call_later(REQUEST_S, self._lose_patience)
         else:
             self.transport.abort()
@@ -130,7 +131,7 @@ class _Protocol(H11Protocol):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. port: 0 = any free one. Raises HeadwayError, which says what to do."""
+    """A listening socket. port: 0 = any free one. Raises HeadwayError with the remedy."""
     try:
         places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
@@ -144,13 +145,13 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listening.close()
         raise errors.HeadwayError(
-            f"port {port} of {host} cannot be had ({error.strerror}): choose another one with --port, or --port 0"
+            f"port {port} of {host} is not available ({error.strerror}): choose another one with --port, or --port 0"
         ) from None
     return listening
 
 
 class _Server(uvicorn.Server):
-    """Tells when it serves: from then on a signal ends it in good order."""
+    """Reports when it serves: from then on a signal ends it in good order."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -162,7 +163,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, which it raises again when all is closed. started: called when it does."""
+    """Serve until SIGINT or SIGTERM, which it raises again when all is closed. started: called once it serves."""
     config = uvicorn.Config(
         cast("Any", app),
         http=_Protocol,
@@ -173,7 +174,7 @@ def serve(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -
         log_level="error",
         access_log=False,
         server_header=False,
-        proxy_headers=True,  # from this machine only: a proxy tells there whether the browser speaks TLS with it
+        proxy_headers=True,  # trusted from this machine only: a proxy says whether the browser uses TLS
         forwarded_allow_ips="127.0.0.1,::1",
         backlog=BACKLOG,
         timeout_graceful_shutdown=FAREWELL_S,

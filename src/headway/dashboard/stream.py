@@ -1,8 +1,8 @@
-"""What one client has, and what brings it to the present, as server-sent events.
+"""What one client has, and the server-sent events that bring it up to date.
 
-A reader has no queue. It knows at which revision its client is, and is asked for the rest when the client has taken
-what was sent before. So one that is slow gets fewer and larger patches, one that comes back with Last-Event-ID gets
-the same as one that was slow, and what is sent is encoded once for all who are at one revision.
+A reader has no queue. It knows the revision that its client has, and is asked for the rest when the client has read
+what was sent before. So a slow client gets fewer and larger patches, one that comes back with Last-Event-ID gets the
+same as a slow one, and a patch is encoded once for all clients with the same revision.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ class Reader:
         self._boards = boards
         self._encoded = encoded
         self._name = name
-        self._stream = f"{epoch}.{zlib.crc32((name or '').encode()):08x}"  # an id of another stream says nothing here
+        self._stream = f"{epoch}.{zlib.crc32((name or '').encode()):08x}"  # an id of another stream is meaningless here
         self.list_at = self.board_at = 0
         match = _ID.match(last_id)
         if match and last_id.startswith(f"{self._stream}."):
             self.list_at, self.board_at = (min(int(text), boards.revision) for text in match.groups()[2:])
 
     def news(self) -> Iterator[bytes]:
-        """What the client lacks, if anything. It is at the present when all of it was taken."""
+        """What the client lacks, if anything. It is up to date when it has read all of it."""
         yield from self._list_news(self._boards.revision)
         if self._name is not None:
             yield from self._board_news(self._name, self._boards.followed[self._name])
@@ -87,9 +87,9 @@ class Reader:
                 yield event(b"board", body, self._id)
 
     def _whole(self, name: str, followed: Followed) -> Iterator[bytes]:
-        """The whole board in parts, so that the page can draw early and a slow client makes the server hold little."""
+        """The whole board in parts, so that the page can draw early and a slow client needs little server memory."""
         revision, after = self._boards.revision, None
-        while followed.born <= revision:  # else it has become another one meanwhile: all over again
+        while followed.born <= revision:  # else the board was replaced meanwhile: start over
             body, after = self._once(
                 ("part", name, after, revision), functools.partial(self._part, name, followed.table, after, revision)
             )

@@ -1,4 +1,4 @@
-"""The pictures of a report as SVG: bars in lanes over time, and an area. Texts that come in are escaped already."""
+"""The pictures of a report as SVG: bars in lanes over time, and an area. Text arguments are already escaped."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WIDTH, LEFT = 1080, 150
 BAR, GAP = 13, 3
 BINS = 160
 AREA_HEIGHT = 120
-ROWS_MOST = 60  # of one lane: what overlaps more than that is drawn over
+ROWS_MOST = 60  # of one lane; further overlapping bars are drawn over others
 _STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 604800)
 
 
@@ -32,19 +32,19 @@ class _Bar(NamedTuple):
 
 
 class Lane:
-    """The bars of one worker. Those that overlap stand below each other. Add them in the order of their begin."""
+    """The bars of one worker. Overlapping bars are below each other. Add them in the order in which they begin."""
 
     def __init__(self) -> None:
         self.bars: list[_Bar] = []
-        self._free: list[float] = []  # when each row is free again
+        self._free: list[float] = []  # when each row becomes free
 
     @property
     def rows(self) -> int:
-        """How many bars stand below each other."""
+        """The number of rows."""
         return len(self._free)
 
     def add(self, begin: float, end: float, inner: Sequence[float], state: str, tip: str, name: str) -> None:
-        """Add a bar: from when to when, where stages began, and its texts."""
+        """Add a bar: its begin and end, the times at which stages began, and its texts."""
         row = next((row for row, free in enumerate(self._free) if free <= begin), len(self._free))
         row = min(row, ROWS_MOST - 1)
         self._free[row : row + 1] = [end]
@@ -52,7 +52,7 @@ class Lane:
 
 
 def colour_class(state: str) -> str:
-    """The class of a state; a file may name a state that there is not."""
+    """The CSS class of a state; a file may name an unknown state."""
     return state if state in STATES else "pending"
 
 
@@ -80,7 +80,7 @@ def _frame(height: int, begin: float, end: float, label: str) -> tuple[list[str]
 
 
 def gantt(lanes: Sequence[tuple[str, Lane]]) -> str:
-    """Lanes, each with its name, over time."""
+    """A Gantt chart: lanes, each with its name, over time."""
     bars = [bar for _, lane in lanes for bar in lane.bars]
     begin, end = min(bar.begin for bar in bars), max(bar.end for bar in bars)
     height = sum(lane.rows * (BAR + GAP) + 8 for _, lane in lanes)
@@ -107,8 +107,10 @@ def gantt(lanes: Sequence[tuple[str, Lane]]) -> str:
 
 
 def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float, list[float]]:
-    """Counts over time, each as (seconds since 1970, count) in order, added up: begin, end, units a second in equal
-    parts of that."""
+    """Add up series of counts, each a list of (seconds since 1970, count).
+
+    Returns begin, end, and the units per second in equal intervals between them.
+    """
     begin = min(points[0][0] for points in lines)
     end = max(points[-1][0] for points in lines)
     wide = (end - begin) / BINS
@@ -127,7 +129,7 @@ def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float
 
 
 def area(begin: float, end: float, values: Sequence[float], most_text: str) -> str:
-    """Values in equal parts of a span of time, as an area. most_text: what the largest of them is called."""
+    """An area chart of values in equal intervals of time. most_text: the label of the largest value."""
     parts, _ = _frame(AREA_HEIGHT, begin, end, "throughput over time")
     parts += [
         f'<line class="grid" x1="{LEFT}" y1="{y}" x2="{WIDTH - 20}" y2="{y}"/>'

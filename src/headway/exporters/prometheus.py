@@ -4,8 +4,8 @@
     from headway.exporters.prometheus import BoardCollector
     REGISTRY.register(BoardCollector())
 
-Labels are the board, the state of a task or worker, and the unit: a board has at most 22 series. Tasks are no
-labels: their ids come and go, and each would be a series that stays in the database for ever.
+Labels are the board, the state of a task or worker, and the unit: a board has at most 22 series. Task ids are not
+labels: they come and go, and each would be a series that stays in the database for ever.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ __all__ = ["BoardCollector"]
 
 
 class BoardCollector(Collector):
-    """All boards of this user, or those that `read` gives: names with a summary, or None where it cannot be read."""
+    """All boards of this user, or those that `read` returns: names with a summary, or None if it cannot be read."""
 
     def __init__(self, read: Callable[[], Iterable[tuple[str, Summary | None]]] | None = None) -> None:
         self._read = read or _all_boards
 
     def describe(self) -> Iterator[Metric]:
-        """The families, without a look at any board."""
+        """The metric families, without reading any board."""
         return iter(_families().values())
 
     def collect(self) -> Iterator[Metric]:
-        """The families with their values of now."""
+        """The metric families with their present values."""
         families = _families()
         for name, summary in self._read():
             families["up"].add_metric([name], summary is not None)

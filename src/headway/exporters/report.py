@@ -1,7 +1,7 @@
 """A run as one self-contained page of HTML: timeline, throughput, what died and where, what was slow.
 
-A pure function of what is known: a view of the board, and tasks of its history. There is no script in it, and every
-text of the program is escaped; pictures are SVG, their tips are titles.
+A pure function of a view of the board and tasks of its history. The page has no script, and every text of the program
+is escaped; pictures are SVG, their tooltips are <title> elements.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ th { color: var(--quiet); font-weight: 500; } .n { text-align: right; white-spac
 
 
 def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
-    """The page. past: tasks of the history; those that stand on the board as well are told once, with their series."""
+    """The page. past: tasks of the history; those that are also on the board are shown once, with their series."""
     archived = {(task.uuid, task.serial): task for task in past}
     tasks: list[TaskView] = [archived.pop((view.uuid, task.serial), task) for task in view.tasks]
     tasks += archived.values()
@@ -127,7 +127,7 @@ def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
 
 
 def _end(task: TaskView, now: float) -> float:
-    """When it ended; what was lost, when it last gave a sign of life."""
+    """When a task ended; for a lost one, its last sign of life."""
     if task.ended is not None:
         return task.ended
     return now if not task.final else task.beat or task.started or now
@@ -150,7 +150,7 @@ def _dead(tasks: Sequence[TaskView]) -> str:
 
 
 def _worker(task: TaskView) -> int:
-    """The process that did most of it, else its owner."""
+    """The process that counted most of the task, else its owner."""
     shares = [share for share in (*task.workers, *task.workers_lost) if share.count]
     return max(shares, key=lambda share: share.count or 0).pid if shares else task.owner_pid
 
@@ -176,7 +176,7 @@ def _timeline(view: BoardView, tasks: Sequence[TaskView]) -> str:
     if not begun:
         return ""
     now = view.taken_at
-    # Where there are too many for one picture: those that died or go on, then the longest.
+    # If there are too many for one picture, show failed, lost and running ones first, then the longest.
     kept = sorted(begun, key=lambda task: (task.state in ("success", "cancelled"), -task.elapsed))[:BARS_MOST]
     lanes: dict[int, Lane] = {}
     for task in sorted(kept, key=lambda task: (task.started or 0.0, task.serial)):
@@ -189,20 +189,21 @@ def _timeline(view: BoardView, tasks: Sequence[TaskView]) -> str:
     left = len(begun) - len(kept)
     more = f"<p>{number(left)} shorter ones are left out.</p>" if left else ""
     return (
-        "<section><h2>Timeline</h2><p>One lane a worker: of each task the one that did most of it. Thin lines are "
-        f"where a stage began; point at a bar for more.</p>{more}{_wide('timeline', gantt(told))}</section>"
+        "<section><h2>Timeline</h2><p>One lane per worker: each task is shown with the worker that did most of it. "
+        "Thin lines show where a stage began; point at a bar for more."
+        f"</p>{more}{_wide('timeline', gantt(told))}</section>"
     )
 
 
 def _wide(label: str, picture: str) -> str:
-    """A picture that scrolls where it has no room, by the keyboard, too."""
+    """A picture that scrolls if it does not fit, also with the keyboard."""
     return f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">{picture}</div>'
 
 
 def _throughput(tasks: Sequence[TaskView]) -> str:
-    """How much was counted in each moment, by unit. Of a task without a series: evenly, as nothing more is known.
+    """The counts over time, by unit. The count of a task without a series is spread evenly over its run.
 
-    A task with parts of the same unit counts the same items as they do: those are not added twice.
+    A task with children of the same unit counts the same items as they do: these are not added twice.
     """
     wholes = {(task.parent, task.unit) for task in tasks if task.count}
     counted_in: dict[str, list[list[tuple[float, float]]]] = {}

@@ -106,14 +106,14 @@ class Recorder:
             self._lock.release()
 
     def _run(self) -> str:
-        quiet_since: float | None = None  # when the present stretch of time without users began
+        quiet_since: float | None = None  # since when nobody has used the board
         while True:
             self._segment.beat()
             if self._lock is not None:
                 self._lock.touch()
             due, began = time.monotonic(), time.thread_time()
             if not self._cycle_if_ours():
-                self._segment.want_recorder(False)  # no use for another one
+                self._segment.want_recorder(False)  # another recorder could not start either
                 return "the board was removed"
             spent = time.thread_time() - began
             if self._stop:
@@ -150,7 +150,7 @@ class Recorder:
                     self._lock = locks.recorder_lock(directory)
                 if self._lock is not None:  # else a recorder on another machine has it
                     self._cycle()
-        except errors.LockTimeout as problem:  # a process was stopped while it created or removed the segment
+        except errors.LockTimeout as problem:  # a process was stopped while it was creating or removing the segment
             self.problem = problem
         except errors.NotOwner as problem:  # the lock file is not a file of this user alone
             self.problem = problem

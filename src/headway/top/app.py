@@ -1,4 +1,4 @@
-"""`headway top`: one board, full screen. Needs the extra `terminal`; `headway watch` is the plain one."""
+"""`headway top`: one board, full screen. Needs the extra `terminal`; `headway watch` is the plain variant."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class TopApp(App[None]):
         self._draw_chosen()
 
     def _again(self) -> None:
-        """The same view, shown another way."""
+        """Show the same view with the present sort order and filter."""
         if self._look.view is not None:
             self.tasks.show(self._look.view)
         self._draw_head()
@@ -149,17 +149,17 @@ class TopApp(App[None]):
         self.tasks.move(by)
 
     def action_page(self, by: int) -> None:
-        """Choose a task a page away."""
+        """Choose the task a page up or down."""
         self.tasks.move(by * max(self.tasks.size.height - 1, 1))
 
     def action_sort(self) -> None:
-        """The next way to sort."""
+        """Change to the next sort order."""
         order = self.tasks.order
         order.sort = SORTS[(SORTS.index(order.sort) + 1) % len(SORTS)]
         self._again()
 
     def action_ended(self) -> None:
-        """Leave out what has ended, or not."""
+        """Hide or show tasks that have ended."""
         self.tasks.order.open_only ^= True
         self._again()
 
@@ -168,27 +168,27 @@ class TopApp(App[None]):
         self.tasks.fold()
 
     def action_workers(self) -> None:
-        """Show the workers, or not."""
+        """Hide or show the workers."""
         pane = self.query_one("#workers")
         pane.display = not pane.display
 
     def action_pause(self) -> None:
-        """Hold the picture, or go on."""
+        """Pause, or go on."""
         self._paused ^= True
         self._draw_head()
 
     def action_ask(self) -> None:
-        """Ask what to filter by."""
+        """Ask for a filter."""
         self._needle.add_class("asked")
         self._needle.focus()
 
     def action_clear(self) -> None:
-        """No filter."""
+        """Remove the filter."""
         self._needle.value = ""
         self._done_asking()
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Filter while it is typed."""
+        """Apply the filter while it is typed."""
         self.tasks.order.needle = event.value
         self._again()
 
@@ -202,7 +202,7 @@ class TopApp(App[None]):
 
 
 def _chosen(task: TaskView) -> Text:
-    """All about one task: its numbers, its stages with the time that each took, what it died of."""
+    """All about one task: its numbers, its stages with the time that each took, its error."""
     tone = "stalled" if task.stalled else task.state
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(safe(task.id), COLOURS["bold"]).append("  ").append(tone, COLOURS[tone])
@@ -237,7 +237,7 @@ def _chosen(task: TaskView) -> Text:
 
 
 def _crowd(view: BoardView) -> Text:
-    """The workers: those that died first, then those that hang."""
+    """The workers: first those that died, then those that hang."""
     workers = sorted(view.workers, key=lambda one: (one.alive, not one.stalled, not one.tasks, one.pid))
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(f"{number(len(workers))} workers", COLOURS["bold"])

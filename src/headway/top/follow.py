@@ -21,7 +21,7 @@ CHECK_S = 1.0  # how often to check whether anybody uses the board, and whether 
 
 
 class Seen(NamedTuple):
-    """What there is to see now. state: live, unused, ended, waiting or damaged; told: why, for people."""
+    """What is visible now. state: live, unused, ended, waiting or damaged; told: why, for people."""
 
     view: BoardView | None
     state: str
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
 
 
 class Follow:
-    """Looks at one board by its name, as a watcher. look() never raises: it tells what has become of the board."""
+    """Looks at one board by its name, as a watcher. look() never raises: it reports the state of the board."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class Follow:
         self._check_at = 0.0
 
     def look(self) -> Seen:
-        """The board as it is now; once it is gone, as it was at last."""
+        """The board as it is now; once it is gone, its last state."""
         now = time.monotonic()
         due = now >= self._check_at
         if due:
@@ -66,7 +66,7 @@ class Follow:
         return Seen(self._last, self._state, self._told)
 
     def _without(self) -> None:
-        """Without shared memory: the last snapshot tells how the board ended."""
+        """Without shared memory: the last snapshot shows how the board ended."""
         try:
             view = snapshot.read(paths.board_directory(self.name))
         except errors.UnknownBoard:

@@ -1,6 +1,6 @@
 """Which tasks of a board are shown, and in which order, for boards of many thousands: computed on arrays.
 
-Only the names are text; they are decoded again when tasks came or went, not at each look.
+Only the names are text; they are decoded again when tasks appeared or disappeared, not at each look.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["SORTS", "Order"]
 
 SORTS = ("tree", "state", "progress", "rate", "newest")
 _LIVE = [STATES.index(state) for state in LIVE_STATES]
-_RANKS = np.array([2 * URGENCY[state] for state in STATES])  # twice, so that a stalled task comes before its equals
+_RANKS = np.array([2 * URGENCY[state] for state in STATES])  # doubled: a stalled task is one less
 
 
 class Order:
@@ -34,7 +34,7 @@ class Order:
         self._known: np.ndarray[Any, Any] | None = None
         self._ids: list[str] = []
         self._names: list[str] = []
-        self._tree: list[tuple[int, int]] = []  # (number, depth) in the order of the tree
+        self._tree: list[tuple[int, int]] = []  # (record number, depth) in the order of the tree
         self._depths: np.ndarray[Any, Any] = np.zeros(0, np.int64)
         self._parents: list[int] = []
         self._have_parts: set[int] = set()
@@ -113,11 +113,11 @@ class Order:
         return self._ids[number]
 
     def depth(self, number: int) -> int:
-        """How many tasks it is a part of, one in another."""
+        """The depth of a record in the tree: how many tasks contain it."""
         return int(self._depths[number]) if self.sort == "tree" else 0
 
     def mark(self, number: int) -> str:
-        """Has it parts, and are they shown?"""
+        """Does it have children that are shown?"""
         if self.sort != "tree" or number not in self._have_parts:
             return ""
         return "▸ " if self._ids[number] in self.collapsed else "▾ "

@@ -1,4 +1,4 @@
-"""The tasks of a board as a list of which only the visible lines are made, however many there are."""
+"""The tasks of a board as a list. Only the visible lines are made, however many tasks there are."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _CHOSEN = RichStyle(bgcolor="#3a4654", bold=True)
 
 
 def strip_of(pieces: Iterable[Piece], columns: int, *, chosen: bool = False) -> Strip:
-    """Pieces as one line of exactly so many columns."""
+    """Pieces as one line of exactly this number of columns."""
     segments = []
     left = columns
     for text, colour in pieces:
@@ -107,7 +107,7 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
         return TaskView.from_raw(self.view.raw, number, stall_after=self.view.stall_after)
 
     def render_line(self, y: int) -> Strip:
-        """One line of the window."""
+        """Render one line of the window."""
         columns = self.scrollable_content_region.width
         if not self._strips:
             self._strips = self._window(columns)
@@ -137,7 +137,7 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.refresh()
 
     def on_resize(self) -> None:
-        """The lines are made anew for the new width."""
+        """Make the lines again for the new width."""
         self._strips = {}
         self.virtual_size = Size(self.scrollable_content_region.width, len(self.order.numbers))
 
@@ -146,7 +146,7 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.move(int(self.scroll_offset.y) + event.y - self._at)
 
     def move(self, by: int) -> None:
-        """Choose the task so many lines below."""
+        """Choose the task this many lines below."""
         self._at = max(0, min(self._at + by, len(self.order.numbers) - 1))
         self._note_chosen()
         self._strips = {}

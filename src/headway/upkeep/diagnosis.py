@@ -26,12 +26,12 @@ __all__ = ["Finding", "diagnose"]
 SMALL_BYTES = 32 << 20  # of /dev/shm: two boards of the default size fill it
 FULL_SHARE = 0.9
 LOGIND = ("/etc/systemd/logind.conf", "/etc/systemd/logind.conf.d", "/run/systemd/logind.conf.d")
-SYSTEM_UIDS = 1000  # RemoveIPC spares the users below
+SYSTEM_UIDS = 1000  # RemoveIPC does not apply to users below this uid
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked. level: ok, warning or error; remedy: what to do, "" for nothing."""
+    """The result of one check. level: ok, warning or error; remedy: what to do, "" for nothing."""
 
     level: str
     about: str
@@ -74,7 +74,7 @@ def _switches() -> Iterator[Finding]:
 
 
 def _old_module() -> Iterator[Finding]:
-    """A program's own file_based_progress_tracker.py comes before the one of Headway."""
+    """Warn of a file_based_progress_tracker.py in this folder, which Python imports instead of Headway's."""
     path = Path.cwd() / "file_based_progress_tracker.py"
     if path.is_file():
         told = f"programs of this folder import {path}, not the tracker of Headway, which has the same name"
@@ -85,7 +85,7 @@ def _shared_memory() -> Iterator[Finding]:
     try:
         found = os.statvfs(shm.SHM)
     except OSError:
-        return  # _switches has said so
+        return  # _switches reports it
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
     told = f"{shm.SHM} has {size / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of them free"
     mount = f"mount -o remount,size=1g {shm.SHM} (in a container: start it with --shm-size=1g)"
@@ -98,7 +98,7 @@ def _shared_memory() -> Iterator[Finding]:
 
 
 def _logout() -> Iterator[Finding]:
-    """Does systemd remove our boards at logout? Source: logind.conf(5), RemoveIPC, which spares system users."""
+    """Does systemd remove our boards at logout? Source: logind.conf(5), RemoveIPC; system users are exempt."""
     if os.geteuid() < SYSTEM_UIDS or not Path("/run/systemd/system").exists():
         return
     value = "yes"  # the default

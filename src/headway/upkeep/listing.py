@@ -50,7 +50,7 @@ class BoardInfo:
 
 
 def in_use(name: str, uuid: str) -> bool:
-    """Does any process, of whatever program, hold an identity on this segment of a board?"""
+    """Does any process of any program hold an identity on this segment of a board?"""
     try:
         return memory_in_use(memory(segments.object_name(name, uuid)))
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def in_use(name: str, uuid: str) -> bool:
 
 
 def memory_in_use(path: Path) -> bool:
-    """Does any process but the recorder, which outlives the others by a moment, hold an identity on this segment?"""
+    """Does any process other than the recorder, which ends a moment after the rest, hold an identity on it?"""
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         return core.in_use(fd)

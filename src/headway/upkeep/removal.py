@@ -31,7 +31,7 @@ GRACE_S = 60.0  # a younger segment that nothing refers to may still be under co
 
 @dataclass(frozen=True)
 class Removed:
-    """A thing that was removed, or would be. kind: board, segment, semaphore, file; error: why it could not be."""
+    """An object that was or would be removed. kind: board, segment, semaphore, file; error: why it is still there."""
 
     kind: str
     name: str
@@ -57,7 +57,7 @@ def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
                 removed += _gc_segment(path, match["board"], match["uuid"], dry_run)
             except FileNotFoundError:
                 continue  # its owner has just removed it
-            except (errors.HeadwayError, OSError) as error:  # a full disk, say: the others are removed all the same
+            except (errors.HeadwayError, OSError) as error:  # a full disk, for example: remove the others nevertheless
                 removed.append(Removed("board", match["board"], 0, "nobody uses it", str(error)))
     for path in sorted(shm.SHM.glob(f"sem.{prefix}*")):
         match = pattern.match(path.name.removeprefix("sem."))
@@ -136,7 +136,7 @@ def _gc_files(directory: Path, dry_run: bool) -> list[Removed]:
     """Remove what killed processes left: notes on a segment that was being made or removed, unfinished files."""
     removed = []
     if any(directory.glob(".segment.*")):
-        with locks.locked(directory):  # whose holder is the only one that may have such notes
+        with locks.locked(directory):  # only the holder of this lock may have such notes
             notes = {path: path.lstat().st_size for path in sorted(directory.glob(".segment.*"))}
             if not dry_run:
                 segments.end_unfinished(directory)
@@ -163,7 +163,7 @@ def remove(
     """
     directory = paths.board_directory(name)
     for _ in range(segments.TRIES):
-        with contextlib.suppress(FileNotFoundError):  # there is none, or somebody else has just removed it
+        with contextlib.suppress(FileNotFoundError):  # it does not exist, or another process has just removed it
             return _remove(directory, name, files, force, older_than_s, dry_run)
         if not directory.is_dir():
             break
@@ -174,7 +174,7 @@ def _remove(
     directory: Path, name: str, files: bool, force: bool, older_than_s: float | None, dry_run: bool
 ) -> list[Removed]:
     removed: list[Removed] = []
-    with locks.locked(directory):  # all of it: what comes afterwards is another board of the name
+    with locks.locked(directory):  # all of it: anything that appears later belongs to another board of this name
         if older_than_s is not None and not _is_older(directory, older_than_s):
             return []
         uuid = None
@@ -196,10 +196,10 @@ def _remove(
 
 
 def _is_older(directory: Path, seconds: float) -> bool:
-    """Has nobody written to this board for so long, and does no process use it? Asked under the directory's lock."""
+    """Has nobody written to this board for so long, and does no process use it? Call it with the directory's lock."""
     before = time.time() - seconds
     last = last_sign_of_life(directory)
-    if last is None or last > before or locks.lock_holder(directory) is not None:  # the holder may be another machine's
+    if last is None or last > before or locks.lock_holder(directory) is not None:  # it may be on another machine
         return False
     uuid = segments.referenced(directory)
     if uuid is None:
@@ -219,7 +219,7 @@ def _remove_segment(name: str, uuid: str, force: bool, dry_run: bool) -> list[Re
     try:
         segment = segments.attach(object_name, watching=True)
     except (FileNotFoundError, errors.NotOwner):
-        return []  # another user may have taken its name, which all can see: what is theirs stays
+        return []  # another user may have taken its name, which all can see: do not remove their object
     except errors.HeadwayError:
         if not force:
             raise

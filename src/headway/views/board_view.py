@@ -1,8 +1,8 @@
 """What a board looked like at one moment: frozen views of its tasks and workers.
 
-Views are made from the records of a snapshot, and only when they are asked for: a snapshot of 10 000 tasks is a few
-arrays of bytes until then. The stand-in without shared memory makes them by their constructors, so this module works
-without the native modules. Times are seconds since 1970; what depends on the clock is told relative to `taken_at`.
+Views are made from the records of a snapshot, and only when they are needed: a snapshot of 10 000 tasks is a few arrays
+of bytes until then. The stand-in without shared memory calls their constructors, so this module works without the
+native modules. Times are seconds since 1970; values that depend on the clock are relative to `taken_at`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ __all__ = ["BoardView", "Counts", "Raw", "ShareView", "StageView", "TaskView", "
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerView:
-    """A process registered on the board. `tasks`: ids of those it counts on that go on, or were lost with it."""
+    """A process registered on the board. `tasks`: ids of running tasks it counts on, and of those lost with it."""
 
     __module__ = "headway"
 
@@ -54,12 +54,12 @@ class WorkerView:
         return self.alive and bool(self.tasks) and (self.idle or 0.0) > self.stall_after
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, what is derived included, in types that JSON has."""
+        """All fields, derived ones included, in types that JSON has."""
         return {**asdict(self), "tasks": list(self.tasks), "idle": self.idle, "stalled": self.stalled}
 
 
 class BoardView:
-    """A whole board at one moment. Read only; tasks are decoded when they are asked for."""
+    """A whole board at one moment. Read only; tasks are decoded when they are needed."""
 
     __module__ = "headway"
 
@@ -135,7 +135,7 @@ class BoardView:
     ) -> BoardView:
         """A view of tasks that are not in shared memory. It has no `array`.
 
-        gone: how many tasks gave up their place, by state.
+        gone: how many tasks gave up their slot, by state.
         """
         meta = {
             "name": name,
@@ -190,7 +190,7 @@ class BoardView:
 
     @property
     def dropped(self) -> int:
-        """Ended tasks that gave up their place before they were archived."""
+        """Ended tasks that gave up their slot before they were archived."""
         return int(self._meta.get("dropped", 0))
 
     @property
@@ -280,7 +280,7 @@ class BoardView:
 
     @property
     def counts(self) -> Counts:
-        """How many tasks of this run are in each state, those that gave up their place on the board included."""
+        """How many tasks of this run are in each state, including those that gave up their slot on the board."""
         if self._counts is None:
             if self._raw is None:
                 there = Counts.of(self.tasks)
@@ -295,12 +295,12 @@ class BoardView:
 
     @property
     def time_left(self) -> TimeLeft:
-        """When the running tasks can be expected to be through."""
+        """When the running tasks can be expected to end."""
         return time_left((pace.left for pace in self.paces), self.counts)
 
     @property
     def paces(self) -> tuple[Pace, ...]:
-        """How the running tasks get on, by the number of their record, without decoding the tasks."""
+        """The progress of the running tasks, by the number of their record, without decoding the tasks."""
         if self._paces is None:
             if self._raw is None:
                 self._paces = tuple(

@@ -31,7 +31,7 @@ _COLUMNS = (
 
 
 class _Task(Protocol):
-    """What is shown of a task, whether it is on a board or in the history."""
+    """The fields of a task that are shown, whether it is on a board or in the history."""
 
     @property
     def id(self) -> str: ...

@@ -1,4 +1,4 @@
-"""The rules by which numbers follow from what is recorded: rate, fraction, time left, what is stalled, totals of a run.
+"""The rules for numbers that are derived from recorded ones: rate, fraction, time left, stalled, totals of a run.
 
 Every view asks here: task and board views, lists of boards, the terminal, metrics, the report, the dashboard's server.
 The page has the rules once more in TypeScript (web/src/model/derive.ts); a table of examples, generated from this
@@ -8,10 +8,10 @@ module, holds the two equal.
   has no time left. It is still one of the running tasks.
 - A count above its total shows that the total was wrong, so the total is dropped: no fraction, no time left. The same
   goes for a total of 0.
-- A task whose rate is below `RATE_LEAST` does not move; a time left above `LEFT_MOST_S` is not told.
+- A task whose rate is below `RATE_LEAST` does not move; a time left above `LEFT_MOST_S` is not given.
 - A board's time left is the longest of its running tasks that have one. It is a lower bound ("at least") while tasks
   are pending, are stalled, or run without a time left of their own.
-- Counts are those of the whole run: tasks that gave up their place on the board are counted, too, by the state in which
+- Counts are those of the whole run: tasks that gave up their slot on the board are counted, too, by the state in which
   they ended.
 """
 
@@ -43,15 +43,15 @@ __all__ = [
 ]
 
 STALL_AFTER_SECONDS = 10.0
-RATE_LEAST = 1e-9  # items a second: a rate that fades never reaches 0 by itself
+RATE_LEAST = 1e-9  # items a second: a fading rate never reaches 0 by itself
 LEFT_MOST_S = 100 * 365 * 86_400.0
 
 
 def idle(beat: float | None, started: float | None, created: float | None, at: float) -> float | None:
-    """Seconds from the last sign of life to `at`; None where there never was one.
+    """Seconds from the last sign of life to `at`; None if there never was one.
 
-    A task has a beat from its creation on. It was converted from a clock that nobody sets, so it is preferred: the
-    other times may lie ahead where the wall clock was set back.
+    A task has a beat from its creation on. The beat comes from a monotonic clock, so it is preferred: the other times
+    may be in the future if the wall clock was set back.
     """
     last = beat if beat is not None else started if started is not None else created
     return None if last is None else max(0.0, at - last)
@@ -92,7 +92,7 @@ def seconds_left(state: str, count: int, total: int | None, rate: float | None) 
 
 
 class Countable(Protocol):
-    """What is asked of a task to count it."""
+    """The attributes of a task that are needed to count it."""
 
     @property
     def state(self) -> str: ...
@@ -104,9 +104,9 @@ class Countable(Protocol):
 class Counts(Mapping[str, int]):
     """How many tasks of a run are in each state: `counts.failed` or `counts["failed"]`.
 
-    As a mapping it has the six states. `total` and `ended` are sums of them; `stalled` are some of those that run.
-    Tasks that gave up their place on the board are counted, so `total`, `ended` and the final states never fall while a
-    run goes on, except when a task that had ended is resumed.
+    As a mapping it has the six states. `total` and `ended` are sums of them; `stalled` tasks are also counted in
+    `running`. Tasks that gave up their slot on the board are counted, so `total`, `ended` and the final states never
+    fall during a run, except when a task that had ended is resumed.
     """
 
     pending: int = 0
@@ -159,9 +159,9 @@ class Counts(Mapping[str, int]):
 
 
 def gone_in(meta: Mapping[str, Any]) -> Counts:
-    """How many tasks gave up their place on the board in this run, by state, as a copy's meta data tell it.
+    """How many tasks gave up their slot on the board in this run, by state, from the meta data of a copy.
 
-    A file may say anything: what is not a number of tasks is ignored.
+    A file may hold anything: what is not a number of tasks is ignored.
     """
     told = meta.get("gone")
     if not isinstance(told, dict):
@@ -174,7 +174,7 @@ def _is_count(value: object) -> bool:
 
 
 class Pace(NamedTuple):
-    """How a running task gets on. number: of its record; rate: items a second; left: seconds."""
+    """The progress of a running task. number: of its record; rate: items a second; left: seconds."""
 
     number: int
     stalled: bool
@@ -183,10 +183,10 @@ class Pace(NamedTuple):
 
 
 def paces_of(running: Iterable[tuple[Any, ...]], at: float, stall_after: float) -> tuple[Pace, ...]:
-    """The paces of running tasks, from (number, count, total, rate, beat, started, created) of each."""
+    """The pace of each running task, from its (number, count, total, rate, beat, started, created)."""
     found = []
     for number, count, total, rate, beat, started, created in running:
-        seen = beat is not None and at - beat <= stall_after  # quicker than the rule, and nearly always so
+        seen = beat is not None and at - beat <= stall_after  # the usual case, faster than calling the rule
         stalled = not seen and is_stalled("running", idle(beat, started, created, at), stall_after)
         if stalled:
             rate = 0.0
@@ -196,7 +196,7 @@ def paces_of(running: Iterable[tuple[Any, ...]], at: float, stall_after: float) 
 
 @dataclass(frozen=True, slots=True)
 class TimeLeft:
-    """When a board can be expected to be through.
+    """When the running tasks of a board can be expected to end.
 
     seconds: the longest time left of its running tasks, None where none of them has one; at_least: it is a lower bound,
     because of tasks that are not in it; stalled: how many of these are stalled.
@@ -210,7 +210,7 @@ class TimeLeft:
 def time_left(lefts: Iterable[float | None], counts: Counts) -> TimeLeft:
     """The time left of a board.
 
-    lefts: of each running task; counts: of the board.
+    lefts: the time left of each running task; counts: of the board.
     """
     known = [left for left in lefts if left is not None]
     return TimeLeft(max(known, default=None), counts.pending > 0 or counts.running > len(known), counts.stalled)

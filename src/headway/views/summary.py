@@ -1,4 +1,4 @@
-"""A board in a few numbers: what lists of boards, charts and metrics show of it."""
+"""A board in a few numbers: for lists of boards, charts and metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["UNITS_MAX", "Summary", "rate_shown", "records"]
 
 UNITS_MAX = 8
-INTERVAL_MOST_S = 3600.0  # what a file says beyond it is ignored
+INTERVAL_MOST_S = 3600.0  # longer values in a file are ignored
 _LIVE = [STATES.index(state) for state in LIVE_STATES]
 
 
@@ -55,7 +55,7 @@ class Summary:
 
     @classmethod
     def of(cls, view: BoardView) -> Summary:
-        """Of a view that has records. Raises DamagedSnapshot or CorruptBoard."""
+        """The summary of a view that has records. Raises DamagedSnapshot or CorruptBoard."""
         meta = view.meta
         tasks, shares, workers = (records(view, name) for name in ("tasks", "shares", "workers"))
         alive = int(np.count_nonzero(workers["alive"]))

@@ -81,8 +81,9 @@ class TaskView:
 
     Texts that were never set are "", times None. `rate` is in units a second, None while nothing is known of it, and 0
     while the task is stalled.
-    `workers` count on the task, or did and went in good order (then they are not `alive`; of those who had the same
-    counter one after the other, the last); `workers_lost` died while it ran. Once it has ended, all stand in `workers`.
+    `workers` count on the task, or did so and ended in good order (then they are not `alive`; if several had the same
+    counter in turn, only the last one is listed). `workers_lost` died while it ran. Once the task has ended, all are in
+    `workers`.
     """
 
     __module__ = "headway"
@@ -132,7 +133,7 @@ class TaskView:
         if self.stalled:
             object.__setattr__(self, "rate", 0.0)
 
-    if not TYPE_CHECKING:  # a type checker knows the fields, and shall not think that there are others
+    if not TYPE_CHECKING:  # hidden from type checkers, which would accept any attribute name
 
         def __getattr__(self, name: str) -> Any:
             values = self.__dict__
@@ -167,7 +168,7 @@ class TaskView:
 
     @property
     def fraction(self) -> float | None:
-        """How much of the total is counted, from 0 to 1; None without a total, and where the count is above it."""
+        """How much of the total is counted, from 0 to 1; None without a total, or if the count is above it."""
         return numbers.fraction(self.count, self.total)
 
     @property

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["UNKNOWN", "counted", "duration", "number", "plural", "rate", "tally", "time_left"]
 
 UNKNOWN = "–"
-YEARS_MOST = 1000  # a longer duration comes from a clock that was wrong
+YEARS_MOST = 1000  # a longer duration comes from a wrong clock
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _BYTES = {  # units in which bytes are counted: the step from one name to the next, and the names
@@ -56,7 +56,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def counted(count: int, total: int | None, unit: str = "") -> str:
-    """2,100/5,000 bar; without the total where the count is above it.
+    """2,100/5,000 bar; without the total if the count is above it.
 
     Bytes (unit "B", or "iB" for powers of two) have units of bytes: 2.10 kB/5.00 MB, 2.05 KiB/4.77 MiB.
     """
@@ -68,7 +68,7 @@ def counted(count: int, total: int | None, unit: str = "") -> str:
 
 
 def rate(value: float, unit: str = "") -> str:
-    """1.23k/s; a slow one by the minute, hour or day, where it is a number that can be read. unit: as of counted."""
+    """1.23k/s; a slow rate per minute, hour or day, so that it is easy to read. unit: as for `counted`."""
     for seconds, time in ((1, "s"), (60, "min"), (3600, "h")):
         if value * seconds >= 1 or value <= 0:
             return f"{_amount(value * seconds, unit)}/{time}"
@@ -80,7 +80,7 @@ def rate(value: float, unit: str = "") -> str:
 def duration(seconds: float, *, whole: bool = False) -> str:
     """3.2 s, 42 s, 12:34, 1:02:03, 2 d 5 h, 1 y 40 d; a dash for more than a thousand years.
 
-    whole: no tenths of a second, for what is an estimate.
+    whole: no tenths of a second, for estimates.
     """
     if seconds < 9.95 and not whole:
         return f"{max(seconds, 0.0):.1f} s"
@@ -104,7 +104,7 @@ def duration(seconds: float, *, whole: bool = False) -> str:
 def tally(counts: Counts) -> dict[str, str]:
     """Each state that occurs, the most urgent first, with its words: {"running": "25 running (3 stalled)"}.
 
-    A stalled task is a running one, so it is told within them and counted once.
+    A stalled task is also running, so it is shown with the running ones and counted once.
     """
     told = {state: f"{number(counts[state])} {state}" for state in URGENCY if counts[state]}
     if counts.stalled and "running" in told:
@@ -113,7 +113,7 @@ def tally(counts: Counts) -> dict[str, str]:
 
 
 def time_left(left: TimeLeft, *, at_least: str = "≥") -> str:
-    """1:48; ≥ 1:48, 1 stalled not counted; "" where nothing that runs can tell."""
+    """1:48; ≥ 1:48, 1 stalled not counted; "" if no running task has a time left."""
     if left.seconds is None:
         return ""
     text = duration(left.seconds, whole=True)

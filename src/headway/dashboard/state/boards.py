@@ -1,7 +1,7 @@
-"""What the server knows of the boards, and at which revision each thing last changed.
+"""What the server knows of the boards, and the revision at which each part last changed.
 
-A look at the files that has found a change makes the next revision. Whoever knows at which revision a client is can
-tell from this state alone what that client lacks; nothing of the past is kept but what has gone.
+Each look at the files that finds a change makes a new revision. From the revision that a client has and this state, the
+missing changes follow; nothing of the past is kept except the keys that were removed.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Boards", "Followed", "Known"]
 
-SILENT_S = 3.0  # a recorder shows a sign of life in every interval, of a quarter of a second as a rule
+SILENT_S = 3.0  # a recorder gives a sign of life in every interval, normally a quarter of a second
 SILENT_INTERVALS = 2.5
-STUCK_S = 15.0  # it writes every five seconds at least
+STUCK_S = 15.0  # a recorder writes at least every five seconds
 GONE_MAX = 1000
-LINGER_S = 60.0  # a table is kept so long after its last use, so that who comes back gets a patch
+LINGER_S = 60.0  # how long a table is kept after its last use, so that a client that comes back gets a patch
 IDLE_TABLES_MAX = 8
 NOTED_MAX = 32
 
@@ -49,10 +49,10 @@ class Known:
 
 @dataclass
 class Followed:
-    """A board whose tasks somebody wants to see, whether it is there or not.
+    """A board whose tasks a client wants to see, whether it exists or not.
 
-    born: the revision at which it became another one (appeared, vanished, was run anew), no patch leads across it; 0
-    until the first look. signature: of the file that the table was made of.
+    born: the revision at which it was replaced (appeared, vanished, was started again), across which no patch leads; 0
+    until the first look. signature: of the file from which the table was made.
     """
 
     born: int = 0
@@ -63,7 +63,7 @@ class Followed:
 
 
 class Boards:
-    """All boards that were there at the last look."""
+    """All boards that existed at the last look."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -78,17 +78,17 @@ class Boards:
         return [self.known[name].summary for name in sorted(self.known)]
 
     def seen(self) -> Iterator[tuple[str, Summary | None]]:
-        """Their names with what was seen, by name; None where that cannot be read."""
+        """The summaries by name; None for a board that cannot be read."""
         return ((name, self.known[name].seen) for name in sorted(self.known))
 
     def follow(self, name: str) -> Followed:
-        """Note that somebody wants to see the tasks of a board."""
+        """Note that a client wants to see the tasks of a board."""
         followed = self.followed.setdefault(name, Followed())
         followed.used = time.monotonic()
         return followed
 
     def drop_unused(self) -> None:
-        """Forget the tasks that nobody has wanted to see for a while."""
+        """Drop the tables that no client has used for a while."""
         idle = [name for name, one in self.followed.items() if not one.listeners]
         idle.sort(key=lambda name: self.followed[name].used, reverse=True)
         before = time.monotonic() - LINGER_S
@@ -99,7 +99,7 @@ class Boards:
     # --------------------------------------------------------------------------------------------------------- a look
 
     def wish(self, found: Found, follow: bool) -> Wish | None:
-        """What to read, if the file has been replaced since it was read last."""
+        """What to read, if the file has been replaced since the last read."""
         known, followed = self.known.get(found.name), self.followed.get(found.name)
         due_at = 0.0 if known is None else known.charts.due_at
         if followed is not None and (follow or followed.listeners):
@@ -110,7 +110,7 @@ class Boards:
         return None
 
     def take(self, seen: Look, revision: int) -> bool:
-        """Take over what was seen. Has anything changed?"""
+        """Store what a look has found. Returns whether anything changed."""
         changed = False
         name = seen.found.name
         if seen.followed and name in self.followed:
@@ -132,7 +132,7 @@ class Boards:
         return changed
 
     def _note(self, known: Known, note: Note) -> None:
-        """Notes take room: those of the boards that changed last are kept."""
+        """Limit the memory for notes: keep those of the boards that changed last."""
         name = known.found.name
         self._noted[name] = None
         self._noted.move_to_end(name)
@@ -143,7 +143,7 @@ class Boards:
         known.charts.add(note)
 
     def take_silence(self, found: Found, revision: int) -> bool:
-        """Note who records, and since when nobody does though there is something to record. Has that changed?"""
+        """Note the recorder's state, and since when a board with open tasks has none. Returns whether it changed."""
         known = self.known[found.name]
         fresh = {"recorder": found.recorder, "silent_since": _silent_since(known.seen, found, time.time())}
         if all(known.summary[key] == value for key, value in fresh.items()):
@@ -152,7 +152,7 @@ class Boards:
         return True
 
     def forget(self, name: str, revision: int) -> bool:
-        """It is not there any more. Was it known?"""
+        """Remove a board that no longer exists. Returns whether it was known."""
         if self.known.pop(name, None) is None:
             return False
         if name in self.followed:
@@ -171,7 +171,7 @@ def _silent_since(seen: Summary | None, found: Found, now: float) -> float | Non
     alive_at = max(seen.taken_at, found.recorder_seen)
     if now - alive_at > max(SILENT_S, SILENT_INTERVALS * interval):
         return alive_at
-    # It lives, but where tasks are open it writes now and then, changed or not.
+    # It lives, but with open tasks it writes now and then even if nothing has changed.
     return seen.taken_at if now - seen.taken_at > max(STUCK_S, SILENT_INTERVALS * interval) else None
 
 

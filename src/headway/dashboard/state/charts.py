@@ -1,6 +1,6 @@
 """The points of the charts of tasks: counts and metrics of running tasks while the server watched.
 
-Every second or so the counts and metrics of all running tasks are noted, as arrays. When there are too many notes,
+About once a second the counts and metrics of all running tasks are noted, as arrays. When there are too many notes,
 every other one is dropped, and they are taken half as often: so they reach back to when the server first saw the board,
 in bounded memory.
 """
@@ -30,7 +30,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The running tasks at one moment, by serial; metrics: of those that have any."""
+    """The running tasks at one moment, by serial; metrics: of the tasks that have any."""
 
     uuid: str
     at: float
@@ -41,7 +41,7 @@ class Note:
 
     @classmethod
     def of(cls, view: BoardView) -> Note:
-        """Of a view that has records."""
+        """The note of a view that has records."""
         tasks = records(view, "tasks")
         running = np.flatnonzero(tasks["state"] == _RUNNING)
         running = running[np.argsort(tasks["serial"][running], kind="stable")]
@@ -70,11 +70,11 @@ class Charts:
 
     @property
     def due_at(self) -> float:
-        """When the next note is wanted, on the clock of the snapshots."""
+        """When the next note is due, on the clock of the snapshots."""
         return self._notes[-1].at + self._apart_s if self._notes else 0.0
 
     def add(self, note: Note) -> None:
-        """Note something, unless the last note is too near. One of another segment begins anew."""
+        """Add a note, unless the last one is too recent. A note of another segment starts over."""
         if self._notes and (note.uuid != self._notes[-1].uuid or note.at < self._notes[-1].at):
             self._notes.clear()
             self._apart_s = APART_S
@@ -87,7 +87,7 @@ class Charts:
             self._apart_s *= 2
 
     def of(self, serial: int, metrics: list[str]) -> dict[str, Any]:
-        """How the count of a task, and its metrics (in the order of its record), got on: lists of [time, value]."""
+        """The count of a task over time, and its metrics in the order of its record: lists of [time, value]."""
         series: list[list[Any]] = []
         metric_series: dict[str, list[list[Any]]] = {name: [] for name in metrics}
         for note in self._notes:

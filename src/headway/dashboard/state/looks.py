@@ -1,4 +1,4 @@
-"""Reads the snapshot of one board and makes what is shown of it. Runs in a thread and touches nothing shared."""
+"""Reads the snapshot of one board and makes what is shown of it. Runs in a thread and changes nothing shared."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ UNREADABLE = "unreadable"
 class Wish:
     """What to look at.
 
-    found: the board; table: the one to go on from; follow: is a table wanted? note_due_at: when the next point of
+    found: the board; table: the one to advance from; follow: is a table wanted? note_due_at: when the next point of
     the charts is due.
     """
 
@@ -47,9 +47,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen. problem: code and detail where the snapshot could not be read; then there is no summary.
+    """What was found. problem: code and detail if the snapshot could not be read; then there is no summary.
 
-    table: of this snapshot, where it was wished for and could be read, else the one before.
+    table: of this snapshot if it was wanted and could be read, else the previous one.
     """
 
     found: Found
@@ -61,7 +61,7 @@ class Look:
 
 
 def code_of(error: Exception) -> str:
-    """The code under which an error is told to clients."""
+    """The code of an error for clients."""
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), UNREADABLE)
 
 
@@ -74,10 +74,10 @@ def look(wish: Wish, revision: int) -> Look:
         note = Note.of(view) if view.taken_at >= wish.note_due_at else None
     except (errors.HeadwayError, OSError) as error:
         problem = {"code": code_of(error), "detail": str(error)}
-        if problem["code"] == UNREADABLE:  # not the file's fault, maybe: no file has this signature, it is tried again
+        if problem["code"] == UNREADABLE:  # perhaps not the file's fault: an empty signature has it read again
             found = replace(found, signature=())
     except Exception as error:
-        # A file is hostile input. What was not foreseen must not end the watch over all the other boards.
+        # A file is hostile input. An unforeseen error must not end the watch over all the other boards.
         log.exception("the snapshot in %s cannot be shown", found.directory)
         detail = f"{found.directory} cannot be shown ({type(error).__name__}: {error}): see the server's log"
         problem = {"code": CODES[errors.DamagedSnapshot], "detail": detail}
@@ -93,5 +93,5 @@ def _table(wish: Wish, view: BoardView, revision: int) -> Table | None:
 
 
 def blank(name: str) -> dict[str, Any]:
-    """The summary of a board of which nothing is known but its name."""
+    """The summary of a board of which only the name is known."""
     return dict.fromkeys(Summary.__dataclass_fields__) | {"name": name}

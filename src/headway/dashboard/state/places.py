@@ -20,9 +20,9 @@ __all__ = ["Found", "Places"]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A board's directory. signature: another one means that its snapshot reads in another way.
+    """A board's directory. signature: changes whenever the content of its snapshot, as shown, may have changed.
 
-    recorder: alive, gone, or unknown where there never was one; recorder_seen: its last sign of life.
+    recorder: alive, gone, or unknown if there never was one; recorder_seen: its last sign of life.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Places:
         return paths.roots() if self._directory is None else [self._directory]
 
     def scan(self, names: Collection[str] | None = None) -> dict[str, Found]:
-        """What boards there are, or which of these, by name."""
+        """All boards that exist, or those of these names, by name."""
         found: dict[str, Found] = {}
         in_force = set()
         for root in self.roots():
@@ -51,7 +51,7 @@ class Places:
                 one = _found(root / name, name)
                 if one is None:
                     continue
-                # Of a board that has several, as everywhere: the one that a segment belongs to, else the first.
+                # Of several directories of a board, take the one that a segment belongs to, else the first.
                 has_segment = (root / name / "segment").exists()
                 if name not in found or (has_segment and name not in in_force):
                     found[name] = one
@@ -61,7 +61,7 @@ class Places:
 
 
 def _entries(root: Path) -> list[str]:
-    with contextlib.suppress(OSError):  # no such place, or none that we may enter: no boards there
+    with contextlib.suppress(OSError):  # it does not exist, or we may not enter it: no boards there
         return os.listdir(root)
     return []
 
@@ -77,19 +77,19 @@ def _found(directory: Path, name: str) -> Found | None:
     for file in (SNAPSHOT, PREVIOUS):
         try:
             status = os.lstat(directory / file)
-        except OSError:  # none there, or no directory, or none that we may enter
+        except OSError:  # no snapshot, not a directory, or we may not enter it
             continue
         recorder, seen = _recorder(directory)
-        # What was recorded reads in another way when its recorder has been gone for a while: its tasks are lost.
+        # When the recorder has been gone for a while, the same snapshot shows its tasks as lost.
         abandoned = recorder == "gone" and time.time() - status.st_mtime > ABANDONED_AFTER_S
-        # A rename makes another inode; one that was just freed can be the next one's, so the time counts, too.
+        # A rename changes the inode; a freed inode may be used again at once, so the time is included, too.
         signature = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size, abandoned)
         return Found(name, directory, signature, recorder, seen)
     return None
 
 
 def _recorder(directory: Path) -> tuple[str, float]:
-    """The kernel frees the lock at its death, however it comes. The file is touched while it is well."""
+    """The recorder's state. The kernel releases its lock when it dies; it touches the lock file while it works."""
     try:
         seen = os.lstat(directory / "recorder.lock").st_mtime
     except OSError:

@@ -15,7 +15,7 @@ class Removed:
         self.complete_since = complete_since
 
     def with_removed(self, keys: list[int], revision: int) -> Removed:
-        """These keys and, removed at this revision, more."""
+        """These keys, and more that were removed at this revision."""
         if not keys:
             return self
         removed = self._removed + tuple((revision, key) for key in keys)

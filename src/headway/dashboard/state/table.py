@@ -1,12 +1,12 @@
-"""The rows of one board, and when each of them last changed: what brings a page from where it is to the present.
+"""The rows of one board, and the revision at which each last changed: for patches that bring a page up to date.
 
-A table is made of one snapshot and advanced to the next by comparing their records as bytes, all at once: of 10 000
-tasks most have not changed, and of those that have, most only counted. A table is never changed; advancing makes a
-new one. So a thread can work on the next while the present one is being served.
+A table is made from one snapshot and advanced to the next by comparing their records as bytes, all at once: of 10 000
+tasks most have not changed, and most of the others only counted. A table is never changed; advancing makes a new one.
+So a thread can make the next one while the present one is being served.
 
-Times and rates are rounded in every row in the same way, so that a row that was patched equals one that was asked for.
-What hardly moves is held as it was: beats are converted from a monotonic clock and tremble with every snapshot, and the
-rate of a task that does not count fades all the time.
+Times and rates are rounded in every row in the same way, so that a patched row equals one that was requested. Tiny
+changes are ignored: beats are converted from a monotonic clock and vary slightly with every snapshot, and the rate of a
+task that does not count fades all the time.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Patch(NamedTuple):
-    """What changed since a revision: complete rows, the tasks that only counted, and the keys of what has gone."""
+    """What changed since a revision: complete rows, the tasks that only counted, and the keys of removed rows."""
 
     rows: list[dict[str, Any]]
     moved: dict[str, list[Any]]
@@ -61,7 +61,7 @@ class Table:
     def __init__(self, view: BoardView, revision: int) -> None:
         self.view = view
         tasks = records(view, "tasks")
-        # Of a serial that stands there twice, which no board writes, the last one counts.
+        # If a serial occurs twice, which no board writes, the last one is used.
         self.serials, first = np.unique(tasks["serial"][::-1], return_index=True)
         self._order = len(tasks) - 1 - first
         # Compared as machine words: ten times as fast as record by record, and NaN equals itself.
@@ -69,7 +69,7 @@ class Table:
         self._moving = self._fixed[:, _MOVING].T.copy()
         self._fixed[:, _MOVING] = 0
         rates = self._moving[_RATE].view(np.float64)
-        rates[np.abs(rates) < RATE_LEAST] = 0.0  # such a rate fades for an hour more, and shows as none
+        rates[np.abs(rates) < RATE_LEAST] = 0.0  # such a rate fades for another hour, and is shown as 0
         self._shares = _shares(view, len(tasks))[:, self._order]
         self.workers = Workers(view, revision)
         self._fixed_since = np.full(len(self.serials), revision)
@@ -78,7 +78,7 @@ class Table:
 
     @property
     def complete_since(self) -> int:
-        """The revision from which on a patch is possible."""
+        """The first revision from which a patch is possible."""
         return max(self._gone.complete_since, self.workers.gone.complete_since)
 
     def __len__(self) -> int:
@@ -105,7 +105,7 @@ class Table:
         return new
 
     def patch(self, revision: int) -> Patch:
-        """What brings somebody from this revision, not before `complete_since`, to the present."""
+        """The patch from this revision, which is not before `complete_since`, to the present."""
         changed = self._fixed_since > revision
         moved = np.flatnonzero((self._moved_since > revision) & ~changed)
         return Patch(
@@ -139,7 +139,7 @@ class Table:
 
 
 def _shares(view: BoardView, tasks: int) -> Array:
-    """How many processes count on each task, and how many died at it: as `workers` and `workers_lost` of a TaskView."""
+    """How many processes count on each task, and how many died: like `workers` and `workers_lost` of a TaskView."""
     shares = records(view, "shares")
     dead = np.bincount(shares["task"][shares["alive"] == 0], minlength=tasks)
     alive = np.bincount(shares["task"], minlength=tasks) - dead
@@ -149,7 +149,7 @@ def _shares(view: BoardView, tasks: int) -> Array:
 
 
 def _is_calm(held: Array, now: Array) -> Array:
-    """Which tasks have not counted since, and may show what they showed before."""
+    """Which tasks have not counted since, and may keep the values that they showed before."""
     rate, before = now[_RATE].view(np.float64), held[_RATE].view(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         near = np.abs(rate - before) <= HOLD_RATE * np.abs(before)

@@ -24,7 +24,7 @@ class Throughput:
         self._uuid = ""
 
     def add(self, summary: Summary) -> None:
-        """Note a summary, unless the last point is too near. One of another segment begins anew."""
+        """Note a summary, unless the last point is too recent. A summary of another segment starts over."""
         if summary.uuid != self._uuid or (self._points and summary.taken_at < self._points[-1][0]):
             self._uuid = summary.uuid
             self._points.clear()
@@ -34,7 +34,7 @@ class Throughput:
         self._points.append((summary.taken_at, counts.running, counts.success, tuple(summary.rates.items())))
 
     def to_dict(self) -> dict[str, Any]:
-        """Columns of equal length; a unit has None where it was not there. Of many units, the newest."""
+        """Columns of equal length; a unit has None where it was missing. If there are many units, the newest."""
         units: dict[str, None] = {}
         for point in reversed(self._points):
             units.update(dict.fromkeys(unit for unit, _ in point[3]))

@@ -15,11 +15,11 @@ __all__ = ["HOLD_BEAT_S", "Workers", "milliseconds"]
 
 TASKS_MAX = 20
 HOLD_BEAT_S = 0.02
-TAU_S = 5.0  # a count loses a factor e of its weight in it, as in the rates of tasks
+TAU_S = 5.0  # the time constant of the average: weights fall by a factor e in it, as in the rates of tasks
 
 
 class Workers:
-    """Of one snapshot; never changed, `advanced` makes those of the next."""
+    """The workers of one snapshot. Never changed: `advanced` makes those of the next one."""
 
     def __init__(self, view: BoardView, revision: int) -> None:
         self._taken_at = view.taken_at
@@ -45,7 +45,7 @@ class Workers:
         return [row for key, row in self.rows.items() if self._since[key] > revision]
 
     def _learn_paces(self, before: Workers) -> None:
-        """What each worker counted since, on tasks that were there then and are now."""
+        """What each worker has counted since, on tasks that existed then and exist now."""
         seconds = self._taken_at - before._taken_at
         counted = dict.fromkeys(self.rows, 0)
         for (worker, task), count in self._counts.items():
@@ -65,13 +65,13 @@ class Workers:
 
 
 def _is_calm(held: dict[str, Any], row: dict[str, Any]) -> bool:
-    """May the worker show what it showed before? Its beat trembles, being converted from a monotonic clock."""
+    """May the worker keep its old row? Its beat varies slightly, as it is converted from a monotonic clock."""
     trembles = held["beat"] == row["beat"] or abs((held["beat"] or 0.0) - (row["beat"] or 0.0)) < HOLD_BEAT_S
     return trembles and {**held, "beat": None} == {**row, "beat": None}
 
 
 def _shares(view: BoardView) -> tuple[dict[tuple[int, int], int], set[int]]:
-    """What each worker has counted on each task, by its serial; and the workers of whom that is not all."""
+    """What each worker has counted on each task, by its serial; and the workers of which some counts are unknown."""
     shares = records(view, "shares")
     serials = records(view, "tasks")["serial"][shares["task"]].tolist()
     workers, counts, known = (shares[name].tolist() for name in ("worker", "count", "known"))
@@ -97,5 +97,5 @@ def _row(worker: WorkerView) -> dict[str, Any]:
 
 
 def milliseconds(at: float | None) -> float | None:
-    """A time as rows show it."""
+    """A time, rounded for rows."""
     return None if at is None else round(at, 3)
