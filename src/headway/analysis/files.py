@@ -102,7 +102,7 @@ class FileBasedProgressTracker(RecordTracker):
                 raise errors.NotOwner(f"{folder} is a link that user {found.st_uid} made: choose another base_dir")
             found = os.stat(folder)
         if not stat.S_ISDIR(found.st_mode):
-            raise NotADirectoryError(20, "it is no folder: remove it, or choose another base_dir", str(folder))
+            raise NotADirectoryError(20, "it is not a folder: remove it, or choose another base_dir", str(folder))
         if self._base is None and found.st_uid not in ours:
             raise errors.NotOwner(
                 f"{folder} belongs to user {found.st_uid}, not to you ({os.geteuid()}): give the tracker a base_dir of "
@@ -367,7 +367,7 @@ def _mode() -> int | None:
     try:
         return int(chosen, 8) & 0o777 | 0o700
     except ValueError:
-        raise ValueError(f"{MODE} {chosen!r} is no mode of a folder: give octal digits such as 0755") from None
+        raise ValueError(f"{MODE} {chosen!r} is not a folder mode: give octal digits such as 0755") from None
 
 
 def _again(kind: type[FileBasedProgressTracker], base: str | None, strict: bool) -> FileBasedProgressTracker:

@@ -136,7 +136,7 @@ class Guard:
             raise Problem(
                 403,
                 "foreign-host",
-                f"{values[0]!r:.100} is no name of this server: if it should be one, start it with --allow-host",
+                f"{values[0]!r:.100} is not a name of this server: to add it, start with --allow-host",
             )
 
     def _is_mine(self, authority: str) -> bool:

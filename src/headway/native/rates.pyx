@@ -80,7 +80,8 @@ cdef class Rates:
         PyObject_GetBuffer(tasks, &held, PyBUF_WRITABLE)
         try:
             if held.len % <Py_ssize_t> sizeof(hw_task_record):
-                raise ValueError(f"{held.len} bytes are no whole number of records of {sizeof(hw_task_record)} bytes")
+                raise ValueError(
+                    f"{held.len} bytes are not a whole number of records of {sizeof(hw_task_record)} bytes")
             self.fill(<char *> held.buf, held.len // <Py_ssize_t> sizeof(hw_task_record), now_ns, at_ns)
         finally:
             PyBuffer_Release(&held)

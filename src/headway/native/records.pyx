@@ -25,9 +25,8 @@ cdef extern from *:
     /* What a field is: 'S' text, 'i' 'u' 'f' number, 'V' padding; `items` > 1 = an array of them. */
     typedef struct { const char *record, *name; char kind; size_t offset, bytes, items; } hw_field;
 
-    #define HW_FIELD(record, field, kind, items) \
-        {#record, #field, kind, offsetof(hw_##record##_record, field), \
-         sizeof(((hw_##record##_record *)0)->field), items}
+    #define HW_FIELD(record, field, kind, items) {#record, #field, kind, \
+        offsetof(hw_##record##_record, field), sizeof(((hw_##record##_record *)0)->field), items}
     #define HW_TEXT(record, field) HW_FIELD(record, field, 'S', 1)
     #define HW_SIGNED(record, field) HW_FIELD(record, field, 'i', 1)
     #define HW_UNSIGNED(record, field) HW_FIELD(record, field, 'u', 1)
@@ -40,9 +39,8 @@ cdef extern from *:
         HW_SIGNED(task, beat_ns), HW_UNSIGNED(task, serial), HW_UNSIGNED(task, generation), HW_UNSIGNED(task, owner),
         HW_UNSIGNED(task, version), HW_UNSIGNED(task, owner_pid), HW_UNSIGNED(task, slot),
         HW_UNSIGNED(task, stages_left_out), HW_UNSIGNED(task, lost_left_out), HW_UNSIGNED(task, state),
-        HW_UNSIGNED(task, parent_bytes),
-        HW_UNSIGNED(task, owner_alive), HW_UNSIGNED(task, resumed), HW_UNSIGNED(task, written),
-        HW_UNSIGNED(task, archived), HW_FIELD(task, pad, 'V', 1),
+        HW_UNSIGNED(task, parent_bytes), HW_UNSIGNED(task, owner_alive), HW_UNSIGNED(task, resumed),
+        HW_UNSIGNED(task, written), HW_UNSIGNED(task, archived), HW_FIELD(task, pad, 'V', 1),
         HW_UNSIGNED(stage, task), HW_UNSIGNED(stage, number), HW_SIGNED(stage, entered_ns), HW_TEXT(stage, stage),
         HW_UNSIGNED(share, task), HW_UNSIGNED(share, pid), HW_UNSIGNED(share, worker), HW_SIGNED(share, count),
         HW_SIGNED(share, beat_ns), HW_UNSIGNED(share, known), HW_UNSIGNED(share, alive), HW_FIELD(share, pad, 'V', 1),
@@ -117,7 +115,7 @@ cdef class _Array:
     def __cinit__(self, buffer, Py_ssize_t record_bytes):
         PyObject_GetBuffer(buffer, &self.held, PyBUF_SIMPLE)
         if self.held.len % record_bytes:
-            raise ValueError(f"{self.held.len} bytes are no whole number of records of {record_bytes} bytes")
+            raise ValueError(f"{self.held.len} bytes are not a whole number of records of {record_bytes} bytes")
         self.record_bytes = record_bytes
         self.count = self.held.len // record_bytes
 

@@ -13,7 +13,7 @@ from headway.native.records import STATES as _STATES
 
 cdef Py_ssize_t _how_many(const unsigned char[::1] tasks) except -1:
     if tasks.shape[0] % sizeof(hw_task_record):
-        raise ValueError(f"{tasks.shape[0]} bytes are no whole number of records of {sizeof(hw_task_record)} bytes")
+        raise ValueError(f"{tasks.shape[0]} bytes are not a whole number of records of {sizeof(hw_task_record)} bytes")
     return tasks.shape[0] // sizeof(hw_task_record)
 
 

@@ -279,6 +279,7 @@ class TaskMethods:
     def merge_result(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Add keys to the result, which is a JSON object; processes that do so at once lose nothing. Returns the whole.
 
-        Raises headway.errors.ResultTooLarge, TypeError if the present result is no object, headway.errors.LockTimeout.
+        Raises headway.errors.ResultTooLarge and headway.errors.LockTimeout; TypeError if the present result is not an
+        object.
         """
         return merged(self, values)

@@ -75,8 +75,8 @@ class Pace:
 class Painter:
     """Draws one board, or some tasks, again and again. It starts no thread: draw() is called when there is time for it.
 
-    stream: default standard error; every_s: seconds between two lines where it is no terminal, default HEADWAY_LINES_S,
-    else growing distances; rows: at most so many.
+    stream: default standard error; every_s: seconds between two lines if it is not a terminal, default
+    HEADWAY_LINES_S, else growing intervals; rows: the most rows to draw.
     """
 
     def __init__(self, stream: TextIO | None = None, *, every_s: float | None = None, rows: int | None = None) -> None:

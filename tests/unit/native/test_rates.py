@@ -153,7 +153,7 @@ def test_a_slot_that_no_board_has_is_a_value_error(watched: Watched) -> None:
 
 
 def test_what_is_no_array_of_tasks_is_refused() -> None:
-    with pytest.raises(ValueError, match="no whole number of records"):
+    with pytest.raises(ValueError, match="not a whole number of records"):
         Rates().update(bytearray(5), 1)
     with pytest.raises(BufferError):
         Rates().update(bytes(1016), 1)  # type: ignore[arg-type]

@@ -259,7 +259,7 @@ def test_a_task_with_any_bytes_overwritten_is_read_or_refused(make_raw: MakeRaw,
 @pytest.mark.parametrize("array", STRUCTS)
 def test_a_part_of_a_record_is_a_value_error(array: str) -> None:
     for read in READERS[array]:
-        with pytest.raises(ValueError, match="no whole number of records"):
+        with pytest.raises(ValueError, match="not a whole number of records"):
             read(bytes(native_records.RECORD_BYTES[array] + 1))
 
 

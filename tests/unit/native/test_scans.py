@@ -75,5 +75,5 @@ def test_only_open_tasks_become_lost_and_when_they_were_last_heard_of() -> None:
 
 @pytest.mark.parametrize("scan", [scans.unsettled, scans.unarchived, scans.running, scans.places])
 def test_a_part_of_a_record_is_refused(scan: Callable[[bytes], object]) -> None:
-    with pytest.raises(ValueError, match="no whole number of records"):
+    with pytest.raises(ValueError, match="not a whole number of records"):
         scan(tasks_of(RUNNING)[:-1])
