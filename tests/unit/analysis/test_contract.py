@@ -505,27 +505,6 @@ def test_a_result_of_any_size_is_kept_whole(tracker: ProgressTracker, levels: in
     assert seen(tracker, "one").support_resistance == small
 
 
-def test_a_file_that_cannot_be_removed_makes_no_change_a_failure(
-    board_name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tracker = SharedMemoryProgressTracker(board_name, strict=True)
-    tracker.start_analysis("BTC", "one")
-    large = SupportResistanceResult("ok", supports=[{"price": 1.0 * number} for number in range(2000)])
-    tracker.update_support_resistance("one", large)
-
-    def refuse(path: Path, **_: Any) -> None:
-        raise PermissionError(13, "Permission denied", str(path))
-
-    with monkeypatch.context() as refusing:
-        refusing.setattr(Path, "unlink", refuse)
-        assert tracker.update_support_resistance("one", SupportResistanceResult("small"))
-        assert seen(tracker, "one").support_resistance.status == "small"
-        tracker.update_support_resistance("one", large)
-        assert tracker.start_analysis("BTC", "one").current_stage == "initializing"
-        assert seen(tracker, "one").support_resistance.status == "pending"
-    open_board(board_name).remove(files=True)
-
-
 def test_nothing_that_is_handed_out_or_in_leads_back(tracker: ProgressTracker) -> None:
     begun = tracker.start_analysis("BTC", "one")
     begun.current_stage = "changed"

@@ -478,16 +478,6 @@ def test_a_signal_handler_does_not_wait_for_the_change_that_it_interrupts(
     assert stage_of(tracker) == "ml_prediction"
 
 
-def test_a_lock_file_that_was_removed_while_one_waited_is_not_taken_for_the_lock(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
-    with storage.lock_file(path, 1.0):
-        path.unlink()
-        with storage.lock_file(path, 0.0):  # of the file that is there now
-            pass
-        with storage.lock_file(path, 0.0), pytest.raises(errors.LockTimeout), storage.lock_file(path, 0.0):
-            pass
-
-
 # --- cleanup
 
 

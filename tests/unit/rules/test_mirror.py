@@ -42,17 +42,10 @@ ELSEWHERE = {
     "dashboard.server": ("tests/integration/test_dashboard_security.py", SERVER),
     "dashboard.state.boards": ("tests/integration/test_dashboard.py", SERVER),
     "dashboard.stream": ("tests/integration/test_dashboard.py", SERVER),
-    "analysis": ("tests/unit/analysis/test_names.py", "the public names"),
     "analysis.access": ("tests/integration/test_analysis.py", "one suite over all trackers"),
     "analysis.copies": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
-    "analysis.rows": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
-    "analysis.switch": ("tests/unit/analysis/test_names.py", "one suite over all trackers"),
-    "analysis.document": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
-    "analysis.memory": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
     "analysis.past": ("tests/integration/test_analysis.py", "one suite over all trackers"),
     "analysis.shared": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
-    "analysis.snapshots": ("tests/integration/test_analysis_snapshots.py", "one suite over all trackers"),
-    "analysis.storage": ("tests/unit/analysis/test_files.py", "one suite over all trackers"),
 }
 MODULES_WITH_CODE = sorted(
     name
