@@ -38,6 +38,7 @@ def test_any_other_id_becomes_a_digest_that_no_other_id_has(id: str) -> None:
 
 def test_a_text_is_cut_at_a_character_and_never_empty() -> None:
     assert document.shown("é" * 10, 20) == "é" * 10
+    assert document.shown("a" * 20, 19) == "a" * 16 + "…"
     assert document.shown("é" * 10, 19) == "é" * 8 + "…"
     assert document.shown("a\0b", 3) == "a b"
     assert document.shown("", 3) == " "
