@@ -25,10 +25,8 @@ class Copies:
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[Any, str, Frozen]] = {}  # by slot and generation
-        self._running: tuple[tuple[str, int] | None, list[str]] = (
-            None,
-            [],
-        )  # the version of the board, and what was active then
+        # The version of the board, and what was active then.
+        self._running: tuple[tuple[str, int] | None, list[str]] = (None, [])
 
     def recent(self, board: Board, limit: float) -> dict[str, AnalysisProgress]:
         """The analyses that began at this moment or later, by the ids of their tasks."""

@@ -42,8 +42,6 @@ ELSEWHERE = {
     "dashboard.server": ("tests/integration/test_dashboard_security.py", SERVER),
     "dashboard.state.boards": ("tests/integration/test_dashboard.py", SERVER),
     "dashboard.stream": ("tests/integration/test_dashboard.py", SERVER),
-    "analysis.access": ("tests/integration/test_analysis.py", "one suite over all trackers"),
-    "analysis.copies": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
     "analysis.past": ("tests/integration/test_analysis.py", "one suite over all trackers"),
     "analysis.shared": ("tests/unit/analysis/test_contract.py", "one suite over all trackers"),
 }

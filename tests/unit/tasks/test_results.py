@@ -77,7 +77,7 @@ def test_a_result_is_merged_key_by_key(any_board: Board) -> None:
     assert task.merge_result({"a": 1}) == {"a": 1}
     assert task.merge_result({"b": np.float64(2), "a": 3}) == {"a": 3, "b": 2.0}
     task.result = [1]
-    with pytest.raises(TypeError, match="no object"):
+    with pytest.raises(TypeError, match="not an object"):
         task.merge_result({"a": 1})
     assert task.result == [1]
     task.result = None
