@@ -100,7 +100,7 @@ def merged(place: _Place, values: Mapping[str, Any]) -> dict[str, Any]:
     def merge(present: Any) -> dict[str, Any]:
         if present is not None and not isinstance(present, dict):
             raise TypeError(
-                f"task {place.id!r} has the result {present!r:.60}, which is not an object: no keys can be added, "
+                f"task {place.id!r} has the result {present!r:.60}, which is not an object that keys can be added to: "
                 f"assign task.result instead"
             )
         return {**(present or {}), **values}
