@@ -94,7 +94,7 @@ def test_a_folder_in_the_temporary_directory_may_be_opened_to_readers(
     assert stat.S_IMODE(tracker.progress_dir.stat().st_mode) == 0o755
     assert stat.S_IMODE((tracker.progress_dir / "progress_one.json").stat().st_mode) == 0o644
     monkeypatch.setenv("HEADWAY_ANALYSIS_MODE", "rwx")
-    with pytest.raises(ValueError, match="HEADWAY_ANALYSIS_MODE 'rwx' is no mode"):
+    with pytest.raises(ValueError, match="HEADWAY_ANALYSIS_MODE 'rwx' is not a folder mode"):
         FileBasedProgressTracker(tmp_path / "new", strict=True)
     assert FileBasedProgressTracker(tmp_path / "new").update_stage("one", "x") is False
 
