@@ -222,6 +222,68 @@ print("went on")
     assert FileBasedProgressTracker(tmp_path).get_active_executions() == ["one"]
 
 
+READ_ONLY = """
+mount --rbind / "$ROOT" || exit 77
+for place in $(cut -d ' ' -f 5 /proc/self/mountinfo); do
+    case "$place" in "$ROOT"|"$ROOT"/*) mount -o remount,ro,bind "$place" 2> /dev/null ;; esac
+done
+exec chroot "$ROOT" "$@"
+"""
+
+
+def run_read_only(place: Path, script: str, kind: str) -> subprocess.CompletedProcess[str]:
+    """Run a program where every disk is read-only, the temporary directory included."""
+    root = place / "root"
+    root.mkdir()
+    environment = os.environ | {
+        "ROOT": str(root),
+        "HOME": str(place),
+        "TMPDIR": str(place / "temporary"),
+        "HEADWAY_ANALYSIS_TRACKER": kind,
+    }
+    del environment["HEADWAY_DIR"]
+    command = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", sys.executable, "-B", "-W", "always", "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    if done.returncode == 77 or "unshare failed" in done.stderr:
+        pytest.skip(f"nothing can be mounted here: {done.stderr}")
+    return done
+
+
+@pytest.mark.parametrize("kind", ["file", "shared", "memory"])
+def test_without_any_disk_to_write_to_an_old_program_goes_on(kind: str, tmp_path: Path) -> None:
+    script = """
+import os
+from file_based_progress_tracker import *
+kept = os.environ["HEADWAY_ANALYSIS_TRACKER"] == "memory"
+for tracker in (FileBasedProgressTracker(), file_progress_tracker, FileBasedProgressTracker("/base")):
+    for _ in range(2):
+        assert tracker.start_analysis("BTC", "one").symbol == "BTC"
+        assert tracker.update_stage("one", "data_fetch") is kept
+        assert tracker.update_ml_prediction("one", MLPredictionResult("ok")) is kept
+        assert (tracker.get_progress("one") is not None) is kept
+        assert len(tracker.get_all_recent()) == len(tracker.get_active_executions()) == kept
+        assert tracker.complete_analysis("one", "signal") is kept
+        assert tracker.cleanup_old() == 0
+assert file_progress_tracker.progress_dir.parent == type(file_progress_tracker.progress_dir)(os.environ["TMPDIR"])
+print("went on")
+"""
+    (tmp_path / "temporary").mkdir()
+    done = run_read_only(tmp_path, script, kind)
+    assert done.stdout == "went on\n", done.stderr
+    told = [line for line in done.stderr.splitlines() if "start_analysis" in line]
+    assert len(told) == (0 if kind == "memory" else 2), "once as a warning, once through logging"
+    assert all("FileBasedProgressTracker.start_analysis('one') did nothing: OSError: [Errno 30]" in one for one in told)
+    assert all(str(tmp_path) in one for one in told), "it names the place"
+    assert all(one.endswith(" FileBasedProgressTracker(strict=True) raises instead") for one in told)
+
+
+def test_where_no_disk_can_be_written_a_strict_tracker_says_what_to_do(tmp_path: Path) -> None:
+    script = "from file_based_progress_tracker import *; FileBasedProgressTracker(strict=True)"
+    (tmp_path / "temporary").mkdir()
+    done = run_read_only(tmp_path, script, "file")
+    assert "Read-only file system: give the tracker a base_dir that can be written, or set TMPDIR" in done.stderr
+
+
 def test_two_users_work_in_a_folder_of_all(tmp_path: Path) -> None:
     folder = tmp_path / "analysis_progress"
     folder.mkdir()

@@ -174,13 +174,19 @@ class ProgressTracker(ABC):
 
     # ------------------------------------------------------------------------------------------------------- trouble
 
+    @classmethod
+    def _called(cls) -> str:
+        """The name by which programs know this class."""
+        return cls.__name__
+
     def _failed(self, call: str, what: Any, error: Exception) -> bool:
         """Raise the error again if `strict` is set; else report it once. Returns False."""
         if self.strict:
             raise error
         with suppress(Exception):  # a failing log handler, or warnings that are errors, must not end the program either
             number = error.errno if isinstance(error, OSError) and isinstance(error.errno, int) else None
-            about = (type(self).__name__, call, type(error).__name__, number)
+            called = self._called()
+            about = (called, call, type(error).__name__, number)
             if about in _told or len(_told) >= TOLD_MAX:
                 return False
             _told.add(about)
@@ -189,8 +195,8 @@ class ProgressTracker(ABC):
             except Exception:  # an object whose repr() raises
                 shown = f"<{type(what).__name__}>"
             text = (
-                f"{type(self).__name__}.{call}({shown}) did nothing: {failure_text(error)}. "
-                f"The program goes on; this is told once. {type(self).__name__}(strict=True) raises instead"
+                f"{called}.{call}({shown}) did nothing: {failure_text(error)}. "
+                f"The program goes on; this is told once. {called}(strict=True) raises instead"
             )
             with suppress(Warning):
                 warnings.warn(text, RuntimeWarning, stacklevel=3)

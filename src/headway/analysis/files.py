@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -26,9 +25,10 @@ from headway import errors
 from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, moment_of, now
 from headway.analysis.model import PENDING, RESULTS, AnalysisProgress
 from headway.analysis.storage import lock_file, read_file, read_with_number, write_new
-from headway.analysis.values import digest_of, id_of
+from headway.analysis.values import digest_of, id_of, path_of
+from headway.system import paths
 
-__all__ = ["FOLDER", "FileBasedProgressTracker", "file_progress_tracker", "folder_of", "name_of", "reader_of"]
+__all__ = ["FOLDER", "FileBasedProgressTracker", "file_in", "file_progress_tracker", "folder_of", "reader_of"]
 
 FOLDER = "analysis_progress"
 MODE = "HEADWAY_ANALYSIS_MODE"  # of a new folder, and of the files in it
@@ -45,14 +45,15 @@ class FileBasedProgressTracker(RecordTracker):
     """Follows analyses in the folder analysis_progress of a directory; default: the system's temporary one.
 
     Its constructor makes the folder, and removes analyses that were not written for 24 hours.
+    base_dir: a path of any type; str() of anything that is not a path.
     strict: raise what goes wrong: NotOwner for another user's folder in the temporary directory, LockTimeout if a live
     process does not release an analysis, OSError.
     """
 
     progress_dir: Path
 
-    def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
-        self._base = os.fspath(base_dir) if base_dir else None  # the old tracker treated "" as None, too
+    def __init__(self, base_dir: Any = None, *, strict: bool = False) -> None:
+        self._base = path_of(base_dir)
         self.strict = strict
         self._open()
 
@@ -73,7 +74,7 @@ class FileBasedProgressTracker(RecordTracker):
 
     def _get_progress_file_path(self, execution_id: Any) -> Path:
         """The path of the record of an analysis. Old programs use it."""
-        return Path(self.progress_dir, f"{_BEGIN}{name_of(id_of(execution_id))}{_END}")
+        return file_in(self.progress_dir, execution_id)
 
     def _open(self) -> Path:
         """Make the folder, and clean it up. An error is reported; it occurs again when the folder is used."""
@@ -89,12 +90,16 @@ class FileBasedProgressTracker(RecordTracker):
         try:
             found = os.lstat(folder)
         except FileNotFoundError:
-            folder.parent.mkdir(parents=True, exist_ok=True)
             mode = _mode()
-            with suppress(FileExistsError):
-                os.mkdir(folder, 0o777 if self._base is not None else 0o700)
-                if mode is not None:
-                    os.chmod(folder, mode)
+            try:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                with suppress(FileExistsError):
+                    os.mkdir(folder, 0o777 if self._base is not None else 0o700)
+                    if mode is not None:
+                        os.chmod(folder, mode)
+            except OSError as error:
+                remedy = "give the tracker a base_dir that can be written, or set TMPDIR"
+                raise OSError(error.errno, f"{error.strerror}: {remedy}", str(folder)) from None
             found = os.lstat(folder)
         ours = (os.geteuid(), 0)
         if stat.S_ISLNK(found.st_mode):
@@ -255,7 +260,7 @@ class _Files:
         """Replace the record, with the lock held. good: the present one if intact; it becomes the previous one."""
         content = json.dumps(record.to_dict()).encode()
         if content == good:
-            with suppress(PermissionError):  # another user's file
+            with suppress(OSError):  # another user's file; on a read-only disk the write below raises, with its path
                 os.utime(self.main)
                 return
         mode = _mode()
@@ -312,8 +317,20 @@ def reader_of(place: str | os.PathLike[str]) -> FileBasedProgressTracker:
 
 
 def folder_of(base_dir: str | None) -> Path:
-    """The folder of a base directory; None stands for the system's temporary directory."""
-    return Path(tempfile.gettempdir() if base_dir is None else base_dir).absolute() / FOLDER
+    """The folder of a base directory; None stands for the system's temporary directory. The folder need not exist."""
+    folder = Path(paths.temporary() if base_dir is None else base_dir, FOLDER)
+    with suppress(OSError):  # the path is relative, and the current directory was removed
+        return folder.absolute()
+    return folder
+
+
+def file_in(folder: Path, execution_id: Any) -> Path:
+    """The file of an analysis in a folder. For a value that is not an id, a file that no tracker makes."""
+    try:
+        name = name_of(id_of(execution_id))
+    except ValueError:
+        name = ""
+    return Path(folder, f"{_BEGIN}{name}{_END}")
 
 
 def name_of(id: str) -> str:

@@ -44,7 +44,7 @@ from headway.analysis.document import (
 from headway.analysis.model import AnalysisProgress, Frozen, encoded_result
 from headway.analysis.past import Past
 from headway.analysis.rows import Rows
-from headway.analysis.values import encode, id_of, text_of
+from headway.analysis.values import encode, id_of, path_of, text_of
 from headway.engine.board import Board
 from headway.system import paths
 from headway.tasks.results import LARGE_RESULT
@@ -66,12 +66,17 @@ class SharedMemoryProgressTracker(ProgressTracker):
 
     The first start_analysis makes the board. An analysis whose process died reads as failed, with the stage it died in
     and the reason, until a live process writes to it again; one whose process ended in good order stays running.
+    board: 1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot. With another name every call reports that it failed.
     strict: raise what goes wrong: BoardFull if 1024 analyses run at once, LockTimeout, NoSpace, CorruptBoard, NotOwner.
     """
 
-    def __init__(self, board: str = "analysis", *, strict: bool = False) -> None:
-        self.name = paths.check_name(board)
+    def __init__(self, board: Any = "analysis", *, strict: bool = False) -> None:
+        self.name = path_of(board) or ""
         self.strict = strict
+        try:
+            paths.check_name(self.name)
+        except ValueError as error:
+            self._failed("__init__", board, error)  # every call fails in the same way
         self._at = BoardAccess(self.name)
         self._copies = Copies()
         self._past = Past(self.name)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from headway.analysis import files, memory, shared
 from headway.analysis.contract import LOG, ProgressTracker
-from headway.analysis.values import id_of
+from headway.analysis.values import path_of
 from headway.system import support
 
 __all__ = ["CLASSES", "KINDS", "MemoryInPlaceOfFiles", "SharedInPlaceOfFiles", "chosen", "instance"]
@@ -29,10 +30,18 @@ class _InPlaceOfFiles(ProgressTracker):
 
     _base: str | None
 
+    @classmethod
+    def _called(cls) -> str:
+        own = cls in (SharedInPlaceOfFiles, MemoryInPlaceOfFiles)  # not a subclass that a program made
+        return files.FileBasedProgressTracker.__name__ if own else cls.__name__
+
     @property
     def _place(self) -> str:
-        """The folder that the file tracker would use; the same for all names of one directory."""
-        return os.path.realpath(files.folder_of(self._base))
+        """The folder that the file tracker would use, the same for all names of one directory; "" for the default."""
+        if self._base is None:
+            return ""
+        place = _resolved(self._base)
+        return "" if place == _resolved(None) else place
 
     def __getattr__(self, name: str) -> Any:
         if name != "progress_dir" or "_base" not in self.__dict__:
@@ -41,18 +50,17 @@ class _InPlaceOfFiles(ProgressTracker):
 
     def _get_progress_file_path(self, execution_id: Any) -> Path:
         """The path at which a file tracker would keep an analysis."""
-        return Path(self.progress_dir, f"progress_{files.name_of(id_of(execution_id))}.json")
+        return files.file_in(self.progress_dir, execution_id)
 
 
 class SharedInPlaceOfFiles(_InPlaceOfFiles, shared.SharedMemoryProgressTracker):
     """A tracker in shared memory, on a board that belongs to base_dir; default: on the board "analysis"."""
 
-    def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
-        self._base = os.fspath(base_dir) if base_dir else None
+    def __init__(self, base_dir: Any = None, *, strict: bool = False) -> None:
+        self._base = path_of(base_dir)
         place = self._place
-        default = self._base is None or place == os.path.realpath(files.folder_of(None))
         own = hashlib.sha256(os.fsencode(place)).hexdigest()[:16]
-        super().__init__(BOARD if default else f"{BOARD}-{own}", strict=strict)
+        super().__init__(f"{BOARD}-{own}" if place else BOARD, strict=strict)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (type(self), self._base, self.strict)
@@ -64,14 +72,21 @@ class MemoryInPlaceOfFiles(_InPlaceOfFiles, memory.AnalysisProgressTracker):
     def __new__(cls, *_: Any, **__: Any) -> MemoryInPlaceOfFiles:
         return object.__new__(cls)
 
-    def __init__(self, base_dir: str | os.PathLike[str] | None = None, *, strict: bool = False) -> None:
-        self._base = os.fspath(base_dir) if base_dir else None
+    def __init__(self, base_dir: Any = None, *, strict: bool = False) -> None:
+        self._base = path_of(base_dir)
         self.strict = strict
-        default = self._base is None or self._place == os.path.realpath(files.folder_of(None))
-        self._entries = memory.entries_of("" if default else self._place)
+        self._entries = memory.entries_of(self._place)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (type(self), self._base, self.strict)
+
+
+def _resolved(base: str | None) -> str:
+    """The folder of a base directory with its links resolved, or as it is if the path is not possible."""
+    folder = os.fspath(files.folder_of(base))
+    with suppress(OSError, ValueError):
+        return os.path.realpath(folder)
+    return folder
 
 
 def _again(kind: Any, base: str | None, strict: bool) -> Any:

@@ -11,8 +11,10 @@ import datetime as dt
 import hashlib
 import json
 import math
+import os
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from itertools import islice
@@ -31,6 +33,7 @@ __all__ = [
     "levels_of",
     "members_of",
     "number_of",
+    "path_of",
     "plain",
     "text_of",
 ]
@@ -74,6 +77,19 @@ def id_of(value: object) -> str:
     if not id:
         raise ValueError(f"the execution id is {value!r}: give a text that is not empty")
     return id
+
+
+def path_of(value: object) -> str | None:
+    """A path: what bytes and path-like objects stand for, str() of anything else. None for what is empty."""
+    with suppress(Exception):  # an array of several values is neither empty nor not
+        if not value:
+            return None
+    try:
+        path = str.__str__(os.fsdecode(value))  # type: ignore[arg-type]
+        os.fsencode(path)
+    except Exception:  # noqa: BLE001 - no path, or no text that a path can have; whatever a method of somebody raises
+        return text_of(_shown(value))
+    return path
 
 
 def digest_of(id: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headway import errors
 
-__all__ = ["board_directory", "check_name", "default_name", "make_private", "roots"]
+__all__ = ["board_directory", "check_name", "default_name", "make_private", "roots", "temporary"]
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
 
@@ -52,11 +52,19 @@ def _home_root() -> Path | None:
     return Path(home, ".local", "state", "headway", _host_part()) if os.path.isabs(home) else None
 
 
-def _fallback_root() -> Path:
-    """The directory below the temporary directory, one per user, that is used if the home cannot be written."""
+def temporary() -> str:
+    """The system's temporary directory; where none can be written, the first choice, which may still be read."""
     import tempfile
 
-    return Path(tempfile.gettempdir(), f"headway-{os.geteuid()}", _host_part())
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # a write will tell what is wrong there
+        return os.environ.get("TMPDIR") or "/tmp"  # what Headway makes in it is checked
+
+
+def _fallback_root() -> Path:
+    """The directory below the temporary directory, one per user, that is used if the home cannot be written."""
+    return Path(temporary(), f"headway-{os.geteuid()}", _host_part())
 
 
 def roots() -> list[Path]:

@@ -896,3 +896,26 @@ def test_a_result_comes_back_as_all_trackers_understand_it(
     found = getattr(seen(tracker, "one"), name).to_dict()
     assert found == result_of(name, values).to_dict()
     assert found.keys() == fields | values.keys()
+
+
+# --- making one
+
+
+@pytest.mark.parametrize("board", [b"board", Path("board")], ids=ascii)
+def test_a_board_of_another_type_is_its_text(board: Any) -> None:
+    assert SharedMemoryProgressTracker(board, strict=True).name == "board"
+
+
+@pytest.mark.parametrize("board", [None, "", "a/b", "../x", "a\0b", "x" * 65, [1]], ids=ascii)
+def test_a_board_that_cannot_be_is_told_and_raised_where_that_is_asked_for(board: Any, tmp_path: Path) -> None:
+    with pytest.warns(RuntimeWarning, match=r"SharedMemoryProgressTracker.__init__\(.* did nothing: ValueError"):
+        tracker = SharedMemoryProgressTracker(board)
+    assert tracker.start_analysis("BTC", "one").symbol == "BTC"
+    assert tracker.update_stage("one", "late") is False
+    assert tracker.get_progress("one") is None
+    assert tracker.get_all_recent() == []
+    assert tracker.get_active_executions() == []
+    assert tracker.cleanup_old() == 0
+    assert not list(tmp_path.rglob("segment"))
+    with pytest.raises(ValueError, match="is not legal: use 1 to 64"):
+        SharedMemoryProgressTracker(board, strict=True)

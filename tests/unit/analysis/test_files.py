@@ -11,13 +11,14 @@ import stat
 import time
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from headway import errors
-from headway.analysis import FileBasedProgressTracker, MLPredictionResult, files, storage, switch
+from headway.analysis import FileBasedProgressTracker, MLPredictionResult, contract, files, storage, switch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -318,6 +319,83 @@ def test_nothing_is_cleaned_up_in_a_folder_of_somebody_else(tmp_path: Path, monk
     with pytest.raises(errors.NotOwner, match="belongs to user 1234"):
         tracker.cleanup_old()
     assert names(tracker) == before
+
+
+class Unusable:
+    """An object that can only be shown."""
+
+    def _raise(self) -> Any:
+        raise LookupError("no")
+
+    def __repr__(self) -> str:
+        return "Unusable"
+
+    __bool__ = __str__ = __fspath__ = __len__ = _raise
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("kind", switch.KINDS)
+@pytest.mark.parametrize(
+    ("base_dir", "path"),
+    [
+        (b"x", "x"),
+        (5, "5"),
+        (PurePosixPath("x/y"), "x/y"),
+        (os.fsencode("é"), "é"),
+        ("\udcff", "\udcff"),
+        ("\ud800", "\\ud800"),
+        (Unusable(), "<Unusable>"),
+        (np.zeros(2), "[0. 0.]"),
+    ],
+    ids=ascii,
+)
+def test_a_base_dir_of_any_type_is_a_path(
+    base_dir: Any, path: str, kind: str, strict: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tracker = switch.CLASSES[kind](base_dir, strict=strict)
+    assert tracker.progress_dir == tmp_path / path / "analysis_progress"
+    if kind != "shared":
+        assert tracker.start_analysis("BTC", "one").symbol == "BTC"
+        assert switch.CLASSES[kind](path).get_active_executions() == ["one"]
+    else:
+        assert tracker.name == switch.CLASSES[kind](path).name != "analysis"
+
+
+@pytest.mark.filterwarnings("always::RuntimeWarning")
+def test_a_base_dir_that_cannot_be_is_told_and_raised_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "_told", set())
+    for _ in range(2):
+        tracker = FileBasedProgressTracker("a\0b")
+        assert tracker.start_analysis("BTC", "one").symbol == "BTC"
+        assert tracker.update_stage("one", "late") is False
+        assert tracker.get_progress("one") is None
+        assert tracker.get_all_recent() == []
+        assert tracker.get_active_executions() == []
+    with pytest.raises(ValueError, match="null byte"):
+        FileBasedProgressTracker("a\0b", strict=True)
+    for kind in ("shared", "memory"):  # they need no such folder
+        assert switch.CLASSES[kind]("a\0b", strict=True).progress_dir.name == "analysis_progress"
+
+
+@pytest.mark.parametrize("kind", switch.KINDS)
+def test_in_a_current_directory_that_was_removed_a_relative_base_dir_raises_nothing(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    tracker = switch.CLASSES[kind]("x")
+    assert tracker.progress_dir == Path("x", "analysis_progress")
+    assert tracker.update_stage("one", "late") is False
+
+
+@pytest.mark.parametrize("kind", switch.KINDS)
+@pytest.mark.parametrize("execution_id", [None, "", Unusable()], ids=ascii)
+def test_the_path_of_what_is_no_id_can_be_asked_for(execution_id: Any, kind: str, tmp_path: Path) -> None:
+    path = switch.CLASSES[kind](tmp_path)._get_progress_file_path(execution_id)
+    assert path.parent == tmp_path / "analysis_progress"
+    assert not path.exists()
 
 
 def test_an_empty_base_dir_is_the_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,3 +124,19 @@ def test_the_switch_changes_class_and_instance_alike(kind: str | None, run_pytho
             )
             run_python(removal, board.name, env=environment)
     assert done.stdout.split() == ["ok", str(kind in (None, "file"))], done.stderr
+
+
+@pytest.mark.parametrize("kind", CLASS_OF)
+def test_what_goes_wrong_is_told_with_the_class_that_the_program_imported(kind: str, run_python: RunPython) -> None:
+    script = """
+from file_based_progress_tracker import *
+class Mine(FileBasedProgressTracker):
+    pass
+file_progress_tracker.update_stage("", "data_fetch")
+Mine(base_dir="/proc/none").update_stage("", "data_fetch")
+"""
+    told = run_python(script, env={SWITCH: kind}).stderr
+    for name in ("FileBasedProgressTracker", "Mine"):
+        assert f": {name}.update_stage('') did nothing: ValueError" in told
+        assert f" {name}(strict=True) raises instead" in told
+    assert "InPlaceOfFiles" not in told

@@ -203,6 +203,24 @@ def test_a_board_is_found_where_it_is_even_when_the_home_can_be_written_again(
         board.remove(files=True)
 
 
+def test_without_a_temporary_directory_to_write_to_boards_of_the_home_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(*_: object) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.delenv("HEADWAY_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+    board = paths.roots()[0] / "board"
+    board.mkdir(parents=True)
+    assert paths.board_directory("board") == board
+    monkeypatch.setenv("TMPDIR", "/first")
+    assert paths.temporary() == "/first"
+    monkeypatch.delenv("TMPDIR")
+    assert paths.temporary() == "/tmp"
+
+
 @needs_root
 def test_a_home_closed_to_the_user_leads_to_the_fallback(
     board_name: str, open_house: Path, monkeypatch: pytest.MonkeyPatch
