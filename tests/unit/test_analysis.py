@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from headway import analysis, errors
+from headway.analysis import model
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,6 +73,25 @@ def test_every_public_name_is_there_and_documented(name: str) -> None:
     for method, value in vars(thing).items() if inspect.isclass(thing) else ():
         if callable(value) and not method.startswith("_"):
             assert value.__doc__, f"{name}.{method} has no docstring"
+
+
+def test_the_page_lists_every_call_with_its_arguments_and_every_field_with_its_default() -> None:
+    page = (ROOT / "docs" / "analysis.md").read_text()
+    rows = {cells[1].strip(" `"): cells[2] for cells in (line.split("|") for line in page.splitlines() if "|" in line)}
+    for name, call in vars(analysis.ProgressTracker).items():
+        if inspect.isfunction(call) and not name.startswith("_"):
+            _, *arguments = inspect.signature(call).parameters.values()
+            told = (one.name if one.default is one.empty else f"{one.name}={shown(one.default)}" for one in arguments)
+            assert f"{name}({', '.join(told)})" in rows
+    for kind in (analysis.AnalysisProgress, *model.RESULTS.values()):
+        for field in dataclasses.fields(kind):
+            default = [] if field.default_factory is list else field.default
+            told_as = field.name if default is dataclasses.MISSING else f"{field.name}={shown(default)}"
+            assert f"`{told_as}`" in rows[kind.__name__]
+
+
+def shown(default: object) -> str:
+    return repr(default).replace("'", '"')
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
