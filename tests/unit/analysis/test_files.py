@@ -362,8 +362,10 @@ def test_a_base_dir_of_any_type_is_a_path(
         assert tracker.name == switch.CLASSES[kind](path).name != "analysis"
 
 
-@pytest.mark.filterwarnings("always::RuntimeWarning")
-def test_a_base_dir_that_cannot_be_is_told_and_raised_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_a_base_dir_that_cannot_be_is_told_and_raised_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(contract, "_told", set())
     for _ in range(2):
         tracker = FileBasedProgressTracker("a\0b")
@@ -372,6 +374,9 @@ def test_a_base_dir_that_cannot_be_is_told_and_raised_where_that_is_asked_for(mo
         assert tracker.get_progress("one") is None
         assert tracker.get_all_recent() == []
         assert tracker.get_active_executions() == []
+    told = [one.getMessage() for one in caplog.records if "__init__" in one.getMessage()]
+    assert len(told) == 1, "it is told once"
+    assert told[0].startswith("FileBasedProgressTracker.__init__('a\\x00b') did nothing: ValueError: ")
     with pytest.raises(ValueError, match="null byte"):
         FileBasedProgressTracker("a\0b", strict=True)
     for kind in ("shared", "memory"):  # they need no such folder
