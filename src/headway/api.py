@@ -35,9 +35,9 @@ def open(
     as JSON, default 2048. A board that is there already keeps its sizes: one warning tells of others. record: have a
     helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
     With HEADWAY_DISABLE=1 it is a board of this process alone.
-    Raises headway.errors.Unsupported where there can be no board, ValueError, headway.errors.NoSpace,
-    headway.errors.CorruptBoard, headway.errors.LayoutMismatch, headway.errors.NotOwner, headway.errors.BoardElsewhere,
-    headway.errors.LockTimeout, OSError.
+    Raises headway.errors.Unsupported where there can be no board, headway.errors.UnusableDirectory where its files
+    cannot be, ValueError, headway.errors.NoSpace, headway.errors.CorruptBoard, headway.errors.LayoutMismatch,
+    headway.errors.NotOwner, headway.errors.BoardElsewhere, headway.errors.LockTimeout, OSError.
     """
     if support.disabled():
         from headway.standin import board as standin

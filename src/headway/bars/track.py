@@ -148,7 +148,8 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
         except (errors.HeadwayError, OSError) as error:  # a full /dev/shm must not keep a loop from its work
             reason = str(error)
     support.warn_once(reason, stacklevel=4)
-    alone = open_board(board if board is None or isinstance(board, str) else board.name)
+    name = paths.default_name(strict=False) if board is None else board if isinstance(board, str) else board.name
+    alone = open_board(name)
     return alone, _claimed(alone, label, unit, ID_BYTES)
 
 

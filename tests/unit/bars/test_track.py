@@ -612,3 +612,21 @@ def test_lines_that_cannot_be_written_leave_the_exit_status_alone(tmp_path: Path
     finally:
         os.close(error)
     assert (done.returncode, done.stdout) == (0, b"done\n")
+
+
+def test_a_wrong_name_in_the_environment_costs_a_loop_its_board_only(run_python: RunPython) -> None:
+    script = """
+import headway
+for _ in range(2):
+    print(sum(headway.track(range(4))))
+try:
+    headway.open()
+except ValueError as error:
+    print(error)
+"""
+    done = run_python(script, env={"HEADWAY_BOARD": "My Board"})
+    first, second, refused = done.stdout.splitlines()
+    assert (first, second) == ("6", "6")
+    assert refused.startswith("HEADWAY_BOARD is wrong: board name 'My Board' is not legal")
+    (warning,) = (line for line in done.stderr.splitlines() if "RuntimeWarning" in line)
+    assert "HEADWAY_BOARD" in warning
