@@ -104,12 +104,14 @@ def read(board: str | os.PathLike[str]) -> BoardView:
 
     board: its name; or the path of a snapshot, or of a board's directory: what holds a "/" or ends in ".npz".
     Where the last one is damaged, the one before it is taken: `from_prev` of the view tells. Raises
-    headway.errors.UnknownBoard if there is none, ValueError for an illegal name, headway.errors.DamagedSnapshot,
-    headway.errors.LayoutMismatch, headway.errors.NotOwner, OSError.
+    headway.errors.UnknownBoard if there is none, TypeError, ValueError for an illegal name,
+    headway.errors.DamagedSnapshot, headway.errors.LayoutMismatch, headway.errors.NotOwner, OSError.
     """
     from headway.files import directory, snapshot
     from headway.system import paths
 
+    if not isinstance(board, str | os.PathLike):
+        raise TypeError(f"board must be a name or a path, not {type(board).__name__}")
     if not isinstance(board, str) or os.sep in board or board.endswith(".npz"):
         place: str | os.PathLike[str] = board
     else:
