@@ -35,9 +35,9 @@ def open(
     as JSON, default 2048. A board that is there already keeps its sizes: one warning tells of others. record: have a
     helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
     With HEADWAY_DISABLE=1 it is a board of this process alone.
-    Raises headway.errors.Unsupported where there can be no board, ValueError, headway.errors.NoSpace,
-    headway.errors.CorruptBoard, headway.errors.LayoutMismatch, headway.errors.NotOwner, headway.errors.BoardElsewhere,
-    headway.errors.LockTimeout, OSError.
+    Raises headway.errors.Unsupported where there can be no board, headway.errors.UnusableDirectory where its files
+    cannot be, ValueError, headway.errors.NoSpace, headway.errors.CorruptBoard, headway.errors.LayoutMismatch,
+    headway.errors.NotOwner, headway.errors.BoardElsewhere, headway.errors.LockTimeout, OSError.
     """
     if support.disabled():
         from headway.standin import board as standin
@@ -104,12 +104,14 @@ def read(board: str | os.PathLike[str]) -> BoardView:
 
     board: its name; or the path of a snapshot, or of a board's directory: what holds a "/" or ends in ".npz".
     Where the last one is damaged, the one before it is taken: `from_prev` of the view tells. Raises
-    headway.errors.UnknownBoard if there is none, ValueError for an illegal name, headway.errors.DamagedSnapshot,
-    headway.errors.LayoutMismatch, headway.errors.NotOwner, OSError.
+    headway.errors.UnknownBoard if there is none, TypeError, ValueError for an illegal name,
+    headway.errors.DamagedSnapshot, headway.errors.LayoutMismatch, headway.errors.NotOwner, OSError.
     """
     from headway.files import directory, snapshot
     from headway.system import paths
 
+    if not isinstance(board, str | os.PathLike):
+        raise TypeError(f"board must be a name or a path, not {type(board).__name__}")
     if not isinstance(board, str) or os.sep in board or board.endswith(".npz"):
         place: str | os.PathLike[str] = board
     else:

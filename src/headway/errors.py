@@ -12,6 +12,7 @@ __all__ = [
     "DamagedSnapshot",
     "HeadwayError",
     "InvalidRecord",
+    "InvalidVariable",
     "LayoutMismatch",
     "LockTimeout",
     "MissingExtra",
@@ -24,6 +25,7 @@ __all__ = [
     "UnknownTask",
     "UnknownTracker",
     "Unsupported",
+    "UnusableDirectory",
 ]
 
 
@@ -63,6 +65,10 @@ class InvalidRecord(HeadwayError, ValueError):
     """The data is not a record of an analysis."""
 
 
+class InvalidVariable(HeadwayError, ValueError):
+    """An environment variable, such as HEADWAY_BOARD, holds a value that cannot be used."""
+
+
 class LayoutMismatch(HeadwayError):
     """A segment or a file was written by a version of Headway with another layout."""
 
@@ -85,6 +91,10 @@ class NoSpace(HeadwayError, OSError):
 
 class Unsupported(HeadwayError, OSError):
     """The operation is not possible on this platform, or for this kind of view."""
+
+
+class UnusableDirectory(HeadwayError, OSError):
+    """The directory for boards cannot be made, read or written. Arguments as of OSError: errno, text, file name."""
 
 
 class LockTimeout(HeadwayError, TimeoutError):

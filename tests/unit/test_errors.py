@@ -43,6 +43,8 @@ def test_every_error_crosses_a_process_border_whole(name: str) -> None:
         ("ResultTooLarge", ValueError),
         ("NoSpace", OSError),
         ("Unsupported", OSError),
+        ("UnusableDirectory", OSError),
+        ("InvalidVariable", ValueError),
     ],
 )
 def test_an_error_is_caught_by_the_builtin_that_it_is(name: str, builtin: type[Exception]) -> None:

@@ -16,7 +16,7 @@ from headway.bars.last_lines import BARS_MOST, Place, Terminal, can_scroll_apart
 from headway.bars.region import fresh_line
 from headway.process import live, notebook
 from headway.system import support
-from headway.terminal.painter import Pace, Painter, chosen_pace_s
+from headway.terminal.painter import Pace, Painter, chosen_pace_s, put
 from headway.terminal.plain import bars
 from headway.terminal.row import Style, is_terminal
 
@@ -151,8 +151,7 @@ class _OnTerminal:
         except OSError:
             columns = 80
         (row,) = bars([(last, 0)], max(columns - 1, 1), self._style)
-        self.stream.write(f"{fresh_line(columns)}{row}\n")
-        self.stream.flush()
+        put(self.stream, f"{fresh_line(columns)}{row}\n")
 
     def _there(self) -> live.Helper | None:
         """The helper that draws; it is started if none runs. None if none can be started."""

@@ -76,12 +76,9 @@ def add_board(parser: argparse.ArgumentParser, *, required: bool = False, files:
 
 def choose() -> str:
     """The name of the board to use where none is given."""
-    named = os.environ.get("HEADWAY_BOARD")
-    if named:
-        try:
-            return paths.check_name(named)
-        except ValueError as error:
-            raise errors.HeadwayError(f"HEADWAY_BOARD is wrong: {error}") from None
+    named = paths.chosen_name()
+    if named is not None:
+        return named
     from headway.files import directory as files_of_boards
     from headway.upkeep import listing
 

@@ -118,13 +118,20 @@ def _overview() -> argparse.ArgumentParser:
         prog="headway",
         usage="headway [-h] [--version] COMMAND ...",
         description=f"{_HEAD}\n\ncommands:\n{listed}",
-        epilog=_EPILOG.format(directory=paths.roots()[0]),
+        epilog=_EPILOG.format(directory=_directory()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version)
     parser.add_argument("command", metavar="COMMAND", type=_known, help="one of the above")
     return parser
+
+
+def _directory() -> str:
+    try:
+        return str(paths.roots()[0])
+    except errors.UnusableDirectory:
+        return "no directory that can be written: set HEADWAY_DIR"
 
 
 def _known(name: str) -> str:

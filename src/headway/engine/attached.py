@@ -52,8 +52,10 @@ class Attachment:
         }
 
     def opened(self) -> core.Segment:
-        """The segment. Raises BoardClosed if this process has closed it."""
+        """The segment. Raises BoardClosed if this process has closed it, or removed the board."""
         if self.segment.closed:
+            if self.segment.retired:
+                raise board_gone(self.segment.name)
             raise checks.board_closed(self.segment.name)
         return self.segment
 

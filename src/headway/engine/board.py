@@ -42,7 +42,9 @@ class Board:
     __module__ = "headway"
     __slots__ = ("_attachment", "directory", "name")
 
-    def __init__(self, segment: core.Segment, directory: Path) -> None:
+    def __init__(self, segment: core.Segment | None = None, directory: Path | None = None) -> None:
+        if not isinstance(segment, core.Segment) or directory is None:
+            raise TypeError("a Board is made by headway.open(name)")
         self._attachment: Attachment | None = Attachment(segment, directory)
         self.name: str = segment.name
         self.directory = directory
@@ -172,8 +174,14 @@ class Board:
         return self._at.copy(results=results)
 
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
-        """Yield a snapshot every `interval` seconds, until the board is removed, or closed in this process."""
+        """Yield a snapshot every `interval` seconds, until the board is removed, or closed in this process.
+
+        Raises TypeError and ValueError for anything but a positive number, at the call.
+        """
         checks.check_interval(interval)
+        return self._views(interval)
+
+    def _views(self, interval: float) -> Iterator[BoardView]:
         due = time.monotonic()
         while not (self._segment.closed or self._segment.retired):
             yield self.snapshot()

@@ -244,8 +244,8 @@ def open_or_create(
     """Attach to a board's segment and register on it, or create it. Returns (segment, directory, created).
 
     fill: called with a new segment and the directory before the segment is published. Raises what `attach` raises;
-    NoSpace if /dev/shm or the disk is full, BoardElsewhere if another machine or container uses the directory,
-    LockTimeout, OSError.
+    NoSpace if /dev/shm or the disk is full, UnusableDirectory if the board's cannot be used, BoardElsewhere if another
+    machine or container uses the directory, LockTimeout, OSError.
     """
     tries = 0
     while True:
@@ -257,7 +257,7 @@ def open_or_create(
         except OSError as error:
             # Another process removed the board's directory after this one had made it or read it: try again.
             if not isinstance(error, FileNotFoundError) or tries == TRIES:
-                raise shm.told(error, board) from error
+                raise (paths.unusable(error) or shm.told(error, paths.board_directory(board))) from error
 
 
 def _open_or_create(

@@ -31,6 +31,7 @@ from headway.files import database
 from headway.files.past_task import PastTask, PastTasks, decode, encode
 from headway.files.schema import ADD, MOVE, NEW, SCHEMA_VERSION, SELECT, WHEN, check, upgrade
 from headway.system import locks
+from headway.tasks import checks
 from headway.tasks.states import FINAL_STATES
 from headway.views.board_view import Raw
 
@@ -302,10 +303,7 @@ def _read(
     state: str | None = None,
     limit: int | None = None,
 ) -> list[T]:
-    if hours is not None and not hours >= 0:
-        raise ValueError(f"hours {hours!r} is not a number of hours: give 0 or more")
-    if limit is not None and limit < 0:
-        raise ValueError(f"limit {limit!r} is not a number of tasks: give 0 or more")
+    checks.check_history(hours, limit)
     asked = {
         f"{WHEN} >= ?": None if hours is None else time.time() - hours * 3600,
         "id = ?": id,

@@ -7,7 +7,7 @@ cdef class Presence(MappedSegment):
         cdef int answer
         with_row = with_row and not self._watching
         if self._closed:
-            raise _board_closed(self.name)
+            raise _board_removed(self.name) if self.retired else _board_closed(self.name)
         if hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
             return 0
         cdef int64_t started_ns = hw_started_ns()

@@ -119,6 +119,9 @@ class StandinBoard:
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
         """As Board.watch."""
         checks.check_interval(interval)
+        return self._views(interval)
+
+    def _views(self, interval: float) -> Iterator[BoardView]:
         while not self._register.closed:
             yield self.snapshot()
             time.sleep(interval)
@@ -136,6 +139,7 @@ class StandinBoard:
         limit: int | None = None,
     ) -> list[TaskView]:
         """Nothing is archived: always empty."""
+        checks.check_history(hours, limit)
         return []
 
     def write_snapshot(self) -> Path:

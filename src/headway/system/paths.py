@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -11,8 +12,26 @@ from pathlib import Path
 
 from headway import errors
 
-__all__ = ["board_directory", "check_name", "default_name", "make_private", "roots", "temporary"]
+__all__ = [
+    "board_directory",
+    "check_name",
+    "chosen_name",
+    "default_name",
+    "make_private",
+    "roots",
+    "temporary",
+    "unusable",
+]
 
+_UNUSABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+)
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -28,15 +47,34 @@ def check_name(name: str) -> str:
     return name
 
 
-def default_name() -> str:
-    """The default board name of a program: HEADWAY_BOARD, else the script's name."""
-    chosen = os.environ.get("HEADWAY_BOARD")
-    if chosen:
-        return check_name(chosen)
+def default_name(*, strict: bool = True) -> str:
+    """The default board name of a program: HEADWAY_BOARD, else the script's name.
+
+    Raises InvalidVariable if HEADWAY_BOARD holds no legal name; strict=False: it is passed over then.
+    """
+    try:
+        chosen = chosen_name()
+    except errors.InvalidVariable:
+        if strict:
+            raise
+        chosen = None
+    if chosen is not None:
+        return chosen
     script = Path((getattr(sys, "argv", None) or [""])[0])
     stem = script.parent.name if script.name == "__main__.py" else script.stem
     legal = re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:64].strip(".-")
     return legal or "python"
+
+
+def chosen_name() -> str | None:
+    """The board name in HEADWAY_BOARD; None without one. Raises InvalidVariable if it is not legal."""
+    chosen = os.environ.get("HEADWAY_BOARD")
+    if not chosen:
+        return None
+    try:
+        return check_name(chosen)
+    except ValueError as error:
+        raise errors.InvalidVariable(f"HEADWAY_BOARD is wrong: {error}") from None
 
 
 def _host_part() -> str:
@@ -63,14 +101,27 @@ def temporary() -> str:
 
 
 def _fallback_root() -> Path:
-    """The directory below the temporary directory, one per user, that is used if the home cannot be written."""
-    return Path(temporary(), f"headway-{os.geteuid()}", _host_part())
+    """The directory below the temporary directory, one per user, that is used if the home cannot be written.
+
+    Raises UnusableDirectory if no temporary directory can be written.
+    """
+    import tempfile
+
+    try:
+        return Path(tempfile.gettempdir(), f"headway-{os.geteuid()}", _host_part())
+    except OSError as error:
+        raise errors.UnusableDirectory(
+            error.errno or errno.ENOENT,
+            "no directory for boards: neither the home directory of this user nor a temporary directory can be "
+            "written; set HEADWAY_DIR to a directory that can be",
+        ) from None
 
 
 def roots() -> list[Path]:
     """The directories that hold boards, the one for new boards first; watchers look in all of them.
 
-    Another user can create the fallback below the temporary directory before us: such a directory is left out.
+    Another user can create the fallback below the temporary directory before us: such a directory is left out. Raises
+    UnusableDirectory if there is no place at all.
     """
     places = _places()
     return [place for place in places if place is places[0] or _is_private(place.parent)]
@@ -82,7 +133,13 @@ def _places() -> list[Path]:
     if chosen:
         return [Path(chosen).absolute()]
     home = _home_root()
-    return [_fallback_root()] if home is None or _is_closed(home) else [home, _fallback_root()]
+    places = [] if home is None or _is_closed(home) else [home]
+    try:
+        return [*places, _fallback_root()]
+    except errors.UnusableDirectory:
+        if not places:
+            raise
+        return places
 
 
 def _is_private(directory: Path) -> bool:
@@ -141,7 +198,7 @@ def board_directory(name: str, *, create: bool = False) -> Path:
     """Return the directory of a board: the one that exists, else the one that would be made (create=True: make it).
 
     With create=True, only this user can enter it and its parent. Raises ValueError for an illegal name, NotOwner,
-    OSError.
+    UnusableDirectory if there is no place for it at all; OSError if it cannot be made, see `unusable`.
     """
     check_name(name)
     found = _existing(name, roots())
@@ -159,11 +216,25 @@ def board_directory(name: str, *, create: bool = False) -> Path:
 
 
 def _make_board_directory(root: Path, name: str) -> Path:
-    if root == _fallback_root():
-        make_private(root.parent)  # another user can create this name under /tmp before us
+    if not os.environ.get("HEADWAY_DIR") and root != _home_root():
+        make_private(root.parent)  # the fallback: another user can create this name under /tmp before us
     make_private(root)
     make_private(root / name)
     return root / name
+
+
+def unusable(error: OSError) -> errors.UnusableDirectory | None:
+    """The typed error, with the remedy, if the error is that of a directory for boards; None for any other error."""
+    if error.errno not in _UNUSABLE or not isinstance(error.filename, str):
+        return None
+    where = Path(error.filename)
+    if not any(where == root or root in where.parents or where in root.parents for root in _places()):
+        return None
+    return errors.UnusableDirectory(
+        error.errno,
+        f"the directory for boards cannot be used ({error.strerror}): set HEADWAY_DIR to one that you can write",
+        error.filename,
+    )
 
 
 def _existing(name: str, places: list[Path]) -> Path | None:

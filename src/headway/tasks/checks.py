@@ -30,6 +30,7 @@ __all__ = [
     "board_full",
     "board_geometry",
     "check_count",
+    "check_history",
     "check_id",
     "check_interval",
     "check_metrics",
@@ -42,6 +43,7 @@ __all__ = [
     "cut",
     "differences",
     "entered_twice",
+    "is_number",
     "result_too_large",
     "task_ended",
     "task_exists",
@@ -173,8 +175,28 @@ def too_many_metrics(id: str) -> ValueError:
     return ValueError(f"task {id!r} has {METRICS} metrics already: reuse their names")
 
 
+def is_number(value: Any) -> bool:
+    """Can it be compared with numbers? NumPy's can."""
+    try:
+        value >= 0  # noqa: B015 - only to see whether it can be
+    except TypeError:
+        return False
+    return True
+
+
+def check_history(hours: Any, limit: Any) -> None:
+    """Check how much of a history is asked for. Raises TypeError, ValueError."""
+    for what, value, unit in (("hours", hours, "hours"), ("limit", limit, "tasks")):
+        if value is not None and not is_number(value):
+            raise TypeError(f"{what} must be a number of {unit}, not {type(value).__name__}")
+        if value is not None and not value >= 0:
+            raise ValueError(f"{what} {value!r} is not a number of {unit}: give 0 or more")
+
+
 def check_interval(interval: float) -> float:
-    """Return a time between two looks at a board, in seconds. Raises ValueError."""
+    """Return a time between two looks at a board, in seconds. Raises TypeError, ValueError."""
+    if not is_number(interval):
+        raise TypeError(f"interval must be a number of seconds, not {type(interval).__name__}")
     if not interval > 0:
         raise ValueError(f"interval {interval!r} is not a positive number of seconds")
     return interval

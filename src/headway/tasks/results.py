@@ -33,7 +33,9 @@ def _plain(value: Any) -> Any:
             return convert()
     if isinstance(value, set | frozenset):
         return sorted(value)
-    raise TypeError(f"a result cannot hold a {type(value).__name__} ({value!r:.60}): give numbers, texts, lists, dicts")
+    raise TypeError(
+        f"a result cannot hold a value of type {type(value).__name__} ({value!r:.60}): give numbers, texts, lists, dicts"
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import shutil
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from headway.views.board_view import BoardView, TaskView
 
-__all__ = ["Pace", "Painter", "chosen_pace_s"]
+__all__ = ["Pace", "Painter", "chosen_pace_s", "put"]
 
 FIRST_S, MOST_S = 5.0, 60.0  # between two lines of a log, at first and in the end
 
@@ -49,6 +50,25 @@ def chosen_pace_s(environ: Mapping[str, str] | None = None) -> float | None:
         stacklevel=2,
     )
     return None
+
+
+def put(stream: TextIO, text: str) -> None:
+    """Write a text to a stream, after all that was written to it before. Raises OSError or ValueError if it is gone.
+
+    What cannot be written is dropped. In the buffer of standard error it would be written again as the program exits,
+    and the interpreter would make the failure the program's exit status.
+    """
+    buffer = stream.buffer if type(stream) is io.TextIOWrapper else None
+    file = buffer.raw if isinstance(buffer, io.BufferedWriter) else buffer
+    if not isinstance(file, io.FileIO):
+        stream.write(text)
+        stream.flush()
+        return
+    with contextlib.suppress(OSError):  # the program's own text, whose fate is not ours to decide
+        stream.flush()
+    data = text.encode(stream.encoding, stream.errors or "strict")
+    while data:
+        data = data[os.write(file.fileno(), data) :]
 
 
 class Pace:
@@ -113,8 +133,7 @@ class Painter:
     def _leave(self, lines: list[str]) -> None:
         """Print lines that stay, in place of what is drawn."""
         shown = "".join(f"{line}\n" for line in lines)
-        self.stream.write(self._back() + shown if self._frame else shown)
-        self.stream.flush()
+        put(self.stream, self._back() + shown if self._frame else shown)
         self._frame = []
 
     # ---------------------------------------------------------------------------------------------------- in place
@@ -149,8 +168,7 @@ class Painter:
         # character is wider than we do, the line loses its end, and the frame keeps its shape.
         body = "".join(f"{line}\x1b[K\n" for line in frame)
         rest = "\x1b[J" if len(frame) < len(self._frame) else ""  # not else: live bars may stand at the end
-        self.stream.write(f"{start}\x1b[?7l{body}{rest}\x1b[?7h")
-        self.stream.flush()
+        put(self.stream, f"{start}\x1b[?7l{body}{rest}\x1b[?7h")
         self._frame = frame
 
     # ---------------------------------------------------------------------------------------------------- as a log
@@ -171,8 +189,7 @@ class Painter:
                 self._tell(now, text)
 
     def _tell(self, now: float, text: str) -> None:
-        self.stream.write(f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}\n")
-        self.stream.flush()
+        put(self.stream, f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}\n")
 
     def _tell_ends(self, view: BoardView) -> None:
         """Name those that have ended since the last time. Parts of a task that went well are left to the count."""

@@ -46,7 +46,10 @@ class Finding:
 def diagnose() -> list[Finding]:
     """Check everything. Nothing is changed."""
     findings = [*_switches(), *_old_module(), *_shared_memory(), *_logout()]
-    directories = files_of_boards.directories()
+    try:
+        directories = files_of_boards.directories()
+    except errors.UnusableDirectory:  # _switches has said so
+        return findings
     for directory in directories:
         findings += _board(directory)
     findings += _strays(directories)
@@ -66,11 +69,26 @@ def _switches() -> Iterator[Finding]:
             "HEADWAY_RECORD=0: boards that programs open from here have no recorder",
             "unset HEADWAY_RECORD, or run 'headway record'",
         )
-    for root in paths.roots():
+    try:
+        roots = paths.roots()
+    except errors.UnusableDirectory as error:
+        yield Finding("error", "directory", error.strerror, "set HEADWAY_DIR")
+        return
+    if not any(map(_can_be_used, roots)):
+        told = f"no board can be opened: {' and '.join(map(str, roots))} cannot be written"
+        yield Finding("error", "directory", told, "set HEADWAY_DIR to a directory that can be")
+        return
+    for root in roots:
         if root.exists() and not os.access(root, os.W_OK | os.X_OK):
             yield Finding(
                 "error", "directory", f"{root} cannot be written", f"chmod u+rwx '{root}', or set HEADWAY_DIR"
             )
+
+
+def _can_be_used(root: Path) -> bool:
+    """Can this user write to it, or make it?"""
+    there = next(place for place in (root, *root.parents) if place.exists())
+    return os.access(there, os.W_OK | os.X_OK)
 
 
 def _old_module() -> Iterator[Finding]:

@@ -583,3 +583,50 @@ def test_a_full_board_does_not_disturb_the_loop(board: Board) -> None:
         assert list(headway.track("abc", board=board)) == ["a", "b", "c"]
     with pytest.raises(errors.BoardFull):
         board.task("one more")
+
+
+# --- a standard error that takes nothing
+
+
+@pytest.mark.parametrize("place", ["full device", "pipe without a reader"])
+@pytest.mark.parametrize("shown", ["loop", "board"])
+def test_lines_that_cannot_be_written_leave_the_exit_status_alone(tmp_path: Path, place: str, shown: str) -> None:
+    script = tmp_path / "program.py"
+    loop = "for _ in headway.track(range(3), 'a'): pass"
+    board = "board = headway.open()\nwith board.live():\n    board.task('a', total=1).update()\nboard.remove()"
+    script.write_text(f"import headway\n{loop if shown == 'loop' else board}\nprint('done')\n")
+    if place == "full device":
+        error = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, error = os.pipe()
+        os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, str(script)],
+            env={**os.environ, "PYTHONUNBUFFERED": ""},  # only what is buffered is written again at the exit
+            stdout=subprocess.PIPE,
+            stderr=error,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(error)
+    assert (done.returncode, done.stdout) == (0, b"done\n")
+
+
+def test_a_wrong_name_in_the_environment_costs_a_loop_its_board_only(run_python: RunPython) -> None:
+    script = """
+import headway
+for _ in range(2):
+    print(sum(headway.track(range(4))))
+try:
+    headway.open()
+except ValueError as error:
+    print(error)
+"""
+    done = run_python(script, env={"HEADWAY_BOARD": "My Board"})
+    first, second, refused = done.stdout.splitlines()
+    assert (first, second) == ("6", "6")
+    assert refused.startswith("HEADWAY_BOARD is wrong: board name 'My Board' is not legal")
+    (warning,) = (line for line in done.stderr.splitlines() if "RuntimeWarning" in line)
+    assert "HEADWAY_BOARD" in warning

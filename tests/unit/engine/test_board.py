@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import headway
 from headway import errors
 from headway.engine.board import open_board
 from headway.native import records
@@ -577,3 +578,34 @@ def test_many_short_tasks_pass_through_a_small_board(board: Board) -> None:
     assert number > 16
     assert len(board.tasks()) <= 16
     assert all(view.count == 1 for view in board.tasks())
+
+
+# --- wrong arguments
+
+
+def test_a_wrong_argument_is_named_at_the_call(board: Board) -> None:
+    text: Any = "x"
+    number: Any = 5
+    for call, words in (
+        (lambda: board.history(text), "hours must be a number of hours, not str"),
+        (lambda: board.history(limit=text), "limit must be a number of tasks, not str"),
+        (lambda: board.watch(text), "interval must be a number of seconds, not str"),
+        (lambda: headway.track(range(3), board=number), "a board's name must be a str, not int"),
+        (lambda: headway.read(number), "board must be a name or a path, not int"),
+        (headway.Board, "a Board is made by headway.open(name)"),
+        (lambda: setattr(board.task("a"), "result", {"x": object()}), "a result cannot hold a value of type object"),
+    ):
+        with pytest.raises(TypeError) as refused:
+            call()
+        assert str(refused.value).startswith(words)
+    with pytest.raises(ValueError, match="interval 0 is not a positive number of seconds"):
+        board.watch(0)
+
+
+def test_a_board_that_was_removed_is_not_said_to_be_closed(board_name: str) -> None:
+    board = open_board(board_name)
+    task = board.task("a")
+    board.remove()
+    for call in (board.snapshot, lambda: board.task("b"), lambda: task.fail("late")):
+        with pytest.raises(errors.BoardClosed, match="was removed"):
+            call()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -419,3 +420,69 @@ def test_a_path_with_spaces_and_foreign_letters_is_fine(
     finally:
         board.remove(files=True)
     assert not board.directory.exists()
+
+
+# --- places that cannot be used
+
+
+@pytest.fixture
+def no_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a root that is mounted read-only, whole."""
+
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", none)
+
+
+@pytest.mark.usefixtures("no_temporary_directory")
+def test_a_chosen_directory_needs_no_temporary_one(board_name: str, headway_dir: Path) -> None:
+    board = open_board(board_name)
+    assert board.directory == headway_dir / board_name
+    board.remove()
+
+
+@pytest.mark.usefixtures("no_temporary_directory")
+def test_a_home_that_can_be_used_needs_no_temporary_directory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, board_name: str
+) -> None:
+    monkeypatch.delenv("HEADWAY_DIR")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    board = open_board(board_name)
+    assert tmp_path in board.directory.parents
+    board.remove()
+
+
+@pytest.mark.usefixtures("no_temporary_directory")
+def test_without_any_place_the_error_names_the_variable_that_chooses_one(
+    monkeypatch: pytest.MonkeyPatch, board_name: str
+) -> None:
+    monkeypatch.delenv("HEADWAY_DIR")
+    monkeypatch.setenv("XDG_STATE_HOME", "")
+    monkeypatch.setenv("HOME", "nowhere")
+    for use in (lambda: open_board(board_name), paths.roots):
+        with pytest.raises(errors.UnusableDirectory, match="HEADWAY_DIR"):
+            use()
+
+
+@pytest.mark.parametrize("place", ["/proc/x", "/dev/null/x", "/sys/x"])
+def test_a_directory_that_cannot_be_made_is_named_with_the_remedy(
+    monkeypatch: pytest.MonkeyPatch, board_name: str, place: str
+) -> None:
+    monkeypatch.setenv("HEADWAY_DIR", place)
+    with pytest.raises(errors.UnusableDirectory, match="HEADWAY_DIR") as refused:
+        open_board(board_name)
+    assert str(refused.value.filename).startswith(place)
+    assert isinstance(refused.value, OSError)
+
+
+def test_a_full_disk_is_told_with_the_directory(
+    monkeypatch: pytest.MonkeyPatch, board_name: str, headway_dir: Path
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(errors.NoSpace) as refused:
+        open_board(board_name)
+    assert refused.value.filename == str(headway_dir / board_name)

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from headway.terminal.painter import Pace, Painter, chosen_pace_s
+from headway.terminal.painter import Pace, Painter, chosen_pace_s, put
 from headway.terminal.plain import lines
 from headway.views.board_view import BoardView, TaskView
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import TextIO
 
 NOW = 1_700_000_000.0
@@ -243,3 +244,19 @@ def test_a_log_in_ascii_is_ascii(tmp_path: Any) -> None:
         painter.draw(BoardView.of("x", [TaskView(id="全 🎉", state="running", taken_at=NOW)], taken_at=NOW), last=True)
         painter.say("é")
     assert (tmp_path / "log").read_text("ascii").splitlines()[-1] == r"\xe9"
+
+
+def test_what_cannot_be_written_is_dropped_and_what_came_before_keeps_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("w", encoding="ascii", errors="replace") as stream:
+        stream.write("printed; ")
+        put(stream, "ours: ä\n")
+        stream.write("printed again\n")
+    assert path.read_text() == "printed; ours: ?\nprinted again\n"
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as stream, pytest.raises(BrokenPipeError):
+        put(stream, "nobody reads this\n")  # closing the stream raises nothing more
+    text = io.StringIO()
+    put(text, "no descriptor")
+    assert text.getvalue() == "no descriptor"

@@ -152,3 +152,10 @@ def test_a_module_in_the_way_of_the_old_import_path_is_named(tmp_path: Path, mon
     module.write_text("")
     found = finding("analysis", str(module))
     assert (found["level"], found["remedy"]) == ("warning", f"move it away: mv '{module}' '{module}.old'")
+
+
+def test_a_directory_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADWAY_DIR", "/dev/null/x")
+    found = finding("directory", "/dev/null/x cannot be written")
+    assert found["level"] == "error"
+    assert "HEADWAY_DIR" in found["remedy"]
