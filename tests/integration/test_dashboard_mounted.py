@@ -283,7 +283,7 @@ def test_a_missing_package_is_told_with_the_extra_that_brings_it(
     script = f"import sys\nsys.modules[{package!r}] = None\n{serve('--port', '0')}"
     ended = run_python(script, check=False)
     assert ended.returncode == 1
-    assert "pip install headway[dashboard]" in ended.stderr
+    assert "pip install 'headway[dashboard]'" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -214,7 +214,7 @@ def test_without_its_extra_it_names_it(board: Board, tmp_path: Path) -> None:
         timeout=WAIT_S,
     )
     assert done.returncode == 1
-    assert "pip install headway[terminal]" in done.stderr
+    assert "pip install 'headway[terminal]'" in done.stderr
 
 
 class Tmux:

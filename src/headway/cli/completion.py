@@ -16,7 +16,7 @@ __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
 The script is made for the installed version: print it anew after an update. It needs the package shtab only when it is
-printed: pip install headway[completion].
+printed: pip install 'headway[completion]'.
 
 examples:
   headway completion bash > ~/.local/share/bash-completion/completions/headway
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         import shtab
     except ImportError as error:
         raise errors.MissingExtra(
-            "completion needs the package shtab: install it with 'pip install headway[completion]'"
+            "completion needs the package shtab: install it with pip install 'headway[completion]'"
         ) from error
     sys.stdout.write(shtab.complete(_whole_parser(shtab), options.shell))
     return 0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
+It looks at all boards of this user, whatever their HEADWAY_DIR; 'headway ls' shows those of one HEADWAY_DIR only.
 The last state of a board stays readable: 'headway show BOARD' reads its snapshot. A board that a process has open
 stays.
 

@@ -1,4 +1,4 @@
-"""List the boards of this user: those in shared memory, and those that left a snapshot."""
+"""List the boards of this HEADWAY_DIR: those in shared memory, and those that left a snapshot."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ state of a board:
   unused    in shared memory, but all its processes are gone: 'headway gc' removes it
   snapshot  only its files are left
   damaged   it cannot be read, and the reason stands beside it
+
+It shows the boards of this HEADWAY_DIR, or else of the default one; 'headway gc' looks at all boards of this user.
 
 examples:
   headway ls

@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         if (error.name or "").startswith("headway"):
             raise
         raise errors.MissingExtra(
-            f"top needs the package {error.name}: install it with 'pip install headway[terminal]', "
+            f"top needs the package {error.name}: install it with pip install 'headway[terminal]', "
             "or use 'headway watch'"
         ) from error
     TopApp(name).run()

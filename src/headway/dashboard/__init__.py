@@ -46,5 +46,5 @@ def extra() -> Iterator[None]:
         if (error.name or "").startswith("headway"):
             raise
         raise errors.MissingExtra(
-            f"the dashboard needs the package {error.name}: install it with 'pip install headway[dashboard]'"
+            f"the dashboard needs the package {error.name}: install it with pip install 'headway[dashboard]'"
         ) from error

@@ -11,6 +11,7 @@ uvicorn waits for ever for a client that sends nothing or half a request, or doe
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Any, cast
 
@@ -144,6 +145,8 @@ def listen(host: str, port: int) -> socket.socket:
         listening.listen(BACKLOG)
     except OSError as error:
         listening.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise errors.HeadwayError(f"{host} is no address of this machine: choose one with --host") from None
         raise errors.HeadwayError(
             f"port {port} of {host} is not available ({error.strerror}): choose another one with --port, or --port 0"
         ) from None

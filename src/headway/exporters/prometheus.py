@@ -19,7 +19,7 @@ try:
     from prometheus_client.registry import Collector
 except ImportError as error:
     raise errors.MissingExtra(
-        f"metrics need the package {error.name}: install it with 'pip install headway[prometheus]'"
+        f"metrics need the package {error.name}: install it with pip install 'headway[prometheus]'"
     ) from error
 
 if TYPE_CHECKING:

@@ -199,6 +199,8 @@ def _load(path: Path, from_prev: bool, results: bool, directory: Path | None = N
             raw = _with_results(raw, path.parent)
         return BoardView.from_raw(raw if directory is None else _settled(raw, directory))
     except (ValueError, RecursionError) as error:
+        if directory is None:  # any file, as a user named it
+            raise errors.DamagedSnapshot(f"{path} is not a snapshot of Headway, or is damaged: {error}") from None
         raise errors.DamagedSnapshot(
             f"{path} is not what was written: {error}. Delete it; the next snapshot of the board takes its place"
         ) from None
@@ -291,7 +293,7 @@ def _open(path: Path) -> int:
             return descriptor
         os.close(descriptor)
     if found is None or not stat.S_ISREG(found.st_mode):
-        raise errors.DamagedSnapshot(f"{path} is not a regular file: delete it, or give the file itself")
+        raise errors.DamagedSnapshot(f"{path} is not a regular file: give the file itself")
     raise errors.NotOwner(f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): read your own copy")
 
 
@@ -304,7 +306,7 @@ def _decode(path: Path, descriptor: int, from_prev: bool) -> Raw:
     if version > VERSION:
         raise errors.LayoutMismatch(
             f"{path} was written by a newer version of Headway (its format is {version}, this one reads up to "
-            f"{VERSION}): read it with that version, or delete it"
+            f"{VERSION}): read it with that version"
         )
     members = npz.unpack(descriptor, MEMBERS)
     meta = json.loads(members[META])

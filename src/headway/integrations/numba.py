@@ -31,7 +31,7 @@ try:
     from numba.extending import NativeValue, intrinsic, models, register_model, typeof_impl, unbox
 except ImportError as error:
     raise errors.MissingExtra(
-        f"counting from numba needs the package {error.name}: install it with 'pip install headway[numba]'"
+        f"counting from numba needs the package {error.name}: install it with pip install 'headway[numba]'"
     ) from error
 
 __all__ = ["add"]

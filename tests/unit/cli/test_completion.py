@@ -86,4 +86,4 @@ def test_the_script_of_each_shell_has_all_commands(shell: str, capsys: pytest.Ca
 def test_without_shtab_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "shtab", None)
     assert main(["completion", "bash"]) == 1
-    assert "pip install headway[completion]" in capsys.readouterr().err
+    assert "pip install 'headway[completion]'" in capsys.readouterr().err

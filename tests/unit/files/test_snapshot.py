@@ -90,3 +90,11 @@ def test_a_removal_takes_all_files_and_nothing_else(make_raw: MakeRaw, tmp_path:
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     shutil.rmtree(tmp_path)
     snapshot.remove(tmp_path)
+
+
+def test_a_file_that_is_no_snapshot_is_not_to_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "passwd"
+    path.write_text("root:x:0:0\n")
+    with pytest.raises(errors.DamagedSnapshot, match="is not a snapshot of Headway") as refused:
+        snapshot.read(path)
+    assert "elete" not in str(refused.value)

@@ -163,5 +163,5 @@ try:
 except errors.MissingExtra as error:
     print(error)
 """
-    assert "pip install headway[numba]" in run_python(script).stdout
+    assert "pip install 'headway[numba]'" in run_python(script).stdout
     assert issubclass(errors.MissingExtra, ImportError)
