@@ -143,12 +143,12 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
             if board is None and (shown := _shown_live()) is not None:
                 with contextlib.suppress(errors.HeadwayError, OSError):  # full, say: then go on as if none were shown
                     return shown, _claimed(shown, label, unit, ID_BYTES)
-            home = board if hasattr(board, "task") else _opened(board)
+            home: Any = board if hasattr(board, "task") else _opened(board)
             return home, _claimed(home, label, unit, ID_BYTES)
         except (errors.HeadwayError, OSError) as error:  # a full /dev/shm must not keep a loop from its work
             reason = str(error)
     support.warn_once(reason, stacklevel=4)
-    name = paths.default_name(strict=False) if board is None else getattr(board, "name", board)
+    name: Any = paths.default_name(strict=False) if board is None else getattr(board, "name", board)
     alone = open_board(name)
     return alone, _claimed(alone, label, unit, ID_BYTES)
 

@@ -34,7 +34,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(
-        f"a result cannot hold a value of type {type(value).__name__} ({value!r:.60}): give numbers, texts, lists, dicts"
+        f"a result cannot hold a value of type {type(value).__name__} ({value!r:.60}): "
+        f"give numbers, texts, lists, dicts"
     )
 
 

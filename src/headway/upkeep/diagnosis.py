@@ -72,7 +72,7 @@ def _switches() -> Iterator[Finding]:
     try:
         roots = paths.roots()
     except errors.UnusableDirectory as error:
-        yield Finding("error", "directory", error.strerror, "set HEADWAY_DIR")
+        yield Finding("error", "directory", error.strerror or str(error), "set HEADWAY_DIR")
         return
     if not any(map(_can_be_used, roots)):
         told = f"no board can be opened: {' and '.join(map(str, roots))} cannot be written"

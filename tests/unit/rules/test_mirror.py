@@ -39,7 +39,6 @@ ELSEWHERE = {
     "dashboard.app": ("tests/integration/test_dashboard.py", SERVER),
     "dashboard.feed": ("tests/integration/test_dashboard.py", SERVER),
     "dashboard.security": ("tests/integration/test_dashboard_security.py", SERVER),
-    "dashboard.server": ("tests/integration/test_dashboard_security.py", SERVER),
     "dashboard.state.boards": ("tests/integration/test_dashboard.py", SERVER),
     "dashboard.stream": ("tests/integration/test_dashboard.py", SERVER),
     "analysis.past": ("tests/integration/test_analysis.py", "one suite over all trackers"),
