@@ -30,7 +30,7 @@ import threading
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -299,7 +299,12 @@ def main() -> int:
     apart = len(others) > 1 and subprocess.call(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL) == 0
     with ThreadPoolExecutor(len(others) if apart else 1) as pool:
         try:
-            good = runner.lane(first, apart=False) and all(list(pool.map(lambda one: runner.lane(one, apart), others)))
+            good = runner.lane(first, apart=False)
+            futures = [pool.submit(runner.lane, one, apart) for one in others] if good else []
+            # With a time limit: a signal that the kernel gave to another thread would not wake this one, which answers.
+            while wait(futures, timeout=0.2).not_done:
+                pass
+            good = good and all(future.result() for future in futures)
         except KeyboardInterrupt:
             runner.end()
             print(f"Interrupted after {time.monotonic() - began:.0f} s.")
