@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -135,6 +137,9 @@ def test_lanes_go_side_by_side_where_each_has_a_shared_memory_of_its_own(tree: P
     assert len(devices) == (3 if IS_ROOT else 1)
 
 
+TGKILL = 234 if os.uname().machine == "x86_64" else 131  # the number of the system call; the C library has no name
+
+
 def ignoring_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGQUIT, signal.SIG_IGN)
@@ -175,6 +180,31 @@ def test_interrupting_the_run_ends_its_steps_and_shows_what_they_printed(tree: P
     assert "so far" in said
     assert "=== one: ended before it was done" in said
     assert not Path("/proc", (tree / "pid").read_text().strip()).exists()
+
+
+def test_an_interrupt_that_another_thread_was_given_ends_the_run_too(tree: Path) -> None:
+    """The kernel may give a signal of the process to any thread; Python answers it in the main one, once that wakes."""
+    steps = "[a]\none: sh -c 'echo so far; exec sleep 1000'\n[b]\ntwo: sleep 1000\n"
+    process = subprocess.Popen(
+        [sys.executable, str(LANES)], cwd=tree, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        try:
+            assert process.stdin is not None
+            process.stdin.write(steps)
+            process.stdin.close()
+            process.stdin = None
+            tasks = Path(f"/proc/{process.pid}/task")
+            while len(threads := sorted(int(entry.name) for entry in tasks.iterdir())) < (3 if IS_ROOT else 2):
+                assert process.poll() is None
+            time.sleep(0.5)  # the main thread waits by then; if it does not yet, the test is easier, not red
+            other = next(thread for thread in threads if thread != process.pid)
+            assert ctypes.CDLL(None).syscall(TGKILL, process.pid, other, signal.SIGINT) == 0
+            said, _ = process.communicate(timeout=60)
+        finally:
+            process.terminate()
+    assert process.returncode == 130
+    assert "Interrupted after" in said
 
 
 # --- second passes
