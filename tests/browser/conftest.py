@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -177,6 +178,17 @@ def server(boards_dir: Path) -> Iterator[Server]:
     server = Server(arguments=("--dir", str(boards_dir)))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def boards_home(_no_leak: None, boards_dir: Path, board_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The directory of the boards of all tests, as this test's own, without what the test left in it."""
+    for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HEADWAY_DIR", str(boards_dir))
+    monkeypatch.setenv("HEADWAY_RECORD", "0")
+    yield boards_dir
+    shutil.rmtree(boards_dir / board_name, ignore_errors=True)
 
 
 @pytest.fixture

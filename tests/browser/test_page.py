@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -21,11 +20,10 @@ from headway.analysis import FileBasedProgressTracker
 from headway.upkeep import removal
 from tests.browser.accessibility import axe
 from tests.browser.conftest import Server as PageServer
+from tests.browser.on_page import line, lines, names, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
     from tests.browser.conftest import Open, Server, Stage
     from tests.conftest import RunPython
@@ -48,35 +46,8 @@ HOSTILE = [
 
 
 @pytest.fixture(autouse=True)
-def headway_dir(_no_leak: None, boards_dir: Path, board_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The directory of the boards of all tests here, without what a test left in it."""
-    for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HEADWAY_DIR", str(boards_dir))
-    monkeypatch.setenv("HEADWAY_RECORD", "0")
-    yield boards_dir
-    shutil.rmtree(boards_dir / board_name, ignore_errors=True)
-
-
-def lines(page: Page) -> Locator:
-    return page.locator(".list-body > [role=row]")
-
-
-def line(page: Page, name: str) -> Locator:
-    """The line of the task of this name."""
-    return lines(page).filter(has=page.locator(".cell-name").get_by_text(name, exact=True))
-
-
-def names(page: Page) -> list[str]:
-    return lines(page).locator(".cell-name a").all_inner_texts()
-
-
-def until(what: str, holds: Callable[[], Any], timeout_s: float = 20) -> None:
-    """Wait until `holds()` is true."""
-    give_up = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < give_up, f"not within {timeout_s} s: {what}"
-        time.sleep(0.05)
+def headway_dir(boards_home: Path) -> Path:
+    return boards_home
 
 
 # --- live

@@ -42,7 +42,7 @@ export function App() {
       <Header />
       <Notice />
       <main id="main" tabIndex={-1}>
-        {place.page === "boards" && <Boards />}
+        {place.page === "boards" && <Boards params={place.params} />}
         {place.page === "board" && (
           <BoardPage key={place.board} name={place.board} tab={place.tab} params={place.params} />
         )}
