@@ -76,11 +76,9 @@ function All({ params }: { params: Params }) {
         const cards = few || (kind === "live" && found.length <= CARDS_MOST);
         return (
           <section key={kind} aria-label={KIND_WORDS[kind]}>
-            {!few && (
-              <h2>
-                {KIND_WORDS[kind]} <small>{number(found.length)}</small>
-              </h2>
-            )}
+            <h2 class={few ? "sr" : ""}>
+              {KIND_WORDS[kind]} <small>{number(found.length)}</small>
+            </h2>
             <ul class={cards ? "cards" : "board-lines"}>
               {found.map((summary) => (
                 <li key={summary.name}>{cards ? <Card summary={summary} /> : <Line summary={summary} />}</li>
