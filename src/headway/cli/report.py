@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway.cli._file import put
+from headway.cli._file import STANDARD_OUTPUT, put
 from headway.cli._source import add_board, find
 from headway.system import paths
 
@@ -29,7 +29,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser)
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default: standard output)"
+        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default, and -: standard output)"
     )
     parser.add_argument(
         "--hours", type=_hours, metavar="H", help="also tasks of earlier runs that ended within H hours"
@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     past = [task for task in archived if options.hours is not None or task.uuid == view.uuid]
     page = report(view, past)
     output: Path | None = options.output
-    if output is None:
+    if output is None or output == STANDARD_OUTPUT:
         sys.stdout.flush()
         sys.stdout.buffer.write(page.encode("utf-8"))  # as the page says of itself, whatever the locale
         return 0
