@@ -37,6 +37,17 @@ def _line(cells: Iterable[str]) -> str:
     return line.getvalue()
 
 
+def _list(rows: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """A JSON list, an object at a time: a history may have a million."""
+    text = ""
+    for row in rows:
+        yield f"{text}," if text else "["
+        text = "  " + json.dumps(row, indent=2, allow_nan=False).replace("\n", "\n  ")
+    yield text or "[]"
+    if text:
+        yield "]"
+
+
 def lines_of(board: str, tasks: Iterable[TaskView], form: str) -> Iterator[str]:
     """The tasks of a board in one of FORMATS, as lines without their ends.
 
@@ -45,7 +56,7 @@ def lines_of(board: str, tasks: Iterable[TaskView], form: str) -> Iterator[str]:
     """
     rows = ({"board": board, **task.to_dict()} for task in tasks)
     if form == "json":
-        yield json.dumps(list(rows), indent=2, allow_nan=False)
+        yield from _list(rows)
     elif form == "ndjson":
         for row in rows:
             yield json.dumps(row, allow_nan=False)

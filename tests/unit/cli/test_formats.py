@@ -13,6 +13,8 @@ from headway.cli._formats import COLUMNS, FORMATS, lines_of
 from headway.files import snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from headway.views.board_view import TaskView
     from tests.unit.conftest import MakeRaw
 
@@ -27,8 +29,8 @@ def test_every_format_has_every_task_with_its_board(form: str, tasks: list[TaskV
     lines = list(lines_of("nightly", tasks, form))
     match form:
         case "json":
-            (text,) = lines
-            found = json.loads(text)
+            found = json.loads("\n".join(lines))
+            assert "\n".join(lines) == json.dumps(found, indent=2)
         case "ndjson":
             found = [json.loads(line) for line in lines]
         case _:
@@ -38,6 +40,20 @@ def test_every_format_has_every_task_with_its_board(form: str, tasks: list[TaskV
         ("nightly", "task-1", 21),
         ("nightly", "task-0", 20),
     ]
+
+
+def test_a_list_is_made_an_object_at_a_time(tasks: list[TaskView]) -> None:
+    taken = []
+
+    def one_by_one() -> Iterator[TaskView]:
+        for task in tasks:
+            taken.append(task.id)
+            yield task
+
+    lines = lines_of("nightly", one_by_one(), "json")
+    assert (next(lines), taken) == ("[", ["task-1"])
+    assert '"task-1"' in next(lines)
+    assert list(lines_of("nightly", [], "json")) == ["[]"]
 
 
 def test_a_cell_of_csv_is_a_text_a_number_json_or_nothing(tasks: list[TaskView]) -> None:
