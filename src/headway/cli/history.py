@@ -8,9 +8,9 @@ import warnings
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.cli._formats import FORMATS, emit, lines_of
-from headway.cli._output import add_json, columns, say, table
+from headway.cli._output import add_json, columns, emit, say, table
 from headway.cli._source import add_board, choose
+from headway.exporters.tables import FORMATS, lines_of
 from headway.files import directory as files_of_boards
 from headway.files import history, query
 from headway.system import paths

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway.cli._file import put
+from headway.cli._file import STANDARD_OUTPUT, put
 from headway.cli._source import add_board, find
 from headway.system import paths
 
@@ -30,7 +30,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser)
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default: standard output)"
+        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default, and -: standard output)"
     )
     parser.add_argument(
         "--hours", type=_hours, metavar="H", help="also tasks of earlier runs that ended within H hours"
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     asked = Query(uuid=view.uuid) if hours is None else Query(since=time.time() - hours * 3600)
     page = report(view, stream(_directory(view), asked))
     output: Path | None = options.output
-    if output is None:
+    if output is None or output == STANDARD_OUTPUT:
         sys.stdout.flush()
         sys.stdout.buffer.write(page.encode("utf-8"))  # as the page says of itself, whatever the locale
         return 0
