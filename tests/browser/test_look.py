@@ -32,8 +32,9 @@ LONG = "a name that is longer than any column, which somebody chose nevertheless
 
 
 @pytest.fixture(autouse=True)
-def headway_dir(boards_home: Path) -> Path:
-    return boards_home
+def headway_dir(shared_dir: Path) -> Path:
+    """The directory of the boards of all tests here."""
+    return shared_dir
 
 
 def full_board(stage: Stage) -> None:
@@ -293,7 +294,7 @@ def test_among_three_hundred_boards_the_live_and_the_failed_come_first_and_a_sea
     with many_boards(tmp_path) as boards:
         server = PageServer(arguments=("--dir", str(boards)))
         try:
-            page = open_page(root=server.url).page
+            page = open_page(root=server.link).page
             expect(page.get_by_role("heading", level=3)).to_have_count(300)
             first = page.get_by_role("heading", level=3).all_inner_texts()[:6]
             assert first[:3] == ["board-099", "board-199", "board-299"]
