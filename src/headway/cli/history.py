@@ -16,7 +16,7 @@ from headway.files import history
 from headway.system import paths
 from headway.tasks.states import FINAL_STATES
 from headway.terminal.row import detail
-from headway.views.words import counted, duration, plural
+from headway.views.words import counted, duration, plural, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,7 +107,7 @@ def _row(task: PastTask) -> tuple[str, ...]:
     ended = task.archived if task.ended is None else task.ended
     return (
         time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ended)),
-        task.state,
+        state(task.state),
         counted(task.count, task.total, task.unit),
         "" if task.started is None else duration(task.elapsed),
         task.id,

@@ -86,7 +86,7 @@ def test_a_log_has_a_line_at_the_start_at_growing_distances_and_at_the_end(log: 
     log.end(loop)
     assert counts(log.lines()) == [0, 5, 15, 35, 75, 135, 195, 255, 299]
     assert log.lines()[0].startswith("rows: 0% 0/100,000")
-    assert "success" in log.lines()[-1]
+    assert "succeeded" in log.lines()[-1]
 
 
 def test_a_night_is_some_hundred_lines(log: Log) -> None:

@@ -224,7 +224,7 @@ def test_a_log_tells_at_once_who_has_ended() -> None:
         view(1, "running", "running"), view(2, "success", "failed", at=NOW + 1), view(3, "success", at=NOW + 9)
     )
     assert [line for line in told if "task-1: failed" in line]
-    assert [line for line in told if "task-0: success" in line]
+    assert [line for line in told if "task-0: succeeded" in line]
 
 
 def test_a_log_does_not_repeat_itself() -> None:
