@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,12 +49,12 @@ def _hours(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     from headway.exporters.report import report
-    from headway.files import history
+    from headway.files.query import Query, stream
 
     view = find(options.board).view
-    archived = history.read(_directory(view), hours=options.hours)
-    past = [task for task in archived if options.hours is not None or task.uuid == view.uuid]
-    page = report(view, past)
+    hours = options.hours
+    asked = Query(uuid=view.uuid) if hours is None else Query(since=time.time() - hours * 3600)
+    page = report(view, stream(_directory(view), asked))
     output: Path | None = options.output
     if output is None or output == STANDARD_OUTPUT:
         sys.stdout.flush()

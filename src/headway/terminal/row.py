@@ -216,7 +216,8 @@ def widths_of(rows: list[Row], columns: int, style: Style) -> Widths:
     grow("label", min(label, max(LABEL_LEAST, columns // 4)))
     if tail and room > gap + 8:
         room -= gap
-        grow("tail", min(tail, 16))
+        told = widest(_tail(row, style) for row in rows if row.task.final)  # at the end it counts more than a long bar
+        grow("tail", min(tail, max(16, min(told, columns // 3))))
     if grown["bar"]:
         grow("bar", BAR_USUAL)
     if grown["tail"]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from headway.terminal.plain import lines
+from headway.terminal.plain import bars, lines
 from headway.terminal.row import Style, bar
 from headway.terminal.text import width
 from headway.views import words
@@ -52,6 +52,16 @@ ODD = board(
         task("waiting", "pending", serial=6),
     ]
 )
+
+
+def test_the_last_row_of_a_loop_says_why_it_ended() -> None:
+    left = task("files", "cancelled", total=10, count=4, error="the loop was left early", message="row 4")
+    (row,) = bars([(left, 0)], 79)
+    assert row.endswith("cancelled the loop was left early")
+    (row,) = bars([(task("files", "failed", error="OSError: disk \x1b[2Jaway"), 0)], 79)
+    assert row.endswith(r"OSError: disk \x1b[2Jaway")
+    (row,) = bars([(task("files", message="row 4"), 0)], 79)
+    assert row.endswith("row 4")
 
 
 @pytest.mark.parametrize("style", [PLAIN, ASCII], ids=["unicode", "ascii"])
