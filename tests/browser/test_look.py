@@ -129,7 +129,7 @@ def test_results_are_numbers_for_people_with_all_digits_in_a_tooltip(open_page: 
     full_board(stage)
     page = open_page(f"{stage.board}/tasks/result").page
     result = page.get_by_role("region", name="Result")
-    expect(result).to_contain_text("2.50e-6")
+    expect(result).to_contain_text("0.0000025")
     expect(result).to_contain_text("124,812")
     expect(result.get_by_title("0.30000000000000004")).to_have_text("0.3")
 
@@ -227,9 +227,9 @@ def test_two_runs_of_one_task_are_two_that_ended_and_one_in_the_list(open_page: 
     stage.do("task('a').succeed()", "tasks.pop('a') and None", "task('a').succeed()")
     page = open_page(stage.board).page
     expect(page.locator(".tabs [aria-current]")).to_contain_text("1")
-    expect(page.get_by_role("button", name="success 1")).to_be_visible()  # what the filter finds in the list
+    expect(page.get_by_role("button", name="succeeded 1")).to_be_visible()  # what the filter finds in the list
     figures = page.get_by_role("region", name="At a glance")
-    expect(figures).to_contain_text("2 success")
+    expect(figures).to_contain_text("2 succeeded")
     expect(figures).to_contain_text("1 in the history only")
 
 

@@ -2,7 +2,7 @@
 
 import { useMemo } from "preact/hooks";
 import { BY_URGENCY, type Counts, type Summary } from "../feed/types";
-import { ago, duration, number, plural, rateOfUnit, timeLeft } from "../format";
+import { ago, duration, number, plural, rateOfUnit, stateWord, timeLeft } from "../format";
 import {
   BOARD_KINDS,
   type BoardKind,
@@ -143,7 +143,7 @@ function Told({ counts }: { counts: Counts }) {
       {told.length === 0 && "no tasks"}
       {told.map((state) => (
         <span key={state} class={`is-${state}`}>
-          <b>{number(counts[state])}</b> {state}
+          <b>{number(counts[state])}</b> {stateWord(state)}
           {state === "running" && counts.stalled > 0 && (
             <span class="is-stalled"> ({number(counts.stalled)} stalled)</span>
           )}

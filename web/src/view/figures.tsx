@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import type { Board } from "../feed/patch";
 import type { Summary } from "../feed/types";
-import { duration, notCounted, number, timeLeft } from "../format";
+import { duration, notCounted, number, stateWord, timeLeft } from "../format";
 import { isWorking, type Run, runOf, workersAlive } from "../model/run";
 import { boardHref } from "../route";
 import { now } from "../store";
@@ -48,7 +48,7 @@ export function Figures({ board, at }: { board: Board; at: number }) {
             <>
               {told.map((state) => (
                 <span key={state} class={`is-${state}`}>
-                  {number(counts[state])} {state}
+                  {number(counts[state])} {stateWord(state)}
                 </span>
               ))}
               {run.gone > 0 && (

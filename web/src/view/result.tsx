@@ -1,4 +1,4 @@
-import { metric } from "../format";
+import { measured } from "../format";
 import { Text } from "./parts";
 
 type Scalar = string | number | boolean | null;
@@ -32,6 +32,6 @@ export function Result({ value }: { value: unknown }) {
 
 /** A number as people read it; all its digits are in its tooltip. */
 function Value({ of }: { of: number }) {
-  const words = metric(of);
+  const words = measured(of);
   return <span title={words === String(of) ? undefined : String(of)}>{words}</span>;
 }

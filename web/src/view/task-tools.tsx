@@ -1,4 +1,4 @@
-import { number } from "../format";
+import { number, stateWord } from "../format";
 import { FILTERS, sortedBy, toggled } from "../model/filters";
 import { type Filter, type Query, SORTS, type Sort } from "../model/tree";
 import { Chip, Search } from "./search";
@@ -34,7 +34,7 @@ export function TaskTools({ counts, query, onQuery, folded, onFold, found }: Pro
           <Chip
             key={filter}
             look={filter}
-            word={filter}
+            word={stateWord(filter)}
             count={number(counts[filter])}
             pressed={query.states.has(filter)}
             onPress={() => onQuery(toggled(query, filter))}
