@@ -198,7 +198,7 @@ def test_a_task_tells_its_stages_metrics_result_and_who_counted(open_page: Open,
     result = page.get_by_role("region", name="Result")
     expect(result).to_contain_text("0.91")
     expect(result).to_contain_text("124,812")
-    expect(page.locator(".task-title .state")).to_have_text("success")
+    expect(page.locator(".task-title .state")).to_have_text("succeeded")
 
 
 def test_a_failed_task_tells_its_error(open_page: Open, stage: Stage) -> None:
@@ -225,7 +225,7 @@ def test_all_boards_are_listed_and_lead_to_their_tasks(open_page: Open, stage: S
     expect(card).to_contain_text("1 running")
     expect(card).to_contain_text("1 failed")
     stage.do("task('a').succeed()")
-    expect(card).to_contain_text("1 success")
+    expect(card).to_contain_text("1 succeeded")
     card.click()
     expect(line(page, "b")).to_be_visible()
 
@@ -294,7 +294,7 @@ def test_filters_narrow_the_list_and_stand_in_the_address(open_page: Open, stage
     page.get_by_role("button", name="failed 1").click()
     expect(lines(page)).to_have_count(1)
     assert page.url.endswith(f"#/{stage.board}?state=failed")
-    page.get_by_role("button", name="success 1").click()
+    page.get_by_role("button", name="succeeded 1").click()
     expect(lines(page)).to_have_count(2)
     page.reload()
     expect(lines(page)).to_have_count(2)
@@ -675,7 +675,7 @@ def test_the_analyses_of_a_folder_are_listed_live_without_any_board(open_page: O
         expect(row).to_contain_text("ml_prediction")
         tracker.complete_analysis("run/1", "signal_detected", "it went well")
         expect(row).to_contain_text("signal_detected")
-        expect(row).to_contain_text("success")
+        expect(row).to_contain_text("succeeded")
         assert not axe(page)
         if pictures := os.environ.get("HEADWAY_PICTURES"):
             page.screenshot(path=f"{pictures}/analyses.png")
