@@ -3,8 +3,8 @@
 python -m tests.faults.places [--long] [WORD...]
 
 Each place is a seccomp filter or a set of mounts around one run of `smoke.py`. Whatever is missing, the program ends
-with 0, prints every line, and its loops count. A board is opened without a warning; or it is refused by a typed error, and
-loops warn once that they are counted in this process only. Needs root, for the mounts.
+with 0, prints every line, and its loops count. A board is opened without a warning; or it is refused by a typed error,
+and loops warn once that they are counted in this process only. Needs root, for the mounts.
 """
 
 from __future__ import annotations
@@ -160,12 +160,13 @@ def run(place: Place, methods: tuple[str, ...]) -> str:
         expected += ["copied 1000", "read [1000]"]
     expected += ["loop again 45", "ended"]
     with tempfile.TemporaryDirectory(prefix="headway-places-", ignore_cleanup_errors=True) as folder:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]), "PYTHONWARNINGS": "always", "HEADWAY_DIR": folder}
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, "PYTHONPATH": path, "PYTHONWARNINGS": "always", "HEADWAY_DIR": folder}
         if place.home:
             environment |= {"HOME": "/nowhere"}
             del environment["HEADWAY_DIR"]
         words = [sys.executable, "-m", "tests.faults.places", "--within", place.name, name, *methods]
-        mounts = f"mount -t tmpfs -o mode=1777 tmpfs /dev/shm && {place.shell or ':'} && exec \"$@\""
+        mounts = f'mount -t tmpfs -o mode=1777 tmpfs /dev/shm && {place.shell or ":"} && exec "$@"'
         process = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", mounts, "sh", *words],
             cwd=ROOT,

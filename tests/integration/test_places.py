@@ -128,7 +128,8 @@ def test_a_handle_of_another_host_names_it(board_name: str, run_python: RunPytho
 FILES_ONLY = """
 import subprocess, sys
 name = sys.argv[1]
-for words in (["ls"], ["show", name], ["history", name], ["export", name], ["watch", name, "--once"], ["doctor"], ["gc"]):
+for words in ("ls", "show NAME", "history NAME", "export NAME", "watch NAME --once", "doctor", "gc"):
+    words = words.replace("NAME", name).split()
     done = subprocess.run([sys.executable, "-m", "headway", *words], capture_output=True, text=True)
     print(words[0], done.returncode, "shm" in done.stderr)
 """

@@ -122,8 +122,8 @@ def board_gone(board: str) -> errors.BoardClosed:
 
 def _elsewhere(board: str, host: str) -> errors.BoardElsewhere:
     return errors.BoardElsewhere(
-        f"board {board!r} of this handle lives on host {host!r}, and this is {machine.host()!r}: a board is shared by the "
-        f"processes of one machine or container; have this one open a board of its own"
+        f"board {board!r} of this handle lives on host {host!r}, and this is {machine.host()!r}: a board is shared by "
+        f"the processes of one machine or container; have this one open a board of its own"
     )
 
 

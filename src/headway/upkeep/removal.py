@@ -45,8 +45,8 @@ def gc(names: Collection[str] = (), *, everywhere: bool = False, dry_run: bool =
     semaphores that nothing refers to; unfinished files of writers that were killed.
 
     names: only of these boards; everywhere: also boards whose files are in other directories than this process's
-    (HEADWAY_DIR), which are left alone otherwise; dry_run: remove nothing, return what would go. Where something cannot be removed, its
-    entry says why.
+    (HEADWAY_DIR), which are left alone otherwise; dry_run: remove nothing, return what would go. Where something cannot
+    be removed, its entry says why.
     """
     removed = []
     roots = None if everywhere else paths.roots()
