@@ -132,7 +132,7 @@ def test_not_one_line_of_a_pool_inside_a_loop_is_lost(begin: Begin) -> None:
     expected = sorted(f"{kind} {number}" for kind in kinds for number in range(40))
     said = shown.said()
     assert sorted(said[:-2]) == expected
-    assert re.match(r"jobs ▕.*▏ 100% 40/40 it .* success$", said[-2])
+    assert re.match(r"jobs ▕.*▏ 100% 40/40 it .* succeeded$", said[-2])
     assert said[-1] == "end"
 
 
@@ -217,7 +217,7 @@ def test_input_and_the_debugger_are_used_as_ever(begin: Begin) -> None:
     said = [line for line in shown.said() if line.startswith(("what?", "you", "(Pdb)", "41", "went", "asked"))]
     assert said[:5] == ["what? yes", "you said yes", "(Pdb) p number + 41", "41", "(Pdb) c"]
     assert said[5:8] == ["went on", "what? no", "you said no"]
-    assert re.match(r"asked ▕.*▏ 100% 2/2 it .* success$", said[8])
+    assert re.match(r"asked ▕.*▏ 100% 2/2 it .* succeeded$", said[8])
     assert len(said) == 9
 
 
