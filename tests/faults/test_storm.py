@@ -151,6 +151,31 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
             ("native/slots.h", "    if (replaced) hw_slot_unlock(replaced); /*", "    /*"),
         ),
     ),
+    "a task's counters are added up before they are closed": (
+        STALLS,
+        (("native/slots.h", "static int hw_close(char *slot) {\n    hw_seal(slot);\n", "static int hw_close(char *slot) {\n"),),
+    ),
+    "a slot is freed while its counters are open": (
+        SMALL,
+        (
+            ("native/slots.h", "static int hw_close(char *slot) {\n    hw_seal(slot);\n", "static int hw_close(char *slot) {\n"),
+            ("native/slots.h", "    hw_seal(slot); /* invariant 5", "    /* invariant 5"),
+        ),
+    ),
+    "counts that came after the archive are not looked for": (
+        SMALL,
+        (("native/slots.h", "return hw_is_archived(slot) ? HW_OK", "return hw_is_noted(slot) ? HW_OK"),),
+    ),
+    "the counters of a task that goes on stay closed": (
+        SMALL,
+        (
+            (
+                "native/status.h",
+                "    if (!hw_ended(change->fields & HW_SET_STATE ? next.state : change->was)) hw_unseal(slot);\n",
+                "",
+            ),
+        ),
+    ),
     "a copy looks once at a board that moves": (KILLS, (("native/copy.h", "tries < 8", "tries < 1"),)),
     "a stage log is read to its last place": (
         STALLS,

@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import errors
 from headway.files import database
-from headway.files.past_task import PastTask, PastTasks, decode, encode
-from headway.files.schema import ADD, MOVE, NEW, SCHEMA_VERSION, SELECT, WHEN, check, upgrade
+from headway.files.past_task import PastTask, PastTasks, decode, encode, signed
+from headway.files.schema import ADD, HOLDING, MOVE, NEW, SCHEMA_VERSION, SELECT, WHEN, check, upgrade
 from headway.system import locks
 from headway.tasks import checks
 from headway.tasks.states import FINAL_STATES
@@ -110,6 +110,16 @@ class Writer:
             return changed
 
         return (self._run(work, begin=True) or 0) if rows else 0
+
+    def holding(
+        self, uuid: str, tasks: Sequence[tuple[int, int, int, int, int]]
+    ) -> list[tuple[int, int, int, int, int]]:
+        """Those of the tasks of a segment, (number, slot, generation, version, count), that stand there like that."""
+
+        def work(connection: sqlite3.Connection) -> list[tuple[int, int, int, int, int]]:
+            return [task for task in tasks if connection.execute(HOLDING, (uuid, *map(signed, task[1:]))).fetchone()]
+
+        return self._run(work, begin=False) or []
 
     def prune(self, *, keep_hours: float | None = None, keep_rows: int | None = None) -> int:
         """Delete tasks that ended more than keep_hours ago, and all but the keep_rows newest. Returns how many.

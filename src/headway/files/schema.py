@@ -17,7 +17,7 @@ from headway.files.past_task import COLUMNS, NO_SERIES
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["ADD", "MOVE", "NEW", "SCHEMA_VERSION", "SELECT", "WHEN", "check", "upgrade"]
+__all__ = ["ADD", "HOLDING", "MOVE", "NEW", "SCHEMA_VERSION", "SELECT", "WHEN", "check", "upgrade"]
 
 SCHEMA_VERSION = 2  # version 1 was before the first release
 APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: it marks the database as a history
@@ -57,6 +57,7 @@ WHERE (excluded.version, excluded.taken_at) > (tasks.version, tasks.taken_at)"""
     ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name not in (*_KEY, "series")),
     NO_SERIES,  # a worker that archives tasks has no series: keep the recorder's
 )
+HOLDING = "SELECT 1 FROM tasks WHERE {} AND version = ? AND count = ?".format(" AND ".join(f"{name} = ?" for name in _KEY))
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM tasks"
 _LATER = {"version": "0"}  # columns that version 1 may lack, with the value of its rows
 
