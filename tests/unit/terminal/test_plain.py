@@ -119,7 +119,7 @@ def test_a_child_whose_parent_is_not_shown_has_its_whole_id() -> None:
 
 def test_the_summary_counts_the_states() -> None:
     first = lines(ODD, 200)[0]
-    assert first == "nightly  1 lost · 1 failed · 2 running · 1 pending · 1 success · ETA ≥ 30 s · 0 workers"
+    assert first == "nightly  2 running · 1 lost · 1 failed · 1 pending · 1 success · ETA ≥ 30 s · 0 workers"
 
 
 def test_the_summary_counts_a_stalled_task_once_and_leaves_it_out_of_the_time_left() -> None:
