@@ -3,28 +3,27 @@
 A protocol is a few threads, each a short Python function over `Cpu`: the loads and stores of a C function, with their
 memory orders. All executions are enumerated, and each end is judged by the protocol's `wrong`.
 
-The machine. Memory is one for all (ARMv8 is multi-copy atomic: a store is seen by all other threads at once), and holds a
-word at each place. A thread may execute its accesses in any order, but for these rules:
+The machine. Memory is one for all (ARMv8 is multi-copy atomic: a store is seen by all other threads at once), and
+holds a word at each place. A thread may execute its accesses in any order, but for these rules:
 
-  same place        accesses of one place stay in order; a load may take the value of an own store that is still under way
-  acquire           what comes after an acquire load or read-modify-write stays after its load
-  release           what comes before a release store stays before it
-  fences            release: what comes before it stays before stores that come after it; acquire: loads that come before it
-                    stay before what comes after it; full: both, and stores before loads
-  read-modify-write is one access of memory; with release its store, with acquire its load is ordered as above. A later
-                    store may not overtake an acquire one, but may overtake one with release alone
+  same place         accesses of one place stay in order; a load may take the value of an own store that is under way
+  acquire            what comes after an acquire load or read-modify-write stays after its load
+  release            what comes before a release store stays before it
+  fences             release: what comes before it stays before the stores that come after it; acquire: loads that come
+                     before it stay before what comes after it; full: both, and stores before loads
+  read-modify-write  a load and a store, between which no other thread stores to the place; acquire orders the load,
+                     release the store. So what comes after it may overtake its store, as with load and store exclusive
 
-Dependencies order nothing here, and neither does a release store a later acquire load, though ARMv8 keeps those in order:
-so more is tried than the machine does, and nothing rests on what a compiler may take away. Values are never guessed:
-a load has the value that memory has when it is executed.
+Dependencies order nothing here, and neither does a release store a later acquire load, though ARMv8 keeps those in
+order: so more is tried than the machine does, and nothing rests on what a compiler may take away.
 
-How. A thread is run once for each combination of values that its loads could have, which gives its traces: accesses and
-an answer. For each combination of traces of which the answers are wrong, a search looks for an order that respects the
-rules and in which each load finds its value. That a branch was taken may thus come out after what follows it was loaded,
-as on a machine that speculates.
+How. A thread is run once for each combination of values that its loads could have, which gives its traces: accesses
+and an answer. For each combination of traces of which the answers are wrong, a search looks for an order that respects
+the rules and in which each load finds its value. That a branch was taken may thus come out after what follows it was
+loaded, as on a machine that speculates.
 
 What a planted relaxation is: each acquire, release and fence of a protocol, weakened alone. Either the search finds a
-wrong end then, or `needless` of the protocol says why it need not be there. Both are checked (ci/models --weak).
+wrong end then, or `needless` of the protocol says why it need not be there. Both are checked (protocols.py).
 """
 
 from __future__ import annotations
@@ -32,7 +31,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 PLAIN, ACQUIRE, RELEASE, BOTH, FULL = "relaxed", "acquire", "release", "acq_rel", "seq_cst"
 Place = str
@@ -152,63 +152,77 @@ def _all_traces(protocol: Protocol, weakened: str, names: dict[str, str]) -> lis
                     more[access.place].add(access.put)
         if more == values:
             return traces
+        if max(map(len, more.values())) > 16:
+            raise ValueError(f"{protocol.name}: a place has ever more values; have counters stop")
         values = more
 
 
 # ---------------------------------------------------------------------------------------------------------- the orders
 
 
-def _loads(access: Access) -> bool:
-    return access.kind in ("load", "change")
+@dataclass(frozen=True)
+class Part:
+    """A load or a store as the machine executes it; a read-modify-write is one of each, a `pair`."""
+
+    stores: bool
+    place: Place
+    value: Value  # that a load has to find, or that a store leaves
+    ordered: bool  # acquire for a load, release for a store
+    pair: bool = False
 
 
-def _stores(access: Access) -> bool:
-    return access.kind in ("store", "change")
+def _parts(trace: tuple[Access, ...]) -> list[Part | str]:
+    """What a trace is made of, with the fences among it. A compare and swap that fails is a load."""
+    parts: list[Part | str] = []
+    for access in trace:
+        both = access.kind == "change" and access.put != access.found
+        if access.kind == "fence":
+            parts.append(access.order)
+        if access.kind in ("load", "change"):
+            parts.append(Part(False, access.place, access.found, access.order in (ACQUIRE, BOTH, FULL), both))
+        if access.kind == "store" or both:
+            parts.append(Part(True, access.place, access.put, access.order in (RELEASE, BOTH, FULL), both))
+    return parts
 
 
-def _stay(first: Access, second: Access, between: tuple[Access, ...]) -> bool:
-    """Do two accesses of a thread stay in order?"""
-    if first.place == second.place and not (first.kind == "store" and second.kind == "load"):
-        return True  # a load after a store of its own: see _executions
-    if first.order in (ACQUIRE, BOTH, FULL) and _loads(first):
+def _stay(first: Part, second: Part, fences: list[str]) -> bool:
+    """Do two parts of a thread stay in order, with these fences between them?"""
+    if first.place == second.place and not (first.stores and not second.stores):
+        return True  # a load after a store of its own: see _possible
+    if (not first.stores and first.ordered) or (second.stores and second.ordered):
         return True
-    if second.order in (RELEASE, BOTH, FULL) and second.kind == "store":
-        return True
-    if second.order in (RELEASE, BOTH, FULL) and second.kind == "change":
-        return True
-    for fence in between:
-        if fence.kind == "fence" and (
-            fence.order == FULL
-            or (fence.order in (RELEASE, BOTH) and _stores(second))
-            or (fence.order in (ACQUIRE, BOTH) and _loads(first))
-        ):
-            return True
-    return False
+    return any(
+        fence == FULL or (fence in (RELEASE, BOTH) and second.stores) or (fence in (ACQUIRE, BOTH) and not first.stores)
+        for fence in fences
+    )
 
 
-def _before(trace: tuple[Access, ...]) -> list[int]:
-    """For each access of a trace, fences left out, the set of those that have to be executed before it, as bits."""
-    kept = [i for i, access in enumerate(trace) if access.kind != "fence"]
+def _before(parts: list[Part | str]) -> tuple[list[Part], list[int]]:
+    """The loads and stores, and for each the set of those that have to be executed before it, as bits."""
+    kept = [i for i, part in enumerate(parts) if isinstance(part, Part)]
     masks = []
     for n, i in enumerate(kept):
         mask = 0
         for m, j in enumerate(kept[:n]):
-            if _stay(trace[j], trace[i], trace[j + 1 : i]):
+            fences = [part for part in parts[j + 1 : i] if isinstance(part, str)]
+            if _stay(cast(Part, parts[j]), cast(Part, parts[i]), fences):
                 mask |= 1 << m
         masks.append(mask)
-    return masks
+    return [cast(Part, parts[i]) for i in kept], masks
+
+
+@cache
+def _ordered(trace: tuple[Access, ...]) -> tuple[list[Part], list[int]]:
+    return _before(_parts(trace))
 
 
 def _possible(protocol: Protocol, traces: tuple[tuple[Access, ...], ...]) -> bool:
     """Is there an execution in which every load of these traces finds its value?"""
-    accesses = [[access for access in trace if access.kind != "fence"] for trace in traces]
-    before = [_before(trace) for trace in traces]
-    places = sorted(protocol.start)
-    at = {place: i for i, place in enumerate(places)}
+    ordered = [_ordered(trace) for trace in traces]
+    at = {place: i for i, place in enumerate(sorted(protocol.start))}
+    ends = tuple((1 << len(parts)) - 1 for parts, _ in ordered)
+    stack = [((0,) * len(traces), tuple(protocol.start[place] for place in sorted(protocol.start)))]
     seen = set()
-    first = ((0,) * len(traces), tuple(protocol.start[place] for place in places))
-    stack = [first]
-    ends = tuple((1 << len(one)) - 1 for one in accesses)
     while stack:
         state = stack.pop()
         if state in seen:
@@ -217,24 +231,37 @@ def _possible(protocol: Protocol, traces: tuple[tuple[Access, ...], ...]) -> boo
         done, memory = state
         if done == ends:
             return True
-        for t, one in enumerate(accesses):
-            for i, access in enumerate(one):
-                bit = 1 << i
-                if done[t] & bit or before[t][i] & ~done[t]:
-                    continue
-                value = memory[at[access.place]]
-                if access.kind == "load":  # of an own store that is not in memory yet, the last one counts
-                    for j in range(i - 1, -1, -1):
-                        if one[j].place == access.place and one[j].kind == "store" and not done[t] & 1 << j:
-                            value = one[j].put
-                            break
-                if _loads(access) and value != access.found:
+        for t, (parts, before) in enumerate(ordered):
+            for i, part in enumerate(parts):
+                if done[t] & 1 << i or before[i] & ~done[t]:
                     continue
                 after = memory
-                if _stores(access):
-                    after = (*memory[: at[access.place]], access.put, *memory[at[access.place] + 1 :])
-                stack.append(((*done[:t], done[t] | bit, *done[t + 1 :]), after))
+                if part.stores:
+                    if _reserved(ordered, done, t, part.place):
+                        continue
+                    after = (*memory[: at[part.place]], part.value, *memory[at[part.place] + 1 :])
+                elif _seen(parts, done[t], i, memory[at[part.place]]) != part.value:
+                    continue
+                stack.append(((*done[:t], done[t] | 1 << i, *done[t + 1 :]), after))
     return False
+
+
+def _seen(parts: list[Part], done: int, i: int, value: Value) -> Value:
+    """What a load finds: of own stores that are not in memory yet the last one, else `value`, which is there."""
+    for j in range(i - 1, -1, -1):
+        if parts[j].stores and parts[j].place == parts[i].place and not done & 1 << j:
+            return parts[j].value
+    return value
+
+
+def _reserved(ordered: list[tuple[list[Part], list[int]]], done: tuple[int, ...], mine: int, place: Place) -> bool:
+    """Is another thread between the two parts of a read-modify-write of this place?"""
+    return any(
+        part.pair and not part.stores and part.place == place and done[t] & 1 << i and not done[t] & 1 << (i + 1)
+        for t, (parts, _) in enumerate(ordered)
+        if t != mine
+        for i, part in enumerate(parts)
+    )
 
 
 def wrong_end(protocol: Protocol, weakened: str = "") -> tuple[Value, ...] | None:

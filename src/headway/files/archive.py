@@ -2,8 +2,9 @@
 
 No lock is held. The task is copied, inserted, and its slot is marked as archived, with the count that the history has,
 if the task was not written to since the copy. If the process is killed before the mark, the task is inserted again
-later, which changes nothing: its key is the slot and generation. A count that arrives after the end of a task causes the
-task to be archived again, too. Its last count is known once its counters are closed, before the slot is freed (stripes.h).
+later, which changes nothing: its key is the slot and generation. A count that arrives after the end of a task causes
+the task to be archived again, too. Its last count is known once its counters are closed, before the slot is freed
+(stripes.h).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def add(
     copied = segment.copy_slots(places)  # with their results, as they are now
     raw = Raw({**meta, "taken_ns": copied[0]}, *copied[1:])
     found = scans.unarchived(raw.tasks)
-    grown = {} if series is None else {number: series.points(*place) for number, *place, _ in found}
+    grown = {} if series is None else {number: series.points(*place) for number, *place, _, _ in found}
     writer.add(raw, [number for number, *_ in found], grown)
     # Marked is what stands there. A copy of before a step back of the wall clock may stand there in place of this one:
     # it is replaced at the latest by a copy of the last count, which has a higher version.

@@ -57,7 +57,7 @@ WHERE (excluded.version, excluded.taken_at) > (tasks.version, tasks.taken_at)"""
     ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name not in (*_KEY, "series")),
     NO_SERIES,  # a worker that archives tasks has no series: keep the recorder's
 )
-HOLDING = "SELECT 1 FROM tasks WHERE {} AND version = ? AND count = ?".format(" AND ".join(f"{name} = ?" for name in _KEY))
+HOLDING = "SELECT 1 FROM tasks WHERE uuid = ? AND slot = ? AND generation = ? AND version = ? AND count = ?"
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM tasks"
 _LATER = {"version": "0"}  # columns that version 1 may lack, with the value of its rows
 

@@ -254,7 +254,7 @@ cdef extern from "lost.h" nogil:
 cdef extern from "walk.h" nogil:
     enum:
         HW_OLDEST
-    ctypedef enum hw_sought "enum hw_sought":
+    ctypedef enum hw_sought:
         HW_OWNED
         HW_ABANDONED
         HW_FINISHED
@@ -265,7 +265,7 @@ cdef extern from "walk.h" nogil:
         uint64_t owner
 
     ctypedef struct hw_oldest:
-        hw_passed *tasks
+        hw_passed tasks[64]
         uint32_t n
         uint32_t most
 
@@ -273,7 +273,7 @@ cdef extern from "walk.h" nogil:
         hw_sought sought
         uint32_t next
         uint32_t n
-        hw_passed *found
+        hw_passed found[4096]
         hw_oldest oldest
 
     void hw_go_on(hw_board *board, hw_walk *walk)

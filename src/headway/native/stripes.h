@@ -57,11 +57,9 @@ static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker) {
     HW_STEP("remembered");
 }
 
-/* Who has seen a count there, sees the bit: it is set before. The fence is needed, because counts are relaxed, and the
- * store of a later one could overtake that of an atomic or; hw_seal, whose sum is final, is its partner. */
+/* Before the first count: see the fence of hw_bind. */
 static inline void hw_use_stripe(hw_control *control, ptrdiff_t stripe) {
     __atomic_fetch_or(&control->stripes_used, (uint64_t)1 << stripe, __ATOMIC_ACQ_REL);
-    __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
 /* Take a stripe that is free, or whose worker is dead. Under the slot lock, so that the slot cannot get a new task
@@ -122,7 +120,7 @@ static int64_t hw_seal(char *slot) {
         hw_store(&control->sealed, generation - 1);
         for (int i = 0; i < HW_STRIPES; i++) {
             HW_STEP("seal");
-            /* Acquire: the bit of a stripe is seen that a count in the sum came with (hw_use_stripe). */
+            /* Acquire: the bit of a stripe is seen that a count in the sum came with (hw_bind). */
             if (hw_load(&stripes[i].count) >> HW_TAG_SHIFT == tag)
                 __atomic_fetch_add(&stripes[i].count, (uint64_t)1 << HW_TAG_SHIFT, __ATOMIC_ACQUIRE);
         }
@@ -177,6 +175,10 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
         hw_use_stripe(control, mine - stripes);
         hw_store(&mine->shared, 1);
     }
+    /* Who sees a count of this process, sees that the stripe is its own, and its bit. The counts to come are relaxed, and
+     * the store of one could overtake the stores above, releases though they are. Partners: hw_seal, whose sum has to be
+     * complete, and hw_copy_stripe, which would give the count to who had the stripe before. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     task->stripe = mine;
     task->identity = board->page;
     task->worker = me;

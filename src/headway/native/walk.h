@@ -49,14 +49,14 @@ static void hw_add_older(hw_oldest *oldest, hw_passed task) {
 }
 
 /* What a walk looks for. */
-enum hw_sought {
+typedef enum hw_sought {
     HW_OWNED,     /* open tasks of this process */
     HW_ABANDONED, /* tasks that are lost, but not written as lost */
     HW_FINISHED   /* tasks that have ended, of which the history does not have the last count; `oldest` has them */
-};
+} hw_sought;
 
 typedef struct hw_walk {
-    enum hw_sought sought;
+    hw_sought sought;
     uint32_t next; /* the slot to go on with; the capacity: the walk is over */
     uint32_t n;    /* found in this stretch */
     hw_passed found[HW_STRETCH];
