@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -22,10 +23,10 @@ from headway.dashboard.feed import Feed
 from headway.dashboard.openapi import document
 from headway.dashboard.page import Page
 from headway.dashboard.problem import Problem
-from headway.dashboard.security import Guard
+from headway.dashboard.security import HEALTH, Guard, is_known
 from headway.exporters.prometheus import BoardCollector
-from headway.files import history, snapshot
-from headway.tasks.states import FINAL_STATES
+from headway.files import query as history
+from headway.files import snapshot
 
 if TYPE_CHECKING:
     import os
@@ -53,7 +54,7 @@ def create_app(
 ) -> ASGIApp:
     """See headway.dashboard.create_app."""
     dashboard = _Dashboard(Feed(directory), max_listeners, analysis)
-    return Guard(dashboard.app, token=token, hosts=hosts)
+    return Guard(dashboard.app, token=token, hosts=hosts, is_public=dashboard.is_public)
 
 
 class _Dashboard:
@@ -77,13 +78,17 @@ class _Dashboard:
                 Route("/api/analysis/progress/{id:path}", self.analyses.one, methods=get),
                 Route("/api/analysis/recent", self.analyses.recent, methods=get),
                 Route("/metrics", self.metrics, methods=get),
-                Route("/healthz", self.health, methods=get),
+                Route(HEALTH, self.health, methods=get),
                 Route("/openapi.json", self.describe, methods=get),
                 Route("/{path:path}", self.file, methods=get),
             ],
             exception_handlers={Problem: _problem, HTTPException: _http_problem},
             lifespan=self.lifespan,
         )
+
+    def is_public(self, path: str) -> bool:
+        """Paths that tell nothing about any board: whether the server is there, and the page without its data."""
+        return path == HEALTH or self.page.has(path.removeprefix("/"))
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -137,17 +142,30 @@ class _Dashboard:
         return answer(body)
 
     async def history(self, request: Request) -> Response:
-        hours = number_of(request, "hours", HOURS, HOURS_MOST)
+        asked = request.query_params
         limit = int(number_of(request, "limit", LIMIT, LIMIT_MOST))
-        state = request.query_params.get("state")
-        if state is not None and state not in FINAL_STATES:
-            detail = f"state {state!r:.100} is not a final state: choose one of {', '.join(FINAL_STATES)}"
-            raise Problem(422, "bad-parameter", detail)
+        hours = number_of(request, "hours", HOURS, HOURS_MOST)
+        try:
+            query = history.Query(
+                id=asked.get("id"),
+                text=asked.get("q") or None,
+                states=asked.getlist("state"),
+                uuid=asked.get("uuid"),
+                since=time.time() - hours * 3600,
+            )
+        except ValueError as error:
+            raise Problem(422, "bad-parameter", str(error)) from None
         known = await self._known(request)
+        directory, before = known.found.directory, asked.get("before")
 
         def read() -> bytes:
-            tasks = history.read(known.found.directory, hours=hours, state=state, limit=limit)
-            return encode({"board": known.found.name, "tasks": [task.to_dict() for task in tasks]})
+            try:
+                page = history.page(directory, query, limit=limit, before=before)
+            except ValueError as error:  # no page gave this `before`
+                raise Problem(422, "bad-parameter", str(error)) from None
+            fits = history.count(directory, query) if before is None else None
+            tasks = [task.to_dict() for task in page.tasks]
+            return encode({"board": known.found.name, "tasks": tasks, "next": page.next, "count": fits})
 
         return answer(await self._dig(read))
 
@@ -175,14 +193,7 @@ class _Dashboard:
         name = request.query_params.get("board")
         if name is not None:
             board_of(name)
-        if self.feed.listeners >= self.max_listeners:
-            detail = f"{self.feed.listeners} listeners are connected, and no more are allowed: try again later"
-            raise Problem(503, "too-many-listeners", detail, {"Retry-After": "5"})
-        return _Events(
-            self.feed.events(name, request.headers.get("last-event-id", "")),
-            ping=3600,  # the feed sends its own keep-alives, which a page can see
-            send_timeout=SEND_TIMEOUT_S,
-        )
+        return _Events(self.feed, self.max_listeners, name, request.headers.get("last-event-id", ""))
 
     # --------------------------------------------------------------------------------------------------------- the rest
 
@@ -192,8 +203,10 @@ class _Dashboard:
         encoder, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encoder(self.registry), headers={"Content-Type": media_type})
 
-    async def health(self, _: Request) -> Response:
-        fields = {"status": "ok", "boards": len(self.feed.boards.known), "listeners": self.feed.listeners}
+    async def health(self, request: Request) -> Response:
+        fields: dict[str, str | int] = {"status": "ok"}
+        if is_known(request):
+            fields |= {"boards": len(self.feed.boards.known), "listeners": self.feed.listeners}
         return answer(encode(fields))
 
     async def describe(self, _: Request) -> Response:
@@ -210,6 +223,12 @@ class _Dashboard:
 class _Events(EventSourceResponse):
     """A stream that ends in good order when the server ends, or when its client reads nothing for too long."""
 
+    def __init__(self, feed: Feed, listeners_max: int, name: str | None, last_id: str) -> None:
+        # The feed sends its own keep-alives, which a page can see.
+        super().__init__(feed.events(name, last_id), ping=3600, send_timeout=SEND_TIMEOUT_S)
+        self._feed = feed
+        self._listeners_max = listeners_max
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ended = False
 
@@ -218,10 +237,16 @@ class _Events(EventSourceResponse):
             await send(message)
             ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
-        with contextlib.suppress(SendTimeoutError):
-            await super().__call__(scope, receive, noting_send)
-            if not ended:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        with self._feed.listening(self._listeners_max) as allowed:  # counted before anything is answered
+            if not allowed:
+                detail = f"{self._listeners_max} listeners are connected, and no more are allowed: try again later"
+                problem = Problem(503, "too-many-listeners", detail, {"Retry-After": "5"})
+                await problem.response()(scope, receive, send)
+                return
+            with contextlib.suppress(SendTimeoutError):
+                await super().__call__(scope, receive, noting_send)
+                if not ended:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _problem(_: Request, error: Exception) -> Response:

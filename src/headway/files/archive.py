@@ -43,10 +43,8 @@ def add(
     found = scans.unarchived(raw.tasks)
     grown = {} if series is None else {number: series.points(*place) for number, *place, _, _ in found}
     writer.add(raw, [number for number, *_ in found], grown)
-    # Marked is what stands there. A copy of before a step back of the wall clock may stand there in place of this one:
-    # it is replaced at the latest by a copy of the last count, which has a higher version.
-    for _, *rest in writer.holding(raw.meta["uuid"], found):
-        segment.mark_archived(*rest)
+    for _, *marked in found:
+        segment.mark_archived(*marked)
     return len(found)
 
 

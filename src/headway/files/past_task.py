@@ -21,7 +21,7 @@ from headway.views.html import tasks_html
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "NO_SERIES", "PastTask", "PastTasks", "decode", "encode", "signed"]
+__all__ = ["COLUMNS", "NO_SERIES", "PastTask", "PastTasks", "decode", "encode"]
 
 NO_SERIES = "[[], []]"
 _TIME_MAX = 2**63 / 1e9  # seconds; the range of a signed 64-bit count of nanoseconds
@@ -86,7 +86,7 @@ def _integer(value: Any) -> int:
     return int(value)
 
 
-def signed(value: int) -> int:
+def _signed(value: int) -> int:
     """The board has unsigned 64-bit numbers, SQLite signed ones."""
     return value - 2**64 if value >= 2**63 else value
 
@@ -197,7 +197,7 @@ def _listed(shares: Iterable[ShareView]) -> str:
 
 _TEXT = ("TEXT NOT NULL", _same, _text)
 _INTEGER = ("INTEGER NOT NULL", _same, _integer)
-_UNSIGNED = ("INTEGER NOT NULL", signed, _unsigned)
+_UNSIGNED = ("INTEGER NOT NULL", _signed, _unsigned)
 _INTEGER_OR_NOT = ("INTEGER", _same, _optional(_integer))
 _TIME = ("REAL NOT NULL", _same, _time)
 _TIME_OR_NOT = ("REAL", _same, _optional(_time))
@@ -272,7 +272,7 @@ def encode(raw: Raw, number: int, series: Sequence[tuple[float, int]], archived:
         "series": series,
     }
     row = {name: write(more[name] if name in more else getattr(view, name)) for name, (_, write, _) in _FIELDS.items()}
-    return row | {"version": signed(version)}
+    return row | {"version": _signed(version)}
 
 
 def _result_text(view: TaskView) -> str | None:

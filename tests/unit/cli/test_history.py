@@ -42,7 +42,7 @@ def test_history_tells_what_has_ended_the_newest_first(call: Headway, board: Boa
     told = call("history", board.name).stdout
     heads, newest, oldest, _, last = told.splitlines()
     assert heads.split() == ["ENDED", "STATE", "COUNT", "TOOK", "TASK"]
-    assert newest.split()[2:5] == ["success", "7/7", "bar"]
+    assert newest.split()[2:5] == ["succeeded", "7/7", "bar"]
     assert oldest.split()[2:] == ["failed", "0", "it", "broken", "ValueError:", "no", "such", "bar"]
     assert last == f"2 tasks ended within the last 24 h: {board.directory / 'history.sqlite3'}"
     assert ODD not in told  # it goes on
@@ -73,6 +73,22 @@ def test_history_can_be_asked_for_less_and_in_other_forms(call: Headway, board: 
     told = call("history", board.name, "--task", "nope").stdout
     assert told == f"no such task ended within the last 24 h: {board.directory / 'history.sqlite3'}\n"
     assert "\x1b" not in call("history", board.name).stdout
+
+
+def test_a_table_has_the_newest_fifty_and_says_how_many_more_there_are(call: Headway, board: Board) -> None:
+    for number in range(60):
+        task = board.task(f"part {number:02d}")
+        task.update()
+        task.succeed()
+        if number % 5 == 4:
+            archive(board)
+    *_, more, last = call("history", board.name, "--search", "PART").stdout.splitlines()
+    assert more == "and 10 more; --limit 60 shows all"
+    assert last.startswith("60 tasks ended within the last 24 h: ")
+    told = call("history", board.name, "--search", "part", "--limit", "60").stdout
+    assert len(told.splitlines()) == 1 + 60 + 2
+    assert "more" not in told
+    assert len(json.loads(call("history", board.name, "--search", "part", "--json").stdout)) == 60
 
 
 def test_a_damaged_history_is_one_sentence(call: Headway, board: Board) -> None:
