@@ -212,6 +212,12 @@ ROWS = [
     ),
     Row(
         WORLD,
+        "places: denied system calls, a read-only root, no /dev/shm, no /proc, small ones; a loop never fails there",
+        ("-m", "tests.faults.places"),
+        ("-m", "tests.faults.places", "--long"),
+    ),
+    Row(
+        WORLD,
         "no descriptor left: at open, attach, in a fork, while counting, for the recorder",
         ("-m", "tests.faults.descriptors"),
     ),
