@@ -121,6 +121,19 @@ def test_another_board_in_the_directory_is_left_alone(board: Board, headway_dir:
     assert not (board.directory / "snapshot.npz").exists()
 
 
+def test_a_lock_file_that_goes_is_locked_again(board_name: str) -> None:
+    board = open_board(board_name, capacity=8, workers=8, record=False)
+    recorder = Recorder.elected(board)
+    try:
+        (board.directory / "recorder.lock").unlink()
+        assert locks.lock_holder(board.directory) is None
+        assert recorder._look() is None
+        assert locks.lock_holder(board.directory) is not None
+    finally:
+        recorder.resign()
+        board.remove(files=True)
+
+
 # --- no locks
 
 SHIM = r"""

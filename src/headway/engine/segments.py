@@ -178,8 +178,7 @@ def _create(
 
 def publish(directory: Path, segment: core.Segment) -> None:
     """Name this segment as the one in use, in a directory that was made anew under it. The board's lock is held."""
-    if referenced(directory) is None:
-        os.rename(_noted(directory, segment.uuid), directory / "segment")
+    os.rename(_noted(directory, segment.uuid), directory / "segment")
 
 
 def _noted(directory: Path, uuid: str) -> Path:

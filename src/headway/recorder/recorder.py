@@ -124,8 +124,7 @@ class Recorder:
         self._history.close()
         self._segment.resign()
         self._segment.leave()
-        if self._lock is not None:
-            self._lock.release()
+        self._unlock()
 
     def _run(self) -> str:
         quiet_since: float | None = None  # since when nobody has used the board
@@ -207,9 +206,11 @@ class Recorder:
             if uuid not in (None, segment.uuid):
                 segment.note(errno.ESTALE)
                 return REPLACED
-            if uuid is None or (self._lock is not None and not self._lock.stands(directory)):
+            if uuid is None:
                 segments.publish(directory, segment)
                 self._begin_anew()
+            elif self._lock is not None and not self._lock.stands(directory):
+                self._unlock()  # readers would take its recorder for dead
             if self._lock is None:
                 self._lock = locks.recorder_lock(directory)
             if self._lock is None:
@@ -218,12 +219,15 @@ class Recorder:
             self._cycle()
         return None
 
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
     def _begin_anew(self) -> None:
         """The directory was removed or replaced while the board was in use: all of its files are written again."""
         self._history.close()
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        self._unlock()
         self._seen = self._results_seen = None
         self._synced_states = -1
         self._remade_until = time.monotonic() + REMADE_S
