@@ -51,9 +51,16 @@ def lines(view: BoardView, columns: int, rows: int | None = None, style: Style |
 
 
 def bars(tasks: Sequence[tuple[TaskView, int]], columns: int, style: Style | None = None) -> list[str]:
-    """Some tasks, each as one line of at most so many columns. The number tells how far it is indented."""
+    """Some tasks, each as one line of at most so many columns, which also says why a task ended as it did.
+
+    The number tells how far it is indented.
+    """
     style = style or Style()
     cells = [row_of(task, style, depth, alone=True) for task, depth in tasks]
+    cells = [
+        row._replace(tail=(row.tail[0], why)) if row.task.final and (why := detail(row.task, style.encoding)) else row
+        for row in cells
+    ]
     widths = widths_of(cells, columns, style)
     return [render(line_of(row, widths, style), columns, style) for row in cells]
 
@@ -72,6 +79,7 @@ def tally(counts: Counts) -> str:
 def summary(view: BoardView, style: Style) -> list[Piece]:
     """The first line: the board's name, its tasks by state, the time left, how many workers are alive."""
     items = [Piece(told, "" if state in _QUIET else state) for state, told in words.tally(view.counts).items()]
+    items = items or [Piece("no tasks")]
     if left := words.time_left(view.time_left, at_least="≥" if style.unicode else ">="):
         items.append(Piece(f"ETA {left}", "stalled" if view.counts.stalled else ""))
     items.append(Piece(plural(sum(worker.alive for worker in view.workers), "worker")))
