@@ -285,7 +285,7 @@ class Recorder:
         self._series.look(raw.tasks, raw.taken_at)
         if not self._segment.recorder_wanted:
             return  # a board without a recorder has no history: only its last snapshot is written
-        places = [(slot, generation) for _, slot, generation, _ in scans.unarchived(raw.tasks)]
+        places = [(slot, generation) for _, slot, generation, *_ in scans.unarchived(raw.tasks)]
         until = time.monotonic() + ARCHIVE_S
         self._behind = False
         for at in range(0, len(places), BATCH):
