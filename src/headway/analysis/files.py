@@ -236,10 +236,16 @@ class _Files:
 
     def _own_beside(self, number: int, id: str | None) -> AnalysisProgress | None:
         """What Headway wrote last, if that is not the file with this inode."""
-        with suppress(OSError):  # not there: Headway has written nothing here
-            if os.stat(self.own).st_ino != number:
-                return _record(read_file(self.own, anyone=True), id)
+        for path in (self.own, self.previous):  # without the first, the second is it: a writer was killed, see `write`
+            with suppress(OSError):  # not there: Headway has written nothing here
+                return None if os.stat(path).st_ino == number else _record(read_file(path, anyone=True), id)
         return None
+
+    def _own_is_main(self) -> bool:
+        """Is the main file the one that Headway wrote last?"""
+        with suppress(OSError):
+            return self._is_main(os.stat(self.own).st_ino)
+        return False
 
     def _is_main(self, number: int) -> bool:
         """Is the main file still the one with this inode?"""
@@ -268,6 +274,13 @@ class _Files:
         temporary = f"{self._stem}.{os.urandom(8).hex()}.tmp"
         write_new(temporary, content, permissions, exactly=mode is not None)
         try:
+            if good is not None and self._own_is_main():  # nothing was undone: three changes of the folder are enough
+                os.rename(self.own, self.previous)
+                if not _link(temporary, self.own):  # both were one file, which a rename leaves: a writer was killed
+                    os.unlink(self.own)
+                    _link(temporary, self.own)
+                os.rename(temporary, self.main)
+                return
             if good is not None:
                 with suppress(FileNotFoundError):
                     os.unlink(self.previous)

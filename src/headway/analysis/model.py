@@ -215,7 +215,7 @@ RESULTS: dict[str, type[Result]] = {
 _KINDS = {"str": str, "int": int, "float": float, "Levels": list, "datetime": datetime} | {
     cls.__name__: cls for cls in RESULTS.values()
 }
-_SIMPLE = (str, int, float, bool, type(None))
+_SIMPLE_TYPES = frozenset((str, int, float, bool, type(None)))
 _HELD = {list, *RESULTS.values()}
 _NAMES: dict[type, dict[str, Any]] = {  # of each class: its fields and their kinds
     cls: {one.name: _KINDS[str(one.type)] for one in fields(cls)} for cls in (AnalysisProgress, *RESULTS.values())
@@ -285,20 +285,32 @@ def taken_result(name: str, values: Any) -> Any:
     return cls.from_dict(values)
 
 
+_LEVELS = ("supports", "resistances")
+
+
+def _are_plain(levels: list[Any]) -> bool:
+    """Is every level a dict of values that cannot be changed?"""
+    return all(type(level) is dict and _SIMPLE_TYPES.issuperset(map(type, level.values())) for level in levels)
+
+
 class Frozen:
     """A record that was read and will not change: it makes quick copies to return again and again."""
 
     __slots__ = ("_plain", "_record", "start_time")
 
-    def __init__(self, record: AnalysisProgress) -> None:
+    def __init__(self, record: AnalysisProgress, before: Frozen | None = None) -> None:
+        """before: the record that was read before; lists that it has, too, need not be looked through again."""
+        own = record.__dict__
         self._record = record
         self.start_time = record.start_time
-        results = [getattr(record, name) for name in RESULTS]
-        found = record.support_resistance
-        self._plain = not any("_more" in one.__dict__ for one in (record, *results)) and all(
-            type(level) is dict and all(type(value) in _SIMPLE for value in level.values())
-            for level in (*found.supports, *found.resistances)
-        )
+        self._plain = "_more" not in own
+        for name in RESULTS:
+            if "_more" in own[name].__dict__:
+                self._plain = False
+        if self._plain:
+            known = before._record.support_resistance.__dict__ if before is not None and before._plain else {}
+            found = record.support_resistance.__dict__
+            self._plain = all(found[name] is known.get(name) or _are_plain(found[name]) for name in _LEVELS)
 
     def copy(self) -> AnalysisProgress:
         """A copy of a record that shares nothing with any other."""

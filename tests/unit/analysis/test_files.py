@@ -441,16 +441,22 @@ def test_a_name_that_is_no_text_hides_no_others(tracker: FileBasedProgressTracke
     assert tracker.cleanup_old() == 0
 
 
+@pytest.mark.parametrize("undone", ["never", "before", "after"])
 @pytest.mark.parametrize("step", range(6))
 def test_a_kill_between_two_steps_of_a_write_loses_nothing(
-    tracker: FileBasedProgressTracker, one: Path, step: int, monkeypatch: pytest.MonkeyPatch
+    tracker: FileBasedProgressTracker, one: Path, step: int, undone: str
 ) -> None:
-    """The old tracker has undone a result when Headway writes, and is killed at some step of that."""
+    """Headway is killed at some step of a write; the old tracker undoes a result before it, after it, or never."""
     before = one.read_bytes()
     tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
-    by_old = tracker.progress_dir / "progress_one.tmp"
-    by_old.write_bytes(before)
-    by_old.rename(one)  # the result is undone
+
+    def undo() -> None:
+        by_old = tracker.progress_dir / "progress_one.tmp"
+        by_old.write_bytes(before)
+        by_old.rename(one)
+
+    if undone == "before":
+        undo()
     child = os.fork()
     if child == 0:
         left = step
@@ -470,13 +476,20 @@ def test_a_kill_between_two_steps_of_a_write_loses_nothing(
         tracker.update_stage("one", "market_context")
         os._exit(0)
     os.waitpid(child, 0)
+    if undone == "after":
+        undo()
     found = tracker.get_progress("one")
     assert found is not None
     assert found.ml_prediction.predictions_count == 7
-    assert tracker.update_stage("one", "completed")
-    found = tracker.get_progress("one")
-    assert found is not None
-    assert (found.current_stage, found.ml_prediction.predictions_count) == ("completed", 7)
+    for stage in ("leverage_decision", "completed"):
+        assert tracker.update_stage("one", stage)
+        found = tracker.get_progress("one")
+        assert found is not None
+        assert (found.current_stage, found.ml_prediction.predictions_count) == (stage, 7)
+    assert one.stat().st_ino == (tracker.progress_dir / ".progress_one.own").stat().st_ino
+    assert (
+        json.loads((tracker.progress_dir / ".progress_one.prev").read_bytes())["current_stage"] == "leverage_decision"
+    )
 
 
 def test_a_full_disk_keeps_the_record_and_leaves_nothing(
