@@ -158,16 +158,17 @@ class FileBasedProgressTracker(RecordTracker):
 
     def _all(self, touched_since: float) -> Iterator[AnalysisProgress]:
         folder = os.fspath(self.progress_dir)
-        for name, touched in self._listed()[0]:
+        listed, beside = self._listed()
+        for name, touched in listed:
             if touched >= touched_since:
-                record = _Files(folder, name).read(None)
+                record = _Files(folder, name).read(None, beside.get(f".{_BEGIN}{_stem(name)}.own"))
                 if record is not None and name_of(record.execution_id) == name:
                     yield record
 
-    def _listed(self) -> tuple[list[tuple[str, float]], list[str]]:
-        """Every record, by the part of its file's name that stands for the id, and its time; and the other files."""
+    def _listed(self) -> tuple[list[tuple[str, float]], dict[str, int]]:
+        """Every record, by the part of its file's name that is of the id, and its time; inodes of the other files."""
         found = []
-        beside = []
+        beside = {}
         with suppress(FileNotFoundError), os.scandir(self.progress_dir) as entries:
             for entry in entries:
                 name = entry.name
@@ -175,7 +176,7 @@ class FileBasedProgressTracker(RecordTracker):
                     with suppress(FileNotFoundError):  # removed since it was listed
                         found.append((name[len(_BEGIN) : -len(_END)], entry.stat(follow_symlinks=False).st_mtime))
                 elif name.startswith(f".{_BEGIN}"):
-                    beside.append(name)
+                    beside[name] = entry.inode()
         return found, beside
 
     def _clean_up(self, hours: float) -> int:
@@ -209,15 +210,18 @@ class _Files:
     def exist(self) -> bool:
         return os.path.lexists(self.main)
 
-    def read(self, id: str | None) -> AnalysisProgress | None:
-        """The record, of this id if one is given; the previous one if it is damaged; None if neither can be read."""
+    def read(self, id: str | None, own_number: int | None = None) -> AnalysisProgress | None:
+        """The record, of this id if one is given; the previous one if it is damaged; None if neither can be read.
+
+        own_number: the inode of what Headway wrote last, as a list of the folder had it.
+        """
         content = None
         for _ in range(TRIES):
             try:
                 content, number = read_with_number(self.main, anyone=True)
             except FileNotFoundError:
                 return None
-            own = self._own_beside(number, id)
+            own = None if number == own_number else self._own_beside(number, id)
             if own is None or not number or self._is_main(number):
                 return self._whole(content, own, id)
         return self._whole(content, None, id)  # it is written all the time, and complete
