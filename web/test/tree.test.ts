@@ -35,7 +35,7 @@ describe("lines of a list", () => {
     expect(linesOf([anew, old], ALL, NONE, 100, 10).map((line) => line.row.count)).toEqual([2]);
   });
 
-  it("by urgency: lost, failed, stalled, running, pending, cancelled, success", () => {
+  it("by urgency: stalled, running, lost, failed, pending, cancelled, success", () => {
     const rows = [
       row("success", { state: "success" }),
       row("pending", { state: "pending" }),
@@ -45,7 +45,17 @@ describe("lines of a list", () => {
       row("failed", { state: "failed" }),
       row("lost", { state: "lost" }),
     ];
-    expect(ids(rows)).toEqual(["lost", "failed", "stalled", "running", "pending", "cancelled", "success"]);
+    expect(ids(rows)).toEqual(["stalled", "running", "lost", "failed", "pending", "cancelled", "success"]);
+  });
+
+  it("by urgency: a task stands where the most urgent below it would", () => {
+    const rows = [
+      row("done", { state: "success" }),
+      row("ended", { state: "success" }),
+      row("ended/goes-on", { parent: "ended" }),
+      row("broken", { state: "failed" }),
+    ];
+    expect(ids(rows)).toEqual(["ended", "  ended/goes-on", "broken", "done"]);
   });
 
   it("by rate: a stalled task counts nothing", () => {
