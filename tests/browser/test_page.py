@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -19,11 +19,10 @@ from headway.analysis import FileBasedProgressTracker
 from headway.upkeep import removal
 from tests.browser.accessibility import axe
 from tests.browser.conftest import Server as PageServer
+from tests.browser.on_page import line, lines, names, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
     from tests.browser.conftest import Open, Server, Stage
     from tests.conftest import RunPython
@@ -49,27 +48,6 @@ HOSTILE = [
 def headway_dir(shared_dir: Path) -> Path:
     """The directory of the boards of all tests here."""
     return shared_dir
-
-
-def lines(page: Page) -> Locator:
-    return page.locator(".list-body > [role=row]")
-
-
-def line(page: Page, name: str) -> Locator:
-    """The line of the task of this name."""
-    return lines(page).filter(has=page.locator(".cell-name").get_by_text(name, exact=True))
-
-
-def names(page: Page) -> list[str]:
-    return lines(page).locator(".cell-name a").all_inner_texts()
-
-
-def until(what: str, holds: Callable[[], Any], timeout_s: float = 20) -> None:
-    """Wait until `holds()` is true."""
-    give_up = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < give_up, f"not within {timeout_s} s: {what}"
-        time.sleep(0.05)
 
 
 # --- live
@@ -198,7 +176,7 @@ def test_a_task_tells_its_stages_metrics_result_and_who_counted(open_page: Open,
     result = page.get_by_role("region", name="Result")
     expect(result).to_contain_text("0.91")
     expect(result).to_contain_text("124,812")
-    expect(page.locator(".task-title .state")).to_have_text("success")
+    expect(page.locator(".task-title .state")).to_have_text("succeeded")
 
 
 def test_a_failed_task_tells_its_error(open_page: Open, stage: Stage) -> None:
@@ -225,7 +203,7 @@ def test_all_boards_are_listed_and_lead_to_their_tasks(open_page: Open, stage: S
     expect(card).to_contain_text("1 running")
     expect(card).to_contain_text("1 failed")
     stage.do("task('a').succeed()")
-    expect(card).to_contain_text("1 success")
+    expect(card).to_contain_text("1 succeeded")
     card.click()
     expect(line(page, "b")).to_be_visible()
 
@@ -294,7 +272,7 @@ def test_filters_narrow_the_list_and_stand_in_the_address(open_page: Open, stage
     page.get_by_role("button", name="failed 1").click()
     expect(lines(page)).to_have_count(1)
     assert page.url.endswith(f"#/{stage.board}?state=failed")
-    page.get_by_role("button", name="success 1").click()
+    page.get_by_role("button", name="succeeded 1").click()
     expect(lines(page)).to_have_count(2)
     page.reload()
     expect(lines(page)).to_have_count(2)
@@ -322,7 +300,7 @@ def test_columns_sort_both_ways(open_page: Open, stage: Stage) -> None:
     crowd(stage)
     page = open_page(stage.board).page
     expect(lines(page)).to_have_count(7)
-    assert names(page)[0] == "broken"  # what needs a look comes first
+    assert names(page)[0] == "All"  # what runs comes first
     page.get_by_role("columnheader", name="Task").get_by_role("button").click()
     expect(lines(page).first).to_contain_text("All")
     assert names(page) == ["All", "fold-1", "fold-2", "fold-3", "broken", "done", "Download prices"]
@@ -675,7 +653,7 @@ def test_the_analyses_of_a_folder_are_listed_live_without_any_board(open_page: O
         expect(row).to_contain_text("ml_prediction")
         tracker.complete_analysis("run/1", "signal_detected", "it went well")
         expect(row).to_contain_text("signal_detected")
-        expect(row).to_contain_text("success")
+        expect(row).to_contain_text("succeeded")
         assert not axe(page)
         if pictures := os.environ.get("HEADWAY_PICTURES"):
             page.screenshot(path=f"{pictures}/analyses.png")

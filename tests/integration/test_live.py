@@ -165,7 +165,7 @@ def test_without_a_terminal_a_loop_on_another_board_has_its_lines(board_name: st
     program.write_text(LOOP_BESIDE)
     command = [sys.executable, str(program), board_name, f"{board_name}-2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT_S, stdin=subprocess.DEVNULL)
-    assert re.search(r"^\d\d:\d\d:\d\d loop: success 100% 20/20 it", done.stderr, re.MULTILINE), done.stderr
+    assert re.search(r"^\d\d:\d\d:\d\d loop: succeeded 100% 20/20 it", done.stderr, re.MULTILINE), done.stderr
     removal.remove(f"{board_name}-2", force=True)
 
 
@@ -231,6 +231,6 @@ def test_without_a_terminal_there_are_lines_and_nothing_else(board_name: str) ->
     )
     assert "\x1b" not in done.stdout + done.stderr
     told = [line for line in done.stderr.splitlines() if not line.startswith("log ")]
-    assert re.fullmatch(rf"\d\d:\d\d:\d\d {board_name}  .*4 success.*", told[-1])
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d {board_name}  .*4 succeeded.*", told[-1])
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in told)
     assert gone(board=board_name)

@@ -5,7 +5,7 @@ import {
   amount,
   duration,
   fine,
-  metric,
+  measured,
   notCounted,
   number,
   percent,
@@ -13,6 +13,7 @@ import {
   rate,
   rateOfUnit,
   short,
+  stateWord,
   tick,
   timeLeft,
 } from "../src/format";
@@ -35,7 +36,7 @@ describe("numbers and times", () => {
     [tick(0.5), "0.5"],
     [tick(100_000), "100k"],
     [tick(0.0152), "0.0152"],
-    [tick(-0.00002), "-2e-5"],
+    [tick(-0.00002), "-0.00002"],
     [tick(0), "0"],
     [plural(1, "worker"), "1 worker"],
     [plural(2, "worker"), "2 workers"],
@@ -57,10 +58,9 @@ describe("numbers and times", () => {
     [ago(12.9), "12 s ago"],
     [ago(190), "3 min ago"],
     [ago(86_400 * 3), "3 d ago"],
-    [metric(0.123456), "0.12346"],
-    [metric(124_812), "124,812"],
-    [metric(1e-9), "1.00e-9"],
-    [metric(null), "–"],
+    [stateWord("success"), "succeeded"],
+    [stateWord("failed"), "failed"],
+    [stateWord("of another version"), "of another version"],
   ])("%s is %s", (is, shall) => expect(is).toBe(shall));
 
   it.each(examples.durations as [number, string, string][])(
@@ -92,17 +92,19 @@ describe("numbers and times", () => {
     expect(told.filter(Boolean).join(", ")).toBe(text);
   });
 
-  it("nothing is done before all is, and something is not nothing", () => {
-    expect(percent(0.9999)).toBe("99 %");
-    expect(percent(1)).toBe("100 %");
-    expect(percent(0.001)).toBe("<1 %");
-    expect(percent(0)).toBe("0 %");
+  it.each(examples.percents as [number, string][])("%d: as in the terminal", (value, text) => {
+    expect(percent(value)).toBe(text);
+  });
+
+  it.each(examples.measured as [number | null, string][])("%d: as in the terminal", (value, text) => {
+    expect(measured(value)).toBe(text);
   });
 });
 
 describe("places on the page", () => {
   const routes: Route[] = [
-    { page: "boards" },
+    { page: "boards", params: {} },
+    { page: "boards", params: { q: "a b", state: "live,at rest" } },
     { page: "board", board: "nightly", tab: "tasks", params: {} },
     { page: "board", board: "a.b-c_1", tab: "history", params: { q: "50% of & = ü", state: "lost" } },
     { page: "task", board: "nightly", id: "a/../b?c#d%e" },
@@ -114,6 +116,6 @@ describe("places on the page", () => {
   it("an address that somebody typed wrongly leads somewhere", () => {
     expect(parseRoute("#/nightly/tasks/50%")).toEqual({ page: "task", board: "nightly", id: "50%" });
     expect(parseRoute("#/nightly/nowhere")).toMatchObject({ page: "board", tab: "tasks" });
-    expect(parseRoute("#")).toEqual({ page: "boards" });
+    expect(parseRoute("#")).toEqual({ page: "boards", params: {} });
   });
 });
