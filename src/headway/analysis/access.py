@@ -7,7 +7,7 @@ from typing import Any
 
 from headway import errors
 from headway.analysis.document import Document, Written, key_of, loaded, part_of
-from headway.analysis.model import Frozen
+from headway.analysis.frozen import Frozen
 from headway.engine import segments
 from headway.engine.board import Board, open_or_make
 from headway.engine.task import Task

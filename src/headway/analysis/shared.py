@@ -41,7 +41,8 @@ from headway.analysis.document import (
     shown,
     whole_stage,
 )
-from headway.analysis.model import AnalysisProgress, Frozen, encoded_result
+from headway.analysis.frozen import Frozen
+from headway.analysis.model import AnalysisProgress, encoded_result
 from headway.analysis.past import Past
 from headway.analysis.rows import Rows
 from headway.analysis.values import encode, id_of, path_of, text_of
