@@ -171,6 +171,14 @@ static int hw_dead(hw_board *board, uint64_t incarnation) {
     return fd >= 0 && hw_byte(fd, F_OFD_GETLK, incarnation, &type) == 0 && type == F_UNLCK;
 }
 
+/* As hw_dead, by a descriptor that hw_own_fd gave a moment ago, for one question after another. Only "alive" is an
+ * answer: the program may have closed the descriptor meanwhile, and its number may be another file, without locks. */
+static int hw_alive_by(hw_board *board, int fd, uint64_t incarnation) {
+    short type = F_WRLCK;
+    return (fd >= 0 && incarnation < HW_INCARNATION_MAX && hw_byte(fd, F_OFD_GETLK, incarnation, &type) == 0 &&
+            type != F_UNLCK) || !hw_dead(board, incarnation);
+}
+
 /* Does a process other than the recorder (its incarnation, 0 = none) hold an identity on this segment? Locks of the
  * same open file description are not reported: with its own descriptor, a process does not find itself. If the kernel
  * does not answer, the segment counts as in use. */

@@ -8,7 +8,7 @@ import threading
 from contextvars import ContextVar, Token
 from typing import Any
 
-__all__ = ["enter", "handed_down", "inherit", "innermost", "is_inherited", "leave", "put"]
+__all__ = ["enter", "handed_down", "inherit", "innermost", "is_inherited", "leave", "of_this_context", "put"]
 
 _KEY = "headway"
 
@@ -27,6 +27,11 @@ def innermost() -> Any:
     if task is None and (entered := _entered):
         return entered[-1][0]
     return task
+
+
+def of_this_context() -> Any:
+    """The task of the innermost block of this context; None if there is none."""
+    return _context.get()
 
 
 def put(task: Any) -> Token[Any]:
