@@ -210,6 +210,13 @@ ROWS = [
     ),
     Row(
         WORLD,
+        "a program with busy threads forks while each lock of ours and of SQLite is held, and at any moment",
+        ("-m", "tests.faults.forks", "--seconds", "5"),
+        ("-m", "tests.faults.forks", "--seconds", "300"),
+        bound_s=240.0,
+    ),
+    Row(
+        WORLD,
         "signals all the time over every call, and in the recorder",
         ("-m", "tests.faults.signals", "--seconds", "6"),
         ("-m", "tests.faults.signals", "--seconds", "120"),

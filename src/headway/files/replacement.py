@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.files import npz
+from headway.system import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +46,7 @@ def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffe
     Each error names the file, which is then unchanged.
     """
     try:
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = descriptors.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _remove_abandoned(folder)
             _replace(folder, name, pieces, sync)
@@ -66,7 +67,7 @@ def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffe
 def remove(directory: str | os.PathLike[str], *names: str) -> None:
     """Remove these files, their previous versions, and temporary files of killed writers. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = descriptors.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in names:
                 _unlink(folder, name, previous_of(name))
@@ -97,7 +98,7 @@ def _create(folder: int) -> tuple[str, int]:
     """Make a temporary file. Returns its name and a descriptor that holds its lock."""
     while True:
         name = f".snapshot.{os.urandom(8).hex()}.tmp"
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600, dir_fd=folder)
+        descriptor = descriptors.open_file(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, dir_fd=folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             lost = os.fstat(descriptor).st_nlink == 0
@@ -115,7 +116,7 @@ def _remove_abandoned(folder: int) -> None:
         if not _TEMPORARY.match(name):
             continue
         with contextlib.suppress(OSError):  # its writer is alive, it is gone, or we have no permission
-            descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+            descriptor = descriptors.open_file(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)):
@@ -168,7 +169,7 @@ def _may_become_previous(folder: int, name: str) -> bool:
 def _was_synced(folder: int, name: str) -> bool | None:
     """Was this file forced to the disk? None if there is no such file, or if it is damaged."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+        descriptor = descriptors.open_file(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
     except OSError:
         return None
     try:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from headway.process import notebook
 from headway.process.drawing import DONE, DRAWN, HIDE, LEFT, RELEASE, STOP
-from headway.system import support
+from headway.system import descriptors, support, workers
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -47,7 +47,7 @@ class Helper:
 
     def __init__(self, module: str, *arguments: str, terminal: int | None) -> None:
         try:
-            import socket  # imported only here: workers never need it
+            from socket import SOCK_SEQPACKET  # imported only here: workers never need it
 
             from headway.process import launch
         except ImportError as error:
@@ -58,14 +58,14 @@ class Helper:
         """Whether bars of loops are on the terminal."""
         self._lock = threading.Lock()
         self._helper = -1  # a pidfd: a plain pid may belong to another process by the time it is killed
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control, theirs = descriptors.socket_pair(SOCK_SEQPACKET)
         program = -1
         try:
-            program = os.pidfd_open(self.pid)
+            program = descriptors.above(os.pidfd_open(self.pid))
             handed = (theirs.fileno(), program) if terminal is None else (theirs.fileno(), program, terminal)
             helper = launch.beside(module, *arguments, descriptors=handed)
             with contextlib.suppress(ProcessLookupError):  # it has ended already: the socket will show that
-                self._helper = os.pidfd_open(helper)
+                self._helper = descriptors.above(os.pidfd_open(helper))
         except BaseException:
             self.control.close()
             raise
@@ -293,8 +293,7 @@ def _stream() -> TextIO | None:
 
 def is_worker() -> bool:
     """Is this a worker of a pool? Workers draw no bars: they share their parent's terminal."""
-    process = sys.modules.get("multiprocessing.process")
-    return process is not None and process.parent_process() is not None
+    return workers.library() is not None
 
 
 def flush() -> None:

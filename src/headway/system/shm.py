@@ -16,6 +16,7 @@ import posix_ipc
 
 from headway import errors
 from headway.native import core
+from headway.system import descriptors
 
 __all__ = [
     "SHM",
@@ -36,7 +37,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 def open_file(name: str, flags: int = 0) -> int:
     """Open a segment, as shm_open(3) does; posix_ipc's function crashes when memory runs out. Returns a descriptor."""
-    return os.open(SHM / name[1:], os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
+    return descriptors.open_file(SHM / name[1:], os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
 
 
 def check_file(fd: int, name: str) -> int:
