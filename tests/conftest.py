@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 # OpenBLAS would start a thread per core when numpy is imported, and leaked threads could not be told from these.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+sys.modules["pyarrow"] = None  # type: ignore[assignment]  # nor may pandas import it here: it starts threads as well
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_MEMORY = Path("/dev/shm")

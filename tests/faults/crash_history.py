@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from headway.files import history
+from headway.files import history, tidying
 from headway.views.board_view import Raw
 from tests.faults.syscalls import calls, killed_at
 from tests.unit.conftest import NOW, ended
@@ -144,7 +144,7 @@ def replace(directory: Path) -> int:
 def prune(directory: Path) -> int:
     """Old tasks are deleted, and the room that they took is given back."""
     seen = set()
-    history.FREE_PAGES_MIN, history.LOG_BYTES_MAX, history.PRUNE_ROWS = 4, 1 << 14, 4 * BATCH
+    tidying.FREE_PAGES_MIN, history.LOG_BYTES_MAX, tidying.STEP_ROWS = 4, 1 << 14, 4 * BATCH
 
     def delete() -> None:
         with history.Writer(directory) as writer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import math
 import os
 import shutil
 import sqlite3
@@ -17,7 +18,8 @@ import pytest
 
 from headway import errors
 from headway.engine.board import open_board
-from headway.files import history, schema, snapshot
+from headway.files import history, query, schema, snapshot, tidying
+from headway.files.query import Query
 from headway.native import core
 from headway.system import machine
 from headway.upkeep import removal
@@ -207,9 +209,54 @@ def test_the_next_writer_makes_a_history_of_any_version_one_of_this(number: int,
         writer.add(view.raw, ended)  # twice is once
         assert writer.aside == []
     found = history.read(tmp_path)
-    assert len(found) == len(before) + (0 if number == schema.SCHEMA_VERSION else len(ended))
+    assert len(found) == len(before) + (0 if number == snapshot.VERSION else len(ended))  # stored at the same moment
     with contextlib.closing(sqlite3.connect(writer.path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (schema.SCHEMA_VERSION,)
+
+
+@pytest.mark.parametrize("number", [number for number in versions("history-*.gz") if number < schema.SCHEMA_VERSION])
+def test_rows_of_an_older_history_move_step_by_step_and_are_read_all_the_time(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidying, "STEP_ROWS", 1)
+    with_history(tmp_path, number)
+    before = history.read(tmp_path)
+    with history.Writer(tmp_path) as writer:
+        steps = writer.round(keep_hours=math.inf)
+        seen = []
+        while writer.tidy(steps):
+            with contextlib.closing(sqlite3.connect(writer.path)) as database:
+                seen.append(sorted(schema.tables(database)))
+            assert history.read(tmp_path) == before
+            assert list(query.stream(tmp_path, Query())) == before
+            pages = [query.page(tmp_path, Query(), limit=1)]
+            pages.append(query.page(tmp_path, Query(), limit=1, before=pages[0].next))
+            assert [task for page in pages for task in page.tasks] == before
+            assert query.count(tmp_path, Query(states=("failed",))) == 1
+    assert seen == [["runs", "tasks"], ["runs", "tasks"], ["runs"]]
+    assert history.read(tmp_path) == before
+
+
+@pytest.mark.parametrize("number", [number for number in versions("history-*.gz") if number < schema.SCHEMA_VERSION])
+def test_a_later_copy_of_a_run_in_an_older_history_takes_its_place(number: int, tmp_path: Path) -> None:
+    """The row may still be in the older table, in which nothing is written any more."""
+    with_history(tmp_path, number)
+    view = snapshot.read(with_snapshot(tmp_path / "snapshot", snapshot.VERSION))
+    raw = view.raw._replace(meta=view.raw.meta | {"taken_ns": view.raw.meta["taken_ns"] + 10**9})
+    if number != snapshot.VERSION:  # that of another moment: make it this one's
+        run_at = {task.id: (task.created, task.started) for task in view.tasks}
+        with contextlib.closing(sqlite3.connect(tmp_path / history.HISTORY)) as database:
+            for id, (created, started) in run_at.items():
+                database.execute("UPDATE tasks SET created = ?, started = ? WHERE id = ?", (created, started, id))
+            database.commit()
+    ended = [place for place, task in enumerate(view.tasks) if task.final]
+    with history.Writer(tmp_path) as writer:
+        writer.add(raw, ended)
+        writer.add(raw, ended)
+    found = history.read(tmp_path)
+    assert sorted(task.id for task in found) == ["load", "load/é"]
+    assert {task.uuid for task in found} == {view.uuid}
+    assert {task.taken_at for task in found} == {raw.meta["taken_ns"] / 1e9}
 
 
 def test_a_snapshot_of_a_newer_version_is_refused_with_what_to_do(

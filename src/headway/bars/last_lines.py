@@ -44,6 +44,7 @@ class Terminal:
         self._descriptor = descriptor
         self._in_front = in_front
         self._region = Region()
+        self._size = (0, 0)  # columns and rows, as they were when the last frame was due
         self._shown: list[str] = []
         self._drawn_at = 0.0
         self._claim = _Claim(descriptor)
@@ -62,11 +63,12 @@ class Terminal:
 
     def draw(self, lines_of: Callable[[int, int], list[str]], now: float) -> None:
         """Draw lines, made for a number of columns and rows, if the place is ours. now: monotonic seconds."""
-        columns, rows = os.get_terminal_size(self._descriptor)
-        if columns < 10 or rows < 4:
-            return  # no room, or the size was never set
-        if not select.select([], [self._descriptor], [], 0)[1]:
+        columns, rows = self._size = os.get_terminal_size(self._descriptor)
+        if not _ready([self._descriptor], select.POLLOUT, 0.0):
             return  # it accepts nothing at the moment (Ctrl-S): whoever draws must not wait
+        if columns < 10 or rows < 4:  # no room, or the size was never set
+            self._write(self._region.release())
+            return
         shown = lines_of(columns - 1, min(rows // 2, BARS_MOST))
         size = (self._region.columns, self._region.rows)
         due = now >= self._drawn_at + REDRAW_S
@@ -75,9 +77,8 @@ class Terminal:
             self._shown, self._drawn_at = shown, now
 
     def resized(self) -> bool:
-        """Has the size changed since the bars were drawn? Then they have to be redrawn as soon as possible."""
-        size = (self._region.columns, self._region.rows)
-        return self.drawn and tuple(os.get_terminal_size(self._descriptor)) != size
+        """Has the size changed since the last frame was due? Then bars have to be redrawn as soon as possible."""
+        return self.drawn and os.get_terminal_size(self._descriptor) != self._size
 
     def hide(self) -> None:
         """Erase the bars, and release the last lines to other programs."""
@@ -96,7 +97,7 @@ class Terminal:
     def _write(self, text: str) -> None:
         data = text.encode()
         while data:
-            select.select([], [self._descriptor], [])
+            _ready([self._descriptor], select.POLLOUT, None)
             with contextlib.suppress(BlockingIOError):
                 data = data[os.write(self._descriptor, data) :]
 
@@ -109,9 +110,17 @@ def wait(descriptors: Sequence[int], until: float, terminal: Terminal | None) ->
     while True:
         left_s = until - time.monotonic()
         watched = terminal is not None and terminal.drawn
-        ready = select.select(descriptors, [], [], max(min(left_s, SIZE_S if watched else WAIT_MOST_S), 0.0))[0]
+        ready = _ready(descriptors, select.POLLIN, max(min(left_s, SIZE_S if watched else WAIT_MOST_S), 0.0))
         if ready or left_s <= 0 or (terminal is not None and terminal.resized()):
             return ready
+
+
+def _ready(descriptors: Sequence[int], event: int, timeout_s: float | None) -> list[int]:
+    """Those for which an event has come, or which are gone. (select() takes no descriptor above 1023.)"""
+    waiting = select.poll()
+    for descriptor in descriptors:
+        waiting.register(descriptor, event)
+    return [descriptor for descriptor, _ in waiting.poll(None if timeout_s is None else timeout_s * 1000)]
 
 
 class _Claim:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from headway.bars.last_lines import BARS_MOST, Place, Terminal, can_scroll_apart, this_in_front
@@ -19,6 +20,7 @@ from headway.system import support
 from headway.terminal.painter import Pace, Painter, chosen_pace_s, put
 from headway.terminal.plain import bars
 from headway.terminal.row import Style, is_terminal
+from headway.views.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +34,11 @@ DRAWER = "headway.bars.loops_process"
 START_S = 0.5  # a loop that ends sooner has only its last row, and no bar
 IDLE_S = 10.0  # how long a helper waits for the next loop
 LOSSES_MOST = 3  # after this many killed helpers the program draws itself
+LOOPS_MOST = 10  # loops whose begin and end a log is told at once; later ones have to be long
+LONG_S = 60.0
 
 _terminal: _OnTerminal | None = None  # reused, with its helper, for the next loop
+_log: _InLog | None = None  # reused, as it knows how much was told
 
 
 class Shown(Protocol):
@@ -68,7 +73,7 @@ class Output(Protocol):
 
 def output_here() -> Output | None:
     """Where loops that begin now are shown; None if nowhere."""
-    global _terminal
+    global _log, _terminal
     if support.silenced() or live.is_worker():
         return None
     if notebook.is_notebook():
@@ -78,7 +83,9 @@ def output_here() -> Output | None:
         return None
     descriptor = _descriptor_of(stream)
     if descriptor < 0:
-        return _InLog(stream)
+        if _log is None or _log.stream is not stream:
+            _log = _InLog(stream)
+        return _log
     if _terminal is None or _terminal.stream is not stream:
         close()
         _terminal = _OnTerminal(stream, descriptor)
@@ -94,17 +101,19 @@ def _descriptor_of(stream: TextIO) -> int:
 
 
 def close() -> None:
-    """End the helper: no more loops are shown."""
-    global _terminal
-    kept, _terminal = _terminal, None
-    if kept is not None:
-        kept.close()
+    """End the helper: no more loops are shown. Raises OSError or ValueError if the output is gone."""
+    global _log, _terminal
+    terminal, _terminal, log, _log = _terminal, None, _log, None
+    if terminal is not None:
+        terminal.close()
+    if log is not None:
+        log.close()
 
 
 def forget() -> None:
     """In a forked child: the helper is the parent's."""
-    global _terminal
-    _terminal = None
+    global _log, _terminal
+    _log = _terminal = None
 
 
 def _rows(loops: Sequence[Shown]) -> list[tuple[TaskView, int]]:
@@ -201,10 +210,20 @@ class _OnTerminal:
 
 
 class _InLog:
+    """Lines for the begin and the end of loops, and in between now and then.
+
+    Of many loops in a row only the first ones have lines of their own: then lines come as `Pace` wants them, whatever
+    begins and ends, and tell how many loops have ended meanwhile.
+    """
+
     def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
         self._painter = Painter(stream)
         self._pace = Pace(chosen_pace_s())
         self._known: set[Shown] = set()
+        self._told: set[Shown] = set()  # those whose begin was told
+        self._left = LOOPS_MOST
+        self._untold = 0  # loops that have ended without a line
 
     def knows(self, loop: Shown) -> bool:
         return loop.depth > 0
@@ -212,20 +231,37 @@ class _InLog:
     def show(self, loops: Sequence[Shown], now: float) -> None:
         begun = [loop for loop in loops if loop.depth == 0 and loop not in self._known]
         self._known.update(begun)
-        for loop in begun:
+        told, self._left = begun[: self._left], max(self._left - len(begun), 0)
+        for loop in told:
             self._tell([loop])
-        if begun:
+        if told:
+            self._told.update(told)
             self._pace = Pace(chosen_pace_s())
-        elif self._pace.is_due(now):
+        elif loops and self._pace.is_due(now):
+            self._told.update(loop for loop in loops if loop.depth == 0)
             self._tell(loops)
+            self._tell_untold()
         else:
             return
         self._pace.told(now)
 
     def end(self, loop: Shown, others: Sequence[Shown], now: float) -> None:
         self._known &= set(others)
-        self._tell([loop])  # whatever `leave` says: a log that shows the begin also shows the end
+        last = loop.view()
+        if loop in self._told or now >= loop.began + LONG_S or (last is not None and last.state == "failed"):
+            self._told.discard(loop)
+            self._tell([loop])  # whatever `leave` says: a log that shows the begin also shows the end
+        else:
+            self._untold += 1
         self.show(others, now)
+
+    def _tell_untold(self) -> None:
+        number, self._untold = self._untold, 0
+        if number:
+            self._painter.tell(time.time(), f"{plural(number, 'loop')} ended meanwhile")
+
+    def close(self) -> None:
+        self._tell_untold()
 
     def _tell(self, loops: Sequence[Shown]) -> None:
         if rows := _rows(loops):

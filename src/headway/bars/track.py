@@ -27,7 +27,7 @@ from headway.standin.board import board_of as standin_of
 from headway.standin.nobody import NOBODY
 from headway.system import paths, support
 from headway.tasks import current as context
-from headway.tasks.counting import length_of
+from headway.tasks.counting import length_of, total_kept
 from headway.tasks.ending import LEFT_AT_EXIT, ending, failure_text
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def track(
     if loop is None:
         loop = _Loop(*_begin(label, unit, board), leave=leave)
     else:
-        total = length_of(iterable) if total is None else total
+        total = total_kept(length_of(iterable) if total is None else total)
         loop.task.total = total
     try:
         tracker = loop.task._tracker(iterable, total, loop.end, loop.tick)
@@ -342,7 +342,7 @@ def _leave() -> None:
         loop.finish(*(ending(error) if error is not None else ("cancelled", LEFT_AT_EXIT)))
     if error is not None:
         _fail_what_was_left_by(error)
-    with contextlib.suppress(OSError):  # the terminal is gone
+    with contextlib.suppress(OSError, ValueError):  # the terminal is gone, or the stream is closed
         shown.close()
     for board in _boards.values():
         if not (board._segment.closed or board._segment.retired or board._segment.recorder_alive):

@@ -12,9 +12,9 @@ from headway.terminal.text import cut, pad, safe, width
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
-__all__ = ["add_json", "columns", "complain", "print_json", "say", "table"]
+__all__ = ["add_json", "columns", "complain", "emit", "print_json", "say", "table"]
 
 
 def add_json(parser: argparse._ActionsContainer, help: str = "print JSON") -> None:
@@ -44,6 +44,24 @@ def say(text: str = "", columns: int | None = None) -> None:
     style = Style.of(sys.stdout)
     shown = safe(text, style.encoding)
     print(shown if columns is None else cut(shown, columns, style.ellipsis))
+
+
+def emit(pieces: Iterable[str]) -> None:
+    """Print text for programs, piece by piece, in UTF-8 whatever the locale; on a terminal line by line, with
+    unprintable characters as escapes.
+    """
+    if sys.stdout.isatty():
+        rest = ""
+        for piece in pieces:
+            *whole, rest = (rest + piece).split("\n")
+            for line in whole:
+                say(line.removesuffix("\r"))
+        if rest:
+            say(rest)
+        return
+    sys.stdout.flush()
+    for piece in pieces:
+        sys.stdout.buffer.write(piece.encode("utf-8", "backslashreplace"))
 
 
 def complain(reason: str) -> None:

@@ -41,9 +41,11 @@ class Source:
         older = ", the one before the last, which is damaged" if self.view.from_prev else ""
         return f"from the snapshot of {taken}, {duration(self.view.age)} old{older}: {self.path}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """The whole board in types that JSON has."""
-        return {"source": self.state, "path": None if self.path is None else str(self.path), **self.view.to_dict()}
+    def parts(self) -> dict[str, Any]:
+        """The whole board in types that JSON has; its tasks and workers are iterators."""
+        from headway.views.board_view import parts_of
+
+        return {"source": self.state, "path": None if self.path is None else str(self.path), **parts_of(self.view)}
 
 
 def board_name(text: str) -> str:

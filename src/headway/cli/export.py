@@ -1,18 +1,18 @@
-"""Write the state of a board: as JSON, its tasks as lines of JSON or CSV, or all as a snapshot file for NumPy."""
+"""Write a board as JSON or as a snapshot for NumPy; or its tasks as CSV, as Parquet or as a JSON object a line."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.cli._file import put
-from headway.cli._formats import FORMATS, emit, lines_of
-from headway.cli._output import say
+from headway.cli._file import STANDARD_OUTPUT, put
+from headway.cli._output import emit, say
 from headway.cli._source import Source, add_board, find
+from headway.exporters.tables import FORMATS, lines_of, object_lines
 
 if TYPE_CHECKING:
     import argparse
@@ -21,37 +21,53 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-A file appears whole or not at all: it is written beside its place and renamed.
+A file appears whole or not at all: it is written beside its place and renamed. In CSV every field is in quotation
+marks, and a text that a spreadsheet might run as a formula has an apostrophe in front.
 
 examples:
   headway export nightly > nightly.json
   headway export nightly -o nightly.json
-  headway export nightly --format ndjson   one task a line; only json holds the whole board
-  headway export nightly -o tasks.csv      pandas.read_csv("tasks.csv")
-  headway export nightly -o nightly.npz    numpy.load("nightly.npz")["tasks"]["count"]
-  headway export nightly --format npz      the board's own snapshot, where headway.read("nightly") finds it
+  headway export nightly --format ndjson    one task a line; only json and npz hold the whole board
+  headway export nightly -o tasks.csv       pandas.read_csv("tasks.csv")
+  headway export nightly -o tasks.parquet   duckdb: SELECT state, count(*) FROM 'tasks.parquet' GROUP BY state
+  headway export nightly -o nightly.npz     numpy.load("nightly.npz")["tasks"]["count"]
+  headway export nightly --format npz       the board's own snapshot, where headway.read("nightly") finds it
 """
-_ENDINGS = {".json": "json", ".ndjson": "ndjson", ".jsonl": "ndjson", ".csv": "csv", ".npz": "npz"}
+_BINARY = ("npz", "parquet")
+_ENDINGS = {
+    ".json": "json",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".csv": "csv",
+    ".npz": "npz",
+    ".parquet": "parquet",
+}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser)
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default: standard output)"
+        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default, and -: standard output)"
     )
-    parser.add_argument("--format", choices=(*FORMATS, "npz"), help="default: by the ending of FILE; json without one")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=(*FORMATS, *_BINARY), help="default: by the ending of FILE; json without one")
+    form.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
 
 
 def run(options: argparse.Namespace) -> int:
     output: Path | None = options.output
     form: str = options.format or _format_of(output)
+    if output is None and form == "parquet":
+        output = STANDARD_OUTPUT
+    if output == STANDARD_OUTPUT and form in _BINARY and sys.stdout.isatty():
+        raise errors.HeadwayError(f"{form} is no text, and standard output is a terminal: name a file with -o")
     source = find(options.board)
-    if output is not None:
-        put(output, lambda folder: _write(source, form, folder))
-    elif form == "npz":
+    if output is None and form == "npz":
         say(str(_own_snapshot(source)))
+    elif output is None or (output == STANDARD_OUTPUT and form in FORMATS):
+        emit(_pieces(source, form))
     else:
-        emit(_lines(source, form))
+        put(output, lambda folder: _write(source, form, folder))
     return 0
 
 
@@ -68,11 +84,9 @@ def _format_of(output: Path | None) -> str:
     return form
 
 
-def _lines(source: Source, form: str) -> Iterator[str]:
-    if form == "json":
-        yield json.dumps(source.to_dict(), indent=2, allow_nan=False)
-    else:
-        yield from lines_of(source.view.name, source.view.tasks, form)
+def _pieces(source: Source, form: str) -> Iterator[str]:
+    """The text of a file, piece by piece."""
+    return object_lines(source.parts()) if form == "json" else lines_of(source.view.name, source.view, form)
 
 
 def _write(source: Source, form: str, folder: Path) -> Path:
@@ -81,11 +95,21 @@ def _write(source: Source, form: str, folder: Path) -> Path:
 
         return snapshot.write(source.view, folder)
     path = folder / "board"
-    with path.open("wb") as file:
-        file.writelines(line.encode("utf-8", "backslashreplace") + b"\n" for line in _lines(source, form))
-        file.flush()
-        os.fsync(file.fileno())
+    if form == "parquet":
+        from headway.exporters import parquet
+
+        parquet.write(path, source.view.name, source.view)
+    else:
+        with path.open("wb") as file:
+            file.writelines(piece.encode("utf-8", "backslashreplace") for piece in _pieces(source, form))
+    _force(path)
     return path
+
+
+def _force(path: Path) -> None:
+    """Force a file to the disk, before it takes the place of another."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _own_snapshot(source: Source) -> Path:

@@ -8,11 +8,11 @@ import warnings
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.cli._formats import FORMATS, emit, lines_of
-from headway.cli._output import add_json, columns, say, table
+from headway.cli._output import add_json, columns, emit, say, table
 from headway.cli._source import add_board, choose
+from headway.exporters.tables import FORMATS, lines_of
 from headway.files import directory as files_of_boards
-from headway.files import history
+from headway.files import history, query
 from headway.system import paths
 from headway.tasks.states import FINAL_STATES
 from headway.terminal.row import detail
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
+SHOWN = 50  # in a table; other formats have all
+
 EXAMPLES = """\
 A task comes into the history some time after it has ended, at the latest when its board needs the room; until then
 'headway show' has it. The history is one SQLite file, history.sqlite3 in the board's directory.
 
 examples:
   headway history nightly                       what ended within the last 24 hours
-  headway history nightly --task BTC-1h --hours inf
+  headway history nightly --task BTC-1h --hours inf   each time that it ran
+  headway history nightly --search btc --limit 500
   headway history nightly --state lost --limit 1 --json
   headway history nightly --format csv > tasks.csv
   headway history nightly --check
@@ -59,7 +62,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--hours", type=_hours, default=24.0, metavar="H", help="ended within H hours (default: 24)")
     parser.add_argument("--task", metavar="ID", help="only the task of this id, each time that it ran")
     parser.add_argument("--state", choices=FINAL_STATES, help="only tasks that ended in this state")
-    parser.add_argument("--limit", type=_limit, metavar="N", help="only the N newest")
+    parser.add_argument("--search", metavar="TEXT", help="only tasks with this text in their id or label")
+    parser.add_argument("--limit", type=_limit, metavar="N", help=f"only the N newest (default: {SHOWN} in a table)")
     parser.add_argument("--format", choices=("table", *FORMATS), default="table", help="default: table")
     parser.add_argument("--check", action="store_true", help="read all of the file, and move it aside if it is damaged")
     add_json(parser, "the same as --format json")
@@ -72,12 +76,17 @@ def run(options: argparse.Namespace) -> int:
         raise files_of_boards.unknown(name)
     if options.check:
         return _check(directory)
-    tasks = history.read(directory, hours=options.hours, id=options.task, state=options.state, limit=options.limit)
+    asked = query.Query(
+        id=options.task,
+        text=options.search,
+        states=(options.state,) if options.state else (),
+        since=time.time() - options.hours * 3600,
+    )
     form = "json" if options.json else options.format
     if form == "table":
-        _show(tasks, directory / history.HISTORY, f"{options.hours:g} h")
+        _show(directory, asked, options.limit or SHOWN, f"{options.hours:g} h")
     else:
-        emit(lines_of(name, tasks, form))
+        emit(lines_of(name, query.stream(directory, asked, limit=options.limit), form))
     return 0
 
 
@@ -91,16 +100,20 @@ def _check(directory: Path) -> int:
     return 0
 
 
-def _show(tasks: list[PastTask], path: Path, hours: str) -> None:
+def _show(directory: Path, asked: query.Query, limit: int, hours: str) -> None:
+    path = directory / history.HISTORY
     since = "" if hours == "inf h" else f" within the last {hours}"
-    if not tasks:
+    rows = [_row(task) for task in query.stream(directory, asked, limit=limit)]
+    if not rows:
         say(f"no such task ended{since}: {path}")
         return
-    rows = [("ENDED", "STATE", "COUNT", "TOOK", "TASK", "")]
-    for line in table(rows + [_row(task) for task in tasks], right=(2, 3)):
+    for line in table([("ENDED", "STATE", "COUNT", "TOOK", "TASK", ""), *rows], right=(2, 3)):
         say(line, columns())
     say()
-    say(f"{plural(len(tasks), 'task')} ended{since}: {path}")
+    found = query.count(directory, asked) if len(rows) == limit else len(rows)
+    if found > len(rows):
+        say(f"and {found - len(rows):,} more; --limit {found} shows all")
+    say(f"{plural(found, 'task')} ended{since}: {path}")
 
 
 def _row(task: PastTask) -> tuple[str, ...]:

@@ -39,7 +39,7 @@ COMMANDS = {
     "report": "write a picture of a run as one HTML file",
     "serve": "show all boards in a browser",
     "history": "show the tasks of a board that have ended or were lost",
-    "export": "write a board as JSON or CSV, or as a snapshot file for NumPy",
+    "export": "write a board as JSON, CSV or Parquet, or as a snapshot file for NumPy",
     "record": "record a board in the foreground, instead of its helper process",
     "doctor": "look for what is wrong with boards and machine, or soon will be, each with its remedy",
     "gc": "remove what dead programs left in shared memory",

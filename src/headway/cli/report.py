@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from headway.cli._file import put
+from headway.cli._file import STANDARD_OUTPUT, put
 from headway.cli._source import add_board, find
 from headway.system import paths
 
@@ -29,7 +30,7 @@ examples:
 def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser)
     parser.add_argument(
-        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default: standard output)"
+        "-o", "--output", metavar="FILE", type=Path, help="write to this file (default, and -: standard output)"
     )
     parser.add_argument(
         "--hours", type=_hours, metavar="H", help="also tasks of earlier runs that ended within H hours"
@@ -48,14 +49,14 @@ def _hours(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     from headway.exporters.report import report
-    from headway.files import history
+    from headway.files.query import Query, stream
 
     view = find(options.board).view
-    archived = history.read(_directory(view), hours=options.hours)
-    past = [task for task in archived if options.hours is not None or task.uuid == view.uuid]
-    page = report(view, past)
+    hours = options.hours
+    asked = Query(uuid=view.uuid) if hours is None else Query(since=time.time() - hours * 3600)
+    page = report(view, stream(_directory(view), asked))
     output: Path | None = options.output
-    if output is None:
+    if output is None or output == STANDARD_OUTPUT:
         sys.stdout.flush()
         sys.stdout.buffer.write(page.encode("utf-8"))  # as the page says of itself, whatever the locale
         return 0

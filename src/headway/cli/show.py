@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.cli._output import add_json, columns, print_json, say, table
+from headway.cli._output import add_json, columns, emit, print_json, say, table
 from headway.cli._source import Source, add_board, find
+from headway.exporters.tables import object_lines
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, detail
 from headway.views.words import counted, duration, rate
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     source = find(options.board)
     if options.task is None:
         if options.json:
-            print_json(source.to_dict())
+            emit(object_lines(source.parts()))
             return 0
         for line in lines(source.view, columns(), None, Style.of(sys.stdout)):
             print(line)

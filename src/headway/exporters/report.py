@@ -61,9 +61,9 @@ th { color: var(--quiet); font-weight: 500; } .n { text-align: right; white-spac
 
 
 def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
-    """The page. past: tasks of the history; those that are also on the board are shown once, with their series."""
-    archived = {(task.uuid, task.serial): task for task in past}
-    tasks: list[TaskView] = [archived.pop((view.uuid, task.serial), task) for task in view.tasks]
+    """The page. past: runs of the history; those that are also on the board are shown once, with their series."""
+    archived = {(task.uuid, task.serial, task.started): task for task in past}
+    tasks: list[TaskView] = [archived.pop((view.uuid, task.serial, task.started), task) for task in view.tasks]
     tasks += archived.values()
     tasks.sort(key=lambda task: (task.started or task.created or 0.0, task.serial))
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()

@@ -5,11 +5,12 @@ A batch is one transaction: each of its tasks is in the history completely or no
 at any moment. A commit is forced to the disk (synchronous=FULL): the slots of a batch are reused right after it, so no
 snapshot has these tasks any more, and after a power cut the history is the only record of them.
 
-The key of a task is the segment's uuid, its slot and its generation, so adding a task twice changes nothing. Of two
-copies of one task, the one with the higher version is kept (every write on the board raises the version); of two
-copies of the same version, the one taken later. So a lost task that revived, or a failed one that was resumed, has its
-last state in the history, in whatever order the copies arrive. A restore moves tasks into another segment: a task with
-the same id and creation time there is the same task, and its row gets the new key if the copy there was taken later.
+The key of a row is the segment's uuid, the slot and generation of the task, and the time at which the run began: a task
+that was resumed has a row for each run, and adding one twice changes nothing. Of two copies of one run, the one with
+the higher version is kept (every write on the board raises the version); of two copies of the same version, the one
+taken later. So a lost task that revived has its last state in the history, in whatever order the copies arrive. A
+restore moves tasks into another segment: a run with the same id, creation time and beginning there is the same run,
+and its row gets the new key if the copy there was taken later.
 
 The next writer moves a damaged database aside and begins a new one. `history.lock` is held while a database is opened
 for writing, created, moved aside or removed, but not while it is written or read.
@@ -24,15 +25,27 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from headway import errors
 from headway.files import database
-from headway.files.past_task import PastTask, PastTasks, decode, encode
-from headway.files.schema import ADD, MOVE, NEW, SCHEMA_VERSION, SELECT, WHEN, check, upgrade
+from headway.files.past_task import COLUMNS, PastTask, decode, encode
+from headway.files.query import read, read_columns
+from headway.files.schema import (
+    ADD,
+    FETCH_OLDER,
+    HISTORY,
+    MOVE,
+    NEW,
+    OLDER,
+    SCHEMA_VERSION,
+    check,
+    move_older,
+    tables,
+    upgrade,
+)
+from headway.files.tidying import Round
 from headway.system import locks
-from headway.tasks import checks
-from headway.tasks.states import FINAL_STATES
 from headway.views.board_view import Raw
 
 if TYPE_CHECKING:
@@ -51,12 +64,9 @@ __all__ = [
 
 T = TypeVar("T")
 
-HISTORY = "history.sqlite3"
 LOCK = "history.lock"
 LOG_BYTES_MAX = 8 << 20  # of the write-ahead log, unless readers keep it from being emptied
 LOG_WAIT_MS = 100  # how long emptying the log waits for readers
-PRUNE_ROWS = 500  # deleted in one transaction: other writers wait for it
-FREE_PAGES_MIN = 256  # fewer unused pages are not worth giving back
 _TRIES = 4
 _SETTINGS = ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
 
@@ -103,6 +113,9 @@ class Writer:
 
         def work(connection: sqlite3.Connection) -> int:
             connection.execute("BEGIN IMMEDIATE")
+            if OLDER in tables(connection):
+                for row in rows:
+                    move_older(connection, FETCH_OLDER, row)
             connection.executemany(MOVE, rows)
             changed = connection.executemany(ADD, rows).rowcount
             connection.execute("COMMIT")
@@ -117,29 +130,28 @@ class Writer:
         Each transaction deletes only a few, so that other writers do not wait long. Free pages of the file are used
         again; when they are more than a quarter of the file, it shrinks. Raises as `add` does.
         """
+        tidied = self.round(keep_hours=keep_hours, keep_rows=keep_rows)
+        while self.tidy(tidied):
+            pass
+        return tidied.deleted
+
+    def round(self, *, keep_hours: float | None = None, keep_rows: int | None = None) -> Round:
+        """What `prune` does, for `tidy` to do in small steps. Raises ValueError."""
         if keep_hours is not None and not keep_hours >= 0:
             raise ValueError(f"keep_hours {keep_hours!r} is not a number of hours: give 0 or more")
         if keep_rows is not None and keep_rows < 0:
             raise ValueError(f"keep_rows {keep_rows!r} is not a number of rows: give 0 or more")
-        gone = []
-        if keep_hours is not None:
-            gone.append(f"{WHEN} < {time.time() - keep_hours * 3600!r} ORDER BY {WHEN} LIMIT {PRUNE_ROWS}")
-        if keep_rows is not None:
-            gone.append(f"true ORDER BY {WHEN} DESC, rowid DESC LIMIT {PRUNE_ROWS} OFFSET {keep_rows}")
+        return Round(None if keep_hours is None else time.time() - keep_hours * 3600, keep_rows)
 
-        def work(connection: sqlite3.Connection) -> int:
-            deleted = 0
-            connection.execute("PRAGMA synchronous=NORMAL")  # a power cut may bring back what was deleted
-            for which in gone:
-                delete = f"DELETE FROM tasks WHERE rowid IN (SELECT rowid FROM tasks WHERE {which})"
-                while rows := connection.execute(delete).rowcount:
-                    deleted += rows
-            self._give_back(connection)
-            connection.execute("PRAGMA synchronous=FULL")
+    def tidy(self, tidied: Round) -> bool:
+        """One bounded step. Returns whether there is more to do. Raises as `add` does."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            more = tidied.step(connection, self._file)
             self._bound_log(connection)
-            return deleted
+            return more
 
-        return self._run(work, begin=False) or 0
+        return self._run(work, begin=False) or False
 
     def check(self) -> bool:
         """Read the whole file, and move it aside if it is damaged. Returns False if it was.
@@ -151,8 +163,12 @@ class Writer:
             told = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]  # indexes included
             if told != "ok":
                 raise database.damaged(self.path, told)
-            for row in connection.execute(SELECT):
-                _decoded(self.path, row)
+            for table in tables(connection):
+                for row in connection.execute(f"SELECT {', '.join(COLUMNS)} FROM {table}"):
+                    try:
+                        decode(row)
+                    except ValueError as error:
+                        raise database.damaged(self.path, error) from None
 
         before = len(self.aside)
         self._run(work, begin=False)
@@ -238,105 +254,6 @@ class Writer:
             connection.execute(f"PRAGMA busy_timeout={int(database.BUSY_S * 1000)}").fetchall()
             # A reader takes long: try again when the log has grown by as much again.
             self._log_bytes = 2 * size if busy else LOG_BYTES_MAX
-
-    def _give_back(self, connection: sqlite3.Connection) -> None:
-        """Shrink the file, a little at a time."""
-        while True:
-            free, pages = (
-                connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("freelist_count", "page_count")
-            )
-            if free < max(FREE_PAGES_MIN, pages // 4):
-                return
-            connection.execute(f"PRAGMA incremental_vacuum({FREE_PAGES_MIN})").fetchall()
-
-
-# ---------------------------------------------------------------------------------------------------------- reading
-
-
-def _decoded(path: Path, row: Sequence[Any]) -> PastTask:
-    try:
-        return decode(row)
-    except ValueError as error:
-        raise database.damaged(path, error) from None
-
-
-def read(
-    directory: str | os.PathLike[str],
-    *,
-    hours: float | None = None,
-    id: str | None = None,
-    state: str | None = None,
-    limit: int | None = None,
-) -> PastTasks:
-    """The tasks in the history of a board's directory, the newest first; [] if it has none.
-
-    hours: only tasks that ended in the last so many hours; id, state: only tasks with these; limit: at most so many.
-    A reader sees complete batches only, and does not block writers.
-    Raises ValueError, DamagedHistory, LayoutMismatch, NotOwner, LockTimeout; OSError if the file cannot be read,
-    NoSpace if the disk has no room even for the file of readers' locks.
-    """
-    if state is not None and state not in FINAL_STATES:
-        raise ValueError(f"state {state!r} is not a final state: choose one of {', '.join(FINAL_STATES)}")
-    return PastTasks(_read(directory, SELECT, _decoded, hours=hours, id=id, state=state, limit=limit))
-
-
-def read_columns(
-    directory: str | os.PathLike[str],
-    columns: Sequence[str],
-    *,
-    hours: float | None = None,
-    id: str | None = None,
-    state: str | None = None,
-) -> list[tuple[Any, ...]]:
-    """As read(), but return only these columns of each row, not decoded: faster for callers that need a few."""
-    select = f"SELECT {', '.join(columns)} FROM tasks"
-    return _read(directory, select, lambda _, row: row, hours=hours, id=id, state=state)
-
-
-def _read(
-    directory: str | os.PathLike[str],
-    select: str,
-    decoded: Callable[[Path, tuple[Any, ...]], T],
-    *,
-    hours: float | None,
-    id: str | None,
-    state: str | None = None,
-    limit: int | None = None,
-) -> list[T]:
-    checks.check_history(hours, limit)
-    asked = {
-        f"{WHEN} >= ?": None if hours is None else time.time() - hours * 3600,
-        "id = ?": id,
-        "state = ?": state,
-    }
-    where = " AND ".join(condition for condition, value in asked.items() if value is not None) or "true"
-    values = [value for value in asked.values() if value is not None]
-    query = f"{select} WHERE {where} ORDER BY {WHEN} DESC, rowid DESC LIMIT ?"
-    path = Path(directory, HISTORY)
-    for last in (False,) * (_TRIES - 1) + (True,):
-        before = database.identity(path)
-        if before is None:
-            return []
-        try:
-            rows = _rows(path, query, (*values, -1 if limit is None else limit))
-            if database.identity(path) == before:
-                return [decoded(path, row) for row in rows]
-        except (errors.DamagedHistory, FileNotFoundError):
-            if last or database.identity(path) == before:
-                raise
-        # The file was moved aside or removed meanwhile: the rows may come from two different databases.
-    return []
-
-
-def _rows(path: Path, query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with database.typed(path):
-        connection = database.connect(path, write=False)
-        try:
-            connection.execute("BEGIN")
-            check(connection, path)
-            return connection.execute(query, values).fetchall()
-        finally:
-            connection.close()
 
 
 # ------------------------------------------------------------------------------------------------------------ files

@@ -1,14 +1,18 @@
 """The table of a history: the statements that create, fill and read it, and the check that a database has it.
 
+A row is one run of a task: a task that was killed and resumed has a row for each time that it ran. A run is named by
+the place of its task (segment, slot, generation) and by the time at which the run began; 0 if it never began.
+
 A history outlives the release that wrote it. Columns keep their names and meanings for ever, so readers can read older
-versions, too. The next writer copies the rows of an older version into a table of the present version, in one
-transaction. `_LATER` has the columns that older versions may lack, with the value that their rows get.
+versions, too. Versions 1 and 2 kept one row for each task, in a table `tasks`. The next writer adds the table `runs`
+beside it, which takes a moment however many rows there are, and moves the rows a few at a time (`move_older`); readers
+read both. `_LATER` has the columns that older versions may lack, with the value that their rows get.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headway import errors
 from headway.files import database
@@ -16,20 +20,38 @@ from headway.files.past_task import COLUMNS, NO_SERIES
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Mapping
 
-__all__ = ["ADD", "MOVE", "NEW", "SCHEMA_VERSION", "SELECT", "WHEN", "check", "upgrade"]
+__all__ = [
+    "ADD",
+    "FETCH_OLDER",
+    "HISTORY",
+    "MOVE",
+    "NEW",
+    "OLDER",
+    "RUNS",
+    "SCHEMA_VERSION",
+    "WHEN",
+    "check",
+    "move_older",
+    "tables",
+    "upgrade",
+]
 
-SCHEMA_VERSION = 2  # version 1 was before the first release
+HISTORY = "history.sqlite3"
+SCHEMA_VERSION = 3  # version 1 was before the first release
 APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: it marks the database as a history
+RUNS, OLDER = "runs", "tasks"  # the table of this version, and that of versions 1 and 2
+_BEGUN = "coalesce(started, 0)"
 _KEY = ("uuid", "slot", "generation")
 _WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version
 WHEN = "coalesce(ended, archived)"
 _SCHEMA = {
-    "tasks": "CREATE TABLE tasks ({}, UNIQUE ({}))".format(
-        ", ".join(f"{name} {sql}" for name, sql in _WRITTEN.items()), ", ".join(_KEY)
-    ),
-    "tasks_by_end": f"CREATE INDEX tasks_by_end ON tasks ({WHEN})",
-    "tasks_by_id": "CREATE INDEX tasks_by_id ON tasks (id, created)",
+    RUNS: f"CREATE TABLE runs ({', '.join(f'{name} {sql}' for name, sql in _WRITTEN.items())})",
+    "runs_by_place": f"CREATE UNIQUE INDEX runs_by_place ON runs ({', '.join(_KEY)}, {_BEGUN})",
+    # All that rows are chosen by, so that a search through a million runs reads this index alone.
+    "runs_by_end": f"CREATE INDEX runs_by_end ON runs ({WHEN}, state, id, label, uuid, ended, archived)",
+    "runs_by_id": "CREATE INDEX runs_by_id ON runs (id, created)",
 }
 NEW = (
     "PRAGMA auto_vacuum=INCREMENTAL",
@@ -41,24 +63,35 @@ NEW = (
     "PRAGMA journal_mode=WAL",  # last, so that everything is in the database itself and the log is empty
 )
 
-_ELSEWHERE = "id = :id AND created = :created AND uuid <> :uuid"  # the same task, in an earlier segment
+# The same run, in an earlier segment.
+_ELSEWHERE = f"id = :id AND created = :created AND {_BEGUN} = coalesce(:started, 0) AND uuid <> :uuid"
 MOVE = f"""
-UPDATE OR REPLACE tasks SET uuid = :uuid, slot = :slot, generation = :generation, version = -1
+UPDATE OR REPLACE runs SET uuid = :uuid, slot = :slot, generation = :generation, version = -1
 WHERE {_ELSEWHERE} AND taken_at < :taken_at"""
 ADD = """
-INSERT INTO tasks ({}) SELECT {} WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE {})
-ON CONFLICT ({}) DO UPDATE SET {},
-    series = CASE excluded.series WHEN '{}' THEN tasks.series ELSE excluded.series END
-WHERE (excluded.version, excluded.taken_at) > (tasks.version, tasks.taken_at)""".format(
+INSERT INTO runs ({}) SELECT {} WHERE NOT EXISTS (SELECT 1 FROM runs WHERE {})
+ON CONFLICT ({}, {}) DO UPDATE SET {},
+    series = CASE excluded.series WHEN '{}' THEN runs.series ELSE excluded.series END
+WHERE (excluded.version, excluded.taken_at) > (runs.version, runs.taken_at)""".format(
     ", ".join(_WRITTEN),
     ", ".join(f":{name}" for name in _WRITTEN),
     _ELSEWHERE,
     ", ".join(_KEY),
+    _BEGUN,
     ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name not in (*_KEY, "series")),
     NO_SERIES,  # a worker that archives tasks has no series: keep the recorder's
 )
-SELECT = f"SELECT {', '.join(COLUMNS)} FROM tasks"
+# The older rows that a new row may replace have to be in the new table before it.
+FETCH_OLDER = f"""
+SELECT rowid FROM {OLDER} WHERE (uuid, slot, generation) = (:uuid, :slot, :generation)
+UNION SELECT rowid FROM {OLDER} WHERE id = :id AND created = :created"""
 _LATER = {"version": "0"}  # columns that version 1 may lack, with the value of its rows
+
+
+def tables(connection: sqlite3.Connection) -> list[str]:
+    """The tables that hold runs: that of this version, and that of older ones as long as it is not moved."""
+    found = connection.execute(f"SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('{RUNS}', '{OLDER}')")
+    return sorted(name for (name,) in found)
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
@@ -79,32 +112,35 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
             f"{path} was written by a newer version of Headway (its version is {version}, this one knows up to "
             f"{SCHEMA_VERSION}): read it with that version, or move it away"
         )
-    if 0 < version < SCHEMA_VERSION and _is_older(connection, *found.get("tasks", ("", ""))):
+    older = OLDER in found and _is_older(connection, *found[OLDER])
+    if 0 < version < SCHEMA_VERSION and older and RUNS not in found:
         return int(version)
-    if not whole or version != SCHEMA_VERSION:
+    if not whole or version != SCHEMA_VERSION or (OLDER in found and not older):
         raise database.damaged(path, "its tables are not those of a history")
     return SCHEMA_VERSION
 
 
 def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
     """Is `tasks` a plain table with all columns of the first version?"""
-    columns = connection.execute("SELECT name, hidden FROM pragma_table_xinfo('tasks')").fetchall()
+    columns = connection.execute(f"SELECT name, hidden FROM pragma_table_xinfo('{OLDER}')").fetchall()
     names = {name for name, hidden in columns if not hidden}
-    plain = kind == "table" and sql.startswith("CREATE TABLE tasks (") and len(names) == len(columns)
+    plain = kind == "table" and sql.startswith(f"CREATE TABLE {OLDER} (") and len(names) == len(columns)
     return plain and names >= _WRITTEN.keys() - _LATER.keys()
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Convert an older history that `check` accepted to this version, in one transaction. No one else may write."""
+    """Give an older history that `check` accepted the table of this version. Its rows are moved by `move_older`."""
     connection.execute("BEGIN IMMEDIATE")
-    names = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('tasks')")}
-    values = (name if name in names else _LATER[name] for name in _WRITTEN)
-    connection.execute("ALTER TABLE tasks RENAME TO older")
-    connection.execute(_SCHEMA["tasks"])
-    connection.execute(f"INSERT INTO tasks ({', '.join(_WRITTEN)}) SELECT {', '.join(values)} FROM older")
-    connection.execute("DROP TABLE older")  # with its indexes
-    for name, statement in _SCHEMA.items():
-        if name != "tasks":
-            connection.execute(statement)
+    for statement in _SCHEMA.values():
+        connection.execute(statement)
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def move_older(connection: sqlite3.Connection, which: str, values: Mapping[str, Any] | None = None) -> int:
+    """Move the rows of the older table that the SELECT `which` names by their rowids. Within a transaction."""
+    names = {name for (name,) in connection.execute(f"SELECT name FROM pragma_table_info('{OLDER}')")}
+    columns = ", ".join(name if name in names else _LATER[name] for name in _WRITTEN)
+    chosen = f"FROM {OLDER} WHERE rowid IN ({which})"
+    connection.execute(f"INSERT OR IGNORE INTO {RUNS} ({', '.join(_WRITTEN)}) SELECT {columns} {chosen}", values or {})
+    return connection.execute(f"DELETE {chosen}", values or {}).rowcount

@@ -1,5 +1,5 @@
 """Declarations for Cython of the layout and the functions in headway.h and in the headers beside this file."""
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from posix.time cimport timespec
 
 cdef extern from "hooks.h":

@@ -33,7 +33,7 @@ cdef object _total_out_of_range(total):
 
 
 cdef str _total_remedy():
-    return f"give 0 to {HW_COUNT_LIMIT - 1}, or None if it is unknown"
+    return f"give 0 to {INT64_MAX}, or None if it is unknown"
 
 
 cdef object _not_metrics(metrics):

@@ -84,7 +84,7 @@ cdef int64_t _total(total) except? -2:
     if total is None:
         return HW_NO_TOTAL
     number = _whole(total, "total", _total_remedy())
-    if not 0 <= number < HW_COUNT_LIMIT:
+    if not 0 <= number <= INT64_MAX:
         raise _total_out_of_range(number)
     return number
 

@@ -24,6 +24,7 @@ __all__ = [
     "METRIC_BYTES",
     "RESULT_BYTES_MAX",
     "STAGE_BYTES",
+    "TOTAL_MOST",
     "UNIT_BYTES",
     "WORKERS_MAX",
     "board_closed",
@@ -63,7 +64,8 @@ ERROR_BYTES = 191
 METRIC_BYTES = 23
 
 METRICS = 8  # of a task
-COUNT_LIMIT = 1 << 47  # counts and totals are below it
+COUNT_LIMIT = 1 << 47  # counts are below it
+TOTAL_MOST = (1 << 63) - 1
 CAPACITY_MAX = 1 << 20  # tasks
 WORKERS_MAX = 1 << 16  # processes
 RESULT_BYTES_MAX = 1 << 20
@@ -137,12 +139,12 @@ def whole(value: Any, what: str, remedy: str) -> int:
 
 
 def check_total(total: Any) -> int | None:
-    """Return a total: None, or a whole number that a count can reach. Raises TypeError, ValueError."""
+    """Return a total: None, or a whole number that the layout has room for. Raises TypeError, ValueError."""
     if total is None:
         return None
-    number = whole(total, "total", f"give 0 to {COUNT_LIMIT - 1}, or None if it is unknown")
-    if not 0 <= number < COUNT_LIMIT:
-        raise ValueError(f"total {number} is out of range: give 0 to {COUNT_LIMIT - 1}, or None if it is unknown")
+    number = whole(total, "total", f"give 0 to {TOTAL_MOST}, or None if it is unknown")
+    if not 0 <= number <= TOTAL_MOST:
+        raise ValueError(f"total {number} is out of range: give 0 to {TOTAL_MOST}, or None if it is unknown")
     return number
 
 

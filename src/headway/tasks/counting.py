@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
+import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Protocol
 
-__all__ = ["AsyncTracker", "Counted", "Sized", "counting", "is_async", "length_of"]
+from headway.system import support
+from headway.tasks.checks import TOTAL_MOST
+
+__all__ = ["AsyncTracker", "Counted", "Sized", "counting", "is_async", "length_of", "total_kept"]
 
 TICK_NS = 100_000_000
 
@@ -26,6 +31,23 @@ def length_of(iterable: object) -> int | None:
         return len(iterable)
     except (TypeError, NotImplementedError):  # as loaders over streams do: treated as without a length
         return None
+    except OverflowError:  # len() knows no number above 2**63 - 1
+        return None
+
+
+def total_kept(total: Any) -> Any:
+    """The total of a loop; None, after a warning, if it is too large to be kept: the loop has to go on."""
+    too_large = False
+    with contextlib.suppress(TypeError, ValueError):  # not a number: whoever keeps the total says so
+        too_large = bool(total > TOTAL_MOST)
+    if not too_large:
+        return total
+    warnings.warn(
+        f"total {total} is shown as unknown: a task keeps totals up to {TOTAL_MOST}",
+        RuntimeWarning,
+        stacklevel=support.stacklevel(),
+    )
+    return None
 
 
 def is_async(iterable: object) -> bool:

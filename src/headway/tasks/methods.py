@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from headway import errors
 from headway.system import support
 from headway.tasks import checks, current
-from headway.tasks.counting import AsyncTracker, Counted, is_async, length_of
+from headway.tasks.counting import AsyncTracker, Counted, is_async, length_of, total_kept
 from headway.tasks.ending import ending, failure_text
 from headway.tasks.metrics import Metrics
 from headway.tasks.results import dump_result, load_result, merged
@@ -229,6 +229,7 @@ class TaskMethods:
         """Iterate and count: an item counts when the next one is asked for, so not the one that breaks or raises.
 
         total: items, set on the task; default: the iterable's length, if it has one and the task has no total yet.
+        Above 2**63 - 1 it is unknown.
         The iterator has a length if the iterable can tell one. An asynchronous iterable gives an asynchronous iterator.
         """
         return self._tracker(iterable, total, None, None)
@@ -237,7 +238,7 @@ class TaskMethods:
         length = length_of(iterable)
         if total is None and length is not None and self.total is None:
             total = length
-        if total is not None:
+        if (total := total_kept(total)) is not None:
             self._set(total=total)
         if is_async(iterable):
             return AsyncTracker(self, iterable, on_end, on_tick)

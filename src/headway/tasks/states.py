@@ -24,5 +24,5 @@ OPEN_STATES = (*LIVE_STATES, "lost")  # a lost task runs again as soon as somebo
 RESUMABLE_STATES = ("failed", "cancelled", "lost")  # what board.task(id, resume=True) goes on with
 WRONG_STATES = ("lost", "failed")  # states that a person should be told about
 
-# Which states a person looks for first, wherever tasks are sorted by urgency.
-URGENCY = {state: rank for rank, state in enumerate(("lost", "failed", "running", "pending", "cancelled", "success"))}
+# Which states a person looks for first, wherever tasks are sorted by urgency: what happens now, then what went wrong.
+URGENCY = {state: rank for rank, state in enumerate(("running", "lost", "failed", "pending", "cancelled", "success"))}

@@ -29,7 +29,7 @@ __all__ = ["Pace", "Painter", "chosen_pace_s", "put"]
 FIRST_S, MOST_S = 5.0, 60.0  # between two lines of a log, at first and in the end
 
 _refused: set[str] = set()  # values of HEADWAY_LINES_S that were warned about
-ENDS_MOST = 10  # ended tasks that are named at a time
+ENDS_MOST = 10  # ended tasks that are named between two lines
 UNCHANGED_S = 60.0  # a log is told this often that nothing has changed
 
 
@@ -110,7 +110,8 @@ class Painter:
         self._told = ""
         self._told_at = 0.0
         self._counts: Counts | None = None
-        self._ended: dict[tuple[str, int], str] | None = None
+        self._ended: dict[tuple[str, int], str] | None = None  # the state in which each was told to have ended
+        self._ends_left = ENDS_MOST
 
     def draw(self, view: BoardView, *, last: bool = False) -> None:
         """Show the board as it is now. last: no other will follow, so a log gets its line whether it is time or not."""
@@ -121,10 +122,14 @@ class Painter:
         else:
             self._log(view, last)
 
+    def tell(self, now: float, text: str) -> None:
+        """Write one line, as a log wants it. now: in seconds of the epoch."""
+        put(self.stream, f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}\n")
+
     def tell_tasks(self, tasks: Sequence[TaskView]) -> None:
         """Write one line that tells how far these tasks are, as a log wants it."""
         now = max((task.taken_at for task in tasks), default=0.0)
-        self._tell(now, "; ".join(self._named(task) for task in tasks))
+        self.tell(now, "; ".join(self._named(task) for task in tasks))
 
     def say(self, text: str) -> None:
         """Print a text of one or more lines above what is drawn."""
@@ -180,33 +185,38 @@ class Painter:
         if not due and counts == self._counts:
             return  # nobody has ended: the tasks need not even be looked at
         self._counts = counts
-        self._tell_ends(view)
+        self._tell_ends(view, due)
         if due:
             self._pace.told(now)
             text = self._board_text(view)
             if last or text != self._told or now >= self._told_at + UNCHANGED_S:
                 self._told, self._told_at = text, now
-                self._tell(now, text)
+                self.tell(now, text)
 
-    def _tell(self, now: float, text: str) -> None:
-        put(self.stream, f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}\n")
+    def _tell_ends(self, view: BoardView, due: bool) -> None:
+        """Name those that have ended since the last time. Parts of a task that went well are left to the count.
 
-    def _tell_ends(self, view: BoardView) -> None:
-        """Name those that have ended since the last time. Parts of a task that went well are left to the count."""
+        Where many end, some are named at once, and the others are named or counted when the next line is due.
+        """
         before, ended = self._ended, {(task.id, task.serial): task for task in view.tasks if task.final}
         self._ended = {key: task.state for key, task in ended.items()}
+        if due:
+            self._ends_left = ENDS_MOST
         if before is None:
             return
         news = [task for key, task in ended.items() if before.get(key) != task.state]
         news = [task for task in news if task.parent is None or task.state != "success"]
         news.sort(key=lambda task: (task.state == "success", task.ended or 0.0))
-        for task in news[:ENDS_MOST]:
-            why = detail(task, self.style.encoding)
+        left, self._ends_left = self._ends_left, max(self._ends_left - len(news), 0)
+        for task in news[:left]:
             name = safe(task.id, self.style.encoding)
-            text = f"{safe(view.name)}: {name}: {self._task_text(task)}"
-            self._tell(view.taken_at, f"{text}: {why}" if why else text)
-        if more := news[ENDS_MOST:]:
-            self._tell(
+            self.tell(view.taken_at, f"{safe(view.name)}: {name}: {self._task_text(task)}")
+        more = news[left:]
+        if not due:
+            for task in more:
+                del self._ended[task.id, task.serial]
+        elif more:
+            self.tell(
                 view.taken_at, f"{safe(view.name)}: and {number(len(more))} more have ended ({tally(Counts.of(more))})"
             )
 
@@ -221,7 +231,7 @@ class Painter:
         return f"{safe(task.label or task.id, self.style.encoding)}{colon} {self._task_text(task)}"
 
     def _task_text(self, task: TaskView) -> str:
-        """42% 2,100/5,000 bar 95.2/s ETA 0:31 fit, fold 3/5"""
+        """ "42% 2,100/5,000 bar 95.2/s ETA 0:31 fit, fold 3/5", or "failed 42% 2,100/5,000 bar in 0:40: disk full" """
         words = [] if task.state == "running" else [task.state]
         if task.fraction is not None:
             words.append(f"{int(task.fraction * 100)}%")
@@ -233,7 +243,9 @@ class Painter:
             words.append(safe(", ".join(filter(None, (task.stage, task.message))), self.style.encoding))
         elif task.started is not None:
             words.append(f"in {duration(task.elapsed)}")
-        return " ".join(filter(None, words))
+        text = " ".join(filter(None, words))
+        why = detail(task, self.style.encoding) if task.final else ""
+        return f"{text}: {why}" if why else text
 
 
 def _without_colour(line: str) -> str:

@@ -51,9 +51,16 @@ def lines(view: BoardView, columns: int, rows: int | None = None, style: Style |
 
 
 def bars(tasks: Sequence[tuple[TaskView, int]], columns: int, style: Style | None = None) -> list[str]:
-    """Some tasks, each as one line of at most so many columns. The number tells how far it is indented."""
+    """Some tasks, each as one line of at most so many columns, which also says why a task ended as it did.
+
+    The number tells how far it is indented.
+    """
     style = style or Style()
     cells = [row_of(task, style, depth, alone=True) for task, depth in tasks]
+    cells = [
+        row._replace(tail=(row.tail[0], why)) if row.task.final and (why := detail(row.task, style.encoding)) else row
+        for row in cells
+    ]
     widths = widths_of(cells, columns, style)
     return [render(line_of(row, widths, style), columns, style) for row in cells]
 

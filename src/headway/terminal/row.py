@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from headway.terminal.text import cut, pad, safe, width
-from headway.views.words import counted, duration, number, rate
+from headway.views.words import counted, duration, rate, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -216,7 +216,8 @@ def widths_of(rows: list[Row], columns: int, style: Style) -> Widths:
     grow("label", min(label, max(LABEL_LEAST, columns // 4)))
     if tail and room > gap + 8:
         room -= gap
-        grow("tail", min(tail, 16))
+        told = widest(_tail(row, style) for row in rows if row.task.final)  # at the end it counts more than a long bar
+        grow("tail", min(tail, max(16, min(told, columns // 3))))
     if grown["bar"]:
         grow("bar", BAR_USUAL)
     if grown["tail"]:
@@ -267,28 +268,4 @@ def bar(task: TaskView, columns: int, style: Style | None = None) -> str:
 
 def detail(task: TaskView, encoding: str = "utf-8") -> str:
     """Why a task, or a worker of it, died or ended early. "" if there is nothing to tell."""
-    if task.state == "lost":
-        return f"pid {task.owner_pid} died {safe(_where(task), encoding)}"
-    if task.state in ("failed", "cancelled"):
-        return safe(task.error, encoding)
-    if task.state == "running" and task.workers_lost:
-        lost = task.workers_lost
-        if len(lost) > 1:
-            pids = ", ".join(str(share.pid) for share in lost[:4]) + (", ..." if len(lost) > 4 else "")
-            return f"{number(len(lost) + task.lost_left_out)} workers died here: pid {pids}"
-        share = lost[0]
-        unit = safe(task.unit, encoding)
-        known = share.count is not None
-        counts = (
-            f"it counted {counted(share.count or 0, None, unit)}" if known else "its share of the count is not known"
-        )
-        seen = "" if share.beat is None else f", last {duration(max(0.0, task.taken_at - share.beat))} ago"
-        return f"worker pid {share.pid} died here: {counts}{seen}"
-    return ""
-
-
-def _where(task: TaskView) -> str:
-    """Where a lost task stood: "in stage parse at 12/40 file: decoder.py"."""
-    stage = f"in stage {task.stage} " if task.stage else ""
-    message = f": {task.message}" if task.message else ""
-    return f"{stage}at {counted(task.count, task.total, task.unit)}{message}"
+    return safe(why(task), encoding)

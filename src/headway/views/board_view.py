@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from headway.native.rates import Rates
 
-__all__ = ["BoardView", "Counts", "Raw", "ShareView", "StageView", "TaskView", "TimeLeft", "WorkerView"]
+__all__ = ["BoardView", "Counts", "Raw", "ShareView", "StageView", "TaskView", "TimeLeft", "WorkerView", "parts_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +161,10 @@ class BoardView:
         return len(self.tasks)
 
     def __iter__(self) -> Iterator[TaskView]:
-        """The tasks on the board, in the order in which they were created."""
-        return iter(self.tasks)
+        """The tasks on the board, in the order in which they were created; those not yet decoded are not kept."""
+        if self._tasks is not None:
+            return iter(self._tasks)
+        return (self._views.get(number) or self._decoded(number) for number in self._order())
 
     def __contains__(self, id: object) -> bool:
         """Is there a task of this id on the board?"""
@@ -240,10 +242,7 @@ class BoardView:
     def tasks(self) -> tuple[TaskView, ...]:
         """All tasks, in the order in which they were created."""
         if self._tasks is None:
-            from headway.native.scans import serials
-
-            order = self._decode(serials, self.raw.tasks)
-            self._tasks = tuple(self._view(number) for number in sorted(range(len(order)), key=order.__getitem__))
+            self._tasks = tuple(map(self._view, self._order()))
         return self._tasks
 
     @property
@@ -326,25 +325,40 @@ class BoardView:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, in types that JSON has."""
-        values = dict(self._meta)
-        values["worker_capacity"] = values.pop("workers", None)  # "workers" are the processes themselves
-        return {
-            **values,
-            "taken_at": self.taken_at,
-            "counts": self.counts.to_dict(),
-            "time_left": asdict(self.time_left),
-            "tasks": [task.to_dict() for task in self.tasks],
-            "workers": [worker.to_dict() for worker in self.workers],
-        }
+        return {name: list(one) if isinstance(one, Iterator) else one for name, one in parts_of(self).items()}
 
     def _view(self, number: int) -> TaskView:
         view = self._views.get(number)
         if view is None:
-            view = self._views[number] = TaskView.from_raw(self.raw, number, stall_after=self._stall_after)
+            view = self._views[number] = self._decoded(number)
         return view
+
+    def _decoded(self, number: int) -> TaskView:
+        return TaskView.from_raw(self.raw, number, stall_after=self._stall_after)
+
+    def _order(self) -> list[int]:
+        """The numbers of the records, in the order in which the tasks were created."""
+        from headway.native.scans import serials
+
+        order = self._decode(serials, self.raw.tasks)
+        return sorted(range(len(order)), key=order.__getitem__)
 
     def _decode(self, read: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return read(*arguments)
         except ValueError as error:
             raise self.raw.damage(error) from None
+
+
+def parts_of(view: BoardView) -> dict[str, Any]:
+    """What `to_dict` returns, with iterators for the tasks and workers: a large board is written piece by piece."""
+    values = dict(view.meta)
+    values["worker_capacity"] = values.pop("workers", None)  # "workers" are the processes themselves
+    return {
+        **values,
+        "taken_at": view.taken_at,
+        "counts": view.counts.to_dict(),
+        "time_left": asdict(view.time_left),
+        "tasks": (task.to_dict() for task in view),
+        "workers": (worker.to_dict() for worker in view.workers),
+    }

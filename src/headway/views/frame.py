@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import MissingExtra
+from headway.views.words import error_told
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,6 +33,7 @@ def frame_of(tasks: Iterable[TaskView]) -> pd.DataFrame:
         ) from error
     tasks = tuple(tasks)
     columns: dict[str, Any] = {name: [getattr(task, name) for task in tasks] for name in COLUMNS}
+    columns["error"] = [error_told(task) for task in tasks]
     for name in TIMES:
         columns[name] = pd.to_datetime(pd.Series(columns[name], dtype="float64"), unit="s", utc=True).array
     for name in ("total", "resumed_from"):

@@ -194,11 +194,14 @@ class TaskView:
         return self.state == "running" and numbers.is_stalled(self.state, self.idle, self.stall_after)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything, what is derived included, in types that JSON has."""
+        """Everything, what is derived included, in types that JSON has. `error` of a lost task tells where it died."""
+        from headway.views.words import error_told
+
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         values["metrics"] = {name: _json_number(value) for name, value in self.metrics.items()}
         for name in ("stages", "workers", "workers_lost"):
             values[name] = [asdict(one) for one in values[name]]
+        values["error"] = error_told(self)
         for name in ("final", "fraction", "eta", "elapsed", "idle", "stalled"):
             values[name] = getattr(self, name)
         return values

@@ -6,15 +6,17 @@ module, holds the two equal.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from headway.tasks.states import URGENCY
 from headway.views.numbers import total_shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headway.views.numbers import Counts, TimeLeft
 
-__all__ = ["UNKNOWN", "counted", "duration", "number", "plural", "rate", "tally", "time_left"]
+__all__ = ["UNKNOWN", "counted", "duration", "error_told", "number", "plural", "rate", "tally", "time_left", "why"]
 
 UNKNOWN = "–"
 YEARS_MOST = 1000  # a longer duration comes from a wrong clock
@@ -120,3 +122,77 @@ def time_left(left: TimeLeft, *, at_least: str = "≥") -> str:
     if left.at_least:
         text = f"{at_least} {text}"
     return f"{text}, {number(left.stalled)} stalled not counted" if left.stalled else text
+
+
+class _Share(Protocol):
+    @property
+    def pid(self) -> int: ...
+    @property
+    def count(self) -> int | None: ...
+    @property
+    def beat(self) -> float | None: ...
+
+
+class _Task(Protocol):
+    """The fields of a task that tell how it came to its end."""
+
+    @property
+    def state(self) -> str: ...
+    @property
+    def error(self) -> str: ...
+    @property
+    def owner_pid(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def total(self) -> int | None: ...
+    @property
+    def unit(self) -> str: ...
+    @property
+    def stage(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def taken_at(self) -> float: ...
+    @property
+    def workers_lost(self) -> Sequence[_Share]: ...
+    @property
+    def lost_left_out(self) -> int: ...
+
+
+def why(task: _Task) -> str:
+    """Why a task, or a worker of it, died or ended early. "" if there is nothing to tell.
+
+    Its texts are those of the program, as they are: whoever shows them escapes them.
+    """
+    if task.state == "lost":
+        return f"pid {task.owner_pid} died {_where(task)}"
+    if task.state in ("failed", "cancelled"):
+        return task.error
+    if task.state == "running" and task.workers_lost:
+        lost = task.workers_lost
+        if len(lost) > 1:
+            pids = ", ".join(str(share.pid) for share in lost[:4]) + (", ..." if len(lost) > 4 else "")
+            return f"{number(len(lost) + task.lost_left_out)} workers died here: pid {pids}"
+        share = lost[0]
+        known = share.count is not None
+        counts = (
+            f"it counted {counted(share.count or 0, None, task.unit)}"
+            if known
+            else "its share of the count is not known"
+        )
+        seen = "" if share.beat is None else f", last {duration(max(0.0, task.taken_at - share.beat))} ago"
+        return f"worker pid {share.pid} died here: {counts}{seen}"
+    return ""
+
+
+def error_told(task: _Task) -> str:
+    """The error of a task for other programs: what it recorded itself, or where it was lost; "" for all others."""
+    return task.error or (why(task) if task.state == "lost" else "")
+
+
+def _where(task: _Task) -> str:
+    """Where a lost task stood: "in stage parse at 12/40 file: decoder.py"."""
+    stage = f"in stage {task.stage} " if task.stage else ""
+    message = f": {task.message}" if task.message else ""
+    return f"{stage}at {counted(task.count, task.total, task.unit)}{message}"

@@ -2,7 +2,8 @@
 
     unshare --uts sh -c 'hostname here; HEADWAY_DIR=/tmp/stored python tests/data/upgrade/make.py 2'
 
-segment-N.gz, snapshot-N.npz and history-N.sqlite3.gz appear beside this file. Those of number 1 were made by commit
+segment-N.gz, snapshot-N.npz and history-N.sqlite3.gz appear beside this file: keep those whose number was raised, the
+three are counted apart. Those of number 1 were made by commit
 f59fd07, before the first release, when records were shorter and a history did not know versions of tasks.
 """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import resource
 import struct
 import termios
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headway.bars.last_lines import REDRAW_S, Place, Terminal, wait
+from headway.process.drawing import RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,6 +112,52 @@ def test_a_stopped_terminal_keeps_nobody_waiting(pty: Pty) -> None:
         assert not terminal.drawn
     finally:
         termios.tcflow(pty.slave, termios.TCOON)
+
+
+def test_a_terminal_that_takes_no_frame_is_not_asked_again_and_again(pty: Pty) -> None:
+    terminal = Terminal(pty.slave, lambda: True)
+    terminal.draw(showing("bar"), 0.0)
+    termios.tcflow(pty.slave, termios.TCOOFF)
+    try:
+        pty.resize(50, 10)
+        assert terminal.resized()
+        terminal.draw(showing("bar"), 0.0)
+        assert terminal.drawn
+        assert not terminal.resized()
+    finally:
+        termios.tcflow(pty.slave, termios.TCOON)
+    pty.written()
+    terminal.draw(showing("bar"), 0.0)
+    assert "bar" in pty.written()
+
+
+def test_a_terminal_that_has_no_room_any_more_has_all_lines_scroll(pty: Pty) -> None:
+    terminal = Terminal(pty.slave, lambda: True)
+    terminal.draw(showing("bar"), 0.0)
+    pty.written()
+    pty.resize(40, 3)
+    terminal.draw(showing("bar"), 0.0)
+    assert pty.written() == RELEASE
+    assert not terminal.drawn
+    assert not terminal.resized()
+    pty.resize(40, 10)
+    terminal.draw(showing("bar"), 0.0)
+    assert "bar" in pty.written()
+
+
+def test_descriptors_above_a_thousand_are_waited_for_and_drawn_on(pty: Pty) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2000), hard), hard))
+    high = fcntl.fcntl(pty.slave, fcntl.F_DUPFD_CLOEXEC, 1100)
+    try:
+        terminal = Terminal(high, lambda: True)
+        terminal.draw(showing("bar"), 0.0)
+        assert "bar" in pty.written()
+        os.write(pty.master, b"\n")
+        assert wait([high], time.monotonic() + 3600, terminal) == [high]
+    finally:
+        os.close(high)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_another_size_ends_the_wait(pty: Pty) -> None:

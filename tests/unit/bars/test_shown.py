@@ -29,6 +29,7 @@ class Loop:
     count: int = 0
     at: float = 0.0
     state: str = "running"
+    error: str = ""
 
     def view(self) -> TaskView | None:
         ended = None if self.state == "running" else NOW + self.at
@@ -39,6 +40,7 @@ class Loop:
             total=100_000,
             started=NOW,
             ended=ended,
+            error=self.error,
             taken_at=NOW + self.at,
         )
 
@@ -117,6 +119,37 @@ def test_a_loop_of_another_thread_says_that_it_has_begun(log: Log) -> None:
     log.end(second, first)
     log.end(first)
     assert [line.split(":")[0] for line in log.lines()] == ["first", "second", "second", "first"]
+
+
+def test_of_many_loops_in_a_row_lines_come_as_of_a_long_one(log: Log) -> None:
+    for second in range(8 * 3600):
+        loop = Loop(f"loop {second}", began=second, at=second)
+        log.output.show([loop], second)
+        log.end(loop)
+    shown.close()
+    said = log.lines()
+    assert said[:2] == ["loop 0: 0% 0/100,000", "loop 0: success 0% 0/100,000 in 0.0 s"]
+    assert len(said) < 1500
+    ended = sum(int(line.split()[0]) for line in said if line.endswith("ended meanwhile"))
+    assert ended + sum("success" in line for line in said) == 8 * 3600
+
+
+def test_what_failed_or_took_long_is_told_however_many_loops_there_are(log: Log) -> None:
+    for second in range(100):
+        log.end(Loop(f"loop {second}", began=second, at=second))
+    failed, long = Loop("failed", at=100.0), Loop("long", began=100.0, at=160.0)
+    failed.state = "failed"
+    log.output.end(failed, [], 100.0)
+    log.end(long)
+    assert [line.split(" ")[:2] for line in log.lines()] == [["failed:", "failed"], ["long:", "success"]]
+
+
+def test_the_end_of_a_loop_says_why(log: Log) -> None:
+    loop = Loop("rows")
+    log.run(loop, seconds=range(1))
+    loop.state, loop.error = "cancelled", "the loop was left early"
+    log.output.end(loop, [], 0.0)
+    assert log.lines()[-1].endswith(": the loop was left early")
 
 
 def test_silenced_loops_are_shown_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

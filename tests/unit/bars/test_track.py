@@ -576,6 +576,29 @@ def test_label_and_total_come_first(board: Board) -> None:
     assert (view.count, view.total) == (3, 4)
 
 
+@pytest.mark.parametrize("length", [2**47, 10**15, 2**63 - 1, 2**63, 10**25])
+def test_no_length_is_too_large_for_a_loop(length: int, board: Board) -> None:
+    for outer in headway.track(range(length), "outer", board=board):
+        for _ in headway.track(range(length), "inner"):
+            break
+        if outer == 1:
+            break
+    shown = length if length < 2**63 else None
+    assert {view.id: view.total for view in board.tasks()} == {"outer": shown, "outer/inner": shown}
+
+
+def test_a_total_that_cannot_be_kept_is_unknown_after_a_warning(any_board: Board) -> None:
+    def loops() -> Iterator[Iterator[str]]:
+        for total in (2**63, 10**25, float("inf")):
+            yield headway.track("abc", total=total, board=any_board)  # type: ignore[arg-type]
+            yield any_board.task(f"one {total}").track("abc", total=total)  # type: ignore[arg-type]
+
+    with pytest.warns(RuntimeWarning, match="is shown as unknown") as told:
+        assert [list(loop) for loop in loops()] == [["a", "b", "c"]] * 6
+    assert {warning.filename for warning in told} == {__file__}
+    assert {view.total for view in any_board.tasks()} == {None}
+
+
 def test_a_full_board_does_not_disturb_the_loop(board: Board) -> None:
     for number in range(16):
         board.task(str(number))

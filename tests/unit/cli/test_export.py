@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ from headway.cli.main import main
 
 if TYPE_CHECKING:
     from headway.engine.board import Board
+    from tests.conftest import RunPython
 
 
 @pytest.fixture
@@ -39,15 +42,15 @@ def test_the_ending_of_the_file_chooses_the_format(filled: Board, tmp_path: Path
 def test_an_ending_of_no_format_is_refused_with_those_that_there_are(
     filled: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output = tmp_path / "tasks.parquet"
+    output = tmp_path / "tasks.xlsx"
     assert main(["export", filled.name, "-o", str(output)]) == 1
     assert capsys.readouterr().err == (
-        f"headway: {output}: .parquet is not the ending of a format: "
-        "use one of .json, .ndjson, .jsonl, .csv, .npz, or choose with --format\n"
+        f"headway: {output}: .xlsx is not the ending of a format: "
+        "use one of .json, .ndjson, .jsonl, .csv, .npz, .parquet, or choose with --format\n"
     )
     assert not output.exists()
     assert main(["export", filled.name, "-o", str(output), "--format", "csv"]) == 0
-    assert output.read_text().startswith("board,id,")
+    assert output.read_text().startswith('"board","id",')
 
 
 def test_a_missing_folder_is_told_by_the_path_that_the_user_gave(
@@ -63,3 +66,40 @@ def test_a_device_takes_any_ending(filled: Board, tmp_path: Path) -> None:
     link.symlink_to(os.devnull)
     assert main(["export", filled.name, "-o", str(link)]) == 0
     assert link.is_symlink()
+
+
+def test_a_dash_is_standard_output_in_every_format(
+    filled: Board, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = {}
+    for form in ("json", "ndjson", "csv", "npz"):
+        assert main(["export", filled.name, "-o", "-", "--format", form]) == 0
+        found[form] = capfdbinary.readouterr().out
+    assert json.loads(found["json"])["tasks"][0]["count"] == json.loads(found["ndjson"])["count"] == 2
+    assert found["csv"].startswith(b'"board",')
+    with np.load(io.BytesIO(found["npz"])) as arrays:
+        assert arrays["tasks"]["count"].tolist() == [2]
+    assert main(["export", filled.name, "--json"]) == 0
+    assert json.loads(capfdbinary.readouterr().out)["name"] == filled.name
+    assert not (tmp_path / "-").exists()
+
+
+def test_without_pyarrow_a_parquet_file_is_refused_with_the_extra_and_nothing_is_written(
+    filled: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert main(["export", filled.name, "-o", str(tmp_path / "tasks.parquet")]) == 1
+    assert "pip install 'headway[parquet]'" in capsys.readouterr().err
+    assert not (tmp_path / "tasks.parquet").exists()
+
+
+def test_what_a_shell_exports_as_parquet_others_read(filled: Board, tmp_path: Path, run_python: RunPython) -> None:
+    path = tmp_path / "tasks.parquet"
+    script = f"""
+import duckdb
+from headway.cli.main import main
+assert main(["export", {filled.name!r}, "-o", {str(path)!r}]) == 0
+print(duckdb.sql("SELECT id, count FROM read_parquet({str(path)!r})").fetchall())
+"""
+    assert run_python(script).stdout == "[('one', 2)]\n"

@@ -75,6 +75,22 @@ def test_history_can_be_asked_for_less_and_in_other_forms(call: Headway, board: 
     assert "\x1b" not in call("history", board.name).stdout
 
 
+def test_a_table_has_the_newest_fifty_and_says_how_many_more_there_are(call: Headway, board: Board) -> None:
+    for number in range(60):
+        task = board.task(f"part {number:02d}")
+        task.update()
+        task.succeed()
+        if number % 5 == 4:
+            archive(board)
+    *_, more, last = call("history", board.name, "--search", "PART").stdout.splitlines()
+    assert more == "and 10 more; --limit 60 shows all"
+    assert last.startswith("60 tasks ended within the last 24 h: ")
+    told = call("history", board.name, "--search", "part", "--limit", "60").stdout
+    assert len(told.splitlines()) == 1 + 60 + 2
+    assert "more" not in told
+    assert len(json.loads(call("history", board.name, "--search", "part", "--json").stdout)) == 60
+
+
 def test_a_damaged_history_is_one_sentence(call: Headway, board: Board) -> None:
     archive(board)
     (board.directory / "history.sqlite3").write_text("nonsense")

@@ -48,7 +48,7 @@ def test_a_state_says_where_it_is_from(board: Board) -> None:
     board.task("one").update()
     live = _source.find(board.name)
     assert (live.state, live.path, live.told()) == ("live", None, "live from shared memory")
-    assert live.to_dict()["source"] == "live"
+    assert live.parts()["source"] == "live"
     path = board.write_snapshot()
     filed = _source.find(str(path))
     assert (filed.state, filed.path) == ("snapshot", path)

@@ -109,7 +109,7 @@ def test_illegal_ids_are_refused_and_named_and_nothing_is_created(id: str, any_b
     [
         ({"id": 5}, TypeError),
         ({"id": "one", "total": -1}, ValueError),
-        ({"id": "one", "total": 1 << 47}, ValueError),
+        ({"id": "one", "total": 1 << 63}, ValueError),
         ({"id": "one", "total": 1.5}, TypeError),
         ({"id": "one", "unit": 5}, TypeError),
         ({"id": "one", "label": 5}, TypeError),

@@ -80,13 +80,13 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "a link as its log": lambda path: path.with_name(f"{TABLE}-wal").symlink_to(TABLE),
 }
 DAMAGED_BY_SQL = {
-    "no index": ["DROP INDEX tasks_by_end"],
-    "another index of that name": ["DROP INDEX tasks_by_end", "CREATE INDEX tasks_by_end ON tasks (ended)"],
-    "a trigger": ["CREATE TRIGGER t AFTER INSERT ON tasks BEGIN DELETE FROM tasks; END"],
-    "a view instead of the table": ["ALTER TABLE tasks RENAME TO t", "CREATE VIEW tasks AS SELECT * FROM t"],
+    "no index": ["DROP INDEX runs_by_end"],
+    "another index of that name": ["DROP INDEX runs_by_end", "CREATE INDEX runs_by_end ON runs (ended)"],
+    "a trigger": ["CREATE TRIGGER t AFTER INSERT ON runs BEGIN DELETE FROM runs; END"],
+    "a view instead of the table": ["ALTER TABLE runs RENAME TO t", "CREATE VIEW runs AS SELECT * FROM t"],
     "nobody's": ["PRAGMA application_id=0"],
     "no version": ["PRAGMA user_version=0"],
-    "its version only": ["PRAGMA user_version=3"],
+    "its version only": ["PRAGMA user_version=4"],
 }
 for name, statements in DAMAGED_BY_SQL.items():
     DAMAGES[name] = lambda path, statements=statements: run_sql(path.parent, *statements)  # type: ignore[misc]
@@ -149,7 +149,7 @@ def test_a_writer_that_finds_it_damaged_loses_no_batch(tmp_path: Path, damage: s
 )
 def test_a_row_that_cannot_be_is_damage_and_found_by_a_check(tmp_path: Path, value: str) -> None:
     add(tmp_path, ended(3))
-    run_sql(tmp_path, f"UPDATE tasks SET {value} WHERE id = 'task-1'")
+    run_sql(tmp_path, f"UPDATE runs SET {value} WHERE id = 'task-1'")
     with pytest.raises(errors.DamagedHistory):
         history.read(tmp_path)
     with history.Writer(tmp_path) as writer:
@@ -162,22 +162,22 @@ def test_a_row_that_cannot_be_is_damage_and_found_by_a_check(tmp_path: Path, val
 def test_an_index_that_leads_nowhere_is_found_by_a_check(tmp_path: Path) -> None:
     """SQLite's quick check does not look at what is in an index."""
     add(tmp_path, ended(3))
-    hidden = "name = 'tasks_by_end'"
+    hidden = "name = 'runs_by_end'"
     with contextlib.closing(sqlite3.connect(tmp_path / TABLE, isolation_level=None)) as connection:
         (row,) = connection.execute(f"SELECT * FROM sqlite_master WHERE {hidden}")
         connection.execute("PRAGMA writable_schema=ON")
         connection.execute(f"DELETE FROM sqlite_master WHERE {hidden}")
-    run_sql(tmp_path, "DELETE FROM tasks WHERE id = 'task-1'")  # with the index out of sight
+    run_sql(tmp_path, "DELETE FROM runs WHERE id = 'task-1'")  # with the index out of sight
     with contextlib.closing(sqlite3.connect(tmp_path / TABLE, isolation_level=None)) as connection:
         connection.execute("PRAGMA writable_schema=ON")
         connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
-    with history.Writer(tmp_path) as writer, pytest.warns(RuntimeWarning, match="tasks_by_end"):
+    with history.Writer(tmp_path) as writer, pytest.warns(RuntimeWarning, match="runs_by_end"):
         assert not writer.check()
 
 
 def test_a_whole_history_passes_the_check_and_stays(tmp_path: Path) -> None:
     add(tmp_path, ended(3))
-    run_sql(tmp_path, "CREATE INDEX mine ON tasks (label)", "CREATE VIEW failures AS SELECT * FROM tasks")
+    run_sql(tmp_path, "CREATE INDEX mine ON runs (label)", "CREATE VIEW failures AS SELECT * FROM runs")
     with history.Writer(tmp_path) as writer:
         assert writer.check()
         writer.add(ended(3, generation=3), range(3))
@@ -187,12 +187,12 @@ def test_a_whole_history_passes_the_check_and_stays(tmp_path: Path) -> None:
 
 def test_a_history_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     add(tmp_path, ended(3))
-    run_sql(tmp_path, "DROP INDEX tasks_by_id", "ALTER TABLE tasks ADD COLUMN mood TEXT", "PRAGMA user_version=3")
-    with pytest.raises(errors.LayoutMismatch, match=r"newer version of Headway \(its version is 3, .* up to 2\)"):
+    run_sql(tmp_path, "DROP INDEX runs_by_id", "ALTER TABLE runs ADD COLUMN mood TEXT", "PRAGMA user_version=4")
+    with pytest.raises(errors.LayoutMismatch, match=r"newer version of Headway \(its version is 4, .* up to 3\)"):
         history.read(tmp_path)
     with pytest.raises(errors.LayoutMismatch):
         add(tmp_path, ended(3, generation=3))
-    run_sql(tmp_path, "SELECT mood FROM tasks")
+    run_sql(tmp_path, "SELECT mood FROM runs")
     assert not list(tmp_path.glob("history.damaged-*"))
 
 

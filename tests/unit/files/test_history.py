@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway import errors
-from headway.files import history
+from headway.files import history, tidying
 from headway.views.board_view import TaskView
-from tests.unit.conftest import FAILED, LOST, NOW, SECOND, add, build_raw, ended
+from tests.unit.conftest import FAILED, LOST, NOW, SECOND, SUCCESS, add, build_raw, ended
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,6 +185,43 @@ def test_a_task_that_was_restored_into_another_segment_is_the_same_task(tmp_path
     assert tasks[2].series == ((1.0, 1),)
 
 
+RUNS = ((LOST, 0, 0), (FAILED, 60, 3), (SUCCESS, 120, 9))  # the state, when it began, the count at its end
+
+
+def run_of(state: int, began: int, count: int, *, version: int, uuid: str = "", slot: int = 0) -> Raw:
+    """A task that was resumed some times, at the end of one of its runs."""
+
+    def edit(arrays: Arrays) -> None:
+        task = arrays["tasks"]
+        task["version"], task["slot"], task["count"] = version, slot, count
+        task["started_ns"] = (NOW + began) * SECOND
+        task["resumed"] = began > 0
+
+    return ended(1, state=state, at=NOW + began + 30, taken=NOW + began + 31, uuid=uuid, edit=edit)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0, 1)])
+def test_each_run_of_a_task_that_was_resumed_has_a_row(tmp_path: Path, order: tuple[int, ...]) -> None:
+    for number in order:
+        state, began, count = RUNS[number]
+        add(tmp_path, run_of(state, began, count, version=10 * number))
+        add(tmp_path, run_of(state, began, count, version=10 * number))
+    found = [(task.state, task.started, task.count) for task in history.read(tmp_path, id="task-0")]
+    assert found == [("success", NOW + 120.0, 9), ("failed", NOW + 60.0, 3), ("lost", NOW + 0.0, 0)]
+
+
+def test_runs_before_and_after_a_restore_are_told_apart(tmp_path: Path) -> None:
+    """The last run of the old segment is in the new one, too, and is resumed there."""
+    other = "f" * 32
+    add(tmp_path, run_of(*RUNS[0], version=50))
+    add(tmp_path, run_of(*RUNS[1], version=60))
+    restored = run_of(*RUNS[1], version=2, uuid=other, slot=7)
+    add(tmp_path, restored._replace(meta=restored.meta | {"taken_ns": (NOW + 100) * SECOND}))
+    add(tmp_path, run_of(*RUNS[2], version=4, uuid=other, slot=7))
+    found = [(task.state, task.uuid == other) for task in history.read(tmp_path, id="task-0")]
+    assert found == [("success", True), ("failed", True), ("lost", False)]
+
+
 def test_an_id_that_was_started_anew_in_another_segment_is_another_task(tmp_path: Path) -> None:
     add(tmp_path, ended(1))
     later = ended(1, taken=NOW + 9, uuid="f" * 32, edit=lambda arrays: arrays["tasks"]["created_ns"].fill(NOW * SECOND))
@@ -286,7 +323,7 @@ def test_people_find_it_readable(tmp_path: Path) -> None:
         (row,) = connection.execute(
             "SELECT id, state, count, ended - started, message, json_extract(metrics, '$.loss'), "
             "json_extract(stages, '$[0][0]'), json_extract(result, '$.auc'), json_extract(workers, '$[1][0]') "
-            "FROM tasks"
+            "FROM runs"
         )
     assert row == ("task-0", "success", 20, 10.0, "größer", 0.5, "load", 0.0, 701)
 
@@ -373,6 +410,7 @@ def test_what_is_too_old_or_too_much_is_deleted(tmp_path: Path) -> None:
         add(tmp_path, ended(2, at=now - 3600 * hours, generation=2 * hours + 1))
     with history.Writer(tmp_path) as writer:
         assert writer.prune() == 0
+        assert writer.prune(keep_hours=math.inf) == 0
         assert writer.prune(keep_hours=7.5) == 4
         assert writer.prune(keep_rows=7) == 9
         assert [task.generation for task in history.read(tmp_path)] == [1, 1, 3, 3, 5, 5, 7]
@@ -385,7 +423,7 @@ def test_what_is_too_old_or_too_much_is_deleted(tmp_path: Path) -> None:
 
 
 def test_the_files_shrink_when_most_was_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "FREE_PAGES_MIN", 16)
+    monkeypatch.setattr(tidying, "FREE_PAGES_MIN", 16)
     with history.Writer(tmp_path) as writer:
         for batch in range(20):
             writer.add(ended(64, generation=2 * batch + 1), range(64))
@@ -412,14 +450,14 @@ def test_a_reader_that_never_ends_delays_a_writer_little(tmp_path: Path, monkeyp
     add(tmp_path, ended(64))
     with history.Writer(tmp_path) as writer, contextlib.closing(sqlite3.connect(tmp_path / TABLE)) as reader:
         reader.execute("BEGIN")
-        assert reader.execute("SELECT count(*) FROM tasks").fetchone() == (64,)
+        assert reader.execute("SELECT count(*) FROM runs").fetchone() == (64,)
         began = time.monotonic()
-        for batch in range(1, 20):
+        for batch in range(1, 8):
             writer.add(ended(64, generation=2 * batch + 1), range(64))
         assert time.monotonic() - began < 20
         assert (tmp_path / f"{TABLE}-wal").stat().st_size > 1 << 16
         reader.execute("COMMIT")
-        for batch in range(20, 60):
+        for batch in range(8, 40):
             writer.add(ended(64, generation=2 * batch + 1), range(64))
             if (tmp_path / f"{TABLE}-wal").stat().st_size < 1 << 16:
                 break

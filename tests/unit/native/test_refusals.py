@@ -57,17 +57,17 @@ CASES: dict[str, tuple[Callable[[core.Slot], object], type[Exception], str]] = {
     "a total of a part": (
         assign("total", 2.5),
         TypeError,
-        f"total 2.5 is not a whole number: give 0 to {LIMIT - 1}, or None if it is unknown",
+        f"total 2.5 is not a whole number: give 0 to {2**63 - 1}, or None if it is unknown",
     ),
     "a total below 0": (
         assign("total", -1),
         ValueError,
-        f"total -1 is out of range: give 0 to {LIMIT - 1}, or None if it is unknown",
+        f"total -1 is out of range: give 0 to {2**63 - 1}, or None if it is unknown",
     ),
     "a total beyond 64 bits": (
         assign("total", 2**70),
         ValueError,
-        f"total {2**70} is out of range: give 0 to {LIMIT - 1}, or None if it is unknown",
+        f"total {2**70} is out of range: give 0 to {2**63 - 1}, or None if it is unknown",
     ),
     "a metric that is a text": (
         lambda task: task._set(metrics={"loss": "low"}),  # type: ignore[dict-item]

@@ -12,4 +12,10 @@ def test_groups_are_made_of_states_and_every_state_has_an_urgency() -> None:
     assert set(states.OPEN_STATES) == {*states.LIVE_STATES, "lost"}
     assert set(states.RESUMABLE_STATES) | set(states.WRONG_STATES) < set(states.FINAL_STATES)
     assert sorted(states.URGENCY) == sorted(states.STATES)
-    assert set(list(states.URGENCY)[: len(states.WRONG_STATES)]) == set(states.WRONG_STATES)
+
+
+def test_what_runs_is_the_most_urgent_then_what_went_wrong_and_what_went_well_is_the_least() -> None:
+    first, *others = states.URGENCY
+    assert first == "running"
+    assert others[: len(states.WRONG_STATES)] == list(states.WRONG_STATES)
+    assert others[-1] == "success"

@@ -238,6 +238,20 @@ def test_many_ends_at_once_are_counted() -> None:
     assert any("and 30 more have ended (30 failed)" in line for line in told)
 
 
+def test_a_board_whose_tasks_end_all_the_time_has_some_lines_for_each_of_the_usual_ones() -> None:
+    stream = io.StringIO()
+    painter = Painter(stream, every_s=60.0)
+    for second in range(600):
+        painter.draw(view(1, *("success",) * second, *("running",) * (600 - second), at=NOW + second))
+    painter.draw(view(1, *("success",) * 600, at=NOW + 600), last=True)
+    told = stream.getvalue().splitlines()
+    named = sum(": success" in line for line in told)
+    counted = sum(int(found[1]) for line in told if (found := re.search(r"and (\d+) more have ended", line)))
+    assert named + counted == 600
+    assert len(told) <= 11 * (1 + 1 + 10)
+    assert sum(": success" in line for line in told[:11]) == 10, "the first ones are named at once"
+
+
 def test_a_log_in_ascii_is_ascii(tmp_path: Any) -> None:
     with (tmp_path / "log").open("w", encoding="ascii") as stream:
         painter = Painter(stream)

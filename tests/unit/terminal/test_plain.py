@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from headway.terminal.plain import lines
+from headway.terminal.plain import bars, lines
 from headway.terminal.row import Style, bar
 from headway.terminal.text import width
 from headway.views.board_view import BoardView, TaskView
@@ -51,6 +51,16 @@ ODD = board(
         task("waiting", "pending", serial=6),
     ]
 )
+
+
+def test_the_last_row_of_a_loop_says_why_it_ended() -> None:
+    left = task("files", "cancelled", total=10, count=4, error="the loop was left early", message="row 4")
+    (row,) = bars([(left, 0)], 79)
+    assert row.endswith("cancelled the loop was left early")
+    (row,) = bars([(task("files", "failed", error="OSError: disk \x1b[2Jaway"), 0)], 79)
+    assert row.endswith(r"OSError: disk \x1b[2Jaway")
+    (row,) = bars([(task("files", message="row 4"), 0)], 79)
+    assert row.endswith("row 4")
 
 
 @pytest.mark.parametrize("style", [PLAIN, ASCII], ids=["unicode", "ascii"])
@@ -119,7 +129,7 @@ def test_a_child_whose_parent_is_not_shown_has_its_whole_id() -> None:
 
 def test_the_summary_counts_the_states() -> None:
     first = lines(ODD, 200)[0]
-    assert first == "nightly  1 lost · 1 failed · 2 running · 1 pending · 1 success · ETA ≥ 30 s · 0 workers"
+    assert first == "nightly  2 running · 1 lost · 1 failed · 1 pending · 1 success · ETA ≥ 30 s · 0 workers"
 
 
 def test_the_summary_counts_a_stalled_task_once_and_leaves_it_out_of_the_time_left() -> None:

@@ -40,7 +40,7 @@ def shown(order: Order, view: BoardView) -> list[str]:
         ("tree", ["b", "b/part", "a", "c"]),
         ("newest", ["c", "a", "b/part", "b"]),
         ("progress", ["c", "b", "b/part", "a"]),
-        ("state", ["c", "b", "b/part", "a"]),
+        ("state", ["b", "b/part", "a", "c"]),
     ],
 )
 def test_tasks_are_sorted(sort: str, ids: list[str], view: BoardView) -> None:

@@ -26,7 +26,7 @@ TASKS = (
 
 def test_a_view_in_a_notebook_is_a_table_in_which_texts_are_text() -> None:
     html = BoardView.of("<board>", TASKS, taken_at=NOW)._repr_html_()
-    assert "1 lost · 1 running" in html
+    assert "1 running · 1 lost" in html
     assert "&lt;one&gt;" in html
     assert "35 bar" in html
     for text in ("<one>", "<b>", "<board>"):

@@ -106,12 +106,13 @@ def test_what_a_file_says_of_tasks_that_are_gone_is_a_number_of_ended_tasks_or_i
         assert gone[state] == (said if good else 0)
 
 
-def test_the_most_urgent_are_the_lost_the_failed_and_of_the_running_the_stalled() -> None:
+def test_the_most_urgent_are_the_stalled_then_the_others_that_run_then_the_lost_and_the_failed() -> None:
     ranked = sorted(
         ((state, stalled) for state in STATES for stalled in (False, True)), key=lambda one: numbers.urgency(*one)
     )
     assert ranked[::2] == [(state, True) for state in sorted(STATES, key=URGENCY.__getitem__)]
-    assert ranked[4] == ("running", True)
+    assert ranked[:2] == [("running", True), ("running", False)]
+    assert [state for state, _ in ranked[2:6]] == ["lost", "lost", "failed", "failed"]
 
 
 # --- the same from records, watched over time

@@ -64,7 +64,7 @@ def test_counts_carry_their_unit() -> None:
 
 def test_counts_are_told_by_urgency_and_a_stalled_task_once() -> None:
     counts = Counts(success=300, running=25, stalled=3, lost=1, pending=1)
-    assert list(tally(counts).values()) == ["1 lost", "25 running (3 stalled)", "1 pending", "300 success"]
+    assert list(tally(counts).values()) == ["25 running (3 stalled)", "1 lost", "1 pending", "300 success"]
     assert tally(Counts()) == {}
 
 

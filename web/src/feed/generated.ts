@@ -9,7 +9,7 @@ export const FINAL_STATES = ["success", "failed", "cancelled", "lost"] as const;
 export const WRONG_STATES = ["lost", "failed"] as const;
 
 /** Which states come first where tasks are sorted by urgency. */
-export const URGENCY = { lost: 0, failed: 1, running: 2, pending: 3, cancelled: 4, success: 5 } as const;
+export const URGENCY = { running: 0, lost: 1, failed: 2, pending: 3, cancelled: 4, success: 5 } as const;
 
 export const RATE_LEAST = 1e-09;
 

@@ -83,6 +83,12 @@ function matchesState(row: Row, stalled: boolean, states: ReadonlySet<Filter>): 
   return states.size === 0 || states.has(row.state) || (stalled && states.has("stalled"));
 }
 
+/** A task stands where the most urgent one below it would: what runs is first, also below a parent that has ended. */
+function raise(node: Node): number {
+  for (const child of node.children) node.key = Math.min(node.key as number, raise(child));
+  return node.key as number;
+}
+
 /** A task that matches is shown with its parents, so that it is clear where it belongs. */
 export function linesOf(
   rows: Iterable<Row>,
@@ -106,6 +112,7 @@ export function linesOf(
     // A child's id begins with its parent's, so there are no cycles; but a file may hold anything.
     (parent && parent.row.id.length < node.row.id.length ? parent.children : roots).push(node);
   }
+  if (query.sort === "state") for (const root of roots) raise(root);
   const lines: Line[] = [];
   const narrowed = words.length > 0 || query.states.size > 0;
   const order = (a: Node, b: Node): number => compare(a, b, query.descending);
