@@ -50,7 +50,7 @@ def in_sqlite(board: Board) -> Iterator[None]:
     with database.typed(board.directory / history.HISTORY):
         connection = database.connect(board.directory / history.HISTORY, write=False)
         try:
-            rows = connection.execute("SELECT id FROM tasks")
+            rows = connection.execute("SELECT name FROM sqlite_master")
             rows.fetchone()
             yield
             rows.close()
