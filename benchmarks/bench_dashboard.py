@@ -205,7 +205,7 @@ def main() -> None:
         os.environ |= {"HEADWAY_DIR": folder, "HEADWAY_RECORD": "0", "HEADWAY_BENCH_BOARD": BOARD}
         with (
             child(here, "work", str(options.tasks), str(options.hz)) as worker,
-            child("-m", "headway", "serve", "--port", "0", "--json") as served,
+            child("-m", "headway", "serve", "--no-token", "--port", "0", "--json") as served,
         ):
             server = json.loads(line(served))
             port = int(server["url"].rstrip("/").rpartition(":")[2])

@@ -183,7 +183,7 @@ def main() -> int:
             here = str(Path(__file__).resolve())
             with (
                 child(here, "work", str(options.moving)),
-                child("-m", "headway", "serve", "--json", "--port", "0") as one,
+                child("-m", "headway", "serve", "--no-token", "--json", "--port", "0") as one,
             ):
                 assert one.stdout is not None
                 url = json.loads(one.stdout.readline())["url"]

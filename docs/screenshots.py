@@ -102,7 +102,7 @@ def main() -> None:
         os.environ["HEADWAY_DIR"] = directory
         try:
             with (
-                running("-m", "headway", "serve", "--json", "--port", "0") as server,
+                running("-m", "headway", "serve", "--no-token", "--json", "--port", "0") as server,
                 running(str(HERE / "nightly.py"), BOARD) as program,
                 sync_playwright() as playwright,
             ):

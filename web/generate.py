@@ -71,6 +71,8 @@ def types() -> str:
         f"/** Which states come first where tasks are sorted by urgency. */\n"
         f"export const URGENCY = {{ {ranks} }} as const;\n"
     )
+    said = ", ".join(f"{name}: {json.dumps(words.state(name))}" for name in states.STATES)
+    parts.append(f"/** The states as people read them. */\nexport const STATE_WORDS = {{ {said} }} as const;\n")
     parts.append(f"export const RATE_LEAST = {numbers.RATE_LEAST!r};\n")
     parts.append(f"export const LEFT_MOST_S = {numbers.LEFT_MOST_S:.0f};\n")
     parts += [declaration(name, schema) for name, schema in document()["components"]["schemas"].items()]
@@ -81,6 +83,25 @@ DAY_S = 86_400.0
 DURATIONS_S = (
     *(0.0, 0.04, 3.2, 9.94, 9.96, 42.4, 59.6, 754.0, 3599.6, 3723.0, DAY_S - 1, DAY_S, 2.2 * DAY_S),
     *(99 * DAY_S, 100 * DAY_S, 364 * DAY_S, 365 * DAY_S, 405 * DAY_S, 3.1e9, 4e10, 1e28),
+)
+
+MEASURED = (
+    *(
+        None,
+        0.0,
+        0.5,
+        -3.0,
+        0.123456,
+        0.1,
+        2.499999999999947e-06,
+        1e-5,
+        1.5e-7,
+        124_812.0,
+        9_999_999.0,
+        1e7,
+        123_456_789.0,
+    ),
+    *(1e300, -0.000123456, 1234.56789, 99_999.96, 0.999999),
 )
 
 
@@ -96,7 +117,7 @@ def examples() -> dict[str, list[Any]]:
         for seconds, at_least, stalled in itertools.product((None, 0.0, 108.0), (False, True), (0, 12))
     ]
     units = ("", "B", "iB")
-    rates = (0.0, 1e-9, 1e-6, 4.5e-5, 0.002, 0.02, 1.0, 95.2, 999.6, 1023.0, 1152.0, 1e12)
+    rates = (0.0, 1e-300, 1e-9, 1e-6, 4.5e-5, 0.002, 0.02, 1.0, 95.2, 999.6, 1023.0, 1152.0, 1e12, 9e20, 1e300)
     # 1125 and 1152: ties, in thousands and in 1024s, which go to the even digit
     counts = ((35, 10), (10, 35), (35, 35), (0, 0), (3, 0), (7, None), (1125, 1152), (999_499, 999_500), (2**20, 2**48))
     return {
@@ -105,6 +126,8 @@ def examples() -> dict[str, list[Any]]:
         "durations": [[one, words.duration(one), words.duration(one, whole=True)] for one in DURATIONS_S],
         "rates": [[one, unit, words.rate(one, unit)] for one, unit in itertools.product(rates, units)],
         "numbers": [[one, words.number(one)] for one in (0, 999, 1234, 9_999_999, 10**7, 2**48)],
+        "percents": [[one, words.percent(one)] for one in (0.0, 1e-9, 0.0099, 0.01, 0.42, 0.9999, 1.0)],
+        "measured": [[one, words.measured(one)] for one in MEASURED],
         "counted": [[*one, unit, words.counted(*one, unit)] for one, unit in itertools.product(counts, units)],
         "time_left": [[asdict(left), words.time_left(left)] for left in lefts],
     }

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
@@ -37,6 +39,7 @@ WAIT_S = 20.0
 expect.set_options(timeout=WAIT_S * 1000)
 DESKTOP = (1360, 900)
 PHONE = (390, 844)
+TOKEN = "correct-horse+battery/staple"
 
 
 def _end(process: subprocess.Popen[str], number: signal.Signals = signal.SIGKILL) -> None:
@@ -122,9 +125,12 @@ def open_page(chromium: Browser, built_page: None, server: Server, stages: list[
         contexts.append(context)
         watched = Watched(context.new_page())
         pages.append(watched)
-        url = root or server.url
+        link = root or server.link
+        url = link.partition("#")[0]
         origins.add("/".join(url.split("/")[:3]))
-        watched.page.goto(f"{url}#/{place}" if place else url)
+        watched.page.goto(link)
+        if place:
+            watched.page.goto(f"{url}#/{place}")
         return watched
 
     yield open_page
@@ -140,12 +146,13 @@ def open_page(chromium: Browser, built_page: None, server: Server, stages: list[
 
 
 class Server:
-    """`headway serve`, which can be stopped and started anew at the same address."""
+    """`headway serve`, which can be stopped and started anew at the same address. link: its page, with the token."""
 
     def __init__(self, port: int = 0, arguments: tuple[str, ...] = ()) -> None:
         self._arguments = arguments
+        self.token = TOKEN
         self._process: subprocess.Popen[str] | None = None
-        self.url = ""
+        self.url = self.link = ""
         self.start(port)
 
     def start(self, port: int | None = None) -> None:
@@ -155,10 +162,12 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
+            env={**os.environ, "HEADWAY_TOKEN": self.token},
             start_new_session=True,
         )
         assert self._process.stdout is not None
-        self.url = json.loads(self._process.stdout.readline())["url"]
+        told = json.loads(self._process.stdout.readline())
+        self.url, self.link = told["url"], f"{told['url']}#token={quote(self.token, safe='')}"
 
     def stop(self, number: signal.Signals = signal.SIGKILL) -> None:
         if self._process is not None:
@@ -170,6 +179,17 @@ class Server:
 def boards_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One directory for the boards of all tests, and one server over it; each test has boards of its own."""
     return tmp_path_factory.mktemp("boards")
+
+
+@pytest.fixture
+def shared_dir(_no_leak: None, boards_dir: Path, board_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That directory as the one of this test's programs, without what the test left in it."""
+    for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HEADWAY_DIR", str(boards_dir))
+    monkeypatch.setenv("HEADWAY_RECORD", "0")
+    yield boards_dir
+    shutil.rmtree(boards_dir / board_name, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

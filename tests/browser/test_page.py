@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +21,7 @@ from tests.browser.accessibility import axe
 from tests.browser.conftest import Server as PageServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from playwright.sync_api import Locator, Page
 
@@ -48,14 +46,9 @@ HOSTILE = [
 
 
 @pytest.fixture(autouse=True)
-def headway_dir(_no_leak: None, boards_dir: Path, board_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The directory of the boards of all tests here, without what a test left in it."""
-    for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HEADWAY_DIR", str(boards_dir))
-    monkeypatch.setenv("HEADWAY_RECORD", "0")
-    yield boards_dir
-    shutil.rmtree(boards_dir / board_name, ignore_errors=True)
+def headway_dir(shared_dir: Path) -> Path:
+    """The directory of the boards of all tests here."""
+    return shared_dir
 
 
 def lines(page: Page) -> Locator:
@@ -205,7 +198,7 @@ def test_a_task_tells_its_stages_metrics_result_and_who_counted(open_page: Open,
     result = page.get_by_role("region", name="Result")
     expect(result).to_contain_text("0.91")
     expect(result).to_contain_text("124,812")
-    expect(page.locator(".task-title .state")).to_have_text("success")
+    expect(page.locator(".task-title .state")).to_have_text("succeeded")
 
 
 def test_a_failed_task_tells_its_error(open_page: Open, stage: Stage) -> None:
@@ -232,7 +225,7 @@ def test_all_boards_are_listed_and_lead_to_their_tasks(open_page: Open, stage: S
     expect(card).to_contain_text("1 running")
     expect(card).to_contain_text("1 failed")
     stage.do("task('a').succeed()")
-    expect(card).to_contain_text("1 success")
+    expect(card).to_contain_text("1 succeeded")
     card.click()
     expect(line(page, "b")).to_be_visible()
 
@@ -301,7 +294,7 @@ def test_filters_narrow_the_list_and_stand_in_the_address(open_page: Open, stage
     page.get_by_role("button", name="failed 1").click()
     expect(lines(page)).to_have_count(1)
     assert page.url.endswith(f"#/{stage.board}?state=failed")
-    page.get_by_role("button", name="success 1").click()
+    page.get_by_role("button", name="succeeded 1").click()
     expect(lines(page)).to_have_count(2)
     page.reload()
     expect(lines(page)).to_have_count(2)
@@ -435,7 +428,7 @@ def test_a_link_to_a_task_that_is_not_there_says_so(open_page: Open, stage: Stag
 
 def test_the_page_reconnects_by_itself_and_says_that_it_must(open_page: Open, own_server: Server, stage: Stage) -> None:
     stage.do("task('a', total=10).update()")
-    watched = open_page(stage.board, root=own_server.url)
+    watched = open_page(stage.board, root=own_server.link)
     watched.allowed = ("ERR_CONNECTION_REFUSED", "ERR_INCOMPLETE_CHUNKED_ENCODING", "ERR_CONNECTION_RESET")
     page = watched.page
     count = line(page, "a").locator(".cell-count")
@@ -638,7 +631,7 @@ from headway.dashboard import create_app
 
 listening = socket.create_server(("127.0.0.1", 0))
 print(listening.getsockname()[1], flush=True)
-app = Starlette(routes=[Mount("/tools/progress", create_app())])
+app = Starlette(routes=[Mount("/tools/progress", create_app(token=None))])
 uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
 """
 
@@ -663,29 +656,6 @@ def test_the_page_works_below_a_prefix(open_page: Open, stage: Stage) -> None:
         program.communicate()
 
 
-def test_a_token_is_asked_for_once(open_page: Open, headway_dir: Path, stage: Stage) -> None:
-    stage.do("task('a', total=10).update()")
-    program = subprocess.Popen(
-        [sys.executable, "-m", "headway", "serve", "--json", "--port", "0", "--token", "s" * 20],
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        assert program.stdout is not None
-        url = json.loads(program.stdout.readline())["url"]
-        refused = open_page(root=url)
-        refused.allowed = ("401",)
-        expect(refused.page.locator("body")).to_contain_text("token")
-        refused.page.goto(f"{url}?token={'s' * 20}#/{stage.board}")
-        expect(line(refused.page, "a")).to_be_visible()
-        assert "token" not in refused.page.url
-        refused.page.close()
-    finally:
-        program.kill()
-        program.communicate()
-
-
 # --- analyses in files
 
 
@@ -694,7 +664,7 @@ def test_the_analyses_of_a_folder_are_listed_live_without_any_board(open_page: O
     boards.mkdir()
     server = PageServer(arguments=("--dir", str(boards), "--analysis", str(tmp_path)))
     try:
-        page = open_page(root=server.url).page
+        page = open_page(root=server.link).page
         expect(page.get_by_text("No boards yet")).to_be_visible()
         tracker = FileBasedProgressTracker(tmp_path)  # its folder comes later than the page
         tracker.start_analysis(HOSTILE[0], "run/1")
@@ -705,7 +675,7 @@ def test_the_analyses_of_a_folder_are_listed_live_without_any_board(open_page: O
         expect(row).to_contain_text("ml_prediction")
         tracker.complete_analysis("run/1", "signal_detected", "it went well")
         expect(row).to_contain_text("signal_detected")
-        expect(row).to_contain_text("success")
+        expect(row).to_contain_text("succeeded")
         assert not axe(page)
         if pictures := os.environ.get("HEADWAY_PICTURES"):
             page.screenshot(path=f"{pictures}/analyses.png")

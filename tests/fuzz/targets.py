@@ -283,7 +283,7 @@ def requests(folder: Path) -> Target:
     board = open_board("fuzzed", capacity=4, workers=2, result_bytes=64)
     board.task("a/b", total=3).update()
     board.write_snapshot()
-    application = create_app(board.directory.parent, hosts=("fuzz.example.com",))
+    application = create_app(board.directory.parent, token=None, hosts=("fuzz.example.com",))
     loop = asyncio.new_event_loop()
     paths = (
         "/api/boards",

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -86,15 +87,20 @@ class Client:
 
     port: int
     prefix = ""
+    token: str | None = None  # shown with each request that shows no other one
 
     def get(self, path: str, *, method: str = "GET", **headers: str) -> Answer:
         """Ask for a path; `_` in the names of headers stands for `-`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=WAIT_S)
         with contextlib.closing(connection):
-            named = {name.replace("_", "-"): text for name, text in headers.items()}
-            connection.request(method, self.prefix + path, headers=named)
+            connection.request(method, self.prefix + path, headers=self.shown(headers))
             response = connection.getresponse()
             return Answer(response.status, response.headers, response.read())
+
+    def shown(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """The headers of a request, and the token."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return {"Headway-Token": self.token, **named} if self.token is not None else named
 
     def board(self, name: str) -> dict[str, Any]:
         """The whole board."""
@@ -116,15 +122,25 @@ class Client:
 
 
 class Server(Child, Client):
-    """`headway serve` on a free port of 127.0.0.1. before: Python code to run first, to shorten its patience, say."""
+    """`headway serve` on a free port of 127.0.0.1. before: Python code to run first, to shorten its patience, say.
+
+    Requests show the token that it made up, if it did.
+    """
 
     def __init__(self, *arguments: str, before: str = "", env: Mapping[str, str] | None = None) -> None:
         code = f"import sys\n{before}\nfrom headway.cli.main import main\nsys.exit(main())"
         super().__init__([sys.executable, "-c", code, "serve", "--port", "0", "--json", *arguments], env)
         told = json.loads(self.line())
         self.url: str = told["url"]
-        self.token: str | None = told["token"]
+        self.token = told["token"]
+        self.links: list[str] = told["links"]
         self.port = int(self.url.rstrip("/").rpartition(":")[2])
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """End it. What it says about --no-token is not counted among its errors."""
+        status = super().end(number)
+        self.errors = re.sub(r"^headway: no token is asked for: .*\n", "", self.errors)
+        return status
 
     def is_well(self) -> bool:
         """Does it still answer?"""
@@ -154,7 +170,8 @@ class Stream:
     def __init__(self, server: Client, board: str | None, last_id: str, headers: Mapping[str, str]) -> None:
         path = f"{server.prefix}/api/events" + (f"?board={quote(board, safe='')}" if board is not None else "")
         self._connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=WAIT_S)
-        self._connection.request("GET", path, headers={**headers, **({"Last-Event-ID": last_id} if last_id else {})})
+        named = {**headers, **({"Last-Event-ID": last_id} if last_id else {})}
+        self._connection.request("GET", path, headers=server.shown(named))
         self.response = self._connection.getresponse()
         self.last_id = last_id
 

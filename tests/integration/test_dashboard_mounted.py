@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 import pytest
 import schemathesis
@@ -91,11 +92,8 @@ def test_a_mounted_one_asks_for_its_token_below_its_path(board: Board) -> None:
     outer = Mounted(TOKEN)
     try:
         assert outer.get("/api/boards").status == 401
-        assert outer.get("/healthz").status == 200
-        assert outer.get("/").status == 401
-        answer = outer.get(f"/?token={TOKEN}")
-        assert (answer.status, answer.headers["location"]) == (303, "./")
-        assert outer.get("/api/boards", Cookie=answer.headers["set-cookie"].split(";")[0]).status == 200
+        assert outer.get("/healthz").status == outer.get("/").status == 200
+        assert outer.get("/api/boards", Headway_Token=TOKEN).status == 200
         follows(outer, board, Authorization=f"Bearer {TOKEN}")
     finally:
         outer.end()
@@ -105,7 +103,7 @@ SERVED_TWICE = """
 import asyncio, json
 from headway.dashboard import create_app
 
-app = create_app()
+app = create_app(token=None)
 
 async def ask(path):
     sent = []
@@ -202,15 +200,13 @@ class Nginx(Client):
 def test_nginx_serves_it_below_a_path_as_documented(board: Board, tmp_path: Path) -> None:
     server = Server("--allow-host", "progress.example.com", env={"HEADWAY_TOKEN": TOKEN})
     nginx = Nginx(tmp_path / "nginx", server)
-    outside = {"Host": "progress.example.com", "Origin": "http://progress.example.com"}
+    outside = {"Host": f"progress.example.com:{nginx.port}", "Origin": f"http://progress.example.com:{nginx.port}"}
     try:
         assert nginx.get("/api/boards", **outside).status == 401
-        answer = nginx.get(f"/?token={TOKEN}", **outside)
-        assert (answer.status, answer.headers["location"]) == (303, "./")
-        known = {**outside, "Cookie": answer.headers["set-cookie"].split(";")[0]}
+        assert nginx.get("/", **outside).status == 200
+        known = {**outside, "Headway-Token": TOKEN}
         assert [summary["name"] for summary in nginx.get("/api/boards", **known).json["boards"]] == [board.name]
         assert nginx.get(f"/api/boards/{board.name}/tasks?id=a%2Fb", **known).json["task"]["count"] == 3
-        assert nginx.get("/", **known).status == 200
         assert nginx.get("/api/boards", **{**known, "Host": "evil.com"}).status == 403
         assert nginx.get("/api/boards", **{**known, "Origin": "http://evil.com"}).status == 403
         follows(nginx, board, **known)
@@ -243,9 +239,12 @@ def test_a_browser_is_opened_with_the_token_and_kept_waiting_by_nobody(headway_d
     try:
         assert server.is_well()
         assert eventually((tmp_path / "opened").exists)
-        assert (tmp_path / "opened").read_text().strip() == f"{server.url}?token={TOKEN}"
+        opened = Path(unquote(urlsplit((tmp_path / "opened").read_text().strip()).path))
+        assert opened.stat().st_mode & 0o777 == 0o600, "other users see the arguments of a browser"
+        assert f'content="0; url={server.url}#token={TOKEN}"' in opened.read_text()
     finally:
         server.end()
+    assert not opened.exists()
 
 
 def test_a_port_that_is_taken_is_told_with_the_remedy(headway_dir: Path, run_python: RunPython) -> None:
@@ -262,8 +261,6 @@ def test_a_port_that_is_taken_is_told_with_the_remedy(headway_dir: Path, run_pyt
     [
         (["--dir", "/nonexistent"], "/nonexistent"),
         (["--host", "256.1.1.1", "--port", "0"], "256.1.1.1"),
-        (["--token", "short"], "at least 16"),
-        (["--token", "with a space in it"], "without spaces"),
         (["--port", "70000"], "70000"),
     ],
 )
@@ -274,6 +271,53 @@ def test_what_it_cannot_do_is_told_by_name(
     assert ended.returncode in (1, 2)
     assert said in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "said"),
+    [
+        ("short", 0o600, "at least 16"),
+        ("with a space in the middle", 0o600, "without spaces"),
+        ("", 0o600, "is empty"),
+        ("\n", 0o400, "is empty"),
+        (f"{TOKEN}\n", 0o644, "chmod 600"),
+        (f"{TOKEN}\n", 0o602, "chmod 600"),
+        (None, 0o600, "cannot be read"),
+    ],
+)
+def test_a_file_of_a_token_that_cannot_be_used_is_told_by_name(
+    headway_dir: Path, tmp_path: Path, run_python: RunPython, text: str | None, mode: int, said: str
+) -> None:
+    file = tmp_path / "the token"
+    if text is not None:
+        file.write_text(text)
+        file.chmod(mode)
+    ended = run_python(serve("--port", "0", "--token-file", str(file)), check=False)
+    assert ended.returncode == 1
+    assert said in ended.stderr
+    assert str(file) in ended.stderr
+    assert TOKEN not in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o640])
+def test_a_token_in_a_file_is_asked_for_and_printed_nowhere(headway_dir: Path, tmp_path: Path, mode: int) -> None:
+    headway_dir.mkdir()
+    file = tmp_path / "token"
+    file.write_text(f"{TOKEN}\n")
+    file.chmod(mode)
+    server = Child([sys.executable, "-m", "headway", "serve", "--port", "0", "--token-file", str(file)])
+    said = server.line()
+    port = urlsplit(next(word for word in said.split() if word.startswith("http"))).port
+    try:
+        client = Client()
+        client.port = port or 0
+        assert client.get("/api/boards").status == 401
+        assert client.get("/api/boards", Headway_Token=TOKEN).status == 200
+    finally:
+        server.end()
+    assert TOKEN not in said + server.errors
+    assert str(file) in said
 
 
 @pytest.mark.parametrize("package", ["starlette", "sse_starlette", "uvicorn", "watchfiles", "prometheus_client"])
@@ -407,7 +451,7 @@ def test_the_analysis_api_answers_as_existing_programs_expect(headway_dir: Path)
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
 def test_every_answer_is_as_the_openapi_document_says(board: Board, mode: schemathesis.GenerationMode) -> None:
-    server = Server()
+    server = Server("--no-token")
     try:
         schema = schemathesis.openapi.from_url(f"{server.url}openapi.json").exclude(path="/api/events")  # it has no end
         found: list[Any] = list(schema.get_all_operations())

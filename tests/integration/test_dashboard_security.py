@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import os
 import re
 import resource
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +21,7 @@ from hypothesis import strategies as st
 
 from headway.engine.board import open_board
 from headway.files import snapshot
-from tests.integration.dashboard import WAIT_S, Mirror, Server, drain, eventually
+from tests.integration.dashboard import WAIT_S, Child, Mirror, Server, drain, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def server(folder: Path) -> Iterator[Server]:
-    made = Server("--dir", str(folder), "--allow-host", "progress.example.com")
+    made = Server("--dir", str(folder), "--allow-host", "progress.example.com", "--no-token")
     yield made
     made.end()
     assert made.errors == ""
@@ -50,7 +54,7 @@ def guarded(folder: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def impatient(folder: Path) -> Iterator[Server]:
-    made = Server("--dir", str(folder), before=IMPATIENT)
+    made = Server("--dir", str(folder), "--no-token", before=IMPATIENT)
     yield made
     made.end()
     assert made.errors == ""
@@ -147,12 +151,12 @@ def test_every_answer_tells_the_browser_to_be_strict(server: Server, guarded: Se
         guarded.get("/"),
         guarded.get("/api/boards"),
     ]
-    assert [answer.status for answer in answers] == [200, 200, 404, 403, 405, 401, 401]
+    assert [answer.status for answer in answers] == [200, 200, 404, 403, 405, 200, 401]
     for answer in answers:
         policy = dict(part.strip().split(" ", 1) for part in answer.headers["content-security-policy"].split(";"))
         assert policy["default-src"] == "'none'"
         assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
-        assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+        assert policy["frame-ancestors"] == policy["base-uri"] == policy["form-action"] == "'none'"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] == "no-referrer"
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
@@ -174,72 +178,163 @@ def test_head_is_get_without_the_content(server: Server) -> None:
 # --- the token
 
 
+def data_routes() -> list[str]:
+    """Every route of the application that is not public, as it may be asked for."""
+    from headway.dashboard import app
+
+    guard: Any = app.create_app(None, token=None, hosts=(), max_listeners=1, analysis=None)
+    paths = [route.path.replace("{board}", "x").replace("{id:path}", "y") for route in guard.app.routes]
+    return [path for path in paths if path not in ("/healthz", "/{path:path}")]
+
+
+UNKNOWN_PATHS = [
+    "/assets/x.js",
+    "/static/index.html",
+    "//",
+    "/.",
+    "/healthz/",
+    "/healthz/..",
+    "/x/../api/boards",
+    "/nix",
+]
+
+
 def test_without_the_token_nothing_is_told(guarded: Server) -> None:
-    for path in (
-        "/api/boards",
-        "/api/events",
-        "/metrics",
-        "/openapi.json",
-        "/assets/x.js",
-        "/api/boards/x/tasks/y",
-        "//",
-        "/.",
-        "/healthz/",
-    ):
-        answer = guarded.get(path)
-        assert (answer.status, answer.json["code"]) == (401, "token-required"), path
-        assert answer.headers["www-authenticate"].startswith("Bearer")
+    paths = data_routes()
+    assert {"/api/boards", "/api/events", "/metrics", "/api/boards/x/history"} <= set(paths)
+    for path in (*paths, *UNKNOWN_PATHS):
+        for method in ("GET", "HEAD"):
+            answer = guarded.get(path, method=method)
+            assert answer.status == 401, path
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+            assert "set-cookie" not in answer.headers
+        assert guarded.get(path).json["code"] == "token-required", path
     assert guarded.get(f"/api/boards?token={TOKEN}").status == 401, "it would stand in logs and histories"
-    assert guarded.get("/healthz").json.keys() == {"now", "status", "boards", "listeners"}
+    assert guarded.get("/healthz").json.keys() == {"now", "status"}
+    assert guarded.get("/healthz", Headway_Token=TOKEN).json.keys() == {"now", "status", "boards", "listeners"}
+
+
+def test_the_page_without_its_data_is_for_everybody(guarded: Server) -> None:
+    page = guarded.get("/")
+    assert page.status == 200
+    for path in re.findall(r'(?:src|href)="\./([^"]+)"', page.body.decode()):
+        assert guarded.get(f"/{path}").status == 200, path
 
 
 @pytest.mark.parametrize(
     "given",
-    ["Bearer wrong", f"Bearer {TOKEN}x", "Bearer ", "Basic x", "", f"Bearer {TOKEN.upper()}", "Bearer \xff\xfe"],
+    ["Bearer wrong", f"Bearer {TOKEN}x", "Bearer ", "Basic x", "", f"Bearer {TOKEN.upper()}", "Bearer \xff\xfe", TOKEN],
 )
 def test_a_wrong_token_is_refused(guarded: Server, given: str) -> None:
     assert guarded.get("/api/boards", Authorization=given).status == 401
-    assert guarded.get("/api/boards", Cookie=f"headway-00000000={TOKEN}; x").status == 401
+    assert guarded.get("/api/boards", Headway_Token=given.removesuffix(TOKEN) or "x").status == 401
+
+
+def test_a_browser_shows_the_token_to_nobody_by_itself(guarded: Server) -> None:
+    """A cookie would go to every port of this machine, also to that of another user."""
+    for cookie in (f"headway={TOKEN}", f"Headway-Token={TOKEN}", f"token={TOKEN}"):
+        assert guarded.get("/api/boards", Cookie=cookie).status == 401
 
 
 def test_programs_show_the_token_in_a_header(guarded: Server) -> None:
     assert guarded.get("/api/boards", Authorization=f"Bearer {TOKEN}").status == 200
     assert guarded.get("/api/boards", Authorization=f"bearer  {TOKEN}").status == 200
+    assert guarded.get("/api/boards", Headway_Token=TOKEN).status == 200
+    assert guarded.get("/api/boards", Headway_Token=TOKEN, Authorization="Basic of-a-proxy").status == 200
+    assert guarded.get("/metrics", Authorization=f"Bearer {TOKEN}").status == 200
 
 
-def test_people_open_an_address_with_the_token_once(guarded: Server) -> None:
-    answer = guarded.get(f"/?token={TOKEN}")
-    assert (answer.status, answer.headers["location"]) == (303, "./")
-    cookie = answer.headers["set-cookie"]
-    parts = {part.strip().lower() for part in cookie.split(";")[1:]}
-    assert {"httponly", "samesite=strict"} <= parts
-    assert not any(part.startswith(("path", "domain")) for part in parts), "the folder it came from, prefix and all"
-    assert TOKEN not in cookie
-    for path in ("/", "/api/boards", "/metrics"):
-        assert guarded.get(path, Cookie=cookie.split(";")[0]).status == 200
-    assert "secure" not in parts
-    behind_tls = guarded.get(f"/?token={TOKEN}", X_Forwarded_Proto="https")
-    assert "secure" in behind_tls.headers["set-cookie"].lower()
-
-
-def test_the_question_for_the_token_repeats_nothing_that_was_sent(guarded: Server) -> None:
-    for query in ("", "?token=%3Cscript%3Ealert(1)%3C/script%3E", f"?token={TOKEN}&token={TOKEN}", "?token="):
-        answer = guarded.get(f"/{query}")
-        assert answer.status == 401
-        assert b"<form" in answer.body
-        assert b"script" not in answer.body
-        assert "set-cookie" not in answer.headers
-
-
-def test_reached_from_elsewhere_it_makes_up_a_token_of_its_own(folder: Path) -> None:
-    server = Server("--dir", str(folder), "--host", "0.0.0.0")
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0.0.0.0", "::1", "::"])
+def test_wherever_it_listens_it_asks_for_a_token_that_it_makes_up(folder: Path, host: str) -> None:
+    server = Server("--dir", str(folder), "--host", host)
     try:
         assert server.token is not None
         assert len(server.token) >= 40
-        assert server.get("/api/boards").status == 401
-        assert server.get("/api/boards", Authorization=f"Bearer {server.token}").status == 200
+        answers = [ask(server.port, host, headers) for headers in ({}, {"Authorization": f"Bearer {server.token}"})]
+        assert answers == [401, 200]
+        assert all(link.endswith(f"/#token={server.token}") for link in server.links)
     finally:
         server.end()
+    assert server.errors == ""
+
+
+def ask(port: int, host: str, headers: dict[str, str]) -> int:
+    """The status of an answer from a server that listens on this host."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    connection = http.client.HTTPConnection(near, port, timeout=WAIT_S)
+    with contextlib.closing(connection):
+        connection.request("GET", "/api/boards", headers=headers)
+        return connection.getresponse().status
+
+
+def test_who_listens_everywhere_is_told_the_name_and_addresses_of_this_machine(folder: Path) -> None:
+    server = Server("--dir", str(folder), "--host", "0.0.0.0")
+    server.end()
+    hosts = [urlsplit(link).hostname for link in server.links]
+    assert hosts[0] == socket.gethostname().lower()
+    assert not {"localhost", "127.0.0.1", "0.0.0.0"} & {*hosts}
+
+
+def test_what_no_token_means_is_said(folder: Path) -> None:
+    for host, who in (("127.0.0.1", "every user of this machine"), ("0.0.0.0", "everybody who can reach this machine")):
+        server = Child([*SERVE, "--dir", str(folder), "--port", "0", "--host", host, "--no-token"])
+        link = server.line()
+        server.end()
+        assert "token=" not in link
+        assert who in server.errors
+
+
+SERVE = [sys.executable, "-m", "headway", "serve"]
+LOOK = """
+import encodings.idna, http.client, os, pathlib, sys  # before its folder is closed
+os.setgroups([]), os.setgid(54321), os.setuid(54321)
+port, *paths = sys.argv[1:]
+for path in paths:
+    connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
+    connection.request("GET", path)
+    print(path, connection.getresponse().status)
+seen = b""
+for process in pathlib.Path("/proc").iterdir():
+    for file in ("cmdline", "environ") if process.name.isdecimal() else ():
+        try:
+            seen += (process / file).read_bytes()
+        except OSError:
+            continue
+for file in pathlib.Path("/tmp").glob("headway-*.html"):
+    try:
+        seen += file.read_bytes()
+    except OSError:
+        continue
+print("token" if os.environ["SECRET"][::-1].encode() in seen else "nothing")
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+@pytest.mark.parametrize("given", ["made up", "in the environment", "in a file"])
+def test_another_user_of_this_machine_sees_no_board_and_no_token(folder: Path, tmp_path: Path, given: str) -> None:
+    browser, file = tmp_path / "browser", tmp_path / "token"
+    browser.write_text(f"#!/bin/sh\ntouch {tmp_path}/runs\nsleep 60\n")
+    browser.chmod(0o700)
+    file.touch(0o600)
+    file.write_text(TOKEN)
+    more = {"in the environment": {"HEADWAY_TOKEN": TOKEN}}.get(given, {})
+    arguments = ("--token-file", str(file)) if given == "in a file" else ()
+    server = Server("--dir", str(folder), "--open", *arguments, env={"BROWSER": str(browser), **more})
+    try:
+        eventually((tmp_path / "runs").exists)
+        secret = server.token or TOKEN
+        looked = subprocess.run(
+            [sys.executable, "-I", "-c", LOOK, str(server.port), *data_routes()],
+            env={"SECRET": secret[::-1]},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=WAIT_S,
+        )
+    finally:
+        server.end()
+    assert looked.returncode == 0, looked.stderr
+    assert looked.stdout.splitlines() == [*(f"{path} 401" for path in data_routes()), "nothing"]
 
 
 # --- how it is asked
@@ -458,14 +553,13 @@ def test_of_a_thousand_connections_that_say_nothing_none_keeps_others_out(
 
 @pytest.mark.slow
 def test_of_a_thousand_listeners_as_many_as_allowed_are_served(folder: Path, many_descriptors: None) -> None:
-    server = Server("--dir", str(folder))
-    request = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    server = Server("--dir", str(folder), "--no-token")
     clients, statuses = [], []
     try:
         before = resident_mib(server)
         for _ in range(1000):
             client = socket.create_connection(("127.0.0.1", server.port), timeout=20)
-            client.sendall(request)
+            client.sendall(LISTEN)
             clients.append(client)
             if len(clients) % 50 == 0:  # the answers of the last ones, so that all were really served
                 statuses += [answer_of(one) for one in clients[-50:]]
@@ -478,6 +572,27 @@ def test_of_a_thousand_listeners_as_many_as_allowed_are_served(folder: Path, man
             client.close()
         eventually(lambda: server.get("/healthz").json["listeners"] == 0)
         server.end()
+
+
+def test_of_listeners_who_come_at_once_as_many_as_allowed_are_served(folder: Path) -> None:
+    server = Server("--dir", str(folder), "--no-token")
+    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=20) for _ in range(300)]
+    try:
+        for client in clients:
+            client.sendall(LISTEN)
+        statuses = [answer_of(client) for client in clients]
+        assert (statuses.count(200), statuses.count(503)) == (200, 100)
+        assert server.get("/healthz").json["listeners"] == 200
+        for client in clients:
+            client.close()
+        eventually(lambda: server.get("/healthz").json["listeners"] == 0)
+    finally:
+        for client in clients:
+            client.close()
+        server.end()
+
+
+LISTEN = b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 def answer_of(client: socket.socket) -> int:

@@ -231,6 +231,6 @@ def test_without_a_terminal_there_are_lines_and_nothing_else(board_name: str) ->
     )
     assert "\x1b" not in done.stdout + done.stderr
     told = [line for line in done.stderr.splitlines() if not line.startswith("log ")]
-    assert re.fullmatch(rf"\d\d:\d\d:\d\d {board_name}  .*4 success.*", told[-1])
+    assert re.fullmatch(rf"\d\d:\d\d:\d\d {board_name}  .*4 succeeded.*", told[-1])
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in told)
     assert gone(board=board_name)

@@ -75,7 +75,7 @@ def test_what_a_loop_prints_stays_and_its_bar_is_below(begin: Begin) -> None:
     go_on(shown, lambda: "files" in shown.screen.display[-1])
     assert shown.end() == 0
     before, printed = ([f"{word} {number}" for number in range(n)] for word, n in (("before", 30), ("printed", 40)))
-    assert_said(shown, *before, *printed, "files: 40/40 it success", "end")
+    assert_said(shown, *before, *printed, "files: 40/40 it succeeded", "end")
 
 
 def test_the_bar_is_there_before_the_first_item_is_done(begin: Begin) -> None:
@@ -88,7 +88,7 @@ def test_the_bar_is_there_before_the_first_item_is_done(begin: Begin) -> None:
     shown.until(lambda: re.match(r"slow .* 1/2 it", shown.screen.display[-1]))
     shown.type("\n")
     assert shown.end() == 0
-    assert_said(shown, "slow: 2/2 it success")
+    assert_said(shown, "slow: 2/2 it succeeded")
 
 
 def test_a_quick_loop_writes_its_last_row_and_nothing_else(begin: Begin) -> None:
@@ -99,7 +99,7 @@ def test_a_quick_loop_writes_its_last_row_and_nothing_else(begin: Begin) -> None
     """)
     assert shown.end() == 0
     printed = [f"printed {number}" for number in range(3)]
-    assert_said(shown, *printed, "one: 3/3 it success", *printed, "two: 3/3 it success")
+    assert_said(shown, *printed, "one: 3/3 it succeeded", *printed, "two: 3/3 it succeeded")
     assert MARGINS not in shown.written
 
 
@@ -147,7 +147,7 @@ def test_loops_in_loops_are_rows_below_each_other_and_leave_one(begin: Begin) ->
     go_on(shown, lambda: shown.screen.display[-2].startswith("epochs") and "  batches" in shown.screen.display[-1])
     assert shown.end() == 0
     printed = [f"printed {epoch} {batch}" for epoch in range(3) for batch in range(10)]
-    assert_said(shown, *printed, "epochs: 3/3 it success", "end")
+    assert_said(shown, *printed, "epochs: 3/3 it succeeded", "end")
 
 
 def test_a_loop_inside_is_there_before_its_first_item_is_done(begin: Begin) -> None:
@@ -158,7 +158,7 @@ def test_a_loop_inside_is_there_before_its_first_item_is_done(begin: Begin) -> N
     """)
     go_on(shown, lambda: shown.screen.display[-2].startswith("epochs") and "  batches2" in shown.screen.display[-1])
     assert shown.end() == 0
-    assert_said(shown, "epochs: 3/3 it success")
+    assert_said(shown, "epochs: 3/3 it succeeded")
 
 
 def test_loops_of_threads_are_rows_and_each_leaves_one(begin: Begin) -> None:
@@ -230,7 +230,7 @@ def test_half_a_line_is_kept(begin: Begin) -> None:
     """)
     go_on(shown, lambda: "dots" in shown.screen.display[-1])
     assert shown.end() == 0
-    assert_said(shown, "." * 10, "." * 20, "dots: 30/30 it success", "end")
+    assert_said(shown, "." * 10, "." * 20, "dots: 30/30 it succeeded", "end")
 
 
 @pytest.mark.parametrize("end", ["raise ValueError('bad row')", "kill(SIGINT)", "sys.exit('left')"])
@@ -339,7 +339,7 @@ def test_a_loop_ends_beside_a_stopped_helper(begin: Begin) -> None:
     os.kill(helper, signal.SIGSTOP)
     shown.type("\n\n")
     assert shown.end() == 0
-    assert_said(shown, "rows: 2/2 it success", "end")
+    assert_said(shown, "rows: 2/2 it succeeded", "end")
     assert helper not in drawers()
 
 
@@ -383,7 +383,7 @@ def test_a_loop_without_descriptors_goes_on(begin: Begin) -> None:
     """)
     shown.until(lambda: "rows" in shown.screen.display[-1])
     assert shown.end() == 0
-    assert_said(shown, *(f"printed {number}" for number in range(12)), "rows: 12/12 it success", "end")
+    assert_said(shown, *(f"printed {number}" for number in range(12)), "rows: 12/12 it succeeded", "end")
 
 
 def test_a_loop_without_a_board_has_its_bar_below_what_is_printed(begin: Begin, tmp_path: Path) -> None:
@@ -405,7 +405,7 @@ def test_a_loop_without_a_board_has_its_bar_below_what_is_printed(begin: Begin, 
     go_on(shown, lambda: "files" in shown.screen.display[-1])
     assert not drawers(shown.program())
     assert shown.end() == 0
-    assert_said(shown, *(f"printed {number}" for number in range(30)), "files: 30/30 it success", "end")
+    assert_said(shown, *(f"printed {number}" for number in range(30)), "files: 30/30 it succeeded", "end")
 
 
 @pytest.mark.parametrize(
@@ -489,5 +489,5 @@ def test_many_loops_in_a_row_have_one_helper(begin: Begin, tmp_path: Path) -> No
     program = shown.program()
     assert shown.end() == 0
     assert gone(program)
-    rows = [text for round in range(3) for text in (f"loop{round}: 8/8 it success", f"between {round}")]
+    rows = [text for round in range(3) for text in (f"loop{round}: 8/8 it succeeded", f"between {round}")]
     assert_said(shown, *rows)

@@ -128,7 +128,7 @@ print("after", task.count)
     assert len(loops) > 3
     assert ran.printed().startswith("0 threads more\nafter ")
     (shown,) = ran.shown()  # one output, replaced
-    assert "2 success · " in shown["text/plain"]
+    assert "2 succeeded · " in shown["text/plain"]
     page = Tags(shown["text/html"])
     assert "Sums <b>&" in page.text
     assert "200/200" in page.text
@@ -209,7 +209,7 @@ print("after")
     assert len({found[1] for text in texts if (found := re.search(r"outer .* (\d+)/8", text))}) > 3
     assert any(re.search(r"\n  inner .* \d+/30", text) for text in texts)
     (shown,) = ran.shown()
-    assert re.match(r"outer .*8/8.*success$", shown["text/plain"])
+    assert re.match(r"outer .*8/8.*succeeded$", shown["text/plain"])
     assert ran.printed() == "after\n"
 
 

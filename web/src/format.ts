@@ -1,7 +1,8 @@
 /** Numbers and times for people, in the forms of headway/views/words.py; tests compare both by test/examples.json. */
 
-import type { TimeLeft } from "./feed/types";
+import { RATE_LEAST, STATE_WORDS, type TimeLeft } from "./feed/types";
 
+const RATE_MOST = 999e18; // the prefixes end there
 const YEARS_MOST = 1000; // a longer duration means that a clock was wrong
 
 const PREFIXES = ["", "k", "M", "G", "T", "P", "E"];
@@ -63,7 +64,9 @@ export function rateOfUnit(value: number, unit: string): string {
   return paced(value, unit, unit && !isBytes(unit) ? ` ${unit}` : "");
 }
 
-function paced(value: number, unit: string, name: string): string {
+function paced(rate: number, unit: string, name: string): string {
+  if (!(rate < RATE_MOST)) return "–";
+  const value = rate < RATE_LEAST ? 0 : rate;
   for (const [seconds, time] of [
     [1, "s"],
     [60, "min"],
@@ -124,11 +127,16 @@ export function ago(seconds: number): string {
   return `${number(Math.floor(seconds / 86400))} d ago`;
 }
 
-/** 42 %; 100 only if everything is done, 0 only if nothing is. */
+/** 42%; 100% only if everything is counted, and 0% only if nothing is: else <1%. */
 export function percent(fraction: number): string {
   const value = fraction * 100;
-  if (value > 0 && value < 1) return "<1 %";
-  return `${value < 100 ? Math.min(99, Math.floor(value)) : 100} %`;
+  if (value > 0 && value < 1) return "<1%";
+  return `${value < 100 ? Math.min(99, Math.floor(value)) : 100}%`;
+}
+
+/** A state as people read it; a file of another version may have states of its own. */
+export function stateWord(state: string): string {
+  return (STATE_WORDS as Record<string, string>)[state] ?? state;
 }
 
 const CLOCK = new Intl.DateTimeFormat(undefined, {
@@ -146,21 +154,25 @@ export function moment(at: number, now: number): string {
   return sameDay ? CLOCK.format(date) : `${DAY.format(date)}, ${CLOCK.format(date)}`;
 }
 
-/** As on the axis of a chart: 15k, 2.5k, 0.015, 2e-5. */
+/** As on the axis of a chart: 15k, 2.5k, 0.015, 0.00002. */
 export function tick(value: number): string {
   const size = Math.abs(value);
-  if (size > 0 && size < 1)
-    return size < 1e-4 ? value.toExponential(1).replace(".0", "") : String(Number(value.toPrecision(3)));
+  if (size > 0 && size < 1) return measured(Number(value.toPrecision(3)));
   return short(value)
     .replace(/(\.\d*?)0+(?=\D|$)/, "$1")
     .replace(/\.(?=\D|$)/, "");
 }
 
-/** A measured value: up to five significant digits, no needless zeros; whole numbers in full. */
-export function metric(value: number | null): string {
+/**
+ * A measured value: five significant digits without needless zeros, whole numbers in full. Powers of ten only from 1e7 on
+ * and below 1e-6.
+ */
+export function measured(value: number | null): string {
   if (value === null) return "–";
   if (Number.isInteger(value) && Math.abs(value) < 1e7) return number(value);
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e7 || size < 1e-4)) return value.toExponential(2);
-  return String(Number(value.toPrecision(5)));
+  const [digits = "", power = "0"] = value.toExponential(4).split("e");
+  const exponent = Number(power);
+  const trimmed = (text: string): string => (text.includes(".") ? text.replace(/\.?0+$/, "") : text);
+  if (exponent < -6 || exponent >= 7) return `${trimmed(digits)}e${exponent}`;
+  return trimmed(Number(`${digits}e${exponent}`).toFixed(Math.max(4 - exponent, 0)));
 }

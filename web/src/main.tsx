@@ -7,7 +7,11 @@ import "./style/frame.css";
 import "./style/board.css";
 import "./style/list.css";
 import "./style/task.css";
+import "./style/token.css";
 
 start();
 const place = document.getElementById("page");
-if (place) render(<App />, place);
+if (place) {
+  place.replaceChildren(); // the text for when this script does not load
+  render(<App />, place);
+}

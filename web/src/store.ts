@@ -3,6 +3,7 @@
 import { computed, signal } from "@preact/signals";
 import { Connection, type Link } from "./feed/connection";
 import { applyBoard, applyBoards, type Board } from "./feed/patch";
+import { takeToken } from "./feed/token";
 import type { Summary } from "./feed/types";
 import { parseRoute } from "./route";
 
@@ -59,6 +60,7 @@ export function reconnect(): void {
 
 /** Show the place in the address. */
 export function arrive(): void {
+  const anew = takeToken();
   const next = parseRoute(location.hash);
   route.value = next;
   const name = next.page === "boards" ? null : next.board;
@@ -66,6 +68,7 @@ export function arrive(): void {
     followed = null;
     drawn.value += 1;
   }
+  if (anew) connection.close();
   connection.follow(name);
 }
 

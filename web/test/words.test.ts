@@ -5,7 +5,7 @@ import {
   amount,
   duration,
   fine,
-  metric,
+  measured,
   notCounted,
   number,
   percent,
@@ -13,6 +13,7 @@ import {
   rate,
   rateOfUnit,
   short,
+  stateWord,
   tick,
   timeLeft,
 } from "../src/format";
@@ -35,7 +36,7 @@ describe("numbers and times", () => {
     [tick(0.5), "0.5"],
     [tick(100_000), "100k"],
     [tick(0.0152), "0.0152"],
-    [tick(-0.00002), "-2e-5"],
+    [tick(-0.00002), "-0.00002"],
     [tick(0), "0"],
     [plural(1, "worker"), "1 worker"],
     [plural(2, "worker"), "2 workers"],
@@ -57,10 +58,9 @@ describe("numbers and times", () => {
     [ago(12.9), "12 s ago"],
     [ago(190), "3 min ago"],
     [ago(86_400 * 3), "3 d ago"],
-    [metric(0.123456), "0.12346"],
-    [metric(124_812), "124,812"],
-    [metric(1e-9), "1.00e-9"],
-    [metric(null), "–"],
+    [stateWord("success"), "succeeded"],
+    [stateWord("failed"), "failed"],
+    [stateWord("of another version"), "of another version"],
   ])("%s is %s", (is, shall) => expect(is).toBe(shall));
 
   it.each(examples.durations as [number, string, string][])(
@@ -92,11 +92,12 @@ describe("numbers and times", () => {
     expect(told.filter(Boolean).join(", ")).toBe(text);
   });
 
-  it("nothing is done before all is, and something is not nothing", () => {
-    expect(percent(0.9999)).toBe("99 %");
-    expect(percent(1)).toBe("100 %");
-    expect(percent(0.001)).toBe("<1 %");
-    expect(percent(0)).toBe("0 %");
+  it.each(examples.percents as [number, string][])("%d: as in the terminal", (value, text) => {
+    expect(percent(value)).toBe(text);
+  });
+
+  it.each(examples.measured as [number | null, string][])("%d: as in the terminal", (value, text) => {
+    expect(measured(value)).toBe(text);
   });
 });
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headway.cli._output import add_json, complain, print_json, say
 from headway.cli._source import board_name
-from headway.views.words import plural
+from headway.views.words import plural, size
 
 if TYPE_CHECKING:
     import argparse
@@ -56,10 +56,10 @@ def run(options: argparse.Namespace) -> int:
             if one.error is None:
                 say(f"{'would remove' if options.dry_run else 'removed'} {one.kind} {one.name}: {one.reason}")
         gone = [one for one in found if one.error is None]
-        size = f"{sum(one.bytes for one in gone) / 2**20:.1f} MiB"
+        freed = size(sum(one.bytes for one in gone))
         verb = "would be freed" if options.dry_run else "freed"
         if gone:
-            say(f"{plural(len(gone), 'object')}, {size} {verb}")
+            say(f"{plural(len(gone), 'object')}, {freed} {verb}")
         elif len(unknown) < max(len(options.boards), 1):
             say("there is nothing to remove")
     failed = [one for one in found if one.error is not None]

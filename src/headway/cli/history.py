@@ -16,7 +16,7 @@ from headway.files import history, query
 from headway.system import paths
 from headway.tasks.states import FINAL_STATES
 from headway.terminal.row import detail
-from headway.views.words import counted, duration, plural
+from headway.views.words import counted, duration, number, plural, state
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,7 +112,7 @@ def _show(directory: Path, asked: query.Query, limit: int, hours: str) -> None:
     say()
     found = query.count(directory, asked) if len(rows) == limit else len(rows)
     if found > len(rows):
-        say(f"and {found - len(rows):,} more; --limit {found} shows all")
+        say(f"and {number(found - len(rows))} more; --limit {found} shows all")
     say(f"{plural(found, 'task')} ended{since}: {path}")
 
 
@@ -120,7 +120,7 @@ def _row(task: PastTask) -> tuple[str, ...]:
     ended = task.archived if task.ended is None else task.ended
     return (
         time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(ended)),
-        task.state,
+        state(task.state),
         counted(task.count, task.total, task.unit),
         "" if task.started is None else duration(task.elapsed),
         task.id,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway.cli._output import add_json, columns, print_json, say, table
 from headway.tasks.states import WRONG_STATES
-from headway.views.words import duration, number
+from headway.views.words import duration, number, size
 
 if TYPE_CHECKING:
     import argparse
@@ -53,17 +53,16 @@ def run(options: argparse.Namespace) -> int:
     elif not boards:
         say("there is no board: start a program that opens one, or 'headway demo'")
     else:
-        rows = [("BOARD", "STATE", "RUNNING", "PENDING", "SUCCESS", "WORKERS", "MIB", "AGE", "")]
+        rows = [("BOARD", "STATE", "RUNNING", "PENDING", "SUCCEEDED", "WORKERS", "SIZE", "AGE", "")]
         for line in table(rows + [_row(info) for info in boards], right=(2, 3, 4, 5, 6, 7)):
             say(line, columns())
     return 0
 
 
 def _row(info: BoardInfo) -> tuple[str, ...]:
-    size = f"{info.bytes / 2**20:.1f}"
     view = info.view
     if view is None:
-        return (info.name, info.state, "", "", "", "", size, "", info.error or "")
+        return (info.name, info.state, "", "", "", "", size(info.bytes), "", info.error or "")
     counts = view.counts
     bad = [f"{number(counts[state])} {state}" for state in WRONG_STATES if counts[state]]
     bad += [f"{number(counts.stalled)} stalled"] if counts.stalled else []
@@ -71,8 +70,8 @@ def _row(info: BoardInfo) -> tuple[str, ...]:
     return (
         info.name,
         info.state,
-        *map(str, numbers),
-        size,
+        *map(number, numbers),
+        size(info.bytes),
         duration(view.age) if info.state == "snapshot" else "",
         ", ".join(bad),
     )

@@ -1,38 +1,36 @@
 """Show all boards in a browser, live, from their snapshot files. Read only.
 
-On this machine only, nobody is asked for anything. If it can be reached from others (--host), everyone needs a token.
+Whoever looks needs the token that is made up and printed as part of a link. Without one (--no-token), whoever can reach
+the address sees all boards; on 127.0.0.1 that is every user of this machine.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import ipaddress
 import os
 import secrets
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from headway import errors
-from headway.cli._output import add_json, print_json, say
-
-if TYPE_CHECKING:
-    import socket
+from headway.cli._links import Links, open_privately
+from headway.cli._output import add_json, complain, print_json, say
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-environment: HEADWAY_TOKEN the token, which as an argument other users of this machine could see
+environment: HEADWAY_TOKEN the token; other users cannot see it there, as they could among the arguments of a command
 
 examples:
   headway serve --open
-  headway serve --host 0.0.0.0                              a token is made up and printed
+  headway serve --host 0.0.0.0                              from other machines, too
+  headway serve --token-file token                          a service: the same token whenever it starts
   headway serve --allow-host progress.example.com           behind a proxy that passes the name on
   ssh -L 8765:localhost:8765 box                            the boards of another machine, with no port opened to others
 """
 PORT = 8765
+TOKEN_BYTES_MAX = 4096
 
 
 def _port(text: str) -> int:
@@ -48,7 +46,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="listen there (default: 127.0.0.1)")
     parser.add_argument("--port", type=_port, default=PORT, metavar="N", help=f"default: {PORT}; 0: any free one")
-    parser.add_argument("--token", metavar="TEXT", help="ask everyone for it, on this machine, too")
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="a token that is kept in a file, which no other user may read"
+    )
+    who.add_argument(
+        "--no-token", action="store_true", help="show the boards to whoever can reach the address, other users included"
+    )
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a further name of this server; repeatable"
     )
@@ -63,46 +67,60 @@ def run(options: argparse.Namespace) -> int:
         raise errors.HeadwayError(f"{options.dir} is not a folder: name the one that holds the boards with --dir")
     if options.analysis is not None and not options.analysis.is_dir():
         raise errors.HeadwayError(f"{options.analysis} is not a folder: give the tracker's base_dir with --analysis")
-    given: str | None = options.token or os.environ.get("HEADWAY_TOKEN") or None
-    token = given if given is not None or _is_loopback(options.host) else secrets.token_urlsafe(32)
+    given, source = (None, "") if options.no_token else _given(options.token_file)
+    token = None if options.no_token else given or secrets.token_urlsafe(32)
     try:
         app = create_app(options.dir, token=token, hosts=options.allow_host, analysis=options.analysis)
     except ValueError as error:
-        raise errors.HeadwayError(f"{error}: see --token and HEADWAY_TOKEN") from None
+        raise errors.HeadwayError(f"{source}: {error}") from None
     with extra():
         from headway.dashboard.server import listen, serve
 
-    with contextlib.closing(listen(options.host, options.port)) as listening:
-        url = _url(options.host, listening)
-        first = url if token is None else f"{url}?token={quote(token, safe='')}"
+    with contextlib.closing(listen(options.host, options.port)) as listening, contextlib.ExitStack() as opened:
+        links = Links.of(options.host, listening, token)
 
         def tell() -> None:
+            # A token that was given is known where it came from, and does not belong into a log.
+            shown = links if given is None else links.without_token()
             if options.json:
-                print_json({"url": url, "token": token, "pid": os.getpid()}, indent=None)
+                made_up = token if given is None else None
+                fields = {"url": links.urls[0], "links": shown.links, "token": made_up, "pid": os.getpid()}
+                print_json(fields, indent=None)
             else:
-                say(f"Headway shows its boards on {first if given is None else url} until Ctrl-C")
+                first, *others = shown.links
+                asks = "" if given is None else f"; the page asks for the token of {source}"
+                say(f"Headway shows its boards on {first} until Ctrl-C{asks}")
+                for other in others:
+                    say(f"or on {other}")
+            if token is None:
+                complain(f"no token is asked for: {_everybody(options.host)} can see all boards")
             sys.stdout.flush()
             if options.open:
-                import threading
-                import webbrowser
+                opened.enter_context(open_privately(links.local))
 
-                # Opening a browser may take long, or block until it is closed if it is one for the terminal.
-                threading.Thread(target=webbrowser.open, args=(first,), daemon=True).start()
-
-        serve(app, listening, tell)
+        serve(app, listening, tell, opened.close)
     return 0
 
 
-def _is_loopback(host: str) -> bool:
+def _everybody(host: str) -> str:
+    return "every user of this machine" if Links.is_loopback(host) else "everybody who can reach this machine"
+
+
+def _given(file: Path | None) -> tuple[str | None, str]:
+    """The token that was given, and where. Raises HeadwayError if it cannot be used."""
+    if file is None:
+        return os.environ.get("HEADWAY_TOKEN") or None, "HEADWAY_TOKEN"
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _url(host: str, listening: socket.socket) -> str:
-    """The address of the page for a browser on this machine."""
-    address, port = listening.getsockname()[:2]
-    if ipaddress.ip_address(address).is_unspecified:
-        host = "localhost"
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        with file.open(encoding="utf-8") as stream:
+            others = os.fstat(stream.fileno()).st_mode & 0o007
+            text = stream.read(TOKEN_BYTES_MAX).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.HeadwayError(f"--token-file {file} cannot be read: {error}") from None
+    if others:
+        raise errors.HeadwayError(
+            f"--token-file {file} is open to every user of this machine: make a new token and 'chmod 600' the file, or "
+            "pass the token as HEADWAY_TOKEN"
+        )
+    if not text:
+        raise errors.HeadwayError(f"--token-file {file} is empty: write a token into it")
+    return text, f"--token-file {file}"

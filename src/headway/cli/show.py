@@ -13,7 +13,7 @@ from headway.cli._source import Source, add_board, find
 from headway.exporters.tables import object_lines
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, detail
-from headway.views.words import counted, duration, rate
+from headway.views.words import counted, duration, measured, percent, rate, state
 
 if TYPE_CHECKING:
     import argparse
@@ -76,10 +76,10 @@ def _show_workers(source: Source) -> None:
     alive = "was alive" if source.state == "snapshot" else "alive"  # what happened since is not known
     rows = [("PID", "WORKER", "STATE", "COUNTED", "TASKS")]
     for worker in source.view.workers:
-        state = "stalled" if worker.stalled else alive if worker.alive else "gone"
+        now = "stalled" if worker.stalled else alive if worker.alive else "gone"
         last = "never" if worker.idle is None else f"{duration(worker.idle)} ago"
         more = f" and {len(worker.tasks) - 3} more" if len(worker.tasks) > 3 else ""
-        rows.append((str(worker.pid), worker.name, state, last, ", ".join(worker.tasks[:3]) + more))
+        rows.append((str(worker.pid), worker.name, now, last, ", ".join(worker.tasks[:3]) + more))
     if len(rows) > 1:
         say()
         for line in table(rows, right=(0,)):
@@ -97,14 +97,17 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
         yield "label", task.label
     if task.parent:
         yield "part of", task.parent
-    yield "state", "running, but stalled" if task.stalled else task.state
+    yield "state", "running, but stalled" if task.stalled else state(task.state)
     if why := detail(task):
         yield "", why
-    fraction = "" if task.fraction is None else f", {task.fraction:.1%}"
-    resumed = "" if task.resumed_from is None else f", went on from {task.resumed_from:,}"
+    fraction = "" if task.fraction is None else f", {percent(task.fraction)}"
+    resumed = "" if task.resumed_from is None else f", went on from {counted(task.resumed_from, None, task.unit)}"
     yield "count", counted(task.count, task.total, task.unit) + fraction + resumed
     if task.rate is not None and task.state == "running":
-        yield "rate", rate(task.rate) + ("" if task.eta is None else f", ETA {duration(task.eta, whole=True)}")
+        yield (
+            "rate",
+            rate(task.rate, task.unit) + ("" if task.eta is None else f", ETA {duration(task.eta, whole=True)}"),
+        )
     if task.stage:
         yield "stage", task.stage
     if task.message:
@@ -125,7 +128,7 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
             yield title, f"pid {share.pid}: {known}"
             title = ""
     for at, (name, value) in enumerate(task.metrics.items()):
-        yield "metrics" if at == 0 else "", f"{name} = {value:g}"
+        yield "metrics" if at == 0 else "", f"{name} = {measured(value)}"
     if task.result is not None:
         yield "result", json.dumps(task.result, ensure_ascii=False)
 

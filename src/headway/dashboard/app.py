@@ -22,7 +22,7 @@ from headway.dashboard.feed import Feed
 from headway.dashboard.openapi import document
 from headway.dashboard.page import Page
 from headway.dashboard.problem import Problem
-from headway.dashboard.security import Guard
+from headway.dashboard.security import HEALTH, Guard, is_known
 from headway.exporters.prometheus import BoardCollector
 from headway.files import history, snapshot
 from headway.tasks.states import FINAL_STATES
@@ -53,7 +53,7 @@ def create_app(
 ) -> ASGIApp:
     """See headway.dashboard.create_app."""
     dashboard = _Dashboard(Feed(directory), max_listeners, analysis)
-    return Guard(dashboard.app, token=token, hosts=hosts)
+    return Guard(dashboard.app, token=token, hosts=hosts, is_public=dashboard.is_public)
 
 
 class _Dashboard:
@@ -77,13 +77,17 @@ class _Dashboard:
                 Route("/api/analysis/progress/{id:path}", self.analyses.one, methods=get),
                 Route("/api/analysis/recent", self.analyses.recent, methods=get),
                 Route("/metrics", self.metrics, methods=get),
-                Route("/healthz", self.health, methods=get),
+                Route(HEALTH, self.health, methods=get),
                 Route("/openapi.json", self.describe, methods=get),
                 Route("/{path:path}", self.file, methods=get),
             ],
             exception_handlers={Problem: _problem, HTTPException: _http_problem},
             lifespan=self.lifespan,
         )
+
+    def is_public(self, path: str) -> bool:
+        """Paths that tell nothing about any board: whether the server is there, and the page without its data."""
+        return path == HEALTH or self.page.has(path.removeprefix("/"))
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -175,14 +179,7 @@ class _Dashboard:
         name = request.query_params.get("board")
         if name is not None:
             board_of(name)
-        if self.feed.listeners >= self.max_listeners:
-            detail = f"{self.feed.listeners} listeners are connected, and no more are allowed: try again later"
-            raise Problem(503, "too-many-listeners", detail, {"Retry-After": "5"})
-        return _Events(
-            self.feed.events(name, request.headers.get("last-event-id", "")),
-            ping=3600,  # the feed sends its own keep-alives, which a page can see
-            send_timeout=SEND_TIMEOUT_S,
-        )
+        return _Events(self.feed, self.max_listeners, name, request.headers.get("last-event-id", ""))
 
     # --------------------------------------------------------------------------------------------------------- the rest
 
@@ -192,8 +189,10 @@ class _Dashboard:
         encoder, media_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encoder(self.registry), headers={"Content-Type": media_type})
 
-    async def health(self, _: Request) -> Response:
-        fields = {"status": "ok", "boards": len(self.feed.boards.known), "listeners": self.feed.listeners}
+    async def health(self, request: Request) -> Response:
+        fields: dict[str, str | int] = {"status": "ok"}
+        if is_known(request):
+            fields |= {"boards": len(self.feed.boards.known), "listeners": self.feed.listeners}
         return answer(encode(fields))
 
     async def describe(self, _: Request) -> Response:
@@ -210,6 +209,12 @@ class _Dashboard:
 class _Events(EventSourceResponse):
     """A stream that ends in good order when the server ends, or when its client reads nothing for too long."""
 
+    def __init__(self, feed: Feed, listeners_max: int, name: str | None, last_id: str) -> None:
+        # The feed sends its own keep-alives, which a page can see.
+        super().__init__(feed.events(name, last_id), ping=3600, send_timeout=SEND_TIMEOUT_S)
+        self._feed = feed
+        self._listeners_max = listeners_max
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         ended = False
 
@@ -218,10 +223,16 @@ class _Events(EventSourceResponse):
             await send(message)
             ended = message["type"] == "http.response.body" and not message.get("more_body", False)
 
-        with contextlib.suppress(SendTimeoutError):
-            await super().__call__(scope, receive, noting_send)
-            if not ended:
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        with self._feed.listening(self._listeners_max) as allowed:  # counted before anything is answered
+            if not allowed:
+                detail = f"{self._listeners_max} listeners are connected, and no more are allowed: try again later"
+                problem = Problem(503, "too-many-listeners", detail, {"Retry-After": "5"})
+                await problem.response()(scope, receive, send)
+                return
+            with contextlib.suppress(SendTimeoutError):
+                await super().__call__(scope, receive, noting_send)
+                if not ended:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _problem(_: Request, error: Exception) -> Response:

@@ -123,12 +123,28 @@ class Feed:
 
     # ------------------------------------------------------------------------------------------------------ listeners
 
+    @contextlib.contextmanager
+    def listening(self, most: int) -> Iterator[bool]:
+        """Count a listener, as long as the block lasts. False: there are `most` of them, and it is not counted."""
+        self.start()
+        if self.listeners >= most:
+            yield False
+            return
+        self.listeners += 1
+        self._listened.set()
+        try:
+            yield True
+        finally:
+            self.listeners -= 1
+            if not self.listeners:
+                self._listened.clear()
+
     async def events(self, name: str | None = None, last_id: str = "") -> AsyncIterator[bytes]:
         """Server-sent events for one client, for ever: of the list of boards, and of the tasks of the board `name`.
 
-        last_id: of the last event that the client has.
+        last_id: of the last event that the client has. Use it within `listening`.
         """
-        with self._listening(name):
+        with self._following(name):
             await self.look()
             if name is not None:
                 await self.look({name}, follow=True)
@@ -145,19 +161,13 @@ class Feed:
                     yield event(b"beat", b"{}")
 
     @contextlib.contextmanager
-    def _listening(self, name: str | None) -> Iterator[None]:
-        self.start()
-        self.listeners += 1
-        self._listened.set()
+    def _following(self, name: str | None) -> Iterator[None]:
         followed = None if name is None else self.boards.follow(name)
         if followed is not None:
             followed.listeners += 1
         try:
             yield
         finally:
-            self.listeners -= 1
-            if not self.listeners:
-                self._listened.clear()
             if followed is not None:
                 followed.listeners -= 1
                 followed.used = time.monotonic()

@@ -211,8 +211,8 @@ def _get(summary: str, content: dict[str, Schema], *parameters: Schema, safe: bo
     return {"get": operation}
 
 
-def _json(**properties: Schema) -> dict[str, Schema]:
-    return {"application/json": {"schema": _object(now=_TIME, **properties)}}
+def _json(*, optional: Collection[str] = (), **properties: Schema) -> dict[str, Schema]:
+    return {"application/json": {"schema": _object(now=_TIME, optional=optional, **properties)}}
 
 
 def _query(name: str, schema: Schema) -> Schema:
@@ -231,7 +231,7 @@ def document() -> Schema:
             "description": "Read only. Every answer is made of snapshot files; docs/http.md tells more.",
         },
         "servers": [{"url": "./", "description": "where this document is"}],
-        "security": [{}, {"token": []}, {"cookie": []}],
+        "security": [{}, {"token": []}, {"header": []}],  # {}: with --no-token
         "paths": {
             "/api/boards": _get("All boards at a glance", _json(boards=_list(_named("Summary")))),
             "/api/boards/{board}": _get(
@@ -285,7 +285,7 @@ def document() -> Schema:
             "/metrics": _get("Prometheus metrics", {"text/plain": {"schema": {"type": "string"}}}),
             "/healthz": _get(
                 "Is the server there?",
-                _json(status={"const": "ok"}, boards=_COUNT, listeners=_COUNT),
+                _json(status={"const": "ok"}, boards=_COUNT, listeners=_COUNT, optional=("boards", "listeners")),
                 safe=True,
             ),
         },
@@ -293,7 +293,7 @@ def document() -> Schema:
             "schemas": _SCHEMAS,
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer"},
-                "cookie": {"type": "apiKey", "in": "cookie", "name": "headway"},
+                "header": {"type": "apiKey", "in": "header", "name": "Headway-Token"},
             },
         },
     }

@@ -51,6 +51,10 @@ class Page:
             if path.is_file() and not path.is_symlink()
         }
 
+    def has(self, path: str) -> bool:
+        """Is it the page itself, "", or one of its files?"""
+        return path == "" or path in self._files
+
     def answer(self, path: str, request: Request) -> Response | None:
         """The file of this path, "" for the page itself; None if there is no such file."""
         file = self._files.get(path or INDEX)

@@ -1,45 +1,46 @@
 """Access control: which requests are refused before routing, and the headers that every answer has.
 
-A dashboard shows what programs are doing to everyone who can reach it, so a page of another origin must not be able to
-read it through such a person's browser:
+A dashboard shows what programs are doing. Two kinds of others must not read it: users who can reach the port, on
+127.0.0.1 every user of this machine, and pages of another origin in the browser of somebody who may.
 
+- With a token: every request needs it, except those for the page's own files, which hold no data, and /healthz. It is
+  compared in constant time. It comes in a header, never in a cookie: cookies do not know ports, so a browser would send
+  one to every server of this machine, whoever started it.
 - Host has to be a name of this server. A foreign name that resolves to 127.0.0.1 (DNS rebinding) would make a foreign
   page the same origin. An IP address is not a name and cannot be rebound.
-- Origin, and Sec-Fetch-Site, which the browser itself sets, have to be those of the page itself.
+- Origin, and Sec-Fetch-Site, which the browser itself sets, have to be those of the page itself, for all data.
 - Nothing can be changed: only GET and HEAD, never a body.
-- With a token: every request except /healthz needs it; it is compared in constant time.
 """
 
 from __future__ import annotations
 
 import hmac
-import html
 import ipaddress
 import socket
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from headway.dashboard.problem import Problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["TOKEN_LEAST", "Guard", "check_token"]
+__all__ = ["HEALTH", "TOKEN_LEAST", "Guard", "check_token", "is_known"]
 
 TOKEN_LEAST = 16
+TOKEN_HEADER = "headway-token"  # where Authorization is the proxy's
+HEALTH = "/healthz"
 URL_BYTES_MAX = 4096
 HEADER_BYTES_MAX = 16 * 1024
-COOKIE_S = 30 * 24 * 3600
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "content-security-policy": _CSP,
@@ -51,14 +52,7 @@ _HEADERS = {
     "permissions-policy": "camera=(), geolocation=(), microphone=()",
     "cache-control": "no-store",
 }
-_ASK = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Headway</title><h1>Headway</h1>
-<p>{reason} It was printed where <code>headway serve</code> was started.</p>
-<form method="get" action="./">
-<label>Token <input name="token" type="password" autocomplete="off" autofocus required></label>
-<button>Show the boards</button></form>
-<p>You came by a link and have been here before? <a href="./">Open the page</a>.</p></html>
-"""
+_KNOWN = "headway.known"  # in the scope of a request: may it see data?
 
 
 def check_token(token: str) -> str:
@@ -68,22 +62,26 @@ def check_token(token: str) -> str:
     return token
 
 
+def is_known(request: Request) -> bool:
+    """Whether a request that the guard let pass showed the token, or needs none."""
+    return bool(request.scope[_KNOWN])
+
+
 class Guard:
     """ASGI middleware: it refuses requests, or passes them on to an application.
 
-    token: None = none is required; hosts: further names of this server, such as a proxy's; "*" = any.
-    Raises ValueError for a token that is too short.
+    token: None = none is required; hosts: further names of this server, such as a proxy's; "*" = any; is_public: paths
+    below the application's that need no token. Raises ValueError for a token that is too short.
     """
 
-    def __init__(self, app: ASGIApp, *, token: str | None = None, hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self, app: ASGIApp, *, token: str | None, hosts: Iterable[str], is_public: Callable[[str], bool]
+    ) -> None:
         self.app = app
+        self._is_public = is_public
         self._names = {host.lower() for host in hosts}
         self._own = {"localhost", socket.gethostname().lower()}
         self._token = None if token is None else check_token(token).encode()
-        if self._token is not None:
-            # The cookie is not the token; its name distinguishes dashboards on different ports of one host.
-            self._cookie = hmac.digest(self._token, b"headway cookie", "sha256").hex()
-            self._cookie_name = "headway-" + hmac.digest(self._token, b"headway name", "sha256").hex()[:8]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the application answer."""
@@ -102,13 +100,14 @@ class Guard:
             await send(message)
 
         try:
-            answer = self._look(scope)
+            known = self._check(scope)
         except Problem as problem:
-            answer = problem.response()
-        await (self.app if answer is None else answer)(scope, receive, guarded_send)
+            await problem.response()(scope, receive, guarded_send)
+        else:
+            await self.app({**scope, _KNOWN: known}, receive, guarded_send)
 
-    def _look(self, scope: Scope) -> Response | None:
-        """The answer, if the request is not for the application. Raises Problem."""
+    def _check(self, scope: Scope) -> bool:
+        """Whether the request may see data. Raises Problem if it is not for the application at all."""
         headers = Headers(scope=scope)
         self._check_size(scope)
         if scope["method"] not in ("GET", "HEAD"):
@@ -116,8 +115,18 @@ class Guard:
         if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
             raise Problem(413, "body-refused", "a request here has no body: leave it out", {"Connection": "close"})
         self._check_host(headers)
+        known = self._token is None or _shows(headers, self._token)
+        if self._is_public(_path_of(scope)):
+            return known
         self._check_origin(headers)
-        return None if self._token is None else self._ask(scope, headers, self._token)
+        if not known:
+            raise Problem(
+                401,
+                "token-required",
+                "this server asks for its token: send 'Authorization: Bearer TOKEN', or open the link that it printed",
+                {"WWW-Authenticate": 'Bearer realm="headway"'},
+            )
+        return True
 
     @staticmethod
     def _check_size(scope: Scope) -> None:
@@ -158,43 +167,19 @@ class Guard:
         if site not in ("none", "same-origin") and mode != "navigate":
             raise Problem(403, "foreign-origin", "pages of another origin may not ask here")
 
-    def _ask(self, scope: Scope, headers: Headers, token: bytes) -> Response | None:
-        path = scope["path"].removeprefix(scope.get("root_path", ""))
-        if path == "/healthz" or self._is_known(headers, token):
-            return None
-        if path not in ("", "/"):
-            raise Problem(
-                401,
-                "token-required",
-                "this server asks for its token: send 'Authorization: Bearer TOKEN', or open '/?token=TOKEN' once",
-                {"WWW-Authenticate": 'Bearer realm="headway"'},
-            )
-        given = parse_qs(scope["query_string"].decode("ascii", "replace")).get("token", [])
-        if len(given) == 1 and hmac.compare_digest(given[0].encode("utf-8", "replace"), token):
-            answer: Response = RedirectResponse("./", 303)
-            answer.set_cookie(
-                self._cookie_name,
-                self._cookie,
-                max_age=COOKIE_S,
-                path=None,  # relative to this request, so the prefix need not be known
-                secure=scope.get("scheme") == "https",
-                httponly=True,
-                samesite="strict",
-            )
-            return answer
-        reason = "That is not the token." if given else "This server asks for its token."
-        return HTMLResponse(_ASK.format(reason=html.escape(reason)), 401)
 
-    def _is_known(self, headers: Headers, token: bytes) -> bool:
-        scheme, _, value = headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(value.strip().encode("utf-8", "replace"), token):
-            return True
-        try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(self._cookie_name)
-        except CookieError:
-            return False
-        given = "" if cookie is None else cookie.value
-        return hmac.compare_digest(given.encode("utf-8", "replace"), self._cookie.encode())
+def _path_of(scope: Scope) -> str:
+    """The path below the application, by the rule by which routes are found."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if path == root or path.startswith(f"{root}/") else path
+
+
+def _shows(headers: Headers, token: bytes) -> bool:
+    """Does a request show this token?"""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    given = (value.strip() if scheme.lower() == "bearer" else "", headers.get(TOKEN_HEADER, ""))
+    return any(hmac.compare_digest(one.encode("utf-8", "replace"), token) for one in given)
 
 
 def _host_of(authority: str) -> str:

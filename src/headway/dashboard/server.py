@@ -154,19 +154,27 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Reports when it serves: from then on a signal ends it in good order."""
+    """Reports when it serves: from then on a signal ends it in good order; and when it has ended."""
 
-    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None], ended: Callable[[], None]) -> None:
         super().__init__(config)
         self._started = started
+        self._ended = ended
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ended()
+        await super().shutdown(sockets)
 
-def serve(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, which it raises again when all is closed. started: called once it serves."""
+
+def serve(app: ASGIApp, listening: socket.socket, started: Callable[[], None], ended: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, which it raises again when all is closed: no code of the caller runs after it.
+
+    started: called once it serves; ended: called when it no longer does.
+    """
     config = uvicorn.Config(
         cast("Any", app),
         http=_Protocol,
@@ -177,10 +185,9 @@ def serve(app: ASGIApp, listening: socket.socket, started: Callable[[], None]) -
         log_level="error",
         access_log=False,
         server_header=False,
-        proxy_headers=True,  # trusted from this machine only: a proxy says whether the browser uses TLS
-        forwarded_allow_ips="127.0.0.1,::1",
+        proxy_headers=False,  # nothing depends on what a proxy says
         backlog=BACKLOG,
         timeout_graceful_shutdown=FAREWELL_S,
         h11_max_incomplete_event_size=REQUEST_BYTES_MAX,
     )
-    _Server(config, started).run(sockets=[listening])
+    _Server(config, started, ended).run(sockets=[listening])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,10 @@ BAR, GAP = 13, 3
 BINS = 160
 AREA_HEIGHT = 120
 ROWS_MOST = 60  # of one lane; further overlapping bars are drawn over others
-_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400, 172800, 604800)
+TICKS_MOST = 10
+LABEL_HALF = 40  # half the width of the widest label
+DAY_S = 86_400
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800)
 
 
 class _Bar(NamedTuple):
@@ -53,20 +57,46 @@ class Lane:
 
 def colour_class(state: str) -> str:
     """The CSS class of a state; a file may name an unknown state."""
-    return state if state in STATES else "pending"
+    return state if state in (*STATES, "stalled") else "pending"
 
 
 def _ticks(begin: float, end: float) -> list[tuple[float, str]]:
+    """Where a time axis has a label, and which: with dates if it goes over more than one day."""
     span = max(end - begin, 1e-3)
-    step = next((step for step in _STEPS if span / step <= 10), span / 10)
     if span <= 2:
-        return [(begin, _clock(begin)), (end, f"+{span:.2f} s")]
-    first = int(begin / step + 1) * step
-    return [(at, _clock(at)) for at in (first + n * step for n in range(int((end - first) / step) + 1)) if at <= end]
+        return [(begin, _label(begin, "%H:%M:%S")), (end, f"+{span:.2f} s")]
+    step = next((step for step in _STEPS_S if span / step <= TICKS_MOST), 0)
+    if not step:
+        return _day_ticks(begin, end, math.ceil(span / TICKS_MOST / DAY_S))
+    first = int((begin - _midnight(begin)) / step + 1) * step + _midnight(begin)
+    clock = "%H:%M" if step % 60 == 0 else "%H:%M:%S"
+    dated = _label(begin, "%x") != _label(end, "%x")
+    ticks: list[tuple[float, str]] = []
+    day = ""
+    for at in (first + n * step for n in range(int((end - first) / step) + 1)):
+        before, day = day, _label(at, "%x")
+        ticks.append((at, _label(at, f"%-d %b {clock}" if dated and day != before else clock)))
+    return ticks
 
 
-def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
+def _day_ticks(begin: float, end: float, days: int) -> list[tuple[float, str]]:
+    """Every so many days, at midnight, whatever hours a day of summer time has."""
+    year = _label(begin, "%Y") != _label(end, "%Y")
+    there = time.localtime(begin)
+    midnights = (
+        time.mktime((there.tm_year, there.tm_mon, there.tm_mday + n * days, 0, 0, 0, 0, 0, -1))
+        for n in range(1, int((end - begin) / DAY_S / days) + 2)
+    )
+    return [(at, _label(at, "%-d %b %Y" if year else "%-d %b")) for at in midnights if at <= end]
+
+
+def _midnight(at: float) -> float:
+    there = time.localtime(at)
+    return time.mktime((there.tm_year, there.tm_mon, there.tm_mday, 0, 0, 0, 0, 0, -1))
+
+
+def _label(at: float, form: str) -> str:
+    return time.strftime(form, time.localtime(at))
 
 
 def _frame(height: int, begin: float, end: float, label: str) -> tuple[list[str], float]:
@@ -75,7 +105,8 @@ def _frame(height: int, begin: float, end: float, label: str) -> tuple[list[str]
     for at, text in _ticks(begin, end):
         x = LEFT + (at - begin) * scale
         parts.append(f'<line class="grid" x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height}"/>')
-        parts.append(f'<text x="{min(x, WIDTH - 28):.1f}" y="{height + 15}" text-anchor="middle">{text}</text>')
+        anchor, place = ("middle", x) if x < WIDTH - LABEL_HALF else ("end", WIDTH - 2)
+        parts.append(f'<text x="{place:.1f}" y="{height + 15}" text-anchor="{anchor}">{text}</text>')
     return parts, scale
 
 

@@ -17,7 +17,7 @@ from headway.tasks.states import STATES
 from headway.terminal.row import detail
 from headway.terminal.text import safe
 from headway.views.numbers import Counts
-from headway.views.words import counted, duration, number, plural, rate, tally
+from headway.views.words import counted, duration, number, plural, rate, state, tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -35,10 +35,10 @@ UNITS_MOST = 3
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #5c6670; --paper: #fff; --edge: #d9dee3; --soft: #f4f6f8;
   --pending: #66707a; --running: #0a6d94; --stalled: #87600a; --success: #24764a; --failed: #c62f2f;
-  --cancelled: #87600a; --lost: #a02bb0; }
+  --cancelled: #5b6570; --lost: #a02bb0; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --quiet: #98a3ad; --paper: #14181c; --edge: #333b43;
   --soft: #1c2228; --pending: #8f99a3; --running: #3fb0dd; --stalled: #d9a634; --success: #4fb57d;
-  --failed: #f06a6a; --cancelled: #d9a634; --lost: #d777e6; } }
+  --failed: #f06a6a; --cancelled: #939eab; --lost: #d777e6; } }
 body { margin: 0 auto; max-width: 1160px; padding: 24px; background: var(--paper); color: var(--ink);
   font: 14px/1.45 Inter, system-ui, sans-serif; }
 h1 { margin: 0; font-size: 24px; overflow-wrap: anywhere; } h2 { margin: 32px 0 8px; font-size: 17px; }
@@ -105,15 +105,19 @@ def _clock(at: float | None) -> str:
 
 
 def _word(task: TaskView) -> str:
-    shown = "stalled" if task.stalled else task.state
-    return f'<span class="word {"stalled" if task.stalled else colour_class(task.state)}">{shown}</span>'
+    return f'<span class="word {_tone(task)}">{_text(state(task.state, stalled=task.stalled))}</span>'
+
+
+def _tone(task: TaskView) -> str:
+    """The class of its colour: a stalled task has one of its own."""
+    return "stalled" if task.stalled else colour_class(task.state)
 
 
 def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
     counts = Counts.of(tasks)
     tiles = "".join(
-        f'<li class="{state}"><b>{number(counts[state])}</b>{told.partition(" ")[2]}</li>'
-        for state, told in tally(counts).items()
+        f'<li class="{name}"><b>{number(counts[name])}</b>{told.partition(" ")[2]}</li>'
+        for name, told in tally(counts).items()
     )
     begun = min((task.started for task in tasks if task.started is not None), default=None)
     last = max((_end(task, view.taken_at) for task in tasks if task.started is not None), default=view.taken_at)
@@ -163,7 +167,7 @@ def _tip(task: TaskView, now: float) -> str:
     )
     parts = (
         task.label or task.id,
-        task.state,
+        state(task.state, stalled=task.stalled),
         counted(task.count, task.total, task.unit),
         duration(task.elapsed),
         spent,
@@ -183,7 +187,7 @@ def _timeline(view: BoardView, tasks: Sequence[TaskView]) -> str:
         start = task.started or 0.0
         inner = [stage.entered for stage in task.stages[1:] if stage.entered is not None]
         lane = lanes.setdefault(_worker(task), Lane())
-        lane.add(start, max(_end(task, now), start), inner, task.state, _tip(task, now), _named(task))
+        lane.add(start, max(_end(task, now), start), inner, _tone(task), _tip(task, now), _named(task))
     names = {worker.pid: worker.name for worker in view.workers}
     told = [(f"pid {pid} {_text(names.get(pid, ''))}".rstrip(), lane) for pid, lane in sorted(lanes.items())]
     left = len(begun) - len(kept)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from headway.terminal.plain import lines, summary, tally
 from headway.terminal.row import Style, detail, is_terminal, render
 from headway.terminal.text import safe, width
+from headway.views import words
 from headway.views.numbers import Counts
-from headway.views.words import counted, duration, number, rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -216,9 +216,8 @@ class Painter:
             for task in more:
                 del self._ended[task.id, task.serial]
         elif more:
-            self.tell(
-                view.taken_at, f"{safe(view.name)}: and {number(len(more))} more have ended ({tally(Counts.of(more))})"
-            )
+            text = f"{safe(view.name)}: and {words.number(len(more))} more have ended"
+            self.tell(view.taken_at, f"{text} ({tally(Counts.of(more))})")
 
     def _board_text(self, view: BoardView) -> str:
         plain = Style(colour=False, unicode=self.style.unicode, encoding=self.style.encoding)
@@ -232,18 +231,18 @@ class Painter:
 
     def _task_text(self, task: TaskView) -> str:
         """ "42% 2,100/5,000 bar 95.2/s ETA 0:31 fit, fold 3/5", or "failed 42% 2,100/5,000 bar in 0:40: disk full" """
-        words = [] if task.state == "running" else [task.state]
+        parts = [] if task.state == "running" else [words.state(task.state)]
         if task.fraction is not None:
-            words.append(f"{int(task.fraction * 100)}%")
-        words.append(counted(task.count, task.total, safe(task.unit, self.style.encoding)))
+            parts.append(words.percent(task.fraction))
+        parts.append(words.counted(task.count, task.total, safe(task.unit, self.style.encoding)))
         if task.state == "running":
-            words += [rate(task.rate, task.unit)] if task.rate else []
-            words += [f"ETA {duration(task.eta, whole=True)}"] if task.eta is not None else []
-            words += ["stalled"] if task.stalled else []
-            words.append(safe(", ".join(filter(None, (task.stage, task.message))), self.style.encoding))
+            parts += [words.rate(task.rate, task.unit)] if task.rate else []
+            parts += [f"ETA {words.duration(task.eta, whole=True)}"] if task.eta is not None else []
+            parts += ["stalled"] if task.stalled else []
+            parts.append(safe(", ".join(filter(None, (task.stage, task.message))), self.style.encoding))
         elif task.started is not None:
-            words.append(f"in {duration(task.elapsed)}")
-        text = " ".join(filter(None, words))
+            parts.append(f"in {words.duration(task.elapsed)}")
+        text = " ".join(filter(None, parts))
         why = detail(task, self.style.encoding) if task.final else ""
         return f"{text}: {why}" if why else text
 

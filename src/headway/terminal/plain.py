@@ -79,6 +79,7 @@ def tally(counts: Counts) -> str:
 def summary(view: BoardView, style: Style) -> list[Piece]:
     """The first line: the board's name, its tasks by state, the time left, how many workers are alive."""
     items = [Piece(told, "" if state in _QUIET else state) for state, told in words.tally(view.counts).items()]
+    items = items or [Piece("no tasks")]
     if left := words.time_left(view.time_left, at_least="≥" if style.unicode else ">="):
         items.append(Piece(f"ETA {left}", "stalled" if view.counts.stalled else ""))
     items.append(Piece(plural(sum(worker.alive for worker in view.workers), "worker")))

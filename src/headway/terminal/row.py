@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from headway.terminal.text import cut, pad, safe, width
-from headway.views.words import counted, duration, rate, why
+from headway.views.words import counted, duration, percent, rate, state, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,11 +126,11 @@ def row_of(task: TaskView, style: Style, depth: int = 0, *, orphan: bool = False
         task,
         tone,
         "  " * depth + safe(name, style.encoding),
-        "" if fraction is None else f"{int(fraction * 100)}%",
+        "" if fraction is None else percent(fraction),
         counts,
         rate(task.rate, task.unit) if task.rate is not None and task.state == "running" else "",
         time,
-        "" if alone and tone == "running" else tone,
+        "" if alone and tone == "running" else state(task.state, stalled=task.stalled),
         (safe(task.stage, style.encoding), safe(task.message, style.encoding)),
         width(counts if fraction is None or task.total is None else counted(task.total, task.total, unit)),
     )

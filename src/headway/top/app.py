@@ -16,7 +16,7 @@ from headway.terminal.text import cut, pad, safe
 from headway.top.follow import Follow, Seen
 from headway.top.order import SORTS
 from headway.top.table import COLOURS, TaskTable
-from headway.views.words import counted, duration, number
+from headway.views.words import counted, duration, measured, number, state
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView, TaskView
@@ -205,7 +205,9 @@ def _chosen(task: TaskView) -> Text:
     """All about one task: its numbers, its stages with the time that each took, its error."""
     tone = "stalled" if task.stalled else task.state
     text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(safe(task.id), COLOURS["bold"]).append("  ").append(tone, COLOURS[tone])
+    text.append(safe(task.id), COLOURS["bold"]).append("  ").append(
+        state(task.state, stalled=task.stalled), COLOURS[tone]
+    )
     text.append(f"  {counted(task.count, task.total, safe(task.unit))}  pid {task.owner_pid}")
     if task.started is not None:
         text.append(f"  {duration(task.elapsed)}")
@@ -215,7 +217,7 @@ def _chosen(task: TaskView) -> Text:
         text.append(f"\n{safe(task.message)}")
     if task.metrics:
         text.append(
-            "\n" + "  ".join(f"{safe(name)} {value:.6g}" for name, value in task.metrics.items()), COLOURS["dim"]
+            "\n" + "  ".join(f"{safe(name)} {measured(value)}" for name, value in task.metrics.items()), COLOURS["dim"]
         )
     spent = [
         (safe(stage.name), (stage.left if stage.left is not None else task.taken_at) - stage.entered)

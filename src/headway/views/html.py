@@ -78,7 +78,7 @@ class _Board(Protocol):
 
 def board_html(view: _Board) -> str:
     """A board: its counts, and its first tasks in the order of their creation."""
-    told = [f"<b>{_text(view.name)}</b>", *map(escape, words.tally(view.counts).values())]
+    told = [f"<b>{_text(view.name)}</b>", *map(escape, words.tally(view.counts).values() or ["no tasks"])]
     if left := words.time_left(view.time_left):
         told.append(f"time left {escape(left)}")
     return f"<div>{' · '.join(told)}</div>{tasks_html(view.tasks)}"
@@ -108,10 +108,10 @@ def _cells(task: _Task) -> Iterable[str]:
     fraction, running = task.fraction, task.state == "running"
     return (
         _text(task.label or task.id),
-        "stalled" if task.stalled else task.state,
-        "" if fraction is None else f"{int(fraction * 100)}%",
+        words.state(task.state, stalled=task.stalled),
+        "" if fraction is None else words.percent(fraction),
         _text(words.counted(task.count, task.total, task.unit)),
-        words.rate(task.rate) if running and task.rate is not None else "",
+        escape(words.rate(task.rate, task.unit)) if running and task.rate is not None else "",
         "" if task.eta is None else words.duration(task.eta, whole=True),
         "" if task.started is None else words.duration(task.elapsed),
         _text(task.stage),

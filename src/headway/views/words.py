@@ -6,20 +6,39 @@ module, holds the two equal.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Protocol
 
 from headway.tasks.states import URGENCY
-from headway.views.numbers import total_shown
+from headway.views.numbers import RATE_LEAST, total_shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from headway.views.numbers import Counts, TimeLeft
 
-__all__ = ["UNKNOWN", "counted", "duration", "error_told", "number", "plural", "rate", "tally", "time_left", "why"]
+__all__ = [
+    "UNKNOWN",
+    "counted",
+    "duration",
+    "error_told",
+    "measured",
+    "number",
+    "percent",
+    "plural",
+    "rate",
+    "size",
+    "state",
+    "tally",
+    "time_left",
+    "why",
+]
 
 UNKNOWN = "–"
+RATE_MOST = 999e18  # the prefixes end there
 YEARS_MOST = 1000  # a longer duration comes from a wrong clock
+
+STATE_WORDS = {"success": "succeeded"}  # what people read where it is not the state's name
 
 _PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 _BYTES = {  # units in which bytes are counted: the step from one name to the next, and the names
@@ -70,7 +89,14 @@ def counted(count: int, total: int | None, unit: str = "") -> str:
 
 
 def rate(value: float, unit: str = "") -> str:
-    """1.23k/s; a slow rate per minute, hour or day, so that it is easy to read. unit: as for `counted`."""
+    """1.23k/s; a slow rate per minute, hour or day, so that it is easy to read; a dash for one that cannot be.
+
+    unit: as for `counted`.
+    """
+    if not value < RATE_MOST:
+        return UNKNOWN
+    if value < RATE_LEAST:
+        value = 0.0
     for seconds, time in ((1, "s"), (60, "min"), (3600, "h")):
         if value * seconds >= 1 or value <= 0:
             return f"{_amount(value * seconds, unit)}/{time}"
@@ -85,7 +111,7 @@ def duration(seconds: float, *, whole: bool = False) -> str:
     whole: no tenths of a second, for estimates.
     """
     if seconds < 9.95 and not whole:
-        return f"{max(seconds, 0.0):.1f} s"
+        return f"{max(0.0, seconds):.1f} s"  # this order: -0.0 is 0.0, too
     if not seconds < YEARS_MOST * _YEAR_DAYS * _DAY_S:
         return UNKNOWN
     total = int(max(seconds, 0.0) + 0.5)
@@ -103,12 +129,47 @@ def duration(seconds: float, *, whole: bool = False) -> str:
     return f"{days // _YEAR_DAYS} y {days % _YEAR_DAYS} d"
 
 
+def percent(fraction: float) -> str:
+    """42%; 100% only if everything is counted, and 0% only if nothing is: else <1%."""
+    value = fraction * 100
+    return "<1%" if 0 < value < 1 else f"{min(int(value), 99) if value < 100 else 100}%"
+
+
+def size(count: int) -> str:
+    """Bytes of memory or of a file: 512 B, 8.4 MiB."""
+    return _amount(count, "iB")
+
+
+def measured(value: float | None) -> str:
+    """A value that a program measured: five significant digits without needless zeros, whole numbers in full.
+
+    Powers of ten only from 1e7 on and below 1e-6, where digits could not be counted at a glance. Unknown: a dash.
+    """
+    if value is None:
+        return UNKNOWN
+    if math.isfinite(value) and value == int(value) and abs(value) < 10_000_000:
+        return number(int(value))
+    if not math.isfinite(value):
+        return str(value)
+    digits = f"{value:.4e}"
+    exponent = int(digits.partition("e")[2])
+    if not -6 <= exponent < 7:
+        return f"{digits.partition('e')[0].rstrip('0').rstrip('.')}e{exponent}"
+    text = f"{float(digits):.{max(4 - exponent, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def state(state: str, *, stalled: bool = False) -> str:
+    """A state as people read it: running, stalled, succeeded. Programs read its name."""
+    return "stalled" if stalled else STATE_WORDS.get(state, state)
+
+
 def tally(counts: Counts) -> dict[str, str]:
     """Each state that occurs, the most urgent first, with its words: {"running": "25 running (3 stalled)"}.
 
     A stalled task is also running, so it is shown with the running ones and counted once.
     """
-    told = {state: f"{number(counts[state])} {state}" for state in URGENCY if counts[state]}
+    told = {one: f"{number(counts[one])} {state(one)}" for one in URGENCY if counts[one]}
     if counts.stalled and "running" in told:
         told["running"] += f" ({number(counts.stalled)} stalled)"
     return told

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from headway.bars.cell import COLOURS, board_bundle, tasks_bundle
+from headway.views import words
 from headway.views.board_view import BoardView, TaskView, WorkerView
 
 HOSTILE = (
@@ -84,7 +85,7 @@ def test_texts_of_programs_stay_texts(text: str) -> None:
 @pytest.mark.parametrize("state", [state for state in COLOURS if state != "stalled"])
 def test_every_state_is_a_word_and_a_colour(state: str) -> None:
     html = board_bundle(board(task("a", state=state)), 12)["text/html"]
-    assert f"● {state}" in [cell for row in Table(html).rows for cell in row]
+    assert f"● {words.state(state)}" in [cell for row in Table(html).rows for cell in row]
     assert COLOURS[state] in html
 
 

@@ -88,7 +88,7 @@ def test_a_log_has_a_line_at_the_start_at_growing_distances_and_at_the_end(log: 
     log.end(loop)
     assert counts(log.lines()) == [0, 5, 15, 35, 75, 135, 195, 255, 299]
     assert log.lines()[0].startswith("rows: 0% 0/100,000")
-    assert "success" in log.lines()[-1]
+    assert "succeeded" in log.lines()[-1]
 
 
 def test_a_night_is_some_hundred_lines(log: Log) -> None:
@@ -128,10 +128,10 @@ def test_of_many_loops_in_a_row_lines_come_as_of_a_long_one(log: Log) -> None:
         log.end(loop)
     shown.close()
     said = log.lines()
-    assert said[:2] == ["loop 0: 0% 0/100,000", "loop 0: success 0% 0/100,000 in 0.0 s"]
+    assert said[:2] == ["loop 0: 0% 0/100,000", "loop 0: succeeded 0% 0/100,000 in 0.0 s"]
     assert len(said) < 1500
     ended = sum(int(line.split()[0]) for line in said if line.endswith("ended meanwhile"))
-    assert ended + sum("success" in line for line in said) == 8 * 3600
+    assert ended + sum("succeeded" in line for line in said) == 8 * 3600
 
 
 def test_what_failed_or_took_long_is_told_however_many_loops_there_are(log: Log) -> None:
@@ -141,7 +141,7 @@ def test_what_failed_or_took_long_is_told_however_many_loops_there_are(log: Log)
     failed.state = "failed"
     log.output.end(failed, [], 100.0)
     log.end(long)
-    assert [line.split(" ")[:2] for line in log.lines()] == [["failed:", "failed"], ["long:", "success"]]
+    assert [line.split(" ")[:2] for line in log.lines()] == [["failed:", "failed"], ["long:", "succeeded"]]
 
 
 def test_the_end_of_a_loop_says_why(log: Log) -> None:

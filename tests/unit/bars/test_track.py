@@ -49,7 +49,7 @@ print(total)
     assert done.stdout == "44850\n"
     first, last = done.stderr.splitlines()
     assert re.fullmatch(r"\d\d:\d\d:\d\d track: 0% 0/300 number", first)
-    assert re.fullmatch(r"\d\d:\d\d:\d\d track: success 100% 300/300 number in \d.*", last)
+    assert re.fullmatch(r"\d\d:\d\d:\d\d track: succeeded 100% 300/300 number in \d.*", last)
     (directory,) = headway_dir.iterdir()
     assert directory.name.startswith("script_")
     view = headway.read(directory.name)  # its last state is told when it is over
@@ -89,11 +89,11 @@ for _ in headway.track(iter("abcd"), label="letters", unit="letter"):
     done = run_python(script)
     assert [line.split(" ", 1)[1].split(" in ")[0] for line in done.stderr.splitlines()] == [
         "track: 0% 0/3 it",
-        "track: success 100% 3/3 it",
+        "track: succeeded 100% 3/3 it",
         "track: 0% 0/2 it",
-        "track: success 100% 2/2 it",
+        "track: succeeded 100% 2/2 it",
         "letters: 0 letter",
-        "letters: success 4 letter",
+        "letters: succeeded 4 letter",
     ]
     assert states(headway.read(own_board)) == {"track": ("success", 2), "letters": ("success", 4)}
 
@@ -470,7 +470,7 @@ def test_a_child_that_is_forked_in_the_loop_ends_and_draws_nothing(board: Board,
     if pid == 0:  # the child
         os._exit(0)
     assert states(board.snapshot()) == {"track": ("success", 3)}
-    assert capfd.readouterr().err.count("track: success") == 1
+    assert capfd.readouterr().err.count("track: succeeded") == 1
 
 
 # --- where there can be no board
@@ -495,8 +495,8 @@ for label in ("one", "two"):
     env: Mapping[str, str | None] = {} if what == "shared memory" else {"HEADWAY_DIR": str(tmp_path / "file" / "x")}
     done = run_python(script, env=env)
     assert done.stderr.count("RuntimeWarning: Headway counts in this process only") == 1
-    assert "one: success 100% 3/3" in done.stderr
-    assert "two: success 100% 3/3" in done.stderr
+    assert "one: succeeded 100% 3/3" in done.stderr
+    assert "two: succeeded 100% 3/3" in done.stderr
     assert (str(tmp_path / "file") if what == "directory" else "headway gc") in done.stderr
 
 

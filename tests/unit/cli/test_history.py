@@ -42,7 +42,7 @@ def test_history_tells_what_has_ended_the_newest_first(call: Headway, board: Boa
     told = call("history", board.name).stdout
     heads, newest, oldest, _, last = told.splitlines()
     assert heads.split() == ["ENDED", "STATE", "COUNT", "TOOK", "TASK"]
-    assert newest.split()[2:5] == ["success", "7/7", "bar"]
+    assert newest.split()[2:5] == ["succeeded", "7/7", "bar"]
     assert oldest.split()[2:] == ["failed", "0", "it", "broken", "ValueError:", "no", "such", "bar"]
     assert last == f"2 tasks ended within the last 24 h: {board.directory / 'history.sqlite3'}"
     assert ODD not in told  # it goes on

@@ -36,7 +36,7 @@ def test_show_tells_tasks_workers_and_where_they_are_from(call: Headway, board: 
 
 def test_show_tells_all_about_one_task(call: Headway, board: Board) -> None:
     told = call("show", board.name, ODD).stdout
-    for expected in (r"\x1b[31mred\x07", "running", "2,100/5,000 bar, 42.0%", "fold 3/5", "loss = 0.5", '"auc": 0.91'):
+    for expected in (r"\x1b[31mred\x07", "running", "2,100/5,000 bar, 42%", "fold 3/5", "loss = 0.5", '"auc": 0.91'):
         assert expected in told
     assert "\x1b" not in told
     task = json.loads(call("show", board.name, ODD, "--json").stdout)

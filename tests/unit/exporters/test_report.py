@@ -94,3 +94,13 @@ def test_a_whole_and_its_parts_are_not_counted_twice() -> None:
     page = page_of(task("all", count=20), task("all/a", parent="all", serial=1), task("all/b", parent="all", serial=2))
     assert "<h3>file a second</h3>" in page
     assert ">2/s</text>" in page  # at most
+
+
+def test_a_stalled_task_is_told_and_coloured_as_such_and_what_went_well_succeeded() -> None:
+    page = page_of(task("hangs", state="running", ended=None, beat=101.0, count=4), task("well", serial=1))
+    assert '<rect class="stalled"' in page
+    assert '<rect class="running"' not in page
+    text = Tags(page).text
+    assert "running (1 stalled)" in text
+    assert "1succeeded" in text
+    assert "hangs · stalled · 4/10 file" in page

@@ -224,7 +224,7 @@ def test_a_log_tells_at_once_who_has_ended() -> None:
         view(1, "running", "running"), view(2, "success", "failed", at=NOW + 1), view(3, "success", at=NOW + 9)
     )
     assert [line for line in told if "task-1: failed" in line]
-    assert [line for line in told if "task-0: success" in line]
+    assert [line for line in told if "task-0: succeeded" in line]
 
 
 def test_a_log_does_not_repeat_itself() -> None:
@@ -245,7 +245,7 @@ def test_a_board_whose_tasks_end_all_the_time_has_some_lines_for_each_of_the_usu
         painter.draw(view(1, *("success",) * second, *("running",) * (600 - second), at=NOW + second))
     painter.draw(view(1, *("success",) * 600, at=NOW + 600), last=True)
     told = stream.getvalue().splitlines()
-    named = sum(": success" in line for line in told)
+    named = sum(": succeeded" in line for line in told)
     counted = sum(int(found[1]) for line in told if (found := re.search(r"and (\d+) more have ended", line)))
     assert named + counted == 600
     assert len(told) <= 11 * (1 + 1 + 10)

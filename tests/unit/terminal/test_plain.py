@@ -10,6 +10,7 @@ import pytest
 from headway.terminal.plain import bars, lines
 from headway.terminal.row import Style, bar
 from headway.terminal.text import width
+from headway.views import words
 from headway.views.board_view import BoardView, TaskView
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def test_each_state_is_told_by_word_and_by_colour() -> None:
     states = ("pending", "running", "success", "failed", "cancelled", "lost")
     shown = lines(board(task(f"t{n}", state, serial=n) for n, state in enumerate(states)), 100, None, COLOURED)
     colours = set()
-    for state in states:
-        (found,) = {re.search(rf"\x1b\[([\d;]+)m{state}", line)[1] for line in shown[1:] if f"m{state}" in line}  # type: ignore[index]
+    for told in map(words.state, states):
+        (found,) = {re.search(rf"\x1b\[([\d;]+)m{told}", line)[1] for line in shown[1:] if f"m{told}" in line}  # type: ignore[index]
         colours.add(found)
     assert len(colours) >= 5  # running and the dull ones may not be told by colour alone
 
@@ -129,7 +130,7 @@ def test_a_child_whose_parent_is_not_shown_has_its_whole_id() -> None:
 
 def test_the_summary_counts_the_states() -> None:
     first = lines(ODD, 200)[0]
-    assert first == "nightly  2 running · 1 lost · 1 failed · 1 pending · 1 success · ETA ≥ 30 s · 0 workers"
+    assert first == "nightly  2 running · 1 lost · 1 failed · 1 pending · 1 succeeded · ETA ≥ 30 s · 0 workers"
 
 
 def test_the_summary_counts_a_stalled_task_once_and_leaves_it_out_of_the_time_left() -> None:

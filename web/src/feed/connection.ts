@@ -1,6 +1,8 @@
 /** One stream of events: it reconnects by itself, and reports since when it has been down. */
 
+import { EventSource } from "eventsource";
 import { ask, Refused } from "./http";
+import { fetchWithToken } from "./token";
 import type { BoardEvent, BoardsEvent } from "./types";
 
 /** `since` and `retryAt` are times of this browser's clock, in milliseconds. */
@@ -49,7 +51,7 @@ export class Connection {
     this.heard = Date.now();
     if (this.downSince === null) this.listener.link({ state: "connecting" });
     const query = this.board === null ? "" : `?board=${encodeURIComponent(this.board)}`;
-    const source = new EventSource(`api/events${query}`);
+    const source = new EventSource(`api/events${query}`, { fetch: fetchWithToken });
     this.source = source;
     source.addEventListener("boards", (event) => this.hear(event, (data: BoardsEvent) => this.listener.boards(data)));
     source.addEventListener("board", (event) =>
@@ -61,7 +63,8 @@ export class Connection {
     source.addEventListener("error", () => this.failed(source));
   }
 
-  private close(): void {
+  /** Disconnect, until the next `open` or `follow`. */
+  close(): void {
     clearTimeout(this.retry);
     this.source?.close();
     this.source = null;
@@ -93,6 +96,7 @@ export class Connection {
     ask("api/boards").then(
       () => this.later(null, "the stream was refused"),
       (error: unknown) => {
+        if (error instanceof Refused && error.status === 401) return; // it is of no use until somebody enters the token
         const wait = error instanceof Refused ? error.retryAfter : null;
         this.later(wait, error instanceof Error ? error.message : String(error));
       },

@@ -11,6 +11,9 @@ export const WRONG_STATES = ["lost", "failed"] as const;
 /** Which states come first where tasks are sorted by urgency. */
 export const URGENCY = { running: 0, lost: 1, failed: 2, pending: 3, cancelled: 4, success: 5 } as const;
 
+/** The states as people read them. */
+export const STATE_WORDS = { pending: "pending", running: "running", success: "succeeded", failed: "failed", cancelled: "cancelled", lost: "lost" } as const;
+
 export const RATE_LEAST = 1e-09;
 
 export const LEFT_MOST_S = 3153600000;

@@ -1,5 +1,7 @@
 /** One request to the server. All addresses are relative to the page, so any path prefix works. */
 
+import { fetchWithToken } from "./token";
+
 export class Refused extends Error {
   constructor(
     readonly status: number,
@@ -15,13 +17,12 @@ export class Refused extends Error {
 export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
   let answer: Response;
   try {
-    answer = await fetch(path, { headers: { Accept: "application/json" }, ...(signal && { signal }) });
+    answer = await fetchWithToken(path, { headers: { Accept: "application/json" }, ...(signal && { signal }) });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Refused(0, "no-connection", "the server does not answer");
   }
   if (answer.ok) return (await answer.json()) as T;
-  if (answer.status === 401) location.reload(); // the server's own page asks for the token
   const problem = (await answer.json().catch(() => ({}))) as { code?: string; detail?: string };
   const wait = Number(answer.headers.get("Retry-After") ?? Number.NaN);
   throw new Refused(

@@ -1,5 +1,6 @@
 import { computed } from "@preact/signals";
 import { useEffect, useLayoutEffect } from "preact/hooks";
+import { asked } from "../feed/token";
 import { WRONG_STATES } from "../feed/types";
 import { number } from "../format";
 import { hrefOf } from "../route";
@@ -12,6 +13,7 @@ import { listenForKeys, useKeys } from "./keys";
 import { Notice, Pulse } from "./notice";
 import { Icon, Text } from "./parts";
 import { TaskPage } from "./task";
+import { TokenPage } from "./token";
 
 const title = computed(() => {
   const place = route.value;
@@ -40,13 +42,16 @@ export function App() {
         Skip to the content
       </a>
       <Header />
-      <Notice />
+      {asked.value === null && <Notice />}
       <main id="main" tabIndex={-1}>
-        {place.page === "boards" && <Boards />}
-        {place.page === "board" && (
+        {asked.value !== null && <TokenPage />}
+        {asked.value === null && place.page === "boards" && <Boards />}
+        {asked.value === null && place.page === "board" && (
           <BoardPage key={place.board} name={place.board} tab={place.tab} params={place.params} />
         )}
-        {place.page === "task" && <TaskPage key={`${place.board}/${place.id}`} board={place.board} id={place.id} />}
+        {asked.value === null && place.page === "task" && (
+          <TaskPage key={`${place.board}/${place.id}`} board={place.board} id={place.id} />
+        )}
       </main>
       <Help />
     </>
@@ -93,7 +98,7 @@ function Header() {
           </>
         )}
       </nav>
-      <Pulse />
+      {asked.value === null && <Pulse />}
       <button type="button" class="tool" onClick={nextTheme} title={`Theme: ${THEME_WORDS[theme.value]} (d)`}>
         <Icon name={theme.value} />
         <span class="sr">Theme: {THEME_WORDS[theme.value]}</span>

@@ -1,7 +1,7 @@
 /** All boards at a glance. */
 
 import { BY_URGENCY, type Summary } from "../feed/types";
-import { ago, duration, number, plural, rateOfUnit } from "../format";
+import { ago, duration, number, plural, rateOfUnit, stateWord } from "../format";
 import { boardHref } from "../route";
 import { boards, now } from "../store";
 import { FileAnalyses } from "./analyses";
@@ -85,7 +85,7 @@ function Card({ summary }: { summary: Summary }) {
         {told.length === 0 && "no tasks"}
         {told.map((state) => (
           <span key={state} class={`is-${state}`}>
-            <b>{number(counts[state])}</b> {state}
+            <b>{number(counts[state])}</b> {stateWord(state)}
             {state === "running" && counts.stalled > 0 && (
               <span class="is-stalled"> ({number(counts.stalled)} stalled)</span>
             )}

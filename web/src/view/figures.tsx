@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import type { Board } from "../feed/patch";
 import { FINAL_STATES } from "../feed/types";
-import { notCounted, number, timeLeft } from "../format";
+import { notCounted, number, stateWord, timeLeft } from "../format";
 import { Shares } from "./shares";
 
 function Figure({ word, children, note }: { word: string; children: ComponentChildren; note?: ComponentChildren }) {
@@ -28,7 +28,7 @@ export function Figures({ board }: { board: Board }) {
   const died = [...board.workers.values()].filter((worker) => !worker.alive && worker.task_count > 0).length;
   const told = FINAL_STATES.filter((state) => counts[state] > 0).map((state) => (
     <span key={state} class={`is-${state}`}>
-      {number(counts[state])} {state}
+      {number(counts[state])} {stateWord(state)}
     </span>
   ));
   return (

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { ask, Refused } from "../feed/http";
 import { FINAL_STATES, type Finished, type State } from "../feed/types";
-import { amount, duration, fine, moment as timeOf, number, percent, plural, rate, short } from "../format";
+import { amount, duration, fine, moment as timeOf, number, percent, plural, rate, short, stateWord } from "../format";
 import { fractionOf, totalOf } from "../model/derive";
 import { nameOf } from "../model/names";
 import { stretchesOf } from "../model/stages";
@@ -97,7 +97,7 @@ export function History({ name, params, ended }: { name: string; params: Params;
             <option value="">any state</option>
             {FINAL_STATES.map((one) => (
               <option key={one} value={one}>
-                {one}
+                {stateWord(one)}
               </option>
             ))}
           </select>

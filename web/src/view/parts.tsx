@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import type { State } from "../feed/types";
-import { isBytes } from "../format";
+import { isBytes, stateWord } from "../format";
 
 /** A text from a watched program: it is always shown as text, and its direction does not affect the page. */
 export function Text({ of, class: name }: { of: string; class?: string }) {
@@ -25,7 +25,7 @@ export function StateWord({ state }: { state: Look }) {
   return (
     <span class={`state is-${state}`}>
       <i aria-hidden="true" />
-      {state}
+      {stateWord(state)}
     </span>
   );
 }

@@ -1,5 +1,5 @@
 import type { State } from "../feed/types";
-import { number } from "../format";
+import { number, stateWord } from "../format";
 
 const ORDER: readonly State[] = ["success", "failed", "lost", "cancelled", "running", "pending"];
 
@@ -10,7 +10,7 @@ export function Shares({ counts }: { counts: Record<State, number> }) {
     <div
       class="shares"
       role="img"
-      aria-label={parts.map((state) => `${number(counts[state])} ${state}`).join(", ") || "no tasks"}
+      aria-label={parts.map((state) => `${number(counts[state])} ${stateWord(state)}`).join(", ") || "no tasks"}
     >
       {parts.map((state) => (
         <span key={state} class={`is-${state}`} style={{ flexGrow: counts[state] }} />

@@ -1,5 +1,5 @@
 import type { Board } from "../feed/patch";
-import { number } from "../format";
+import { number, stateWord } from "../format";
 import { FILTERS, sortedBy, toggled } from "../model/filters";
 import { type Filter, type Query, SORTS, type Sort } from "../model/tree";
 import { Icon } from "./parts";
@@ -64,7 +64,7 @@ export function TaskTools({ board, query, onQuery, folded, onFold, found }: Prop
             onClick={() => onQuery(toggled(query, filter))}
           >
             <i aria-hidden="true" />
-            {filter} <b>{number(numberOf(filter))}</b>
+            {stateWord(filter)} <b>{number(numberOf(filter))}</b>
           </button>
         ))}
       </div>

@@ -1,7 +1,7 @@
 /** One task: progress, rate, timeline of stages, workers and result. */
 
 import type { Row, Share, Task } from "../feed/types";
-import { ago, amount, duration, metric, number, percent, rateOfUnit, short } from "../format";
+import { ago, amount, duration, measured, number, percent, rateOfUnit, short } from "../format";
 import { elapsedOf, etaOf, fractionOf, isFinal, isStalled, rateOf, totalOf } from "../model/derive";
 import { nameOf, namesBelowParent } from "../model/names";
 import { type Point, ratesOf } from "../model/series";
@@ -82,8 +82,7 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
         <p class={`verdict is-${row.state}`} role="status">
           <StateWord state={row.state} />
           <span>
-            {row.error && <Text of={row.error} />}
-            {row.error && row.state === "lost" && " – "}
+            {row.state === "failed" && <Text of={row.error} />}
             {row.state === "lost" && row.owner_pid > 0 && (
               <>
                 its process was pid <b>{row.owner_pid}</b>
@@ -274,15 +273,15 @@ function Metric({ name, value, course }: { name: string; value: number | null; c
     <div class="metric">
       <h3>
         <Text of={name} />
-        <b class="number">{metric(value)}</b>
+        <b class="number">{measured(value)}</b>
       </h3>
       {course.length > 1 && (
         <Chart
-          label={`${name}: ${metric(value)} now`}
+          label={`${name}: ${measured(value)} now`}
           at={course.map(([at]) => at)}
           curves={[{ name, color: "accent", values: course.map(([, one]) => one) }]}
           height={96}
-          format={metric}
+          format={measured}
           fromZero={false}
         />
       )}
