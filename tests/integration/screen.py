@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import pyte
 
+from tests.terminals import Terminal
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -53,7 +55,7 @@ class Screen:
             start_new_session=True,
         )
         os.close(slave)
-        self.screen = pyte.HistoryScreen(COLUMNS, ROWS, history=100_000)
+        self.screen = Terminal(COLUMNS, ROWS)
         self.stream = pyte.ByteStream(self.screen)
         self.written = b""
 
@@ -100,9 +102,7 @@ class Screen:
 
     def lines(self) -> list[str]:
         """All lines from the first one on, those that scrolled off included."""
-        width = self.screen.columns
-        gone = ["".join(row[column].data for column in range(width)).rstrip() for row in self.screen.history.top]
-        return gone + [line.rstrip() for line in self.screen.display]
+        return self.screen.all_lines()
 
     def said(self) -> list[str]:
         return [line for line in self.lines() if line]

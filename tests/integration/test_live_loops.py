@@ -349,15 +349,19 @@ def test_a_loop_goes_on_when_its_terminal_is_gone(begin: Begin, tmp_path: Path) 
         import signal
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         for number in headway.track(range(20), "rows"):
-            time.sleep(0.1)
+            while number == 10 and not os.path.exists(sys.argv[2]):
+                time.sleep(0.01)
+            time.sleep(0.1 if number > 10 else 0.01)
         open(sys.argv[1], "w").close()
         """,
         str(tmp_path / "over"),
+        str(tmp_path / "gone"),
     )
     shown.until(lambda: "rows" in shown.screen.display[-1])
     program = shown.program()
     os.close(shown.master)
     shown.master = os.open("/dev/null", os.O_RDONLY)
+    (tmp_path / "gone").touch()
     deadline = time.monotonic() + 30
     while not (tmp_path / "over").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -378,10 +382,12 @@ def test_a_loop_without_descriptors_goes_on(begin: Begin) -> None:
             pass
         for number in loop(range(12), "rows", board=board):
             print("printed", number)
+            if number == 10:
+                input()
             time.sleep(0.1)
         print("end")
     """)
-    shown.until(lambda: "rows" in shown.screen.display[-1])
+    go_on(shown, lambda: "rows" in shown.screen.display[-1])
     assert shown.end() == 0
     assert_said(shown, *(f"printed {number}" for number in range(12)), "rows: 12/12 it succeeded", "end")
 
@@ -408,24 +414,30 @@ def test_a_loop_without_a_board_has_its_bar_below_what_is_printed(begin: Begin, 
     assert_said(shown, *(f"printed {number}" for number in range(30)), "files: 30/30 it succeeded", "end")
 
 
+LAST_LINE, LAST_ROW = r"[\d:]{8} files: success 100% 30/30 it in .*", r"files ▕.*▏ 100% 30/30 it .*"
+
+
 @pytest.mark.parametrize(
-    ("term", "last"),
-    [("dumb", r"[\d:]{8} files: success 100% 30/30 it in .*"), ("vt52", r"files ▕.*▏ 100% 30/30 it .*")],
+    ("env", "last"),
+    [({"TERM": "dumb"}, LAST_LINE), ({"TERM": "vt52"}, LAST_ROW), ({"HEADWAY_BARS": "lines"}, LAST_LINE)],
+    ids=["dumb", "vt52", "as the user wants"],
 )
-def test_a_terminal_whose_lines_cannot_be_kept_apart_has_lines(begin: Begin, term: str, last: str) -> None:
+def test_a_terminal_whose_lines_cannot_be_kept_apart_has_lines(begin: Begin, env: Mapping[str, str], last: str) -> None:
+    log = re.compile(r"[\d:]{8} files: \d+% \d+/30 it.*")
     shown = begin(
         """
         for number in headway.track(range(30), "files"):
             print("printed", number)
-            time.sleep(0.04)
+            input() if number == 20 else None
         """,
-        env={"TERM": term},
+        env=env,
     )
+    go_on(shown, lambda: any(log.match(line) for line in shown.lines()))
     assert shown.end() == 0
     assert MARGINS not in shown.written
     said = shown.said()
     assert [line for line in said if line.startswith("printed")] == [f"printed {number}" for number in range(30)]
-    assert any(re.fullmatch(r"[\d:]{8} files: \d+% \d+/30 it.*", line) for line in said), said
+    assert any(log.fullmatch(line) for line in said), said
     assert re.fullmatch(last, said[-1])
 
 
@@ -443,20 +455,23 @@ def test_bars_are_silenced_and_the_board_is_kept(begin: Begin) -> None:
     assert_said(shown, *(f"printed {number}" for number in range(12)), "12")
 
 
-def test_of_two_programs_on_one_terminal_one_has_its_bar_and_the_other_lines(begin: Begin) -> None:
-    shown = begin("""
+def test_of_two_programs_on_one_terminal_one_has_its_bar_and_the_other_lines(begin: Begin, tmp_path: Path) -> None:
+    shown = begin(f"""
+        seen = "{tmp_path}/seen"
         import subprocess
         if len(sys.argv) == 1:
             other = subprocess.Popen([sys.executable, __file__, "inner"])
         name = "inner" if len(sys.argv) > 1 else "outer"
         for number in headway.track(range(30), name):
-            print(f"printed {name} {number}\\n", end="", flush=True)
-            time.sleep(0.06)
+            print(f"printed {{name}} {{number}}\\n", end="", flush=True)
+            while number == 20 and not os.path.exists(seen):
+                time.sleep(0.01)
         if name == "outer":
             other.wait()
     """)
     log = re.compile(r"[\d:]{8} (inner|outer): .*")
     shown.until(lambda: shown.bars() and any(log.match(line) for line in shown.lines()))
+    (tmp_path / "seen").touch()
     assert shown.end() == 0
     said = shown.said()
     for name in ("inner", "outer"):
@@ -465,6 +480,47 @@ def test_of_two_programs_on_one_terminal_one_has_its_bar_and_the_other_lines(beg
         assert sum(line.startswith(f"{name} ▕") for line in said) == 1
     assert all(line.startswith(("printed", "inner ▕", "outer ▕")) or log.match(line) for line in said)
     assert shown.screen.margins is None
+
+
+def test_other_bars_inside_a_loop_are_drawn_as_without_it(begin: Begin) -> None:
+    shown = begin("""
+        import tqdm
+        for number in headway.track(range(4), "ours"):
+            for _ in tqdm.tqdm(range(3), "theirs", bar_format="{desc}: {n}/{total}", mininterval=0, leave=number == 3):
+                for _ in tqdm.tqdm(range(2), "inside", bar_format="{desc}: {n}/{total}", mininterval=0, leave=False):
+                    pass
+                time.sleep(0.01)
+            tqdm.tqdm.write(f"printed {number}")
+            input() if number == 0 else None  # the bar is there from here on
+        print("end")
+    """)
+    go_on(shown, lambda: "ours" in shown.screen.display[-1])
+    assert shown.end() == 0
+    assert_said(shown, *(f"printed {n}" for n in range(3)), "theirs: 3/3", "printed 3", "ours: 4/4 it success", "end")
+
+
+@pytest.mark.parametrize("piped", ["stdout", "stderr"])
+def test_where_one_stream_is_a_pipe_the_other_one_is_whole(begin: Begin, piped: str, tmp_path: Path) -> None:
+    shown = begin(
+        """
+        os.dup2(os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT), 1 if sys.argv[2] == "stdout" else 2)
+        for number in headway.track(range(30), "files"):
+            print("printed", number, flush=True)
+            print("error", number, file=sys.stderr)
+            input() if number == 9 else None
+        """,
+        str(tmp_path / "piped"),
+        piped,
+    )
+    go_on(shown, lambda: "files" in shown.screen.display[-1] if piped == "stdout" else shown.said()[9:])
+    assert shown.end() == 0
+    here, there = ("error", "printed") if piped == "stdout" else ("printed", "error")
+    row = ["files: 30/30 it success"] if piped == "stdout" else []
+    assert_said(shown, *(f"{here} {number}" for number in range(30)), *row)
+    said = (tmp_path / "piped").read_text()
+    assert [line for line in said.splitlines() if line.startswith(there)] == [f"{there} {n}" for n in range(30)]
+    assert "\x1b" not in said
+    assert len(said.splitlines()) == (30 if piped == "stdout" else 32)
 
 
 def test_many_loops_in_a_row_have_one_helper(begin: Begin, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from headway.bars.region import Region, fresh_line
-from headway.system import descriptors
+from headway.system import descriptors, support
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +67,7 @@ class Terminal:
         if not _ready([self._descriptor], select.POLLOUT, 0.0):
             return  # it accepts nothing at the moment (Ctrl-S): whoever draws must not wait
         if columns < 10 or rows < 4:  # no room, or the size was never set
-            self._write(self._region.release())
+            self._write(self._region.release(columns, rows))
             return
         shown = lines_of(columns - 1, min(rows // 2, BARS_MOST))
         size = (self._region.columns, self._region.rows)
@@ -82,13 +82,14 @@ class Terminal:
 
     def hide(self) -> None:
         """Erase the bars, and release the last lines to other programs."""
-        self._write(self._region.release())
+        if self.drawn:
+            self._write(self._region.release(*os.get_terminal_size(self._descriptor)))
         self._claim.drop()
 
     def leave(self, lines_of: Callable[[int, int], list[str]]) -> None:
         """Erase the bars, and print lines as any program does, if the program is in the foreground."""
         columns, rows = os.get_terminal_size(self._descriptor)
-        text = self._region.release()
+        text = self._region.release(columns, rows)
         if self._in_front() and columns and rows:
             shown = lines_of(columns - 1, min(max(rows, 8) // 2, BARS_MOST)) if columns >= 10 else []
             text += fresh_line(columns) + "".join(f"{line}\r\n" for line in shown)
@@ -156,7 +157,13 @@ class _Claim:
 
 
 def can_scroll_apart(descriptor: int) -> bool:
-    """Can a part of this terminal scroll by itself? Its entry in the terminal database says so; yes without one."""
+    """Can a part of this terminal scroll by itself? Its entry in the terminal database says so; yes without one.
+
+    A terminal that does not do what its entry says cannot be found out without reading its answers, which would take
+    what the user types from the program: there HEADWAY_BARS=lines says so.
+    """
+    if support.lines_only():
+        return False
     try:
         import curses
     except (ImportError, OSError):  # it is not there, or cannot be read: no descriptor is left, for example

@@ -28,7 +28,7 @@ class Region:
         """
         start = ""
         if self.held and (columns, rows) != (self.columns, self.rows):
-            start = self.release()  # the terminal has re-wrapped its lines, and all of them scroll: start over
+            start = self.release(columns, rows)  # the terminal has re-wrapped its lines, and all scroll: start over
         self.columns, self.rows = columns, rows
         more = max(len(shown) - self.held, 0)
         if more:
@@ -43,10 +43,16 @@ class Region:
         )
         return f"{start}\x1b7{margins}\x1b[0m\x1b[?7l{body}\x1b8\x1b[?7h"
 
-    def release(self) -> str:
-        """Erase the bars, and let all lines scroll."""
+    def release(self, columns: int, rows: int) -> str:
+        """Erase the bars, and let all lines scroll. Colours that the program has begun go on.
+
+        Nothing is erased from the cursor on if that can be avoided: where the next character has to wrap, some
+        terminals erase the last one, too.
+        """
         held, self.held = self.held, 0
-        return RELEASE if held else ""
+        if not held or (columns, rows) != (self.columns, self.rows):
+            return RELEASE if held else ""
+        return f"\x1b7\x1b[r\x1b[0m\x1b[{LAST};1H{_up(held - 1)}\x1b[J\x1b8\x1b[?7h"
 
 
 def _up(lines: int) -> str:

@@ -93,7 +93,12 @@ def output_here() -> Output | None:
 
 
 def _descriptor_of(stream: TextIO) -> int:
-    """The descriptor of a terminal; -1 for anything else, such as a stream that only looks like one."""
+    """The descriptor of a terminal; -1 for anything else, such as a stream that only looks like one.
+
+    And for a terminal that is to have lines.
+    """
+    if support.lines_only():
+        return -1
     try:
         return stream.fileno() if is_terminal(stream) and os.isatty(stream.fileno()) else -1
     except OSError:

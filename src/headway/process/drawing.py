@@ -19,4 +19,5 @@ DRAWN = b"+"  # sent before bars of loops are drawn: after it, a program that se
 LEFT = b"l"  # there was nothing to show for long: the helper ends
 
 # Save the cursor, let all lines scroll again, restore the cursor; colours reset, wrapping on, the bars below erased.
+# For who does not know the bars' lines: the program whose helper was killed, and after a change of size.
 RELEASE = "\x1b7\x1b[r\x1b8\x1b[0m\x1b[?7h\x1b[J"

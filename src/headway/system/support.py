@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-__all__ = ["disabled", "silenced", "stacklevel", "unusable", "warn_once"]
+__all__ = ["disabled", "lines_only", "silenced", "stacklevel", "unusable", "warn_once"]
 
 SHM = "/dev/shm"
 DESCRIPTORS = "/proc/self/fd"  # a segment is opened a second time by its path there
@@ -22,6 +22,11 @@ def disabled() -> bool:
 def silenced() -> bool:
     """Has the user switched bars and lines off (HEADWAY_BARS=0)? Boards are kept all the same."""
     return os.environ.get("HEADWAY_BARS", "1") == "0"
+
+
+def lines_only() -> bool:
+    """Does the user want lines even on a terminal (HEADWAY_BARS=lines)?"""
+    return os.environ.get("HEADWAY_BARS", "") == "lines"
 
 
 def unusable() -> str | None:
