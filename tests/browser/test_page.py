@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -19,11 +19,10 @@ from headway.analysis import FileBasedProgressTracker
 from headway.upkeep import removal
 from tests.browser.accessibility import axe
 from tests.browser.conftest import Server as PageServer
+from tests.browser.on_page import line, lines, names, until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Page
 
     from tests.browser.conftest import Open, Server, Stage
     from tests.conftest import RunPython
@@ -49,27 +48,6 @@ HOSTILE = [
 def headway_dir(shared_dir: Path) -> Path:
     """The directory of the boards of all tests here."""
     return shared_dir
-
-
-def lines(page: Page) -> Locator:
-    return page.locator(".list-body > [role=row]")
-
-
-def line(page: Page, name: str) -> Locator:
-    """The line of the task of this name."""
-    return lines(page).filter(has=page.locator(".cell-name").get_by_text(name, exact=True))
-
-
-def names(page: Page) -> list[str]:
-    return lines(page).locator(".cell-name a").all_inner_texts()
-
-
-def until(what: str, holds: Callable[[], Any], timeout_s: float = 20) -> None:
-    """Wait until `holds()` is true."""
-    give_up = time.monotonic() + timeout_s
-    while not holds():
-        assert time.monotonic() < give_up, f"not within {timeout_s} s: {what}"
-        time.sleep(0.05)
 
 
 # --- live
@@ -322,7 +300,7 @@ def test_columns_sort_both_ways(open_page: Open, stage: Stage) -> None:
     crowd(stage)
     page = open_page(stage.board).page
     expect(lines(page)).to_have_count(7)
-    assert names(page)[0] == "broken"  # what needs a look comes first
+    assert names(page)[0] == "All"  # what runs comes first
     page.get_by_role("columnheader", name="Task").get_by_role("button").click()
     expect(lines(page).first).to_contain_text("All")
     assert names(page) == ["All", "fold-1", "fold-2", "fold-3", "broken", "done", "Download prices"]

@@ -6,7 +6,7 @@ export type Tab = (typeof TABS)[number];
 export type Params = Readonly<Record<string, string>>;
 
 export type Route =
-  | { page: "boards" }
+  | { page: "boards"; params: Params }
   | { page: "board"; board: string; tab: Tab; params: Params }
   | { page: "task"; board: string; id: string };
 
@@ -21,20 +21,23 @@ function decoded(part: string): string {
 export function parseRoute(fragment: string): Route {
   const [path = "", query = ""] = fragment.replace(/^#?\/?/, "").split(/\?(.*)/s);
   const [board, section, id] = path.split("/").map(decoded);
-  if (!board) return { page: "boards" };
+  const params = Object.fromEntries(new URLSearchParams(query));
+  if (!board) return { page: "boards", params };
   if (section === "tasks" && id) return { page: "task", board, id };
   const tab = TABS.find((one) => one === section) ?? "tasks";
-  return { page: "board", board, tab, params: Object.fromEntries(new URLSearchParams(query)) };
+  return { page: "board", board, tab, params };
 }
 
 export function hrefOf(route: Route): string {
-  if (route.page === "boards") return "#/";
-  const board = `#/${encodeURIComponent(route.board)}`;
-  if (route.page === "task") return `${board}/tasks/${encodeURIComponent(route.id)}`;
+  if (route.page === "task") return `#/${encodeURIComponent(route.board)}/tasks/${encodeURIComponent(route.id)}`;
   const kept = Object.entries(route.params).filter(([, value]) => value !== "");
   const query = new URLSearchParams(kept).toString();
-  return `${board}${route.tab === "tasks" ? "" : `/${route.tab}`}${query ? `?${query}` : ""}`;
+  const board = route.page === "boards" ? "" : encodeURIComponent(route.board);
+  const tab = route.page === "boards" || route.tab === "tasks" ? "" : `/${route.tab}`;
+  return `#/${board}${tab}${query ? `?${query}` : ""}`;
 }
+
+export const boardsHref = (params: Params = {}): string => hrefOf({ page: "boards", params });
 
 export const boardHref = (board: string, tab: Tab = "tasks", params: Params = {}): string =>
   hrefOf({ page: "board", board, tab, params });

@@ -103,7 +103,8 @@ describe("numbers and times", () => {
 
 describe("places on the page", () => {
   const routes: Route[] = [
-    { page: "boards" },
+    { page: "boards", params: {} },
+    { page: "boards", params: { q: "a b", state: "live,at rest" } },
     { page: "board", board: "nightly", tab: "tasks", params: {} },
     { page: "board", board: "a.b-c_1", tab: "history", params: { q: "50% of & = ü", state: "lost" } },
     { page: "task", board: "nightly", id: "a/../b?c#d%e" },
@@ -115,6 +116,6 @@ describe("places on the page", () => {
   it("an address that somebody typed wrongly leads somewhere", () => {
     expect(parseRoute("#/nightly/tasks/50%")).toEqual({ page: "task", board: "nightly", id: "50%" });
     expect(parseRoute("#/nightly/nowhere")).toMatchObject({ page: "board", tab: "tasks" });
-    expect(parseRoute("#")).toEqual({ page: "boards" });
+    expect(parseRoute("#")).toEqual({ page: "boards", params: {} });
   });
 });

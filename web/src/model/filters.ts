@@ -1,13 +1,24 @@
 /** The filters and the order of a list of tasks, as parameters of an address. */
 
-import { BY_URGENCY, STATES } from "../feed/types";
+import { BY_URGENCY, type Row, STATES } from "../feed/types";
 import type { Params } from "../route";
+import { isStalled } from "./derive";
 import { type Filter, type Query, SORTS, type Sort } from "./tree";
 
 /** By urgency; stalled tasks are a part of the running ones. */
 export const FILTERS: readonly Filter[] = BY_URGENCY.flatMap((state): Filter[] =>
   state === "running" ? ["running", "stalled"] : [state],
 );
+
+/** How many tasks of a list each filter finds. */
+export function foundBy(rows: Iterable<Row>, at: number, stallAfter: number): Record<Filter, number> {
+  const found = { pending: 0, running: 0, stalled: 0, success: 0, failed: 0, cancelled: 0, lost: 0 };
+  for (const row of rows) {
+    found[row.state] += 1;
+    if (isStalled(row, at, stallAfter)) found.stalled += 1;
+  }
+  return found;
+}
 
 /** Sorts that begin with the largest. */
 const FALLING: ReadonlySet<Sort> = new Set(["rate", "progress", "elapsed"]);

@@ -10,9 +10,14 @@ export function shortId(row: Pick<Row, "id" | "parent">): string {
   return row.id.startsWith(prefix) ? row.id.slice(prefix.length) || row.id : row.id;
 }
 
+/** Is there anything to see of it? Not of spaces, of controls, of characters without a width. */
+export function isVisible(text: string): boolean {
+  return /[^\s\p{Cc}\p{Default_Ignorable_Code_Point}\u2800]/u.test(text);
+}
+
 /** Has the task a label of its own? The default label of a child is the end of its id. */
 function hasLabel(row: Named): boolean {
-  return row.label !== "" && row.label !== row.id && row.label !== shortId(row);
+  return isVisible(row.label) && row.label !== row.id && row.label !== shortId(row);
 }
 
 /** The name of a task that is shown by itself. */

@@ -45,7 +45,7 @@ export function App() {
       {asked.value === null && <Notice />}
       <main id="main" tabIndex={-1}>
         {asked.value !== null && <TokenPage />}
-        {asked.value === null && place.page === "boards" && <Boards />}
+        {asked.value === null && place.page === "boards" && <Boards params={place.params} />}
         {asked.value === null && place.page === "board" && (
           <BoardPage key={place.board} name={place.board} tab={place.tab} params={place.params} />
         )}

@@ -3,9 +3,10 @@
 import { number } from "../format";
 import { linkedFilters } from "../model/filters";
 import { boardHref, type Params, type Tab } from "../route";
-import { board as followed, go, moment } from "../store";
+import { board as followed, go, moment, now } from "../store";
 import { Analyses } from "./analyses";
 import { Deaths } from "./deaths";
+import { Failures } from "./failures";
 import { Figures } from "./figures";
 import { History } from "./history";
 import { useKeys } from "./keys";
@@ -57,9 +58,10 @@ export function BoardPage({ name, tab, params }: { name: string; tab: Tab; param
       <h1 class="sr">
         Board <Text of={name} />
       </h1>
-      <Deaths board={board} at={at} />
+      <Deaths board={board} at={now.value} />
+      <Failures board={board} />
       <div class="glance">
-        <Figures board={board} />
+        <Figures board={board} at={at} />
         <Throughput board={board} />
       </div>
       <nav class="tabs" aria-label="Board">

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import { tick } from "../format";
 import { shade } from "../settings";
+import { clock } from "./clock";
 
 export interface Curve {
   name: string;
@@ -20,6 +21,8 @@ export interface ChartProps {
   curves: Curve[];
   height: number;
   format: (value: number) => string;
+  /** The axis is in units of bytes, as `format` writes them. */
+  bytes?: boolean;
   /** Draw steps: each value is valid since the point before it. */
   stepped?: boolean;
   /** Show so many seconds at least. */
@@ -29,13 +32,6 @@ export interface ChartProps {
 }
 
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
-
-const two = (value: number): string => String(value).padStart(2, "0");
-
-function clock(at: number, seconds: boolean): string {
-  const date = new Date(at * 1000);
-  return `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ""}`;
-}
 
 function colorOf(name: string, place: HTMLElement): string {
   const probe = document.createElement("span");
@@ -55,9 +51,17 @@ function dataOf(props: ChartProps): uPlot.AlignedData {
 }
 
 function optionsOf(library: typeof uPlot, place: HTMLElement, props: () => ChartProps): uPlot.Options {
-  const { curves, height, stepped, fromZero = true } = props();
+  const { curves, height, stepped, fromZero = true, bytes } = props();
   const color = (name: string): string => colorOf(name, place);
   const font = `11px ${getComputedStyle(place).fontFamily}`;
+  const ruler = document.createElement("canvas").getContext("2d");
+  if (ruler) ruler.font = font;
+  const widthOf = (text: string): number => ruler?.measureText(text).width ?? text.length * 7;
+  /** A word of the time axis, unless it would be cut at the end of the chart. */
+  const whole = (chart: uPlot, at: number, word: string): string | null => {
+    const right = chart.width - chart.over.offsetLeft;
+    return chart.valToPos(at, "x") + widthOf(word) / 2 > right ? null : word;
+  };
   const axis: uPlot.Axis = {
     stroke: color("muted"),
     font,
@@ -68,7 +72,7 @@ function optionsOf(library: typeof uPlot, place: HTMLElement, props: () => Chart
   return {
     width: Math.max(place.clientWidth, 60),
     height,
-    padding: [8, 26, 0, 0],
+    padding: [8, 12, 0, 0],
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
@@ -93,9 +97,21 @@ function optionsOf(library: typeof uPlot, place: HTMLElement, props: () => Chart
         size: 24,
         space: 84,
         incrs: STEPS_S,
-        values: (_chart, at, _axis, _space, step) => at.map((one) => clock(one, step < 60)),
+        values: (chart, at, _axis, _space, step) => at.map((one) => whole(chart, one, clock(one, step < 60))),
       },
-      { ...axis, size: 50, space: 28, values: (_chart, values) => values.map(tick) },
+      {
+        ...axis,
+        size: (_chart, words) => Math.max(36, ...(words ?? []).map((word) => widthOf(word) + 14)),
+        space: 28,
+        values: (_chart, values) =>
+          values.map((value) =>
+            bytes
+              ? props()
+                  .format(value)
+                  .replace(/\.0+(?=\D)/, "")
+              : tick(value),
+          ),
+      },
     ],
     series: [
       {},
@@ -154,6 +170,7 @@ export function Chart(props: ChartProps) {
   const form = JSON.stringify([
     props.curves.map(({ name, color, dashed }) => [name, color, dashed]),
     props.height,
+    props.bytes,
     shade.value,
   ]);
 

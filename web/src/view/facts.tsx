@@ -9,7 +9,7 @@ import { now } from "../store";
 import { Panel, Text } from "./parts";
 
 export function Facts({ row, at, board }: { row: Row | Task; at: number; board: string }) {
-  const idle = idleOf(row, at);
+  const idle = idleOf(row, Math.max(at, now.value));
   const time = (value: number): string => timeOf(value, now.value);
   return (
     <Panel title="Facts">

@@ -10,7 +10,7 @@ export interface Key {
   run: () => void;
 }
 
-export type KeyGroupTitle = "Everywhere" | "Board" | "List of tasks" | "Task";
+export type KeyGroupTitle = "Everywhere" | "Boards" | "Board" | "List of tasks" | "Task";
 
 export interface KeyGroup {
   title: KeyGroupTitle;

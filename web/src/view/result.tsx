@@ -1,4 +1,4 @@
-import { number } from "../format";
+import { measured } from "../format";
 import { Text } from "./parts";
 
 type Scalar = string | number | boolean | null;
@@ -23,9 +23,15 @@ export function Result({ value }: { value: unknown }) {
           <dt>
             <Text of={name} />
           </dt>
-          <dd class="number">{Number.isInteger(one) ? number(one as number) : <Text of={String(one)} />}</dd>
+          <dd class="number">{typeof one === "number" ? <Value of={one} /> : <Text of={String(one)} />}</dd>
         </div>
       ))}
     </dl>
   );
+}
+
+/** A number as people read it; all its digits are in its tooltip. */
+function Value({ of }: { of: number }) {
+  const words = measured(of);
+  return <span title={words === String(of) ? undefined : String(of)}>{words}</span>;
 }

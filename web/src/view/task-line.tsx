@@ -1,10 +1,12 @@
 import type { Board } from "../feed/patch";
-import { amount, duration, number, percent, rate, rateOfUnit } from "../format";
+import { duration, number, percent, rate, rateOfUnit } from "../format";
 import { elapsedOf, etaOf, fractionOf, rateOf, totalOf } from "../model/derive";
 import { namesBelowParent } from "../model/names";
 import type { Line } from "../model/tree";
 import { taskHref } from "../route";
-import { go } from "../store";
+import { go, now } from "../store";
+import { clockWithDay } from "./clock";
+import { inFull, listed } from "./columns";
 import { Bar, Icon, type Look, StateWord, Text } from "./parts";
 
 interface Props {
@@ -28,6 +30,7 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
   const elapsed = row.started === null ? null : elapsedOf(row, at);
   const [name, id] = namesBelowParent(row);
   const told = row.state === "failed" || row.state === "lost" ? row.error || row.message : row.message;
+  const left = (seconds: number): string => `about ${clockWithDay(now.value + seconds, now.value)}`;
   const open = (event: MouseEvent): void => {
     onPoint();
     if (event.target instanceof Element && event.target.closest("a, button")) return;
@@ -78,25 +81,31 @@ export function TaskLine({ board, line, at, index, top, here, onFold, onPoint }:
         <Bar key={row.serial} fraction={row.state === "pending" ? 0 : fraction} look={look} />
         <span class="number">{fraction === null || row.state === "pending" ? "" : percent(fraction)}</span>
       </span>
-      <span class="cell-count number" role="gridcell">
-        <span class={row.state === "pending" ? "dim" : ""}>{amount(row.count, row.unit)}</span>
-        {total !== null && <span class="dim"> / {amount(total, row.unit)}</span>}
+      <span class="cell-count number" role="gridcell" title={inFull(row)}>
+        <span class={row.state === "pending" ? "dim" : ""}>{listed(row.count, row.unit)}</span>
+        {total !== null && <span class="dim"> / {listed(total, row.unit)}</span>}
       </span>
       <span class="cell-rate number" role="gridcell">
         {speed !== null && row.state === "running" && (
           <span title={rateOfUnit(speed, row.unit)}>{rate(speed, row.unit)}</span>
         )}
       </span>
-      <span class="cell-eta number" role="gridcell">
+      <span class="cell-eta number" role="gridcell" title={eta === null ? undefined : left(eta)}>
         {eta !== null && duration(eta, true)}
       </span>
-      <span class="cell-elapsed number" role="gridcell">
-        {elapsed !== null && duration(elapsed, true)}
+      <span class="cell-elapsed number" role="gridcell" title={elapsed === null ? undefined : duration(elapsed)}>
+        {elapsed !== null && duration(elapsed, row.ended === null)}
       </span>
       <span class="cell-stage" role="gridcell">
         {row.stage && <Text of={row.stage} />}
       </span>
       <span class={`cell-message${told && told === row.error ? " is-error" : ""}`} role="gridcell">
+        {row.stage && (
+          <span class="stage-before" aria-hidden="true">
+            {row.stage}
+            {told && " · "}
+          </span>
+        )}
         {told && <Text of={told} />}
       </span>
     </div>

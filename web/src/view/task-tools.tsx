@@ -1,18 +1,7 @@
-import type { Board } from "../feed/patch";
 import { number, stateWord } from "../format";
 import { FILTERS, sortedBy, toggled } from "../model/filters";
 import { type Filter, type Query, SORTS, type Sort } from "../model/tree";
-import { Icon } from "./parts";
-
-const SEARCH_ID = "search";
-
-export function focusSearch(): void {
-  const field = document.getElementById(SEARCH_ID);
-  if (field instanceof HTMLInputElement) {
-    field.focus();
-    field.select();
-  }
-}
+import { Chip, Search } from "./search";
 
 const SORT_WORDS: Record<Sort, string> = {
   state: "by urgency",
@@ -25,7 +14,8 @@ const SORT_WORDS: Record<Sort, string> = {
 };
 
 interface Props {
-  board: Board;
+  /** The tasks of the list that each filter finds. */
+  counts: Record<Filter, number>;
   query: Query;
   onQuery: (query: Query) => void;
   /** Null: nothing can be folded. */
@@ -35,37 +25,20 @@ interface Props {
 }
 
 /** Search, filter and sort. */
-export function TaskTools({ board, query, onQuery, folded, onFold, found }: Props) {
-  const { summary } = board;
-  const numberOf = (filter: Filter): number => summary?.counts?.[filter] ?? 0;
+export function TaskTools({ counts, query, onQuery, folded, onFold, found }: Props) {
   return (
     <div class="tools">
-      <label class="search">
-        <Icon name="search" />
-        <span class="sr">Search tasks</span>
-        <input
-          id={SEARCH_ID}
-          type="search"
-          placeholder="Search tasks"
-          autocomplete="off"
-          spellcheck={false}
-          value={query.text}
-          onInput={(event) => onQuery({ ...query, text: event.currentTarget.value })}
-        />
-        <kbd aria-hidden="true">/</kbd>
-      </label>
+      <Search what="Search tasks" text={query.text} onText={(text) => onQuery({ ...query, text })} />
       <div class="chips" role="group" aria-label="Only tasks that are">
-        {FILTERS.filter((filter) => numberOf(filter) > 0 || query.states.has(filter)).map((filter) => (
-          <button
+        {FILTERS.filter((filter) => counts[filter] > 0 || query.states.has(filter)).map((filter) => (
+          <Chip
             key={filter}
-            type="button"
-            class={`chip is-${filter}`}
-            aria-pressed={query.states.has(filter)}
-            onClick={() => onQuery(toggled(query, filter))}
-          >
-            <i aria-hidden="true" />
-            {stateWord(filter)} <b>{number(numberOf(filter))}</b>
-          </button>
+            look={filter}
+            word={stateWord(filter)}
+            count={number(counts[filter])}
+            pressed={query.states.has(filter)}
+            onPress={() => onQuery(toggled(query, filter))}
+          />
         ))}
       </div>
       <div class="tools-end">

@@ -1,13 +1,14 @@
 /** One task: progress, rate, timeline of stages, workers and result. */
 
 import type { Row, Share, Task } from "../feed/types";
-import { ago, amount, duration, measured, number, percent, rateOfUnit, short } from "../format";
+import { ago, amount, duration, isBytes, measured, number, percent, rateOfUnit, short } from "../format";
 import { elapsedOf, etaOf, fractionOf, isFinal, isStalled, rateOf, totalOf } from "../model/derive";
 import { nameOf, namesBelowParent } from "../model/names";
 import { type Point, ratesOf } from "../model/series";
 import { boardHref, taskHref } from "../route";
 import { board as followed, go, moment, now } from "../store";
 import { Chart } from "./chart";
+import { clockWithDay } from "./clock";
 import { useDetail } from "./detail";
 import { Facts } from "./facts";
 import { useKeys } from "./keys";
@@ -75,9 +76,11 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
   const stalled = isStalled(row, at, stallAfter);
   const died = row.state === "lost" || row.state === "failed";
   const metrics = Object.keys(row.metrics);
+  const staged = task ? task.stages.some((stage) => stage.entered !== null) : row.stage !== "";
+  const speed = speedOf(row, task?.series ?? [], at);
   return (
     <article class="task">
-      <TaskHead row={row} stalled={stalled} at={at} />
+      <TaskHead row={row} stalled={stalled} at={at} average={speed.average} />
       {died && (
         <p class={`verdict is-${row.state}`} role="status">
           <StateWord state={row.state} />
@@ -105,20 +108,22 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
       )}
       <div class="task-grid">
         <div class="task-main">
-          <Panel title="Stages">
-            {task ? (
-              <Timeline
-                stages={task.stages}
-                leftOut={task.stages_left_out}
-                from={task.started}
-                until={task.ended ?? (task.state === "lost" ? (task.beat ?? at) : Math.max(at, task.taken_at))}
-                live={task.state === "running"}
-              />
-            ) : (
-              <p class="dim">Loading …</p>
-            )}
-          </Panel>
-          <Speed row={row} course={task?.series ?? []} at={at} stalled={stalled} />
+          {staged && (
+            <Panel title="Stages">
+              {task ? (
+                <Timeline
+                  stages={task.stages}
+                  leftOut={task.stages_left_out}
+                  from={task.started}
+                  until={task.ended ?? (task.state === "lost" ? (task.beat ?? at) : Math.max(at, task.taken_at))}
+                  live={task.state === "running"}
+                />
+              ) : (
+                <p class="dim">Loading …</p>
+              )}
+            </Panel>
+          )}
+          {speed.drawn && <SpeedPanel row={row} speed={speed} stalled={stalled} />}
           {metrics.length > 0 && (
             <Panel title="Metrics">
               <div class="metrics">
@@ -141,7 +146,7 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
             </Panel>
           )}
           <Facts row={row} at={at} board={board} />
-          {task && <Workers task={task} at={at} />}
+          {task && <Workers task={task} />}
           {tasks.length > 0 && <Children tasks={tasks} board={board} />}
         </div>
       </div>
@@ -149,7 +154,15 @@ function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
   );
 }
 
-function TaskHead({ row, stalled, at }: { row: Row | Task; stalled: boolean; at: number }) {
+interface HeadProps {
+  row: Row | Task;
+  stalled: boolean;
+  at: number;
+  /** Items per second since it began. */
+  average: number;
+}
+
+function TaskHead({ row, stalled, at, average }: HeadProps) {
   const look: Look = stalled ? "stalled" : row.state;
   const fraction = fractionOf(row);
   const total = totalOf(row);
@@ -165,12 +178,14 @@ function TaskHead({ row, stalled, at }: { row: Row | Task; stalled: boolean; at:
         {nameOf(row) !== row.id && <Text of={row.id} class="id" />}
       </div>
       <dl class="task-figures">
-        <div>
-          <dt>Done</dt>
-          <dd>
-            <b>{fraction === null ? amount(row.count, row.unit) : percent(fraction)}</b>
-          </dd>
-        </div>
+        {fraction !== null && (
+          <div>
+            <dt>Done</dt>
+            <dd>
+              <b>{percent(fraction)}</b>
+            </dd>
+          </div>
+        )}
         <div>
           <dt>Count</dt>
           <dd>
@@ -191,6 +206,15 @@ function TaskHead({ row, stalled, at }: { row: Row | Task; stalled: boolean; at:
             <dt>Left</dt>
             <dd>
               <b>{eta === null ? "unknown" : duration(eta, true)}</b>
+              {eta !== null && ` about ${clockWithDay(now.value + eta, now.value)}`}
+            </dd>
+          </div>
+        )}
+        {row.ended !== null && average > 0 && (
+          <div>
+            <dt>On average</dt>
+            <dd>
+              <b>{rateOfUnit(average, row.unit)}</b>
             </dd>
           </div>
         )}
@@ -224,27 +248,26 @@ function TaskHead({ row, stalled, at }: { row: Row | Task; stalled: boolean; at:
   );
 }
 
-interface SpeedProps {
-  row: Row | Task;
-  course: readonly Point[];
-  at: number;
-  stalled: boolean;
+interface Speed {
+  times: number[];
+  rates: number[];
+  average: number;
+  /** Is there something to draw? */
+  drawn: boolean;
 }
 
-function Speed({ row, course, at, stalled }: SpeedProps) {
-  const speed = rateOf(row, stalled);
+function speedOf(row: Row | Task, course: readonly Point[], at: number): Speed {
   const start =
     row.started === null ? null : { at: row.started, count: row.resumed_from === null ? row.base : row.resumed_from };
   const [times, rates] = ratesOf(course, start);
   const spent = row.started === null ? 0 : (row.ended ?? at) - row.started;
-  const average = spent > 0 ? (row.count - (start?.count ?? 0)) / spent : 0;
-  if (times.length < 2) {
-    return (
-      <Panel title="Throughput">
-        <p class="dim">{spent > 0 ? `${rateOfUnit(average, row.unit)} on average.` : "Not started yet."}</p>
-      </Panel>
-    );
-  }
+  const average = spent > 0 ? Math.max(0, row.count - (start?.count ?? 0)) / spent : 0;
+  return { times, rates, average, drawn: times.length > 1 && rates.some((one) => one > 0) };
+}
+
+function SpeedPanel({ row, speed, stalled }: { row: Row | Task; speed: Speed; stalled: boolean }) {
+  const { times, rates, average } = speed;
+  const current = rateOf(row, stalled);
   return (
     <section class="panel" aria-labelledby="speed-title">
       <div class="panel-head">
@@ -254,7 +277,7 @@ function Speed({ row, course, at, stalled }: SpeedProps) {
         </span>
       </div>
       <Chart
-        label={`Throughput: ${speed === null ? "unknown" : rateOfUnit(speed, row.unit)} now, ${rateOfUnit(average, row.unit)} on average`}
+        label={`Throughput: ${current === null ? "unknown" : rateOfUnit(current, row.unit)} now, ${rateOfUnit(average, row.unit)} on average`}
         at={times}
         curves={[
           { name: "rate", color: "running", values: rates },
@@ -262,6 +285,7 @@ function Speed({ row, course, at, stalled }: SpeedProps) {
         ]}
         height={150}
         format={(value) => short(value, row.unit)}
+        bytes={isBytes(row.unit)}
         stepped
       />
     </section>
@@ -289,7 +313,7 @@ function Metric({ name, value, course }: { name: string; value: number | null; c
   );
 }
 
-function Workers({ task, at }: { task: Task; at: number }) {
+function Workers({ task }: { task: Task }) {
   const all: [Share, Look][] = [
     ...task.workers_lost.map((share): [Share, Look] => [share, "lost"]),
     ...task.workers.map((share): [Share, Look] => [
@@ -326,7 +350,7 @@ function Workers({ task, at }: { task: Task; at: number }) {
                   <span class="dim"> {percent(Math.min(1, share.count / task.count))}</span>
                 )}
               </td>
-              <td class="number">{share.beat === null ? "–" : ago(at - share.beat)}</td>
+              <td class="number">{share.beat === null ? "–" : ago(now.value - share.beat)}</td>
             </tr>
           ))}
         </tbody>

@@ -4,14 +4,16 @@ import { signal } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import type { Board } from "../feed/patch";
 import { number } from "../format";
-import { paramsOf, sortedBy, toggled } from "../model/filters";
+import { foundBy, paramsOf, sortedBy, toggled } from "../model/filters";
 import { isStable, type Line, linesOf, type Query, type Sort } from "../model/tree";
 import { boardHref, taskHref } from "../route";
 import { go } from "../store";
 import { useKeys } from "./keys";
 import { Empty } from "./parts";
+import { widthsOf } from "./columns";
 import { TaskLine } from "./task-line";
-import { focusSearch, TaskTools } from "./task-tools";
+import { focusSearch } from "./search";
+import { TaskTools } from "./task-tools";
 import { useMedia, useSpan } from "./window";
 
 const REORDER_MS = 2000; // lines that change places four times a second are unreadable
@@ -66,7 +68,9 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
   const body = useRef<HTMLDivElement>(null);
   const span = useSpan(body, lines.length, height);
   const place = placeOf(lines, cursor.value);
-  const width = useMemo(() => countWidth(lines), [lines]);
+  const widths = useMemo(() => widthsOf(lines), [lines]);
+  const stallAfter = board.summary?.stall_after ?? 10;
+  const counts = useMemo(() => foundBy(board.tasks.values(), at, stallAfter), [board, at]);
   const folded = useMemo(() => foldedIn(board), [board, closed.value]);
 
   const narrowTo = (next: Query): void => go(boardHref(board.name, "tasks", paramsOf(next)), true);
@@ -126,7 +130,7 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
   return (
     <section class="tasks" aria-label="Tasks">
       <TaskTools
-        board={board}
+        counts={counts}
         query={query}
         onQuery={narrowTo}
         folded={folded}
@@ -135,14 +139,14 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
       />
       <div
         ref={grid}
-        class="list"
+        class={counts.running ? "list" : "list is-rest"}
         role="treegrid"
         aria-label="Tasks"
         aria-rowcount={lines.length + 1}
         aria-colcount={COLUMNS.length}
         aria-activedescendant={place >= span.first && place < span.end ? `task-${lines[place]?.row.serial}` : undefined}
         tabIndex={0}
-        style={{ "--count": `${width}ch` }}
+        style={{ "--count": `${widths.count}ch`, "--rate": `${widths.rate}ch` }}
       >
         <div class="list-head" role="rowgroup">
           <div class="line head" role="row" aria-rowindex={1}>
@@ -187,18 +191,6 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
 
 function placeOf(lines: readonly Line[], id: string | null): number {
   return id === null ? -1 : lines.findIndex((line) => line.row.id === id);
-}
-
-/** The width of the column of counts, for all lines: that of the longest possible count. */
-function countWidth(lines: readonly Line[]): number {
-  let largest = 0;
-  let total = 0;
-  for (const { row } of lines) {
-    largest = Math.max(largest, row.count);
-    total = Math.max(total, row.total ?? 0);
-  }
-  const width = total ? 2 * number(Math.max(largest, total)).length + 3 : number(largest).length;
-  return Math.min(Math.max(width, 8), 23);
 }
 
 function Head(props: { name: string; word: string; sort: Sort | null; query: Query; onQuery: (query: Query) => void }) {

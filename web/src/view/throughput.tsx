@@ -2,7 +2,8 @@
 
 import { useState } from "preact/hooks";
 import type { Board } from "../feed/patch";
-import { rateOfUnit, short } from "../format";
+import { isBytes, rateOfUnit, short } from "../format";
+import { isWorking } from "../model/run";
 import { Chart } from "./chart";
 import { Text } from "./parts";
 
@@ -17,6 +18,7 @@ function busiest(board: Board): string[] {
 export function Throughput({ board }: { board: Board }) {
   const units = busiest(board);
   const [chosen, choose] = useState<string | null>(null);
+  if (!units.length && !(board.summary && isWorking(board.summary))) return null; // an empty chart of a board at rest
   const unit = chosen !== null && units.includes(chosen) ? chosen : units[0];
   const { at, rates } = board.throughput;
   const current = unit === undefined ? 0 : (board.summary?.rates?.[unit] ?? 0);
@@ -41,9 +43,10 @@ export function Throughput({ board }: { board: Board }) {
         label={`Throughput: ${rateOfUnit(current, unit ?? "")} now, at most ${rateOfUnit(peak, unit ?? "")} in this chart`}
         at={at}
         curves={[{ name: unit ?? "", color: "running", values }]}
-        height={132}
+        height={150}
         seconds={30}
         format={(value) => short(value, unit)}
+        bytes={isBytes(unit ?? "")}
       />
     </section>
   );

@@ -5,7 +5,9 @@ import type { Row, Worker } from "../feed/types";
 import { ago, number, plural, rate } from "../format";
 import { fractionOf, WORKER_KINDS, type WorkerKind, workerKind } from "../model/derive";
 import { deepestFirst, nameOf } from "../model/names";
+import { workersAlive } from "../model/run";
 import { boardHref, taskHref } from "../route";
+import { now } from "../store";
 import { Bar, Empty, StateWord, Text } from "./parts";
 
 interface Person {
@@ -25,8 +27,15 @@ function peopleOf(board: Board, at: number): Person[] {
   return people.sort((a, b) => rank(a) - rank(b) || a.worker.incarnation - b.worker.incarnation);
 }
 
-function lastBeat(worker: Worker, at: number): string {
-  return worker.beat === null ? "never counted" : ago(at - worker.beat);
+function lastBeat(worker: Worker): string {
+  return worker.beat === null ? "never counted" : ago(now.value - worker.beat);
+}
+
+/** The items per second of a worker, in bytes if all its tasks count bytes of one kind. */
+function rateOfWorker({ worker, kind, rows }: Person): string {
+  if (!isBusy(kind) || worker.rate == null) return "";
+  const units = new Set(rows.map((row) => row.unit));
+  return rate(worker.rate, units.size === 1 && worker.task_count === rows.length ? rows[0]?.unit : "");
 }
 
 function isBusy(kind: WorkerKind): boolean {
@@ -38,31 +47,35 @@ const PANEL_MOST = 40;
 /** Beside the tasks, where there is room. */
 export function WorkerPanel({ board, at }: { board: Board; at: number }) {
   const people = peopleOf(board, at).filter((person) => person.kind !== "gone");
+  if (board.summary && workersAlive(board.summary) === null && people.every(({ kind }) => kind === "idle")) return null;
   return (
     <section class="crew" aria-labelledby="crew-title">
       <h2 id="crew-title">Workers</h2>
       {!people.length && <p class="dim">No process is registered.</p>}
       <ul>
-        {people.slice(0, PANEL_MOST).map(({ worker, kind, rows }) => (
-          <li key={worker.incarnation} class={`is-${kind}`}>
-            <p>
-              <StateWord state={kind} />
-              <span class="pid">{worker.pid}</span>
-              {worker.name && <Text of={worker.name} class="dim" />}
-              <span class="beat number">{lastBeat(worker, at)}</span>
-            </p>
-            {rows[0] && (
+        {people.slice(0, PANEL_MOST).map((person) => {
+          const { worker, kind, rows } = person;
+          return (
+            <li key={worker.incarnation} class={`is-${kind}`}>
               <p>
-                <a href={taskHref(board.name, rows[0].id)}>
-                  <Text of={nameOf(rows[0])} />
-                </a>
-                {worker.task_count > 1 && <span class="dim">+{number(worker.task_count - 1)}</span>}
-                <span class="beat number">{isBusy(kind) && worker.rate != null && rate(worker.rate)}</span>
+                <StateWord state={kind} />
+                <span class="pid">{worker.pid}</span>
+                {worker.name && <Text of={worker.name} class="dim" />}
+                <span class="beat number">{lastBeat(worker)}</span>
               </p>
-            )}
-            {rows[0] && <Bar fraction={fractionOf(rows[0])} look={kind === "working" ? "running" : kind} />}
-          </li>
-        ))}
+              {rows[0] && (
+                <p>
+                  <a href={taskHref(board.name, rows[0].id)}>
+                    <Text of={nameOf(rows[0])} />
+                  </a>
+                  {worker.task_count > 1 && <span class="dim">+{number(worker.task_count - 1)}</span>}
+                  <span class="beat number">{rateOfWorker(person)}</span>
+                </p>
+              )}
+              {rows[0] && <Bar fraction={fractionOf(rows[0])} look={kind === "working" ? "running" : kind} />}
+            </li>
+          );
+        })}
       </ul>
       {people.length > PANEL_MOST && (
         <a class="link" href={boardHref(board.name, "workers")}>
@@ -89,7 +102,7 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
               Name
             </th>
             <th scope="col">Tasks</th>
-            <th scope="col" class="number">
+            <th scope="col" class="number wide">
               Rate
             </th>
             <th scope="col" class="number">
@@ -101,28 +114,31 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
           </tr>
         </thead>
         <tbody>
-          {people.map(({ worker, kind, rows }) => (
-            <tr key={worker.incarnation} class={`is-${kind}`}>
-              <td>
-                <StateWord state={kind} />
-              </td>
-              <td class="pid">{worker.pid}</td>
-              <td class="wide">{worker.name && <Text of={worker.name} />}</td>
-              <td class="worker-tasks">
-                {rows.slice(0, 3).map((row) => (
-                  <a key={row.serial} href={taskHref(board.name, row.id)}>
-                    <Text of={nameOf(row)} />
-                  </a>
-                ))}
-                {worker.task_count > Math.min(rows.length, 3) && (
-                  <span class="dim">+{number(worker.task_count - Math.min(rows.length, 3))}</span>
-                )}
-              </td>
-              <td class="number">{isBusy(kind) && worker.rate != null && rate(worker.rate)}</td>
-              <td class="number">{lastBeat(worker, at)}</td>
-              <td class="number wide">{worker.started !== null && ago(at - worker.started)}</td>
-            </tr>
-          ))}
+          {people.map((person) => {
+            const { worker, kind, rows } = person;
+            return (
+              <tr key={worker.incarnation} class={`is-${kind}`}>
+                <td>
+                  <StateWord state={kind} />
+                </td>
+                <td class="pid">{worker.pid}</td>
+                <td class="wide">{worker.name && <Text of={worker.name} />}</td>
+                <td class="worker-tasks">
+                  {rows.slice(0, 3).map((row) => (
+                    <a key={row.serial} href={taskHref(board.name, row.id)}>
+                      <Text of={nameOf(row)} />
+                    </a>
+                  ))}
+                  {worker.task_count > Math.min(rows.length, 3) && (
+                    <span class="dim">+{number(worker.task_count - Math.min(rows.length, 3))}</span>
+                  )}
+                </td>
+                <td class="number wide">{rateOfWorker(person)}</td>
+                <td class="number">{lastBeat(worker)}</td>
+                <td class="number wide">{worker.started !== null && ago(now.value - worker.started)}</td>
+              </tr>
+            );
+          })}
         </tbody>
       </table>
     </div>
