@@ -7,6 +7,7 @@ SANITIZE=thread    with ThreadSanitizer
 COVERAGE=1         with line tracing in the Cython code
 DEBUG=1            unoptimised, with debug information
 HOOKS=1            with steps at which a test can end or stop the process
+OLD=1              as older C libraries build it: without sem_clockwait
 RELEASE=1          stripped, as web/backend.py builds wheels
 """
 
@@ -30,7 +31,9 @@ SANITIZERS = {
 sanitize = os.environ.get("SANITIZE", "")
 if sanitize not in SANITIZERS:
     sys.exit(f"SANITIZE={sanitize} is unknown: say SANITIZE=address or SANITIZE=thread, or leave it out")
-coverage, debug, hooks, release = (os.environ.get(name) == "1" for name in ("COVERAGE", "DEBUG", "HOOKS", "RELEASE"))
+coverage, debug, hooks, old, release = (
+    os.environ.get(name) == "1" for name in ("COVERAGE", "DEBUG", "HOOKS", "OLD", "RELEASE")
+)
 variant = "-".join(
     name
     for name, wanted in (
@@ -38,6 +41,7 @@ variant = "-".join(
         ("coverage", coverage),
         ("debug", debug),
         ("hooks", hooks),
+        ("old", old),
         ("release", release),
     )
     if wanted
@@ -53,6 +57,8 @@ if coverage:
     macros += [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")]
 if hooks:
     macros += [("HW_HOOKS", "1")]
+if old:
+    macros += [("HW_OLD", "1")]
 
 
 def without_run_paths(command: list[str]) -> list[str]:

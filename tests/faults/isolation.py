@@ -50,6 +50,7 @@ FILES = (
     "segment",
     "board.lock",
     "recorder.lock",
+    "users.lock",
     "recorder.log",
     "snapshot.npz",
     "snapshot.prev.npz",
@@ -415,6 +416,7 @@ def _in_the_fallback(trials: Trials, kind: str) -> None:
     for depth in range(3):
         with a_place() as place:
             fallback = paths._fallback_root()
+            assert fallback is not None
             top = Path(str(fallback.parent).replace(f"headway-{os.geteuid()}", f"headway-{OWNER}"))
             chain = (top, top / fallback.name, top / fallback.name / NAME)
             for above in chain[:depth]:

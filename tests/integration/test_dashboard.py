@@ -10,7 +10,7 @@ import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -409,6 +409,11 @@ def test_the_history_is_what_the_recorder_put_down(
             "limit=1e9",
             "state=running",
             "state=",
+            "state=failed&state=x",
+            "before=",
+            "before=1,2,3",
+            "before=x",
+            f"q={1001 * 'x'}",
         ):
             answer = server.get(f"/api/boards/{board_name}/history?{query}")
             assert (answer.status, answer.json["code"]) == (422, "bad-parameter"), query
@@ -418,6 +423,48 @@ def test_the_history_is_what_the_recorder_put_down(
         (headway_dir / board_name / "history.sqlite3").write_bytes(b"nonsense" * 1000)
         answer = server.get(f"/api/boards/{board_name}/history")
         assert (answer.status, answer.json["code"]) == (503, "damaged-history")
+
+
+def test_the_history_is_searched_by_the_server_and_read_a_page_at_a_time(
+    server: Server, headway_dir: Path, board_name: str
+) -> None:
+    with opened(board_name, 80) as board, history.Writer(board.directory) as writer:
+        for number in range(70):
+            task = board.task(f"fold-{number % 10}/part-{number}", label="Ünter 100%" if number == 5 else "")
+            task.fail("why") if number % 7 == 0 else task.succeed()
+        board.write_snapshot()
+        writer.add(board.snapshot().raw, range(70))
+        is_searched(server, board)
+
+
+def is_searched(server: Server, board: Board) -> None:
+    def asked(**parameters: str | list[str]) -> dict[str, Any]:
+        answer = server.get(f"/api/boards/{board.name}/history?{urlencode(parameters, doseq=True)}")
+        assert answer.status == 200, answer
+        found: dict[str, Any] = answer.json
+        return found
+
+    whole = asked()
+    ids = [task["id"] for task in whole["tasks"]]
+    assert (len(ids), whole["count"], whole["next"]) == (70, 70, None)
+    walked: list[str] = []
+    page = asked(limit="30")
+    assert page["count"] == 70
+    while True:
+        walked += [task["id"] for task in page["tasks"]]
+        if page["next"] is None:
+            break
+        page = asked(limit="30", before=page["next"])
+        assert page["count"] is None
+    assert walked == ids
+    assert {task["id"] for task in asked(q="FOLD-3/")["tasks"]} == {one for one in ids if one.startswith("fold-3/")}
+    assert [task["id"] for task in asked(q="100%")["tasks"]] == ["fold-5/part-5"]
+    assert [task["id"] for task in asked(id="fold-1/part-1")["tasks"]] == ["fold-1/part-1"]
+    assert asked(id="fold-1")["tasks"] == []
+    failed = asked(q="fold", state=["failed", "lost"], limit="3")
+    assert (len(failed["tasks"]), failed["count"]) == (3, 10)
+    assert asked(uuid=whole["tasks"][0]["uuid"])["count"] == 70
+    assert asked(uuid="0" * 32)["count"] == 0
 
 
 # --- files that are not what they should be

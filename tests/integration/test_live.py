@@ -165,7 +165,7 @@ def test_without_a_terminal_a_loop_on_another_board_has_its_lines(board_name: st
     program.write_text(LOOP_BESIDE)
     command = [sys.executable, str(program), board_name, f"{board_name}-2"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=WAIT_S, stdin=subprocess.DEVNULL)
-    assert re.search(r"^\d\d:\d\d:\d\d loop: success 100% 20/20 it", done.stderr, re.MULTILINE), done.stderr
+    assert re.search(r"^\d\d:\d\d:\d\d loop: succeeded 100% 20/20 it", done.stderr, re.MULTILINE), done.stderr
     removal.remove(f"{board_name}-2", force=True)
 
 

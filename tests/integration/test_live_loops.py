@@ -132,7 +132,7 @@ def test_not_one_line_of_a_pool_inside_a_loop_is_lost(begin: Begin) -> None:
     expected = sorted(f"{kind} {number}" for kind in kinds for number in range(40))
     said = shown.said()
     assert sorted(said[:-2]) == expected
-    assert re.match(r"jobs ▕.*▏ 100% 40/40 it .* success$", said[-2])
+    assert re.match(r"jobs ▕.*▏ 100% 40/40 it .* succeeded$", said[-2])
     assert said[-1] == "end"
 
 
@@ -217,7 +217,7 @@ def test_input_and_the_debugger_are_used_as_ever(begin: Begin) -> None:
     said = [line for line in shown.said() if line.startswith(("what?", "you", "(Pdb)", "41", "went", "asked"))]
     assert said[:5] == ["what? yes", "you said yes", "(Pdb) p number + 41", "41", "(Pdb) c"]
     assert said[5:8] == ["went on", "what? no", "you said no"]
-    assert re.match(r"asked ▕.*▏ 100% 2/2 it .* success$", said[8])
+    assert re.match(r"asked ▕.*▏ 100% 2/2 it .* succeeded$", said[8])
     assert len(said) == 9
 
 
@@ -414,7 +414,7 @@ def test_a_loop_without_a_board_has_its_bar_below_what_is_printed(begin: Begin, 
     assert_said(shown, *(f"printed {number}" for number in range(30)), "files: 30/30 it succeeded", "end")
 
 
-LAST_LINE, LAST_ROW = r"[\d:]{8} files: success 100% 30/30 it in .*", r"files ▕.*▏ 100% 30/30 it .*"
+LAST_LINE, LAST_ROW = r"[\d:]{8} files: succeeded 100% 30/30 it in .*", r"files ▕.*▏ 100% 30/30 it .*"
 
 
 @pytest.mark.parametrize(
@@ -496,7 +496,7 @@ def test_other_bars_inside_a_loop_are_drawn_as_without_it(begin: Begin) -> None:
     """)
     go_on(shown, lambda: "ours" in shown.screen.display[-1])
     assert shown.end() == 0
-    assert_said(shown, *(f"printed {n}" for n in range(3)), "theirs: 3/3", "printed 3", "ours: 4/4 it success", "end")
+    assert_said(shown, *(f"printed {n}" for n in range(3)), "theirs: 3/3", "printed 3", "ours: 4/4 it succeeded", "end")
 
 
 @pytest.mark.parametrize("piped", ["stdout", "stderr"])
@@ -515,7 +515,7 @@ def test_where_one_stream_is_a_pipe_the_other_one_is_whole(begin: Begin, piped: 
     go_on(shown, lambda: "files" in shown.screen.display[-1] if piped == "stdout" else shown.said()[9:])
     assert shown.end() == 0
     here, there = ("error", "printed") if piped == "stdout" else ("printed", "error")
-    row = ["files: 30/30 it success"] if piped == "stdout" else []
+    row = ["files: 30/30 it succeeded"] if piped == "stdout" else []
     assert_said(shown, *(f"{here} {number}" for number in range(30)), *row)
     said = (tmp_path / "piped").read_text()
     assert [line for line in said.splitlines() if line.startswith(there)] == [f"{there} {n}" for n in range(30)]

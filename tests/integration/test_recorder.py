@@ -470,7 +470,12 @@ def test_a_directory_that_another_machine_records_is_refused_by_name(board_name:
     ) as (_, pid):
         with pytest.raises(errors.BoardElsewhere, match=f"pid {pid}"):
             open_board(board_name, capacity=8, workers=8, record=False)
-        assert sorted(path.name for path in directory.iterdir()) == ["board.lock", "recorder.lock", "segment"]
+        assert sorted(path.name for path in directory.iterdir()) == [
+            "board.lock",
+            "recorder.lock",
+            "segment",
+            "users.lock",
+        ]
     again = open_board(board_name, capacity=8, workers=8, record=False)
     again.remove(files=True)
 

@@ -9,12 +9,13 @@ import contextlib
 import json
 import os
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING
 
 from headway.bars.cell import board_bundle
 from headway.bars.last_lines import BARS_MOST, Place, Terminal, can_scroll_apart
-from headway.process.drawing import OUTPUT, PROGRAM
+from headway.process.drawing import CONTROL, OUTPUT, PROGRAM
 from headway.terminal.painter import Painter
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, is_terminal
@@ -102,10 +103,18 @@ def output(encoding: str) -> TextIO:
     return os.fdopen(OUTPUT, "w", encoding=encoding, errors="replace", closefd=False)
 
 
+def _maker_of(descriptor: int) -> int:
+    """The pid of the process that made this pair of sockets."""
+    with socket.socket(fileno=os.dup(descriptor)) as control:
+        answer: int = struct.unpack("3i", control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        return answer
+
+
 def program_in_front() -> bool:
     """Is the program of this helper in the terminal's foreground? Not while it is stopped or in the background."""
     with open(f"/proc/self/fdinfo/{PROGRAM}") as file:
-        pid = next((line.split()[1] for line in file if line.startswith("Pid:")), "-1")
+        pid = next((line.split()[1] for line in file if line.startswith("Pid:")), None)
+    pid = str(_maker_of(CONTROL)) if pid is None else pid  # not a pidfd, see headway.process.pidfd
     try:
         with open(f"/proc/{pid}/stat") as file:
             _, _, group, _, _, foreground = file.read().rpartition(")")[2].split()[:6]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -24,8 +25,8 @@ from headway.dashboard.page import Page
 from headway.dashboard.problem import Problem
 from headway.dashboard.security import HEALTH, Guard, is_known
 from headway.exporters.prometheus import BoardCollector
-from headway.files import history, snapshot
-from headway.tasks.states import FINAL_STATES
+from headway.files import query as history
+from headway.files import snapshot
 
 if TYPE_CHECKING:
     import os
@@ -141,17 +142,30 @@ class _Dashboard:
         return answer(body)
 
     async def history(self, request: Request) -> Response:
-        hours = number_of(request, "hours", HOURS, HOURS_MOST)
+        asked = request.query_params
         limit = int(number_of(request, "limit", LIMIT, LIMIT_MOST))
-        state = request.query_params.get("state")
-        if state is not None and state not in FINAL_STATES:
-            detail = f"state {state!r:.100} is not a final state: choose one of {', '.join(FINAL_STATES)}"
-            raise Problem(422, "bad-parameter", detail)
+        hours = number_of(request, "hours", HOURS, HOURS_MOST)
+        try:
+            query = history.Query(
+                id=asked.get("id"),
+                text=asked.get("q") or None,
+                states=asked.getlist("state"),
+                uuid=asked.get("uuid"),
+                since=time.time() - hours * 3600,
+            )
+        except ValueError as error:
+            raise Problem(422, "bad-parameter", str(error)) from None
         known = await self._known(request)
+        directory, before = known.found.directory, asked.get("before")
 
         def read() -> bytes:
-            tasks = history.read(known.found.directory, hours=hours, state=state, limit=limit)
-            return encode({"board": known.found.name, "tasks": [task.to_dict() for task in tasks]})
+            try:
+                page = history.page(directory, query, limit=limit, before=before)
+            except ValueError as error:  # no page gave this `before`
+                raise Problem(422, "bad-parameter", str(error)) from None
+            fits = history.count(directory, query) if before is None else None
+            tasks = [task.to_dict() for task in page.tasks]
+            return encode({"board": known.found.name, "tasks": tasks, "next": page.next, "count": fits})
 
         return answer(await self._dig(read))
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from headway.dashboard.analyses import SOURCES
+from headway.files.query import TEXT_MOST
 from headway.tasks.states import FINAL_STATES, STATES
 
 if TYPE_CHECKING:
@@ -132,6 +133,9 @@ _SCHEMAS: dict[str, Schema] = {
     "Row": _object(**_TASK, worker_count=_COUNT, lost_count=_COUNT),
     "Task": _object(**_WHOLE_TASK, metric_series=_map(_list(_pair(_or_null({"type": "number"}))))),
     "PastTask": _object(**_WHOLE_TASK, uuid=_TEXT, slot=_COUNT, generation=_COUNT, archived=_TIME),
+    "History": _object(
+        now=_TIME, board=_TEXT, tasks=_list(_named("PastTask")), next=_or_null(_TEXT), count=_or_null(_COUNT)
+    ),
     "AnalysisResult": _object(status=_TEXT, error_message=_TEXT),
     "Analysis": _object(
         symbol=_TEXT,
@@ -253,11 +257,15 @@ def document() -> Schema:
             ),
             "/api/boards/{board}/history": _get(
                 "Tasks that have ended, the newest first",
-                _json(board=_TEXT, tasks=_list(_named("PastTask"))),
+                {"application/json": {"schema": _named("History")}},
                 _BOARD_PARAMETER,
+                _query("q", {"type": "string", "maxLength": TEXT_MOST}),
+                _query("id", {"type": "string", "minLength": 1, "maxLength": 95}),
                 _query("hours", {"type": "number", "exclusiveMinimum": 0, "maximum": 8760, "default": 24}),
                 _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}),
-                _query("state", {"type": "string", "enum": list(FINAL_STATES)}),
+                _query("state", {"type": "array", "items": {"type": "string", "enum": list(FINAL_STATES)}}),
+                _query("uuid", {"type": "string"}),
+                _query("before", {"type": "string", "description": "the 'next' of the page before"}),
             ),
             "/api/events": _get(
                 "What changes, as server-sent events",

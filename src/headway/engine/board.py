@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from headway.engine import attached, claims, segments
+from headway.engine import attached, claims, segments, uses
 from headway.engine.attached import Attachment
 from headway.engine.restore import restore
 from headway.engine.task import Task, create
@@ -246,6 +246,7 @@ class Board:
             if not at.segment.closed:
                 claims.end_owned(at, LEFT_AT_CLOSE, None)
                 at.segment.close()
+                uses.end(self.directory)
             for place in [place for place, board in _boards.items() if board._attachment is at]:
                 del _boards[place]
             attached.forget(at)
@@ -355,6 +356,7 @@ def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Boar
                 if not segment.retiring:
                     return board, segment
         segment, directory, created = segments.open_or_create(name, fill=restore, **geometry)
+        uses.begin(directory, segment.uuid)
         at = _shared(segment, directory)
         board = _boards.get((directory, name))
         if board is None or board._attachment is not at:

@@ -23,6 +23,7 @@ from typing import TypeAlias
 import posix_ipc
 
 from headway import errors
+from headway.engine import uses
 from headway.native import core
 from headway.system import descriptors, locks, machine, paths, shm
 
@@ -132,11 +133,12 @@ def _create(
     uuid = os.urandom(16).hex()
     name = object_name(board, uuid)
     size = core.segment_bytes(capacity, workers, result_bytes)
+    shm.check_room(size, name)
     note = _noted(directory, uuid)
     segment: core.Segment | None = None
     try:
         with shm.room_for(size, name):
-            memory = shm.open_file(name, os.O_CREAT | os.O_EXCL)
+            memory = shm.nameless_file(name)
         try:
             os.fchmod(memory, 0o600)  # whatever the umask is
             os.ftruncate(memory, size)
@@ -155,6 +157,8 @@ def _create(
                 name=board.encode(),
                 directory=os.fsencode(directory),
             )
+            with shm.room_for(size, name):
+                shm.give_name(memory, name)
         finally:
             os.close(memory)
         # The segment's name is visible by now, so another user may have created the semaphore's name: go on without it.
@@ -271,14 +275,16 @@ def _open_or_create(
         segment = join(directory, board, locked=True)
         if segment is not None:
             return segment, directory, False
-        if referenced(directory) is not None and (holder := locks.lock_holder(directory)) is not None:
+        if referenced(directory) is not None and (user := locks.user(directory)) is not None:
             raise errors.BoardElsewhere(
-                f"board {board!r} is in use by {holder}, and its segment is not in this {shm.SHM} (but in that of "
+                f"board {board!r} is in use by {user}, and its segment is not in this {shm.SHM} (but in that of "
                 f"another machine or container, or somebody removed it): both would write to {directory}; give each "
                 f"machine or container a HEADWAY_DIR of its own, or each board another name"
             )
         end_unfinished(directory)
-        return _create(directory, board, capacity, workers, result_bytes, fill), directory, True
+        segment = _create(directory, board, capacity, workers, result_bytes, fill)
+        uses.begin(directory, segment.uuid)  # before the lock is released: the next container in line asks for it
+        return segment, directory, True
 
 
 def remove(directory: Path, segment: core.Segment) -> None:

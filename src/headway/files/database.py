@@ -30,6 +30,7 @@ __all__ = [
     "SIDES",
     "abandoned",
     "aside",
+    "at_rest",
     "connect",
     "create",
     "damaged",
@@ -42,6 +43,7 @@ __all__ = [
 BUSY_S = 5.0  # how long to wait for another process's lock
 READ_S = 60.0  # after so long a reader gives up: a damaged file can make SQLite loop for ever
 SIDES = ("-wal", "-shm", "-journal")  # the endings of files that SQLite keeps beside a database
+TICK_S = 0.1  # of the clock by which files get their times; two writes within one may look like one
 INDEX_BYTES = 1 << 15  # the index of a log grows by so much; if the disk has less, SQLite reports a general I/O error
 VALUE_BYTES_MAX = 16 << 20  # a longer value means damage: none of ours is so long
 ASIDE_MAX = 8  # damaged files to keep: a failing disk must not fill up with them
@@ -98,17 +100,32 @@ def remedy(path: Path) -> str:
     )
 
 
-def connect(path: Path, *, write: bool) -> sqlite3.Connection:
+def at_rest(path: Path) -> tuple[int, ...] | None:
+    """What changes with each write of a database that nobody has open for writing; None if somebody may have.
+
+    A writer has a log beside the database as long as it has it open.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    if any(os.path.lexists(_beside(path, side)) for side in SIDES) or abs(time.time() - found.st_mtime) < TICK_S:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def connect(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connection:
     """Open a database that exists, for writing or for reading. Call it within `typed`.
 
     A reader does not create the database, but SQLite may create the files beside it that hold the locks of readers.
+    alone: it takes no locks and writes nothing; what was read counts if the database was `at_rest` before and is after.
     """
     import sqlite3
 
     _inspect(path)
     mode = "rw" if write else "ro"
-    if not (write or os.access(path.parent, os.W_OK) or _beside(path, "-wal").exists()):
-        mode = "ro&immutable=1"  # nobody can write here, so no locks are needed
+    if alone or not (write or os.access(path.parent, os.W_OK) or _beside(path, "-wal").exists()):
+        mode = "ro&immutable=1"  # nobody writes here, so no locks are needed
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, factory=_connection_class())
     try:

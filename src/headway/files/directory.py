@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.files import history, snapshot
-from headway.system import paths
+from headway.system import locks, paths
 from headway.tasks.results import LARGE_RESULT
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def remove(directory: Path) -> None:
     snapshot.remove(directory)
     history.remove(directory)
     results = [path.name for path in directory.glob("result-*.json") if LARGE_RESULT.fullmatch(path.name)]
-    for name in (*results, "recorder.log", "recorder.lock", "board.lock"):
+    for name in (*results, "recorder.log", locks.RECORDER, locks.USERS, "board.lock"):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # other files are in it, which are not ours to remove
         directory.rmdir()

@@ -26,7 +26,7 @@ from headway.tasks.states import FINAL_STATES
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["Page", "Query", "count", "page", "read", "read_columns", "stream"]
+__all__ = ["TEXT_MOST", "Page", "Query", "count", "page", "read", "read_columns", "stream"]
 
 T = TypeVar("T")
 
@@ -245,24 +245,25 @@ def _place(when: Any, present: bool, rowid: int) -> _Place:
 def _asked(path: Path, ask: Callable[[sqlite3.Connection], T]) -> T | None:
     """What `ask` gives for an open database, of one moment; None if there is none.
 
-    If the file was moved aside or removed meanwhile, it is asked again: rows may come from two different databases.
+    If the file was moved aside or removed meanwhile, it is asked again: rows may come from two different databases. So
+    it is where somebody began to write: a database that nobody has open is read without a lock, which leaves no file.
     """
     for last in (False,) * (TRIES - 1) + (True,):
-        before = database.identity(path)
+        before, rest = database.identity(path), None if last else database.at_rest(path)
         if before is None:
             return None
         try:
             with database.typed(path):
-                connection = database.connect(path, write=False)
+                connection = database.connect(path, write=False, alone=rest is not None)
                 try:
                     connection.execute("BEGIN")
                     check(connection, path)
                     found = ask(connection)
                 finally:
                     connection.close()
-            if database.identity(path) == before:
+            if database.identity(path) == before and rest in (None, database.at_rest(path)):
                 return found
         except (errors.DamagedHistory, FileNotFoundError):
-            if last or database.identity(path) == before:
+            if last or (database.identity(path) == before and rest in (None, database.at_rest(path))):
                 raise
     return None

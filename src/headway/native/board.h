@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/types.h>
 
+#include "compat.h"
 #include "headway.h"
 
 #define HW_NO_ROW UINT32_MAX          /* no row yet */

@@ -17,6 +17,7 @@
 #ifndef HEADWAY_LOCK_H
 #define HEADWAY_LOCK_H
 
+#include "compat.h"
 #include "identity.h"
 
 #define HW_TOKEN_WAIT_NS 20000000ull
@@ -28,20 +29,6 @@ static inline void hw_pause(void) {
 #elif defined(__aarch64__)
     __asm__ __volatile__("yield");
 #endif
-}
-
-static inline void hw_nap(uint64_t ns) {
-    struct timespec t;
-    t.tv_sec = (time_t)(ns / 1000000000u);
-    t.tv_nsec = (long)(ns % 1000000000u);
-    clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL);
-}
-
-static inline struct timespec hw_timespec(uint64_t ns) {
-    struct timespec t;
-    t.tv_sec = (time_t)(ns / 1000000000u);
-    t.tv_nsec = (long)(ns % 1000000000u);
-    return t;
 }
 
 /* The note of which task is about to be counted as gone, and in which state; never 0. */
@@ -95,9 +82,7 @@ static int hw_lock(hw_board *board, uint64_t deadline_ns) {
         uint64_t until = now + HW_TOKEN_WAIT_NS - (now ^ me * 0x9e3779b97f4a7c15ull) % (HW_TOKEN_WAIT_NS / 4);
         if (until > deadline_ns) until = deadline_ns;
         if (board->semaphore) {
-            struct timespec t = hw_timespec(until);
-            /* Not the wall clock: if it were set back by an hour, 20 ms would last an hour. */
-            if (sem_clockwait(board->semaphore, CLOCK_MONOTONIC, &t) != 0 && errno == EINVAL) hw_nap(1000000);
+            hw_wait_for_token(board->semaphore, until);
         } else if (hw_peek(&header->lock_owner)) {
             hw_nap(1000000);
         }

@@ -39,6 +39,18 @@ def format_segment(int fd, *, uint32_t capacity, uint32_t workers, uint32_t resu
     munmap(base, sizeof(hw_header))
 
 
+def directory_of(int fd):
+    """Return the directory that the header of a segment's file names, as bytes; None if the header is damaged."""
+    cdef hw_header header
+    cdef bytes found = os.pread(fd, sizeof(hw_header), 0)
+    if len(found) != sizeof(hw_header):
+        return None
+    memcpy(&header, <const char *>found, sizeof(hw_header))
+    if header.magic != HW_MAGIC or header.checksum != hw_checksum(&header):
+        return None
+    return bytes(header.directory[:HW_DIRECTORY_BYTES]).split(b"\0", 1)[0]
+
+
 cdef class MappedSegment:
     """MappedSegment(fd, size, where)\n--\n\nA segment mapped into this process, and the fields of its header."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 __all__ = ["CONTROL", "DONE", "DRAWN", "HIDE", "LEFT", "MESSAGE_MOST", "OUTPUT", "PROGRAM", "RELEASE", "STOP"]
 
-CONTROL, PROGRAM, OUTPUT = 3, 4, 5  # a socket to the program, its pidfd, its terminal
+CONTROL, PROGRAM, OUTPUT = 3, 4, 5  # a socket to the program, its pidfd or a pipe that ends with it, its terminal
 MESSAGE_MOST = 1 << 16  # bytes of a message
 
 # Messages of the program. The helper of loops also gets JSON: which loops to show, and from when on.

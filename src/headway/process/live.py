@@ -10,14 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import sys
 import threading
 import time
 import warnings
 from typing import TYPE_CHECKING, TextIO
 
-from headway.process import notebook
+from headway.process import notebook, pidfd
 from headway.process.drawing import DONE, DRAWN, HIDE, LEFT, RELEASE, STOP
 from headway.system import descriptors, support, workers
 
@@ -58,22 +57,27 @@ class Helper:
         """Whether bars of loops are on the terminal."""
         self._lock = threading.Lock()
         self._helper = -1  # a pidfd: a plain pid may belong to another process by the time it is killed
+        self._alive = -1  # without pidfds: a pipe that the kernel closes when this process ends
         self.control, theirs = descriptors.socket_pair(SOCK_SEQPACKET)
         program = -1
         try:
-            program = descriptors.above(os.pidfd_open(self.pid))
+            program = pidfd.open_pidfd(self.pid)
+            if program < 0:
+                program, self._alive = descriptors.pipe()
             handed = (theirs.fileno(), program) if terminal is None else (theirs.fileno(), program, terminal)
-            helper = launch.beside(module, *arguments, descriptors=handed)
-            with contextlib.suppress(ProcessLookupError):  # it has ended already: the socket will show that
-                self._helper = descriptors.above(os.pidfd_open(helper))
+            self._helper_pid = launch.beside(module, *arguments, descriptors=handed)
+            self._helper = pidfd.open_pidfd(self._helper_pid)  # -1: the socket shows whether it has ended
+            self._helper_started = pidfd.started(self._helper_pid) if self._helper < 0 else None
         except BaseException:
             self.control.close()
+            if self._alive >= 0:
+                os.close(self._alive)
             raise
         finally:
             theirs.close()
             if program >= 0:
                 os.close(program)
-        self._files = [_file_of(descriptor) for descriptor in (self.control.fileno(), self._helper)]
+        self._files = [_file_of(descriptor) for descriptor in (self.control.fileno(), self._helper, self._alive)]
         _helpers.add(self)
 
     def _has(self, descriptor: int) -> bool:
@@ -153,10 +157,10 @@ class Helper:
 
     def end(self, *, control: bool = True) -> None:
         """Kill the helper if it has not ended: it may be stopped, and must not draw when it is continued."""
-        if self._has(self._helper):
+        known = self._has(self._helper)
+        if (known or self._helper < 0) and pidfd.kill(self._helper, self._helper_pid, self._helper_started):
             with contextlib.suppress(OSError):
-                signal.pidfd_send_signal(self._helper, signal.SIGKILL)
-                _readable(self._helper, DEATH_WAIT_S)
+                _readable(self._helper if known else self.control.fileno(), DEATH_WAIT_S)
         self.close(control=control)
 
     def close(self, *, control: bool = True) -> None:
@@ -166,9 +170,11 @@ class Helper:
             self.control.close()
         elif control:
             self.control.detach()
-        helper, self._helper = self._helper, -1
-        if self._has(helper):
-            os.close(helper)
+        for descriptor in (self._helper, self._alive):
+            if self._has(descriptor):
+                os.close(descriptor)
+        self._helper = self._alive = -1
+        self._helper_started = None
 
     def tidy(self) -> None:
         """Make the terminal usable again after the helper was killed."""

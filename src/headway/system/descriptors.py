@@ -6,6 +6,7 @@ printed would be written into it. Native code does the same by `native/descripto
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["above", "open_file", "socket_pair"]
+__all__ = ["above", "open_file", "pipe", "socket_pair"]
 
 F_DUPFD_CLOEXEC: int = getattr(fcntl, "F_DUPFD_CLOEXEC", 1030)
 
@@ -31,6 +32,19 @@ def above(fd: int) -> int:
         return fcntl.fcntl(fd, F_DUPFD_CLOEXEC, 3)
     finally:
         os.close(fd)
+
+
+def pipe() -> tuple[int, int]:
+    """The reading and the writing end of a pipe, both 3 or more. Raises OSError."""
+    reader, writer = os.pipe()
+    try:
+        reader = above(reader)
+        return reader, above(writer)
+    except OSError:  # `above` closed the one that it was given
+        for fd in (reader, writer):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        raise
 
 
 def socket_pair(kind: int) -> tuple[socket.socket, socket.socket]:

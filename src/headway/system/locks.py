@@ -1,10 +1,14 @@
-"""The lock files in a board's directory: `board.lock`, held while a segment is made or removed, and `recorder.lock`.
+"""The lock files in a board's directory.
+
+`board.lock` is held while a segment is made or removed, `recorder.lock` by the recorder as long as it lives, and
+`users.lock` is shared by the programs that have the board open.
 
 The kernel keeps the locks, so they end with their holder, however it ends. The text in the files is only informative.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import stat
@@ -19,9 +23,23 @@ from pathlib import Path
 from headway import errors
 from headway.system import descriptors, machine
 
-__all__ = ["FLOCK", "FileLock", "Flock", "held", "lock_holder", "locked", "recorder_lock"]
+__all__ = [
+    "FLOCK",
+    "FileLock",
+    "Flock",
+    "held",
+    "lock_holder",
+    "locked",
+    "recorder_lock",
+    "use",
+    "user",
+    "without_locks",
+]
 
 LOCK_WAIT_S = 10.0
+F_OFD_GETLK: int = getattr(fcntl, "F_OFD_GETLK", 36)  # Pythons that were built with old headers do not name them
+F_OFD_SETLK: int = getattr(fcntl, "F_OFD_SETLK", 37)
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
 
 
@@ -67,6 +85,17 @@ _flocks: weakref.WeakSet[Flock] = weakref.WeakSet()  # those that have a descrip
 _asked: set[tuple[Path, int]] = set()  # locks that a thread holds or waits for
 
 
+def without_locks(path: Path, error: OSError) -> errors.UnusableDirectory | None:
+    """The typed error, with the remedy, if the file system of a lock file has no locks; None for any other error."""
+    if error.errno not in _NO_LOCKS:
+        return None
+    return errors.UnusableDirectory(
+        error.errno,
+        f"the file system has no locks on files ({error.strerror}): set HEADWAY_DIR to a directory on another one",
+        str(path),
+    )
+
+
 class Flock:
     """A lock on a file, held until `release`.
 
@@ -89,6 +118,9 @@ class Flock:
             holder = os.pread(self.fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
         except FileNotFoundError:
             holder = "unknown"
+        except OSError as error:
+            self.release()
+            raise without_locks(path, error) or error from None
         self.release()
         return holder
 
@@ -97,7 +129,8 @@ class Flock:
         fd = self.fd
         if fd >= 0:
             try:
-                fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
             finally:
                 self.fd = -1
                 os.close(fd)
@@ -162,11 +195,21 @@ def locked(directory: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
 # ------------------------------------------------------------------------------------------------ the recorder's lock
 
 
+RECORDER, USERS = "recorder.lock", "users.lock"
+
+
 class FileLock:
-    """The lock that a recorder holds on `recorder.lock` for as long as it lives."""
+    """A lock on `recorder.lock` or `users.lock`, held until `release`, or until this process and its children ended."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self._file = os.fstat(fd)
+
+    def _is_open(self) -> bool:
+        """Is the descriptor still ours? A program that closes all its descriptors closes this one, too."""
+        with suppress(OSError):
+            return self._fd >= 0 and os.path.samestat(os.fstat(self._fd), self._file)
+        return False
 
     def touch(self) -> None:
         """Set the modification time of the file, which shows readers of files that the recorder is alive."""
@@ -175,9 +218,13 @@ class FileLock:
 
     def release(self) -> None:
         """Release the lock. Idempotent."""
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        if self._is_open():
+            os.close(self._fd)
+        self._fd = -1
+
+
+def _byte(kind: int) -> bytes:
+    return FLOCK.pack(kind, os.SEEK_SET, 0, 1, 0)
 
 
 def recorder_lock(directory: Path) -> FileLock | None:
@@ -186,9 +233,24 @@ def recorder_lock(directory: Path) -> FileLock | None:
     It is a lock of the open file description: it ends with its process, and network file systems support it. Raises
     NotOwner, OSError.
     """
-    fd = _open(directory / "recorder.lock")
+    return _locked(directory / RECORDER, fcntl.F_WRLCK)
+
+
+def use(directory: Path) -> FileLock | None:
+    """Share the lock of those who have the board of this directory open.
+
+    It tells other machines and containers, which do not see the segment, that the board is in use, also before it has a
+    recorder. None where the file system has no such locks: then nobody is told.
+    """
+    with suppress(OSError, errors.NotOwner):
+        return _locked(directory / USERS, fcntl.F_RDLCK)
+    return None
+
+
+def _locked(path: Path, kind: int) -> FileLock | None:
+    fd = _open(path)
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+        fcntl.fcntl(fd, F_OFD_SETLK, _byte(kind))
     except BlockingIOError:
         os.close(fd)
         return None
@@ -203,15 +265,24 @@ def recorder_lock(directory: Path) -> FileLock | None:
 
 def lock_holder(directory: Path) -> str | None:
     """The holder of the recorder's lock, as "pid N on HOST"; None if nobody holds it."""
+    return _holder(directory / RECORDER)
+
+
+def user(directory: Path) -> str | None:
+    """A process that has the board of this directory open or records it, as "pid N on HOST"; None if none does."""
+    return _holder(directory / RECORDER) or _holder(directory / USERS)
+
+
+def _holder(path: Path) -> str | None:
     try:
-        fd = descriptors.open_file(directory / "recorder.lock", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
         if not _is_own(os.fstat(fd)):
             return None  # not a file that a recorder would lock
-        asked = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, FLOCK.pack(fcntl.F_RDLCK, os.SEEK_SET, 0, 1, 0))
-        if FLOCK.unpack(asked)[0] == fcntl.F_UNLCK:
+        # Asked with F_WRLCK: shared locks conflict, too.
+        if FLOCK.unpack(fcntl.fcntl(fd, F_OFD_GETLK, _byte(fcntl.F_WRLCK)))[0] == fcntl.F_UNLCK:
             return None
         return os.pread(fd, 256, 0).decode("utf-8", "replace").strip() or "another process"
     except OSError:

@@ -8,9 +8,11 @@ import re
 import stat
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from headway import errors
+from headway.system import machine
 
 __all__ = [
     "board_directory",
@@ -32,6 +34,7 @@ _UNUSABLE = (
     errno.ELOOP,
     errno.ENAMETOOLONG,
 )
+_MAY_MAKE = os.W_OK | os.X_OK
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
 
 
@@ -77,8 +80,10 @@ def chosen_name() -> str | None:
         raise errors.InvalidVariable(f"HEADWAY_BOARD is wrong: {error}") from None
 
 
+@cache
 def _host_part() -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", os.uname().nodename).strip(".") or "localhost"
+    """The host's name, as a folder. A process keeps the one that it began with: its boards stay where they are."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", machine.host()).strip(".") or "localhost"
 
 
 def _home_root() -> Path | None:
@@ -92,54 +97,92 @@ def _home_root() -> Path | None:
 
 def temporary() -> str:
     """The system's temporary directory; where none can be written, the first choice, which may still be read."""
-    import tempfile
-
-    try:
-        return tempfile.gettempdir()
-    except OSError:  # a write will tell what is wrong there
-        return os.environ.get("TMPDIR") or "/tmp"  # what Headway makes in it is checked
+    return _temporary() or os.environ.get("TMPDIR") or "/tmp"  # what Headway makes in it is checked
 
 
-def _fallback_root() -> Path:
-    """The directory below the temporary directory, one per user, that is used if the home cannot be written.
+def _temporary() -> str | None:
+    """The temporary directory that `tempfile` would use, or None. Unlike there, no file is written to try it."""
+    chosen = getattr(sys.modules.get("tempfile"), "tempdir", None)  # by the program
+    places = (chosen, *map(os.environ.get, ("TMPDIR", "TEMP", "TMP")), "/tmp", "/var/tmp", "/usr/tmp")
+    for place in places:
+        if isinstance(place, str) and os.path.isabs(place) and os.path.isdir(place) and os.access(place, _MAY_MAKE):
+            return place
+    return None
 
-    Raises UnusableDirectory if no temporary directory can be written.
-    """
-    import tempfile
 
-    try:
-        return Path(tempfile.gettempdir(), f"headway-{os.geteuid()}", _host_part())
-    except OSError as error:
-        raise errors.UnusableDirectory(
-            error.errno or errno.ENOENT,
-            "no directory for boards: neither the home directory of this user nor a temporary directory can be "
-            "written; set HEADWAY_DIR to a directory that can be",
-        ) from None
+def _fallback_root() -> Path | None:
+    """The directory below the temporary directory, one per user, that is used if the home cannot be written."""
+    place = _temporary()
+    return None if place is None else Path(place, f"headway-{os.geteuid()}", _host_part())
+
+
+_resolved: dict[str, Path] = {}  # what HEADWAY_DIR meant when it was first used: the working directory may change
+
+
+def _chosen_root(chosen: str) -> Path:
+    """The directory that HEADWAY_DIR names. Raises UnusableDirectory if it is relative to a directory that is gone."""
+    found = _resolved.get(chosen)
+    if found is None:
+        try:
+            found = _resolved[chosen] = Path(chosen).absolute()
+        except FileNotFoundError as error:
+            raise errors.UnusableDirectory(
+                error.errno,
+                f"HEADWAY_DIR={chosen} is relative, and the working directory was removed: set it to an absolute path",
+            ) from None
+    return found
 
 
 def roots() -> list[Path]:
     """The directories that hold boards, the one for new boards first; watchers look in all of them.
 
-    Another user can create the fallback below the temporary directory before us: such a directory is left out. Raises
-    UnusableDirectory if there is no place at all.
+    Where the host's name changed since it was booted, boards in use stand in the directory of its former name: such
+    directories follow. Another user can create the fallback below the temporary directory before us: such a directory
+    is left out. Raises UnusableDirectory if there is no place at all.
     """
     places = _places()
-    return [place for place in places if place is places[0] or _is_private(place.parent)]
+    ours = [place for place in places if place is places[0] or _is_private(place.parent)]
+    return [*ours, *dict.fromkeys(there.parent for there in _of_former_names(places))]
 
 
 def _places() -> list[Path]:
     """The directories in which a new board may be created: the first that can be written is used."""
     chosen = os.environ.get("HEADWAY_DIR")
     if chosen:
-        return [Path(chosen).absolute()]
-    home = _home_root()
-    places = [] if home is None or _is_closed(home) else [home]
+        return [_chosen_root(chosen)]
+    home, fallback = _home_root(), _fallback_root()
+    places = [place for place in (home, fallback) if place is not None and not (place is home and _is_closed(place))]
+    if not places:
+        raise errors.UnusableDirectory(
+            errno.ENOENT,
+            "no directory for boards: neither the home directory of this user nor a temporary directory can be "
+            "written; set HEADWAY_DIR to a directory that can be",
+        )
+    return places
+
+
+def _of_former_names(places: list[Path]) -> list[Path]:
+    """Directories of boards in shared memory that lie beside these places, under a former name of this host.
+
+    The segment tells where its files are; that it is in this /dev/shm tells that it is of this boot.
+    """
+    if os.environ.get("HEADWAY_DIR"):
+        return []  # no host's name is part of it
+    beside = {place.parent for place in places}
+    return [
+        directory
+        for directory in _in_memory()
+        if directory.parent not in places and directory.parent.parent in beside and _is_private(directory.parent.parent)
+    ]
+
+
+def _in_memory() -> list[Path]:
+    """The directories that the segments of this user in /dev/shm name."""
     try:
-        return [*places, _fallback_root()]
-    except errors.UnusableDirectory:
-        if not places:
-            raise
-        return places
+        from headway.system import shm  # not where there are no native modules
+    except ImportError:
+        return []
+    return shm.directories()
 
 
 def _is_private(directory: Path) -> bool:
@@ -201,8 +244,8 @@ def board_directory(name: str, *, create: bool = False) -> Path:
     UnusableDirectory if there is no place for it at all; OSError if it cannot be made, see `unusable`.
     """
     check_name(name)
-    found = _existing(name, roots())
     places = _places()
+    found = _existing(name, roots())
     if not create:
         return places[0] / name if found is None else found
     for root in places[:-1] if found is None else [found.parent]:
@@ -216,8 +259,9 @@ def board_directory(name: str, *, create: bool = False) -> Path:
 
 
 def _make_board_directory(root: Path, name: str) -> Path:
-    if not os.environ.get("HEADWAY_DIR") and root != _home_root():
-        make_private(root.parent)  # the fallback: another user can create this name under /tmp before us
+    fallback = None if os.environ.get("HEADWAY_DIR") else _fallback_root()
+    if fallback is not None and root.parent == fallback.parent:
+        make_private(root.parent)  # another user can create this name under /tmp before us
     make_private(root)
     make_private(root / name)
     return root / name

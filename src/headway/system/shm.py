@@ -10,19 +10,24 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import posix_ipc
 
 from headway import errors
 from headway.native import core
-from headway.system import descriptors
+from headway.system import descriptors, memory
 
 __all__ = [
     "SHM",
     "check_file",
     "check_owner",
+    "check_room",
+    "directories",
     "ensure_semaphore",
+    "give_name",
+    "nameless_file",
     "open_file",
     "remove_objects",
     "reserve",
@@ -32,12 +37,65 @@ __all__ = [
 
 SHM = Path("/dev/shm")
 RESERVED_AT_ONCE = 1 << 18  # bytes per call: at a signal many kernels undo the whole call, and it has to begin again
+FILES = 2  # of a board: segment and semaphore
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def open_file(name: str, flags: int = 0) -> int:
     """Open a segment, as shm_open(3) does; posix_ipc's function crashes when memory runs out. Returns a descriptor."""
     return descriptors.open_file(SHM / name[1:], os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
+
+
+def nameless_file(name: str) -> int:
+    """A new file for a segment that has no name until `give_name`: if its maker is killed, nothing of it stays.
+
+    On file systems without such files it has its name at once. Returns a descriptor.
+    """
+    with suppress(OSError):  # not known here; any other error comes again
+        return descriptors.open_file(SHM, os.O_RDWR | os.O_TMPFILE)
+    return open_file(name, os.O_CREAT | os.O_EXCL)
+
+
+def give_name(fd: int, name: str) -> None:
+    """Give a file of `nameless_file` its name. Raises FileExistsError if another file has it."""
+    if os.fstat(fd).st_nlink == 0:
+        # With a descriptor given, Python has the kernel follow the link; else it would make a name for the link itself.
+        os.link(f"/proc/self/fd/{fd}", SHM / name[1:], src_dir_fd=fd, follow_symlinks=True)
+
+
+def directories() -> list[Path]:
+    """The directories of the boards of this user whose segments are in /dev/shm, if their files name these segments."""
+    try:
+        return list(_directories(SHM.stat().st_mtime_ns))
+    except OSError:
+        return []
+
+
+@lru_cache(maxsize=1)
+def _directories(_changed_ns: int) -> tuple[Path, ...]:
+    """As `directories`, once as long as no file was made there or removed."""
+    prefix = f"headway-{os.geteuid()}-"
+    found = []
+    for name in sorted(os.listdir(SHM)):
+        if name.startswith(prefix):
+            with suppress(OSError):
+                directory = _directory_of(f"/{name}")
+                if directory is not None and directory.joinpath("segment").read_text().strip() == name[-32:]:
+                    found.append(directory)
+    return tuple(found)
+
+
+def _directory_of(name: str) -> Path | None:
+    """The directory that a segment names; None if it is damaged, or not of this user alone."""
+    fd = descriptors.open_file(SHM / name[1:], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        check_file(fd, name)
+        directory = core.directory_of(fd)
+    except errors.HeadwayError:
+        return None
+    finally:
+        os.close(fd)
+    return Path(os.fsdecode(directory)) if directory else None
 
 
 def check_file(fd: int, name: str) -> int:
@@ -105,10 +163,40 @@ def told(error: OSError, place: str | Path) -> OSError:
         return errors.NoSpace(number, text, where)
     if number == errno.EMFILE:
         return OSError(number, "no descriptor is left: close some, or raise the limit (ulimit -n)", where)
+    if number == errno.EFBIG:
+        return OSError(number, "the limit on the size of files is too small for a board: raise it (ulimit -f)", where)
     if number == errno.ENOMEM:
         text = "no memory for the board: raise the limit (ulimit -v), or make it with a smaller capacity"
         return OSError(number, text, where)
     return OSError(number, error.strerror or str(error), where)
+
+
+def check_room(size: int, name: str) -> None:
+    """Raise NoSpace, before a page is taken, if a segment of this size does not fit.
+
+    Reserving it would take all that is left before it fails; or, where memory is limited, end in SIGKILL.
+    """
+    room = os.statvfs(SHM)
+    if (room.f_blocks and room.f_bavail * room.f_frsize < size) or (room.f_files and room.f_favail < FILES):
+        raise _no_room(size, name, errno.ENOSPC)
+    for limit in memory.limits():
+        if limit.free < size:
+            raise errors.NoSpace(
+                errno.ENOSPC,
+                f"board segment {name} needs {size / 2**20:.1f} MiB, {limit.told} leaves "
+                f"{max(limit.free, 0) / 2**20:.1f} MiB of memory: open the board with a smaller capacity, or "
+                f"{limit.remedy}",
+            )
+
+
+def _no_room(size: int, name: str, number: int) -> errors.NoSpace:
+    room = os.statvfs(SHM)
+    return errors.NoSpace(
+        number,
+        f"board segment {name} needs {size / 2**20:.1f} MiB and {FILES} files, {SHM} has "
+        f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a "
+        f"smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
+    )
 
 
 @contextmanager
@@ -119,13 +207,7 @@ def room_for(size: int, name: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise told(error, name) from None
-        room = os.statvfs(SHM)
-        raise errors.NoSpace(
-            error.errno,
-            f"board segment {name} needs {size / 2**20:.1f} MiB and 2 files, {SHM} has "
-            f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a "
-            f"smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
-        ) from None
+        raise _no_room(size, name, error.errno) from None
 
 
 def reserve(fd: int, size: int) -> None:

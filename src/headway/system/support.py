@@ -6,7 +6,7 @@ import os
 import sys
 import warnings
 
-__all__ = ["disabled", "lines_only", "silenced", "stacklevel", "unusable", "warn_once"]
+__all__ = ["disabled", "lines_only", "silenced", "stacklevel", "unusable", "warn_once", "without_modules"]
 
 SHM = "/dev/shm"
 DESCRIPTORS = "/proc/self/fd"  # a segment is opened a second time by its path there
@@ -29,8 +29,8 @@ def lines_only() -> bool:
     return os.environ.get("HEADWAY_BARS", "") == "lines"
 
 
-def unusable() -> str | None:
-    """Why no board can be opened here, with the remedy; None if boards work."""
+def without_modules() -> str | None:
+    """Why not even the files of boards can be read here, with the remedy; None if they can."""
     if not sys.platform.startswith("linux"):
         return f"boards live in Linux shared memory, and this is {sys.platform}: set HEADWAY_DISABLE=1 to do without"
     try:
@@ -38,11 +38,21 @@ def unusable() -> str | None:
 
         from headway.native import core  # noqa: F401 - likewise
     except ImportError as error:
+        if "subinterpreter" in str(error):
+            return f"native modules cannot be loaded in a subinterpreter ({error}): open boards in the main interpreter"
         return (
             f"a native module is missing ({error}): install Headway anew for this Python, "
             f"{sys.version_info.major}.{sys.version_info.minor} ('pip install --force-reinstall headway'),"
             " on 64-bit Linux"
         )
+    return None
+
+
+def unusable() -> str | None:
+    """Why no board can be opened here, with the remedy; None if boards work."""
+    reason = without_modules()
+    if reason is not None:
+        return reason
     if not os.path.isdir(SHM):
         return f"there is no {SHM}: mount a tmpfs there ('mount -t tmpfs -o size=64m shm {SHM}')"
     if not os.access(SHM, os.W_OK | os.X_OK):

@@ -163,10 +163,11 @@ class BoardMachine(RuleBasedStateMachine):
 
     @rule(target=handles, handle=consumes(handles))
     def pickle(self, handle: Handle) -> Any:
+        if handle.life != self.board._segment.uuid:
+            return handle
         task = pickle.loads(pickle.dumps(handle.task))
-        return (
-            replace(handle, task=task, opened=self.times_opened) if handle.life == self.board._segment.uuid else handle
-        )
+        task._attachment()  # now: otherwise it would be a handle of whichever opening there is when it is used
+        return replace(handle, task=task, opened=self.times_opened)
 
     # -------------------------------------------------------------------------------------------------------- write
 

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import stat
 import struct
 import subprocess
@@ -27,7 +28,7 @@ from headway.engine import segments
 from headway.engine.board import Board, open_board
 from headway.native import core
 from headway.recorder.recorder import Recorder
-from headway.system import locks, machine, paths, shm
+from headway.system import locks, machine, memory, paths, shm
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,7 +235,7 @@ for number in range(rounds):
     board.close()
     # What a creator that was killed had left was removed by the other one.
     assert not list(shared.glob(f"*{name}*")), number
-    assert {path.name for path in board.directory.iterdir()} <= {"board.lock"}, number
+    assert {path.name for path in board.directory.iterdir()} <= {"board.lock", "users.lock"}, number
     removal.remove(name, force=True)
 print(json.dumps(counts))
 """
@@ -277,7 +278,7 @@ def test_those_who_create_at_once_get_one_board(board_name: str, headway_dir: Pa
         with os.fdopen(told) as lines:
             uuids = set(lines.read().split())
         assert len(uuids) == 1
-        assert {path.name for path in (headway_dir / name).iterdir()} == {"board.lock", "segment"}
+        assert {path.name for path in (headway_dir / name).iterdir()} == {"board.lock", "segment", "users.lock"}
         assert [path.name[-32:] for path in SHM.glob(f"headway-*-{name}-*")] == list(uuids)
         open_board(name).remove(files=True)
 
@@ -307,6 +308,37 @@ def test_a_size_out_of_range_is_refused_before_anything_is_made(
     assert not headway_dir.exists()
 
 
+def test_a_board_that_cannot_fit_is_refused_before_a_page_is_taken(
+    board_name: str, headway_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken(*_: object) -> None:
+        pytest.fail("pages were taken")
+
+    monkeypatch.setattr(os, "posix_fallocate", taken)
+    with pytest.raises(errors.NoSpace, match=r"needs \d+\.\d MiB and 2 files, /dev/shm has .*smaller capacity"):
+        open_board(board_name, capacity=2**20, result_bytes=2**20)
+    monkeypatch.setattr(memory, "limits", lambda: iter([memory.Limit(3 << 20, "the limit of this test", "raise it")]))
+    with pytest.raises(errors.NoSpace, match=r"needs \d\.\d MiB, the limit of this test leaves 3\.0 MiB.*or raise it"):
+        open_board(board_name)
+    assert [path.name for path in (headway_dir / board_name).iterdir()] == ["board.lock"]
+
+
+def test_who_is_killed_while_pages_are_taken_leaves_none(board_name: str) -> None:
+    pid = os.fork()
+    if pid == 0:
+        real = os.posix_fallocate
+
+        def killed(*arguments: int) -> None:
+            real(*arguments)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        os.posix_fallocate = killed
+        open_board(board_name)
+        os._exit(1)
+    assert os.waitpid(pid, 0)[1] == signal.SIGKILL
+    assert not list(SHM.glob(f"*{board_name}*"))
+
+
 def test_the_smallest_board_works(board_name: str) -> None:
     board = open_board(board_name, capacity=1, workers=1, result_bytes=0)
     try:
@@ -325,7 +357,7 @@ def test_leftovers_of_a_killed_creator_are_tidied_away(board_name: str, headway_
     (directory / ".segment.12345.0123abcd").write_text("half")
     board = open_board(board_name)
     try:
-        assert {path.name for path in directory.iterdir()} == {"board.lock", "segment"}
+        assert {path.name for path in directory.iterdir()} == {"board.lock", "segment", "users.lock"}
     finally:
         board.remove(files=True)
 

@@ -24,7 +24,7 @@ def test_reading_a_name_that_no_board_has_speaks_of_boards_and_names_those_there
 def test_removing_takes_what_a_board_left_and_nothing_else(tmp_path: Path) -> None:
     place = tmp_path / "board"
     place.mkdir()
-    for name in ("board.lock", "recorder.lock", "recorder.log", f"result-{'0' * 32}.json"):
+    for name in ("board.lock", "recorder.lock", "users.lock", "recorder.log", f"result-{'0' * 32}.json"):
         (place / name).touch()
     (place / "notes.txt").touch()
     directory.remove(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -12,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway import errors
-from headway.files import history, query
+from headway.files import history, query, schema
 from headway.files.query import Query
 from tests.unit.conftest import FAILED, LOST, NOW, SECOND, add, ended
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from tests.unit.conftest import Arrays
@@ -167,6 +168,42 @@ def test_a_place_that_no_page_gave_is_a_value_error(tmp_path: Path, before: str)
         query.page(tmp_path, Query(), limit=1, before=before)
     with pytest.raises(ValueError, match="give 1 or more"):
         query.page(tmp_path, Query(), limit=0)
+
+
+def settled(directory: Path) -> None:
+    """The history as a writer leaves it that closed it a while ago."""
+    os.utime(directory / history.HISTORY, (NOW, NOW))
+
+
+def test_reading_a_history_that_nobody_writes_leaves_no_file(tmp_path: Path) -> None:
+    fill(tmp_path)
+    settled(tmp_path)
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert before.keys() == {history.HISTORY, "history.lock"}
+    assert (
+        len(list(query.stream(tmp_path, Query()))) == len(query.read(tmp_path)) == query.count(tmp_path, Query()) == 42
+    )
+    assert query.page(tmp_path, Query(), limit=5).next is not None
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_what_is_written_while_a_history_is_read_without_locks_has_it_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path)
+    settled(tmp_path)
+    looks = 0
+
+    def written_meanwhile(connection: sqlite3.Connection) -> Sequence[str]:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            fill(tmp_path, batches=9)  # the log is gone again afterwards
+        return schema.tables(connection)
+
+    monkeypatch.setattr("headway.files.query.tables", written_meanwhile)
+    assert query.count(tmp_path, Query()) == 63
+    assert looks == 2
 
 
 def test_without_a_history_there_is_nothing(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import re
@@ -9,11 +10,15 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from headway import errors
 from headway.system import locks, machine
+
+if TYPE_CHECKING:
+    from tests.conftest import RunPython
 
 HOLD = """
 import sys
@@ -162,3 +167,54 @@ def test_a_sign_of_life_is_the_time_of_the_file(tmp_path: Path) -> None:
     own.touch()
     assert path.stat().st_mtime > 0
     own.release()
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_with_the_remedy(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_descriptor: int, _operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    told = r"no locks on files .*HEADWAY_DIR.*board\.lock"
+    with pytest.raises(errors.UnusableDirectory, match=told) as caught, locks.locked(tmp_path):
+        pytest.fail("it was locked")
+    assert caught.value.errno == number
+    assert caught.value.filename == str(tmp_path / "board.lock")
+    monkeypatch.setattr(fcntl, "fcntl", lambda *_: refused(0, 0))
+    assert locks.use(tmp_path) is None, "it only tells others"
+    assert locks.user(tmp_path) is None
+
+
+def test_users_share_their_lock_until_the_last_one_has_let_go(tmp_path: Path) -> None:
+    assert locks.user(tmp_path) is None
+    first, second = locks.use(tmp_path), locks.use(tmp_path)
+    assert first is not None
+    assert second is not None
+    assert locks.lock_holder(tmp_path) is None, "a user is not the recorder"
+    first.release()
+    assert locks.user(tmp_path) == f"pid {os.getpid()} on {machine.host()}"
+    second.release()
+    assert locks.user(tmp_path) is None
+
+
+def test_a_lock_whose_descriptor_the_program_closed_and_used_anew_closes_nothing_of_the_programs(
+    tmp_path: Path,
+) -> None:
+    lock = locks.use(tmp_path)
+    assert lock is not None
+    descriptor = lock._fd
+    os.close(descriptor)
+    with open(tmp_path / "mine", "w") as mine:
+        assert mine.fileno() == descriptor, "the lowest number that is free"
+        lock.release()
+        mine.write("still open")
+
+
+def test_locks_need_no_constant_that_old_pythons_lack(run_python: RunPython) -> None:
+    done = run_python(
+        "import fcntl\nfor name in [name for name in dir(fcntl) if name.startswith('F_OFD')]: delattr(fcntl, name)\n"
+        "from headway.system import locks\nprint(locks.F_OFD_GETLK, locks.F_OFD_SETLK)"
+    )
+    assert done.stdout.split() == [str(fcntl.F_OFD_GETLK), str(fcntl.F_OFD_SETLK)]

@@ -151,6 +151,34 @@ def test_a_relative_headway_dir_is_made_absolute(tmp_path: Path, monkeypatch: py
     assert paths.board_directory("a", create=True) == tmp_path / "here" / "boards" / "a"
 
 
+def test_a_relative_headway_dir_means_what_it_meant_when_it_was_first_used(
+    board_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("first", "second"):
+        (tmp_path / place).mkdir()
+    monkeypatch.chdir(tmp_path / "first")
+    monkeypatch.setenv("HEADWAY_DIR", f"boards-{board_name}")
+    board = open_board(board_name)
+    try:
+        monkeypatch.chdir(tmp_path / "second")
+        assert open_board(board_name) is board
+        assert paths.roots() == [tmp_path / "first" / f"boards-{board_name}"]
+    finally:
+        board.remove(files=True)
+
+
+def test_a_relative_headway_dir_in_a_folder_that_is_gone_is_named_with_the_remedy(
+    board_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # (undone at the end)
+    (tmp_path / "gone").mkdir()
+    os.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("HEADWAY_DIR", f"here-{board_name}")
+    with pytest.raises(errors.UnusableDirectory, match=f"HEADWAY_DIR=here-{board_name} is relative, and .* removed"):
+        open_and_remove(board_name)
+
+
 def test_without_it_boards_are_in_the_state_directory_of_the_user_and_the_host(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +193,23 @@ def test_without_it_boards_are_in_the_state_directory_of_the_user_and_the_host(
     assert paths.roots()[0] == tmp_path / "home" / ".local" / "state" / "headway" / first.name
     monkeypatch.delenv("XDG_STATE_HOME")
     assert paths.roots()[0] == tmp_path / "home" / ".local" / "state" / "headway" / first.name
+
+
+def test_looking_for_places_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tempfile` tries a temporary directory by writing to it, and fails where there is none."""
+
+    def refused(*_: object) -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.delenv("HEADWAY_DIR")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "gettempdir", refused)
+    before = tmp_path.stat().st_mtime_ns
+    assert paths.roots()[1].parent == tmp_path / f"headway-{os.geteuid()}"
+    assert paths.temporary() == str(tmp_path)
+    assert tmp_path.stat().st_mtime_ns == before
 
 
 def test_a_home_that_cannot_be_written_leads_to_one_place_per_user(
@@ -207,12 +252,10 @@ def test_a_board_is_found_where_it_is_even_when_the_home_can_be_written_again(
 def test_without_a_temporary_directory_to_write_to_boards_of_the_home_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none(*_: object) -> str:
-        raise FileNotFoundError(2, "No usable temporary directory found")
-
     monkeypatch.delenv("HEADWAY_DIR")
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(tempfile, "gettempdir", none)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(os, "access", lambda *_: False)  # as on a read-only root
     board = paths.roots()[0] / "board"
     board.mkdir(parents=True)
     assert paths.board_directory("board") == board
@@ -311,7 +354,7 @@ def test_everything_is_private_under_any_umask(
         os.umask(before)
     try:
         assert mode_of(board.directory) == 0o700
-        assert {path.name for path in board.directory.iterdir()} == {"board.lock", "segment"}
+        assert {path.name for path in board.directory.iterdir()} == {"board.lock", "segment", "users.lock"}
         for path in board.directory.iterdir():
             assert mode_of(path) & 0o077 == 0, path
         assert mode_of(deep) == 0o700
@@ -429,10 +472,9 @@ def test_a_path_with_spaces_and_foreign_letters_is_fine(
 def no_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a root that is mounted read-only, whole."""
 
-    def none() -> str:
-        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
-
-    monkeypatch.setattr(tempfile, "gettempdir", none)
+    real = os.access
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(os, "access", lambda place, mode: str(place).count("/") > 2 and real(place, mode))
 
 
 @pytest.mark.usefixtures("no_temporary_directory")

@@ -204,6 +204,14 @@ export interface PastTask {
   archived: number;
 }
 
+export interface History {
+  now: number;
+  board: string;
+  tasks: PastTask[];
+  next: string | null;
+  count: number | null;
+}
+
 export interface AnalysisResult {
   status: string;
   error_message: string;

@@ -1,11 +1,12 @@
 /** Finished tasks, the newest first, from the board's archive. */
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { ask, Refused } from "../feed/http";
-import { FINAL_STATES, type Finished, type State } from "../feed/types";
+import { FINAL_STATES, type History as Answer, type Finished, type State } from "../feed/types";
 import { amount, duration, fine, moment as timeOf, number, percent, plural, rate, short, stateWord } from "../format";
 import { fractionOf, totalOf } from "../model/derive";
 import { nameOf } from "../model/names";
+import { extended, keyOf, type Past, renewed } from "../model/past";
 import { stretchesOf } from "../model/stages";
 import { boardHref, type Params } from "../route";
 import { go, now } from "../store";
@@ -20,51 +21,18 @@ const PERIODS: readonly [string, string][] = [
   ["168", "last week"],
   ["8760", "last year"],
 ];
-const LIMIT = 200;
-const LIMIT_MOST = 1000;
 const PACE_MS = 3000;
+const TYPING_MS = 300;
 
 /** `ended`: how many tasks of the board have ended; when it changes, the history may have new tasks. */
 export function History({ name, params, ended }: { name: string; params: Params; ended: number }) {
   const hours = PERIODS.some(([value]) => value === params["hours"]) ? (params["hours"] as string) : "24";
   const state: State | "" = FINAL_STATES.find((one) => one === params["state"]) ?? "";
   const text = params["q"] ?? "";
-  const [limit, setLimit] = useState(LIMIT);
-  const [tasks, setTasks] = useState<Finished[] | null>(null);
-  const [refused, setRefused] = useState<string | null>(null);
   const change = (next: Params): void => go(boardHref(name, "history", { hours, state, q: text, ...next }), true);
-
-  useEffect(() => {
-    const stop = new AbortController();
-    const path = `api/boards/${encodeURIComponent(name)}/history?hours=${hours}&limit=${limit}${state && `&state=${state}`}`;
-    const timer = setTimeout(
-      () =>
-        ask<{ tasks: Finished[] }>(path, stop.signal).then(
-          (answer) => {
-            setTasks(answer.tasks);
-            setRefused(null);
-          },
-          (error: unknown) => {
-            if (!stop.signal.aborted) setRefused(error instanceof Refused ? error.message : String(error));
-          },
-        ),
-      tasks === null ? 0 : PACE_MS,
-    );
-    return () => {
-      clearTimeout(timer);
-      stop.abort();
-    };
-  }, [name, hours, state, limit, ended]);
-  useEffect(() => setTasks(null), [hours, state]);
-
-  const shown = useMemo(() => {
-    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    const found = (one: Finished): boolean => {
-      const said = `${one.id}\n${one.label}\n${one.message}\n${one.error}`.toLowerCase();
-      return words.every((word) => said.includes(word));
-    };
-    return tasks?.filter(found) ?? null;
-  }, [tasks, text]);
+  const query = new URLSearchParams({ hours, ...(state && { state }), ...(text && { q: text }) }).toString();
+  const path = `api/boards/${encodeURIComponent(name)}/history?${query}`;
+  const { past, refused, more } = usePast(path, ended);
 
   return (
     <section class="history" aria-label="History">
@@ -103,7 +71,10 @@ export function History({ name, params, ended }: { name: string; params: Params;
           </select>
         </label>
         <span class="dim" role="status">
-          {shown && plural(shown.length, "task")}
+          {past &&
+            (past.count > past.tasks.length
+              ? `${number(past.tasks.length)} of ${plural(past.count, "task")}`
+              : plural(past.count, "task"))}
         </span>
       </div>
       {refused !== null && (
@@ -113,22 +84,73 @@ export function History({ name, params, ended }: { name: string; params: Params;
           </p>
         </Empty>
       )}
-      {refused === null && shown === null && <Empty>Loading …</Empty>}
-      {shown?.length === 0 && <Empty>No such task ended in this time.</Empty>}
-      {!!shown?.length && (
+      {refused === null && past === null && <Empty>Loading …</Empty>}
+      {past?.tasks.length === 0 && <Empty>No such task ended in this time.</Empty>}
+      {!!past?.tasks.length && (
         <ul class="ended">
-          {shown.map((one) => (
-            <Ended key={`${one.uuid} ${one.slot} ${one.generation}`} task={one} />
+          {past.tasks.map((one) => (
+            <Ended key={keyOf(one)} task={one} />
           ))}
         </ul>
       )}
-      {tasks && tasks.length >= limit && limit < LIMIT_MOST && (
-        <button type="button" class="link" onClick={() => setLimit(LIMIT_MOST)}>
-          Show up to {number(LIMIT_MOST)}
+      {past !== null && past.next !== null && (
+        <button type="button" class="link" onClick={more}>
+          Show more: {number(past.count - past.tasks.length)} are older
         </button>
       )}
     </section>
   );
+}
+
+/** The tasks of a request: asked for again while tasks end, every few seconds at most, and never given up for that. */
+function usePast(path: string, ended: number): { past: Past | null; refused: string | null; more: () => void } {
+  const [past, setPast] = useState<Past | null>(null);
+  const [refused, setRefused] = useState<string | null>(null);
+  const newest = useRef(ended);
+  newest.current = ended;
+  const first = useRef(true);
+  const stopping = useRef<AbortSignal | null>(null);
+
+  const refuse = (error: unknown): void => setRefused(error instanceof Refused ? error.message : String(error));
+
+  useEffect(() => {
+    const stop = new AbortController();
+    stopping.current = stop.signal;
+    let timer: number | undefined;
+    let seen = -1;
+    let settled = false; // the recorder may write the history a little later than the snapshot
+    const look = async (): Promise<void> => {
+      const now = newest.current;
+      if (now !== seen || !settled) {
+        try {
+          const answer = await ask<Answer>(path, stop.signal);
+          setPast((known) => renewed(seen < 0 ? null : known, answer));
+          setRefused(null);
+          settled = now === seen;
+          seen = now;
+        } catch (error) {
+          if (!stop.signal.aborted) refuse(error);
+        }
+      }
+      if (!stop.signal.aborted) timer = window.setTimeout(look, PACE_MS);
+    };
+    timer = window.setTimeout(look, first.current ? 0 : TYPING_MS);
+    first.current = false;
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
+  }, [path]);
+
+  const more = (): void => {
+    const signal = stopping.current;
+    if (past?.next == null || signal === null) return;
+    ask<Answer>(`${path}&before=${encodeURIComponent(past.next)}`, signal).then(
+      (page) => setPast((known) => (known?.next === past.next ? extended(known, page) : known)),
+      (error: unknown) => signal.aborted || refuse(error),
+    );
+  };
+  return { past, refused, more };
 }
 
 function Ended({ task }: { task: Finished }) {

@@ -1,0 +1,35 @@
+"""A program that has a board open says so to other containers, for as long as it has it open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headway.engine import uses
+from headway.engine.board import open_board
+from headway.system import locks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_board_is_in_use_from_its_making_to_its_closing(board_name: str) -> None:
+    board = open_board(board_name, capacity=4, record=False)
+    assert locks.user(board.directory) is not None
+    open_board(board_name)
+    board.close()
+    assert locks.user(board.directory) is None
+    board = open_board(board_name, record=False)
+    assert locks.user(board.directory) is not None, "also by who opens a board that is there"
+    board.remove(files=True)
+
+
+def test_the_next_segment_of_a_directory_is_told_anew(tmp_path: Path) -> None:
+    uses.begin(tmp_path, "one")
+    (tmp_path / locks.USERS).unlink()  # removed with the board
+    uses.begin(tmp_path, "one")
+    assert locks.user(tmp_path) is None
+    uses.begin(tmp_path, "two")
+    assert locks.user(tmp_path) is not None
+    uses.end(tmp_path)
+    uses.end(tmp_path)
+    assert locks.user(tmp_path) is None
