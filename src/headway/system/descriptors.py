@@ -6,7 +6,6 @@ printed would be written into it. Native code does the same by `native/descripto
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING
@@ -37,13 +36,12 @@ def above(fd: int) -> int:
 def pipe() -> tuple[int, int]:
     """The reading and the writing end of a pipe, both 3 or more. Raises OSError."""
     reader, writer = os.pipe()
+    other = writer  # to be closed where `above` closes the one that it cannot replace
     try:
-        reader = above(reader)
+        reader = other = above(reader)
         return reader, above(writer)
-    except OSError:  # `above` closed the one that it was given
-        for fd in (reader, writer):
-            with contextlib.suppress(OSError):
-                os.close(fd)
+    except OSError:
+        os.close(other)
         raise
 
 
