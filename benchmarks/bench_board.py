@@ -8,6 +8,8 @@ from multiprocessing.managers import SyncManager
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 from benchmarks.contest import Contest, Side
 from headway.engine.board import Board
 from headway.files.snapshot import SNAPSHOT
@@ -76,6 +78,40 @@ def bench_snapshot_copy(contest: Contest, make_board: Callable[..., Board], task
     }
     contest(Side(copy), beside, rounds=60 if tasks <= 1000 else 10)
     assert len(views[0].tasks) == tasks
+
+
+@pytest.mark.parametrize("processes", [4, 256, 700])
+def bench_copy_beside(contest: Contest, make_board: Callable[..., Board], processes: int) -> None:
+    """A copy of an empty board, in whose table so many living processes stand."""
+    times = 50
+    board = make_board(workers=1024)
+    segment = board._segment
+    (come, came), (wait, gate) = os.pipe(), os.pipe()
+    pids = []
+    try:
+        for _ in range(processes):
+            pid = os.fork()
+            if pid == 0:
+                os.close(gate)
+                segment.register(True)
+                os.write(came, b".")
+                os.read(wait, 1)
+                os._exit(0)
+            pids.append(pid)
+        for _ in pids:
+            assert os.read(come, 1)
+
+        def copy() -> None:
+            for _ in range(times):
+                segment.copy()
+
+        contest(Side(copy, times))
+    finally:
+        os.close(gate)
+        for pid in pids:
+            os.waitpid(pid, 0)
+        for descriptor in (come, came, wait):
+            os.close(descriptor)
 
 
 def bench_snapshot_file(contest: Contest, make_board: Callable[..., Board], tasks: int, directory: Path) -> None:

@@ -41,6 +41,7 @@ _IMPORT = "`import headway` ≤ 5 ms (first 15)"
 _TRACK = "`task.track(it)` over a bare loop ≤ 8 ns an item; tqdm's overhead ≥ 12 × ours"
 _GET = "`board.get(id)` ≤ 3 µs of 1 000 tasks, ≤ 40 µs of 100 000"
 _RECORDER = "recorder, 1 000 live tasks at 4 Hz, CPU without waits for fsync ≤ 1 % of a core; 10 000 tasks ≤ 2 %"
+_BESIDE = "copy of a board beside 4 / 256 / 700 processes ≤ 8 / 60 / 150 µs"
 _SNAPSHOT = "snapshot 1 000 tasks: copy / to file with fsync ≤ 150 µs / ≤ 4 ms"
 _START = "CPU time of a start beyond bare Python: spawned worker ≤ 80 ms, `headway --version` ≤ 40 ms, `ls` ≤ 120 ms"
 _STATUS = "status write (`stage`, `message`) ≤ 100 ns (first 120)"
@@ -61,6 +62,9 @@ BUDGETS = (
     Budget("bench_get[1000]", Kind.SECONDS, 3 * US, _GET),
     Budget("bench_get[100000]", Kind.SECONDS, 40 * US, _GET),
     Budget("bench_snapshot_copy[1000]", Kind.SECONDS, 150 * US, _SNAPSHOT),
+    Budget("bench_copy_beside[4]", Kind.SECONDS, 8 * US, _BESIDE),
+    Budget("bench_copy_beside[256]", Kind.SECONDS, 60 * US, _BESIDE),
+    Budget("bench_copy_beside[700]", Kind.SECONDS, 150 * US, _BESIDE),
     Budget("bench_snapshot_file[1000]", Kind.SECONDS, 4 * MS, _SNAPSHOT),
     Budget("bench_recorder[1000]", Kind.SECONDS, 10 * MS, _RECORDER),
     Budget("bench_recorder[10000]", Kind.SECONDS, 20 * MS, _RECORDER),
@@ -83,6 +87,7 @@ WHY_MISSED = {
     _HW_ADD: "the clock and an atomic add alone take most of it, see the lines beside it: both are the machine's",
     _TRACK: "tqdm's overhead is a difference of small figures: the quieter the machine, the surer it is",
     _SNAPSHOT: "a copy reads the lines of 1 000 slots: beyond the cache a busy neighbour takes part of the time",
+    _BESIDE: "the kernel is asked about sixteen processes each time, and looks through the locks of all",
     _GET: "most of it is making the view, a dict of some thirty fields: a slow or busy core takes longer for that",
     _START: "modules of the standard library are most of it, and their files have to be in the page cache",
     _RECORDER: "most of it is the copy and the checksum of the file: see docs/scaling.md for other intervals",
@@ -125,6 +130,9 @@ _TITLES = {
     "bench_snapshot_copy[1000]": "snapshot of 1 000, copy",
     "bench_snapshot_copy[10000]": "snapshot of 10 000, copy",
     "bench_snapshot_copy[100000]": "snapshot of 100 000, copy",
+    "bench_copy_beside[4]": "copy beside 4 processes",
+    "bench_copy_beside[256]": "copy beside 256 processes",
+    "bench_copy_beside[700]": "copy beside 700 processes",
     "bench_snapshot_file[10]": "snapshot of 10, file",
     "bench_snapshot_file[1000]": "snapshot of 1 000, file",
     "bench_snapshot_file[10000]": "snapshot of 10 000, file",

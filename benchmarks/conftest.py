@@ -67,11 +67,11 @@ def make_board() -> Iterator[Callable[..., Board]]:
     """Opens a board with so many running tasks; each has counted and has a stage and a message."""
     boards = []
 
-    def make(tasks: int = 0, *, capacity: int | None = None) -> Board:
+    def make(tasks: int = 0, *, capacity: int | None = None, workers: int = 64) -> Board:
         # Results have the length 0 where there are very many tasks: they are in nobody's snapshot here.
         few = tasks <= 1000
         name = f"bench-{os.getpid()}-{secrets.token_hex(4)}"
-        board = open_board(name, capacity=capacity or max(tasks, 16), workers=64, result_bytes=2048 if few else 0)
+        board = open_board(name, capacity=capacity or max(tasks, 16), workers=workers, result_bytes=2048 if few else 0)
         boards.append(board)
         for number in range(tasks):
             task = board.task(f"task-{number}", total=5000, unit="bar", label=f"Task {number}")

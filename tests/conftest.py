@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 # OpenBLAS would start a thread per core when numpy is imported, and leaked threads could not be told from these.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.modules["pyarrow"] = None  # type: ignore[assignment]  # nor may pandas import it here: it starts threads as well
+# No test asserts how long something took, and Hypothesis would: an example may take longer on a busy machine.
+settings.register_profile("headway", deadline=None)
+settings.load_profile("headway")
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_MEMORY = Path("/dev/shm")

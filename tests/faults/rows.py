@@ -47,9 +47,16 @@ NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 ROWS = [
     Row(
         MODELS,
-        "lock, latch, slots and election, and mutants of them, with Spin",
+        "lock, latch, slots, archive and election, and mutants of them, with Spin",
         ("tests/models/check.py",),
         bound_s=600.0,
+    ),
+    Row(
+        MODELS,
+        "the protocols without locks on a machine of weak order, and each of their orders weakened",
+        ("tests/models/protocols.py",),
+        ("tests/models/protocols.py", "--long"),
+        300.0,
     ),
     Row(
         KILLS,
@@ -84,6 +91,12 @@ ROWS = [
         ("pytest", STORM, "-m", "not slow"),
         ("pytest", STORM),
         300.0,
+    ),
+    Row(
+        STORMS,
+        "the C code compiled for aarch64, in the same storm under qemu, which shows nothing of the order of memory",
+        ("pytest", "tests/faults/test_arm.py"),
+        bound_s=300.0,
     ),
     Row(
         STORMS,
@@ -196,6 +209,12 @@ ROWS = [
         "little memory: making, attaching, restoring, copying, writing, reading, claiming under a limit (RLIMIT_AS)",
         ("-m", "tests.faults.limits", "--steps", "2"),
         ("-m", "tests.faults.limits"),
+    ),
+    Row(
+        WORLD,
+        "places: denied system calls, a read-only root, no /dev/shm, no /proc, small ones; a loop never fails there",
+        ("-m", "tests.faults.places"),
+        ("-m", "tests.faults.places", "--long"),
     ),
     Row(
         WORLD,

@@ -144,7 +144,6 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
     """What the threads did; AssertionError where what they counted is not there."""
     from headway import errors
     from headway.engine.board import open_board
-    from headway.files import archive
     from headway.native import core
 
     if not str(core.__file__).startswith(str(folder)):
@@ -210,7 +209,7 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
         try:
             task = board.attach(f"of-{chance.choice(claimers)}-{chance.randrange(4)}")
             task.update(0)
-            segment.mark_archived(*task._where, 2, time.clock_gettime_ns(archive.CLOCK_MONOTONIC_COARSE))
+            segment.mark_archived(*task._where, 4, task.count)
         except errors.UnknownTask:
             return  # not there just now
         with guard:

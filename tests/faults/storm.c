@@ -6,6 +6,9 @@
  * kill it is to jump out of the native code at a step, and to close that descriptor, as the kernel does for a process;
  * it comes back as somebody else. A stalled one sleeps at a step for longer than a freed slot rests. So a second has as
  * many kills as an hour of real ones, and the sanitizers see all of it. Ends with 1 at the first broken promise.
+ *
+ * The history is a table here, which keeps of two copies of a task what the real one keeps. At the end each task that lost
+ * its slot has at least the count there that was acknowledged, stragglers included.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -50,7 +53,16 @@ static int stop_now;
 static long kill_one_in, stall_one_in;
 static uint32_t capacity;
 static uint64_t inside, acked_all;
-static uint64_t *issued; /* [slot][generation / 2 % GENERATIONS]: counts meant for that task */
+/* Of each task, by [slot][generation / 2 % GENERATIONS]: */
+static uint64_t *issued; /* counts meant for it */
+static uint64_t *acknowledged; /* counts of it that hw_add said are counted */
+static uint64_t *late;   /* 1: it may have been resumed when its id had a newer task already, which frees it */
+typedef struct past {
+    uint64_t generation, version, taken_ns;
+    int64_t count;
+} past;
+static past *history;
+static pthread_mutex_t history_lock = PTHREAD_MUTEX_INITIALIZER; /* nobody is killed while he holds it */
 static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused, archives;
 
 typedef struct person {
@@ -187,9 +199,15 @@ static uint64_t *issued_for(uint32_t slot, uint64_t generation) {
     return issued + (size_t)slot * GENERATIONS + generation / 2 % GENERATIONS;
 }
 
-static void count_on(hw_task *task, uint32_t slot, uint64_t generation) {
+static size_t number_of(uint32_t slot, uint64_t generation) {
+    return (size_t)slot * GENERATIONS + generation / 2 % GENERATIONS;
+}
+
+static int count_on(hw_task *task, uint32_t slot, uint64_t generation) {
     add(issued_for(slot, generation), 1);
-    hw_add(task, 1);
+    int answer = hw_add(task, 1);
+    if (answer == HW_OK) add(acknowledged + number_of(slot, generation), 1);
+    return answer;
 }
 
 static void keep(person *p, const hw_task *task, uint32_t slot, uint64_t generation) {
@@ -223,12 +241,13 @@ static void carry(person *p, const char *id, uint32_t slot, uint64_t generation)
         CHECK(answer == HW_OK, "%d", answer);
         answer = hw_bind(p->board, &task, slot, generation, soon());
         CHECK(answer == HW_OK, "a living owner cannot count on its task %s: %d", id, answer);
-        count_on(&task, slot, generation);
+        answer = count_on(&task, slot, generation);
+        CHECK(answer == HW_OK, "a count of a living owner is refused: %d", answer);
         if (chance(p) % 8 == 0) hw_nap(2 * HW_REST_NS); /* so that others come to a decision about it meanwhile */
     }
     answer = set_state(p, slot, generation, chance(p) & 1 ? HW_FAILED : HW_SUCCESS, HW_OPEN_STATES, HW_SET_ENDED);
     CHECK(answer == HW_OK, "a living owner cannot end its task %s: %d", id, answer);
-    count_on(&task, slot, generation); /* a straggler */
+    for (int i = chance(p) % 4; i >= 0; i--) count_on(&task, slot, generation); /* a straggler */
     keep(p, &task, slot, generation);
 }
 
@@ -236,9 +255,12 @@ static void carry(person *p, const char *id, uint32_t slot, uint64_t generation)
 static void resume(person *p, const char *id, uint32_t slot, uint64_t generation) {
     uint32_t newest;
     uint64_t its;
-    int answer = set_state(p, slot, generation, HW_RUNNING, 1u << HW_FAILED, HW_SET_OWNER | HW_SET_RESUMED);
+    int answer;
+    add(late + number_of(slot, generation), 1);
+    answer = set_state(p, slot, generation, HW_RUNNING, 1u << HW_FAILED, HW_SET_OWNER | HW_SET_RESUMED);
+    if (answer == HW_OK && find(p, id, &newest, &its) == HW_OK && newest != slot) return;
+    add(late + number_of(slot, generation), (uint64_t)-1);
     if (answer != HW_OK) return;
-    if (find(p, id, &newest, &its) == HW_OK && newest != slot) return;
     add(&resumes, 1);
     carry(p, id, slot, generation);
 }
@@ -246,25 +268,58 @@ static void resume(person *p, const char *id, uint32_t slot, uint64_t generation
 /* Take a copy of a task for the history, and say so if it is still as it was. */
 static void archive(person *p, uint32_t slot, uint64_t generation) {
     hw_copy copy;
-    uint64_t version = 0;
-    int answer;
-    uint64_t copied_ns = hw_clock_ns(CLOCK_MONOTONIC_COARSE);
+    hw_task_record task;
+    past *stands = history + number_of(slot, generation);
+    int answer, holds;
+    memset(&task, 0, sizeof task);
     p->armed = 0; /* its memory would be lost */
     hw_copy_begin(&copy, p->board);
     answer = hw_copy_task(&copy, slot, generation);
-    if (answer == HW_OK) version = ((hw_task_record *)copy.tasks.data)->version;
+    if (answer == HW_OK) task = *(hw_task_record *)copy.tasks.data;
     hw_copy_end(&copy);
     p->armed = 1;
-    if (answer != HW_OK) return;
-    answer = hw_mark_archived(p->board, slot, generation, version, copied_ns, soon());
+    if (answer != HW_OK || !hw_final(task.state) || task.state != task.written) return;
+    HW_STEP("copied");
+    pthread_mutex_lock(&history_lock);
+    if (stands->generation != generation || task.version > stands->version ||
+        (task.version == stands->version && copy.monotonic_ns > stands->taken_ns))
+        *stands = (past){generation, task.version, copy.monotonic_ns, task.count};
+    holds = stands->version == task.version && stands->count == task.count;
+    pthread_mutex_unlock(&history_lock);
+    HW_STEP("inserted");
+    if (!holds) return;
+    answer = hw_mark_archived(p->board, slot, generation, task.version, task.count, soon());
     CHECK(answer == HW_OK || answer == HW_STALE, "%d", answer);
     add(&archives, answer == HW_OK);
 }
 
+/* The oldest that have ended, or those that were lost, of which the history does not have the last count. */
+static void archive_oldest(person *p) {
+    hw_walk *walk = (hw_walk *)calloc(1, sizeof *walk);
+    hw_oldest oldest;
+    CHECK(walk != NULL, "no memory");
+    p->armed = 0; /* its memory would be lost */
+    walk->sought = HW_ABANDONED;
+    while (walk->next < p->board->capacity) {
+        hw_go_on(p->board, walk);
+        for (uint32_t i = 0; i < walk->n; i++)
+            set_state(p, walk->found[i].index, walk->found[i].generation, HW_LOST_STATE, HW_OPEN_STATES, HW_SET_ENDED);
+    }
+    walk->next = 0;
+    walk->sought = HW_FINISHED;
+    walk->oldest.most = 4;
+    while (walk->next < p->board->capacity) hw_go_on(p->board, walk);
+    oldest = walk->oldest;
+    free(walk);
+    p->armed = 1;
+    for (uint32_t i = 0; i < oldest.n; i++) archive(p, oldest.tasks[i].index, oldest.tasks[i].generation);
+}
+
 static void own(person *p, const char *id) {
     hw_found found;
-    int answer = claim(p, id, chance(p) & 1 ? 1u << HW_FAILED : 0, chance(p) & 1, &found);
+    int answer = claim(p, id, chance(p) & 1 ? 1u << HW_FAILED : 0, 0, &found);
     if (answer == HW_UNARCHIVED && found.generation) archive(p, found.slot, found.generation);
+    if (answer == HW_UNARCHIVED && !found.generation) archive_oldest(p);
     if (answer == HW_OK) carry(p, id, found.slot, found.generation);
     else if (answer == HW_ENDED) resume(p, id, found.slot, found.generation);
     else add(&refused, 1);
@@ -462,7 +517,32 @@ static void make_board(void) {
     CHECK(base != MAP_FAILED, "errno %d", errno);
     memcpy(base, &said, sizeof said);
     issued = (uint64_t *)calloc((size_t)capacity * GENERATIONS, sizeof *issued);
-    CHECK(issued != NULL, "no memory");
+    acknowledged = (uint64_t *)calloc((size_t)capacity * GENERATIONS, sizeof *acknowledged);
+    late = (uint64_t *)calloc((size_t)capacity * GENERATIONS, sizeof *late);
+    history = (past *)calloc((size_t)capacity * GENERATIONS, sizeof *history);
+    CHECK(issued && acknowledged && late && history, "no memory");
+}
+
+/* What was acknowledged of a task that lost its slot is in the history. Returns how many counts of stragglers are. */
+static uint64_t check_history(hw_board *board) {
+    uint64_t in_history = 0;
+    for (uint32_t slot = 0; slot < capacity; slot++) {
+        uint64_t now = hw_load(&hw_control_of(hw_slot(board, slot))->generation);
+        if (now / 2 >= GENERATIONS) continue; /* some of its tasks are told apart no more */
+        for (uint64_t generation = 1; generation < now; generation += 2) {
+            size_t number = number_of(slot, generation);
+            past stands = history[number];
+            if (late[number]) continue;
+            CHECK(stands.generation == generation || !acknowledged[number], "%llu counts of a task are in no history",
+                  (unsigned long long)acknowledged[number]);
+            CHECK((int64_t)acknowledged[number] <= stands.count && stands.count <= (int64_t)issued[number],
+                  "slot %u, generation %llu: %llu acknowledged, %lld in the history, %llu issued", slot,
+                  (unsigned long long)generation, (unsigned long long)acknowledged[number], (long long)stands.count,
+                  (unsigned long long)issued[number]);
+            in_history += (uint64_t)stands.count;
+        }
+    }
+    return in_history;
 }
 
 /* What each slot holds, and who keeps it. */
@@ -529,6 +609,7 @@ int main(int argc, char **argv) {
     uint64_t meant = hw_load(issued_for(slot, generation));
     CHECK(acked_all <= count && count <= meant, "%llu acknowledged, %llu counted, %llu issued",
           (unsigned long long)acked_all, (unsigned long long)count, (unsigned long long)meant);
+    uint64_t in_history = check_history(owner->board);
     /* Nothing is lost: the board can be filled to its last slot. */
     hw_nap(HW_SHARED_GRACE_NS + 20000000u); /* the coarse clock, by which it is told, lags behind by some milliseconds */
     for (uint32_t i = 0;; i++) {
@@ -543,12 +624,16 @@ int main(int argc, char **argv) {
         } else CHECK(answer == HW_OK, "%d", answer);
     }
     printf("{\"kills\": %llu, \"stalls\": %llu, \"claims\": %llu, \"writes\": %llu, \"copies\": %llu, \"finds\": %llu, "
-           "\"resumes\": %llu, \"refused\": %llu, \"archives\": %llu, \"repairs\": %llu, \"count\": %llu}\n",
+           "\"resumes\": %llu, \"refused\": %llu, \"archives\": %llu, \"repairs\": %llu, \"count\": %llu, "
+           "\"in_history\": %llu}\n",
            (unsigned long long)kills, (unsigned long long)stalls, (unsigned long long)claims, (unsigned long long)writes,
            (unsigned long long)copies, (unsigned long long)finds, (unsigned long long)resumes,
            (unsigned long long)refused, (unsigned long long)archives, (unsigned long long)hw_load(&owner->board->header->repairs),
-           (unsigned long long)count);
+           (unsigned long long)count, (unsigned long long)in_history);
     dismiss(owner);
     free(issued);
+    free(acknowledged);
+    free(late);
+    free(history);
     return 0;
 }

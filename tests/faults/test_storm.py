@@ -32,14 +32,14 @@ How = tuple[int, int, int, int]
 KILLS, STALLS, SMALL = (1000, 5000, 64, 0), (4000, 1000, 64, 1), (4000, 1000, 6, 1)
 
 
-def build(folder: Path, *edits: Edit, flags: tuple[str, ...] = ("-O2",)) -> Path:
+def build(folder: Path, *edits: Edit, flags: tuple[str, ...] = ("-O2",), compiler: str = COMPILER) -> Path:
     """The storm, compiled with the headers as edited."""
     headers = folder / "headers"
     for name in ("include", "native"):
         shutil.copytree(PACKAGE / name, headers / name)
     plant(headers, (*HURRY, *edits))
     binary = folder / "storm"
-    command = [COMPILER, "-std=gnu11", "-w", *flags, "-D_GNU_SOURCE", "-DHW_HOOKS", "-pthread"]
+    command = [compiler, "-std=gnu11", "-w", *flags, "-D_GNU_SOURCE", "-DHW_HOOKS", "-pthread"]
     paths = [f"-I{headers / 'include'}", f"-I{headers / 'native'}", str(HERE / "storm.c"), "-o", str(binary)]
     subprocess.run([*command, *paths], check=True, timeout=100)
     return binary
@@ -149,6 +149,31 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
             ),
             ("native/slots.h", "if (replaced) hw_free_locked(board, old);", "if (replaced) hw_free(board, old);"),
             ("native/slots.h", "    if (replaced) hw_slot_unlock(replaced); /*", "    /*"),
+        ),
+    ),
+    "a task's counters are added up before they are closed": (
+        STALLS,
+        (("native/slots.h", "    hw_seal(slot);\n    return hw_is", "    return hw_is"),),
+    ),
+    "a slot is freed while its counters are open": (
+        SMALL,
+        (
+            ("native/slots.h", "    hw_seal(slot);\n    return hw_is", "    return hw_is"),
+            ("native/slots.h", "    hw_seal(slot); /* invariant 5", "    /* invariant 5"),
+        ),
+    ),
+    "counts that came after the archive are not looked for": (
+        SMALL,
+        (("native/slots.h", "return hw_is_archived(slot) ? HW_OK", "return hw_is_noted(slot) ? HW_OK"),),
+    ),
+    "the counters of a task that goes on stay closed": (
+        SMALL,
+        (
+            (
+                "native/status.h",
+                "    if (!hw_ended(change->fields & HW_SET_STATE ? next.state : change->was)) hw_unseal(slot);\n",
+                "",
+            ),
         ),
     ),
     "a copy looks once at a board that moves": (KILLS, (("native/copy.h", "tries < 8", "tries < 1"),)),

@@ -174,3 +174,42 @@ def test_under_churn_memory_descriptors_shared_memory_and_files_stay_flat(
     for what in ("descriptors", "own descriptors", "segments"):
         assert last[what] <= first[what] + 1, (what, first, last)  # one may be open at that moment
     assert set(last["files"]) <= {*first["files"], "history.sqlite3-wal", "history.sqlite3-shm"}
+
+
+STRAGGLERS = """
+import ctypes, json, os, sys, time
+
+from headway.engine.board import open_board
+
+board = open_board(sys.argv[1], capacity=1)
+told = []
+for number in range(4):
+    task = board.task(f"ended-{number}").adopt()
+    task.update()
+    begun, begin = os.pipe()
+    answer, say = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        native = task.native()
+        add = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int64)(native.function)
+        acknowledged = 0
+        os.write(begin, b".")
+        while add(native.address, 1) == 0:
+            acknowledged += 1
+            time.sleep(0.0002)
+        os.write(say, str(acknowledged).encode())
+        os._exit(0)
+    os.read(begun, 1)
+    task.succeed()
+    with board.task(f"next-{number}"):  # there is no slot but that of the one that is counted on
+        os.waitpid(pid, 0)
+    told.append(1 + int(os.read(answer, 20)))
+print(json.dumps({"told": told, "kept": [board.history(id=f"ended-{number}")[0].count for number in range(4)]}))
+board.remove(files=True)
+"""
+
+
+def test_what_stragglers_were_told_is_counted_is_in_the_history(run_python: RunPython, board_name: str) -> None:
+    """A process counts on after the end of its task, until it is refused because the slot is needed."""
+    found = json.loads(run_python(STRAGGLERS, board_name, env={"HEADWAY_RECORD": "1"}).stdout)
+    assert found["kept"] == found["told"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.conftest import RunPython
 
 ROOT = Path(__file__).resolve().parents[2]
-SWITCHES = ("SANITIZE=address", "SANITIZE=thread", "COVERAGE=1", "DEBUG=1")
+SWITCHES = ("SANITIZE=address", "SANITIZE=thread", "COVERAGE=1", "DEBUG=1", "OLD=1")
 COMPILER = (sysconfig.get_config_var("CC") or "cc").split()[0]
 
 USE = """
@@ -126,6 +126,19 @@ def test_a_build_of_another_kind_is_one_and_works(
         environment |= {"LD_PRELOAD": library(preloaded), "ASAN_OPTIONS": "detect_leaks=0"}
     done = run_python(USE, board_name, str(folder), env=environment, timeout_s=100)
     assert (done.stdout, done.stderr) == (f"{switch == 'COVERAGE=1'}\n", "")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(700)
+def test_a_build_for_older_c_libraries_works_without_the_calls_that_they_lack(
+    builds: dict[str, Path], run_python: RunPython, board_name: str
+) -> None:
+    folder = builds["OLD=1"]
+    (core,) = folder.glob("headway/native/core.*.so")
+    assert "sem_trywait" in told_of(core, "nm", "-D")
+    assert "sem_clockwait" not in told_of(core, "nm", "-D")
+    done = run_python(USE, board_name, str(folder), env={"PYTHONPATH": str(folder)}, timeout_s=100)
+    assert (done.stdout, done.stderr) == ("False\n", "")
 
 
 def test_an_unknown_switch_is_refused(tmp_path: Path) -> None:

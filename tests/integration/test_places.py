@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
+from headway.engine.board import open_board
+from headway.upkeep import removal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,3 +104,113 @@ def test_live_bars_need_no_descriptor_of_a_process(board_name: str, run_python: 
     assert "no live bars" not in done.stderr
     assert board_name in done.stderr
     assert "looped" in done.stderr
+
+
+def test_a_handle_of_another_host_names_it(board_name: str, run_python: RunPython, tmp_path: Path) -> None:
+    """As in a worker of a cluster, to which the task was sent."""
+    board = open_board(board_name, capacity=4, record=False)
+    task = board.task("a")
+    handle = tmp_path / "handle"
+    handle.write_bytes(pickle.dumps(task))
+    use = (
+        "import pickle, sys, headway\n"
+        "task = pickle.load(open(sys.argv[1], 'rb'))\n"
+        "try: task.set(stage='x')\n"
+        "except headway.errors.BoardElsewhere as error: print(error)\n"
+    )
+    with in_container("elsewhere", use, str(handle)) as other:
+        said, _ = other.communicate(timeout=60)
+    assert f"board {board_name!r} of this handle lives on host {os.uname().nodename!r}, and this is 'elsewhere'" in said
+    run_python(use + "assert task.stage == 'x'", str(handle))
+    board.remove()
+
+
+FILES_ONLY = """
+import subprocess, sys
+name = sys.argv[1]
+for words in ("ls", "show NAME", "history NAME", "export NAME", "watch NAME --once", "doctor", "gc"):
+    words = words.replace("NAME", name).split()
+    done = subprocess.run([sys.executable, "-m", "headway", *words], capture_output=True, text=True)
+    print(words[0], done.returncode, "shm" in done.stderr)
+"""
+
+
+def test_commands_that_read_files_do_without_shared_memory(board_name: str) -> None:
+    board = open_board(board_name, capacity=4, record=False)
+    board.task("a").succeed()
+    board.write_snapshot()
+    board.remove(files=False)
+    in_place = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o ro tmpfs /dev/shm && exec "$@"', "sh"]
+    done = subprocess.run(
+        [*in_place, sys.executable, "-c", FILES_ONLY, board_name],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    told = [line.split() for line in done.stdout.splitlines()]
+    assert [words[0] for words in told if words[1:] != ["0", "False"]] == ["doctor"], "which says what is missing"
+    removal.remove(board_name)
+
+
+OFF = """
+import os, sys
+import headway, headway.api, headway.standin.board, headway.bars.track, headway.views.board_view, headway.system.paths
+import headway.standin.task, headway.views.task_view, json
+touched = []
+def hook(event, arguments):
+    if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        touched.append((event, arguments))
+    if event in ("os.mkdir", "os.rename", "os.remove", "os.link", "os.chmod", "os.utime", "os.truncate", "os.fork",
+                 "subprocess.Popen", "os.posix_spawn", "os.exec", "fcntl.flock", "fcntl.fcntl", "tempfile.mkstemp",
+                 "socket.__new__", "mmap.__new__"):
+        touched.append((event, arguments))
+sys.addaudithook(hook)
+board = headway.open()
+with board.task("a", total=4) as task:
+    for _ in headway.track(range(4)):
+        task.update()
+    task.result = {"x": 1}
+with board.live():
+    board.snapshot(), board.history(), board.reap(), board.write_snapshot(), board.directory, len(board)
+board.remove()
+assert not touched, touched
+print("nothing touched", headway.current().id)
+"""
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"HEADWAY_DIR": "/proc/1/none"}, {"HEADWAY_DIR": "relative"}, {"HEADWAY_DIR": None, "HOME": "/nowhere"}],
+)
+@pytest.mark.parametrize("board", [None, "../illegal"])
+def test_switched_off_it_touches_nothing_and_never_fails(
+    given: dict[str, str | None], board: str | None, run_python: RunPython
+) -> None:
+    environment = {"HEADWAY_DISABLE": "1", "HEADWAY_BOARD": board, "PYTHONDONTWRITEBYTECODE": "1", **given}
+    done = run_python(OFF, env=environment)
+    assert done.stdout == "nothing touched \n"
+    assert done.stderr == ""
+
+
+SUBINTERPRETER = """
+import sys
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+one = interpreters.create()
+run = getattr(interpreters, "exec", None) or interpreters.run_string
+work = "import headway\\nprint('counted', sum(headway.track(range(5), label='sub', board=NAME)), flush=True)"
+failed = run(one, work.replace("NAME", repr(sys.argv[1])))
+assert not failed, failed
+interpreters.destroy(one)
+print("went on")
+"""
+
+
+def test_a_loop_in_a_subinterpreter_counts(board_name: str, run_python: RunPython) -> None:
+    done = run_python(SUBINTERPRETER, board_name)
+    assert done.stdout.split() == ["counted", "10", "went", "on"]
+    assert done.stderr.count("Warning: ") <= 1
+    run_python("import headway, sys; headway.open(sys.argv[1], record=False).remove()", board_name)

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from contextvars import Token
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from headway import errors
@@ -230,8 +229,8 @@ class _Loop:
     def begin(self, label: str | None) -> None:
         """Make its task the current one, and show the loop."""
         global _output
-        before = context.put(self.task).old_value
-        self._before = None if before is Token.MISSING else before
+        self._before = context.of_this_context()
+        context.put(self.task)
         self._outer = _open.get(id(self._before))
         if self._outer is not None:
             self.depth = self._outer.depth + 1

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-It looks at all boards of this user, whatever their HEADWAY_DIR; 'headway ls' shows those of one HEADWAY_DIR only.
+It looks at the boards that 'headway ls' shows, those of one HEADWAY_DIR; with --all at every board of this user in
+shared memory. What is damaged says no directory, and counts as here.
 The last state of a board stays readable: 'headway show BOARD' reads its snapshot. A board that a process has open
 stays.
 
@@ -30,6 +31,7 @@ examples:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("boards", metavar="BOARD", nargs="*", type=board_name, help="only these (default: all)")
+    parser.add_argument("--all", action="store_true", help="also boards of other directories (HEADWAY_DIR)")
     parser.add_argument("--dry-run", action="store_true", help="remove nothing, say what would be removed")
     add_json(parser)
 
@@ -43,12 +45,12 @@ def run(options: argparse.Namespace) -> int:
     if options.boards:
         there = set(files_of_boards.names())
         for name in options.boards:
-            some = removal.gc([name], dry_run=options.dry_run)
+            some = removal.gc([name], everywhere=options.all, dry_run=options.dry_run)
             found += some
             if not some and name not in there:
                 unknown.append(files_of_boards.unknown(name))
     else:
-        found = removal.gc(dry_run=options.dry_run)
+        found = removal.gc(everywhere=options.all, dry_run=options.dry_run)
     if options.json:
         print_json([asdict(one) for one in found])
     else:

@@ -120,10 +120,18 @@ def board_gone(board: str) -> errors.BoardClosed:
     return errors.BoardClosed(f"board {board!r} of this handle was removed: open it anew with headway.open({board!r})")
 
 
-def attached(board: str, uuid: str) -> Attachment:
+def _elsewhere(board: str, host: str) -> errors.BoardElsewhere:
+    return errors.BoardElsewhere(
+        f"board {board!r} of this handle lives on host {host!r}, and this is {machine.host()!r}: a board is shared by "
+        f"the processes of one machine or container; have this one open a board of its own"
+    )
+
+
+def attached(board: str, uuid: str, host: str = "") -> Attachment:
     """The attachment to the segment of a handle; it is created from the names alone if there is none yet.
 
-    Raises BoardClosed if the segment was removed.
+    host: where the handle comes from, "" if from here. Raises BoardElsewhere for one of another host, BoardClosed if
+    the segment was removed.
     """
     with guard:
         found = _by_uuid.get(uuid)
@@ -131,7 +139,7 @@ def attached(board: str, uuid: str) -> Attachment:
             try:
                 segment = segments.attach(segments.object_name(board, uuid))
             except FileNotFoundError:
-                raise board_gone(board) from None
+                raise (_elsewhere(board, host) if host not in ("", machine.host()) else board_gone(board)) from None
             found = _by_uuid[uuid] = Attachment(segment, Path(segment.directory))
         return found
 

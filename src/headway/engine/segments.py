@@ -138,12 +138,8 @@ def _create(
     segment: core.Segment | None = None
     try:
         with shm.room_for(size, name):
-            memory = shm.nameless_file(name)
+            memory = shm.new_file(name, size)
         try:
-            os.fchmod(memory, 0o600)  # whatever the umask is
-            os.ftruncate(memory, size)
-            with shm.room_for(size, name):  # reserved now, so that a full /dev/shm is an error here, not SIGBUS later
-                shm.reserve(memory, size)
             core.format_segment(
                 memory,
                 capacity=capacity,
@@ -157,8 +153,6 @@ def _create(
                 name=board.encode(),
                 directory=os.fsencode(directory),
             )
-            with shm.room_for(size, name):
-                shm.give_name(memory, name)
         finally:
             os.close(memory)
         # The segment's name is visible by now, so another user may have created the semaphore's name: go on without it.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headway.engine import claims
 from headway.engine.attached import Attachment, attached, known
 from headway.native import core
+from headway.system import machine
 from headway.tasks.methods import OnEnd, OnTick, TaskMethods
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     __doc__ = TaskMethods.__doc__
     __module__ = "headway"
 
-    __slots__ = ("_at", "_board", "_joined", "_pid", "_token", "_uuid")
+    __slots__ = ("_at", "_board", "_host", "_joined", "_pid", "_token", "_uuid")
 
     _at: Attachment | None  # None: found on first use
     _board: str
@@ -28,6 +29,7 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     _pid: int
     _token: Token[Any] | None
     _joined: bool
+    _host: str  # where a pickled handle comes from, "" for others
 
     @classmethod
     def _of(cls, at: Attachment, index: int, generation: int, id: str, joined: bool = False) -> Task:
@@ -45,13 +47,14 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         task._pid = 0
         task._token = None
         task._joined = joined
+        task._host = ""
         return task
 
     def __init__(self) -> None:
         raise TypeError("a Task is made by board.task(id) or found by board.attach(id)")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return unpickled, (*self._handed_down(), self._joined)
+        return unpickled, (*self._handed_down(), self._joined, self._host or machine.host())
 
     def __repr__(self) -> str:
         return f"<headway.Task {self.id!r} on board {self._board!r}>"
@@ -75,7 +78,7 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     def _attachment(self) -> Attachment:
         at = self._at
         if at is None:
-            at = self._at = attached(self._board, self._uuid)
+            at = self._at = attached(self._board, self._uuid, self._host)
         return at
 
     def _segment(self) -> core.Segment:
@@ -117,6 +120,10 @@ def create(
     return Task._made(at, at.meta["name"], at.meta["uuid"], index, generation, id, joined)
 
 
-def unpickled(board: str, uuid: str, index: int, generation: int, id: str, joined: bool = False) -> Task:
+def unpickled(
+    board: str, uuid: str, index: int, generation: int, id: str, joined: bool = False, host: str = ""
+) -> Task:
     """The task of a pickled handle. Opens nothing: an error while unpickling would break a process pool."""
-    return Task._made(None, board, uuid, index, generation, id, joined)
+    task = Task._made(None, board, uuid, index, generation, id, joined)
+    task._host = host
+    return task

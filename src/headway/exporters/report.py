@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 import time
 from html import escape
 from typing import TYPE_CHECKING
@@ -29,8 +30,11 @@ __all__ = ["report"]
 
 SLOWEST = 20
 DEAD_MOST = 500
+KINDS_MOST = 100
 BARS_MOST = 4000
 UNITS_MOST = 3
+
+_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)  # errors that differ only in these are of one kind
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #5c6670; --paper: #fff; --edge: #d9dee3; --soft: #f4f6f8;
@@ -56,6 +60,7 @@ table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nu
 th, td { padding: 4px 10px 4px 0; border-bottom: 1px solid var(--edge); text-align: left; vertical-align: top;
   overflow-wrap: anywhere; }
 th { color: var(--quiet); font-weight: 500; } .n { text-align: right; white-space: nowrap; }
+summary { cursor: pointer; } td ul { margin: 4px 0; padding-left: 18px; columns: 220px; }
 .word { font-weight: 600; white-space: nowrap; }
 """ + "".join(f".{state} {{ fill: var(--{state}); color: var(--{state}); }}\n" for state in (*STATES, "stalled"))
 
@@ -138,19 +143,42 @@ def _end(task: TaskView, now: float) -> float:
 
 
 def _dead(tasks: Sequence[TaskView]) -> str:
-    told = [(task, detail(task)) for task in tasks if task.state in ("lost", "failed") or task.workers_lost]
-    if not told:
+    """What died: of many that died of one kind of error, one line with their number, which opens."""
+    kinds: dict[tuple[str, str], list[tuple[TaskView, str]]] = {}
+    for task in tasks:
+        if task.state in ("lost", "failed") or task.workers_lost:
+            why = detail(task)
+            kinds.setdefault((task.state, _NUMBERS.sub("#", why)), []).append((task, why))
+    if not kinds:
         return ""
-    told.sort(key=lambda pair: (pair[0].state != "lost", pair[0].started or 0.0))
-    rows = "".join(
-        f"<tr><td>{_named(task)}</td><td>{_word(task)}</td><td>{_text(why)}</td>"
-        f'<td class="n">{counted(task.count, task.total, _text(task.unit))}</td>'
-        f'<td class="n">{_clock(task.ended or task.beat)}</td></tr>'
-        for task, why in told[:DEAD_MOST]
-    )
-    more = f"<p>and {number(len(told) - DEAD_MOST)} more</p>" if len(told) > DEAD_MOST else ""
+    groups = sorted(kinds.values(), key=lambda group: (group[0][0].state != "lost", -len(group)))
+    rows = "".join(_kind(group) for group in groups[:KINDS_MOST])
+    left = sum(map(len, groups[KINDS_MOST:]))
+    more = f"<p>and {number(left)} more</p>" if left else ""
     head = '<tr><th>task</th><th>state</th><th>why</th><th class="n">got to</th><th class="n">when</th></tr>'
     return f"<section><h2>What died, and where</h2><table>{head}{rows}</table>{more}</section>"
+
+
+def _kind(group: Sequence[tuple[TaskView, str]]) -> str:
+    task, why = group[0]
+    last = _clock(max((task.ended or task.beat or 0.0 for task, _ in group), default=0.0) or None)
+    if len(group) == 1:
+        got_to = counted(task.count, task.total, _text(task.unit))
+        name, reason = _named(task), _text(why)
+    else:
+        alike = all(one == why for _, one in group)
+        told = "".join(
+            f"<li>{_named(task)}{'' if alike else f': {_text(one)}'}</li>" for task, one in group[:DEAD_MOST]
+        )
+        if len(group) > DEAD_MOST:
+            told += f"<li>and {number(len(group) - DEAD_MOST)} more</li>"
+        got_to, name = "", f"<b>{plural(len(group), 'task')}</b>"
+        summary = _text(why) + ("" if alike else " <small>and the like</small>")
+        reason = f"<details><summary>{summary}</summary><ul>{told}</ul></details>"
+    return (
+        f"<tr><td>{name}</td><td>{_word(task)}</td><td>{reason}</td>"
+        f'<td class="n">{got_to}</td><td class="n">{last}</td></tr>'
+    )
 
 
 def _worker(task: TaskView) -> int:

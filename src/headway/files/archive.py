@@ -1,13 +1,14 @@
 """Puts tasks that ended into the history: the recorder soon after their end, or a process that needs their slots.
 
-No lock is held. The task is copied, inserted, and its slot is marked as archived if the task has not changed since the
-copy. If the process is killed before the mark, the task is inserted again later, which changes nothing: its key is the
-slot and generation. A count that arrives after the end of a task causes the task to be archived again, too.
+No lock is held. The task is copied, inserted, and its slot is marked as archived, with the count that the history has,
+if the task was not written to since the copy. If the process is killed before the mark, the task is inserted again
+later, which changes nothing: its key is the slot and generation. A count that arrives after the end of a task causes
+the task to be archived again, too. Its last count is known once its counters are closed, before the slot is freed
+(stripes.h).
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["add", "make_room"]
 
 BATCH = 64
-CLOCK_MONOTONIC_COARSE = 6  # the clock of the beats; module `time` does not define it
 
 
 def add(
@@ -38,14 +38,13 @@ def add(
     """Archive tasks that ended, given by slot and generation. Returns how many. Raises what Writer.add does."""
     if not places:
         return 0
-    copied_ns = time.clock_gettime_ns(CLOCK_MONOTONIC_COARSE)
     copied = segment.copy_slots(places)  # with their results, as they are now
     raw = Raw({**meta, "taken_ns": copied[0]}, *copied[1:])
     found = scans.unarchived(raw.tasks)
-    grown = {} if series is None else {number: series.points(*place) for number, *place, _ in found}
+    grown = {} if series is None else {number: series.points(*place) for number, *place, _, _ in found}
     writer.add(raw, [number for number, *_ in found], grown)
-    for _, slot, generation, version in found:
-        segment.mark_archived(slot, generation, version, copied_ns)
+    for _, *marked in found:
+        segment.mark_archived(*marked)
     return len(found)
 
 

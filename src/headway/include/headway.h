@@ -121,8 +121,9 @@ static inline uint64_t hw_latch_begin(const uint64_t *seq) {
     return hw_load(seq); /* acquire: the words are read after it */
 }
 
-/* Was the copy (seen & 1) left alone since hw_latch_begin? Relaxed: every word before it was loaded with acquire. */
-static inline int hw_latch_whole(const uint64_t *seq, uint64_t seen) { return hw_peek(seq) == seen; }
+/* Was the copy (seen & 1) left alone since hw_latch_begin? Every word of it was loaded before, with acquire; acquire here,
+ * so that what is read afterwards is not older than the copy. */
+static inline int hw_latch_whole(const uint64_t *seq, uint64_t seen) { return hw_load(seq) == seen; }
 
 /* Send readers to the other copy. Release: the copy they are sent to was written before. */
 static inline void hw_latch_flip(uint64_t *seq) {

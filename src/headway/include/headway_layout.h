@@ -209,8 +209,8 @@ typedef struct hw_control {
     uint64_t lock_pid;     /* for people */
     uint64_t reuse_ns;     /* monotonic: a free slot rests until then */
     uint64_t archived;     /* the generation that the history holds as it is; status and result writes clear it */
-    uint64_t archived_ns;  /* coarse monotonic: when that copy was taken; the history lacks later counts */
-    uint64_t marked_ns;    /* coarse monotonic: when these two words were written */
+    int64_t archived_count; /* the count that the history holds; see hw_is_archived */
+    uint64_t sealed;       /* the generation whose stripes take no more counts; less 1 while they are being closed */
     uint64_t pad[3];
 } hw_control;
 

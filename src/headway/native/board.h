@@ -23,6 +23,8 @@ enum hw_page {
     HW_PAGE_INSIDE = 16 /* threads in a native call without the GIL; not on the line that each add reads */
 };
 
+#define HW_KNOWN 2048 /* processes whose life is remembered for a second */
+
 /* A stripe that this process took, to be given back when it leaves in good order. */
 typedef struct hw_held {
     uint32_t slot;
@@ -42,6 +44,7 @@ typedef struct hw_board {
     uint64_t slot_bytes;
     uint64_t result_stride;
     uint64_t *page; /* enum hw_page; every word reads 0 after a fork */
+    uint64_t known[HW_KNOWN]; /* who was alive when the kernel was last asked: see lost.h */
     int lock_fd;    /* asks about locks; holds none of its own, so children may have it, too */
     int locking_fd; /* while this process registers: its lock is being taken by this one */
     void *anchor;   /* a mapping that keeps this process's lock (identity.h); in a child, perhaps its parent's */
@@ -123,6 +126,11 @@ static const char *hw_validate(const hw_header *header, uint64_t bytes, int *lay
         return "its header's texts have no end";
     return NULL;
 }
+
+static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
+
+/* Has the task ended, as written? */
+static inline int hw_ended(uint64_t state) { return hw_final(state) && state != HW_LOST_STATE; }
 
 static inline char *hw_slot(const hw_board *board, uint32_t slot) {
     return board->slots + (uint64_t)slot * board->slot_bytes;

@@ -129,7 +129,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_control *control = hw_control_of(slot);
     uint64_t generation = hw_load(&control->generation), beat, seq, used, at = 0, mix;
     uint64_t result_seq = hw_load(&control->result_seq), archived = hw_load(&control->archived);
-    uint64_t archived_ns = hw_load(&control->archived_ns);
+    int64_t archived_count = (int64_t)hw_load(&control->archived_count); /* after `archived`, see hw_is_archived */
+    uint64_t sealed = hw_load(&control->sealed); /* before the counts, which are final if it is the generation */
     size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
     size_t indexes = copy->index.bytes, results = copy->results.bytes;
     uint64_t results_version = copy->results_version;
@@ -140,7 +141,6 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_status status;
     hw_stage log[HW_STAGES];
     hw_stripe stripes[HW_STRIPES];
-    int counted_since = 0;
     if (!(generation & 1) || (wanted && generation != wanted)) return HW_ABSENT;
     to = (hw_task_record *)hw_sink_add(copy, &copy->tasks, sizeof *to);
     if (!to) return HW_TIMEOUT;
@@ -167,9 +167,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         stripe->worker = stripe->base_of = 0;
         if (!(used >> i & 1)) continue;
         hw_copy_stripe(stripe, hw_stripes_of(slot) + i);
-        if (stripe->count >> HW_TAG_SHIFT == hw_tag(generation)) to->count += hw_count_of(stripe->count);
+        if (hw_counts_for(stripe->count, hw_tag(generation))) to->count += hw_count_of(stripe->count);
         if (stripe->beat_ns > beat) beat = stripe->beat_ns;
-        counted_since |= stripe->beat_ns >= archived_ns;
         mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
     }
     status.state = hw_state_read(board, &copy->asked, &status, stripes, used, copy->monotonic_ns);
@@ -190,8 +189,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     to->parent_bytes = (uint8_t)(identity.parent_bytes < strlen(to->id) ? identity.parent_bytes : 0);
     to->resumed = status.resumed != 0;
     /* The result's number was read before `has_result`: none written since means that neither was one. */
-    to->version = at + result_seq;
-    to->archived = archived == generation && !counted_since;
+    to->version = hw_version(at + result_seq, sealed == generation);
+    to->archived = archived == generation && to->count == archived_count;
     memset(to->pad, 0, sizeof to->pad);
     uint32_t stages_left_out = 0, lost_left_out = 0;
     hw_copy_stages(copy, number, log, &status, &stages_left_out);
@@ -217,8 +216,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         /* A result has its own latch: if the status is the same before and after, both were valid at one moment. */
         moved = !apart && !hw_latch_whole(&control->status_seq, at);
     }
-    /* Relaxed: every word before was loaded with acquire. A slot freed meanwhile is no task of this copy. */
-    if (moved || copy->failed || hw_peek(&control->generation) != generation) {
+    /* A slot freed meanwhile is no task of this copy. Acquire: then `frees` has moved, too, which is read after it. */
+    if (moved || copy->failed || hw_load(&control->generation) != generation) {
         copy->tasks.bytes = tasks;
         copy->stages.bytes = stages;
         copy->shares.bytes = shares;
@@ -256,7 +255,7 @@ static void hw_copy_workers(hw_copy *copy) {
         hw_worker_record *to;
         if (!me || hw_load(&row->ready) != me) continue;
         hw_load_words(&seen, row, sizeof seen);
-        if (hw_peek(&row->incarnation) != me || seen.ready != me) continue; /* taken anew meanwhile */
+        if (hw_load(&row->incarnation) != me || seen.ready != me) continue; /* taken anew meanwhile */
         to = (hw_worker_record *)hw_sink_add(copy, &copy->workers, sizeof *to);
         if (!to) return;
         memset(to, 0, sizeof *to);

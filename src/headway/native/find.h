@@ -13,7 +13,8 @@ static uint64_t hw_holds(hw_board *board, uint32_t index, const hw_identity *wan
     if (!(seen & 1)) return 0;
     hw_load_text(id, hw_identity_of(slot)->id, HW_ID_BYTES);
     number = hw_load(&hw_identity_of(slot)->serial);
-    if (hw_peek(generation) != seen) return 0; /* relaxed: the words before were loaded with acquire */
+    /* Acquire: "gone" decides, together with `frees`, which is read after it. The words were loaded before it. */
+    if (hw_load(generation) != seen) return 0;
     if (strncmp(id, want->id, HW_ID_BYTES) != 0) return 0;
     *serial = number;
     return seen;

@@ -94,7 +94,7 @@ cdef extern from "headway.h" nogil:
         uint64_t lock_pid
         uint64_t result_seq
         uint64_t archived
-        uint64_t archived_ns
+        int64_t archived_count
 
     ctypedef struct hw_stripe:
         pass
@@ -254,6 +254,33 @@ cdef extern from "lost.h" nogil:
     int hw_others(hw_board *board, char *slot)
     uint64_t hw_state_of(hw_board *board, hw_asked *asked, char *slot, const hw_status *status)
 
+cdef extern from "walk.h" nogil:
+    enum:
+        HW_OLDEST
+    ctypedef enum hw_sought:
+        HW_OWNED
+        HW_ABANDONED
+        HW_FINISHED
+
+    ctypedef struct hw_passed:
+        uint32_t index
+        uint64_t generation
+        uint64_t owner
+
+    ctypedef struct hw_oldest:
+        hw_passed tasks[64]
+        uint32_t n
+        uint32_t most
+
+    ctypedef struct hw_walk:
+        hw_sought sought
+        uint32_t next
+        uint32_t n
+        hw_passed found[4096]
+        hw_oldest oldest
+
+    void hw_go_on(hw_board *board, hw_walk *walk)
+
 cdef extern from "process.h" nogil:
     int64_t hw_started_ns()
 
@@ -269,8 +296,7 @@ cdef extern from "slots.h" nogil:
 
     int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
                  int drop, hw_found *found)
-    int hw_is_archived(char *slot)
-    int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns,
+    int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, int64_t count,
                          uint64_t deadline_ns)
     int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)
     int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation)

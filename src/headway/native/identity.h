@@ -169,6 +169,14 @@ static int hw_dead(hw_board *board, uint64_t incarnation) {
     return fd >= 0 && hw_byte(fd, F_OFD_GETLK, incarnation, &type) == 0 && type == F_UNLCK;
 }
 
+/* As hw_dead, by a descriptor that hw_own_fd gave a moment ago, for one question after another. Only "alive" is an
+ * answer: the program may have closed the descriptor meanwhile, and its number may be another file, without locks. */
+static int hw_alive_by(hw_board *board, int fd, uint64_t incarnation) {
+    short type = F_WRLCK;
+    return (fd >= 0 && incarnation < HW_INCARNATION_MAX && hw_byte(fd, F_OFD_GETLK, incarnation, &type) == 0 &&
+            type != F_UNLCK) || !hw_dead(board, incarnation);
+}
+
 /* Does any process but these two (incarnations, 0 = none) hold an identity on this segment? If the kernel does not answer,
  * the segment counts as in use. */
 static int hw_in_use(int fd, uint64_t one, uint64_t other) {

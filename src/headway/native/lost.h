@@ -18,13 +18,48 @@
 
 #define HW_SHARED_GRACE_NS 5000000000ull
 
-/* A cache of hw_dead's answers for one pass over many tasks: each answer costs a system call, and a few processes carry
- * many tasks. All zero at first. */
+/* Who is alive, for one pass over many tasks or processes: all zero at first. In one pass a process is either alive or
+ * dead, and each is asked about once.
+ *
+ * The kernel looks through the locks of all processes of the board for each question, so asking about N costs N * N. A
+ * pass asks HW_ASKS questions at most, and takes the other answers from board->known, where the last answer about each
+ * process stands, if they are not older than HW_KNOWN_TICKS. So with up to HW_ASKS processes every answer is of now, and
+ * beside more of them a death is seen a second late by who copies the board, and a process that was taken for dead and is
+ * not (its program had closed our descriptor). Nothing is decided by an answer of then: who frees a slot, takes over
+ * a lock or writes that a task is lost asks without `asked`, and a copy of one task has fewer questions.
+ *
+ * A word of `known`: 40 bits of the incarnation, when it was asked, alive. One word, so that threads that copy at the
+ * same time need no order. A forked child has its parent's: they are true there, too. */
 #define HW_ASKED_PLACES 256
+#define HW_ASKS 16
+#define HW_TICK_BITS 26 /* a tick is 2^26 ns, 67 ms */
+#define HW_KNOWN_TICKS 15u
+#define HW_WHEN_MASK 0x7fffffu
 typedef struct hw_asked {
     uint64_t incarnation[HW_ASKED_PLACES];
     uint8_t alive[HW_ASKED_PLACES];
+    uint32_t asks; /* questions so far */
+    uint32_t now;  /* ticks, when the pass began */
+    int begun, fd; /* the descriptor was looked at */
 } hw_asked;
+
+static int hw_ask(hw_board *board, hw_asked *asked, uint64_t incarnation) {
+    uint64_t *known = board->known + incarnation % HW_KNOWN, word = hw_peek(known), name = incarnation << 24;
+    int alive;
+    if (!asked->begun) {
+        asked->begun = 1;
+        asked->fd = hw_own_fd(board);
+        asked->now = (uint32_t)(hw_clock_ns(CLOCK_MONOTONIC_COARSE) >> HW_TICK_BITS) & HW_WHEN_MASK;
+    }
+    if (asked->asks >= HW_ASKS && (word ^ name) >> 24 == 0 &&
+        ((asked->now - (uint32_t)(word >> 1)) & HW_WHEN_MASK) < HW_KNOWN_TICKS)
+        return (int)(word & 1);
+    asked->asks++;
+    alive = hw_alive_by(board, asked->fd, incarnation);
+    /* Relaxed: the word says all. */
+    __atomic_store_n(known, name | (uint64_t)asked->now << 1 | (uint64_t)alive, __ATOMIC_RELAXED);
+    return alive;
+}
 
 /* Is there a process of this incarnation, and is it alive? `asked` may be NULL: then the kernel is asked. */
 static int hw_alive(hw_board *board, hw_asked *asked, uint64_t incarnation) {
@@ -33,7 +68,7 @@ static int hw_alive(hw_board *board, hw_asked *asked, uint64_t incarnation) {
     if (!asked) return !hw_dead(board, incarnation);
     if (asked->incarnation[place] != incarnation) {
         asked->incarnation[place] = incarnation;
-        asked->alive[place] = (uint8_t)!hw_dead(board, incarnation);
+        asked->alive[place] = (uint8_t)hw_ask(board, asked, incarnation);
     }
     return asked->alive[place];
 }
@@ -67,9 +102,6 @@ static int hw_carried(hw_board *board, hw_asked *asked, uint64_t owner, const hw
             return 1;
     return 0;
 }
-
-/* Has the task ended, as written? */
-static inline int hw_ended(uint64_t state) { return hw_final(state) && state != HW_LOST_STATE; }
 
 /* The state as it reads, by the rule at the head of this file. `carried` matters for open tasks only. */
 static uint64_t hw_state_read(hw_board *board, hw_asked *asked, const hw_status *status, const hw_stripe *stripes,

@@ -117,7 +117,7 @@ static void hw_restore(hw_board *board, uint32_t index, const hw_past *past) {
         }
         hw_store(&control->has_result, 1);
     }
-    hw_store(&control->archived_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE) + 1); /* nobody counts here yet */
+    hw_store(&control->archived_count, (uint64_t)past->task.count);
     if (past->task.archived) hw_store(&control->archived, hw_peek(&control->generation));
 }
 

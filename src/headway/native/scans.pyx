@@ -33,13 +33,13 @@ def unsettled(const unsigned char[::1] tasks not None):
 
 
 def unarchived(const unsigned char[::1] tasks not None):
-    """The tasks that have ended and are not archived: a list of (number, slot, generation, version)."""
+    """The tasks that have ended and are not archived: a list of (number, slot, generation, version, count)."""
     cdef hw_task_record r
     found = []
     for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         if r.state > HW_RUNNING and r.state == r.written and not r.archived:
-            found.append((i, r.slot, r.generation, r.version))
+            found.append((i, r.slot, r.generation, r.version, r.count))
     return found
 
 

@@ -7,7 +7,9 @@
  *  3. Ids are unique among live slots but for one moment: a task that starts anew is published before the ended one of
  *     the same id is freed, so that a kill between leaves the new state, not none. The larger serial counts; the next
  *     claim of the id frees the other.
- *  4. The stripes carry the tag of the generation for which they were zeroed.
+ *  4. The stripes carry the tag of the generation for which they were zeroed, or, sealed, the next one (stripes.h).
+ *  5. A slot is free only after its stripes are sealed: what was acknowledged is in the sum that was compared with what
+ *     the history has, or it is dropped and counted in `dropped`.
  *
  * For what happens to a slot in between see stripes.h, status.h, results.h and lost.h. The invariants hold there, too.
  */
@@ -15,11 +17,9 @@
 #define HEADWAY_SLOTS_H
 
 #include "find.h"
-#include "lost.h"
 #include "results.h"
+#include "walk.h"
 
-#define HW_EVICT_MAX 64
-#define HW_LATE_NS 100000000u
 
 /* The part of a status that decides about the task's life, read under the slot lock, so that nobody changes it. */
 static void hw_load_life(char *slot, hw_status *status) {
@@ -54,6 +54,7 @@ static void hw_free_locked(hw_board *board, uint32_t index) {
     hw_control *control = hw_control_of(slot);
     hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
     HW_STEP("free");
+    hw_seal(slot); /* invariant 5; who compared the count has sealed it already */
     hw_count_gone(board, index, slot);
     /* Before the slot is free, so that a search that missed both the old and the new slot sees the change. */
     hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1);
@@ -89,21 +90,9 @@ static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, ui
     return HW_OK;
 }
 
-/* Does the history have the task as it is, including counts that came after its end? Counts of the last moment are
- * ignored, so that a task that is counted on all the time does not keep its slot for ever. */
-static int hw_is_archived(char *slot) {
-    hw_control *control = hw_control_of(slot);
-    uint64_t marked_ns, now;
-    if (hw_load(&control->archived) != hw_load(&control->generation)) return 0;
-    marked_ns = hw_load(&control->marked_ns); /* not the time of the copy: writing it to the disk may take longer */
-    now = hw_clock_ns(CLOCK_MONOTONIC_COARSE);
-    if (marked_ns <= now && now < marked_ns + HW_LATE_NS) return 1;
-    return !hw_counted_since(slot, hw_load(&control->archived_ns));
-}
-
-/* Note that the history has the task in this version, copied at this time (coarse monotonic) or later. HW_OK, HW_STALE
- * if the task has changed since. */
-static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns,
+/* Note that the history has the task in this version and with this count. HW_OK, HW_STALE if the task was written to
+ * since. */
+static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, int64_t count,
                             uint64_t deadline_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
@@ -111,19 +100,27 @@ static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation
     if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
     /* Both numbers only grow, so their sum is unchanged only if both are. */
     if (hw_load(&control->generation) == generation &&
-        hw_peek(&control->status_seq) + hw_peek(&control->result_seq) == version) {
-        hw_store(&control->archived_ns, copied_ns);
-        hw_store(&control->marked_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
-        hw_store(&control->archived, generation);
+        hw_peek(&control->status_seq) + hw_peek(&control->result_seq) == hw_written(version)) {
+        hw_store(&control->archived_count, (uint64_t)count);
+        HW_STEP("count noted");
+        hw_store(&control->archived, generation); /* release: its count was written before */
         answer = HW_OK;
     }
     hw_slot_unlock(slot);
     return answer;
 }
 
-/* May this task lose its slot? Only if it has ended or is lost, and, unless `drop` is set, the history has it. */
+/* May this task lose its slot, if the history has its last count? Only if it has ended or is lost, and, unless `drop`
+ * is set, was archived. */
 static int hw_may_go(hw_board *board, hw_asked *asked, char *slot, const hw_status *status, int drop) {
-    return (drop || hw_is_archived(slot)) && hw_final(hw_state_of(board, asked, slot, status));
+    return (drop || hw_is_noted(slot)) && hw_final(hw_state_of(board, asked, slot, status));
+}
+
+/* Close the counters of a task that is to lose its slot, under the slot lock: HW_OK if the history has its last count,
+ * which does not change any more; HW_UNARCHIVED: archive it once more, and come again. */
+static int hw_close(char *slot) {
+    hw_seal(slot);
+    return hw_is_archived(slot) ? HW_OK : HW_UNARCHIVED;
 }
 
 /* Free a task that has ended and that the history has. Under the structural lock. */
@@ -132,7 +129,7 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
     hw_status status;
     if (hw_load(&hw_control_of(slot)->generation) != generation || hw_slot_try(board, slot) != HW_OK) return HW_STALE;
     hw_load_life(slot, &status);
-    if (!hw_may_go(board, NULL, slot, &status, 0)) {
+    if (!hw_may_go(board, NULL, slot, &status, 0) || hw_close(slot) != HW_OK) {
         hw_slot_unlock(slot);
         return HW_STALE;
     }
@@ -141,32 +138,30 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
 }
 
 /* Make room: free a batch of the tasks that ended longest ago and may lose their slots (their rest then ends together).
- * HW_OK; HW_FULL if there is none; HW_TIMEOUT if other processes had locked or resumed all of them. */
+ * HW_OK; HW_FULL if there is none; HW_TIMEOUT if other processes had locked or resumed all of them; HW_UNARCHIVED if
+ * all were counted on after they were archived. */
 static int hw_evict(hw_board *board, int drop) {
-    struct {
-        int64_t ended_ns;
-        uint32_t index;
-    } oldest[HW_EVICT_MAX];
-    uint32_t most = board->capacity / 8 ? board->capacity / 8 : 1, n = 0, freed = 0, dropped = 0;
+    hw_oldest oldest;
     hw_asked asked;
+    uint32_t freed = 0, dropped = 0, owed = 0;
     memset(&asked, 0, sizeof asked);
-    if (most > HW_EVICT_MAX) most = HW_EVICT_MAX;
+    oldest.n = 0;
+    oldest.most = board->capacity / 8 ? board->capacity / 8 : 1;
+    if (oldest.most > HW_OLDEST) oldest.most = HW_OLDEST;
     for (uint32_t i = 0; i < board->capacity; i++) {
         char *slot = hw_slot(board, i);
+        hw_passed task;
         hw_status status;
-        int64_t ended;
-        uint32_t at;
-        if (!(hw_load(&hw_control_of(slot)->generation) & 1) || hw_read_status(slot, &status) != HW_OK) continue;
-        if (!hw_may_go(board, &asked, slot, &status, drop)) continue;
-        ended = hw_final(status.state) ? status.ended_ns : status.started_ns;
-        if (n == most && ended >= oldest[n - 1].ended_ns) continue;
-        if (n < most) n++;
-        for (at = n - 1; at > 0 && oldest[at - 1].ended_ns > ended; at--) oldest[at] = oldest[at - 1];
-        oldest[at].ended_ns = ended;
-        oldest[at].index = i;
+        task.index = i;
+        task.generation = hw_load(&hw_control_of(slot)->generation);
+        if (!(task.generation & 1) || !(drop || hw_is_noted(slot)) || hw_read_numbers(slot, &status) != HW_OK) continue;
+        task.owner = status.owner;
+        task.ended_ns = hw_final(status.state) ? status.ended_ns : status.started_ns;
+        if (hw_is_older(&oldest, task.ended_ns) && hw_may_go(board, &asked, slot, &status, drop))
+            hw_add_older(&oldest, task);
     }
-    for (uint32_t i = 0; i < n; i++) {
-        char *slot = hw_slot(board, oldest[i].index);
+    for (uint32_t i = 0; i < oldest.n; i++) {
+        char *slot = hw_slot(board, oldest.tasks[i].index);
         hw_status status;
         if (hw_slot_try(board, slot) != HW_OK) continue;
         hw_load_life(slot, &status);
@@ -174,12 +169,19 @@ static int hw_evict(hw_board *board, int drop) {
             hw_slot_unlock(slot);
             continue;
         }
-        dropped += !hw_is_archived(slot);
-        hw_free_locked(board, oldest[i].index);
+        if (hw_close(slot) != HW_OK) {
+            if (!drop) {
+                hw_slot_unlock(slot);
+                owed++;
+                continue;
+            }
+            dropped++;
+        }
+        hw_free_locked(board, oldest.tasks[i].index);
         freed++;
     }
     hw_store(&board->header->dropped, hw_peek(&board->header->dropped) + dropped);
-    return freed ? HW_OK : n ? HW_TIMEOUT : HW_FULL;
+    return freed ? HW_OK : owed ? HW_UNARCHIVED : oldest.n ? HW_TIMEOUT : HW_FULL;
 }
 
 /* The result of a claim: which process prevents it, or where the task is. */
@@ -298,7 +300,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
             hw_slot_unlock(slot);
             return answer;
         }
-        if (!drop && (!anew || hw_final(status.state)) && !hw_is_archived(slot)) {
+        if (!drop && (!anew || hw_final(status.state)) && !(hw_is_noted(slot) && hw_close(slot) == HW_OK)) {
             hw_slot_unlock(slot);
             return HW_UNARCHIVED;
         }

@@ -6,8 +6,6 @@
 
 #define HW_READ_TRIES 4096
 
-static inline int hw_final(uint64_t state) { return state != HW_PENDING && state != HW_RUNNING; }
-
 /* Load one copy of a status: its numbers, */
 static inline void hw_load_numbers(hw_status *to, const hw_status *from) {
     hw_load_words(to, from, offsetof(hw_status, stage));
@@ -208,6 +206,7 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
         }
     }
     hw_store(&control->archived, 0); /* before the change: a kill in between then only archives it again */
+    if (!hw_ended(change->fields & HW_SET_STATE ? next.state : change->was)) hw_unseal(slot);
     hw_latch_flip(&control->status_seq);
     hw_apply(copy0, change, &next, metric_at);
     hw_latch_flip(&control->status_seq);

@@ -1,4 +1,23 @@
-/* stripes.h - the counters of a task: which process has which, the counts of dead workers, and the sum of all. */
+/* stripes.h - the counters of a task: which process has which, the counts of dead workers, and the sum of all; and how
+ * they are closed before the task loses its slot.
+ *
+ * What a process was told is counted must not disappear with the slot. A worker may count on after its task has ended,
+ * at any moment, without a lock. So who frees a slot first closes the counters, and only then adds them up:
+ *
+ *   seal      each count word gets the next tag, by one atomic add of its upper bits (hw_seal). From then on hw_count
+ *             answers HW_STALE, and the word does not change any more. An add is before it, and is in the sum, or after
+ *             it, and is refused: there is nothing in between, because both are one change of the same word.
+ *   compare   the sum is final now. If the history has it (archived_count), the slot is free to go. If not, it stays,
+ *             sealed, until somebody has archived that sum (HW_UNARCHIVED): once, because it can no longer change.
+ *
+ * Both happen under the slot lock. A kill leaves a task of which some stripes or all are sealed: it is on the board, its
+ * sum is right, and the next one who wants the slot goes on. A task that is open again is unsealed under the same lock
+ * (hw_unseal): by the write that resumes it, or by a process that begins to count on it.
+ *
+ * The next tag is that of the next task in this slot. No handle has it before that task is published, and until then
+ * hw_fill has set the words to that tag and zero. A reader that adds up words of both tags therefore has to look at the
+ * generation after it.
+ */
 #ifndef HEADWAY_STRIPES_H
 #define HEADWAY_STRIPES_H
 
@@ -38,7 +57,7 @@ static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker) {
     HW_STEP("remembered");
 }
 
-/* Release: readers that see a count there see the bit, because it was set before. */
+/* Before the first count: see the fence of hw_bind. */
 static inline void hw_use_stripe(hw_control *control, ptrdiff_t stripe) {
     __atomic_fetch_or(&control->stripes_used, (uint64_t)1 << stripe, __ATOMIC_ACQ_REL);
 }
@@ -69,6 +88,69 @@ static hw_stripe *hw_take_stripe(hw_board *board, char *slot) {
     return NULL;
 }
 
+/* The tag of words that are sealed. */
+static inline uint64_t hw_tag_after(uint64_t tag) { return (tag + 1) & 0xffff; }
+
+/* Is this word a count of the task of that tag, sealed or not? Then look at the generation once more afterwards. */
+static inline int hw_counts_for(uint64_t word, uint64_t tag) {
+    return word >> HW_TAG_SHIFT == tag || word >> HW_TAG_SHIFT == hw_tag_after(tag);
+}
+
+/* The count of a task: the sum of its stripes. If no lock is held, look at the generation once more afterwards. */
+static int64_t hw_total_count(char *slot, uint64_t tag) {
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used) & (((uint64_t)1 << HW_STRIPES) - 1);
+    uint64_t sum = 0; /* unsigned: damaged words wrap around */
+    for (; used; used &= used - 1) { /* the lowest bit first */
+        uint64_t word = hw_load(&stripes[__builtin_ctzll(used)].count);
+        if (hw_counts_for(word, tag)) sum += (uint64_t)hw_count_of(word);
+    }
+    return (int64_t)sum;
+}
+
+/* Have the stripes of the task take no more counts, and return its last count. Under the slot lock, under which alone a
+ * tag changes. All stripes, not only those in use: a process that shares one notes so without the lock. `sealed` says
+ * that it has begun before the first word changes, so that hw_unseal need not look at the words of each task; and that
+ * it is done after the last. Release: who reads that it is done reads final counts. */
+static int64_t hw_seal(char *slot) {
+    hw_control *control = hw_control_of(slot);
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t generation = hw_peek(&control->generation), tag = hw_tag(generation);
+    if (hw_peek(&control->sealed) != generation) {
+        hw_store(&control->sealed, generation - 1);
+        for (int i = 0; i < HW_STRIPES; i++) {
+            HW_STEP("seal");
+            /* Acquire: the bit of a stripe is seen that a count in the sum came with (hw_bind). */
+            if (hw_load(&stripes[i].count) >> HW_TAG_SHIFT == tag)
+                __atomic_fetch_add(&stripes[i].count, (uint64_t)1 << HW_TAG_SHIFT, __ATOMIC_ACQUIRE);
+        }
+        hw_store(&control->sealed, generation);
+    }
+    HW_STEP("sealed");
+    return hw_total_count(slot, tag);
+}
+
+/* The version of a copy: how often status and result were written, and whether its count is the last one. So a copy of
+ * the last count replaces an earlier one in the history, whatever the clocks said when they were taken. */
+static inline uint64_t hw_version(uint64_t writes, int sealed) { return writes << 1 | (uint64_t)sealed; }
+static inline uint64_t hw_written(uint64_t version) { return version >> 1; }
+
+/* Have the stripes take counts again. Under the slot lock; nobody else changes words that are sealed. */
+static void hw_unseal(char *slot) {
+    hw_control *control = hw_control_of(slot);
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t generation = hw_peek(&control->generation), tag = hw_tag(generation);
+    if (HW_LIKELY((hw_peek(&control->sealed) | 1) != generation)) return;
+    hw_store(&control->sealed, generation - 1); /* before the first word: a reader must not take the count for final */
+    for (int i = 0; i < HW_STRIPES; i++) {
+        uint64_t word = hw_peek(&stripes[i].count);
+        HW_STEP("unseal");
+        if (word >> HW_TAG_SHIFT == hw_tag_after(tag))
+            hw_store(&stripes[i].count, tag << HW_TAG_SHIFT | (word & HW_COUNT_MASK));
+    }
+    hw_store(&control->sealed, 0);
+}
+
 /* Give this process a stripe of a task: its own, a free one, or a dead worker's. Otherwise, and if the slot lock
  * cannot be had before the deadline, a shared one: counting must hardly wait. */
 static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns) {
@@ -82,6 +164,7 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
         if (hw_load(&stripes[i].worker) == me) mine = stripes + i;
     if (!mine && hw_slot_lock(board, slot, deadline_ns) == HW_OK) {
         int stale = hw_load(&control->generation) != generation;
+        if (!stale && !hw_ended(hw_peek(&hw_status_of(slot, 0)->state))) hw_unseal(slot);
         if (!stale) mine = hw_take_stripe(board, slot);
         hw_slot_unlock(slot);
         if (stale) return HW_STALE;
@@ -92,6 +175,10 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
         hw_use_stripe(control, mine - stripes);
         hw_store(&mine->shared, 1);
     }
+    /* Who sees a count of this process, sees that the stripe is its own, and its bit. The counts to come are relaxed, and
+     * the store of one could overtake the stores above, releases though they are. Partners: hw_seal, whose sum has to be
+     * complete, and hw_copy_stripe, which would give the count to who had the stripe before. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
     task->stripe = mine;
     task->identity = board->page;
     task->worker = me;
@@ -100,25 +187,17 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     return HW_OK;
 }
 
-/* The count of a task: the sum of its stripes. */
-static int64_t hw_total_count(char *slot, uint64_t tag) {
-    hw_stripe *stripes = hw_stripes_of(slot);
-    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used) & (((uint64_t)1 << HW_STRIPES) - 1);
-    int64_t sum = 0;
-    for (; used; used &= used - 1) { /* the lowest bit first */
-        uint64_t word = hw_load(&stripes[__builtin_ctzll(used)].count);
-        if (word >> HW_TAG_SHIFT == tag) sum += hw_count_of(word);
-    }
-    return sum;
+/* Does the history have the task, but for counts that came after it was archived? */
+static inline int hw_is_noted(char *slot) {
+    return hw_load(&hw_control_of(slot)->archived) == hw_load(&hw_control_of(slot)->generation);
 }
 
-/* Was the task counted on at this time (coarse monotonic) or later? */
-static int hw_counted_since(char *slot, uint64_t since_ns) {
-    hw_stripe *stripes = hw_stripes_of(slot);
-    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used);
-    for (int i = 0; i < HW_STRIPES; i++)
-        if (used >> i & 1 && hw_load(&stripes[i].beat_ns) >= since_ns) return 1;
-    return 0;
+/* Does the history have the task as it is, including counts that came after its end? Final only if it is sealed. */
+static int hw_is_archived(char *slot) {
+    hw_control *control = hw_control_of(slot);
+    /* `archived` first, with acquire: the count of that archive was written before. */
+    return hw_is_noted(slot)
+           && (int64_t)hw_load(&control->archived_count) == hw_total_count(slot, hw_tag(hw_load(&control->generation)));
 }
 
 #endif

@@ -53,16 +53,21 @@ cdef int _free_idle(hw_board *board, void *arguments, uint64_t deadline_ns) noex
     return locked
 
 
+cdef int _walk(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    hw_go_on(board, <hw_walk *>arguments)
+    return HW_OK
+
+
 cdef struct Archived:
     uint32_t index
     uint64_t generation
     uint64_t version
-    uint64_t copied_ns
+    int64_t count
 
 
 cdef int _mark_archived(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
     cdef Archived *it = <Archived *>arguments
-    return hw_mark_archived(board, it.index, it.generation, it.version, it.copied_ns, deadline_ns)
+    return hw_mark_archived(board, it.index, it.generation, it.version, it.count, deadline_ns)
 
 
 cdef class TaskTable(Recorded):
@@ -83,6 +88,29 @@ cdef class TaskTable(Recorded):
             if _outside(self.board, call, arguments) == HW_OK:
                 return 0
             self.wait_for_lock(give_up)
+
+    cdef list walk(self, hw_sought sought, int limit=0):
+        """The tasks that are sought, as (slot, generation, owner). The GIL is let go for each stretch of slots: a large board takes some time."""
+        cdef hw_walk *walk = <hw_walk *>calloc(1, sizeof(hw_walk))
+        cdef hw_passed *task
+        cdef uint32_t i
+        if walk is NULL:
+            raise MemoryError("there is no memory to look through the board's tasks")
+        try:
+            walk.sought = sought
+            walk.oldest.most = min(limit, HW_OLDEST)
+            found = []
+            while walk.next < self.board.capacity:
+                _outside(self.board, _walk, walk)
+                for i in range(walk.n):
+                    task = &walk.found[i]
+                    found.append((task.index, task.generation, task.owner))
+            for i in range(walk.oldest.n):
+                task = &walk.oldest.tasks[i]
+                found.append((task.index, task.generation, task.owner))
+            return found
+        finally:
+            free(walk)
 
     def claim(self, id, label, unit, int parent_bytes=0, total=None, resumable=(),
               archive=None, bint anew=False):
@@ -159,62 +187,26 @@ cdef class TaskTable(Recorded):
 
     def owned(self):
         """Return (slot, generation) of the tasks that this process owns and that have not ended."""
-        cdef uint32_t i
-        cdef hw_status status
-        cdef char *slot
-        cdef uint64_t generation, me = hw_me(self.board)
-        found = []
-        if me == 0:
-            return found
-        for i in range(self.board.capacity):
-            slot = hw_slot(self.board, i)
-            generation = hw_load(&hw_control_of(slot).generation)
-            if generation & 1 and hw_read_status(slot, &status) == HW_OK:
-                if status.owner == me and not hw_ended(status.state):
-                    found.append((i, generation))
-        return found
+        return [(index, generation) for index, generation, _ in self.walk(HW_OWNED)] if hw_me(self.board) else []
 
     def abandoned(self):
         """Return (slot, generation, owner) of the tasks that are lost but not yet written as lost."""
-        cdef uint32_t i
-        cdef hw_status status
-        cdef char *slot
-        cdef uint64_t generation
-        found = []
-        for i in range(self.board.capacity):
-            slot = hw_slot(self.board, i)
-            generation = hw_load(&hw_control_of(slot).generation)
-            if generation & 1 and hw_read_status(slot, &status) == HW_OK and not hw_final(status.state):
-                if hw_state_of(self.board, NULL, slot, &status) == HW_LOST_STATE:
-                    found.append((i, generation, status.owner))
-        return found
+        return self.walk(HW_ABANDONED)
 
     def finished(self, int limit):
-        """Return (slot, generation) of the tasks that have ended and are not archived, the oldest first."""
-        cdef uint32_t i
-        cdef hw_status status
-        cdef hw_control *control
-        cdef uint64_t generation
-        found = []
-        for i in range(self.board.capacity):
-            control = hw_control_of(hw_slot(self.board, i))
-            generation = hw_load(&control.generation)
-            if generation & 1 and not hw_is_archived(<char *>control):
-                if hw_read_status(<char *>control, &status) == HW_OK and hw_final(status.state):
-                    found.append((status.ended_ns, i, generation))
-        found.sort()
-        return [(index, number) for _, index, number in found[:limit]]
+        """Return (slot, generation) of up to 64 tasks that have ended and are not archived, the oldest first."""
+        return [(index, generation) for index, generation, _ in self.walk(HW_FINISHED, limit)]
 
-    def mark_archived(self, uint32_t index, uint64_t generation, uint64_t version, uint64_t copied_ns):
-        """Note that the history has the task as it was copied, at this time (CLOCK_MONOTONIC_COARSE) or later.
+    def mark_archived(self, uint32_t index, uint64_t generation, uint64_t version, int64_t count):
+        """Note that the history has the task in this version of a copy, and with this count.
 
-        Returns False if it has changed since, or if another process holds its slot lock.
+        Returns False if it was written to since, or if another process holds its slot lock.
         """
         cdef Archived archived
         if index >= self.board.capacity:
             return False
         archived.index, archived.generation = index, generation
-        archived.version, archived.copied_ns = version, copied_ns
+        archived.version, archived.count = version, count
         self.become(False)
         return _outside(self.board, _mark_archived, &archived) == HW_OK
 

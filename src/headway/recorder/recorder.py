@@ -218,7 +218,7 @@ class Recorder:
         self._series.look(raw.tasks, raw.taken_at)
         if not self._segment.recorder_wanted:
             return  # a board without a recorder has no history: only its last snapshot is written
-        places = [(slot, generation) for _, slot, generation, _ in scans.unarchived(raw.tasks)]
+        places = [(slot, generation) for _, slot, generation, *_ in scans.unarchived(raw.tasks)]
         for at in range(0, len(places), BATCH):
             archive.add(self._segment, self._history, raw.meta, places[at : at + BATCH], self._series)
         now = time.monotonic()

@@ -12,6 +12,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway.standin.records import Record, Register, guard, register_of
@@ -22,7 +23,6 @@ from headway.tasks.states import STATES
 from headway.views.board_view import BoardView, WorkerView
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from headway.views.task_view import TaskView
@@ -46,7 +46,10 @@ class StandinBoard:
     @property
     def directory(self) -> Path:
         """The directory in which the board's files would be."""
-        return paths.board_directory(self.name)
+        try:
+            return paths.board_directory(self.name)
+        except OSError:  # there is no place for them: nothing is to fail because of that
+            return Path(paths.temporary(), "headway", self.name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return open_board, (self.name,)
@@ -171,7 +174,7 @@ def open_board(
     record: bool = True,
 ) -> StandinBoard:
     """As headway.open, for this process alone: nothing is recorded."""
-    name = paths.default_name() if name is None else paths.check_name(name)
+    name = paths.default_name(strict=False) if name is None else paths.check_name(name)
     given = {"capacity": capacity, "workers": workers, "result_bytes": result_bytes}
     checks.board_geometry(**given)
     with guard:

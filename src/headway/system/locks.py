@@ -31,6 +31,7 @@ __all__ = [
     "lock_holder",
     "locked",
     "recorder_lock",
+    "refusal",
     "use",
     "user",
     "without_locks",
@@ -94,6 +95,22 @@ def without_locks(path: Path, error: OSError) -> errors.UnusableDirectory | None
         f"the file system has no locks on files ({error.strerror}): set HEADWAY_DIR to a directory on another one",
         str(path),
     )
+
+
+def refusal(directory: Path) -> errors.UnusableDirectory | None:
+    """Why a board's directory cannot be locked, if its file system has no locks. Nothing is made or waited for."""
+    path = directory / "board.lock"
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return without_locks(path, error)
+    finally:
+        os.close(fd)
+    return None
 
 
 class Flock:

@@ -245,7 +245,10 @@ def board_directory(name: str, *, create: bool = False) -> Path:
     """
     check_name(name)
     places = _places()
-    found = _existing(name, roots())
+    try:
+        found = _existing(name, roots())
+    except PermissionError as error:  # HEADWAY_DIR is another user's
+        raise unusable(error) or error from None
     if not create:
         return places[0] / name if found is None else found
     for root in places[:-1] if found is None else [found.parent]:

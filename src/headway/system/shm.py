@@ -25,9 +25,9 @@ __all__ = [
     "check_owner",
     "check_room",
     "directories",
+    "directory_of",
     "ensure_semaphore",
-    "give_name",
-    "nameless_file",
+    "new_file",
     "open_file",
     "remove_objects",
     "reserve",
@@ -46,21 +46,37 @@ def open_file(name: str, flags: int = 0) -> int:
     return descriptors.open_file(SHM / name[1:], os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
 
 
-def nameless_file(name: str) -> int:
-    """A new file for a segment that has no name until `give_name`: if its maker is killed, nothing of it stays.
+def new_file(name: str, size: int) -> int:
+    """Make the file of a segment, with all its pages. Returns a descriptor.
 
-    On file systems without such files it has its name at once. Returns a descriptor.
+    It has no name until its pages are taken: if its maker is killed meanwhile, nothing of it stays. Where a file system
+    or a sandbox knows no such files, it has its name at once. Raises FileExistsError, OSError if there is no room.
     """
-    with suppress(OSError):  # not known here; any other error comes again
-        return descriptors.open_file(SHM, os.O_RDWR | os.O_TMPFILE)
-    return open_file(name, os.O_CREAT | os.O_EXCL)
+    try:
+        fd = _filled(descriptors.open_file(SHM, os.O_RDWR | os.O_TMPFILE), size)
+        try:
+            # With a descriptor given, Python has the kernel follow the link; else it would make a name for the link.
+            os.link(f"/proc/self/fd/{fd}", SHM / name[1:], src_dir_fd=fd, follow_symlinks=True)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+    except OSError as error:
+        if error.errno in (*_NO_ROOM, errno.EEXIST):
+            raise
+    return _filled(open_file(name, os.O_CREAT | os.O_EXCL), size)
 
 
-def give_name(fd: int, name: str) -> None:
-    """Give a file of `nameless_file` its name. Raises FileExistsError if another file has it."""
-    if os.fstat(fd).st_nlink == 0:
-        # With a descriptor given, Python has the kernel follow the link; else it would make a name for the link itself.
-        os.link(f"/proc/self/fd/{fd}", SHM / name[1:], src_dir_fd=fd, follow_symlinks=True)
+def _filled(fd: int, size: int) -> int:
+    """Give a new file its mode (whatever the umask is), its size and its pages, without which there may be a SIGBUS."""
+    try:
+        os.fchmod(fd, 0o600)
+        os.ftruncate(fd, size)
+        reserve(fd, size)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def directories() -> list[Path]:
@@ -79,13 +95,13 @@ def _directories(_changed_ns: int) -> tuple[Path, ...]:
     for name in sorted(os.listdir(SHM)):
         if name.startswith(prefix):
             with suppress(OSError):
-                directory = _directory_of(f"/{name}")
+                directory = directory_of(f"/{name}")
                 if directory is not None and directory.joinpath("segment").read_text().strip() == name[-32:]:
                     found.append(directory)
     return tuple(found)
 
 
-def _directory_of(name: str) -> Path | None:
+def directory_of(name: str) -> Path | None:
     """The directory that a segment names; None if it is damaged, or not of this user alone."""
     fd = descriptors.open_file(SHM / name[1:], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:

@@ -38,7 +38,7 @@ def without_modules() -> str | None:
 
         from headway.native import core  # noqa: F401 - likewise
     except ImportError as error:
-        if "subinterpreter" in str(error):
+        if "interpreter" in str(error):  # "does not support loading in subinterpreters", "Interpreter change detected"
             return f"native modules cannot be loaded in a subinterpreter ({error}): open boards in the main interpreter"
         return (
             f"a native module is missing ({error}): install Headway anew for this Python, "

@@ -10,7 +10,7 @@ from typing import Any
 
 from headway.system import workers
 
-__all__ = ["enter", "handed_down", "inherit", "innermost", "is_inherited", "leave", "put"]
+__all__ = ["enter", "handed_down", "inherit", "innermost", "is_inherited", "leave", "of_this_context", "put"]
 
 _KEY = "headway"
 
@@ -29,6 +29,11 @@ def innermost() -> Any:
     if task is None and (entered := _entered):
         return entered[-1][0]
     return task
+
+
+def of_this_context() -> Any:
+    """The task of the innermost block of this context; None if there is none."""
+    return _context.get()
 
 
 def put(task: Any) -> Token[Any]:

@@ -141,11 +141,16 @@ def _board(directory: Path) -> Iterator[Finding]:
         uuid = segments.referenced(directory)
         segment = uuid and segments.attach(segments.object_name(name, uuid), watching=True)
     except FileNotFoundError:
-        holder = locks.lock_holder(directory)
-        if holder is not None:
-            yield Finding(
-                "warning", name, f"it is recorded by {holder}, in another /dev/shm", "use another board there"
+        user = locks.user(directory)
+        if user is not None and user.endswith(f" on {machine.host()}"):
+            told = f"its segment is not in {shm.SHM}, but {user} uses it: it was removed, or is in another container's"
+            remedy = (
+                "end that program and start it anew; systemd removes what a user has there at the end of the last "
+                "session: set RemoveIPC=no in /etc/systemd/logind.conf, or 'loginctl enable-linger'"
             )
+            yield Finding("error", name, told, remedy)
+        elif user is not None:
+            yield Finding("warning", name, f"it is in use by {user}, in another {shm.SHM}", "use another board there")
         return
     except errors.HeadwayError as error:
         yield Finding("error", name, str(error), f"headway rm --force {name}")
@@ -192,6 +197,9 @@ def _live(name: str, directory: Path, segment: core.Segment) -> Iterator[Finding
 
 def _files(directory: Path) -> Iterator[Finding]:
     name = directory.name
+    reason = locks.refusal(directory)
+    if reason is not None:
+        yield Finding("error", name, f"{reason.filename}: {reason.strerror}", "set HEADWAY_DIR to another file system")
     for file in (snapshot.SNAPSHOT, snapshot.PREVIOUS):
         path = directory / file
         try:
@@ -225,10 +233,17 @@ def _strays(directories: list[Path]) -> Iterator[Finding]:
         with contextlib.suppress(errors.HeadwayError, OSError):
             referenced.add(segments.referenced(directory))
     old = time.time() - removal.GRACE_S
+    roots = paths.roots()
+    elsewhere = 0
     for path in sorted(shm.SHM.glob(f"headway-{os.geteuid()}-*")):
         with contextlib.suppress(OSError):
-            if path.name[-32:] not in referenced and path.stat().st_mtime < old:
+            if removal.is_of_other_directories(path, roots):
+                elsewhere += 1
+            elif path.name[-32:] not in referenced and path.stat().st_mtime < old:
                 yield Finding("warning", "shared memory", f"nothing refers to the segment {path.name}", "headway gc")
+    if elsewhere:
+        told = f"{elsewhere} of the segments belong to boards of other directories (HEADWAY_DIR): not looked at"
+        yield Finding("ok", "shared memory", told)
     for path in sorted(shm.SHM.glob(f"sem.headway-{os.geteuid()}-*")):
         with contextlib.suppress(OSError):
             if not (shm.SHM / path.name.removeprefix("sem.")).exists() and path.stat().st_mtime < old:

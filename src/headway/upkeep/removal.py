@@ -24,7 +24,7 @@ from headway.upkeep.listing import attach, in_use, memory, memory_in_use, snapsh
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Removed", "gc", "remove", "retire"]
+__all__ = ["Removed", "gc", "is_of_other_directories", "remove", "retire"]
 
 GRACE_S = 60.0  # a younger segment that nothing refers to may still be under construction
 
@@ -40,21 +40,24 @@ class Removed:
     error: str | None = None
 
 
-def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
+def gc(names: Collection[str] = (), *, everywhere: bool = False, dry_run: bool = False) -> list[Removed]:
     """Remove what no process uses: boards whose processes are all gone, after a last snapshot of each; segments and
     semaphores that nothing refers to; unfinished files of writers that were killed.
 
-    names: only of these boards; dry_run: remove nothing, return what would go. Where something cannot be removed, its
-    entry says why.
+    names: only of these boards; everywhere: also boards whose files are in other directories than this process's
+    (HEADWAY_DIR), which are left alone otherwise; dry_run: remove nothing, return what would go. Where something cannot
+    be removed, its entry says why.
     """
     removed = []
+    roots = None if everywhere else paths.roots()
     prefix = f"headway-{os.geteuid()}-"
     pattern = re.compile(rf"{prefix}(?P<board>.+)-(?P<uuid>[0-9a-f]{{32}})\Z")
     for path in sorted(shm.SHM.glob(f"{prefix}*")):
         match = pattern.match(path.name)
         if match is not None and (not names or match["board"] in names):
             try:
-                removed += _gc_segment(path, match["board"], match["uuid"], dry_run)
+                if roots is None or not is_of_other_directories(path, roots):
+                    removed += _gc_segment(path, match["board"], match["uuid"], dry_run)
             except FileNotFoundError:
                 continue  # its owner has just removed it
             except (errors.HeadwayError, OSError) as error:  # a full disk, for example: remove the others nevertheless
@@ -74,6 +77,12 @@ def gc(names: Collection[str] = (), *, dry_run: bool = False) -> list[Removed]:
             with contextlib.suppress(FileNotFoundError):  # removed meanwhile
                 removed += _gc_files(directory, dry_run)
     return removed
+
+
+def is_of_other_directories(path: Path, roots: list[Path]) -> bool:
+    """Are the files of this segment's board in none of these directories? False if it does not say where they are."""
+    directory = shm.directory_of(f"/{path.name}")
+    return directory is not None and directory.parent not in roots
 
 
 def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Removed]:

@@ -104,3 +104,17 @@ def test_a_stalled_task_is_told_and_coloured_as_such_and_what_went_well_succeede
     assert "running (1 stalled)" in text
     assert "1succeeded" in text
     assert "hangs · stalled · 4/10 file" in page
+
+
+def test_equal_errors_are_one_line_with_their_number_that_opens() -> None:
+    many = [task(f"f{n}", state="failed", error="OSError: No space left", ended=20.0 + n) for n in range(138)]
+    alike = [task(f"k{n}", state="failed", error=f"KeyError: {n}", ended=9.0) for n in range(2)]
+    page = page_of(*many, *alike, task("one", state="failed", error="ValueError: no", ended=9.0))
+    table = page.partition("What died")[2].partition("</table>")[0]
+    assert table.count("<tr>") == 1 + 3  # the head, and a line for each kind
+    assert "<b>138 tasks</b>" in table
+    assert "<details><summary>OSError: No space left</summary><ul><li>f0</li><li>f1</li>" in table
+    assert "KeyError: 0 <small>and the like</small>" in table
+    assert "<li>k1: KeyError: 1</li>" in table
+    assert "<td>one</td>" in table
+    assert page.count("OSError: No space left") == 1, "not once a task"

@@ -14,7 +14,7 @@ import pytest
 from headway import errors
 from headway.engine import segments
 from headway.native import core
-from tests.unit.native.handles import claim, end, file_of, fork, handle, hw_add, is_mapped, quiet, shares_of, tasks_of
+from tests.unit.native.handles import claim, file_of, fork, handle, hw_add, is_mapped, quiet, shares_of
 
 
 def test_a_segment_goes_with_its_last_handle(board_name: str) -> None:
@@ -63,20 +63,6 @@ class Late(core.Slot):
         if isinstance(self.home, Exception):
             raise self.home
         return self.home
-
-
-def test_who_needs_a_slot_does_not_wait_for_stragglers_on_a_slow_disk(small: core.Segment) -> None:
-    """Copied long ago, counted on since, and written down only now: that is archived, for a moment."""
-    ended = [claim(small, id) for id in ("a", "b")]
-    copied_ns = time.clock_gettime_ns(6) - 300_000_000  # CLOCK_MONOTONIC_COARSE
-    for task in ended:
-        end(task)
-        task.update()  # a straggler
-    for record in tasks_of(small).values():
-        place = int(record["slot"]), int(record["generation"])
-        assert small.mark_archived(*place, int(record["version"]), copied_ns)
-    claim(small, "c", archive=lambda _place: pytest.fail("it is archived once more"))
-    assert small.dropped == 0
 
 
 def late(home: core.Segment | Exception, slot: int, generation: int) -> Late:

@@ -36,9 +36,9 @@ def test_a_task_is_unsettled_while_it_reads_otherwise_than_its_state_is_written(
 
 def test_only_what_has_ended_for_good_and_is_not_archived_is_to_be_archived() -> None:
     def edit(tasks: np.ndarray[Any, Any]) -> None:
-        tasks["archived"][2], tasks["written"][3], tasks["version"][1] = 1, RUNNING, 9
+        tasks["archived"][2], tasks["written"][3], tasks["version"][1], tasks["count"][1] = 1, RUNNING, 9, 5
 
-    assert scans.unarchived(tasks_of(RUNNING, SUCCESS, SUCCESS, LOST, edit=edit)) == [(1, 1, 1, 9)]
+    assert scans.unarchived(tasks_of(RUNNING, SUCCESS, SUCCESS, LOST, edit=edit)) == [(1, 1, 1, 9, 5)]
 
 
 def test_what_is_archived_and_ended_before_a_time_can_go() -> None:

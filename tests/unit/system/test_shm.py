@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headway import errors
+from headway.engine.board import open_board
 from headway.system import shm
 
 if TYPE_CHECKING:
@@ -110,3 +111,29 @@ def test_an_error_of_the_system_gets_its_place_and_a_remedy(number: int, kind: t
     assert error.filename == "/some/place"
     assert re.search(re.escape(remedy), str(error))
     assert shm.told(OSError(number, "x", "/its/own"), "/some/place").filename == "/its/own"
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EISDIR, errno.EPERM, errno.ENOSYS])
+def test_where_files_cannot_be_without_a_name_a_segment_is_made_all_the_same(
+    number: int, board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "link", refused)
+    board = open_board(board_name, capacity=4, record=False)
+    board.task("a").update(2)
+    assert board.tasks()[0].count == 2
+    board.remove(files=True)
+
+
+def test_the_directories_of_boards_in_memory_are_those_that_name_their_segments(board_name: str) -> None:
+    board = open_board(board_name, capacity=4, record=False)
+    assert board.directory in shm.directories()
+    uuid = (board.directory / "segment").read_text()
+    (board.directory / "segment").write_text("0" * 32)
+    os.utime(shm.SHM)
+    assert board.directory not in shm.directories()
+    (board.directory / "segment").write_text(uuid)
+    board.remove(files=True)
+    assert board.directory not in shm.directories()

@@ -160,3 +160,11 @@ def test_a_board_takes_its_history_along_when_its_files_are_removed(board: Board
     assert [task.id for task in history.read(board.directory)] == ["work"]
     board.remove(files=True)
     assert not board.directory.exists()
+
+
+def test_gc_leaves_boards_of_other_directories_alone_unless_it_is_asked(
+    abandoned: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADWAY_DIR", str(tmp_path / "another"))
+    assert removal.gc([abandoned]) == []
+    assert [(one.kind, one.name) for one in removal.gc([abandoned], everywhere=True)] == [("board", abandoned)]

@@ -37,6 +37,8 @@ def test_numbers_are_read_at_a_glance(value: int, shown: str) -> None:
     ("seconds", "shown"),
     [
         (0.04, "0.0 s"),
+        (-0.0, "0.0 s"),
+        (-5.0, "0.0 s"),
         (3.21, "3.2 s"),
         (9.96, "10 s"),
         (59.6, "1:00"),
@@ -143,7 +145,7 @@ def test_a_rate_from_a_millionth_to_a_million_million_a_second_is_a_short_number
     assert not ODD.search(shown)
     assert len(shown) <= 13
     if math.isfinite(value) and 1e-6 <= value <= 1e12:
-        assert re.fullmatch(r"[0-9.]+ ?([kMGTPE]?i?B?)/(s|min|h|d)", shown)
+        assert re.fullmatch(r"[0-9.]+ ?([kKMGTPE]?i?B?)/(s|min|h|d)", shown)
         assert shown[0] != "0" or float(re.match(r"[0-9.]+", shown)[0]) > 0, "what moves is not at rest"  # type: ignore[index]
 
 

@@ -1,0 +1,118 @@
+"""The counters of a task are closed before it loses its slot: what was counted is in the history, what comes later is
+refused.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from headway.native import core
+from tests.unit.native.handles import HW_STALE, claim, end, hw_add, quiet, tasks_of
+
+
+def note(segment: core.Segment) -> dict[str, int]:
+    """Mark all tasks that have ended as archived; the counts, by id."""
+    counts = {}
+    for id, record in tasks_of(segment).items():
+        if record["ended_ns"] and segment.mark_archived(
+            int(record["slot"]), int(record["generation"]), int(record["version"]), int(record["count"])
+        ):
+            counts[id] = int(record["count"])
+    return counts
+
+
+@pytest.fixture
+def full(small: core.Segment) -> core.Segment:
+    """Two slots, and a history that is wanted."""
+    small.want_recorder()
+    return small
+
+
+def ended(segment: core.Segment, id: str, state: str = "success") -> core.Slot:
+    task = claim(segment, id)
+    task.update(1)
+    end(task, state)
+    return task
+
+
+def test_what_is_counted_after_the_archive_is_archived_before_the_slot_goes(full: core.Segment) -> None:
+    """The older one of two makes room."""
+    task, _ = [ended(full, id) for id in ("a", "b")]
+    note(full)
+    task.update(10)  # a straggler
+    noted: list[dict[str, int]] = []
+
+    def archive(_place: object) -> int:
+        with quiet():
+            task.update(100)  # too late: the counters are closed
+        noted.append(note(full))
+        return len(noted[-1])
+
+    claim(full, "c", archive=archive)
+    assert [counts["a"] for counts in noted] == [11]
+    assert (sorted(tasks_of(full)), full.dropped) == (["b", "c"], 0)
+
+
+def test_a_count_that_is_refused_is_told_to_who_counts(full: core.Segment) -> None:
+    task = ended(full, "a")
+    native = task.native()
+    note(full)
+    assert hw_add(native, 1) == 0
+    assert full.free_archived([task._where]) == 0  # its last count is not archived
+    assert hw_add(native, 1) == HW_STALE
+    assert task.count == 2
+    assert note(full) == {"a": 2}
+    assert full.free_archived([task._where]) == 1
+
+
+def test_a_copy_of_the_last_count_has_a_higher_version(full: core.Segment) -> None:
+    task = ended(full, "a")
+    note(full)
+    task.update()
+    before = int(tasks_of(full)["a"]["version"])
+    full.free_archived([task._where])
+    assert int(tasks_of(full)["a"]["version"]) > before
+
+
+def test_a_task_that_is_resumed_is_counted_on_again(full: core.Segment) -> None:
+    task = ended(full, "a", "failed")
+    note(full)
+    task.update()
+    full.free_archived([task._where])
+    with quiet():
+        task.update(100)
+    assert task._transition("running", ("failed",), own=True, resume=True) is not None
+    task.update(5)
+    assert task.count == 7
+    assert tasks_of(full)["a"]["base"] == 2
+
+
+def test_a_result_after_the_end_does_not_open_the_counters(segment: core.Segment) -> None:
+    task = ended(segment, "a")
+    native = task.native()
+    note(segment)
+    hw_add(native, 1)
+    segment.free_archived([task._where])
+    task._write_result(b"1")
+    assert hw_add(native, 1) == HW_STALE
+
+
+def test_a_task_that_nobody_counts_on_is_archived_once(full: core.Segment) -> None:
+    for id in ("a", "b"):
+        ended(full, id)
+    note(full)
+    claim(full, "c", archive=lambda _place: pytest.fail("it is archived once more"))
+    assert full.dropped == 0
+
+
+def test_counts_of_all_stripes_are_closed(full: core.Segment) -> None:
+    """Negative ones, too: the tag stands above the sign of a count."""
+    task = claim(full, "a")
+    native = task.native()
+    task.update(-3)
+    end(task)
+    note(full)
+    hw_add(native, -4)
+    full.free_archived([task._where])
+    assert (task.count, hw_add(native, -1)) == (-7, HW_STALE)
+    assert note(full) == {"a": -7}
