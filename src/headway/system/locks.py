@@ -101,7 +101,7 @@ def refusal(directory: Path) -> errors.UnusableDirectory | None:
     """Why a board's directory cannot be locked, if its file system has no locks. Nothing is made or waited for."""
     path = directory / "board.lock"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
