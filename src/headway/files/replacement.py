@@ -205,7 +205,7 @@ def _is_newer(folder: int, name: str, copied: Copied) -> bool:
 
 def _force(folder: int, name: str, sync: bool) -> None:
     if sync and not _was_synced(folder, name):
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+        descriptor = descriptors.open_file(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
         try:
             os.fsync(descriptor)
         finally:
