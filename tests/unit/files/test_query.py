@@ -53,7 +53,8 @@ def pages(directory: Path, asked: Query, limit: int) -> Iterator[query.Page]:
 
 @given(
     limit=st.integers(1, 50),
-    text=st.none() | st.sampled_from(["task-1", "TASK", "3%", "%", "_", "größe", "Größe", "\\", "f_i", "no"]),
+    text=st.none()
+    | st.sampled_from(["task-1", "TASK", "3%", "%", "_", "größe", "Größe", "\\", "f_i", "G%t", "t_sk", "no"]),
     states=st.lists(st.sampled_from(sorted(STATES.values())), unique=True, max_size=3),
     since=st.none() | st.integers(-1, 6),
     until=st.none() | st.integers(-1, 6),
