@@ -101,6 +101,12 @@ def test_pages_stream_and_count_agree_with_a_plain_search(
     assert query.count(tmp_path, asked) == len(expected)
 
 
+@pytest.mark.parametrize(("text", "found"), [("G%t", 0), ("t_sk", 0), ("\\", 0), ("1% of_", 1), ("% OF_", 7)])
+def test_letters_that_mean_something_to_sql_are_letters(tmp_path: Path, text: str, found: int) -> None:
+    fill(tmp_path, batches=1)
+    assert query.count(tmp_path, Query(text=text)) == found
+
+
 def test_only_runs_of_a_segment_are_found_when_it_is_named(tmp_path: Path) -> None:
     add(tmp_path, ended(2))
 
