@@ -68,6 +68,8 @@ def claim(
         if found is None:
             return index, generation, False
         state, owner = found
+        if segment.recorder_wanted:
+            _make_room(at, (index, generation))  # the run that ended has its row in the history, too
         slot = slot_at(segment, index, generation, id)
         with contextlib.suppress(errors.UnknownTask):  # started anew by another process meanwhile
             if slot._transition("running", (state,), own=True, resume=True, expected_owner=owner) is not None:

@@ -33,6 +33,7 @@ __all__ = [
     "join",
     "object_name",
     "open_or_create",
+    "publish",
     "referenced",
     "remove",
     "unlink",
@@ -171,6 +172,11 @@ def _create(
         note.unlink(missing_ok=True)
         raise
     return segment
+
+
+def publish(directory: Path, segment: core.Segment) -> None:
+    """Name this segment as the one in use, in a directory that was made anew under it. The board's lock is held."""
+    os.rename(_noted(directory, segment.uuid), directory / "segment")
 
 
 def _noted(directory: Path, uuid: str) -> Path:

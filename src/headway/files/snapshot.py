@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import errors
 from headway.files import npz, replacement
-from headway.files.replacement import META, META_BYTES_MAX, previous_of
+from headway.files.replacement import META, META_BYTES_MAX, Copied, previous_of
 from headway.system import locks
 from headway.system.paths import check_name
 from headway.views.board_view import BoardView, Raw
@@ -68,7 +68,7 @@ def write(
     raw = view.raw if isinstance(view, BoardView) else view
     if results_apart:
         raw = raw._replace(meta={**raw.meta, "results_apart": True}, result_index=b"", results=b"")
-    replacement.replace(directory, SNAPSHOT, _pieces(raw, sync), sync=sync)
+    replacement.replace(directory, SNAPSHOT, _pieces(raw, sync), _copied(raw), sync=sync)
     return Path(directory, SNAPSHOT)
 
 
@@ -88,7 +88,7 @@ def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = T
         (f"{KEPT}.npy", [npz.npy_header(_description(KEPT), len(kept) // _KEPT.size), kept]),
         ("results.npy", [npz.npy_header(_description("results"), len(raw.results)), raw.results]),
     ]
-    replacement.replace(directory, RESULTS, _packed(raw, members), sync=sync)
+    replacement.replace(directory, RESULTS, _packed(raw, members), _copied(raw), sync=sync)
 
 
 def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
@@ -125,6 +125,10 @@ def remove(directory: str | os.PathLike[str]) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------- contents
+
+
+def _copied(raw: Raw) -> Copied:
+    return Copied(raw.meta["uuid"], raw.meta["taken_ns"])
 
 
 @functools.cache

@@ -33,7 +33,9 @@ def main(name: str, uuid: str) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: recorder.stop())
     try:
-        recorder.run()
+        reason = recorder.run()
+        if recorder.gave_up:
+            _tell(board.directory, f"{reason}\n")
     except BaseException:
         _tell(board.directory, traceback.format_exc())
         raise

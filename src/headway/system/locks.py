@@ -211,6 +211,13 @@ class FileLock:
         with suppress(OSError):  # a read-only file system: the snapshots fail too, and those errors are counted
             os.utime(self._fd)
 
+    def stands(self, directory: Path) -> bool:
+        """Is the locked file still the `recorder.lock` of this directory?"""
+        try:
+            return os.path.samestat((directory / "recorder.lock").lstat(), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
+
     def release(self) -> None:
         """Release the lock. Idempotent."""
         if self._is_open():
