@@ -91,7 +91,7 @@ class Order:
 
     def _ranked(self, view: BoardView, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """How urgent each task is, as a number; the most urgent have the lowest."""
-        ranks = _RANKS[np.minimum(array["state"], len(STATES) - 1)]
+        ranks: np.ndarray[Any, Any] = _RANKS[np.minimum(array["state"], len(STATES) - 1)]
         ranks[[pace.number for pace in view.paces if pace.stalled]] -= 1
         return ranks
 
