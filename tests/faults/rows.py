@@ -230,6 +230,13 @@ ROWS = [
     ),
     Row(
         WORLD,
+        "a program with busy threads forks while each lock of ours and of SQLite is held, and at any moment",
+        ("-m", "tests.faults.forks", "--seconds", "5"),
+        ("-m", "tests.faults.forks", "--seconds", "300"),
+        bound_s=240.0,
+    ),
+    Row(
+        WORLD,
         "a recorder without locks; its directory removed, renamed, replaced; paths of any length; old rows",
         ("pytest", TROUBLES),
         bound_s=300.0,

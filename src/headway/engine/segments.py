@@ -25,7 +25,7 @@ import posix_ipc
 from headway import errors
 from headway.engine import uses
 from headway.native import core
-from headway.system import locks, machine, paths, shm
+from headway.system import descriptors, locks, machine, paths, shm
 
 __all__ = [
     "attach",
@@ -60,7 +60,7 @@ def referenced(directory: Path) -> str | None:
 
 def _uuid_in(path: Path) -> str | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -182,7 +182,7 @@ def publish(directory: Path, segment: core.Segment) -> None:
 def _noted(directory: Path, uuid: str) -> Path:
     """Write the uuid of a segment that is about to be made to a file. The board's lock is held. Returns the file."""
     note = _note(directory, uuid)
-    fd = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = descriptors.open_file(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
     try:
         os.fchmod(fd, 0o600)  # whatever the umask is
         os.write(fd, f"{uuid}\n".encode())
@@ -299,14 +299,17 @@ def remove(directory: Path, segment: core.Segment) -> None:
 
 def unlink(directory: Path, segment: core.Segment, also: Callable[[Path], object] | None = None) -> None:
     """Retire and remove a board's segment, even while it is in use. also: called with the directory, under the lock."""
-    for _ in range(TRIES):
-        try:
-            with locks.locked(directory):
-                remove(directory, segment)
-                if also is not None:
-                    also(directory)
-                return
-        except FileNotFoundError:  # the directory was removed; it may have been made again
-            if not directory.is_dir():
-                break
-    remove(directory, segment)  # without a directory nobody finds the board
+    try:
+        for _ in range(TRIES):
+            try:
+                with locks.locked(directory):
+                    remove(directory, segment)
+                    if also is not None:
+                        also(directory)
+                    return
+            except FileNotFoundError:  # the directory was removed; it may have been made again
+                if not directory.is_dir():
+                    break
+        remove(directory, segment)  # without a directory nobody finds the board
+    finally:
+        uses.end(directory, segment.uuid)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway import errors
 from headway.files import npz
+from headway.system import descriptors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ def replace(
     Each error names the file, which is then unchanged.
     """
     try:
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = descriptors.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _remove_abandoned(folder)
             _replace(folder, name, pieces, copied, sync)
@@ -81,7 +82,7 @@ def replace(
 def remove(directory: str | os.PathLike[str], *names: str) -> None:
     """Remove these files, their previous versions, and temporary files of killed writers. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = descriptors.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in names:
                 _unlink(folder, name, previous_of(name))
@@ -116,7 +117,7 @@ def _create(folder: int) -> tuple[str, int]:
     """Make a temporary file. Returns its name and a descriptor that holds its lock."""
     while True:
         name = f".snapshot.{os.urandom(8).hex()}.tmp"
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600, dir_fd=folder)
+        descriptor = descriptors.open_file(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, dir_fd=folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             lost = os.fstat(descriptor).st_nlink == 0
@@ -134,7 +135,7 @@ def _remove_abandoned(folder: int) -> None:
         if not _TEMPORARY.match(name):
             continue
         with contextlib.suppress(OSError):  # its writer is alive, it is gone, or we have no permission
-            descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+            descriptor = descriptors.open_file(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)):
@@ -204,7 +205,7 @@ def _is_newer(folder: int, name: str, copied: Copied) -> bool:
 
 def _force(folder: int, name: str, sync: bool) -> None:
     if sync and not _was_synced(folder, name):
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+        descriptor = descriptors.open_file(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
         try:
             os.fsync(descriptor)
         finally:
@@ -227,7 +228,7 @@ def _was_synced(folder: int, name: str) -> bool | None:
 def _meta(folder: int, name: str) -> dict[str, Any] | None:
     """The first member of this file; None if there is no such file, or if it is damaged."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+        descriptor = descriptors.open_file(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
     except OSError:
         return None
     try:

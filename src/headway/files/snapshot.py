@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from headway import errors
 from headway.files import npz, replacement
 from headway.files.replacement import META, META_BYTES_MAX, Copied, previous_of
-from headway.system import locks
+from headway.system import descriptors, locks
 from headway.system.paths import check_name
 from headway.views.board_view import BoardView, Raw
 
@@ -284,8 +284,8 @@ def _payload(members: dict[str, bytes], name: str, meta: dict[str, Any]) -> byte
 
 def _open(path: Path) -> int:
     try:
-        descriptor = os.open(
-            path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = descriptors.open_file(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
         )  # O_NONBLOCK: do not wait for a pipe's writer
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):

@@ -42,7 +42,7 @@ cdef class Counter(Place):
         """Once a second: check whether the board was removed, and whether its recorder is alive and writes."""
         global _warned_retired
         self.look_ns = now + SECOND
-        hw_own_fd(self.segment.board)  # reopen it if the program closed it: otherwise this process would count as dead
+        hw_keep(self.segment.board)
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
             warnings.warn(f"board {self.segment.name!r} was removed: updates are no longer seen by anyone",

@@ -14,6 +14,7 @@ from headway.engine import segments
 from headway.engine.board import Board
 from headway.recorder import old_loops
 from headway.recorder.recorder import Recorder
+from headway.system import descriptors
 
 __all__ = ["main"]
 
@@ -47,6 +48,6 @@ def _tell(directory: Path, text: str) -> None:
     path = directory / "recorder.log"
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)  # it may be a link to a file that matters
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = descriptors.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}\n{text}")
