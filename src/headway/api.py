@@ -30,7 +30,7 @@ def open(
 ) -> Board:
     """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
 
-    name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the script's name. For a new board: capacity: tasks
+    name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the program's. For a new board: capacity: tasks
     at a time, default 1024; workers: processes that are listed by name, default 1024; result_bytes: the longest result,
     as JSON, default 2048. A board that is there already keeps its sizes: one warning tells of others. record: have a
     helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
@@ -52,8 +52,11 @@ def open(
     if reason is not None:
         raise errors.Unsupported(reason)
     from headway.engine.board import open_board
+    from headway.files import loops
 
-    return open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
+    board = open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
+    loops.unmark(board.directory)
+    return board
 
 
 def current() -> Task:
@@ -112,7 +115,7 @@ def read(board: str | os.PathLike[str]) -> BoardView:
     from headway.system import paths
 
     if not isinstance(board, str | os.PathLike):
-        raise TypeError(f"board must be a name or a path, not {type(board).__name__}")
+        raise TypeError(f"board must be a name or a path, not {board!r:.60} ({type(board).__name__})")
     if not isinstance(board, str) or os.sep in board or board.endswith(".npz"):
         place: str | os.PathLike[str] = board
     else:

@@ -78,7 +78,10 @@ def _open(path: Path) -> int:
 
 def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
     if found.st_uid != os.geteuid():
-        return errors.NotOwner(f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): remove it")
+        return errors.NotOwner(
+            f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): leave this board to that user; "
+            f"your own needs another name, or another directory (HEADWAY_DIR)"
+        )
     return errors.NotOwner(f"{path} is a link or not a file, where a lock file has to be: remove it")
 
 
