@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from tests.browser.accessibility import axe
 from tests.browser.conftest import DESKTOP, PHONE, TOKEN
-from tests.browser.test_page import line
+from tests.browser.on_page import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
