@@ -34,6 +34,7 @@ def open(
     at a time, default 1024; workers: processes that are listed by name, default 1024; result_bytes: the longest result,
     as JSON, default 2048. A board that is there already keeps its sizes: one warning tells of others. record: have a
     helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
+    The history keeps 30 days and a million rows, or what HEADWAY_HISTORY_DAYS and HEADWAY_HISTORY_ROWS say.
     With HEADWAY_DISABLE=1 it is a board of this process alone.
     Raises headway.errors.Unsupported where there can be no board, headway.errors.UnusableDirectory where its files
     cannot be, ValueError, headway.errors.NoSpace, headway.errors.CorruptBoard, headway.errors.LayoutMismatch,

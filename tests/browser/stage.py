@@ -17,6 +17,7 @@ import time
 from typing import Any
 
 import headway
+from headway.files import history
 
 INTERVAL_S = 0.25
 
@@ -48,7 +49,21 @@ def main(name: str, capacity: int) -> None:
         os.kill(pid, signal.SIGKILL)
         next(process for process in workers if process.pid == pid).join(10)
 
-    names = {"board": board, "task": task, "tasks": tasks, "worker": worker, "kill": kill, "time": time}
+    def archive() -> None:
+        """Put into the history what has ended or was lost, as a recorder does."""
+        view = board.snapshot()
+        with history.Writer(board.directory) as writer:
+            writer.add(view.raw, [number for number, one in enumerate(view.tasks) if one.final])
+
+    names = {
+        "archive": archive,
+        "board": board,
+        "task": task,
+        "tasks": tasks,
+        "worker": worker,
+        "kill": kill,
+        "time": time,
+    }
     os.set_blocking(sys.stdin.fileno(), False)
     due = 0.0
     rest = b""

@@ -134,6 +134,29 @@ def test_a_worker_that_is_killed_shows_as_lost_and_where_it_was(open_page: Open,
     expect(page.locator(".verdict")).to_contain_text(f"its process was pid {pid}")
 
 
+def test_who_died_stays_until_put_away_also_when_its_place_is_taken(open_page: Open, stage: Stage) -> None:
+    stage.do("task('main', total=1000).update()")
+    pid = stage.do("worker('victim')")
+    page = open_page(stage.board).page
+    stage.do(f"kill({pid})")
+    panel = page.get_by_role("region", name="1 process died")
+    expect(panel).to_contain_text("victim")
+    stage.do("archive()")
+    ended = page.locator(".figures")
+    stage.do("[board.task(f't{n}', total=1).succeed() for n in range(300)] and None")
+    expect(line(page, "victim")).to_have_count(0)
+    expect(ended).to_contain_text("301")
+    expect(panel).to_contain_text("victim")
+    page.reload()
+    expect(panel).to_contain_text("victim")
+    expect(panel).to_contain_text(str(pid))
+    panel.get_by_role("button", name="Dismiss").click()
+    expect(panel).to_have_count(0)
+    stage.do("[board.task(f'u{n}', total=1).succeed() for n in range(100)] and None")
+    expect(ended).to_contain_text("401")
+    expect(panel).to_have_count(0)
+
+
 def test_workers_that_died_or_stall_stand_first(open_page: Open, stage: Stage) -> None:
     dead = stage.do("worker('a')", "worker('b')", "worker('c')")
     page = open_page(f"{stage.board}/workers").page

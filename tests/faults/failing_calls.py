@@ -205,8 +205,9 @@ def look(name: str) -> None:
     """One look of a recorder. It may fail, but not by an exception, and the next look does all of it."""
     recorder = recorder_of(name)
     try:
-        if not recorder._cycle_if_ours():
-            raise AssertionError("it takes the board for another one's")
+        reason = recorder._look()
+        if reason is not None:
+            raise AssertionError(reason)
         if recorder.problem is not None:
             raise recorder.problem
     finally:

@@ -42,6 +42,7 @@ FULL_PLACES = (
     "tests/unit/engine/test_segments.py", "tests/faults/test_history_crashes.py", "tests/integration/test_recorder.py",
     "-k", "full or inodes or just_enough or read_only",
 )  # fmt: skip
+TROUBLES = "tests/integration/test_recorder_troubles.py"
 NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 
 ROWS = [
@@ -226,6 +227,19 @@ ROWS = [
         WORLD,
         "segments, semaphores, directories vanish; processes stop, fork raw, are zombies, get pids that others had",
         ("-m", "tests.faults.vanished"),
+    ),
+    Row(
+        WORLD,
+        "a program with busy threads forks while each lock of ours and of SQLite is held, and at any moment",
+        ("-m", "tests.faults.forks", "--seconds", "5"),
+        ("-m", "tests.faults.forks", "--seconds", "300"),
+        bound_s=240.0,
+    ),
+    Row(
+        WORLD,
+        "a recorder without locks; its directory removed, renamed, replaced; paths of any length; old rows",
+        ("pytest", TROUBLES),
+        bound_s=300.0,
     ),
     Row(
         WORLD,

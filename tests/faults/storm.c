@@ -390,8 +390,11 @@ static void *a_life(void *argument) {
         if (p->in_lock) __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
         p->in_lock = 0;
         __atomic_fetch_add(&deaths, 1, __ATOMIC_ACQ_REL);
+        if (p->board->locking_fd >= 0) close(p->board->locking_fd);
+        p->board->locking_fd = -1;
+        hw_weigh_anchor(p->board);
         close(p->board->lock_fd);
-        hw_store(&p->board->page[HW_PAGE_ME], 0);
+        memset(p->board->page, 0, 4096);
         free(p->board->held);
         hw_forget(p->board);
         p->board->lock_fd = own_description();

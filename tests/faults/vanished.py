@@ -136,7 +136,7 @@ def a_semaphore_without_a_token_costs_milliseconds(name: str) -> None:
     semaphore.close()
 
 
-def a_directory_that_is_removed_stops_nobody(name: str) -> None:
+def a_directory_that_is_removed_stops_nobody_and_comes_back(name: str) -> None:
     import shutil
 
     board = recorded(name)
@@ -147,8 +147,8 @@ def a_directory_that_is_removed_stops_nobody(name: str) -> None:
         task.update()
     board.task("u").succeed()
     assert task.count == 11
-    eventually(lambda: not board._segment.recorder_alive, "a recorder whose directory is gone stays")
-    board.remove(files=False)
+    eventually((board.directory / "snapshot.npz").exists, "a recorder whose directory is gone does not make it anew")
+    board.remove()
 
 
 # ------------------------------------------------------------------------------------------------------ what is stopped
@@ -395,7 +395,7 @@ SCENARIOS = (
     a_board_that_is_removed_says_so_once,
     a_semaphore_that_is_unlinked_costs_nothing,
     a_semaphore_without_a_token_costs_milliseconds,
-    a_directory_that_is_removed_stops_nobody,
+    a_directory_that_is_removed_stops_nobody_and_comes_back,
     an_owner_that_is_stopped_stalls_and_is_not_lost,
     a_recorder_that_is_stopped_is_not_replaced_and_goes_on,
     a_group_that_is_stopped_and_goes_on_loses_nothing,

@@ -14,7 +14,7 @@
  *   ensure                     core may_start_recorder: recorder word, is it alive, CAS of the deadline; _launch
  *   elect                      core elect: load, ask the kernel, CAS; then the deadline is taken back
  *   file lock                  Recorder.elected: recorder.lock, tried again for three seconds
- *   write                      Recorder._cycle_if_ours: board.lock, retired and `segment` looked at, the snapshot
+ *   write                      Recorder._looked: board.lock, retired and `segment` looked at, the snapshot
  *   finish                     Recorder.finish: board.lock, announce, look who is present, last snapshot, remove
  *   unlink                     _segment.unlink by a program: board.lock, retire, remove, whoever uses it
  *   Tidier                     maintenance.remove without force: board.lock, announce, look who is present, remove

@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import get_ident
 
 from headway import errors
+from headway.system import descriptors
 
 __all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "read_with_number", "sync_folder", "write_new"]
 
@@ -32,7 +33,9 @@ def read_file(path: str | Path, *, anyone: bool = False) -> bytes | None:
 def read_with_number(path: str | Path, *, anyone: bool = False) -> tuple[bytes | None, int]:
     """The same as read_file, and the file's inode, 0 if it cannot be opened."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)  # O_NONBLOCK: do not wait for a pipe's writer
+        fd = descriptors.open_file(
+            path, os.O_RDONLY | os.O_NONBLOCK | _OPEN
+        )  # O_NONBLOCK: do not wait for a pipe's writer
     except FileNotFoundError:
         raise
     except OSError:
@@ -58,7 +61,7 @@ def write_new(path: str | Path, content: bytes, mode: int = 0o600, *, exactly: b
     """
     if len(content) > FILE_BYTES_MAX:
         raise OSError(27, f"{len(content)} bytes are more than the {FILE_BYTES_MAX} that are read", str(path))
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, mode)
+    fd = descriptors.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN, mode)
     try:
         try:
             if exactly:
@@ -77,7 +80,7 @@ def write_new(path: str | Path, content: bytes, mode: int = 0o600, *, exactly: b
 
 def sync_folder(folder: Path) -> None:
     """Force the names in a folder to the disk."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = descriptors.open_file(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(fd)
     finally:
@@ -118,11 +121,11 @@ def lock_file(path: Path, wait_s: float) -> Iterator[None]:
 def _take(path: Path) -> int:
     """A descriptor of the file that holds its lock; -1 if another process has the lock, or has removed the file."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | _OPEN, 0o666)
+        fd = descriptors.open_file(path, os.O_RDONLY | os.O_CREAT | os.O_NONBLOCK | _OPEN, 0o666)
     except PermissionError:  # in a folder of all users, O_CREAT is refused for another user's file
         if not os.path.lexists(path):
             raise
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)
+        fd = descriptors.open_file(path, os.O_RDONLY | os.O_NONBLOCK | _OPEN)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.lstat(path), os.fstat(fd)):

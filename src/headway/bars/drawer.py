@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from headway.bars.cell import board_bundle
 from headway.bars.last_lines import BARS_MOST, Place, Terminal, can_scroll_apart
 from headway.process.drawing import CONTROL, OUTPUT, PROGRAM
+from headway.system import descriptors
 from headway.terminal.painter import Painter
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, is_terminal
@@ -105,7 +106,7 @@ def output(encoding: str) -> TextIO:
 
 def _maker_of(descriptor: int) -> int:
     """The pid of the process that made this pair of sockets."""
-    with socket.socket(fileno=os.dup(descriptor)) as control:
+    with socket.socket(fileno=descriptors.above(os.dup(descriptor))) as control:
         answer: int = struct.unpack("3i", control.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         return answer
 

@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from headway.bars.region import Region, fresh_line
-from headway.system import support
+from headway.system import descriptors, support
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,7 +135,7 @@ class _Claim:
         self._locked = False
         # Opened again: what programs inherit from the shell is one open file, with one lock for all of them.
         with contextlib.suppress(OSError):
-            self._file = os.open(f"/proc/self/fd/{terminal}", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._file = descriptors.open_file(f"/proc/self/fd/{terminal}", os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
 
     def held(self) -> bool:
         """Take the lock if it is free. Returns whether this process has it."""

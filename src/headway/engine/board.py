@@ -14,6 +14,7 @@ from headway.engine import attached, claims, segments, uses
 from headway.engine.attached import Attachment
 from headway.engine.restore import restore
 from headway.engine.task import Task, create
+from headway.files import retention
 from headway.native import core
 from headway.process import launch
 from headway.process import live as live_bars
@@ -346,6 +347,8 @@ def open_or_make(name: str, *, capacity: int, result_bytes: int) -> Board:
 def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Board, core.Segment | None]:
     """The board, and its segment if that existed before."""
     geometry = checks.board_geometry(**given)
+    if record:
+        retention.chosen()  # a recorder could tell nobody that it is wrong
     with attached.guard:
         directory = paths.board_directory(name)
         board = _boards.get((directory, name))

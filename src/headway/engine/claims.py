@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING
 
 from headway import errors
@@ -14,6 +15,7 @@ from headway.engine import attached
 from headway.native import core
 from headway.process import launch
 from headway.process.leaving import at_exit, uncaught
+from headway.system import workers
 from headway.tasks.ending import LEFT_AT_EXIT, failure_text
 from headway.tasks.states import LIVE_STATES, OPEN_STATES, RESUMABLE_STATES
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from headway.views.task_view import Raw
 
 __all__ = ["claim", "end_owned", "leave_all", "reap", "restart", "slot_at", "write_snapshot"]
+
+RECORDER_WAIT_S = 0.5  # then a claim looks again whether the recorder has archived a task
 
 
 def slot_at(segment: core.Segment, index: int, generation: int, id: str = "") -> core.Slot:
@@ -68,6 +72,8 @@ def claim(
         if found is None:
             return index, generation, False
         state, owner = found
+        if segment.recorder_wanted:
+            _make_room(at, (index, generation))  # the run that ended has its row in the history, too
         slot = slot_at(segment, index, generation, id)
         with contextlib.suppress(errors.UnknownTask):  # started anew by another process meanwhile
             if slot._transition("running", (state,), own=True, resume=True, expected_owner=owner) is not None:
@@ -83,9 +89,13 @@ def restart(at: Attachment, id: str, label: str) -> tuple[int, int]:
 
 
 def _make_room(at: Attachment, place: tuple[int, int] | None) -> int | None:
-    from headway.files import archive  # nearly all workers do without files: importing them takes longer than attaching
+    from headway.files import archive, gate  # most workers do without files: importing them takes longer than attaching
 
     reap(at)
+    if gate.is_closed():  # this process may not archive: the recorder does, several times a second
+        launch.ensure(at.segment)
+        time.sleep(RECORDER_WAIT_S)
+        return 0
     return archive.make_room(at.segment, at.directory, at.copy_meta(), place)
 
 
@@ -147,3 +157,4 @@ def leave_all() -> None:
 
 core.on_arrival(lambda: at_exit(leave_all))  # called when this process registers on a board
 core.on_silence(launch.ensure)
+core.on_naming(workers.process_name)

@@ -25,7 +25,7 @@ import posix_ipc
 from headway import errors
 from headway.engine import uses
 from headway.native import core
-from headway.system import locks, machine, paths, shm
+from headway.system import descriptors, locks, machine, paths, shm
 
 __all__ = [
     "attach",
@@ -33,6 +33,7 @@ __all__ = [
     "join",
     "object_name",
     "open_or_create",
+    "publish",
     "referenced",
     "remove",
     "unlink",
@@ -59,7 +60,7 @@ def referenced(directory: Path) -> str | None:
 
 def _uuid_in(path: Path) -> str | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -173,10 +174,15 @@ def _create(
     return segment
 
 
+def publish(directory: Path, segment: core.Segment) -> None:
+    """Name this segment as the one in use, in a directory that was made anew under it. The board's lock is held."""
+    os.rename(_noted(directory, segment.uuid), directory / "segment")
+
+
 def _noted(directory: Path, uuid: str) -> Path:
     """Write the uuid of a segment that is about to be made to a file. The board's lock is held. Returns the file."""
     note = _note(directory, uuid)
-    fd = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fd = descriptors.open_file(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
     try:
         os.fchmod(fd, 0o600)  # whatever the umask is
         os.write(fd, f"{uuid}\n".encode())

@@ -9,15 +9,18 @@ sqlite3 is imported where it is used, so that a worker that keeps no history doe
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headway import errors
+from headway.files import gate
+from headway.system import descriptors
 
 if TYPE_CHECKING:
     import sqlite3
@@ -123,9 +126,8 @@ def connect(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connecti
     mode = "rw" if write else "ro"
     if alone or not (write or os.access(path.parent, os.W_OK) or _beside(path, "-wal").exists()):
         mode = "ro&immutable=1"  # nobody writes here, so no locks are needed
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=BUSY_S, isolation_level=None
-    )
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, factory=_connection_class())
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
         for setting in _CAREFUL:
@@ -137,6 +139,31 @@ def connect(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connecti
         connection.close()
         raise
     return connection
+
+
+@functools.cache
+def _connection_class() -> type[sqlite3.Connection]:
+    import sqlite3
+
+    class Connection(sqlite3.Connection):
+        """A connection that is inside the gate from before it is opened until it is closed."""
+
+        _token: object = None
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            self._token = gate.enter()
+            super().__init__(*arguments, **options)
+
+        def close(self) -> None:
+            try:
+                super().close()
+            finally:
+                gate.leave(self._token)
+
+        def __del__(self) -> None:
+            gate.leave(self._token)
+
+    return Connection
 
 
 def create(path: Path, statements: tuple[str, ...]) -> None:
@@ -152,7 +179,7 @@ def create(path: Path, statements: tuple[str, ...]) -> None:
             stale.unlink()
     temporary = path.with_name(f".{path.stem}.{os.urandom(8).hex()}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = descriptors.open_file(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         try:
             os.fchmod(descriptor, 0o600)  # whatever the umask is; SQLite gives the files beside it the same mode
         finally:
@@ -169,7 +196,7 @@ def create(path: Path, statements: tuple[str, ...]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    folder = descriptors.open_file(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
     finally:
@@ -218,10 +245,13 @@ def typed(path: Path) -> Iterator[None]:
     These are DamagedHistory, LockTimeout and NoSpace; OSError if the file cannot be read or written; Unsupported if
     SQLite cannot be loaded.
     """
+    token = gate.enter()
     try:
         import sqlite3
     except ImportError as error:  # this Python has no sqlite3, or no descriptor was left to load it
         raise errors.Unsupported(f"{path} cannot be opened, because SQLite cannot be loaded: {error}") from error
+    finally:
+        gate.leave(token)
     try:
         yield
     except sqlite3.Error as error:
@@ -265,7 +295,7 @@ def _refusal(path: Path, is_refused: bool) -> OSError | None:
     is_refused: SQLite reports that the system refused, but not why.
     """
     try:
-        os.close(os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))  # is there a descriptor left?
+        os.close(descriptors.open_file(path.parent, os.O_RDONLY | os.O_DIRECTORY))  # is there a descriptor left?
         room = os.statvfs(path.parent)
         if room.f_flag & os.ST_RDONLY:
             return OSError(errno.EROFS, "the file system is read-only", str(path))

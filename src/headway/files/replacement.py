@@ -3,6 +3,9 @@
 At every instant one of the two can be read, whichever process is killed, at any moment. A writer fills a temporary file
 (`.snapshot.<random>.tmp`), which it keeps locked while it lives and removes last; the names of its other files begin
 with the name of this one. So a temporary file that can be locked has no writer, and the next writer removes it.
+
+A program and the recorder of its board may write at the same moment: who comes last must not put an older copy in the
+place of a newer one. So the times of the copies are compared, and the file is replaced, under a lock of the folder.
 """
 
 from __future__ import annotations
@@ -13,24 +16,34 @@ import fcntl
 import json
 import os
 import re
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headway import errors
 from headway.files import npz
+from headway.system import descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from headway.files.npz import Buffer
 
-__all__ = ["META", "META_BYTES_MAX", "previous_of", "remove", "replace"]
+__all__ = ["META", "META_BYTES_MAX", "Copied", "previous_of", "remove", "replace"]
 
 META = "meta.json"  # the first member of each file: its `synced` says whether the file was forced to the disk
 META_BYTES_MAX = 1 << 16
+PUBLISH_WAIT_S = 1.0
 
 _TEMPORARY = re.compile(r"\.snapshot\.[0-9a-f]{16}\.tmp\Z")
 _OPEN = os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_HARD_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
+
+
+class Copied(NamedTuple):
+    """Which copy it is that is written: of which board, and when it was taken, by the wall clock."""
+
+    uuid: str
+    taken_ns: int
 
 
 def previous_of(name: str) -> str:
@@ -38,17 +51,20 @@ def previous_of(name: str) -> str:
     return f"{name.removesuffix('.npz')}.prev.npz"
 
 
-def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffer], *, sync: bool) -> None:
-    """Replace a file of a directory. sync: force it to the disk, so that it survives a crash of the machine.
+def replace(
+    directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffer], copied: Copied, *, sync: bool
+) -> None:
+    """Replace a file of a directory, unless a newer copy of the same board is there.
 
+    sync: force it to the disk, so that it survives a crash of the machine.
     Raises NoSpace, DamagedSnapshot if there is a folder of that name, and OSError if the directory cannot be written.
     Each error names the file, which is then unchanged.
     """
     try:
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = descriptors.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _remove_abandoned(folder)
-            _replace(folder, name, pieces, sync)
+            _replace(folder, name, pieces, copied, sync)
         finally:
             os.close(folder)
     except IsADirectoryError:
@@ -66,7 +82,7 @@ def replace(directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffe
 def remove(directory: str | os.PathLike[str], *names: str) -> None:
     """Remove these files, their previous versions, and temporary files of killed writers. Raises OSError."""
     with contextlib.suppress(FileNotFoundError):
-        folder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        folder = descriptors.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for name in names:
                 _unlink(folder, name, previous_of(name))
@@ -75,14 +91,18 @@ def remove(directory: str | os.PathLike[str], *names: str) -> None:
             os.close(folder)
 
 
-def _replace(folder: int, name: str, pieces: Sequence[Buffer], sync: bool) -> None:
+def _replace(folder: int, name: str, pieces: Sequence[Buffer], copied: Copied, sync: bool) -> None:
     temporary, descriptor = _create(folder)
     try:
         os.fchmod(descriptor, 0o600)  # whatever the umask took away
         _write_all(descriptor, pieces)
         if sync:
             os.fsync(descriptor)
-        _publish(folder, temporary, name)
+        with _publishing(folder):
+            if _is_newer(folder, name, copied):
+                _force(folder, name, sync)
+            else:
+                _publish(folder, temporary, name)
     finally:
         try:
             # The temporary file itself is removed last: its lock shows that this writer is alive.
@@ -97,7 +117,7 @@ def _create(folder: int) -> tuple[str, int]:
     """Make a temporary file. Returns its name and a descriptor that holds its lock."""
     while True:
         name = f".snapshot.{os.urandom(8).hex()}.tmp"
-        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, 0o600, dir_fd=folder)
+        descriptor = descriptors.open_file(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | _OPEN, dir_fd=folder)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             lost = os.fstat(descriptor).st_nlink == 0
@@ -115,7 +135,7 @@ def _remove_abandoned(folder: int) -> None:
         if not _TEMPORARY.match(name):
             continue
         with contextlib.suppress(OSError):  # its writer is alive, it is gone, or we have no permission
-            descriptor = os.open(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+            descriptor = descriptors.open_file(name, os.O_RDWR | os.O_NONBLOCK | _OPEN, dir_fd=folder)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder, follow_symlinks=False)):
@@ -158,6 +178,40 @@ def _publish(folder: int, temporary: str, name: str) -> None:
         os.rename(old, previous, src_dir_fd=folder, dst_dir_fd=folder)  # has no effect if both are the same file
 
 
+@contextlib.contextmanager
+def _publishing(folder: int) -> Iterator[None]:
+    """Hold the lock of the folder. It is held for some renames; who has to wait too long for it goes on without."""
+    give_up = time.monotonic() + PUBLISH_WAIT_S
+    with contextlib.suppress(OSError):  # the file system has no locks, or none for folders
+        while True:
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= give_up:
+                    break
+                time.sleep(0.0005)
+    yield  # closing the folder's descriptor unlocks it
+
+
+def _is_newer(folder: int, name: str, copied: Copied) -> bool:
+    """Is the present file a later copy of the same board? One from the future is not: the clock was set back."""
+    meta = _meta(folder, name) or {}
+    taken_ns = meta.get("taken_ns")
+    if meta.get("uuid") != copied.uuid or not isinstance(taken_ns, int):
+        return False
+    return copied.taken_ns < taken_ns <= time.time_ns()
+
+
+def _force(folder: int, name: str, sync: bool) -> None:
+    if sync and not _was_synced(folder, name):
+        descriptor = descriptors.open_file(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _may_become_previous(folder: int, name: str) -> bool:
     """May the present file replace the previous one? Not if only the previous one was forced to the disk: otherwise
     neither might be readable after a power cut."""
@@ -167,14 +221,21 @@ def _may_become_previous(folder: int, name: str) -> bool:
 
 def _was_synced(folder: int, name: str) -> bool | None:
     """Was this file forced to the disk? None if there is no such file, or if it is damaged."""
+    meta = _meta(folder, name)
+    return None if meta is None else meta.get("synced") is True
+
+
+def _meta(folder: int, name: str) -> dict[str, Any] | None:
+    """The first member of this file; None if there is no such file, or if it is damaged."""
     try:
-        descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
+        descriptor = descriptors.open_file(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
     except OSError:
         return None
     try:
         head = npz.first_member(descriptor, META, META_BYTES_MAX)
-        return None if head is None else json.loads(head).get("synced") is True
-    except (OSError, ValueError, AttributeError, RecursionError):
+        meta = None if head is None else json.loads(head)
+        return meta if isinstance(meta, dict) else None
+    except (OSError, ValueError, RecursionError):
         return None
     finally:
         os.close(descriptor)

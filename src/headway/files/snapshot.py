@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from headway import errors
 from headway.files import npz, replacement
-from headway.files.replacement import META, META_BYTES_MAX, previous_of
-from headway.system import locks
+from headway.files.replacement import META, META_BYTES_MAX, Copied, previous_of
+from headway.system import descriptors, locks
 from headway.system.paths import check_name
 from headway.views.board_view import BoardView, Raw
 
@@ -68,7 +68,7 @@ def write(
     raw = view.raw if isinstance(view, BoardView) else view
     if results_apart:
         raw = raw._replace(meta={**raw.meta, "results_apart": True}, result_index=b"", results=b"")
-    replacement.replace(directory, SNAPSHOT, _pieces(raw, sync), sync=sync)
+    replacement.replace(directory, SNAPSHOT, _pieces(raw, sync), _copied(raw), sync=sync)
     return Path(directory, SNAPSHOT)
 
 
@@ -88,7 +88,7 @@ def write_results(raw: Raw, directory: str | os.PathLike[str], *, sync: bool = T
         (f"{KEPT}.npy", [npz.npy_header(_description(KEPT), len(kept) // _KEPT.size), kept]),
         ("results.npy", [npz.npy_header(_description("results"), len(raw.results)), raw.results]),
     ]
-    replacement.replace(directory, RESULTS, _packed(raw, members), sync=sync)
+    replacement.replace(directory, RESULTS, _packed(raw, members), _copied(raw), sync=sync)
 
 
 def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
@@ -125,6 +125,10 @@ def remove(directory: str | os.PathLike[str]) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------- contents
+
+
+def _copied(raw: Raw) -> Copied:
+    return Copied(raw.meta["uuid"], raw.meta["taken_ns"])
 
 
 @functools.cache
@@ -280,8 +284,8 @@ def _payload(members: dict[str, bytes], name: str, meta: dict[str, Any]) -> byte
 
 def _open(path: Path) -> int:
     try:
-        descriptor = os.open(
-            path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = descriptors.open_file(
+            path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW
         )  # O_NONBLOCK: do not wait for a pipe's writer
     except OSError as error:
         if error.errno not in (errno.ELOOP, errno.ENXIO):

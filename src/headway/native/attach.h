@@ -14,8 +14,7 @@ static hw_board *hw_entry(void) {
     page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) return NULL;
     board = (hw_board *)calloc(1, sizeof *board);
-    if (!board || madvise(page, 4096, MADV_WIPEONFORK) != 0 ||
-        (!registered && (errno = pthread_atfork(NULL, NULL, hw_after_fork_in_child)) != 0)) {
+    if (!board || (!registered && (errno = pthread_atfork(NULL, NULL, hw_after_fork_in_child)) != 0)) {
         int reason = errno;
         munmap(page, 4096);
         free(board);
@@ -23,8 +22,9 @@ static hw_board *hw_entry(void) {
         return NULL;
     }
     registered = 1;
+    madvise(page, 4096, MADV_WIPEONFORK); /* refused before Linux 4.14, and by some sandboxes: see identity.h */
     board->page = (uint64_t *)page;
-    board->lock_fd = -1;
+    board->lock_fd = board->locking_fd = -1;
     board->next = hw_boards;
     __atomic_store_n(&hw_boards, board, __ATOMIC_RELEASE); /* release: a child that sees the entry sees it whole */
     return board;
@@ -50,9 +50,9 @@ static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, con
     board->result_bytes = header->result_bytes;
     board->slot_bytes = header->slot_bytes;
     board->result_stride = hw_result_stride(header->result_bytes);
-    board->page[HW_PAGE_ME] = 0;
-    board->page[HW_PAGE_FD] = 1;
-    board->page[HW_PAGE_INSIDE] = 0;
+    memset(board->page, 0, 4096);
+    board->anchor = NULL;
+    board->locking_fd = -1;
     hw_forget(board);
     board->semaphore = NULL;
     board->lock_fd = lock_fd;
@@ -72,8 +72,11 @@ static int hw_is_own_file(const char *path, struct stat *found) {
 static void hw_use_semaphore(hw_board *board, const char *name, const char *path) {
     struct stat before, after;
     sem_t *semaphore;
+    int covered[3];
     if (board->semaphore || !hw_is_own_file(path, &before)) return;
+    hw_cover(covered);
     semaphore = sem_open(name, 0);
+    hw_uncover(covered);
     if (semaphore == SEM_FAILED) return;
     if (hw_is_own_file(path, &after) && before.st_ino == after.st_ino && before.st_dev == after.st_dev)
         board->semaphore = semaphore;

@@ -15,10 +15,10 @@
 #define HW_NO_ROW UINT32_MAX          /* no row yet */
 #define HW_ANONYMOUS (UINT32_MAX - 1) /* the table was full: this process counts unlisted */
 
-/* The words of the page that the kernel wipes in forked children. */
+/* The words of the page that is wiped in forked children. */
 enum hw_page {
     HW_PAGE_ME = 0,     /* the incarnation, 0 = nobody */
-    HW_PAGE_FD = 1,     /* 1: lock_fd is this process's own, 2: a thread is reopening it */
+    HW_PAGE_FD = 1,     /* 1: a thread opens lock_fd again */
     HW_PAGE_PID = 2,    /* 0: not known yet */
     HW_PAGE_INSIDE = 16 /* threads in a native call without the GIL; not on the line that each add reads */
 };
@@ -45,7 +45,9 @@ typedef struct hw_board {
     uint64_t result_stride;
     uint64_t *page; /* enum hw_page; every word reads 0 after a fork */
     uint64_t known[HW_KNOWN]; /* who was alive when the kernel was last asked: see lost.h */
-    int lock_fd;    /* a second open of the segment, never mapped */
+    int lock_fd;    /* asks about locks; holds none of its own, so children may have it, too */
+    int locking_fd; /* while this process registers: its lock is being taken by this one */
+    void *anchor;   /* a mapping that keeps this process's lock (identity.h); in a child, perhaps its parent's */
     dev_t device;   /* of the segment's file: the number lock_fd may by now be another file */
     ino_t inode;
     char *path;     /* where the file was found */

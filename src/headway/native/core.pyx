@@ -14,13 +14,12 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.errno cimport EIO, ENOENT, errno
 from libc.stdlib cimport calloc, free
 from libc.string cimport memchr, memcpy, memset, strlen
-from posix.fcntl cimport O_CLOEXEC, O_RDWR, open
+from posix.fcntl cimport O_RDWR
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 from posix.unistd cimport close
 
 import operator
 import os
-import sys
 import warnings
 
 from headway import errors

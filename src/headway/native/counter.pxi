@@ -39,10 +39,10 @@ cdef class Counter(Place):
         return 0
 
     cdef int look_around(self, uint64_t now) except -1:
-        """Once a second: check whether the board was removed, and whether its recorder is alive."""
+        """Once a second: check whether the board was removed, and whether its recorder is alive and writes."""
         global _warned_retired
         self.look_ns = now + SECOND
-        hw_own_fd(self.segment.board)  # reopen it if the program closed it: otherwise this process would count as dead
+        hw_keep(self.segment.board)
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
             warnings.warn(f"board {self.segment.name!r} was removed: updates are no longer seen by anyone",
@@ -51,7 +51,7 @@ cdef class Counter(Place):
             _warned_retired = True
             warnings.warn(f"the segment of board {self.segment.name!r} was removed from /dev/shm: updates are seen "
                           f"only by processes that had it open", errors.StaleTaskWarning)
-        if _on_silence is not None and self.segment.silent(now):
+        if _on_silence is not None and (self.segment.silent(now) or hw_peek(&self.segment.board.header.recorder_errno)):
             _on_silence(self.segment)
         return 0
 

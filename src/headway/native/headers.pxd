@@ -160,6 +160,9 @@ cdef extern from "board.h" nogil:
     hw_control *hw_control_of(char *slot)
     hw_identity *hw_identity_of(char *slot)
 
+cdef extern from "descriptor.h" nogil:
+    int hw_open_anew(int fd, int flags)
+
 cdef extern from "identity.h" nogil:
     uint64_t hw_me(const hw_board *board)
     uint64_t hw_pid(hw_board *board)
@@ -169,11 +172,11 @@ cdef extern from "identity.h" nogil:
     void hw_go_in(hw_board *board)
     void hw_come_out(hw_board *board)
     int hw_inside(const hw_board *board)
-    int hw_own_fd(hw_board *board)
+    void hw_keep(hw_board *board)
     void hw_leave(hw_board *board)
     void hw_announce(hw_board *board, uint64_t retired)
     int hw_retiring(hw_board *board)
-    int hw_in_use(int fd, uint64_t recorder)
+    int hw_in_use(int fd, uint64_t one, uint64_t other)
     uint64_t hw_recorder_of(int fd)
     int hw_board_in_use(hw_board *board)
 

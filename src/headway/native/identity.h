@@ -2,13 +2,22 @@
  *
  * A process draws an incarnation by fetch_add from the header, so none is ever used twice, and holds a write lock on
  * byte HW_LOCK_BASE + incarnation of the segment's file for as long as it lives: the kernel releases it however the
- * process dies. The lock belongs to an open file description (F_OFD_SETLK) that is never mapped, because a mapping
- * keeps its description open, in forked children too.
+ * process dies.
+ *
+ * The lock belongs to an open file description of its own (F_OFD_SETLK), which only a mapping of one page keeps open: the
+ * anchor. It has no descriptor, so nothing that a program does to its descriptors releases the lock: not closing all of
+ * them, not dup2 over one. It is marked MADV_DONTFORK, so no child has it, not even after a raw clone: the lock ends with
+ * this process and its memory, and no child can keep its dead parent alive. An exec ends it, too.
+ *
+ * Questions about locks are asked through lock_fd, on which no lock is ever held: children may go on using it.
+ *
+ * Where the file cannot be opened any more (the program gave up its rights, went into a chroot, has no descriptor
+ * left), the lock is one of the process instead (F_SETLK), through lock_fd. The kernel drops that one when the process
+ * closes any descriptor of the file, so it is looked at once a second (hw_keep).
  *
  * The incarnation stands in a page that the kernel wipes in every forked child (MADV_WIPEONFORK), also after a raw
- * clone: a child reads 0 and registers anew. The page's second word says whether lock_fd is this process's own; the
- * inherited one must not be used for questions (the parent would seem dead) and not be kept (a dead parent would seem
- * alive).
+ * clone: a child reads 0 and registers anew. A handler in the child wipes the page as well, and unmaps the anchor, for
+ * kernels and emulators that do not; there, a raw clone has to be followed by an exec.
  *
  * Everything that changes an hw_board runs under the GIL. Calls without the GIL are counted in the page (hw_go_in), and
  * a thread that leaves or detaches waits for them.
@@ -17,6 +26,7 @@
 #define HEADWAY_IDENTITY_H
 
 #include "board.h"
+#include "descriptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,63 +72,38 @@ static int hw_byte(int fd, int command, uint64_t incarnation, short *type) {
 
 static inline uint64_t hw_me(const hw_board *board) { return hw_peek(&board->page[HW_PAGE_ME]); }
 
-/* Open the segment's file again: by an inherited descriptor if there is one, as the name may have been removed, else by
- * name. It makes only calls that are safe in a child forked from a process with threads. */
-static int hw_open_again(const hw_board *board, int inherited) {
-    char path[32], digits[12];
-    int n = 0, at = 14, fd = board->lock_fd, own;
-    if (inherited) {
-        memcpy(path, "/proc/self/fd/", 14);
-        do digits[n++] = (char)('0' + fd % 10);
-        while (fd /= 10);
-        while (n) path[at++] = digits[--n];
-        path[at] = 0;
-        own = open(path, O_RDWR | O_CLOEXEC);
-    } else {
-        own = board->path ? open(board->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
-    }
+/* Open the segment's file once more, as a new description: by lock_fd, as the name may have been removed, else by name.
+ * -1 with errno. */
+static int hw_open_again(const hw_board *board) {
+    int own = hw_is_ours(board, board->lock_fd) ? hw_open_anew(board->lock_fd, O_RDWR) : -1;
+    if (own < 0 && board->path) own = hw_open(board->path, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
     if (own >= 0 && !hw_is_ours(board, own)) {
         close(own);
         own = -1;
+        errno = ENOENT; /* another file has the name by now */
     }
     return own;
 }
 
-/* Make lock_fd a description of this process's own: after a fork, or after the program closed it. One thread does it;
- * others wait a moment. -1 if it is impossible: then every process counts as alive. */
+/* The program closed lock_fd: open the file again. One thread does it; others wait a moment. -1 if it is impossible:
+ * then every process counts as alive. */
 static int hw_reopen(hw_board *board) {
-    uint64_t *state = &board->page[HW_PAGE_FD], seen = hw_load(state);
-    short type = F_WRLCK;
-    int own, inherited;
+    uint64_t *busy = &board->page[HW_PAGE_FD];
+    int own;
     if (board->lock_fd < 0) return -1; /* detached */
-    if (seen == 2 || !hw_cas(state, seen, 2)) {
-        for (int i = 0; i < 1000 && hw_load(state) == 2; i++) sched_yield();
-        return hw_load(state) == 1 ? board->lock_fd : -1;
+    if (!hw_cas(busy, 0, 1)) {
+        for (int i = 0; i < 1000 && hw_load(busy); i++) sched_yield();
+        return hw_is_ours(board, board->lock_fd) ? board->lock_fd : -1;
     }
-    inherited = hw_is_ours(board, board->lock_fd);
-    own = hw_open_again(board, inherited);
-    if (own < 0 && inherited && errno == EMFILE) {
-        /* No descriptor is free: close the inherited one, which must not be kept anyway, and use its number. */
-        close(board->lock_fd);
-        inherited = 0;
-        own = hw_open_again(board, 0);
-    }
-    if (own >= 0 && inherited) {
-        /* dup3 replaces it in one step: the number is never free for another thread, or copied wrong by a fork. */
-        int answer = dup3(own, board->lock_fd, O_CLOEXEC);
-        close(own);
-        own = answer;
-    } else if (own >= 0) {
-        board->lock_fd = own; /* the old number was closed, or is another file's by now */
-    }
-    if (own >= 0 && hw_me(board)) hw_byte(board->lock_fd, F_OFD_SETLK, hw_me(board), &type); /* closing released it */
-    hw_store(state, own >= 0); /* release: a reader of 1 uses the new description; 0: tried again at the next use */
-    return own >= 0 ? board->lock_fd : -1;
+    own = hw_is_ours(board, board->lock_fd) ? board->lock_fd : hw_open_again(board);
+    if (own >= 0) board->lock_fd = own; /* the old number was closed, or is another file's by now */
+    hw_store(busy, 0); /* release: who reads 0 sees the new number; if it failed, the next use tries again */
+    return own;
 }
 
-/* lock_fd; if it was inherited by fork, or closed by the program, it is made this process's own first. */
+/* The descriptor that asks about locks; it is opened again if the program closed it. */
 static inline int hw_own_fd(hw_board *board) {
-    if (HW_LIKELY(hw_load(&board->page[HW_PAGE_FD]) == 1 && hw_is_ours(board, board->lock_fd))) return board->lock_fd;
+    if (HW_LIKELY(hw_is_ours(board, board->lock_fd))) return board->lock_fd;
     return hw_reopen(board);
 }
 
@@ -139,10 +124,23 @@ static void hw_forget(hw_board *board) {
     board->held_count = board->held_room = 0;
 }
 
+/* In a child: is this still a mapping of the segment, although it was to have none (MADV_DONTFORK)? Emulators hand it on.
+ * Where the kernel did as it was told, nothing is mapped there, or by an earlier handler something else. */
+static int hw_was_handed_on(const hw_board *board) {
+    return board->anchor && madvise(board->anchor, 4096, MADV_DOFORK) == 0 &&
+           memcmp(board->anchor, board->header, offsetof(hw_header, pad0)) == 0;
+}
+
+/* In a forked child: it is nobody yet, and has nothing that keeps its parent alive. It makes only calls that are safe
+ * in a child of a process with threads. */
 static void hw_after_fork_in_child(void) {
     for (hw_board *board = __atomic_load_n(&hw_boards, __ATOMIC_ACQUIRE); board; board = board->next) {
         if (board->lock_fd < 0) continue;
-        hw_reopen(board);
+        memset(board->page, 0, 4096); /* the kernel has done it, if it knows MADV_WIPEONFORK */
+        if (hw_was_handed_on(board)) munmap(board->anchor, 4096);
+        if (hw_is_ours(board, board->locking_fd)) close(board->locking_fd); /* C code forked while a thread registered */
+        board->anchor = NULL;
+        board->locking_fd = -1;
         hw_forget(board);
     }
 }
@@ -179,18 +177,23 @@ static int hw_alive_by(hw_board *board, int fd, uint64_t incarnation) {
             type != F_UNLCK) || !hw_dead(board, incarnation);
 }
 
-/* Does a process other than the recorder (its incarnation, 0 = none) hold an identity on this segment? Locks of the
- * same open file description are not reported: with its own descriptor, a process does not find itself. If the kernel
- * does not answer, the segment counts as in use. */
-static int hw_in_use(int fd, uint64_t recorder) {
-    recorder &= HW_INCARNATION_MAX - 1; /* more is damage */
-    for (int above = 0; above <= (recorder != 0); above++) { /* below the recorder's byte, then above it */
+/* Does any process but these two (incarnations, 0 = none) hold an identity on this segment? If the kernel does not answer,
+ * the segment counts as in use. */
+static int hw_in_use(int fd, uint64_t one, uint64_t other) {
+    uint64_t but[2] = {one & (HW_INCARNATION_MAX - 1), other & (HW_INCARNATION_MAX - 1)}; /* more is damage */
+    uint64_t from = 0;
+    if (but[0] > but[1]) but[0] = but[1], but[1] = one & (HW_INCARNATION_MAX - 1);
+    for (int i = 0; i <= 2; i++) { /* below the first, between the two, above the second */
         struct flock lock;
         memset(&lock, 0, sizeof lock);
         lock.l_type = F_WRLCK;
         lock.l_whence = SEEK_SET;
-        lock.l_start = HW_LOCK_BASE + (above ? (int64_t)recorder + 1 : 0);
-        lock.l_len = above ? 0 : (int64_t)recorder; /* 0 = to the end */
+        lock.l_start = HW_LOCK_BASE + (int64_t)from;
+        if (i < 2) {
+            if (but[i] <= from) continue;
+            lock.l_len = (int64_t)(but[i] - from);
+            from = but[i] + 1;
+        } /* else to the end */
         if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK) return 1;
     }
     return 0;
@@ -204,7 +207,7 @@ static uint64_t hw_recorder_of(int fd) {
 
 static int hw_board_in_use(hw_board *board) {
     int fd = hw_own_fd(board);
-    return fd < 0 || hw_in_use(fd, hw_load(&board->header->recorder));
+    return fd < 0 || hw_in_use(fd, hw_load(&board->header->recorder), hw_me(board));
 }
 
 /* Take a row of the process table. Without one a process still counts, but is not listed. */
@@ -233,36 +236,94 @@ static void hw_take_row(hw_board *board, uint64_t me, uint64_t pid, int64_t star
     board->row = HW_ANONYMOUS;
 }
 
-/* Register this process on the board. HW_OK also if it is registered already; HW_SYSTEM if the kernel gives no lock. */
-static int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name) {
-    int fd;
-    if (hw_me(board)) {
-        if (with_row && board->row == HW_NO_ROW)
-            hw_take_row(board, hw_me(board), hw_pid(board), started_ns, name);
-        return HW_OK;
+/* Open a description for this process's lock, and map it: the anchor. Its descriptor, to be closed once the lock is
+ * held; -1 with errno. Mapped before the lock is taken: so no child has a mapping of a description with a lock. */
+static int hw_drop_anchor(hw_board *board) {
+    int reason, fd = hw_open_again(board);
+    void *anchor;
+    if (fd < 0) return -1;
+    anchor = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+    if (anchor == MAP_FAILED) {
+        reason = errno;
+        close(fd);
+        errno = reason;
+        return -1;
     }
+    madvise(anchor, 4096, MADV_DONTFORK); /* refused: the handler in the child unmaps it */
+    board->anchor = anchor;
+    board->locking_fd = fd;
+    return fd;
+}
+
+static void hw_weigh_anchor(hw_board *board) {
+    if (board->anchor) munmap(board->anchor, 4096);
+    board->anchor = NULL;
+}
+
+/* Take the lock on the byte of an incarnation: `me`, or if it is 0 a new one, which is drawn. HW_OK; HW_SYSTEM if the
+ * kernel gives no lock; HW_DAMAGED if there are no numbers left; HW_EXISTS if somebody else holds the lock of `me`. */
+static int hw_come_alive(hw_board *board, uint64_t me) {
+    int fd, command = F_OFD_SETLK, answer = HW_OK, reason;
+    board->anchor = NULL; /* in a child, the parent's, which is not mapped here */
     errno = 0;
-    fd = hw_own_fd(board);
-    if (fd < 0) {
-        errno = errno ? errno : EBADF;
-        return HW_SYSTEM;
-    }
-    hw_forget(board); /* after a raw clone no fork handler ran */
-    for (;;) {
-        uint64_t me = __atomic_fetch_add(&board->header->next_incarnation, 1, __ATOMIC_ACQ_REL);
-        short type = F_WRLCK;
-        if (me == 0) continue;
-        if (me >= HW_INCARNATION_MAX) return HW_DAMAGED;
-        HW_STEP("drawn");
-        if (hw_byte(fd, F_OFD_SETLK, me, &type) != 0) {
-            if (errno == EAGAIN || errno == EACCES) continue; /* held: numbers recur only by damage */
+    fd = hw_drop_anchor(board);
+    if (fd < 0) { /* a lock of this process, see above */
+        reason = errno;
+        command = F_SETLK;
+        fd = hw_own_fd(board);
+        if (fd < 0) {
+            errno = reason ? reason : EBADF;
             return HW_SYSTEM;
         }
-        HW_STEP("alive");
-        hw_store(&board->page[HW_PAGE_ME], me); /* release: its lock is held */
-        if (with_row) hw_take_row(board, me, hw_pid(board), started_ns, name);
-        return HW_OK;
     }
+    for (uint64_t drawn = me;; drawn = 0) {
+        short type = F_WRLCK;
+        if (!drawn) drawn = __atomic_fetch_add(&board->header->next_incarnation, 1, __ATOMIC_ACQ_REL);
+        if (drawn == 0) continue;
+        if (drawn >= HW_INCARNATION_MAX) {
+            answer = HW_DAMAGED;
+            break;
+        }
+        HW_STEP("drawn");
+        if (hw_byte(fd, command, drawn, &type) == 0) {
+            HW_STEP("alive");
+            hw_store(&board->page[HW_PAGE_ME], drawn); /* release: its lock is held */
+            break;
+        }
+        if (errno != EAGAIN && errno != EACCES) answer = HW_SYSTEM;
+        else if (me) answer = HW_EXISTS; /* held: numbers recur only by damage */
+        else continue;
+        break;
+    }
+    reason = errno;
+    if (answer != HW_OK) hw_weigh_anchor(board);
+    if (board->locking_fd >= 0) close(board->locking_fd);
+    board->locking_fd = -1;
+    errno = reason;
+    return answer;
+}
+
+/* Register this process on the board. HW_OK also if it is registered already; HW_SYSTEM if the kernel gives no lock. */
+static int hw_register(hw_board *board, int with_row, int64_t started_ns, const char *name) {
+    int answer;
+    if (!hw_me(board)) {
+        hw_forget(board); /* after a raw clone no fork handler ran */
+        answer = hw_come_alive(board, 0);
+        if (answer != HW_OK) return answer;
+    }
+    if (with_row && board->row == HW_NO_ROW) hw_take_row(board, hw_me(board), hw_pid(board), started_ns, name);
+    return HW_OK;
+}
+
+/* Once a second: is everything still there by which this process is known to be alive? The descriptor that asks may
+ * have been closed by the program, and a lock without an anchor been dropped by the kernel. */
+static void hw_keep(hw_board *board) {
+    uint64_t me = hw_me(board);
+    short type = F_WRLCK;
+    int fd = hw_own_fd(board);
+    if (!me || board->anchor) return;
+    if (fd >= 0 && hw_byte(fd, F_OFD_GETLK, me, &type) == 0 && type != F_UNLCK) return; /* our own one shows here, too */
+    hw_come_alive(board, me);
 }
 
 /* Forget stripes of tasks that are gone. */
@@ -305,7 +366,8 @@ static void hw_leave(hw_board *board) {
     if (board->row < board->workers) hw_cas(&board->rows[board->row].incarnation, me, 0);
     hw_forget(board);
     hw_store(&board->page[HW_PAGE_ME], 0); /* handles see that they have to register again */
-    if (hw_is_ours(board, board->lock_fd)) hw_byte(board->lock_fd, F_OFD_SETLK, me, &type);
+    if (board->anchor) hw_weigh_anchor(board); /* the description is closed with its last mapping, and its lock ends */
+    else if (hw_is_ours(board, board->lock_fd)) hw_byte(board->lock_fd, F_SETLK, me, &type);
 }
 
 /* A process that retires an unused board stores this word, then checks the locks of all identities (hw_in_use). A

@@ -108,7 +108,11 @@ static void hw_unlock(hw_board *board) {
 
 /* Make a semaphore of one token, for this user only (less the umask). -1 with errno; EEXIST if there is one. */
 static int hw_make_semaphore(const char *name) {
-    sem_t *semaphore = sem_open(name, O_CREAT | O_EXCL, 0600, 1);
+    sem_t *semaphore;
+    int covered[3];
+    hw_cover(covered);
+    semaphore = sem_open(name, O_CREAT | O_EXCL, 0600, 1);
+    hw_uncover(covered);
     return semaphore == SEM_FAILED ? -1 : sem_close(semaphore);
 }
 

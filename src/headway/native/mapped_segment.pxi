@@ -70,11 +70,12 @@ cdef class MappedSegment:
             if layout:
                 raise _other_layout(where, wrong.decode(), self.said.layout_version)
             raise _damaged(where, wrong.decode())
-        # Identities are locks on a second open file description of the segment, never mapped (identity.h). It is
+        # The locks of identities are asked for on a second open file description of the segment (identity.h). It is
         # opened here, so that Ctrl-C cannot come between the opening and the object that closes it.
-        again, path = b"/proc/self/fd/%d" % fd, b"/dev/shm" + where.encode()
-        lock_fd = open(again, O_RDWR | O_CLOEXEC)
+        path = b"/dev/shm" + where.encode()
+        lock_fd = hw_open_anew(fd, O_RDWR)
         if lock_fd < 0:
+            again = f"/proc/self/fd/{fd}"
             if errno == ENOENT:  # not FileNotFoundError, which says that there is no segment
                 raise OSError(EIO, "the segment cannot be opened once more: is /proc mounted?", again)
             raise OSError(errno, os.strerror(errno), again)

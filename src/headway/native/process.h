@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "descriptor.h"
 #include "headway.h"
 
 /* Ticks from the boot to the start of the process: field 22 of /proc/self/stat (proc_pid_stat(5)). Field 2, the name of
@@ -26,7 +27,7 @@ static int64_t hw_started_ns(void) {
     char stat[1024];
     int64_t now = (int64_t)hw_clock_ns(CLOCK_REALTIME);
     long hertz = sysconf(_SC_CLK_TCK);
-    int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+    int fd = hw_open("/proc/self/stat", O_RDONLY);
     ssize_t size = fd < 0 ? -1 : read(fd, stat, sizeof stat - 1);
     uint64_t ticks;
     if (fd >= 0) close(fd);

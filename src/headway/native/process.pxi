@@ -1,15 +1,8 @@
 # What concerns the whole process: its name, its callbacks, semaphores, the programs that it starts.
 
 cdef bytes _process_name():
-    """The name of this process, for people: multiprocessing's name of a child, else the script."""
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    if multiprocessing is not None:
-        name = str(multiprocessing.current_process().name)
-        if name != "MainProcess":
-            return name.encode("utf-8", "replace")
-    script = getattr(sys, "argv", None) or [""]  # a program may have set it to anything
-    name = os.path.basename(script[0]) if isinstance(script[0], str) else ""
-    return (name or "python").encode("utf-8", "replace")
+    """The name of this process, for people."""
+    return b"python" if _on_naming is None else str(_on_naming()).encode("utf-8", "replace")
 
 
 def in_use(int fd):
@@ -18,11 +11,18 @@ def in_use(int fd):
     fd: open for reading and writing, with an open file description of its own: locks of the same description are not
     reported. If the kernel does not answer, the segment counts as in use.
     """
-    return hw_in_use(fd, hw_recorder_of(fd)) != 0
+    return hw_in_use(fd, hw_recorder_of(fd), 0) != 0
 
 
 cdef object _on_arrival = None
 cdef object _on_silence = None
+cdef object _on_naming = None
+
+
+def on_naming(callback):
+    """Register callback(): the name of this process, for people, which its row of the process table shows."""
+    global _on_naming
+    _on_naming = callback
 
 
 def on_silence(callback):

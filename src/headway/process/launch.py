@@ -5,6 +5,7 @@ They are not children of the program: it never has to wait for them, and they ou
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -29,7 +30,10 @@ _NOT_HANDED_DOWN = frozenset(
     ("PYTHONINSPECT", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONPROFILEIMPORTTIME")
 )
 
+FAILED_LEAST = 8  # attempts in two seconds or more, before a program is told
+
 _warned = False
+_told: set[str] = set()  # boards that cannot be written, by uuid
 
 
 def wanted() -> bool:
@@ -40,9 +44,13 @@ def wanted() -> bool:
 def ensure(segment: Segment) -> None:
     """Start the recorder of a board that should have one and has none. If several processes call it, one starts it.
 
-    It never raises: progress is counted with or without a recorder. If none can be started, it warns once per process.
+    It never raises: progress is counted with or without a recorder. If none can be started, or if the recorder says
+    that it cannot write, it warns once per process.
     """
-    if not wanted() or not segment.may_start_recorder():
+    if not wanted():
+        return
+    _tell_errors(segment)
+    if not segment.may_start_recorder():
         return
     try:
         beside(RECORDER, segment.name, segment.uuid)
@@ -72,6 +80,27 @@ def beside(module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> i
         )
     except OSError as error:
         raise OSError(error.errno, f"{python} could not be started ({error})") from None
+
+
+def _tell_errors(segment: Segment) -> None:
+    """Warn once, if the recorder of a board says that its files cannot be written."""
+    failed, number = segment.recorder_errors
+    if not number or segment.uuid in _told:
+        return
+    where = f"board {segment.name!r} in {segment.directory}"
+    if number == errno.ENOENT:
+        text = f"the directory of {where} was removed while it was in use: it is made anew, what it held is gone"
+    elif number == errno.ESTALE:
+        text = f"the directory of {where} was given to another board: this one is counted, but not recorded any more"
+    elif failed >= FAILED_LEAST or not segment.recorder_wanted:
+        text = (
+            f"{where} is counted, but its snapshots and its history cannot be written: {os.strerror(number)}; "
+            f"'headway doctor' says what to do"
+        )
+    else:
+        return  # it may pass
+    _told.add(segment.uuid)
+    warnings.warn(text, RuntimeWarning, stacklevel=3)
 
 
 def _warn(reason: str) -> None:

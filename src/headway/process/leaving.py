@@ -3,45 +3,74 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import importlib
 import os
 import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 
+from headway import errors
+from headway.system import workers
 from headway.tasks.ending import ending
 
 __all__ = ["at_exit", "uncaught"]
 
-_armed: dict[Callable[[], object], int] = {}  # the pid in which each was last registered; 0 once it has run
+LAST = -(1 << 30)  # exit priority of a finalizer of multiprocessing: after those of the program
+
+_armed: dict[Callable[[], object], int] = {}  # the pid in which each was last registered
+_registered = False  # does atexit hold a _Last?
 _bootstrap: FrameType | None = None  # in a child of multiprocessing: the function that runs it
+
+
+class _Last:
+    """Calls what was registered when atexit forgets it.
+
+    Only atexit has it. It runs the handlers, those of the program, too, the latest first, and forgets them then, while
+    the interpreter is still whole. So whatever a handler of the program counts or ends still counts, also if it was
+    registered before Headway was imported.
+    """
+
+    def __call__(self) -> None:
+        """As a handler it does nothing: others are still to come."""
+
+    def __del__(self) -> None:
+        global _registered
+        _registered = False
+        _call_all()
 
 
 def at_exit(callback: Callable[[], object]) -> None:
     """Register callback() to be called once when this process ends, before callbacks that were registered earlier.
 
-    It holds for this process only: a forked child registers again. Children of multiprocessing skip atexit under fork
-    (before Python 3.13), and under spawn they run both atexit and multiprocessing's finalizers; so both are used.
+    They are called after the exit handlers of the program. It holds for this process only: a forked child registers
+    again. Children of multiprocessing, and of the libraries made from it, skip atexit under fork (before Python 3.13),
+    and under spawn they run both atexit and multiprocessing's finalizers; so both are used.
     """
-    global _bootstrap
-    armed = _armed.get(callback)
-    if armed == os.getpid():
-        return
-    _armed[callback] = os.getpid()
-    if armed is None:
-        atexit.register(_call, callback)  # a child of os.fork inherits the registration
-    process = sys.modules.get("multiprocessing.process")
-    if process is not None and process.parent_process() is not None:
-        from multiprocessing.util import Finalize
-
-        Finalize(None, _call, (callback,), exitpriority=0)
-        _bootstrap = _frame_of(process.BaseProcess._bootstrap)
-
-
-def _call(callback: Callable[[], object]) -> None:
+    global _bootstrap, _registered
     if _armed.get(callback) == os.getpid():
-        _armed[callback] = 0  # done: the second of the two calls does nothing
-        callback()
+        return
+    _armed.pop(callback, None)  # it is the latest now
+    is_first = os.getpid() not in _armed.values()
+    _armed[callback] = os.getpid()
+    if not _registered:
+        _registered = True
+        atexit.register(_Last())  # a child of os.fork inherits the registration
+    library = workers.library()
+    if library is not None and is_first:
+        util = importlib.import_module(library.__name__.replace(".process", ".util"))
+        util.Finalize(None, _call_all, exitpriority=LAST)
+        _bootstrap = _frame_of(type(library.current_process())._bootstrap)
+
+
+def _call_all() -> None:
+    for callback, pid in reversed(list(_armed.items())):
+        if pid == os.getpid():
+            del _armed[callback]  # the second of the two calls does nothing
+            # Without descriptors or memory nothing can be written; the kernel takes back what this process holds.
+            with contextlib.suppress(errors.HeadwayError, OSError, ImportError, MemoryError):
+                callback()
 
 
 def _frame_of(function: Callable[..., object]) -> FrameType | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from headway.process import notebook, pidfd
 from headway.process.drawing import DONE, DRAWN, HIDE, LEFT, RELEASE, STOP
-from headway.system import support
+from headway.system import descriptors, support, workers
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -46,7 +46,7 @@ class Helper:
 
     def __init__(self, module: str, *arguments: str, terminal: int | None) -> None:
         try:
-            import socket  # imported only here: workers never need it
+            from socket import SOCK_SEQPACKET  # imported only here: workers never need it
 
             from headway.process import launch
         except ImportError as error:
@@ -58,12 +58,12 @@ class Helper:
         self._lock = threading.Lock()
         self._helper = -1  # a pidfd: a plain pid may belong to another process by the time it is killed
         self._alive = -1  # without pidfds: a pipe that the kernel closes when this process ends
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control, theirs = descriptors.socket_pair(SOCK_SEQPACKET)
         program = -1
         try:
             program = pidfd.open_pidfd(self.pid)
             if program < 0:
-                program, self._alive = os.pipe()
+                program, self._alive = descriptors.pipe()
             handed = (theirs.fileno(), program) if terminal is None else (theirs.fileno(), program, terminal)
             self._helper_pid = launch.beside(module, *arguments, descriptors=handed)
             self._helper = pidfd.open_pidfd(self._helper_pid)  # -1: the socket shows whether it has ended
@@ -299,8 +299,7 @@ def _stream() -> TextIO | None:
 
 def is_worker() -> bool:
     """Is this a worker of a pool? Workers draw no bars: they share their parent's terminal."""
-    process = sys.modules.get("multiprocessing.process")
-    return process is not None and process.parent_process() is not None
+    return workers.library() is not None
 
 
 def flush() -> None:

@@ -10,6 +10,8 @@ import errno
 import os
 import signal
 
+from headway.system import descriptors
+
 __all__ = ["kill", "open_pidfd", "started"]
 
 
@@ -22,7 +24,7 @@ def open_pidfd(pid: int) -> int:
     if opener is None:
         return -1
     try:
-        descriptor: int = opener(pid)
+        descriptor = descriptors.above(opener(pid))
     except ProcessLookupError:
         return -1
     except OSError as error:

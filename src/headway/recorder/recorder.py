@@ -8,6 +8,11 @@ the recorder's sign of life for those who read only files.
 It writes nothing when nothing changed, forces snapshots to the disk when a state changed or five seconds have passed,
 and stretches its interval so that it takes at most a fiftieth of a core. It outlives the program: when no process has
 used the board for a few seconds, it writes the last snapshot, removes the segment, and ends.
+
+Each look is bounded, whatever the history holds: the snapshot is written first, tasks are archived for a second at
+most, and what the history needs else (old rows deleted, older versions moved) goes in small steps, without the lock of
+the directory. A recorder that cannot finish ends after a bound, too: it notes why in the header and in `recorder.log`,
+and the segment stays in shared memory, so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -19,11 +24,12 @@ import time
 from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
-from headway.files import archive, snapshot
+from headway.files import archive, retention, snapshot
 from headway.files.history import Writer
+from headway.files.tidying import STEP_ROWS, Round
 from headway.native import scans
 from headway.native.series import Series
-from headway.system import locks
+from headway.system import locks, paths
 from headway.views.board_view import Raw
 
 __all__ = ["Recorder"]
@@ -36,11 +42,19 @@ REFRESH_S = 5.0  # a board with open tasks is written even if unchanged: rates f
 QUIET_S = 3.0
 BEAT_S = 0.5
 RETENTION_S = 24 * 3600.0  # on the board
-HISTORY_HOURS = 30 * 24.0
-HISTORY_ROWS = 1_000_000
 BATCH = 256
+ARCHIVE_S = 1.0  # a look archives for so long at most
+TIDY_S = 60.0  # between two rounds of tidying the history up
+TIDY_DUTY = 0.05  # of a core, while there is something to tidy up
 LOCK_TRIES = 60  # every 50 ms: the recorder of an earlier segment of this board may be about to leave
 LEAVE_AGAIN_S = 30.0  # between two tries to leave, where the last snapshot cannot be written
+GIVE_UP_S = 600.0  # nobody uses the board, and its last snapshot could not be written for so long
+HOPELESS_S = 10.0  # it is used, and nothing could be written for so long, for a reason that does not go by itself
+HOPELESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
+REMADE_S = 5.0  # the header says for so long that the directory was gone: programs look once a second
+
+REMOVED = "the board was removed"
+REPLACED = "another board of this name has its directory"
 
 
 class Recorder:
@@ -53,6 +67,14 @@ class Recorder:
         self._history = Writer(board.directory)
         self._series = Series()
         self.problem: Exception | None = None  # of the last attempt
+        self.gave_up = False
+        self._failing_since: float | None = None
+        self._remade_until = -1e9
+        self._behind = False  # are there tasks that the last look had no time to archive?
+        self._retention = _retention()
+        self._tidying: Round | None = None
+        self._tidy_at = 0.0
+        self._added = 0  # tasks that were archived since the last step of tidying up
         self._stop = False
         self._interval_s = INTERVAL_S
         self._seen: tuple[int, int] | None = None  # pulse and states of the last snapshot file
@@ -102,8 +124,7 @@ class Recorder:
         self._history.close()
         self._segment.resign()
         self._segment.leave()
-        if self._lock is not None:
-            self._lock.release()
+        self._unlock()
 
     def _run(self) -> str:
         quiet_since: float | None = None  # since when nobody has used the board
@@ -112,63 +133,104 @@ class Recorder:
             if self._lock is not None:
                 self._lock.touch()
             due, began = time.monotonic(), time.thread_time()
-            if not self._cycle_if_ours():
-                self._segment.want_recorder(False)  # another recorder could not start either
-                return "the board was removed"
+            reason = self._look()
             spent = time.thread_time() - began
-            if self._stop:
-                return "it was stopped"
             now = time.monotonic()
             if self._segment.in_use:
                 quiet_since = None
             elif quiet_since is None:
                 quiet_since = now
-            elif now - quiet_since >= QUIET_S and now >= self._leave_at:
+            reason = reason or self._given_up(quiet_since, now)
+            if reason is not None:
+                self._segment.want_recorder(False)  # another recorder could not start either
+                return reason
+            if self._stop:
+                return "it was stopped"
+            if quiet_since is not None and now - quiet_since >= QUIET_S and now >= self._leave_at and not self._behind:
                 if self.finish():
                     return "nobody uses the board any more"
                 self._leave_at = now + LEAVE_AGAIN_S
+            self._tidy()
             self._interval_s = min(max(INTERVAL_S, spent / DUTY), INTERVAL_MOST_S)
             # The interval includes the time of the cycle; a slow disk gets a pause all the same.
-            self._sleep(max(due + self._interval_s, now + INTERVAL_S / 2))
+            self._sleep(max(due + self._interval_s, time.monotonic() + INTERVAL_S / 2))
 
     def _sleep(self, until: float) -> None:
         while not self._stop and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, BEAT_S))
             self._segment.beat()
 
-    def _cycle_if_ours(self) -> bool:
-        """Run one cycle under the lock of the directory: files of a board that is removed meanwhile must not come back.
+    def _given_up(self, quiet_since: float | None, now: float) -> str | None:
+        """Why it is of no use to go on, if it has not been for long enough."""
+        if self.problem is None:
+            self._failing_since = None
+            return None
+        if self._failing_since is None:
+            self._failing_since = now
+        failing_s = now - max(self._failing_since, quiet_since or -1e9)
+        hopeless = getattr(self.problem, "errno", None) in HOPELESS
+        if failing_s < (GIVE_UP_S if quiet_since is not None and not hopeless else HOPELESS_S):
+            return None
+        if quiet_since is None and not hopeless:
+            return None
+        self.gave_up = True
+        return f"it could not be recorded for {failing_s:.0f} s: {self.problem}"
 
-        Returns False if the directory no longer belongs to this board.
+    # ------------------------------------------------------------------------------------------------------- one look
+
+    def _look(self) -> str | None:
+        """One cycle, under the lock of the directory: files of a board that is removed meanwhile must not come back.
+
+        Returns why this recorder has to leave, or None.
         """
-        directory = self._board.directory
         try:
-            with locks.locked(directory, wait_s=1.0):
-                if self._segment.retired or not self._is_ours():
-                    return False
-                if self._lock is None:
-                    self._lock = locks.recorder_lock(directory)
-                if self._lock is not None:  # else a recorder on another machine has it
-                    self._cycle()
+            return self._looked()
         except errors.LockTimeout as problem:  # a process was stopped while it was creating or removing the segment
             self.problem = problem
-        except errors.NotOwner as problem:  # the lock file is not a file of this user alone
+        except (errors.HeadwayError, OSError) as problem:  # a lock file that is not this user's alone, for example
             self.problem = problem
-            self._segment.note(errno.EPERM)
-        except OSError as problem:
-            if not directory.exists():
-                return False
-            self.problem = problem
-            self._segment.note(problem.errno or errno.EIO)
-        return True
+            self._segment.note(getattr(problem, "errno", None) or errno.EPERM)
+        return None
 
-    def _is_ours(self) -> bool:
-        """Does the directory still name this segment? Otherwise nobody reads what we write."""
-        with contextlib.suppress(errors.HeadwayError):
-            return segments.referenced(self._board.directory) == self._segment.uuid
-        return False
+    def _looked(self) -> str | None:
+        directory, segment = self._board.directory, self._segment
+        gone = not directory.exists()
+        if gone and not segment.retired:  # who removes a board retires its segment first: this was somebody else
+            paths.make_private(directory)
+        elif gone:
+            return REMOVED
+        with locks.locked(directory, wait_s=1.0):
+            if segment.retired:
+                return REMOVED
+            uuid = segments.referenced(directory)
+            if uuid not in (None, segment.uuid):
+                segment.note(errno.ESTALE)
+                return REPLACED
+            if uuid is None:
+                segments.publish(directory, segment)
+                self._begin_anew()
+            elif self._lock is not None and not self._lock.stands(directory):
+                self._unlock()  # readers would take its recorder for dead
+            if self._lock is None:
+                self._lock = locks.recorder_lock(directory)
+            if self._lock is None:
+                holder = locks.lock_holder(directory)
+                raise errors.BoardElsewhere(f"{directory} is recorded by {holder}, in another /dev/shm")
+            self._cycle()
+        return None
 
-    # ------------------------------------------------------------------------------------------------------ one cycle
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
+
+    def _begin_anew(self) -> None:
+        """The directory was removed or replaced while the board was in use: all of its files are written again."""
+        self._history.close()
+        self._unlock()
+        self._seen = self._results_seen = None
+        self._synced_states = -1
+        self._remade_until = time.monotonic() + REMADE_S
 
     def _cycle(self, *, last: bool = False) -> bool:
         """Settle, archive, write. Returns whether all of it is safely on disk."""
@@ -176,12 +238,17 @@ class Recorder:
         if self._settle(raw):
             raw = self._board._copy(results=False)
         self.problem = None
-        for step in (self._archive, self._write):  # the snapshot is written even if the history cannot be
+        for step in (self._write, self._archive):  # the snapshot first, which takes a bounded time
             try:
                 step(raw, last)
             except (errors.HeadwayError, OSError) as problem:
                 self.problem = problem
-        self._segment.note(0 if self.problem is None else getattr(self.problem, "errno", None) or errno.EIO)
+        if self.problem is not None:
+            self._segment.note(getattr(self.problem, "errno", None) or errno.EIO)
+        elif time.monotonic() >= self._remade_until:
+            self._segment.note(0)
+        elif not self._segment.recorder_errors[1]:
+            self._segment.note(errno.ENOENT)
         return self.problem is None
 
     def _settle(self, raw: Raw) -> bool:
@@ -219,16 +286,46 @@ class Recorder:
         if not self._segment.recorder_wanted:
             return  # a board without a recorder has no history: only its last snapshot is written
         places = [(slot, generation) for _, slot, generation, *_ in scans.unarchived(raw.tasks)]
+        until = time.monotonic() + ARCHIVE_S
+        self._behind = False
         for at in range(0, len(places), BATCH):
-            archive.add(self._segment, self._history, raw.meta, places[at : at + BATCH], self._series)
+            if at and not last and time.monotonic() >= until:
+                self._behind = True
+                return
+            self._added += archive.add(self._segment, self._history, raw.meta, places[at : at + BATCH], self._series)
+            self._segment.beat()
         now = time.monotonic()
         if not last and now - self._retained_at >= 60.0:
             self._retained_at = now
             before_ns = raw.meta["taken_ns"] - int(RETENTION_S * 1e9)
             self._segment.free_archived(scans.archived_before(raw.tasks, before_ns))
-            self._history.prune(keep_hours=HISTORY_HOURS, keep_rows=HISTORY_ROWS)
+
+    def _tidy(self) -> None:
+        """A step of tidying the history up, or as many as what was archived meanwhile asks for."""
+        if self.problem is not None or self._stop or not self._segment.recorder_wanted:
+            return
+        if time.monotonic() < self._tidy_at and (self._tidying is None or self._added < STEP_ROWS):
+            return
+        began, more = time.thread_time(), False
+        try:
+            if self._tidying is None:
+                self._tidying = self._history.round(keep_hours=self._retention.hours, keep_rows=self._retention.rows)
+            for _ in range(1 + self._added // STEP_ROWS):
+                more = self._history.tidy(self._tidying)
+                if not more:
+                    break
+        except (errors.HeadwayError, OSError):
+            more = False  # the next look meets the same trouble, and notes it
+        self._added = 0
+        if not more:
+            self._tidying = None
+        self._tidy_at = time.monotonic() + ((time.thread_time() - began) / TIDY_DUTY if more else TIDY_S)
 
     # ------------------------------------------------------------------------------------------------------ the end
+
+    def _is_ours(self) -> bool:
+        """Does the directory still name this segment? Otherwise nobody reads what we write."""
+        return segments.referenced(self._board.directory) == self._segment.uuid
 
     def finish(self) -> bool:
         """Write the last state and remove the segment. False: it stays, as a process uses it or writing failed."""
@@ -249,3 +346,10 @@ class Recorder:
         except (errors.HeadwayError, OSError) as problem:
             self.problem = problem
             return False
+
+
+def _retention() -> retention.Retention:
+    try:
+        return retention.chosen()
+    except errors.InvalidVariable:
+        return retention.Retention()  # headway.open has refused it: another program set it since

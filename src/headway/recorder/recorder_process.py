@@ -13,6 +13,7 @@ from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
 from headway.recorder.recorder import Recorder
+from headway.system import descriptors
 
 __all__ = ["main"]
 
@@ -32,7 +33,9 @@ def main(name: str, uuid: str) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: recorder.stop())
     try:
-        recorder.run()
+        reason = recorder.run()
+        if recorder.gave_up:
+            _tell(board.directory, f"{reason}\n")
     except BaseException:
         _tell(board.directory, traceback.format_exc())
         raise
@@ -43,6 +46,6 @@ def _tell(directory: Path, text: str) -> None:
     path = directory / "recorder.log"
     with contextlib.suppress(OSError):
         path.unlink(missing_ok=True)  # it may be a link to a file that matters
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        descriptor = descriptors.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         with open(descriptor, "w", encoding="utf-8") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}\n{text}")

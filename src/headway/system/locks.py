@@ -13,13 +13,15 @@ import fcntl
 import os
 import stat
 import struct
+import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from headway import errors
-from headway.system import machine
+from headway.system import descriptors, machine
 
 __all__ = [
     "FLOCK",
@@ -54,7 +56,7 @@ def _open(path: Path) -> int:
     """
     fd = -1
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        fd = descriptors.open_file(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
         found = os.fstat(fd)
         if _is_own(found):
             if found.st_mode & 0o777 != 0o600:
@@ -80,6 +82,10 @@ def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
     return errors.NotOwner(f"{path} is a link or not a file, where a lock file has to be: remove it")
 
 
+_flocks: weakref.WeakSet[Flock] = weakref.WeakSet()  # those that have a descriptor: a forked child closes it
+_asked: set[tuple[Path, int]] = set()  # locks that a thread holds or waits for
+
+
 def without_locks(path: Path, error: OSError) -> errors.UnusableDirectory | None:
     """The typed error, with the remedy, if the file system of a lock file has no locks; None for any other error."""
     if error.errno not in _NO_LOCKS:
@@ -95,7 +101,7 @@ def refusal(directory: Path) -> errors.UnusableDirectory | None:
     """Why a board's directory cannot be locked, if its file system has no locks. Nothing is made or waited for."""
     path = directory / "board.lock"
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:
@@ -111,15 +117,14 @@ class Flock:
     """A lock on a file, held until `release`.
 
     This object owns the descriptor even before it is locked: if Ctrl-C comes between two steps, the lock is released
-    with the object.
+    with the object. A forked child has no part in it.
     """
 
     fd = -1
-    _pid = 0
 
     def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
         """Lock the file, creating it if needed. Returns None, or the pid of the holder if another process has it."""
-        self._pid = os.getpid()
+        _flocks.add(self)
         self.fd = _open(path)
         try:
             fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
@@ -141,9 +146,8 @@ class Flock:
         fd = self.fd
         if fd >= 0:
             try:
-                if self._pid == os.getpid():  # in a forked child the lock belongs to the parent
-                    with suppress(OSError):  # a file system without locks
-                        fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a forked child has the descriptor, too
+                with suppress(OSError):  # a file system without locks
+                    fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
             finally:
                 self.fd = -1
                 os.close(fd)
@@ -156,13 +160,20 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     """Hold the lock of this file, which is created if it does not exist.
 
     It is a flock: the kernel releases it when the process dies.
-    Raises LockTimeout with the holder's pid after wait_s seconds, NotOwner if the file is not a regular file of this
-    user alone, OSError.
+    Raises LockTimeout with the holder's pid after wait_s seconds, and at once in a signal handler or a finalizer that
+    interrupted this thread over the same lock; NotOwner if the file is not a regular file of this user alone, OSError.
     """
     give_up = time.monotonic() + wait_s
     nap_s = 0.0005
+    asked = (path, threading.get_ident())
+    if asked in _asked:
+        raise errors.LockTimeout(
+            f"{path} is being locked by this very thread, which this code interrupted: do in a signal handler or a "
+            f"finalizer only what needs no lock, such as to set a flag, and the rest when it has returned"
+        )
     lock = Flock()
     try:
+        _asked.add(asked)
         while (holder := lock.take(path)) is not None:
             if time.monotonic() >= give_up:
                 raise errors.LockTimeout(
@@ -174,7 +185,21 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
             os.pwrite(lock.fd, f"{os.getpid():<31}\n".encode(), 0)
         yield
     finally:
+        _asked.discard(asked)
         lock.release()
+
+
+def _after_fork_in_child() -> None:
+    """The locks are the parent's: a child that had their descriptors would hold them for a parent that was killed."""
+    _asked.clear()
+    for lock in list(_flocks):
+        fd, lock.fd = lock.fd, -1
+        if fd >= 0:
+            with suppress(OSError):  # the program closed it
+                os.close(fd)
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 @contextmanager
@@ -207,6 +232,13 @@ class FileLock:
         """Set the modification time of the file, which shows readers of files that the recorder is alive."""
         with suppress(OSError):  # a read-only file system: the snapshots fail too, and those errors are counted
             os.utime(self._fd)
+
+    def stands(self, directory: Path) -> bool:
+        """Is the locked file still the `recorder.lock` of this directory?"""
+        try:
+            return os.path.samestat((directory / "recorder.lock").lstat(), os.fstat(self._fd))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Release the lock. Idempotent."""
@@ -267,7 +299,7 @@ def user(directory: Path) -> str | None:
 
 def _holder(path: Path) -> str | None:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
     try:

@@ -34,6 +34,8 @@ _UNUSABLE = (
     errno.ELOOP,
     errno.ENAMETOOLONG,
 )
+# SQLite's 512 for a path, less those of the longest name that it makes there: a new history's journal.
+DIRECTORY_BYTES_MOST = 470
 _MAY_MAKE = os.W_OK | os.X_OK
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}\Z")
 
@@ -262,12 +264,24 @@ def board_directory(name: str, *, create: bool = False) -> Path:
 
 
 def _make_board_directory(root: Path, name: str) -> Path:
+    _check_length(root / name)
     fallback = None if os.environ.get("HEADWAY_DIR") else _fallback_root()
     if fallback is not None and root.parent == fallback.parent:
         make_private(root.parent)  # another user can create this name under /tmp before us
     make_private(root)
     make_private(root / name)
     return root / name
+
+
+def _check_length(directory: Path) -> None:
+    size = len(os.fsencode(os.path.realpath(directory)))
+    if size > DIRECTORY_BYTES_MOST:
+        raise errors.UnusableDirectory(
+            errno.ENAMETOOLONG,
+            f"the directory of a board has a path of {size} bytes, and the limit is {DIRECTORY_BYTES_MOST} (SQLite, "
+            f"which keeps the history, opens no longer ones): set HEADWAY_DIR to a shorter path",
+            str(directory),
+        )
 
 
 def unusable(error: OSError) -> errors.UnusableDirectory | None:

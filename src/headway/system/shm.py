@@ -17,7 +17,7 @@ import posix_ipc
 
 from headway import errors
 from headway.native import core
-from headway.system import memory
+from headway.system import descriptors, memory
 
 __all__ = [
     "SHM",
@@ -43,7 +43,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 def open_file(name: str, flags: int = 0) -> int:
     """Open a segment, as shm_open(3) does; posix_ipc's function crashes when memory runs out. Returns a descriptor."""
-    return os.open(SHM / name[1:], os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | flags, 0o600)
+    return descriptors.open_file(SHM / name[1:], os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | flags)
 
 
 def new_file(name: str, size: int) -> int:
@@ -53,7 +53,7 @@ def new_file(name: str, size: int) -> int:
     or a sandbox knows no such files, it has its name at once. Raises FileExistsError, OSError if there is no room.
     """
     try:
-        fd = _filled(os.open(SHM, os.O_RDWR | os.O_CLOEXEC | os.O_TMPFILE, 0o600), size)
+        fd = _filled(descriptors.open_file(SHM, os.O_RDWR | os.O_TMPFILE), size)
         try:
             # With a descriptor given, Python has the kernel follow the link; else it would make a name for the link.
             os.link(f"/proc/self/fd/{fd}", SHM / name[1:], src_dir_fd=fd, follow_symlinks=True)
@@ -103,7 +103,7 @@ def _directories(_changed_ns: int) -> tuple[Path, ...]:
 
 def directory_of(name: str) -> Path | None:
     """The directory that a segment names; None if it is damaged, or not of this user alone."""
-    fd = os.open(SHM / name[1:], os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    fd = descriptors.open_file(SHM / name[1:], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         check_file(fd, name)
         directory = core.directory_of(fd)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
 import threading
 from contextvars import ContextVar, Token
 from typing import Any
+
+from headway.system import workers
 
 __all__ = ["enter", "handed_down", "inherit", "innermost", "is_inherited", "leave", "of_this_context", "put"]
 
@@ -78,45 +80,39 @@ def leave(task: Any, token: Token[Any] | None) -> None:
 # ----------------------------------------------------------------------------------- from parents to their children
 #
 # A Process object of multiprocessing carries a copy of its parent's `_config`, under every start method: that is how
-# multiprocessing hands down its own settings. Ours is (pid of who wrote it, handle of the task).
+# multiprocessing hands down its own settings. Ours is (pid of who wrote it, handle of the task). The libraries made
+# from it do the same; one that is imported after a task was entered hands down the next one.
 
 
-def _config() -> dict[str, Any]:
-    from multiprocessing.process import current_process
-
-    config: dict[str, Any] = current_process()._config  # type: ignore[attr-defined] # not documented, and so not typed
-    return config
+def _configs() -> list[dict[str, Any]]:
+    # All have `_config`, which is not documented, and so not typed.
+    return [library.current_process()._config for library in workers.loaded()]
 
 
 def _hand_down(handle: Any) -> None:
     global _inherited
-    try:
-        config = _config()
-    except (ImportError, OSError):  # no descriptor left to import multiprocessing with: nothing is handed down
-        return
-    present = config.get(_KEY)
-    if present is not None and present[0] != os.getpid():
-        _inherited = present
-    config[_KEY] = (os.getpid(), handle)
+    with contextlib.suppress(ImportError, OSError):  # no descriptor left to import it with: it hands nothing down
+        import multiprocessing.process  # noqa: F401 # so that it is loaded, whenever the program imports it itself
+    for config in _configs():
+        present = config.get(_KEY)
+        if present is not None and present[0] != os.getpid():
+            _inherited = present
+        config[_KEY] = (os.getpid(), handle)
 
 
 def _restore() -> None:
     """No task of this process is entered any more: children get what this process got itself."""
-    if "multiprocessing.process" not in sys.modules:
-        return  # nothing was handed down
-    config = _config()
-    if _inherited is not None and _inherited[0] != os.getpid():
-        config[_KEY] = _inherited
-    else:
-        config.pop(_KEY, None)
+    for config in _configs():
+        if _inherited is not None and _inherited[0] != os.getpid():
+            config[_KEY] = _inherited
+        else:
+            config.pop(_KEY, None)
 
 
 def handed_down() -> Any:
     """The handle that the parent handed down when multiprocessing started this process; None if it did not."""
-    process = sys.modules.get("multiprocessing.process")
-    if process is None:
-        return None
-    present = process.current_process()._config.get(_KEY)
+    library = workers.library()
+    present = None if library is None else library.current_process()._config.get(_KEY)
     return None if present is None else present[1]
 
 

@@ -14,7 +14,7 @@ from headway.engine.board import Board
 from headway.files import snapshot
 from headway.files.directory import directories
 from headway.native import core
-from headway.system import paths, shm
+from headway.system import descriptors, paths, shm
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView
@@ -59,7 +59,7 @@ def in_use(name: str, uuid: str) -> bool:
 
 def memory_in_use(path: Path) -> bool:
     """Does any process other than the recorder, which ends a moment after the rest, hold an identity on it?"""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    fd = descriptors.open_file(path, os.O_RDWR | os.O_NOFOLLOW)
     try:
         return core.in_use(fd)
     finally:

@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -767,9 +768,13 @@ def test_a_shared_memory_with_just_enough_room_is_enough(tmp_path: Path) -> None
 
 
 def test_the_directorys_lock_excludes_and_names_its_holder(tmp_path: Path) -> None:
+    def take() -> None:
+        with locks.locked(tmp_path, wait_s=0.05):
+            pytest.fail("two have the lock")
+
     refused = pytest.raises(errors.LockTimeout, match=rf"held by pid {os.getpid()} for 0.05 s: resume or end")
-    with locks.locked(tmp_path), refused, locks.locked(tmp_path, wait_s=0.05):
-        pytest.fail("two have the lock")
+    with locks.locked(tmp_path), ThreadPoolExecutor(1) as another, refused:
+        another.submit(take).result()
     with locks.locked(tmp_path, wait_s=0):
         pass
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from headway import errors
 from headway.files import npz, replacement
+from headway.files.replacement import Copied
 
 NAME = "snapshot.npz"
+ROOT = Path(__file__).resolve().parents[3]
 HOLD = """
 import os, sys
 from headway.files import replacement
@@ -24,9 +29,10 @@ sys.stdin.read()
 """
 
 
-def write(directory: Path, text: str, *, sync: bool = True) -> None:
-    meta = f'{{"text": "{text}", "synced": {str(sync).lower()}}}'
-    replacement.replace(directory, NAME, npz.pack([(replacement.META, [meta.encode()])]), sync=sync)
+def write(directory: Path, text: str, *, sync: bool = True, uuid: str = "one board", taken_ns: int = 5) -> None:
+    meta = json.dumps({"text": text, "synced": sync, "uuid": uuid, "taken_ns": taken_ns})
+    pieces = npz.pack([(replacement.META, [meta.encode()])])
+    replacement.replace(directory, NAME, pieces, Copied(uuid, taken_ns), sync=sync)
 
 
 def content(path: Path) -> str:
@@ -37,6 +43,55 @@ def test_the_present_file_becomes_the_previous_one(tmp_path: Path) -> None:
     for text in ("one", "two", "three"):
         write(tmp_path, text)
     assert {path.name: content(path) for path in tmp_path.iterdir()} == {NAME: "three", "snapshot.prev.npz": "two"}
+
+
+def test_an_older_copy_of_a_board_does_not_take_the_place_of_a_newer_one(tmp_path: Path) -> None:
+    """Its writer was held up between the copy and the file."""
+    write(tmp_path, "before", taken_ns=1)
+    write(tmp_path, "newer", taken_ns=7, sync=False)
+    write(tmp_path, "older", taken_ns=6)
+    assert {path.name: content(path) for path in tmp_path.iterdir()} == {NAME: "newer", "snapshot.prev.npz": "before"}
+    write(tmp_path, "another board", uuid="another", taken_ns=2)
+    assert content(tmp_path / NAME) == "another board"
+    write(tmp_path, "as old", uuid="another", taken_ns=2)
+    assert content(tmp_path / NAME) == "as old"
+
+
+def test_a_clock_that_was_set_back_keeps_nothing_from_being_written(tmp_path: Path) -> None:
+    write(tmp_path, "of tomorrow", taken_ns=time.time_ns() + 10**14)
+    write(tmp_path, "of today", taken_ns=time.time_ns())
+    assert content(tmp_path / NAME) == "of today"
+
+
+WRITE = """
+import sys
+import time
+from pathlib import Path
+from tests.unit.files.test_replacement import write
+
+for taken_ns in range(int(sys.argv[2]), 400, 4):
+    write(Path(sys.argv[1]), str(taken_ns), taken_ns=taken_ns, sync=False)
+"""
+
+
+def test_of_writers_at_the_same_time_the_newest_copy_stays(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WRITE, str(tmp_path)]
+    writers = [subprocess.Popen([*command, str(first)], cwd=ROOT) for first in range(4)]
+    assert [writer.wait() for writer in writers] == [0] * 4
+    assert content(tmp_path / NAME) == "399"
+
+
+def test_who_holds_the_lock_of_the_folder_delays_a_writer_and_does_not_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replacement, "PUBLISH_WAIT_S", 0.0)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        write(tmp_path, "one")
+    finally:
+        os.close(folder)
+    assert content(tmp_path / NAME) == "one"
 
 
 def test_a_file_that_was_not_forced_to_the_disk_does_not_replace_one_that_was(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,12 +32,50 @@ sys.stdin.read()
 
 def test_a_lock_has_one_holder_and_names_it(tmp_path: Path) -> None:
     path = tmp_path / "board.lock"
-    with locks.held(path):
-        told = rf"board\.lock has been held by pid {os.getpid()} for 0 s"
-        with pytest.raises(errors.LockTimeout, match=told), locks.held(path, wait_s=0.0):
-            pytest.fail("two holders")
+    told = rf"board\.lock has been held by pid {os.getpid()} for 0 s"
+
+    def take() -> str:
+        try:
+            with locks.held(path, wait_s=0.0):
+                return "two holders"
+        except errors.LockTimeout as error:
+            return str(error)
+
+    with locks.held(path), ThreadPoolExecutor(1) as other:
+        assert re.search(told, other.submit(take).result())
     with locks.held(path, wait_s=0.0):
         pass
+
+
+def test_who_interrupts_the_thread_that_holds_a_lock_is_told_so_at_once(tmp_path: Path) -> None:
+    """A signal handler, or a finalizer: it would wait for what cannot go on before it returns."""
+    path = tmp_path / "board.lock"
+    with locks.held(path), pytest.raises(errors.LockTimeout, match="this very thread"), \
+            locks.held(path, wait_s=20.0):  # fmt: skip
+        pytest.fail("two holders")
+    with locks.held(path, wait_s=0.0):
+        pass
+
+
+def test_a_forked_child_has_no_part_in_its_parents_lock(tmp_path: Path) -> None:
+    path = tmp_path / "board.lock"
+    ready, told = os.pipe()
+    stop, stopped = os.pipe()
+    with locks.held(path):
+        pid = os.fork()
+        if not pid:
+            os.write(told, b"x")
+            os.close(stopped)
+            os.read(stop, 1)
+            os._exit(0)
+        os.read(ready, 1)
+        os.close(next(iter(locks._flocks)).fd)  # as the kernel does when the parent is killed: nobody unlocks it
+        next(iter(locks._flocks)).fd = -1
+        with ThreadPoolExecutor(1) as other:
+            other.submit(lambda: locks.held(path, wait_s=0.0).__enter__()).result()
+    for fd in (ready, told, stop, stopped):
+        os.close(fd)
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_a_lock_is_let_go_when_the_block_ends_by_an_error(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ export interface Death {
   more: number;
 }
 
-/** The newest first. A task stands under its owner, or under each process that died while the task went on. */
-export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>): Death[] {
+/**
+ * The newest first. `past`: lost tasks of this run that gave up their place on the board. A task stands under its owner, or under each process that died while the task went on.
+ */
+export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>, past: Iterable<Row> = []): Death[] {
   const byId = new Map<string, Row>();
   const lost: Row[] = [];
   const bereft = new Set<Row>(); // tasks that go on although one of their processes died
@@ -25,13 +27,15 @@ export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>): Death
     if (row.state === "lost") lost.push(row);
     else if (row.state === "running" && row.lost_count > 0) bereft.add(row);
   }
+  const here = new Set(lost.map((row) => row.serial));
+  for (const row of past) if (!here.has(row.serial)) lost.push(row);
   const deaths = new Map<number, Death>();
   for (const worker of workers) {
     if (worker.alive || worker.task_count === 0) continue;
     const rows = worker.tasks.map((id) => byId.get(id)).filter((row): row is Row => row !== undefined);
     for (const row of rows) bereft.delete(row);
     deaths.set(worker.pid, {
-      key: `w${worker.incarnation}`,
+      key: `p${worker.pid}`,
       pid: worker.pid,
       name: worker.name,
       at: worker.beat ?? worker.started,
@@ -43,7 +47,7 @@ export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>): Death
     const death = deaths.get(row.owner_pid);
     if (!death) {
       deaths.set(row.owner_pid, {
-        key: `t${row.serial}`,
+        key: row.owner_pid ? `p${row.owner_pid}` : `t${row.serial}`, // the same after its place was given to another
         pid: row.owner_pid,
         name: "",
         at: beatOf(row),

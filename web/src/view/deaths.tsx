@@ -1,4 +1,4 @@
-/** The dead processes and their tasks: at the top of the page, as long as there are any. */
+/** The dead processes and their tasks: at the top of the page until the viewer puts them away. */
 
 import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
@@ -8,6 +8,7 @@ import { ago, amount, number, plural } from "../format";
 import { type Death, deathsOf } from "../model/deaths";
 import { nameOf } from "../model/names";
 import { boardHref, taskHref } from "../route";
+import { useLostBefore } from "./lost";
 import { Text, Unit } from "./parts";
 
 const SHOWN = 3;
@@ -18,7 +19,7 @@ const dismissed = signal<ReadonlySet<string>>(new Set());
 
 export function Deaths({ board, at }: { board: Board; at: number }) {
   const [all, showAll] = useState(false);
-  const deaths = deathsOf(board.tasks.values(), board.workers.values());
+  const deaths = deathsOf(board.tasks.values(), board.workers.values(), useLostBefore(board));
   const lost = board.summary?.counts?.lost ?? 0;
   if (!deaths.length) {
     if (!lost) return null;
