@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.modules["pyarrow"] = None  # type: ignore[assignment]  # nor may pandas import it here: it starts threads as well
 # No test asserts how long something took, and Hypothesis would: an example may take longer on a busy machine.
-settings.register_profile("headway", deadline=None)
+settings.register_profile("headway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("headway")
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -19,7 +19,7 @@ static int no_nap(void) { return 0; }
 #define clock_nanosleep(clock, flags, t, left) ((void)(t), no_nap()) /* nobody else is here to be waited for */
 
 #include "attach.h"
-#include "copy.h"
+#include "standing.h"
 #include "restore.h"
 
 #define CAPACITY 4
@@ -115,6 +115,8 @@ static uint64_t generation_of(uint32_t slot, uint64_t word) {
 
 static void copy_all(uint64_t word) {
     hw_copy copy;
+    hw_glance glance;
+    hw_glance_at(board, &glance);
     hw_copy_begin(&copy, board);
     copy.bare = word & 1;
     if (hw_copy_board(&copy) == HW_OK) look_at(&copy);

@@ -6,8 +6,8 @@ from contextlib import suppress
 from typing import Any
 
 from headway import errors
-from headway.analysis.document import Written, key_of, loaded
-from headway.analysis.model import Frozen
+from headway.analysis.document import Document, Written, key_of, loaded, part_of
+from headway.analysis.frozen import Frozen
 from headway.engine import segments
 from headway.engine.board import Board, open_or_make
 from headway.engine.task import Task
@@ -25,7 +25,7 @@ ENTRIES_MAX = 4096  # analyses of which this process remembers what it wrote and
 class Entry:
     """What this process knows of an analysis."""
 
-    __slots__ = ("created", "shown", "symbol", "task", "written")
+    __slots__ = ("_decoded", "created", "shown", "symbol", "task", "written")
 
     def __init__(self, task: Task, symbol: str | None = None) -> None:
         self.task = task
@@ -33,6 +33,23 @@ class Entry:
         self.created: float | None = None
         self.written: Written | None = None  # what this process wrote last
         self.shown: tuple[Any, Frozen] | None = None  # what it read last, and the state of the task then
+        self._decoded: dict[str, tuple[bytes, Any]] = {}  # the parts of what it wrote, as they were read last
+
+    def document(self, raw: bytes, seq: int) -> Document:
+        """The document in a result. Of one that this process wrote only those parts are decoded that it changed since.
+
+        Its values may be those of an earlier document: whoever uses it changes none of them.
+        """
+        if self.written is None or self.written[0] != seq:
+            return loaded(raw)
+        known, self._decoded = self._decoded, {}
+        try:
+            for name, one in self.written[1].items():
+                kept = known.get(name)
+                self._decoded[name] = kept if kept is not None and kept[0] is one else (one, part_of(name, one))
+        except (ValueError, RecursionError):  # a damaged part, by another process, that this one has passed on
+            return loaded(raw)
+        return {name: value for name, (_, value) in self._decoded.items()}
 
 
 class BoardAccess:

@@ -7,7 +7,8 @@ from typing import Any
 
 from headway.analysis.contract import moment_of
 from headway.analysis.document import PartGone, key_of, loaded, part, progress, record_of
-from headway.analysis.model import AnalysisProgress, Frozen
+from headway.analysis.frozen import Frozen
+from headway.analysis.model import AnalysisProgress
 from headway.analysis.rows import Rows
 from headway.analysis.values import is_digest
 from headway.engine.board import Board

@@ -39,6 +39,7 @@ __all__ = [
     "key_of",
     "loaded",
     "part",
+    "part_of",
     "progress",
     "read_parts",
     "record_of",
@@ -105,6 +106,8 @@ def key_of(id: str) -> str:
 
 def shown(text: str, room: int) -> str:
     """A text as a slot with that many bytes shows it: cut with an ellipsis, without NUL, and not empty."""
+    if text and len(text) <= room and text.isascii() and "\0" not in text:
+        return text
     encoded = (text or " ").replace("\0", " ").encode()
     return encoded.decode() if len(encoded) <= room else encoded[: room - 3].decode(errors="ignore") + "…"
 
@@ -162,8 +165,10 @@ def remove_files(names: Iterable[str], directory: Path) -> None:
 def read_parts(task: Task) -> Written:
     """The parts of a task's document as they are now; none if it is damaged."""
     raw, seq = task._read_result()
+    if not raw:
+        return seq, {}, False
     try:
-        values = json.loads(raw or b"{}")
+        values = json.loads(raw)
     except (ValueError, RecursionError):
         values = {}
     if not isinstance(values, dict):
@@ -211,6 +216,12 @@ def loaded(raw: bytes) -> Document:
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def part_of(name: str, written: bytes) -> Any:
+    """A part that this process wrote, decoded: a result as an object of its class, unless it is in a file."""
+    value = json.loads(written.decode())
+    return taken_result(name, value) if name in RESULTS and not written.startswith(_FILE) else value
 
 
 def files_of(document: Document) -> Iterator[str]:
@@ -268,7 +279,7 @@ def record_of(
 ) -> AnalysisProgress | None:
     """The analysis of a task with these fields; None if it is damaged. ended: how it ended, {} while it runs.
 
-    Do not use the document afterwards: its lists become those of the record. Raises PartGone.
+    Do not change the document afterwards: its values become those of the record. Raises PartGone.
     """
     try:
         start = document.get("start")
@@ -288,8 +299,11 @@ def record_of(
         own["start_time"] = datetime.fromtimestamp(start if isinstance(start, float) else created or 0.0)  # noqa: DTZ006 - local time, as the others'
         own["current_stage"] = whole_stage(stage, long)
         own["overall_status"] = "running"
-        for name in RESULTS:
+        for name, kind in RESULTS.items():
             value = document.get(name)
+            if type(value) is kind:
+                own[name] = value  # see part_of
+                continue
             if value is not None and len(value) == 1:
                 value = _part(document, name, directory, partial)
             own[name] = taken_result(name, value)

@@ -11,7 +11,6 @@ program has written since, and Headway's changes that were undone by that are ma
 
 from __future__ import annotations
 
-import json
 import os
 import stat
 import time
@@ -19,26 +18,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 from headway import errors
 from headway.analysis.contract import SECONDS_PER_HOUR, Change, RecordTracker, moment_of, now
-from headway.analysis.model import PENDING, RESULTS, AnalysisProgress
-from headway.analysis.storage import lock_file, read_file, read_with_number, write_new
-from headway.analysis.values import digest_of, id_of, path_of
+from headway.analysis.model import AnalysisProgress
+from headway.analysis.record_files import BEGIN, END, RecordFiles, chosen_mode, name_of, record_in, stem_of
+from headway.analysis.storage import lock_file
+from headway.analysis.values import id_of, path_of
 from headway.system import paths
 
 __all__ = ["FOLDER", "FileBasedProgressTracker", "file_in", "file_progress_tracker", "folder_of", "reader_of"]
 
 FOLDER = "analysis_progress"
-MODE = "HEADWAY_ANALYSIS_MODE"  # of a new folder, and of the files in it
 KEPT_HOURS = 24.0
-TRIES = 64  # of a reader; each further one means that Headway has just written
-LOCKS = 16  # for all analyses of a folder; writers of analyses that share a lock wait for each other
 PATIENCE_S = 2.0  # to wait for a stopped writer that holds the lock
-_BEGIN, _END = "progress_", ".json"
-_NAME_BYTES_MAX = 255 - len(_BEGIN + _END)  # a file's name has at most 255 bytes
-_STEM_BYTES_MAX = 200  # of an id, as the files beside it have longer names around the id
 
 
 class FileBasedProgressTracker(RecordTracker):
@@ -90,7 +83,7 @@ class FileBasedProgressTracker(RecordTracker):
         try:
             found = os.lstat(folder)
         except FileNotFoundError:
-            mode = _mode()
+            mode = chosen_mode()
             try:
                 folder.parent.mkdir(parents=True, exist_ok=True)
                 with suppress(FileExistsError):
@@ -114,8 +107,8 @@ class FileBasedProgressTracker(RecordTracker):
                 f"your own, or set TMPDIR"
             )
 
-    def _files(self, id: str) -> _Files:
-        return _Files(os.fspath(self.progress_dir), name_of(id))
+    def _files(self, id: str) -> RecordFiles:
+        return RecordFiles(os.fspath(self.progress_dir), name_of(id))
 
     # ------------------------------------------------------------------------------------------------------ changes
 
@@ -125,7 +118,7 @@ class FileBasedProgressTracker(RecordTracker):
         with lock_file(files.lock, PATIENCE_S):
             record = AnalysisProgress(symbol, id, now())
             before, _ = files.read_main()
-            files.write(record, before if _record(before) is not None else None)
+            files.write(record, before if record_in(before) is not None else None)
         return record
 
     def _change(self, id: str, change: Change) -> bool:
@@ -135,7 +128,7 @@ class FileBasedProgressTracker(RecordTracker):
         self._make(Path(self.progress_dir))
         with lock_file(files.lock, PATIENCE_S):
             content, number = files.read_main()
-            good = content if _record(content, id) is not None else None
+            good = content if record_in(content, id) is not None else None
             record = files.whole(content, number, id)
             if record is None:
                 return False
@@ -158,24 +151,25 @@ class FileBasedProgressTracker(RecordTracker):
 
     def _all(self, touched_since: float) -> Iterator[AnalysisProgress]:
         folder = os.fspath(self.progress_dir)
-        for name, touched in self._listed()[0]:
+        listed, beside = self._listed()
+        for name, touched in listed:
             if touched >= touched_since:
-                record = _Files(folder, name).read(None)
+                record = RecordFiles(folder, name).read(None, beside.get(f".{BEGIN}{stem_of(name)}.own"))
                 if record is not None and name_of(record.execution_id) == name:
                     yield record
 
-    def _listed(self) -> tuple[list[tuple[str, float]], list[str]]:
-        """Every record, by the part of its file's name that stands for the id, and its time; and the other files."""
+    def _listed(self) -> tuple[list[tuple[str, float]], dict[str, int]]:
+        """Every record, by the part of its file's name that is of the id, and its time; inodes of the other files."""
         found = []
-        beside = []
+        beside = {}
         with suppress(FileNotFoundError), os.scandir(self.progress_dir) as entries:
             for entry in entries:
                 name = entry.name
-                if name.startswith(_BEGIN) and name.endswith(_END):
+                if name.startswith(BEGIN) and name.endswith(END):
                     with suppress(FileNotFoundError):  # removed since it was listed
-                        found.append((name[len(_BEGIN) : -len(_END)], entry.stat(follow_symlinks=False).st_mtime))
-                elif name.startswith(f".{_BEGIN}"):
-                    beside.append(name)
+                        found.append((name[len(BEGIN) : -len(END)], entry.stat(follow_symlinks=False).st_mtime))
+                elif name.startswith(f".{BEGIN}"):
+                    beside[name] = entry.inode()
         return found, beside
 
     def _clean_up(self, hours: float) -> int:
@@ -183,116 +177,16 @@ class FileBasedProgressTracker(RecordTracker):
         limit = time.time() - hours * SECONDS_PER_HOUR
         folder = os.fspath(self.progress_dir)
         listed, beside = self._listed()
-        removed = sum(_Files(folder, name).remove(limit) for name, touched in listed if touched < limit)
-        kept = {f"{_stem(name)}.{kind}" for name, _ in listed for kind in ("prev", "own")}
+        removed = sum(RecordFiles(folder, name).remove(limit) for name, touched in listed if touched < limit)
+        kept = {f"{stem_of(name)}.{kind}" for name, _ in listed for kind in ("prev", "own")}
         before = min(limit, time.time() - 5 * PATIENCE_S)
         for name in beside:  # left by killed writers, or of removed records
-            if name.endswith(".tmp") or (name.endswith((".prev", ".own")) and name[1 + len(_BEGIN) :] not in kept):
+            if name.endswith(".tmp") or (name.endswith((".prev", ".own")) and name[1 + len(BEGIN) :] not in kept):
                 path = os.path.join(folder, name)
                 with suppress(FileNotFoundError):
                     if os.lstat(path).st_mtime < before:
                         os.unlink(path)
         return removed
-
-
-class _Files:
-    """The files of one analysis."""
-
-    def __init__(self, folder: str, name: str) -> None:
-        stem = f"{folder}/.{_BEGIN}{_stem(name)}"
-        self.main = f"{folder}/{_BEGIN}{name}{_END}"
-        self.previous = f"{stem}.prev"
-        self.own = f"{stem}.own"
-        self.lock = Path(f"{folder}/.lock-{crc32(os.fsencode(name)) % LOCKS:x}")
-        self._stem = stem
-
-    def exist(self) -> bool:
-        return os.path.lexists(self.main)
-
-    def read(self, id: str | None) -> AnalysisProgress | None:
-        """The record, of this id if one is given; the previous one if it is damaged; None if neither can be read."""
-        content = None
-        for _ in range(TRIES):
-            try:
-                content, number = read_with_number(self.main, anyone=True)
-            except FileNotFoundError:
-                return None
-            own = self._own_beside(number, id)
-            if own is None or not number or self._is_main(number):
-                return self._whole(content, own, id)
-        return self._whole(content, None, id)  # it is written all the time, and complete
-
-    def read_main(self) -> tuple[bytes | None, int]:
-        with suppress(FileNotFoundError):
-            return read_with_number(self.main, anyone=True)
-        return None, 0
-
-    def whole(self, content: bytes | None, number: int, id: str | None) -> AnalysisProgress | None:
-        """The record in this content of the main file, with what another program undid; the previous one, or None.
-
-        The caller holds the lock: otherwise Headway itself may have written since the content was read.
-        """
-        return self._whole(content, self._own_beside(number, id), id)
-
-    def _own_beside(self, number: int, id: str | None) -> AnalysisProgress | None:
-        """What Headway wrote last, if that is not the file with this inode."""
-        with suppress(OSError):  # not there: Headway has written nothing here
-            if os.stat(self.own).st_ino != number:
-                return _record(read_file(self.own, anyone=True), id)
-        return None
-
-    def _is_main(self, number: int) -> bool:
-        """Is the main file still the one with this inode?"""
-        with suppress(OSError):
-            return os.lstat(self.main).st_ino == number
-        return False
-
-    def _whole(self, content: bytes | None, own: AnalysisProgress | None, id: str | None) -> AnalysisProgress | None:
-        record = _record(content, id)
-        if own is not None:
-            record = own if record is None else _together(record, own)
-        if record is None:
-            with suppress(FileNotFoundError):
-                record = _record(read_file(self.previous, anyone=True), id)
-        return record
-
-    def write(self, record: AnalysisProgress, good: bytes | None) -> None:
-        """Replace the record, with the lock held. good: the present one if intact; it becomes the previous one."""
-        content = json.dumps(record.to_dict()).encode()
-        if content == good:
-            with suppress(OSError):  # another user's file; on a read-only disk the write below raises, with its path
-                os.utime(self.main)
-                return
-        mode = _mode()
-        permissions = 0o666 if mode is None else mode & 0o666
-        temporary = f"{self._stem}.{os.urandom(8).hex()}.tmp"
-        write_new(temporary, content, permissions, exactly=mode is not None)
-        try:
-            if good is not None:
-                with suppress(FileNotFoundError):
-                    os.unlink(self.previous)
-                _link(self.main, self.previous)
-            linked = _link(temporary, name := f"{temporary}.tmp")
-            os.rename(temporary, self.main)
-            if linked:  # by a rename: until then, only the old link has what was undone
-                os.rename(name, self.own)
-        except BaseException:
-            for name in (temporary, f"{temporary}.tmp"):
-                with suppress(FileNotFoundError):
-                    os.unlink(name)
-            raise
-
-    def remove(self, limit: float) -> bool:
-        """Remove them, unless somebody holds the lock or has written since `limit`."""
-        with suppress(errors.LockTimeout, FileNotFoundError), lock_file(self.lock, 0.0):
-            found = os.lstat(self.main)
-            if stat.S_ISREG(found.st_mode) and found.st_mtime < limit:
-                os.unlink(self.main)
-                for path in (self.previous, self.own):
-                    with suppress(FileNotFoundError):
-                        os.unlink(path)
-                return True
-        return False
 
 
 class _Onlooker(FileBasedProgressTracker):
@@ -330,61 +224,7 @@ def file_in(folder: Path, execution_id: Any) -> Path:
         name = name_of(id_of(execution_id))
     except ValueError:
         name = ""
-    return Path(folder, f"{_BEGIN}{name}{_END}")
-
-
-def name_of(id: str) -> str:
-    """An id as part of a file's name: unchanged if the old tracker could store it, else a digest of it."""
-    if "/" in id or "\0" in id or len(id.encode()) > _NAME_BYTES_MAX:
-        return digest_of(id)
-    return id
-
-
-def _stem(name: str) -> str:
-    """The part that names of the files beside a record share."""
-    return name if len(os.fsencode(name)) <= _STEM_BYTES_MAX else digest_of(name)
-
-
-def _link(path: str, other: str) -> bool:
-    with suppress(OSError):  # without hard links nothing is kept beside the record
-        os.link(path, other, follow_symlinks=False)
-        return True
-    return False
-
-
-def _together(record: AnalysisProgress, own: AnalysisProgress) -> AnalysisProgress:
-    """Merge a record that another program wrote with the one that Headway wrote before: restore what was undone.
-
-    Within one run of an analysis a stored result never becomes pending again, and an ended one never runs again.
-    """
-    if record.start_time == own.start_time:
-        for name in RESULTS:
-            if getattr(record, name).status == PENDING:
-                setattr(record, name, getattr(own, name))
-        if record.overall_status == "running" and own.overall_status != "running":
-            for name in ("overall_status", "current_stage", "final_signal", "failure_stage", "final_message"):
-                setattr(record, name, getattr(own, name))
-    return record
-
-
-def _record(content: bytes | None, id: str | None = None) -> AnalysisProgress | None:
-    """The record in a file; None if it is damaged or has another id."""
-    try:
-        record = AnalysisProgress.from_dict(json.loads(content or b""))
-    except (ValueError, RecursionError):
-        return None
-    return record if id is None or record.execution_id == id else None
-
-
-def _mode() -> int | None:
-    """The value of HEADWAY_ANALYSIS_MODE, which has octal digits; None if it is not set."""
-    chosen = os.environ.get(MODE)
-    if not chosen:
-        return None
-    try:
-        return int(chosen, 8) & 0o777 | 0o700
-    except ValueError:
-        raise ValueError(f"{MODE} {chosen!r} is not a folder mode: give octal digits such as 0755") from None
+    return Path(folder, f"{BEGIN}{name}{END}")
 
 
 def _again(kind: type[FileBasedProgressTracker], base: str | None, strict: bool) -> FileBasedProgressTracker:

@@ -18,7 +18,6 @@ from headway.analysis.values import encodable, encode, levels_of, members_of, nu
 __all__ = [
     "RESULTS",
     "AnalysisProgress",
-    "Frozen",
     "LeverageDecisionResult",
     "MLPredictionResult",
     "MarketContextResult",
@@ -215,7 +214,6 @@ RESULTS: dict[str, type[Result]] = {
 _KINDS = {"str": str, "int": int, "float": float, "Levels": list, "datetime": datetime} | {
     cls.__name__: cls for cls in RESULTS.values()
 }
-_SIMPLE = (str, int, float, bool, type(None))
 _HELD = {list, *RESULTS.values()}
 _NAMES: dict[type, dict[str, Any]] = {  # of each class: its fields and their kinds
     cls: {one.name: _KINDS[str(one.type)] for one in fields(cls)} for cls in (AnalysisProgress, *RESULTS.values())
@@ -283,59 +281,6 @@ def taken_result(name: str, values: Any) -> Any:
         one.__dict__.update(encodable(values))
         return one
     return cls.from_dict(values)
-
-
-class Frozen:
-    """A record that was read and will not change: it makes quick copies to return again and again."""
-
-    __slots__ = ("_plain", "_record", "start_time")
-
-    def __init__(self, record: AnalysisProgress) -> None:
-        self._record = record
-        self.start_time = record.start_time
-        results = [getattr(record, name) for name in RESULTS]
-        found = record.support_resistance
-        self._plain = not any("_more" in one.__dict__ for one in (record, *results)) and all(
-            type(level) is dict and all(type(value) in _SIMPLE for value in level.values())
-            for level in (*found.supports, *found.resistances)
-        )
-
-    def copy(self) -> AnalysisProgress:
-        """A copy of a record that shares nothing with any other."""
-        own = self._record
-        if not self._plain:
-            return own.copy()
-        found, prediction = own.support_resistance, own.ml_prediction
-        context, decision = own.market_context, own.leverage_decision
-        return AnalysisProgress(
-            own.symbol,
-            own.execution_id,
-            own.start_time,
-            own.current_stage,
-            own.overall_status,
-            SupportResistanceResult(
-                found.status,
-                found.supports_count,
-                found.resistances_count,
-                [level.copy() for level in found.supports],
-                [level.copy() for level in found.resistances],
-                found.error_message,
-            ),
-            MLPredictionResult(
-                prediction.status, prediction.predictions_count, prediction.confidence, prediction.error_message
-            ),
-            MarketContextResult(context.status, context.trend_direction, context.market_phase, context.error_message),
-            LeverageDecisionResult(
-                decision.status,
-                decision.recommended_leverage,
-                decision.confidence_level,
-                decision.risk_reward_ratio,
-                decision.error_message,
-            ),
-            own.final_signal,
-            own.failure_stage,
-            own.final_message,
-        )
 
 
 # ------------------------------------------------------------------------------------------------- values of fields

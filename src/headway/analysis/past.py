@@ -13,7 +13,8 @@ from typing import Any
 from headway import errors
 from headway.analysis.contract import SECONDS_PER_HOUR
 from headway.analysis.document import View, document_of, files_of, key_of, progress
-from headway.analysis.model import AnalysisProgress, Frozen
+from headway.analysis.frozen import Frozen
+from headway.analysis.model import AnalysisProgress
 from headway.engine.board import Board
 from headway.files.snapshot import SNAPSHOT, read
 from headway.system import paths

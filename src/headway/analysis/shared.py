@@ -41,7 +41,8 @@ from headway.analysis.document import (
     shown,
     whole_stage,
 )
-from headway.analysis.model import AnalysisProgress, Frozen, encoded_result
+from headway.analysis.frozen import Frozen
+from headway.analysis.model import AnalysisProgress, encoded_result
 from headway.analysis.past import Past
 from headway.analysis.rows import Rows
 from headway.analysis.values import encode, id_of, path_of, text_of
@@ -105,10 +106,12 @@ class SharedMemoryProgressTracker(ProgressTracker):
         if key != id:
             begun["id"] = encode(id)
         entry = Entry(task, label)
-        with suppress(errors.UnknownTask):  # another process has started it over meanwhile
+        try:
             self._put(entry, board, lambda parts: {**parts, **begun})
             task._enter("initializing")
             self._at.remember(id, entry, board)
+        except errors.UnknownTask:
+            pass  # another process has started it over meanwhile
         return AnalysisProgress(symbol, id, datetime.fromtimestamp(start))  # noqa: DTZ006 - local time, as the others'
 
     def update_stage(self, execution_id: Any, stage: Any) -> bool:
@@ -155,28 +158,33 @@ class SharedMemoryProgressTracker(ProgressTracker):
 
         def decide(entry: Entry, board: Board) -> None:
             task = entry.task
+            encoded = b""
 
             def first(parts: Parts) -> Parts:
+                nonlocal encoded
                 if "end" in parts:
                     return parts
                 stage = end["stage"]
                 if stage is None:
                     long = json.loads(parts["stage"]) if "stage" in parts else None
                     stage = whole_stage(task.stage, part({"stage": long}, "stage", board.directory))
-                return {**parts, "end": encode({**end, "stage": stage})}
+                encoded = encode({**end, "stage": stage})
+                return {**parts, "end": encoded}
 
             self._put(entry, board, first)
-            self._announce(entry, board)
+            ours = entry.written is not None and entry.written[1].get("end") is encoded
+            self._announce(entry, board, end if ours else None)
 
         return self._write(id, decide) or self._past.has_ended(id, self._at.existing())
 
     @staticmethod
-    def _announce(entry: Entry, board: Board) -> None:
-        """End the task as its analysis ended, if it has not ended yet."""
-        parts = _parts(entry)
-        if "end" not in parts:
-            return
-        end = part({"end": json.loads(parts["end"])}, "end", board.directory)
+    def _announce(entry: Entry, board: Board, end: Any = None) -> None:
+        """End the task as its analysis ended, if it has not ended yet. end: how, if this process just decided it."""
+        if end is None:
+            parts = _parts(entry)
+            if "end" not in parts:
+                return
+            end = part({"end": json.loads(parts["end"])}, "end", board.directory)
         if not isinstance(end, dict):
             return
         if end.get("status") == "success":
@@ -272,7 +280,7 @@ class SharedMemoryProgressTracker(ProgressTracker):
         kept = entry.shown
         if kept is not None and kept[0] == (state, stage, seq):
             return kept[1].copy()
-        document = loaded(raw)
+        document = entry.document(raw, seq)
         view = None
         if entry.symbol is None or not ("end" in document or state in LIVE_STATES):
             view = board.get(key_of(id))
@@ -286,9 +294,9 @@ class SharedMemoryProgressTracker(ProgressTracker):
         found = record_of(task.id, entry.symbol or "", stage, entry.created, document, ended, board.directory)
         if found is None or found.execution_id != id:
             return None
-        kept_now = Frozen(found)
-        entry.shown = (state, stage, seq), kept_now
-        return kept_now.copy()
+        frozen = Frozen(found, None if kept is None else kept[1])
+        entry.shown = (state, stage, seq), frozen
+        return frozen.copy()
 
     def _recent(self, limit: float) -> list[AnalysisProgress]:
         board = self._at.readable()

@@ -299,14 +299,17 @@ def remove(directory: Path, segment: core.Segment) -> None:
 
 def unlink(directory: Path, segment: core.Segment, also: Callable[[Path], object] | None = None) -> None:
     """Retire and remove a board's segment, even while it is in use. also: called with the directory, under the lock."""
-    for _ in range(TRIES):
-        try:
-            with locks.locked(directory):
-                remove(directory, segment)
-                if also is not None:
-                    also(directory)
-                return
-        except FileNotFoundError:  # the directory was removed; it may have been made again
-            if not directory.is_dir():
-                break
-    remove(directory, segment)  # without a directory nobody finds the board
+    try:
+        for _ in range(TRIES):
+            try:
+                with locks.locked(directory):
+                    remove(directory, segment)
+                    if also is not None:
+                        also(directory)
+                    return
+            except FileNotFoundError:  # the directory was removed; it may have been made again
+                if not directory.is_dir():
+                    break
+        remove(directory, segment)  # without a directory nobody finds the board
+    finally:
+        uses.end(directory, segment.uuid)

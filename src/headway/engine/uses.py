@@ -22,8 +22,10 @@ def begin(directory: Path, uuid: str) -> None:
         _uses[directory] = uuid, locks.use(directory)
 
 
-def end(directory: Path) -> None:
-    """This process uses the board no longer."""
+def end(directory: Path, uuid: str | None = None) -> None:
+    """This process uses the board no longer. uuid: only if this is the segment that it uses."""
+    if uuid is not None and _uses.get(directory, ("", None))[0] != uuid:
+        return
     known = _uses.pop(directory, None)
     if known is not None and known[1] is not None:
         known[1].release()

@@ -12,9 +12,11 @@
 #define HW_MOVED (-1)
 #define HW_APART_TRIES 16
 
-/* A fast hash, not a secure one: it has to differ between two copies if anything changed between them. */
+/* A fast hash, not a secure one: it has to differ between two copies if anything changed between them. The value comes
+ * in after a multiplication, so that small numbers such as a generation and a slot cannot cancel each other. */
 static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
-    return (hash ^ value) * 0x9e3779b97f4a7c15ull ^ hash >> 29;
+    const uint64_t odd = 0x9e3779b97f4a7c15ull;
+    return ((hash ^ hash >> 29) * odd ^ value) * odd;
 }
 
 /* Copy a text and zero the bytes after its end. */

@@ -365,3 +365,8 @@ cdef extern from "copying.h" nogil:
 cdef extern from "copy.h" nogil:
     int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted)
     int hw_copy_board(hw_copy *copy)
+
+cdef extern from "standing.h" nogil:
+    ctypedef struct hw_glance:
+        uint64_t standing
+    void hw_glance_at(hw_board *board, hw_glance *glance)

@@ -4,6 +4,11 @@ cdef int _copy_board(hw_board *board, void *arguments, uint64_t deadline_ns) noe
     return hw_copy_board(<hw_copy *>arguments)
 
 
+cdef int _glance(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    hw_glance_at(board, <hw_glance *>arguments)
+    return HW_OK
+
+
 cdef struct Copied:
     hw_copy *copy
     uint32_t index
@@ -79,9 +84,13 @@ cdef class Segment(TaskTable):
         raise _not_copied(self.name)
 
     def standing(self):
-        """The content_version of a copy made now, whatever other threads copy meanwhile. Raises as copy does."""
-        self.copy(False)
-        return self._content_version  # Python code of no other thread runs between the two
+        """A number that changes when a task came, went, was lost, or had its status or its result written.
+
+        Take it before what it stands for is read: a change in between then changes the next number.
+        """
+        cdef hw_glance glance
+        _outside(self.board, _glance, &glance)
+        return glance.standing
 
     def copy_task(self, uint32_t index, uint64_t generation):
         """Copy one task, as copy() does; None if the slot is no longer of that generation. Raises LockTimeout."""

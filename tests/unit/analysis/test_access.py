@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headway import errors
-from headway.analysis import access
+from headway.analysis import MLPredictionResult, SharedMemoryProgressTracker, SupportResistanceResult, access
 from headway.engine.board import Board, open_board
 
 
@@ -53,3 +53,49 @@ def test_entries_are_found_by_their_ids_until_they_are_forgotten(board: Board, m
         one.entry(id, at)
     assert list(one.entries) == ["three"], "what is remembered is bounded"
     assert open_board(board.name) is at
+
+
+def test_of_a_document_that_this_process_wrote_only_the_changed_parts_are_decoded(board_name: str) -> None:
+    tracker = SharedMemoryProgressTracker(board_name, strict=True)
+    tracker.start_analysis("BTC", "one")
+    tracker.update_support_resistance("one", SupportResistanceResult("ok", 1, 0, [{"price": 1.0}]))
+    entry = tracker._at.entries["one"]
+    before = entry.document(*entry.task._read_result())
+    tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
+    after = entry.document(*entry.task._read_result())
+    assert after["support_resistance"] is before["support_resistance"]
+    assert after["ml_prediction"].predictions_count == 7
+    open_board(board_name).remove(files=True)
+
+
+def test_what_a_program_does_to_a_record_changes_no_later_one(board_name: str) -> None:
+    """Unchanged parts are decoded once, so later records are made of the same ones."""
+    tracker = SharedMemoryProgressTracker(board_name, strict=True)
+    tracker.start_analysis("BTC", "one")
+    tracker.update_support_resistance("one", SupportResistanceResult("ok", 1, 0, [{"price": 1.0, "near": [2.0]}]))
+    for number in range(2):
+        tracker.update_ml_prediction("one", MLPredictionResult("ok", number))
+        record = tracker.get_progress("one")
+        assert record is not None
+        assert record.support_resistance.supports == [{"price": 1.0, "near": [2.0]}]
+        assert record.ml_prediction.predictions_count == number
+        record.support_resistance.supports[0]["near"].append(3.0)
+        record.support_resistance.supports[0]["price"] = 9.0
+        record.support_resistance.supports.clear()
+        record.support_resistance.status = "spoilt"
+    open_board(board_name).remove(files=True)
+
+
+@pytest.mark.parametrize("damaged", [b'{"start":1.0,"ml_prediction":5}', b'{"ml_prediction":[[]],"end":{}}'])
+def test_a_damaged_part_that_this_process_passes_on_raises_nothing(board_name: str, damaged: bytes) -> None:
+    tracker = SharedMemoryProgressTracker(board_name, strict=True)
+    tracker.start_analysis("BTC", "one")
+    tracker._at.entries["one"].written = None  # another process writes
+    assert tracker._at.entries["one"].task._write_result(damaged)
+    assert tracker.update_market_context("one", {"status": "ok", "trend_direction": "up"})
+    assert tracker.get_progress("one") is None
+    assert tracker.update_ml_prediction("one", MLPredictionResult("ok", 3))
+    record = tracker.get_progress("one")
+    assert record is not None
+    assert (record.ml_prediction.predictions_count, record.market_context.trend_direction) == (3, "up")
+    open_board(board_name).remove(files=True)

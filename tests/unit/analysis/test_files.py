@@ -19,24 +19,12 @@ import pytest
 
 from headway import errors
 from headway.analysis import FileBasedProgressTracker, MLPredictionResult, contract, files, storage, switch
+from headway.analysis.record_files import RecordFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DAY_S = 24 * 3600
-
-
-@pytest.fixture
-def tracker(tmp_path: Path) -> FileBasedProgressTracker:
-    return FileBasedProgressTracker(tmp_path)
-
-
-@pytest.fixture
-def one(tracker: FileBasedProgressTracker) -> Path:
-    """The file of an analysis that was changed once."""
-    tracker.start_analysis("BTC", "one")
-    tracker.update_stage("one", "data_fetch")
-    return tracker.progress_dir / "progress_one.json"
 
 
 def stage_of(tracker: FileBasedProgressTracker, execution_id: str = "one") -> str:
@@ -46,7 +34,7 @@ def stage_of(tracker: FileBasedProgressTracker, execution_id: str = "one") -> st
 
 
 def lock_of(execution_id: str) -> Path:
-    return files._Files("", execution_id).lock
+    return RecordFiles("", execution_id).lock
 
 
 def names(tracker: FileBasedProgressTracker) -> set[str]:
@@ -285,27 +273,6 @@ def test_in_the_temporary_directory_a_folder_of_somebody_else_is_not_written_to(
     assert stage_of(tracker) == "initializing", "a dashboard under another user reads it"
 
 
-def test_a_reader_who_is_overtaken_sees_no_mixture(
-    tracker: FileBasedProgressTracker, one: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read = storage.read_with_number
-    overtaken: list[bool] = []
-
-    def slow(path: Any, **options: Any) -> Any:
-        found = read(path, **options)
-        if path == str(one) and not overtaken:
-            overtaken.append(True)
-            tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
-            tracker.update_stage("one", "market_context")
-        return found
-
-    monkeypatch.setattr(files, "read_with_number", slow)
-    found = tracker.get_progress("one")
-    assert found is not None
-    assert overtaken
-    assert (found.current_stage, found.ml_prediction.predictions_count) == ("market_context", 7)
-
-
 def test_nothing_is_cleaned_up_in_a_folder_of_somebody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     tracker = FileBasedProgressTracker()
@@ -439,44 +406,6 @@ def test_a_name_that_is_no_text_hides_no_others(tracker: FileBasedProgressTracke
     assert [record.execution_id for record in tracker.get_all_recent()] == ["one"]
     assert tracker.get_active_executions() == ["one"]
     assert tracker.cleanup_old() == 0
-
-
-@pytest.mark.parametrize("step", range(6))
-def test_a_kill_between_two_steps_of_a_write_loses_nothing(
-    tracker: FileBasedProgressTracker, one: Path, step: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The old tracker has undone a result when Headway writes, and is killed at some step of that."""
-    before = one.read_bytes()
-    tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
-    by_old = tracker.progress_dir / "progress_one.tmp"
-    by_old.write_bytes(before)
-    by_old.rename(one)  # the result is undone
-    child = os.fork()
-    if child == 0:
-        left = step
-
-        def counted(call: Any) -> Any:
-            def stepping(*arguments: Any, **options: Any) -> Any:
-                nonlocal left
-                left -= 1
-                if left < 0:
-                    os._exit(9)
-                return call(*arguments, **options)
-
-            return stepping
-
-        for name in ("link", "unlink", "rename", "replace"):
-            setattr(os, name, counted(getattr(os, name)))
-        tracker.update_stage("one", "market_context")
-        os._exit(0)
-    os.waitpid(child, 0)
-    found = tracker.get_progress("one")
-    assert found is not None
-    assert found.ml_prediction.predictions_count == 7
-    assert tracker.update_stage("one", "completed")
-    found = tracker.get_progress("one")
-    assert found is not None
-    assert (found.current_stage, found.ml_prediction.predictions_count) == ("completed", 7)
 
 
 def test_a_full_disk_keeps_the_record_and_leaves_nothing(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from pathlib import Path
 
 from headway.engine import uses
 from headway.engine.board import open_board
 from headway.system import locks
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_board_is_in_use_from_its_making_to_its_closing(board_name: str) -> None:
@@ -21,6 +19,8 @@ def test_a_board_is_in_use_from_its_making_to_its_closing(board_name: str) -> No
     board = open_board(board_name, record=False)
     assert locks.user(board.directory) is not None, "also by who opens a board that is there"
     board.remove(files=True)
+    open_now = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    assert not [path for path in open_now if path.startswith(str(board.directory))], "nor once it was removed"
 
 
 def test_the_next_segment_of_a_directory_is_told_anew(tmp_path: Path) -> None:

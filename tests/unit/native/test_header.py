@@ -225,7 +225,7 @@ def test_the_identity_that_each_add_reads_shares_no_line_with_a_count_that_moves
 @pytest.mark.parametrize(
     ("pxd", "headers"),
     [
-        ("native/headers.pxd", ("copy.h", "restore.h", "start.h", "attach.h", "process.h")),
+        ("native/headers.pxd", ("copy.h", "standing.h", "restore.h", "start.h", "attach.h", "process.h")),
         ("native/records.pxd", ("record.h",)),
         ("__init__.pxd", ("headway.h",)),
     ],

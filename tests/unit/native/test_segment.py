@@ -78,3 +78,39 @@ def test_copies_are_whole_while_tasks_come_and_go(segment: core.Segment) -> None
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def test_the_standing_of_a_board_changes_with_its_tasks_and_not_with_their_counts(segment: core.Segment) -> None:
+    seen = {segment.standing()}
+
+    def is_new() -> bool:
+        now = segment.standing()
+        assert now == segment.standing()
+        new = now not in seen
+        seen.add(now)
+        return new
+
+    segment.copy()
+    empty = segment.content_version, segment.states_version
+
+    task = claim(segment)
+    assert is_new(), "a task came"
+    task.update(5)
+    assert is_new(), "its first count had it run"
+    task.update(5)
+    assert not is_new(), "only a count changed"
+    task._set(stage="fit")
+    assert is_new(), "a stage was entered"
+    assert task._write_result(b"{}")
+    assert is_new(), "a result was written"
+    assert task._write_result(b"[]")
+    assert is_new(), "another result was written"
+    end(task)
+    assert is_new(), "the task ended"
+    claim(segment, anew=True)
+    assert is_new(), "it was started anew"
+    segment.copy()
+    assert not {segment.content_version, segment.states_version} & set(empty), "slot 1, generation 1 are not nothing"
+    with beside(segment.register, lambda: claim(segment, "of another")):
+        assert is_new(), "another process has a task"
+    assert is_new(), "that process is dead, so its task is lost"
