@@ -75,7 +75,14 @@ def test_a_file_system_without_locks_is_an_error(board: Board) -> None:
         "sys.argv = ['headway', 'doctor', '--json']\n"
         "runpy.run_module('headway', run_name='__main__')\n"
     )
-    told = subprocess.run([sys.executable, "-c", denied], capture_output=True, text=True, timeout=60, check=False)
+    told = subprocess.run(
+        [sys.executable, "-c", denied],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     (found,) = [one for one in json.loads(told.stdout) if one["about"] == board.name and "lock" in one["told"].lower()]
     assert (found["level"], found["remedy"]) == ("error", "set HEADWAY_DIR to another file system")
     assert str(board.directory) in found["told"]
