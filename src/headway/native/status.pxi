@@ -52,14 +52,10 @@ cdef class Status(Counter):
     """Status()\n--\n\nThe status of a task: its state and what it shows. Each change is one transition."""
 
     cdef int write(self, hw_change *change) except -1:
-        """Make one transition: 1, or 0 if the task's state does not allow it. Everything but `now_ns` was filled in.
-
-        0 also for a handle whose board is gone, which is warned of once.
-        """
+        """Make one transition: 1, or 0 if the task's state does not allow it. Everything but `now_ns` was filled in."""
         cdef int answer
         cdef Written written
-        if not self.found():
-            return 0
+        self.ready()
         self.segment.become(True)
         now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
         if now >= self.look_ns:
@@ -100,8 +96,7 @@ cdef class Status(Counter):
         cdef hw_change change
         cdef Py_ssize_t size
         cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
-        if not self.found():
-            return False
+        self.ready()
         if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
             return False
         if self.segment.closed or self.segment.retired:
