@@ -214,6 +214,7 @@ class Mirror:
     workers: dict[int, dict[str, Any]] = field(default_factory=dict)
     summary: dict[str, Any] | None = None
     rev: int | None = None
+    unlisted: dict[str, Any] | None = None
     wholes: int = 0
     patches: int = 0
     removals: int = 0
@@ -231,6 +232,7 @@ class Mirror:
             for name in data["removed"]:
                 self.boards.pop(name, None)
             self.boards |= {summary["name"]: summary for summary in data["boards"]}
+            self.unlisted = data["error"]
         elif event.kind == "board":
             self._apply_board(data)
 

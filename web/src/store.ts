@@ -4,11 +4,13 @@ import { computed, signal } from "@preact/signals";
 import { Connection, type Link } from "./feed/connection";
 import { applyBoard, applyBoards, type Board } from "./feed/patch";
 import { takeToken } from "./feed/token";
-import type { Summary } from "./feed/types";
+import type { Fault, Summary } from "./feed/types";
 import { parseRoute } from "./route";
 
 export const route = signal(parseRoute(location.hash));
 export const boards = signal<Summary[] | null>(null);
+/** Why the server cannot list all boards: it cannot read the directory in which they are. */
+export const unlisted = signal<Fault | null>(null);
 export const link = signal<Link>({ state: "connecting" });
 
 /** By the server's clock; it ticks once a second, and with every event. */
@@ -37,6 +39,7 @@ function draw(): void {
 const connection = new Connection({
   boards(event) {
     boards.value = applyBoards(boards.value ?? [], event);
+    unlisted.value = event.error ?? null;
   },
   board(event) {
     const next = applyBoard(followed, event);

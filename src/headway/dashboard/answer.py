@@ -10,7 +10,7 @@ from starlette.responses import Response
 from headway import errors
 from headway.dashboard.encode import with_now
 from headway.dashboard.problem import Problem
-from headway.dashboard.state.looks import code_of
+from headway.dashboard.state.looks import code_of, detail_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -55,5 +55,5 @@ def unknown_board(name: str) -> Problem:
 def unreadable(error: Exception) -> Problem:
     """The problem of a file that exists but cannot be read or shown."""
     known = isinstance(error, errors.HeadwayError | OSError)
-    detail = str(error) if known else f"this cannot be shown as JSON: {error}"
+    detail = detail_of(error) if known else f"this cannot be shown as JSON: {error}"
     return Problem(503, code_of(error), detail)

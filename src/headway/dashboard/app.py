@@ -102,7 +102,7 @@ class _Dashboard:
     async def boards(self, _: Request) -> Response:
         self.feed.start()
         await self.feed.look()
-        return answer(encode({"boards": self.feed.boards.summaries()}))
+        return answer(encode({"boards": self.feed.boards.summaries(), "error": self.feed.boards.problem}))
 
     async def board(self, request: Request) -> Response:
         known = await self._known(request, follow=True)
@@ -176,7 +176,8 @@ class _Dashboard:
         await self.feed.look({name}, follow=follow)
         known = self.feed.boards.known.get(name)
         if known is None:
-            raise unknown_board(name)
+            problem = self.feed.boards.problem
+            raise unknown_board(name) if problem is None else Problem(503, problem["code"], problem["detail"])
         return known
 
     async def _dig(self, read: Callable[[], bytes]) -> bytes:

@@ -113,6 +113,7 @@ class Feed:
             changed += [boards.take_silence(one, revision) for one in found.values()]
             gone = [name for name in (list(boards.known) if names is None else names) if name not in found]
             changed += [boards.forget(name, revision) for name in gone]
+            changed.append(boards.take_problem(self.places.problem, revision))
             for followed in begun:
                 followed.born = revision
             if any(changed) or begun or boards.revision == 0:

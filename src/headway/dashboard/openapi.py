@@ -171,7 +171,9 @@ _SCHEMAS: dict[str, Schema] = {
         rate=_list(_or_null({"type": "number"})),
         beat=_list(_or_null(_TIME)),
     ),
-    "BoardsEvent": _object(now=_TIME, whole=_FLAG, boards=_list(_named("Summary")), removed=_list(_TEXT)),
+    "BoardsEvent": _object(
+        now=_TIME, whole=_FLAG, boards=_list(_named("Summary")), removed=_list(_TEXT), error=_or_null(_named("Fault"))
+    ),
     "BoardEvent": _object(
         now=_TIME,
         board=_TEXT,
@@ -237,7 +239,9 @@ def document() -> Schema:
         "servers": [{"url": "./", "description": "where this document is"}],
         "security": [{}, {"token": []}, {"header": []}],  # {}: with --no-token
         "paths": {
-            "/api/boards": _get("All boards at a glance", _json(boards=_list(_named("Summary")))),
+            "/api/boards": _get(
+                "All boards at a glance", _json(boards=_list(_named("Summary")), error=_or_null(_named("Fault")))
+            ),
             "/api/boards/{board}": _get(
                 "A board with its tasks and workers",
                 _json(

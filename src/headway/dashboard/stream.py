@@ -130,4 +130,6 @@ def _list_body(boards: Boards, at: int) -> bytes:
     whole = at < max(1, boards.gone_complete_since)
     changed = [boards.known[name].summary for name in sorted(boards.known) if whole or boards.known[name].since > at]
     removed = [] if whole else [name for name, since in boards.gone.items() if since > at]
-    return encode({"whole": whole, "boards": changed, "removed": removed}) if whole or changed or removed else b""
+    if not (whole or changed or removed or boards.problem_since > at):
+        return b""
+    return encode({"whole": whole, "boards": changed, "removed": removed, "error": boards.problem})

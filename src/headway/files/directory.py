@@ -13,7 +13,7 @@ from headway.tasks.results import LARGE_RESULT
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["LOOPS", "directories", "last_sign_of_life", "names", "remove", "some_of", "unknown"]
+__all__ = ["LOOPS", "directories", "entries", "last_sign_of_life", "names", "remove", "some_of", "unknown"]
 
 
 # Files that a program or its recorder writes while it is alive. `board.lock` is not one: commands write it, too.
@@ -23,16 +23,34 @@ NAMES_MOST = 8  # in a message
 
 
 def directories() -> list[Path]:
-    """The directories of all boards, sorted by name. If a board has several, only the one in use."""
-    there = set()
+    """The directories of all boards, sorted by name. If a board has several, only the one in use.
+
+    One that this user may not enter is among them: what reads it gets the error. Raises UnusableDirectory where
+    HEADWAY_DIR itself cannot be read.
+    """
+    there: dict[str, Path] = {}
     for root in paths.roots():
-        with contextlib.suppress(OSError):  # it does not exist, or this user may not enter it: no boards there
-            there |= {entry.name for entry in root.iterdir() if entry.is_dir()}
+        for entry in entries(root):
+            there.setdefault(entry.name, entry)
     found = []
     for name in sorted(there):
-        with contextlib.suppress(ValueError):  # not a legal name: not a board
+        try:
             found.append(paths.board_directory(name))
+        except ValueError:
+            continue  # not a legal name: not a board
+        except errors.UnusableDirectory:
+            found.append(there[name])
     return found
+
+
+def entries(root: Path) -> list[Path]:
+    """The directories in a directory for boards; none if it does not exist. Raises UnusableDirectory."""
+    try:
+        return [entry for entry in root.iterdir() if entry.is_dir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise paths.unreadable(root, error) from None
 
 
 def names() -> list[str]:
@@ -41,11 +59,17 @@ def names() -> list[str]:
 
 
 def last_sign_of_life(directory: Path) -> float | None:
-    """When a program or a recorder last wrote a file of this board, in seconds since 1970; None if there is none."""
+    """When a program or a recorder last wrote a file of this board, in seconds since 1970; None if there is none.
+
+    Of a directory that this user may not enter: when it was last changed itself.
+    """
     times = []
     for file in SIGNS_OF_LIFE:
-        with contextlib.suppress(OSError):
-            times.append((directory / file).lstat().st_mtime)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                times.append((directory / file).lstat().st_mtime)
+            except OSError:
+                times.append(directory.lstat().st_mtime)
     return max(times, default=None)
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "make_private",
     "roots",
     "temporary",
+    "unreadable",
     "unusable",
 ]
 
@@ -264,6 +265,8 @@ def board_directory(name: str, *, create: bool = False) -> Path:
     except PermissionError as error:  # HEADWAY_DIR is another user's
         raise unusable(error) or error from None
     if not create:
+        if found is None and places[0].exists() and not places[0].is_dir():
+            raise unreadable(places[0], NotADirectoryError(errno.ENOTDIR, ""))
         return places[0] / name if found is None else found
     for root in places[:-1] if found is None else [found.parent]:
         try:
@@ -307,6 +310,16 @@ def unusable(error: OSError) -> errors.UnusableDirectory | None:
         error.errno,
         f"the directory for boards cannot be used ({error.strerror}): set HEADWAY_DIR to one that you can write",
         error.filename,
+    )
+
+
+def unreadable(root: Path, error: OSError) -> errors.UnusableDirectory:
+    """The typed error for a directory for boards that is there, but tells this user nothing of what is in it."""
+    return errors.UnusableDirectory(
+        error.errno,
+        f"the directory for boards cannot be read ({os.strerror(error.errno or errno.EIO)}): "
+        f"make it a directory that you can read, or set HEADWAY_DIR to one",
+        str(root),
     )
 
 

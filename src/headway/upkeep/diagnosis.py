@@ -50,7 +50,10 @@ def diagnose() -> list[Finding]:
     findings = [*_switches(), *_old_module(), *_shared_memory(), *_logout()]
     try:
         directories = files_of_boards.directories()
-    except errors.UnusableDirectory:  # _switches has said so
+    except errors.UnusableDirectory as error:
+        if not any(one.about == "directory" for one in findings):
+            told = f"{error.filename}: {error.strerror}"
+            findings.append(Finding("error", "directory", told, "set HEADWAY_DIR"))
         return findings
     for directory in directories:
         findings += _board(directory)
@@ -138,6 +141,9 @@ def _logout() -> Iterator[Finding]:
 
 def _board(directory: Path) -> Iterator[Finding]:
     name = directory.name
+    if not os.access(directory, os.R_OK | os.X_OK):
+        yield Finding("error", name, f"{directory} cannot be entered by this user", f"chmod u+rwx '{directory}'")
+        return
     yield from _files(directory)
     try:
         uuid = segments.referenced(directory)

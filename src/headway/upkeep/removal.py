@@ -80,9 +80,13 @@ def gc(names: Collection[str] = (), *, everywhere: bool = False, dry_run: bool =
                     path.unlink()
     for directory in directories():
         if not names or directory.name in names:
-            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+            try:
                 removed += _gc_loops(directory, days, dry_run)
                 removed += _gc_files(directory, dry_run)
+            except FileNotFoundError:
+                continue  # removed meanwhile
+            except OSError as error:  # this user may not enter it: tidy the others nevertheless
+                removed.append(Removed("board", directory.name, 0, "its directory cannot be read", str(error)))
     return removed
 
 

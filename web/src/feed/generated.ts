@@ -263,6 +263,7 @@ export interface BoardsEvent {
   whole: boolean;
   boards: Summary[];
   removed: string[];
+  error: Fault | null;
 }
 
 export interface BoardEvent {

@@ -14,7 +14,7 @@ import {
 } from "../model/boards";
 import { isWorking, workersAlive } from "../model/run";
 import { boardHref, boardsHref, type Params } from "../route";
-import { boards, go, now } from "../store";
+import { boards, go, now, unlisted } from "../store";
 import { FileAnalyses } from "./analyses";
 import { useKeys } from "./keys";
 import { Empty, Text } from "./parts";
@@ -24,9 +24,20 @@ import { Shares } from "./shares";
 export function Boards({ params }: { params: Params }) {
   return (
     <>
+      <Unlisted />
       <All params={params} />
       <FileAnalyses />
     </>
+  );
+}
+
+function Unlisted() {
+  const why = unlisted.value;
+  if (!why) return null;
+  return (
+    <p class="card-error" role="alert">
+      <strong>The boards cannot be listed</strong>: <Text of={why.detail} />
+    </p>
   );
 }
 
@@ -57,6 +68,7 @@ function All({ params }: { params: Params }) {
   ]);
   if (all === null) return <Empty>Loading the boards …</Empty>;
   if (!all.length) {
+    if (unlisted.value) return null; // whether there are any is not known
     return (
       <Empty>
         <h1>No boards yet</h1>

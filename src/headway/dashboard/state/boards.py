@@ -71,6 +71,8 @@ class Boards:
         self.followed: dict[str, Followed] = {}
         self.gone: dict[str, int] = {}
         self.gone_complete_since = 0
+        self.problem: dict[str, str] | None = None  # why not all boards are known: code and detail
+        self.problem_since = 0
         self._noted: OrderedDict[str, None] = OrderedDict()
 
     def summaries(self) -> list[dict[str, Any]]:
@@ -149,6 +151,13 @@ class Boards:
         if all(known.summary[key] == value for key, value in fresh.items()):
             return False
         known.summary, known.since = known.summary | fresh, revision
+        return True
+
+    def take_problem(self, problem: dict[str, str] | None, revision: int) -> bool:
+        """Note why not all boards could be listed. Returns whether it changed."""
+        if problem == self.problem:
+            return False
+        self.problem, self.problem_since = problem, revision
         return True
 
     def forget(self, name: str, revision: int) -> bool:

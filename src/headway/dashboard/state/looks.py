@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from headway.dashboard.state.places import Found
     from headway.views.board_view import BoardView
 
-__all__ = ["Look", "Wish", "blank", "code_of", "look"]
+__all__ = ["Look", "Wish", "blank", "code_of", "detail_of", "look"]
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,13 @@ def code_of(error: Exception) -> str:
     return next((code for kind, code in CODES.items() if isinstance(error, kind)), UNREADABLE)
 
 
+def detail_of(error: Exception) -> str:
+    """What is told of an error to people: of one of the system, the file and the reason, without its number."""
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error)
+
+
 def look(wish: Wish, revision: int) -> Look:
     """Read a snapshot; a table made or advanced has this revision."""
     found, summary, table, note, problem = wish.found, None, wish.table, None, None
@@ -73,7 +81,7 @@ def look(wish: Wish, revision: int) -> Look:
         summary, table = Summary.of(view), _table(wish, view, revision)
         note = Note.of(view) if view.taken_at >= wish.note_due_at else None
     except (errors.HeadwayError, OSError) as error:
-        problem = {"code": code_of(error), "detail": str(error)}
+        problem = {"code": code_of(error), "detail": detail_of(error)}
         if problem["code"] == UNREADABLE:  # perhaps not the file's fault: an empty signature has it read again
             found = replace(found, signature=())
     except Exception as error:

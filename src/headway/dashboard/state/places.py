@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headway import errors
+from headway.dashboard.state.looks import code_of, detail_of
+from headway.files.directory import entries
 from headway.files.snapshot import ABANDONED_AFTER_S, PREVIOUS, SNAPSHOT
 from headway.system import locks, paths
 
@@ -37,33 +39,36 @@ class Places:
 
     def __init__(self, directory: str | os.PathLike[str] | None) -> None:
         self._directory = None if directory is None else Path(directory).absolute()
+        self.problem: dict[str, str] | None = None  # code and detail: why the last scan could not list all boards
 
     def roots(self) -> list[Path]:
         """The directories that hold boards; they need not exist."""
         return paths.roots() if self._directory is None else [self._directory]
 
     def scan(self, names: Collection[str] | None = None) -> dict[str, Found]:
-        """All boards that exist, or those of these names, by name."""
+        """All boards that exist, or those of these names, by name; also those that this user may not enter."""
         found: dict[str, Found] = {}
         in_force = set()
+        problem = None
         for root in self.roots():
-            for name in sorted(filter(_is_legal, _entries(root) if names is None else names)):
+            try:
+                there = [entry.name for entry in entries(root)] if names is None else names
+            except errors.UnusableDirectory as error:
+                problem = {"code": code_of(error), "detail": detail_of(error)}
+                continue
+            for name in sorted(filter(_is_legal, there)):
                 one = _found(root / name, name)
                 if one is None:
                     continue
                 # Of several directories of a board, take the one that a segment belongs to, else the first.
-                has_segment = (root / name / "segment").exists()
+                has_segment = os.path.exists(root / name / "segment")  # False where this user may not look
                 if name not in found or (has_segment and name not in in_force):
                     found[name] = one
                 if has_segment:
                     in_force.add(name)
+        if names is None:
+            self.problem = problem
         return found
-
-
-def _entries(root: Path) -> list[str]:
-    with contextlib.suppress(OSError):  # it does not exist, or we may not enter it: no boards there
-        return os.listdir(root)
-    return []
 
 
 def _is_legal(name: str) -> bool:
@@ -77,8 +82,10 @@ def _found(directory: Path, name: str) -> Found | None:
     for file in (SNAPSHOT, PREVIOUS):
         try:
             status = os.lstat(directory / file)
-        except OSError:  # no snapshot, not a directory, or we may not enter it
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except OSError as error:  # we may not enter it: reading it gives the reason
+            return Found(name, directory, (-(error.errno or 0),), "unknown", 0.0)
         recorder, seen = _recorder(directory)
         # When the recorder has been gone for a while, the same snapshot shows its tasks as lost.
         abandoned = recorder == "gone" and time.time() - status.st_mtime > ABANDONED_AFTER_S
