@@ -346,6 +346,20 @@ def test_a_short_link_to_a_long_path_is_refused_too(
 
 # --- each run
 
+
+def test_who_resumes_a_task_leaves_the_run_that_ended_in_the_history(board_name: str) -> None:
+    """It may be resumed before a recorder has looked."""
+    board = open_board(board_name, capacity=8, workers=8, record=False)
+    board._segment.want_recorder()
+    for count in (3, 6):
+        task = board.task("job", resume=True)
+        task.update(count - task.count)
+        task.fail(f"at {count}")
+    board.task("job", resume=True).succeed()
+    assert [(task.count, task.error) for task in history.read(board.directory)] == [(6, "at 6"), (3, "at 3")]
+    board.remove(files=True)
+
+
 RESUMED = """
 import os, sys, time
 from headway.engine.board import open_board

@@ -70,7 +70,7 @@ def new_file(name: str, size: int) -> int:
 def _filled(fd: int, size: int) -> int:
     """Give a new file its mode (whatever the umask is), its size and its pages, without which there may be a SIGBUS."""
     try:
-        os.fchmod(fd, 0o600)
+        descriptors.close_to_others(fd, SHM)
         os.ftruncate(fd, size)
         reserve(fd, size)
     except BaseException:

@@ -53,7 +53,8 @@ def pages(directory: Path, asked: Query, limit: int) -> Iterator[query.Page]:
 
 @given(
     limit=st.integers(1, 50),
-    text=st.none() | st.sampled_from(["task-1", "TASK", "3%", "%", "_", "größe", "Größe", "\\", "f_i", "no"]),
+    text=st.none()
+    | st.sampled_from(["task-1", "TASK", "3%", "%", "_", "größe", "Größe", "\\", "f_i", "G%t", "t_sk", "no"]),
     states=st.lists(st.sampled_from(sorted(STATES.values())), unique=True, max_size=3),
     since=st.none() | st.integers(-1, 6),
     until=st.none() | st.integers(-1, 6),
@@ -98,6 +99,12 @@ def test_pages_stream_and_count_agree_with_a_plain_search(
     assert list(query.stream(tmp_path, asked)) == expected
     assert list(query.stream(tmp_path, asked, limit=limit)) == expected[:limit]
     assert query.count(tmp_path, asked) == len(expected)
+
+
+@pytest.mark.parametrize(("text", "found"), [("G%t", 0), ("t_sk", 0), ("\\", 0), ("1% of_", 1), ("% OF_", 7)])
+def test_letters_that_mean_something_to_sql_are_letters(tmp_path: Path, text: str, found: int) -> None:
+    fill(tmp_path, batches=1)
+    assert query.count(tmp_path, Query(text=text)) == found
 
 
 def test_only_runs_of_a_segment_are_found_when_it_is_named(tmp_path: Path) -> None:
