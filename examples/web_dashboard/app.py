@@ -4,6 +4,9 @@
 
 With `shared` it reads the snapshot files of the board, never its memory; with `file` the files of the file tracker.
 With `memory` it stays empty: other processes cannot read that tracker.
+
+It listens on 127.0.0.1 and asks nobody for a token: every user of this machine can read what it shows. Where that may
+not be, use `headway serve`, which asks, or put a page like this one behind a server that does.
 """
 
 import argparse

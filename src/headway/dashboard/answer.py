@@ -10,7 +10,7 @@ from starlette.responses import Response
 from headway import errors
 from headway.dashboard.encode import with_now
 from headway.dashboard.problem import Problem
-from headway.dashboard.state.looks import code_of, detail_of
+from headway.dashboard.state.faults import code_of, detail_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request

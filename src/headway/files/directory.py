@@ -65,11 +65,12 @@ def last_sign_of_life(directory: Path) -> float | None:
     """
     times = []
     for file in SIGNS_OF_LIFE:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            try:
-                times.append((directory / file).lstat().st_mtime)
-            except OSError:
-                times.append(directory.lstat().st_mtime)
+        try:
+            times.append((directory / file).lstat().st_mtime)
+        except PermissionError:
+            times.append(directory.lstat().st_mtime)
+        except OSError:
+            continue
     return max(times, default=None)
 
 

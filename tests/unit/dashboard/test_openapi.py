@@ -14,7 +14,7 @@ import pytest
 
 from headway import errors
 from headway.dashboard.openapi import document
-from headway.dashboard.state.looks import CODES, UNREADABLE
+from headway.dashboard.state.faults import CODES, UNREADABLE
 from headway.exporters.prometheus import BoardCollector
 from headway.files import history
 from headway.tasks.states import STATES

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from headway import errors
 from headway.dashboard.state.charts import Note
+from headway.dashboard.state.faults import CODES, UNREADABLE, code_of, detail_of
 from headway.dashboard.state.table import Table
 from headway.files import snapshot
 from headway.views.summary import Summary
@@ -17,19 +17,9 @@ if TYPE_CHECKING:
     from headway.dashboard.state.places import Found
     from headway.views.board_view import BoardView
 
-__all__ = ["Look", "Wish", "blank", "code_of", "detail_of", "look"]
+__all__ = ["Look", "Wish", "blank", "look"]
 
 log = logging.getLogger(__name__)
-
-CODES = {
-    errors.UnknownBoard: "unknown-board",
-    errors.DamagedSnapshot: "damaged-snapshot",
-    errors.DamagedHistory: "damaged-history",
-    errors.LayoutMismatch: "layout-mismatch",
-    errors.NotOwner: "not-owner",
-    errors.LockTimeout: "busy",
-}
-UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,18 +49,6 @@ class Look:
     table: Table | None
     note: Note | None = None
     problem: dict[str, str] | None = None
-
-
-def code_of(error: Exception) -> str:
-    """The code of an error for clients."""
-    return next((code for kind, code in CODES.items() if isinstance(error, kind)), UNREADABLE)
-
-
-def detail_of(error: Exception) -> str:
-    """What is told of an error to people: of one of the system, the file and the reason, without its number."""
-    if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return str(error)
 
 
 def look(wish: Wish, revision: int) -> Look:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.dashboard.state.looks import code_of, detail_of
+from headway.dashboard.state.faults import code_of, detail_of
 from headway.files.directory import entries
 from headway.files.snapshot import ABANDONED_AFTER_S, PREVIOUS, SNAPSHOT
 from headway.system import locks, paths

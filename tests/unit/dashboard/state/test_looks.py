@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headway import errors
-from headway.dashboard.state.looks import Wish, blank, code_of, look
+from headway.dashboard.state.faults import code_of
+from headway.dashboard.state.looks import Wish, blank, look
 from headway.dashboard.state.places import Places
 from headway.files import snapshot
 
