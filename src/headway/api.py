@@ -10,6 +10,7 @@ from headway import errors
 from headway.standin.nobody import NOBODY
 from headway.system import support
 from headway.tasks import current as context
+from headway.tasks.ending import is_leaving
 from headway.tasks.states import ENDED_STATES
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _has_ended(task: Task) -> bool:
         pass
     except (errors.HeadwayError, OSError):  # the board is gone, which updates tell
         return False
-    if not _told_ended:
+    if not (_told_ended or is_leaving()):
         _told_ended = True
         warnings.warn(
             f"task {task.id!r}, which this process (pid {os.getpid()}) inherited, has ended: headway.current() counts "

@@ -104,9 +104,27 @@ def _gc_loops(directory: Path, days: float | None, dry_run: bool) -> list[Remove
 
 
 def is_of_other_directories(path: Path, roots: list[Path]) -> bool:
-    """Are the files of this segment's board in none of these directories? False if it does not say where they are."""
+    """Are the files of this segment's board in none of these directories? False if it does not say where they are.
+
+    Nobody can use one of another layout: if a board in these directories refers to it, it is theirs, whatever it says.
+    """
     directory = shm.directory_of(f"/{path.name}")
-    return directory is not None and directory.parent not in roots
+    if directory is None or directory.parent in roots:
+        return False
+    board, uuid = path.name.removeprefix(f"headway-{os.geteuid()}-")[:-33], path.name[-32:]
+    for root in roots:
+        with contextlib.suppress(errors.CorruptBoard, errors.NotOwner):
+            if segments.referenced(root / board) == uuid:
+                return not _is_of_another_layout(path)
+    return True
+
+
+def _is_of_another_layout(path: Path) -> bool:
+    try:
+        segments.attach(f"/{path.name}", watching=True).close()
+    except errors.HeadwayError as error:
+        return isinstance(error, errors.LayoutMismatch)
+    return False
 
 
 def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Removed]:
