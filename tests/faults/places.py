@@ -89,6 +89,8 @@ PLACES = [
     denied("pidfd_send_signal", errno.ENOSYS),
     denied("flock", errno.ENOLCK, opens=False, quick=True),
     denied("flock", errno.ENOSYS, opens=False),
+    denied("fchmod", errno.EPERM),
+    denied("fsync", errno.EINVAL),
     denied("linkat", errno.EPERM, quick=True),
     denied("sched_setscheduler", errno.EPERM),
     denied("sched_setaffinity", errno.EPERM),

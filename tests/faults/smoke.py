@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from headway.engine.board import Board
@@ -33,7 +33,8 @@ def use(board: Board, methods: list[str]) -> None:
     print("counted", view.count, view.state)
     for method in methods:
         with board.task(f"pool-{method}", total=400) as task:
-            workers = [multiprocessing.get_context(method).Process(target=work, args=(task,)) for _ in range(2)]
+            context: Any = multiprocessing.get_context(method)
+            workers = [context.Process(target=work, args=(task,)) for _ in range(2)]
             for worker in workers:
                 worker.start()
             for worker in workers:

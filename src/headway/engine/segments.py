@@ -184,9 +184,9 @@ def _noted(directory: Path, uuid: str) -> Path:
     note = _note(directory, uuid)
     fd = descriptors.open_file(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
     try:
-        os.fchmod(fd, 0o600)  # whatever the umask is
+        descriptors.close_to_others(fd, note)
         os.write(fd, f"{uuid}\n".encode())
-        os.fsync(fd)
+        descriptors.to_disk(fd)
     except BaseException:
         note.unlink(missing_ok=True)
         raise

@@ -181,7 +181,7 @@ def create(path: Path, statements: tuple[str, ...]) -> None:
     try:
         descriptor = descriptors.open_file(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         try:
-            os.fchmod(descriptor, 0o600)  # whatever the umask is; SQLite gives the files beside it the same mode
+            descriptors.close_to_others(descriptor, temporary)  # SQLite gives the files beside it the same mode
         finally:
             os.close(descriptor)
         connection = connect(temporary, write=True)
@@ -198,7 +198,7 @@ def create(path: Path, statements: tuple[str, ...]) -> None:
         raise
     folder = descriptors.open_file(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        descriptors.to_disk(folder)
     finally:
         os.close(folder)
 

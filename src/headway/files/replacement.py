@@ -94,10 +94,10 @@ def remove(directory: str | os.PathLike[str], *names: str) -> None:
 def _replace(folder: int, name: str, pieces: Sequence[Buffer], copied: Copied, sync: bool) -> None:
     temporary, descriptor = _create(folder)
     try:
-        os.fchmod(descriptor, 0o600)  # whatever the umask took away
+        descriptors.close_to_others(descriptor, temporary)
         _write_all(descriptor, pieces)
         if sync:
-            os.fsync(descriptor)
+            descriptors.to_disk(descriptor)
         with _publishing(folder):
             if _is_newer(folder, name, copied):
                 _force(folder, name, sync)
@@ -110,7 +110,7 @@ def _replace(folder: int, name: str, pieces: Sequence[Buffer], copied: Copied, s
         finally:
             os.close(descriptor)  # from here on the next writer removes whatever is left
     if sync:
-        os.fsync(folder)
+        descriptors.to_disk(folder)
 
 
 def _create(folder: int) -> tuple[str, int]:
@@ -191,7 +191,11 @@ def _publishing(folder: int) -> Iterator[None]:
                 if time.monotonic() >= give_up:
                     break
                 time.sleep(0.0005)
-    yield  # closing the folder's descriptor unlocks it
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
 
 
 def _is_newer(folder: int, name: str, copied: Copied) -> bool:
@@ -207,7 +211,7 @@ def _force(folder: int, name: str, sync: bool) -> None:
     if sync and not _was_synced(folder, name):
         descriptor = descriptors.open_file(name, os.O_RDONLY | os.O_NONBLOCK | _OPEN, dir_fd=folder)
         try:
-            os.fsync(descriptor)
+            descriptors.to_disk(descriptor)
         finally:
             os.close(descriptor)
 

@@ -67,7 +67,7 @@ def beside(module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> i
     Raises OSError, and ValueError if `sys.executable` is not a Python that could run it.
     """
     python = sys.executable or ""
-    if getattr(sys, "frozen", False) or not os.path.basename(python).startswith(("python", "pypy")):
+    if getattr(sys, "frozen", False) or not _is_python(python):
         raise ValueError(f"{python or 'this program'} is not a Python that could run a helper process")
     command = [python, "-P", str(BOOTSTRAP), module, FOLDER_OF_POSIX_IPC, *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_DOWN}
@@ -80,6 +80,12 @@ def beside(module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> i
         )
     except OSError as error:
         raise OSError(error.errno, f"{python} could not be started ({error})") from None
+
+
+def _is_python(program: str) -> bool:
+    """Is this program a Python, by its name or that of what it links to? An application that embeds one is not."""
+    names = {os.path.basename(path).lower() for path in (program, os.path.realpath(program))}
+    return bool(program) and any(name.startswith(("python", "pypy")) for name in names)
 
 
 def _tell_errors(segment: Segment) -> None:

@@ -1,4 +1,4 @@
-"""Descriptors of files, never one of 0, 1 and 2.
+"""Descriptors of files, never one of 0, 1 and 2; and what is done with a new file.
 
 A program may have closed its standard streams, as daemons do. A file of ours would get such a number, and whatever is
 printed would be written into it. Native code does the same by `native/descriptor.h`.
@@ -6,6 +6,7 @@ printed would be written into it. Native code does the same by `native/descripto
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import socket
 
-__all__ = ["above", "open_file", "pipe", "socket_pair"]
+__all__ = ["above", "close_to_others", "open_file", "pipe", "socket_pair", "to_disk"]
 
 F_DUPFD_CLOEXEC: int = getattr(fcntl, "F_DUPFD_CLOEXEC", 1030)
 
@@ -31,6 +32,27 @@ def above(fd: int) -> int:
         return fcntl.fcntl(fd, F_DUPFD_CLOEXEC, 3)
     finally:
         os.close(fd)
+
+
+def close_to_others(fd: int, path: str | os.PathLike[str]) -> None:
+    """Give a file the mode 0600, whatever the umask is. Raises OSError, with the path, where its file system cannot.
+
+    Not where it has that mode already: some file systems and sandboxes refuse the call even then.
+    """
+    if os.fstat(fd).st_mode & 0o777 != 0o600:
+        try:
+            os.fchmod(fd, 0o600)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+
+
+def to_disk(fd: int) -> None:
+    """As os.fsync, but where the file system has no such call, the file is as safe as it can be. Raises OSError."""
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
 
 
 def pipe() -> tuple[int, int]:

@@ -59,8 +59,7 @@ def _open(path: Path) -> int:
         fd = descriptors.open_file(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK)
         found = os.fstat(fd)
         if _is_own(found):
-            if found.st_mode & 0o777 != 0o600:
-                os.fchmod(fd, 0o600)
+            descriptors.close_to_others(fd, path)
             opened, fd = fd, -1
             return opened
     except OSError:

@@ -122,13 +122,29 @@ def _chosen_root(chosen: str) -> Path:
     found = _resolved.get(chosen)
     if found is None:
         try:
-            found = _resolved[chosen] = Path(chosen).absolute()
+            found = _resolved[chosen] = _own_place(Path(chosen).absolute())
         except FileNotFoundError as error:
             raise errors.UnusableDirectory(
                 error.errno,
                 f"HEADWAY_DIR={chosen} is relative, and the working directory was removed: set it to an absolute path",
             ) from None
     return found
+
+
+def _own_place(chosen: Path) -> Path:
+    """The place for boards in a directory that the user chose.
+
+    It may be a link of this user, which is followed. A directory of another user that is open to all, as a volume of a
+    container often is, holds a directory for each user; whose that is, and its mode, are checked when it is used.
+    """
+    with suppress(OSError):
+        if chosen.is_symlink() and chosen.lstat().st_uid == os.geteuid():
+            chosen = chosen.resolve()
+        found = chosen.lstat()
+        shared = stat.S_ISDIR(found.st_mode) and found.st_uid != os.geteuid() and found.st_mode & 0o022
+        if shared and os.access(chosen, _MAY_MAKE):
+            return chosen / f"headway-{os.geteuid()}"
+    return chosen
 
 
 def roots() -> list[Path]:

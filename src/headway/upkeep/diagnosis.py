@@ -20,12 +20,14 @@ from headway.native import core
 from headway.process import launch
 from headway.system import locks, machine, paths, shm, support
 from headway.upkeep import removal
+from headway.views import words
 
 __all__ = ["Finding", "diagnose"]
 
 SMALL_BYTES = 32 << 20  # of /dev/shm: two boards of the default size fill it
 FULL_SHARE = 0.9
 LOGIND = ("/etc/systemd/logind.conf", "/etc/systemd/logind.conf.d", "/run/systemd/logind.conf.d")
+SYSTEMD = Path("/run/systemd/system")  # there if systemd runs
 SYSTEM_UIDS = 1000  # RemoveIPC does not apply to users below this uid
 
 
@@ -105,7 +107,7 @@ def _shared_memory() -> Iterator[Finding]:
     except OSError:
         return  # _switches reports it
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
-    told = f"{shm.SHM} has {size / 2**20:.0f} MiB, {free / 2**20:.0f} MiB of them free"
+    told = f"{shm.SHM} has {words.size(size)}, {words.size(free)} of them free"
     mount = f"mount -o remount,size=1g {shm.SHM} (in a container: start it with --shm-size=1g)"
     if size and size < SMALL_BYTES:
         yield Finding("warning", "shared memory", f"{told}: little more than one board of the default size", mount)
@@ -117,7 +119,7 @@ def _shared_memory() -> Iterator[Finding]:
 
 def _logout() -> Iterator[Finding]:
     """Does systemd remove our boards at logout? Source: logind.conf(5), RemoveIPC; system users are exempt."""
-    if os.geteuid() < SYSTEM_UIDS or not Path("/run/systemd/system").exists():
+    if os.geteuid() < SYSTEM_UIDS or not SYSTEMD.exists():
         return
     value = "yes"  # the default
     for place in map(Path, LOGIND):

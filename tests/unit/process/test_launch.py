@@ -57,6 +57,14 @@ def test_a_program_that_is_no_python_starts_none(python: str, board: Board, monk
         launch.beside("headway.recorder.recorder_process", board.name, board._segment.uuid)
 
 
+@pytest.mark.parametrize("name", ["app", "Python"])
+def test_a_python_of_another_name_starts_helpers(name: str, tmp_path: Path) -> None:
+    """As a link that a program has to its interpreter, and what some systems call theirs."""
+    other = tmp_path / name
+    other.symlink_to(os.path.realpath(sys.executable))
+    assert launch._is_python(str(other))
+
+
 def test_a_python_that_cannot_be_started_is_named(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python3")
     with pytest.raises(OSError, match=r"/nowhere/python3 could not be started") as raised:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,3 +69,24 @@ def test_where_no_other_number_is_free_it_is_an_error_and_nothing_stays_open() -
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(0)
+
+
+DENIED = """
+import errno, os, sys
+from headway.system import descriptors
+from tests.faults.places import deny
+closed, opened = (os.open(f"{sys.argv[1]}/{mode:o}", os.O_RDWR | os.O_CREAT, mode) for mode in (0o600, 0o640))
+deny((("fchmod", errno.EPERM), ("fsync", errno.EINVAL)))
+descriptors.close_to_others(closed, "closed")
+descriptors.to_disk(closed)
+try:
+    descriptors.close_to_others(opened, "opened")
+except PermissionError as error:
+    print(error.filename)
+"""
+
+
+def test_a_file_system_without_modes_and_without_fsync_is_done_without_or_named(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", DENIED, str(tmp_path)]
+    root = Path(__file__).parents[3]
+    assert subprocess.check_output(command, cwd=root, text=True, timeout=60, umask=0o022) == "opened\n"

@@ -528,3 +528,46 @@ def test_a_full_disk_is_told_with_the_directory(
     with pytest.raises(errors.NoSpace) as refused:
         open_board(board_name)
     assert refused.value.filename == str(headway_dir / board_name)
+
+
+def test_a_link_of_this_user_as_the_chosen_directory_is_followed(
+    board_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, link = tmp_path / "there", tmp_path / "link"
+    there.mkdir(mode=0o700)
+    link.symlink_to(there)
+    monkeypatch.setenv("HEADWAY_DIR", str(link))
+    assert paths.board_directory(board_name, create=True) == there / board_name
+
+
+@needs_root
+@pytest.mark.parametrize("mode", [0o777, 0o1777])
+def test_a_chosen_directory_of_another_user_that_is_open_to_all_holds_one_of_our_own(
+    mode: int, board_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a volume of a container, which belongs to root."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    volume.chmod(mode)
+    os.chown(volume, NOBODY, NOBODY)
+    monkeypatch.setenv("HEADWAY_DIR", str(volume))
+    made = paths.board_directory(board_name, create=True)
+    assert made == volume / f"headway-{os.geteuid()}" / board_name
+    assert mode_of(made.parent) == 0o700
+    assert paths.board_directory(board_name) == made
+    assert stat.S_IMODE(volume.stat().st_mode) == mode
+
+
+@needs_root
+def test_a_directory_that_another_user_made_in_a_shared_one_is_refused(
+    board_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = tmp_path / "volume"
+    squatted = volume / f"headway-{os.geteuid()}"
+    squatted.mkdir(parents=True)
+    volume.chmod(0o777)
+    for path in (volume, squatted):
+        os.chown(path, NOBODY, NOBODY)
+    monkeypatch.setenv("HEADWAY_DIR", str(volume))
+    with pytest.raises(errors.NotOwner, match=f"belongs to user {NOBODY}"):
+        paths.board_directory(board_name, create=True)

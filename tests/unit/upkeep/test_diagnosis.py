@@ -17,6 +17,7 @@ from headway.engine import segments
 from headway.engine.board import Board, open_board
 from headway.files import snapshot
 from headway.system import shm
+from headway.upkeep import diagnosis
 
 
 def headway(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -49,7 +50,43 @@ def board(board_name: str) -> Any:
 def test_a_sound_board_gives_no_finding(board: Board) -> None:
     board.write_snapshot()
     assert findings(board.name) == []
-    assert [one["level"] for one in findings("shared memory") if "MiB" in one["told"]] != []
+    assert [one["level"] for one in findings("shared memory") if f"{shm.SHM} has" in one["told"]] != []
+
+
+@pytest.mark.parametrize(
+    ("written", "said"), [("", True), ("[Login]\n#RemoveIPC=no\n", True), ("[Login]\nRemoveIPC=no\n", False)]
+)
+def test_a_systemd_that_removes_boards_at_logout_is_named_with_its_remedy(
+    written: str, said: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "logind.conf").write_text(written)
+    monkeypatch.setattr(diagnosis, "SYSTEMD", tmp_path)
+    monkeypatch.setattr(diagnosis, "LOGIND", (str(tmp_path / "logind.conf"),))
+    monkeypatch.setattr(diagnosis, "SYSTEM_UIDS", 0)
+    found = [one for one in diagnosis.diagnose() if one.about == "logout"]
+    assert ["RemoveIPC=no" in one.remedy and "RemoveIPC=yes" in one.told for one in found] == [True] * said
+
+
+def test_a_file_system_without_locks_is_an_error(board: Board) -> None:
+    denied = (
+        "import errno, runpy, sys\n"
+        "from tests.faults.places import deny\n"
+        "deny((('flock', errno.ENOLCK),))\n"
+        "sys.argv = ['headway', 'doctor', '--json']\n"
+        "runpy.run_module('headway', run_name='__main__')\n"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", denied],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    (found,) = [one for one in json.loads(told.stdout) if one["about"] == board.name and "lock" in one["told"].lower()]
+    assert (found["level"], found["remedy"]) == ("error", "set HEADWAY_DIR to another file system")
+    assert str(board.directory) in found["told"]
+    assert told.returncode == 1
 
 
 def test_a_damaged_snapshot_is_an_error_and_so_is_the_exit_status(board: Board) -> None:
