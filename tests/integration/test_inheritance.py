@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -450,3 +451,53 @@ print("read")
 board.remove()
 """
     assert run_python(BEGIN + FORKED_WITHIN + body, board_name).stdout.split() == ["read"]
+
+
+# ---------------------------------------------------------------------------- kernels that do less than they are told
+
+SHIM = """
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stddef.h>
+int madvise(void *at, size_t bytes, int advice) {
+    (void)at, (void)bytes, (void)advice;
+    errno = EINVAL;
+    return ANSWER;
+}
+"""
+
+
+@pytest.mark.parametrize("answer", ["0", "-1"], ids=["ignored", "refused"])
+def test_children_are_somebody_else_where_the_kernel_wipes_no_page_and_hands_every_mapping_on(
+    answer: str, run_python: RunPython, board_name: str, tmp_path: Path
+) -> None:
+    """Emulators ignore what they are told about memory; old kernels and sandboxes refuse it."""
+    (tmp_path / "shim.c").write_text(SHIM)
+    shim = tmp_path / "shim.so"
+    subprocess.run(["cc", "-shared", "-fPIC", f"-DANSWER={answer}", "-o", shim, tmp_path / "shim.c"], check=True)
+    body = """
+ready, told = os.pipe()
+stop, stopped = os.pipe()
+first = board._segment.incarnation
+
+def parent():
+    assert board._segment.incarnation == 0
+    task.update()
+    assert board._segment.incarnation not in (0, first)
+    board.task("mine").adopt().update()
+
+    def idle():
+        os.write(told, b"x")
+        os.close(stopped)
+        os.read(stop, 1)
+
+    child(idle)
+    os.read(ready, 1)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+os.waitpid(child(parent), 0)
+print(task.count, task.state, board.get("mine").state)
+os.close(stopped)
+"""
+    done = run_python(BEGIN + body, board_name, env={"LD_PRELOAD": str(shim)})
+    assert done.stdout.split() == ["2", "running", "lost"]

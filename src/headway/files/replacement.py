@@ -191,7 +191,11 @@ def _publishing(folder: int) -> Iterator[None]:
                 if time.monotonic() >= give_up:
                     break
                 time.sleep(0.0005)
-    yield  # closing the folder's descriptor unlocks it
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
 
 
 def _is_newer(folder: int, name: str, copied: Copied) -> bool:

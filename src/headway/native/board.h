@@ -48,6 +48,7 @@ typedef struct hw_board {
     int lock_fd;    /* asks about locks; holds none of its own, so children may have it, too */
     int locking_fd; /* while this process registers: its lock is being taken by this one */
     void *anchor;   /* a mapping that keeps this process's lock (identity.h); in a child, perhaps its parent's */
+    int handed_on;  /* the kernel refused to keep the anchor from children */
     dev_t device;   /* of the segment's file: the number lock_fd may by now be another file */
     ino_t inode;
     char *path;     /* where the file was found */

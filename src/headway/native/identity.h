@@ -127,7 +127,7 @@ static void hw_forget(hw_board *board) {
 /* In a child: is this still a mapping of the segment, although it was to have none (MADV_DONTFORK)? Emulators hand it on.
  * Where the kernel did as it was told, nothing is mapped there, or by an earlier handler something else. */
 static int hw_was_handed_on(const hw_board *board) {
-    return board->anchor && madvise(board->anchor, 4096, MADV_DOFORK) == 0 &&
+    return board->anchor && (board->handed_on || madvise(board->anchor, 4096, MADV_DOFORK) == 0) &&
            memcmp(board->anchor, board->header, offsetof(hw_header, pad0)) == 0;
 }
 
@@ -249,7 +249,7 @@ static int hw_drop_anchor(hw_board *board) {
         errno = reason;
         return -1;
     }
-    madvise(anchor, 4096, MADV_DONTFORK); /* refused: the handler in the child unmaps it */
+    board->handed_on = madvise(anchor, 4096, MADV_DONTFORK) != 0; /* then the handler in the child unmaps it */
     board->anchor = anchor;
     board->locking_fd = fd;
     return fd;

@@ -177,10 +177,10 @@ class Helper:
         self._helper_started = None
 
     def tidy(self) -> None:
-        """Make the terminal usable again after the helper was killed."""
+        """Make the terminal usable again after the helper was killed; not one that accepts nothing (Ctrl-S)."""
         self.drawn = False
         with contextlib.suppress(OSError):  # the terminal is gone, too
-            if self.terminal is not None and os.isatty(self.terminal):
+            if self.terminal is not None and os.isatty(self.terminal) and _ready(self.terminal, select.POLLOUT, 0.0):
                 os.write(self.terminal, RELEASE.encode())
 
 
@@ -195,8 +195,12 @@ def _file_of(descriptor: int) -> tuple[int, int] | None:
 
 def _readable(descriptor: int, timeout_s: float) -> bool:
     """Wait until this can be read, or has come to its end. False if not in time."""
+    return _ready(descriptor, select.POLLIN, timeout_s)
+
+
+def _ready(descriptor: int, event: int, timeout_s: float) -> bool:
     waiting = select.poll()  # select() takes no descriptor above 1023
-    waiting.register(descriptor, select.POLLIN)
+    waiting.register(descriptor, event)
     return bool(waiting.poll(timeout_s * 1000))
 
 

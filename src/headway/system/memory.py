@@ -28,7 +28,7 @@ class Limit:
 def limits() -> Iterator[Limit]:
     """The limits on memory that concern this process; none where the kernel does not tell them.
 
-    Swap counts as room, and so do pages of files, which the kernel drops: nothing is refused that would fit.
+    Swap counts as room, and so do pages and entries of files, which the kernel drops.
     """
     machine = _numbers(PROC / "meminfo")  # in KiB
     if "MemAvailable" in machine:
@@ -66,9 +66,12 @@ def _cgroups(controller: str) -> Iterator[Path]:
 
 
 def _droppable(folder: Path, prefix: str) -> int:
-    """Bytes of this control group that the kernel takes back before it kills: pages of files."""
+    """Bytes of this control group that the kernel takes back before it kills: pages and entries of files.
+
+    Version 1 does not tell of the entries (`slab_reclaimable`).
+    """
     found = _numbers(folder / "memory.stat")
-    return found.get(f"{prefix}inactive_file", 0) + found.get(f"{prefix}active_file", 0)
+    return sum(found.get(name, 0) for name in (f"{prefix}inactive_file", f"{prefix}active_file", "slab_reclaimable"))
 
 
 def _number(path: Path) -> int | None:

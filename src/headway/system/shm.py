@@ -82,23 +82,32 @@ def _filled(fd: int, size: int) -> int:
 def directories() -> list[Path]:
     """The directories of the boards of this user whose segments are in /dev/shm, if their files name these segments."""
     try:
-        return list(_directories(SHM.stat().st_mtime_ns))
+        return list(_directories(os.geteuid(), SHM.stat().st_mtime_ns))
     except OSError:
         return []
 
 
 @lru_cache(maxsize=1)
-def _directories(_changed_ns: int) -> tuple[Path, ...]:
+def _directories(user: int, _changed_ns: int) -> tuple[Path, ...]:
     """As `directories`, once as long as no file was made there or removed."""
-    prefix = f"headway-{os.geteuid()}-"
+    prefix = f"headway-{user}-"
     found = []
     for name in sorted(os.listdir(SHM)):
         if name.startswith(prefix):
             with suppress(OSError):
                 directory = directory_of(f"/{name}")
-                if directory is not None and directory.joinpath("segment").read_text().strip() == name[-32:]:
+                if directory is not None and _names(directory / "segment", name[-32:]):
                     found.append(directory)
     return tuple(found)
+
+
+def _names(path: Path, uuid: str) -> bool:
+    """Does this file hold this uuid? It may hold, or be, anything: a pipe, for example, is not waited for."""
+    fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        return os.read(fd, 64).strip() == uuid.encode()
+    finally:
+        os.close(fd)
 
 
 def directory_of(name: str) -> Path | None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,6 +56,37 @@ def test_an_older_copy_of_a_board_does_not_take_the_place_of_a_newer_one(tmp_pat
     assert content(tmp_path / NAME) == "another board"
     write(tmp_path, "as old", uuid="another", taken_ns=2)
     assert content(tmp_path / NAME) == "as old"
+
+
+def test_a_child_that_was_forked_meanwhile_does_not_keep_the_folder_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may fork at any moment, and its child lives for long, with the descriptors of its parent."""
+    rename, children = os.rename, []
+    end, holds = os.pipe()
+
+    def renamed(*arguments: Any, **options: Any) -> None:
+        if not children:
+            child = os.fork()
+            if child == 0:
+                os.close(holds)
+                os.read(end, 1)  # until its parent has looked
+                os._exit(0)
+            children.append(child)
+        rename(*arguments, **options)
+
+    monkeypatch.setattr(os, "rename", renamed)
+    write(tmp_path, "one")
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(folder)
+        os.close(holds)
+        os.close(end)
+        for child in children:
+            os.waitpid(child, 0)
+    assert len(children) == 1
 
 
 def test_a_clock_that_was_set_back_keeps_nothing_from_being_written(tmp_path: Path) -> None:

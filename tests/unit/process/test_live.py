@@ -51,6 +51,27 @@ print("done")
 """
 
 
+STOPPED = f"""{SHOWN}
+import fcntl, pty, termios
+
+terminal, ours = pty.openpty()
+termios.tcsetwinsize(ours, (24, 80))
+fcntl.ioctl(ours, termios.TIOCSCTTY, 0)
+sys.stderr = os.fdopen(ours, "w")
+with board.live(), board.task("one", total=1) as task:
+    termios.tcflow(ours, termios.TCOOFF)
+    task.update()
+board.remove(files=True)
+print("done", flush=True)
+os._exit(0)
+"""
+
+
+def test_a_terminal_that_is_stopped_does_not_stop_the_program(run_python: RunPython, board_name: str) -> None:
+    """Ctrl-S, for example: neither the helper nor who tidies up after it can write then."""
+    assert run_python(STOPPED, board_name).stdout == "done\n"
+
+
 @pytest.mark.parametrize(
     "program",
     [

@@ -54,6 +54,17 @@ def test_a_container_has_its_limit_less_what_it_uses_and_cannot_drop(kernel: Pat
     assert free() == [8 * MIB]
 
 
+def test_what_the_kernel_keeps_of_files_is_no_reason_to_refuse(kernel: Path) -> None:
+    """A container that has looked at many files is at its limit by entries of folders, which the kernel drops."""
+    says(kernel / "proc/self/cgroup", "0::/\n")
+    says(kernel / "cgroup/memory.max", f"{64 * MIB}\n")
+    says(kernel / "cgroup/memory.current", f"{64 * MIB}\n")
+    says(
+        kernel / "cgroup/memory.stat", f"slab {50 * MIB}\nslab_reclaimable {40 * MIB}\nslab_unreclaimable {10 * MIB}\n"
+    )
+    assert free() == [40 * MIB]
+
+
 def test_the_limits_of_all_groups_around_it_count(kernel: Path) -> None:
     says(kernel / "proc/self/cgroup", "1:cpu:/x\n0::/outer/inner\n")
     for folder, most in (("outer", f"{9 * MIB}"), ("outer/inner", "max")):

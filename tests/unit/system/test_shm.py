@@ -137,3 +137,25 @@ def test_the_directories_of_boards_in_memory_are_those_that_name_their_segments(
     (board.directory / "segment").write_text(uuid)
     board.remove(files=True)
     assert board.directory not in shm.directories()
+
+
+@pytest.mark.parametrize("kind", ["bytes", "pipe", "folder", "link"])
+def test_a_damaged_file_of_one_board_does_not_keep_others_from_being_found(kind: str, board_name: str) -> None:
+    """Opening any board looks through the files of all of them."""
+    board = open_board(board_name, capacity=4, record=False)
+    file = board.directory / "segment"
+    uuid = file.read_text()
+    file.unlink()
+    if kind == "bytes":
+        file.write_bytes(b"\xff\xfe")
+    elif kind == "pipe":
+        os.mkfifo(file)
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to("/dev/zero")
+    os.utime(shm.SHM)
+    assert board.directory not in shm.directories()
+    file.rmdir() if kind == "folder" else file.unlink()
+    file.write_text(uuid)
+    board.remove(files=True)
