@@ -67,6 +67,8 @@ def build(folder: Path) -> ModuleType:
 
 
 def main() -> None:
+    if not (importlib.util.find_spec("Cython") and importlib.util.find_spec("setuptools")):
+        sys.exit("kernel_in_cython.py needs Cython and setuptools: pip install '.[examples]'")
     steps, trial = 8_000_000, 100_000
     board = headway.open("example-cython")
     with tempfile.TemporaryDirectory() as folder, board.task("simulation", total=steps, unit="step") as task:

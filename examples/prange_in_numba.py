@@ -6,7 +6,11 @@ It needs numba: pip install '.[examples]'
 from typing import Any
 
 import numpy as np
-from numba import njit, prange
+
+try:
+    from numba import njit, prange
+except ImportError:
+    raise SystemExit("prange_in_numba.py needs numba: pip install '.[examples]'") from None
 
 import headway
 from headway.integrations.numba import add

@@ -10,6 +10,7 @@ from headway import errors
 from headway.standin.nobody import NOBODY
 from headway.system import support
 from headway.tasks import current as context
+from headway.tasks.ending import is_leaving
 from headway.tasks.states import ENDED_STATES
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def open(
 ) -> Board:
     """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
 
-    name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the script's name. For a new board: capacity: tasks
+    name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the program's. For a new board: capacity: tasks
     at a time, default 1024; workers: processes that are listed by name, default 1024; result_bytes: the longest result,
     as JSON, default 2048. A board that is there already keeps its sizes: one warning tells of others. record: have a
     helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
@@ -52,8 +53,11 @@ def open(
     if reason is not None:
         raise errors.Unsupported(reason)
     from headway.engine.board import open_board
+    from headway.files import loops
 
-    return open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
+    board = open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
+    loops.unmark(board.directory)
+    return board
 
 
 def current() -> Task:
@@ -88,7 +92,7 @@ def _has_ended(task: Task) -> bool:
         pass
     except (errors.HeadwayError, OSError):  # the board is gone, which updates tell
         return False
-    if not _told_ended:
+    if not (_told_ended or is_leaving()):
         _told_ended = True
         warnings.warn(
             f"task {task.id!r}, which this process (pid {os.getpid()}) inherited, has ended: headway.current() counts "
@@ -112,7 +116,7 @@ def read(board: str | os.PathLike[str]) -> BoardView:
     from headway.system import paths
 
     if not isinstance(board, str | os.PathLike):
-        raise TypeError(f"board must be a name or a path, not {type(board).__name__}")
+        raise TypeError(f"board must be a name or a path, not {board!r:.60} ({type(board).__name__})")
     if not isinstance(board, str) or os.sep in board or board.endswith(".npz"):
         place: str | os.PathLike[str] = board
     else:

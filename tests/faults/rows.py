@@ -238,8 +238,9 @@ ROWS = [
     Row(
         WORLD,
         "a recorder without locks; its directory removed, renamed, replaced; paths of any length; old rows",
+        ("pytest", TROUBLES, "-m", "not slow"),
         ("pytest", TROUBLES),
-        bound_s=300.0,
+        300.0,
     ),
     Row(
         WORLD,

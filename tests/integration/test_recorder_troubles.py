@@ -249,8 +249,9 @@ def test_who_cannot_finish_gives_up_after_a_bound_and_who_may_still_write_goes_o
 # --- bounded looks
 
 
+@pytest.mark.parametrize("rows", [23, pytest.param(2003, marks=pytest.mark.slow)])
 def test_the_first_look_writes_and_old_rows_go_afterwards_without_the_lock_of_the_directory(
-    board_name: str, monkeypatch: pytest.MonkeyPatch
+    rows: int, board_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tidying, "STEP_ROWS", 5)
     monkeypatch.setattr(module, "STEP_ROWS", 5)
@@ -258,15 +259,15 @@ def test_the_first_look_writes_and_old_rows_go_afterwards_without_the_lock_of_th
     for pid in recorders(board_name):
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: not board._segment.recorder_alive)
-    add(board.directory, ended(23, at=time.time() - 40 * 24 * 3600))
+    add(board.directory, ended(rows, at=time.time() - 40 * 24 * 3600))
     recorder = Recorder.elected(board)
     try:
         assert recorder._look() is None
         assert snapshot.read(board.directory).uuid == board._segment.uuid
-        assert query.count(board.directory, query.Query()) == 23
+        assert query.count(board.directory, query.Query()) == rows
         with locks.locked(board.directory):
             recorder._tidy()
-        assert query.count(board.directory, query.Query()) == 18
+        assert query.count(board.directory, query.Query()) == rows - 5
         while query.count(board.directory, query.Query()):
             recorder._tidy_at = 0.0
             recorder._tidy()
@@ -307,7 +308,11 @@ def test_the_environment_says_how_long_the_history_is_kept(board_name: str, monk
 # --- long paths
 
 
-@pytest.mark.parametrize("size", [400, 460, 469, 470, 471, 480, 512, 600, 1100, 3900])
+SIZES = (400, 460, 469, 470, 471, 480, 512, 600, 1100, 3900)
+MORE_SIZES = sorted({*range(200, 500, 7), *range(461, 480), *range(500, 4000, 97)}.difference(SIZES))
+
+
+@pytest.mark.parametrize("size", [*SIZES, *(pytest.param(size, marks=pytest.mark.slow) for size in MORE_SIZES)])
 def test_a_path_of_any_length_has_a_history_or_is_refused_with_the_limit(
     size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, board_name: str
 ) -> None:

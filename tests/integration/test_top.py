@@ -127,7 +127,7 @@ def test_the_chosen_task_stays_chosen_and_tells_its_stages(board: Board) -> None
 
     async def steps(app: TopApp, pilot: Pilot[None]) -> None:
         await until(pilot, lambda: len(shown(app)) == 2)
-        await pilot.press("down")
+        await pilot.press("down", "up")  # it runs, and stands above the one that waits
         board.task("third")
         board.task("fourth")
         await pilot.press("s", "s", "s", "s")  # the newest first

@@ -25,6 +25,7 @@ from headway.standin.board import StandinBoard, StandinTask, open_board
 from headway.standin.board import board_of as standin_of
 from headway.standin.nobody import NOBODY
 from headway.system import paths, support
+from headway.tasks import checks
 from headway.tasks import current as context
 from headway.tasks.counting import length_of, total_kept
 from headway.tasks.ending import LEFT_AT_EXIT, ending, failure_text
@@ -94,7 +95,7 @@ def track(
 
     label: for people; total: items, default: the iterable's length; unit: of an item, bytes are "B" and "iB"; leave:
     keep the last row; disable: only iterate; board: a board, or its name, default: the one that this process shows
-    live, else HEADWAY_BOARD, else the script's name. An item counts when the next one is requested. While a board is
+    live, else HEADWAY_BOARD, else the program's name. An item counts when the next one is requested. While a board is
     shown live, its bars use the terminal, and a loop draws none of its own.
 
     The task's id is the label, else "track"; if a loop of that id is running, in this program or another one, it is
@@ -109,9 +110,8 @@ def track(
     """
     if disable or support.disabled():
         return NOBODY.track(iterable, total=total)
-    for what, text in (("label", label or ""), ("unit", unit)):
-        if type(text) is not str:
-            raise TypeError(f"{what} must be a str, not {type(text).__name__}")
+    checks.check_text("" if label is None else label, "label")
+    checks.check_text(unit, "unit")
     outer = _open.get(id(current()))
     loop = None if outer is None or board is not None else outer.part(label)
     if loop is None:
@@ -190,10 +190,10 @@ def _shown_live() -> Board | None:
 def _opened(name: str | None) -> Board:
     """Open a board that this program has not opened itself: it is removed when the program ends."""
     from headway.engine import board as engine
+    from headway.files import loops
 
-    name = paths.default_name() if name is None else paths.check_name(name)
     known = set(engine._boards.values())
-    board = engine.open_board(name)
+    board = loops.opened(engine.open_board, name)
     if board not in known:
         _boards[board._segment.uuid] = board
     return board

@@ -5,6 +5,7 @@ Nothing is changed. The exit status is 1 if there is an error, 0 if there are wa
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from headway.cli._output import add_json, print_json, say
@@ -34,9 +35,9 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         print_json([finding.to_dict() for finding in findings])
         return 1 if errors else 0
-    for finding in findings:
+    for finding, following in zip_longest(findings, findings[1:]):
         say(f"{finding.level:8}{finding.about}: {finding.told}")
-        if finding.remedy:
+        if finding.remedy and (following is None or following.remedy != finding.remedy):  # once for all that it is for
             say(f"{'':8}  -> {finding.remedy}")
     warnings = sum(finding.level == "warning" for finding in findings)
     say(f"{plural(errors, 'error')}, {plural(warnings, 'warning')}")

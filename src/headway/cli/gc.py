@@ -19,8 +19,10 @@ __all__ = ["EXAMPLES", "configure", "run"]
 EXAMPLES = """\
 It looks at the boards that 'headway ls' shows, those of one HEADWAY_DIR; with --all at every board of this user in
 shared memory. What is damaged says no directory, and counts as here.
-The last state of a board stays readable: 'headway show BOARD' reads its snapshot. A board that a process has open
-stays.
+Boards that loops of headway.track opened, and that nobody named, go altogether 7 days after their last use; recorders
+remove them, too. HEADWAY_LOOP_DAYS: other days, 0 for never.
+The last state of any other board stays readable: 'headway show BOARD' reads its snapshot. A board that a process has
+open stays.
 
 examples:
   headway gc --dry-run    only say what would be removed

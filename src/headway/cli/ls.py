@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headway.cli._output import add_json, columns, print_json, say, table
+from headway import errors
+from headway.cli._output import add_json, columns, complain, print_json, say, table
 from headway.tasks.states import WRONG_STATES
 from headway.views.words import duration, number, size
 
@@ -56,7 +57,28 @@ def run(options: argparse.Namespace) -> int:
         rows = [("BOARD", "STATE", "RUNNING", "PENDING", "SUCCEEDED", "WORKERS", "SIZE", "AGE", "")]
         for line in table(rows + [_row(info) for info in boards], right=(2, 3, 4, 5, 6, 7)):
             say(line, columns())
+        _tell_loops(boards)
     return 0
+
+
+def _tell_loops(boards: list[BoardInfo]) -> None:
+    """Say which boards will go by themselves."""
+    from headway.files import directory as files_of_boards
+    from headway.files import loops
+
+    try:
+        days = loops.kept_days()
+    except errors.InvalidVariable as error:
+        complain(str(error))
+        return
+    going = [info.name for info in boards if loops.goes_at(info.directory, days) is not None]
+    if going:
+        of = "board of a loop that nobody" if len(going) == 1 else "boards of loops that nobody"
+        say()
+        say(
+            f"{len(going)} {of} named, {files_of_boards.some_of(going)}: removed {days:g} days after the last use "
+            f"({loops.VARIABLE}=0: never)"
+        )
 
 
 def _row(info: BoardInfo) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.cli._output import say
-from headway.cli._source import add_board, choose
+from headway.cli._source import add_board, choose, find
 
 if TYPE_CHECKING:
     import argparse
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
     name = options.board or choose()
     while (board := listing.attach(name)) is None:
         if not options.wait:
+            _refuse_unknown(name)
             raise errors.UnknownBoard(
                 f"board {name!r} is not in shared memory, nothing can be recorded: start its program, or use --wait"
             )
@@ -52,3 +53,11 @@ def run(options: argparse.Namespace) -> int:
     say(f"recording {name} in {board.directory}")
     say(f"{name}: {recorder.run()}")
     return 0
+
+
+def _refuse_unknown(name: str) -> None:
+    """Raise UnknownBoard, with similar names, if no board was ever called so."""
+    try:
+        find(name)
+    except errors.UnknownBoard as error:
+        raise errors.UnknownBoard(f"{error}; --wait waits for its program") from None

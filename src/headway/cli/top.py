@@ -6,10 +6,12 @@ It goes on when the board's program ends, is killed or is started again. 'headwa
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.cli._source import add_board, choose, find
+from headway.terminal.row import Style
 
 if TYPE_CHECKING:
     import argparse
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "configure", "run"]
 
 EXAMPLES = """\
-keys: arrows choose, / filters, s sorts, a leaves out what has ended, enter folds, p pauses, w workers, q quits
+keys: arrows choose, / filters, s sorts, a leaves out what has ended, enter folds, p pauses, w workers, q quits, ? helps
 
 examples:
   headway top                  the only board there is
@@ -45,5 +47,5 @@ def run(options: argparse.Namespace) -> int:
             f"top needs the package {error.name}: install it with pip install 'headway[terminal]', "
             "or use 'headway watch'"
         ) from error
-    TopApp(name).run()
+    TopApp(name, style=replace(Style.of(sys.stdout), colour=True)).run()
     return 0

@@ -13,11 +13,12 @@ from headway.tasks.results import LARGE_RESULT
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["directories", "entries", "last_sign_of_life", "names", "remove", "some_of", "unknown"]
+__all__ = ["LOOPS", "directories", "entries", "last_sign_of_life", "names", "remove", "some_of", "unknown"]
 
 
 # Files that a program or its recorder writes while it is alive. `board.lock` is not one: commands write it, too.
 SIGNS_OF_LIFE = ("segment", "recorder.lock", *snapshot.FILES, history.HISTORY)
+LOOPS = "loops"  # a file that says: only loops opened this board, and nobody named it
 NAMES_MOST = 8  # in a message
 
 
@@ -99,7 +100,7 @@ def remove(directory: Path) -> None:
     snapshot.remove(directory)
     history.remove(directory)
     results = [path.name for path in directory.glob("result-*.json") if LARGE_RESULT.fullmatch(path.name)]
-    for name in (*results, "recorder.log", locks.RECORDER, locks.USERS, "board.lock"):
+    for name in (*results, LOOPS, "recorder.log", locks.RECORDER, locks.USERS, "board.lock"):
         (directory / name).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # other files are in it, which are not ours to remove
         directory.rmdir()

@@ -68,7 +68,6 @@ LOCK = "history.lock"
 LOG_BYTES_MAX = 8 << 20  # of the write-ahead log, unless readers keep it from being emptied
 LOG_WAIT_MS = 100  # how long emptying the log waits for readers
 _TRIES = 4
-_SETTINGS = ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}")
 
 _inherited: list[sqlite3.Connection] = []  # connections of the parent process: a forked child must not even close them
 
@@ -230,7 +229,7 @@ class Writer:
             self._connection, self._pid = connection, os.getpid()
             if check(connection, self.path) < SCHEMA_VERSION:  # this opens the log of the same database, too
                 upgrade(connection)
-            for setting in _SETTINGS:
+            for setting in ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}"):
                 connection.execute(setting).fetchall()
         return connection
 
@@ -247,6 +246,8 @@ class Writer:
         """Write a log that has grown back and empty it: SQLite itself does not while there is always a reader."""
         with suppress(FileNotFoundError):  # the file was moved aside
             size = self.path.with_name(f"{HISTORY}-wal").lstat().st_size
+            if size <= LOG_BYTES_MAX:
+                self._log_bytes = LOG_BYTES_MAX  # the readers have gone, and SQLite has cut it
             if size <= self._log_bytes:
                 return
             connection.execute(f"PRAGMA busy_timeout={LOG_WAIT_MS}").fetchall()

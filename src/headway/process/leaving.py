@@ -13,7 +13,7 @@ from types import FrameType
 
 from headway import errors
 from headway.system import workers
-from headway.tasks.ending import ending
+from headway.tasks.ending import ending, leave
 
 __all__ = ["at_exit", "uncaught"]
 
@@ -65,6 +65,7 @@ def at_exit(callback: Callable[[], object]) -> None:
 
 
 def _call_all() -> None:
+    leave()
     for callback, pid in reversed(list(_armed.items())):
         if pid == os.getpid():
             del _armed[callback]  # the second of the two calls does nothing

@@ -12,6 +12,7 @@ from pathlib import Path
 from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
+from headway.recorder import old_loops
 from headway.recorder.recorder import Recorder
 from headway.system import descriptors
 
@@ -39,6 +40,7 @@ def main(name: str, uuid: str) -> None:
     except BaseException:
         _tell(board.directory, traceback.format_exc())
         raise
+    old_loops.tidy(board.directory.parent)
 
 
 def _tell(directory: Path, text: str) -> None:

@@ -77,7 +77,10 @@ def _open(path: Path) -> int:
 
 def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
     if found.st_uid != os.geteuid():
-        return errors.NotOwner(f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): remove it")
+        return errors.NotOwner(
+            f"{path} belongs to user {found.st_uid}, not to you ({os.geteuid()}): leave this board to that user; "
+            f"your own needs another name, or another directory (HEADWAY_DIR)"
+        )
     return errors.NotOwner(f"{path} is a link or not a file, where a lock file has to be: remove it")
 
 
@@ -217,9 +220,10 @@ RECORDER, USERS = "recorder.lock", "users.lock"
 class FileLock:
     """A lock on `recorder.lock` or `users.lock`, held until `release`, or until this process and its children ended."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, name: str) -> None:
         self._fd = fd
         self._file = os.fstat(fd)
+        self._name = name
 
     def _is_open(self) -> bool:
         """Is the descriptor still ours? A program that closes all its descriptors closes this one, too."""
@@ -233,9 +237,9 @@ class FileLock:
             os.utime(self._fd)
 
     def stands(self, directory: Path) -> bool:
-        """Is the locked file still the `recorder.lock` of this directory?"""
+        """Is the locked file still the one of its name in this directory?"""
         try:
-            return os.path.samestat((directory / "recorder.lock").lstat(), os.fstat(self._fd))
+            return os.path.samestat((directory / self._name).lstat(), os.fstat(self._fd))
         except FileNotFoundError:
             return False
 
@@ -283,7 +287,7 @@ def _locked(path: Path, kind: int) -> FileLock | None:
     with suppress(OSError):  # a full disk: the text is only informative
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"pid {os.getpid()} on {machine.host()}\n".encode(), 0)
-    return FileLock(fd)
+    return FileLock(fd, path.name)
 
 
 def lock_holder(directory: Path) -> str | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from headway import errors
 from headway.system import machine
+from headway.system.program import program_name
 
 __all__ = [
     "board_directory",
@@ -47,14 +48,14 @@ def check_name(name: str) -> str:
     Raises ValueError, which names it, or TypeError for anything but a str.
     """
     if not isinstance(name, str):
-        raise TypeError(f"a board's name must be a str, not {type(name).__name__}")
+        raise TypeError(f"a board's name must be a str, not {name!r:.60} ({type(name).__name__})")
     if not _NAME.match(name):
         raise ValueError(f"board name {name!r} is not legal: use 1 to 64 of A-Z a-z 0-9 . _ -, not starting with a dot")
     return name
 
 
 def default_name(*, strict: bool = True) -> str:
-    """The default board name of a program: HEADWAY_BOARD, else the script's name.
+    """The default board name of a program: HEADWAY_BOARD, else its own name.
 
     Raises InvalidVariable if HEADWAY_BOARD holds no legal name; strict=False: it is passed over then.
     """
@@ -64,12 +65,7 @@ def default_name(*, strict: bool = True) -> str:
         if strict:
             raise
         chosen = None
-    if chosen is not None:
-        return chosen
-    script = Path((getattr(sys, "argv", None) or [""])[0])
-    stem = script.parent.name if script.name == "__main__.py" else script.stem
-    legal = re.sub(r"[^A-Za-z0-9._-]+", "-", stem)[:64].strip(".-")
-    return legal or "python"
+    return chosen if chosen is not None else program_name()
 
 
 def chosen_name() -> str | None:

@@ -190,7 +190,7 @@ def check_history(hours: Any, limit: Any) -> None:
     """Check how much of a history is asked for. Raises TypeError, ValueError."""
     for what, value, unit in (("hours", hours, "hours"), ("limit", limit, "tasks")):
         if value is not None and not is_number(value):
-            raise TypeError(f"{what} must be a number of {unit}, not {type(value).__name__}")
+            raise TypeError(f"{what} must be a number of {unit}, not {value!r:.60} ({type(value).__name__})")
         if value is not None and not value >= 0:
             raise ValueError(f"{what} {value!r} is not a number of {unit}: give 0 or more")
 
@@ -198,7 +198,7 @@ def check_history(hours: Any, limit: Any) -> None:
 def check_interval(interval: float) -> float:
     """Return a time between two looks at a board, in seconds. Raises TypeError, ValueError."""
     if not is_number(interval):
-        raise TypeError(f"interval must be a number of seconds, not {type(interval).__name__}")
+        raise TypeError(f"interval must be a number of seconds, not {interval!r:.60} ({type(interval).__name__})")
     if not interval > 0:
         raise ValueError(f"interval {interval!r} is not a positive number of seconds")
     return interval

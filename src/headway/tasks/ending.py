@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 
-__all__ = ["LEFT_AT_CLOSE", "LEFT_AT_EXIT", "LEFT_OPEN", "ending", "failure_text"]
+__all__ = ["LEFT_AT_CLOSE", "LEFT_AT_EXIT", "LEFT_OPEN", "ending", "failure_text", "is_leaving", "leave"]
 
 # Why a task was cancelled whose process left in good order, and left it open.
 LEFT_AT_CLOSE = "left open at close"
 LEFT_AT_EXIT = "left open at exit"
 LEFT_OPEN = (LEFT_AT_CLOSE, LEFT_AT_EXIT)
+
+_leaving = 0  # the pid of a process whose end has begun
+
+
+def leave() -> None:
+    """The end of this process has begun: Headway ends its tasks, while daemon threads of the program may go on."""
+    global _leaving
+    _leaving = os.getpid()
+
+
+def is_leaving() -> bool:
+    """Has the end of this process begun? Then a write to an ended task is no mistake of the program."""
+    return _leaving == os.getpid()
 
 
 def failure_text(error: BaseException) -> str:

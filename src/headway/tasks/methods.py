@@ -14,7 +14,7 @@ from headway import errors
 from headway.system import support
 from headway.tasks import checks, current
 from headway.tasks.counting import AsyncTracker, Counted, is_async, length_of, total_kept
-from headway.tasks.ending import ending, failure_text
+from headway.tasks.ending import ending, failure_text, is_leaving
 from headway.tasks.metrics import Metrics
 from headway.tasks.results import dump_result, load_result, merged
 from headway.tasks.states import ENDED_STATES, OPEN_STATES
@@ -121,7 +121,7 @@ class TaskMethods:
             if not self._joined:
                 self._transition(state, OPEN_STATES, error=text)
         except (errors.HeadwayError, OSError) as problem:
-            if error is None:  # otherwise the exception of the block matters more
+            if error is None and not is_leaving():  # otherwise the exception of the block matters more
                 warnings.warn(
                     f"the end of task {self.id!r} could not be written: {problem}",
                     errors.StaleTaskWarning,
@@ -206,7 +206,7 @@ class TaskMethods:
     def _tell_ended(self) -> None:
         """Say, once a task and process, that a write came after the end."""
         place = os.getpid(), self._key()
-        if place in _told or len(_told) >= _TOLD_MOST:
+        if place in _told or len(_told) >= _TOLD_MOST or is_leaving():
             return
         _told.add(place)
         warnings.warn(

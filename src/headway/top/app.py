@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from rich.text import Text
 from textual.app import App, ComposeResult
@@ -11,22 +11,41 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Footer, Input, Static
 
 from headway.terminal.plain import summary
-from headway.terminal.row import Style, detail
-from headway.terminal.text import cut, pad, safe
+from headway.terminal.row import Style
+from headway.terminal.text import safe
+from headway.top import chosen
 from headway.top.follow import Follow, Seen
+from headway.top.help import HelpScreen
 from headway.top.order import SORTS
 from headway.top.table import COLOURS, TaskTable
-from headway.views.words import counted, duration, measured, number, state
+from headway.views.words import number
 
 if TYPE_CHECKING:
-    from headway.views.board_view import BoardView, TaskView
+    from textual import events
+    from textual.geometry import Size
+
+    from headway.views.board_view import BoardView
+
+
+class Look(Protocol):
+    """What shows a board again and again: see headway.top.follow."""
+
+    name: str
+
+    def look(self) -> Seen:
+        """The board as it is now."""
+
+    def close(self) -> None:
+        """Close the board."""
+
 
 __all__ = ["TopApp"]
 
 INTERVAL_S = 0.2
 WORKERS_S = 1.0
-WORKERS_MOST = 200
-STAGE_CELLS = 24
+# What a small terminal leaves out, and how much of a large one the lower half gets.
+BELOW_ROWS_LEAST, WORKERS_COLUMNS_LEAST = 16, 80
+BELOW_SHARE, BELOW_LEAST, BELOW_MOST = 0.4, 6, 16
 
 
 class TopApp(App[None]):
@@ -39,17 +58,24 @@ class TopApp(App[None]):
     #needle { display: none; height: 1; border: none; }
     #needle.asked { display: block; }
     #tasks { height: 1fr; overflow-x: hidden; }
-    #below { height: 10; border-top: solid $secondary; }
+    #below { border-top: solid $secondary; }
     #detail { width: 3fr; padding: 0 1 0 0; }
     #workers { width: 2fr; border-left: solid $secondary; padding: 0 0 0 1; }
+    #crowd { text-wrap: nowrap; text-overflow: ellipsis; }
+    .ascii #crowd { text-overflow: clip; }
+    .ascii #below { border-top: ascii $secondary; }
+    .ascii #workers { border-left: ascii $secondary; }
+    .ascii * { scrollbar-size: 0 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("q,ctrl+c", "quit", "Quit"),  # these two first: a narrow terminal cuts the rest
+        Binding("question_mark", "help", "Help", key_display="?"),
         Binding("slash", "ask", "Filter"),
         Binding("escape", "clear", "Clear", show=False),
         Binding("s", "sort", "Sort"),
         Binding("a", "ended", "Ended on/off"),
         Binding("p,space", "pause", "Pause"),
-        Binding("enter", "fold", "Fold"),
+        Binding("enter", "fold", "Fold", key_display="enter"),
         Binding("w", "workers", "Workers on/off"),
         Binding("up,k", "move(-1)", "Up", show=False),
         Binding("down,j", "move(1)", "Down", show=False),
@@ -57,16 +83,18 @@ class TopApp(App[None]):
         Binding("pagedown", "page(1)", "Page down", show=False),
         Binding("home,g", "move(-1000000000)", "First", show=False),
         Binding("end,G", "move(1000000000)", "Last", show=False),
-        Binding("q,ctrl+c", "quit", "Quit"),
     ]
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, style: Style | None = None, follow: Look | None = None) -> None:
         super().__init__()
-        self._follow = Follow(name)
+        self._follow = follow or Follow(name)
+        self._style = style or Style(colour=True)
+        self._workers_wanted = True
+        self._crowd_of = ""
         self._look = Seen(None, "waiting")
         self._paused = False
         self._looks = 0
-        self.tasks = TaskTable(id="tasks")
+        self.tasks = TaskTable(self._style, id="tasks")
         self._head = Static(id="head", markup=False)
         self._stages = Static(id="stages", markup=False)
         self._crowd = Static(id="crowd", markup=False)
@@ -86,6 +114,7 @@ class TopApp(App[None]):
 
     def on_mount(self) -> None:
         """Start looking at the board."""
+        self.set_class(not self._style.unicode, "ascii")
         self.tasks.focus()
         self._tick()
         self.set_interval(INTERVAL_S, self._tick)
@@ -104,14 +133,14 @@ class TopApp(App[None]):
         if view is not None and view is not before:
             self.tasks.show(view)
             if self._looks % round(WORKERS_S / INTERVAL_S) == 0:
-                self._crowd.update(_crowd(view))
+                self._draw_crowd(view)
             self._looks += 1
         self._draw_head()
         self._draw_chosen()
 
     def _draw_head(self) -> None:
         look, tasks = self._look, self.tasks
-        head = Text(no_wrap=True, overflow="ellipsis")
+        head = Text(no_wrap=True, overflow="ellipsis" if self._style.unicode else "crop")
         told = [] if look.state == "live" else [f"{look.state.upper()}: {safe(look.told)}" if look.told else look.state]
         told += ["PAUSED"] if self._paused else []
         for text in told:
@@ -119,7 +148,7 @@ class TopApp(App[None]):
         if look.view is None:
             head.append(safe(self._follow.name), COLOURS["bold"])
         else:
-            for text, colour in summary(look.view, Style(colour=True)):
+            for text, colour in summary(look.view, self._style):
                 head.append(text, COLOURS.get(colour, ""))
         order = tasks.order
         shown = [f"sort: {order.sort}"] + (["ended left out"] if order.open_only else [])
@@ -128,8 +157,17 @@ class TopApp(App[None]):
         self._head.update(head)
 
     def _draw_chosen(self) -> None:
-        task = self.tasks.task_chosen
-        self._stages.update(Text("no task") if task is None else _chosen(task))
+        task, view = self.tasks.task_chosen, self._look.view
+        if task is None or view is None:
+            self._stages.update(_nothing(view, self.tasks.order.needle))
+            return
+        self._stages.update(chosen.told(task, self._style).append_text(chosen.wrong(view, self._style)))
+        if self._crowd_of != task.id:
+            self._draw_crowd(view)
+
+    def _draw_crowd(self, view: BoardView) -> None:
+        self._crowd_of = self.tasks.chosen
+        self._crowd.update(chosen.crowd(view, self._style, self._crowd_of))
 
     def on_task_table_chosen(self) -> None:
         """Another task was chosen."""
@@ -169,8 +207,23 @@ class TopApp(App[None]):
 
     def action_workers(self) -> None:
         """Hide or show the workers."""
-        pane = self.query_one("#workers")
-        pane.display = not pane.display
+        self._workers_wanted ^= True
+        self._share_room(self.size)
+
+    def action_help(self) -> None:
+        """Say what the keys do."""
+        self.push_screen(HelpScreen())
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Share the room anew."""
+        self._share_room(event.size)
+
+    def _share_room(self, size: Size) -> None:
+        """What is shown below the tasks, in a terminal of this size."""
+        below = self.query_one("#below")
+        below.display = size.height >= BELOW_ROWS_LEAST
+        below.styles.height = max(BELOW_LEAST, min(int(size.height * BELOW_SHARE), BELOW_MOST))
+        self.query_one("#workers").display = self._workers_wanted and size.width >= WORKERS_COLUMNS_LEAST
 
     def action_pause(self) -> None:
         """Pause, or go on."""
@@ -201,54 +254,8 @@ class TopApp(App[None]):
         self.tasks.focus()
 
 
-def _chosen(task: TaskView) -> Text:
-    """All about one task: its numbers, its stages with the time that each took, its error."""
-    tone = "stalled" if task.stalled else task.state
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(safe(task.id), COLOURS["bold"]).append("  ").append(
-        state(task.state, stalled=task.stalled), COLOURS[tone]
-    )
-    text.append(f"  {counted(task.count, task.total, safe(task.unit))}  pid {task.owner_pid}")
-    if task.started is not None:
-        text.append(f"  {duration(task.elapsed)}")
-    if why := detail(task):
-        text.append(f"\n↳ {safe(why)}", COLOURS[tone])
-    if task.message:
-        text.append(f"\n{safe(task.message)}")
-    if task.metrics:
-        text.append(
-            "\n" + "  ".join(f"{safe(name)} {measured(value)}" for name, value in task.metrics.items()), COLOURS["dim"]
-        )
-    spent = [
-        (safe(stage.name), (stage.left if stage.left is not None else task.taken_at) - stage.entered)
-        for stage in task.stages
-        if stage.entered is not None
-    ]
-    whole = sum(max(seconds, 0.0) for _, seconds in spent) or 1.0
-    lines, begun = [], 0.0
-    for name, seconds in spent:
-        start = min(int(begun / whole * STAGE_CELLS), STAGE_CELLS - 1)
-        cells = max(1, min(round(seconds / whole * STAGE_CELLS), STAGE_CELLS - start))
-        line = Text(f"\n{pad(cut(name, 16), 16)} ", COLOURS["running"])
-        line.append((" " * start + "█" * cells).ljust(STAGE_CELLS)).append(f" {duration(seconds)}", COLOURS["dim"])
-        lines.append(line)
-        begun += max(seconds, 0.0)
-    for line in reversed(lines):  # the present one first: the pane may be small
-        text.append_text(line)
-    return text
-
-
-def _crowd(view: BoardView) -> Text:
-    """The workers: first those that died, then those that hang."""
-    workers = sorted(view.workers, key=lambda one: (one.alive, not one.stalled, not one.tasks, one.pid))
-    text = Text(no_wrap=True, overflow="ellipsis")
-    text.append(f"{number(len(workers))} workers", COLOURS["bold"])
-    for one in workers[:WORKERS_MOST]:
-        state = "lost" if not one.alive else "stalled" if one.stalled else "running" if one.tasks else "pending"
-        word = {"pending": "idle"}.get(state, state)
-        seen = "" if one.idle is None else duration(one.idle, whole=True)
-        text.append(f"\n{one.pid:>8} ").append(f"{word:8}", COLOURS[state]).append(f"{seen:>8} ", COLOURS["dim"])
-        text.append(safe(", ".join(one.tasks[:3]) or one.name))
-    if len(workers) > WORKERS_MOST:
-        text.append(f"\nand {number(len(workers) - WORKERS_MOST)} more", COLOURS["dim"])
-    return text
+def _nothing(view: BoardView | None, needle: str) -> Text:
+    """What to say where there is no task to tell of."""
+    if view is None:
+        return Text("nothing to show yet")
+    return Text(f"no task has {safe(needle)} in its id or label" if needle else "no task on this board", COLOURS["dim"])

@@ -24,7 +24,8 @@ _RANKS = np.array([2 * URGENCY[state] for state in STATES])  # doubled: a stalle
 class Order:
     """Which tasks, in which order. needle: what their id or label contains; open_only: leave out those that ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, unicode: bool = True) -> None:
+        self._marks = ("▸ ", "▾ ") if unicode else ("+ ", "- ")
         self.needle = ""
         self.open_only = False
         self.sort = SORTS[0]
@@ -34,9 +35,12 @@ class Order:
         self._known: np.ndarray[Any, Any] | None = None
         self._ids: list[str] = []
         self._names: list[str] = []
-        self._tree: list[tuple[int, int]] = []  # (record number, depth) in the order of the tree
+        self._tree: np.ndarray[Any, Any] = np.zeros(0, np.int64)  # record numbers, parents before their parts
+        self._ranks: np.ndarray[Any, Any] = np.zeros(0, np.int64)  # for which the tree was ordered
+        self._sizes: np.ndarray[Any, Any] = np.zeros(0, np.int64)  # of a task with all its parts
+        self._levels: list[np.ndarray[Any, Any]] = []  # record numbers by depth
         self._depths: np.ndarray[Any, Any] = np.zeros(0, np.int64)
-        self._parents: list[int] = []
+        self._parents: np.ndarray[Any, Any] = np.zeros(0, np.int64)
         self._have_parts: set[int] = set()
 
     def update(self, view: BoardView) -> None:
@@ -71,28 +75,54 @@ class Order:
             parent = at.get(self._ids[number].encode()[:size].decode("utf-8", "replace"), -1) if size else -1
             parents[number] = parent = -1 if parent == number else parent
             children.setdefault(parent, []).append(number)
-        self._parents = parents
+        self._parents = np.array(parents, np.int64)
         self._have_parts = set(children)
-        self._tree = []
-        depths = np.zeros(len(self._ids), np.int64)
-        waiting = [(number, 0) for number in reversed(children.pop(-1, []))]
-        while waiting:
-            number, depth = waiting.pop()
-            self._tree.append((number, depth))
-            depths[number] = depth
-            waiting += [(part, depth + 1) for part in reversed(children.pop(number, []))]
-        self._depths = depths
+        self._levels = []
+        self._depths = np.zeros(len(self._ids), np.int64)
+        self._sizes = np.ones(len(self._ids), np.int64)
+        level = children.pop(-1, [])
+        while level:
+            self._depths[level] = len(self._levels)
+            self._levels.append(np.array(level, np.int64))
+            level = [part for number in level for part in children.pop(number, [])]
+        for numbers in reversed(self._levels[1:]):
+            np.add.at(self._sizes, self._parents[numbers], self._sizes[numbers])
+        self._tree = self._ranks = np.zeros(0, np.int64)  # order the tree anew
+
+    def _ranked(self, view: BoardView, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """How urgent each task is, as a number; the most urgent have the lowest."""
+        ranks: np.ndarray[Any, Any] = _RANKS[np.minimum(array["state"], len(STATES) - 1)]
+        ranks[[pace.number for pace in view.paces if pace.stalled]] -= 1
+        return ranks
+
+    def _order_tree(self, ranks: np.ndarray[Any, Any], serial: np.ndarray[Any, Any]) -> None:
+        """The tree, tasks of one parent by urgency: as urgent as the most urgent one of their parts."""
+        if np.array_equal(ranks, self._ranks):
+            return
+        self._ranks = ranks.copy()
+        for numbers in reversed(self._levels[1:]):
+            np.minimum.at(ranks, self._parents[numbers], ranks[numbers])
+        at = np.zeros(len(ranks), np.int64)  # where each task's line is
+        for depth, level in enumerate(self._levels):
+            parents = self._parents[level]
+            begun = at[parents] + 1 if depth else np.zeros(len(level), np.int64)
+            order = np.lexsort((serial[level], ranks[level], begun))
+            numbers, begun = level[order], begun[order]
+            before = np.cumsum(self._sizes[numbers]) - self._sizes[numbers]
+            first = np.searchsorted(begun, begun)  # the first part of the same parent
+            at[numbers] = begun + before - before[first]
+        shown = np.concatenate(self._levels) if self._levels else np.zeros(0, np.int64)
+        self._tree = shown[np.argsort(at[shown])]
 
     def _sorted(self, view: BoardView, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         serial = array["serial"]
         if self.sort == "tree":
-            return np.fromiter((number for number, _ in self._tree), np.int64, len(self._tree))
+            self._order_tree(self._ranked(view, array), serial)
+            return self._tree
         if self.sort == "newest":
             return np.argsort(serial)[::-1]
         if self.sort == "state":
-            ranks = _RANKS[np.minimum(array["state"], len(STATES) - 1)]
-            ranks[[pace.number for pace in view.paces if pace.stalled]] -= 1
-            return np.lexsort((serial, ranks))
+            return np.lexsort((serial, self._ranked(view, array)))
         if self.sort == "rate":
             rate = np.full(len(array), -1.0)
             rate[[pace.number for pace in view.paces]] = [pace.rate or 0.0 for pace in view.paces]
@@ -102,10 +132,11 @@ class Order:
         return np.lexsort((serial, np.where(holds, count / np.maximum(total, 1), -1.0)))
 
     def _hidden(self) -> np.ndarray[Any, Any]:
+        collapsed = np.fromiter((id in self.collapsed for id in self._ids), bool, len(self._ids))
         hidden = np.zeros(len(self._ids), bool)
-        for number, _ in self._tree:  # parents come before their parts
-            parent = self._parents[number]
-            hidden[number] = parent >= 0 and (hidden[parent] or self._ids[parent] in self.collapsed)
+        for numbers in self._levels[1:]:
+            parents = self._parents[numbers]
+            hidden[numbers] = hidden[parents] | collapsed[parents]
         return hidden
 
     def id(self, number: int) -> str:
@@ -120,4 +151,4 @@ class Order:
         """Does it have children that are shown?"""
         if self.sort != "tree" or number not in self._have_parts:
             return ""
-        return "▸ " if self._ids[number] in self.collapsed else "▾ "
+        return self._marks[self._ids[number] not in self.collapsed]

@@ -40,15 +40,16 @@ COLOURS = {
 _CHOSEN = RichStyle(bgcolor="#3a4654", bold=True)
 
 
-def strip_of(pieces: Iterable[Piece], columns: int, *, chosen: bool = False) -> Strip:
+def strip_of(pieces: Iterable[Piece], columns: int, style: Style | None = None, *, chosen: bool = False) -> Strip:
     """Pieces as one line of exactly this number of columns."""
     segments = []
+    ellipsis = (style or Style()).ellipsis
     left = columns
     for text, colour in pieces:
-        shown = cut(text, left)
+        shown = cut(text, left, ellipsis)
         left -= width(shown)
-        style = COLOURS.get(colour, RichStyle())
-        segments.append(Segment(shown, style + _CHOSEN if chosen else style))
+        tone = COLOURS.get(colour, RichStyle())
+        segments.append(Segment(shown, tone + _CHOSEN if chosen else tone))
         if left <= 0:
             break
     segments.append(Segment(" " * max(left, 0), _CHOSEN if chosen else RichStyle()))
@@ -61,12 +62,14 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
     class Chosen(Message):
         """Another task was chosen."""
 
-    def __init__(self, *, id: str | None = None) -> None:
+    def __init__(self, style: Style, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self.order = Order()
+        self._style = style
+        self.order = Order(unicode=style.unicode)
         self.view: BoardView | None = None
         self.chosen = ""
         self._at = 0
+        self._moved = False  # until somebody chooses a task, the first line is the chosen one
         self._strips: dict[int, Strip] = {}
 
     def show(self, view: BoardView) -> None:
@@ -74,7 +77,9 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
         self.view = view
         self.order.update(view)
         numbers = self.order.numbers
-        if self.chosen and len(numbers) and not self._is_chosen_at(self._at):
+        if not self._moved:
+            self._at = 0
+        elif self.chosen and len(numbers) and not self._is_chosen_at(self._at):
             ids = map(self.order.id, numbers.tolist())
             self._at = next((at for at, id in enumerate(ids) if id == self.chosen), self._at)
         self._at = max(0, min(self._at, len(numbers) - 1))
@@ -118,7 +123,7 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
         height = self.scrollable_content_region.height
         if self.view is None or columns <= 0:
             return {}
-        style = Style(colour=True)
+        style = self._style
         rows = []
         for number in self.order.numbers[first : first + height].tolist():
             row = row_of(self._decoded(number), style)
@@ -126,7 +131,7 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
             rows.append(row._replace(label=indent + self.order.mark(number) + row.label))
         widths = widths_of(rows, columns, style)
         return {
-            at: strip_of(line_of(row, widths, style), columns, chosen=first + at == self._at)
+            at: strip_of(line_of(row, widths, style), columns, style, chosen=first + at == self._at)
             for at, row in enumerate(rows)
         }
 
@@ -147,6 +152,7 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def move(self, by: int) -> None:
         """Choose the task this many lines below."""
+        self._moved = True
         self._at = max(0, min(self._at + by, len(self.order.numbers) - 1))
         self._note_chosen()
         self._strips = {}
@@ -155,6 +161,7 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def fold(self) -> None:
         """Hide or show the parts of the chosen task."""
+        self._moved = True
         self.order.collapsed ^= {self.chosen}
         if self.view is not None:
             self.show(self.view)

@@ -216,7 +216,8 @@ def _files(directory: Path) -> Iterator[Finding]:
             continue
         except (errors.HeadwayError, OSError) as error:
             level = "warning" if file == snapshot.PREVIOUS else "error"
-            yield Finding(level, name, str(error), f"rm '{path}'")
+            theirs = isinstance(error, errors.NotOwner)
+            yield Finding(level, name, str(error), "leave it to that user" if theirs else f"rm '{path}'")
     try:
         history.read(directory, limit=1)
     except (errors.HeadwayError, OSError) as error:

@@ -15,8 +15,9 @@ from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
 from headway.files import directory as files_of_boards
-from headway.files import history
+from headway.files import history, loops
 from headway.files.directory import directories, last_sign_of_life, unknown
+from headway.recorder import old_loops
 from headway.recorder.recorder import Recorder
 from headway.system import locks, paths, shm
 from headway.upkeep.listing import attach, in_use, memory, memory_in_use, snapshot_files
@@ -31,7 +32,10 @@ GRACE_S = 60.0  # a younger segment that nothing refers to may still be under co
 
 @dataclass(frozen=True)
 class Removed:
-    """An object that was or would be removed. kind: board, segment, semaphore, file; error: why it is still there."""
+    """An object that was or would be removed. error: why it is still there.
+
+    kind: board, segment, semaphore, file, "files of" for all files of a board.
+    """
 
     kind: str
     name: str
@@ -42,13 +46,15 @@ class Removed:
 
 def gc(names: Collection[str] = (), *, everywhere: bool = False, dry_run: bool = False) -> list[Removed]:
     """Remove what no process uses: boards whose processes are all gone, after a last snapshot of each; segments and
-    semaphores that nothing refers to; unfinished files of writers that were killed.
+    semaphores that nothing refers to; unfinished files of writers that were killed; boards of loops that nobody named,
+    some days after their last use. Raises InvalidVariable.
 
     names: only of these boards; everywhere: also boards whose files are in other directories than this process's
     (HEADWAY_DIR), which are left alone otherwise; dry_run: remove nothing, return what would go. Where something cannot
     be removed, its entry says why.
     """
     removed = []
+    days = loops.kept_days()
     roots = None if everywhere else paths.roots()
     prefix = f"headway-{os.geteuid()}-"
     pattern = re.compile(rf"{prefix}(?P<board>.+)-(?P<uuid>[0-9a-f]{{32}})\Z")
@@ -75,6 +81,7 @@ def gc(names: Collection[str] = (), *, everywhere: bool = False, dry_run: bool =
     for directory in directories():
         if not names or directory.name in names:
             try:
+                removed += _gc_loops(directory, days, dry_run)
                 removed += _gc_files(directory, dry_run)
             except FileNotFoundError:
                 continue  # removed meanwhile
@@ -83,10 +90,41 @@ def gc(names: Collection[str] = (), *, everywhere: bool = False, dry_run: bool =
     return removed
 
 
+def _gc_loops(directory: Path, days: float | None, dry_run: bool) -> list[Removed]:
+    """Remove the board of finished loops that nobody named and nobody used for so many days."""
+    reason = f"a loop's board, not used for {days or 0:g} days, and nobody named it"
+    try:
+        if not old_loops.is_due(directory, days):
+            return []
+        size = sum((snapshot_files(directory) | history.files(directory)).values())
+        gone = dry_run or old_loops.remove_due(directory, days)
+    except (errors.HeadwayError, OSError) as error:
+        return [Removed("files of", directory.name, 0, reason, str(error))]
+    return [Removed("files of", directory.name, size, reason)] if gone else []
+
+
 def is_of_other_directories(path: Path, roots: list[Path]) -> bool:
-    """Are the files of this segment's board in none of these directories? False if it does not say where they are."""
+    """Are the files of this segment's board in none of these directories? False if it does not say where they are.
+
+    Nobody can use one of another layout: if a board in these directories refers to it, it is theirs, whatever it says.
+    """
     directory = shm.directory_of(f"/{path.name}")
-    return directory is not None and directory.parent not in roots
+    if directory is None or directory.parent in roots:
+        return False
+    board, uuid = path.name.removeprefix(f"headway-{os.geteuid()}-")[:-33], path.name[-32:]
+    for root in roots:
+        with contextlib.suppress(errors.CorruptBoard, errors.NotOwner):
+            if segments.referenced(root / board) == uuid:
+                return not _is_of_another_layout(path)
+    return True
+
+
+def _is_of_another_layout(path: Path) -> bool:
+    try:
+        segments.attach(f"/{path.name}", watching=True).close()
+    except errors.HeadwayError as error:
+        return isinstance(error, errors.LayoutMismatch)
+    return False
 
 
 def _gc_segment(path: Path, board: str, uuid: str, dry_run: bool) -> list[Removed]:

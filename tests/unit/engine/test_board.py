@@ -587,11 +587,11 @@ def test_a_wrong_argument_is_named_at_the_call(board: Board) -> None:
     text: Any = "x"
     number: Any = 5
     for call, words in (
-        (lambda: board.history(text), "hours must be a number of hours, not str"),
-        (lambda: board.history(limit=text), "limit must be a number of tasks, not str"),
-        (lambda: board.watch(text), "interval must be a number of seconds, not str"),
-        (lambda: headway.track(range(3), board=number), "a board's name must be a str, not int"),
-        (lambda: headway.read(number), "board must be a name or a path, not int"),
+        (lambda: board.history(text), "hours must be a number of hours, not '"),
+        (lambda: board.history(limit=text), "limit must be a number of tasks, not '"),
+        (lambda: board.watch(text), "interval must be a number of seconds, not '"),
+        (lambda: headway.track(range(3), board=number), "a board's name must be a str, not 5 (int)"),
+        (lambda: headway.read(number), "board must be a name or a path, not 5 (int)"),
         (headway.Board, "a Board is made by headway.open(name)"),
         (lambda: setattr(board.task("a"), "result", {"x": object()}), "a result cannot hold a value of type object"),
     ):

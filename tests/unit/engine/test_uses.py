@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from headway.engine import uses
@@ -26,10 +27,23 @@ def test_a_board_is_in_use_from_its_making_to_its_closing(board_name: str) -> No
 def test_the_next_segment_of_a_directory_is_told_anew(tmp_path: Path) -> None:
     uses.begin(tmp_path, "one")
     (tmp_path / locks.USERS).unlink()  # removed with the board
-    uses.begin(tmp_path, "one")
     assert locks.user(tmp_path) is None
     uses.begin(tmp_path, "two")
     assert locks.user(tmp_path) is not None
     uses.end(tmp_path)
     uses.end(tmp_path)
     assert locks.user(tmp_path) is None
+
+
+def test_a_directory_that_was_removed_and_made_anew_is_told_anew(tmp_path: Path) -> None:
+    directory = tmp_path / "board"
+    directory.mkdir()
+    uses.begin(directory, "one")
+    shutil.rmtree(directory)
+    directory.mkdir()
+    assert locks.user(directory) is None
+    for _ in range(2):
+        uses.begin(directory, "one")
+        assert locks.user(directory) is not None
+    uses.end(directory, "one")
+    assert locks.user(directory) is None

@@ -77,3 +77,21 @@ def test_a_task_that_is_its_own_parent_is_shown_once(make_raw: MakeRaw) -> None:
         arrays["tasks"]["id"], arrays["tasks"]["parent_bytes"] = b"x", 1
 
     assert shown(Order(), BoardView.from_raw(make_raw(1, edit=edit))) == ["x"]
+
+
+def test_tasks_of_one_parent_stand_by_urgency_and_a_task_is_as_urgent_as_its_parts(make_raw: MakeRaw) -> None:
+    def edit(arrays: Arrays) -> None:
+        tasks = arrays["tasks"]
+        tasks["id"] = [b"wait", b"old", b"old/won", b"old/won/bad", b"old/runs", b"new", b"new/bad"]
+        tasks["label"], tasks["parent_bytes"] = b"", [0, 0, 3, 7, 3, 0, 3]
+        tasks["serial"] = range(1, 8)
+        tasks["state"] = [0, 2, 2, FAILED, 1, 2, FAILED]
+
+    order = Order()
+    view = BoardView.from_raw(make_raw(7, edit=edit))
+    expected = ["old", "old/runs", "old/won", "old/won/bad", "new", "new/bad", "wait"]
+    assert shown(order, view) == expected
+    assert [order.depth(number) for number in order.numbers.tolist()] == [0, 1, 1, 2, 0, 1, 0]
+    order.collapsed = {"old/won"}
+    assert shown(order, view) == [id for id in expected if id != "old/won/bad"]
+    assert shown(order, BoardView.from_raw(make_raw(0))) == []

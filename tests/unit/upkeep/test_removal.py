@@ -168,3 +168,14 @@ def test_gc_leaves_boards_of_other_directories_alone_unless_it_is_asked(
     monkeypatch.setenv("HEADWAY_DIR", str(tmp_path / "another"))
     assert removal.gc([abandoned]) == []
     assert [(one.kind, one.name) for one in removal.gc([abandoned], everywhere=True)] == [("board", abandoned)]
+
+
+def test_gc_leaves_a_board_alone_whose_directory_was_moved_as_it_cannot_keep_its_last_state_there(
+    abandoned: str, headway_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = headway_dir.rename(tmp_path / "moved")
+    monkeypatch.setenv("HEADWAY_DIR", str(moved))
+    (segment,) = SHM.glob(f"headway-*-{abandoned}-*")
+    os.utime(segment, (0, time.time() - 3600))
+    assert removal.gc([abandoned]) == []
+    assert segment.exists()
