@@ -191,7 +191,8 @@ def run(place: Place, methods: tuple[str, ...]) -> str:
             end_recorders(Path(folder))
     lines = ["refused" if line.startswith("refused ") else line for line in said.splitlines()]
     warnings = [line for line in errors.splitlines() if "Warning: " in line and "multi-threaded" not in line]
-    if process.returncode or lines != expected or "Traceback" in errors or len(warnings) > place.warnings + (not place.opens):
+    most = place.warnings + (not place.opens)
+    if process.returncode or lines != expected or "Traceback" in errors or len(warnings) > most:
         return f"code {process.returncode}, {len(warnings)} warnings\n{said}{errors}"
     return ""
 
