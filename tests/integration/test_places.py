@@ -214,3 +214,48 @@ def test_a_loop_in_a_subinterpreter_counts(board_name: str, run_python: RunPytho
     assert done.stdout.split() == ["counted", "10", "went", "on"]
     assert done.stderr.count("Warning: ") <= 1
     run_python("import headway, sys; headway.open(sys.argv[1], record=False).remove()", board_name)
+
+
+UNSEEN = """
+import glob, multiprocessing, os, sys
+import headway
+
+def work(task):
+    with task:
+        for n in task.track([1, 2, 3]):
+            task.set(message="from a worker", metrics={"loss": 1.0}, count=n)
+        task.stage, task.message, task.total = "s", "m", 5
+        with task.task("part", total=2) as part:
+            part.update(2)
+            part.stage = "fit"
+        task.result = {"a": 1}
+        assert task.merge_result({"b": 2})["b"] == 2
+        assert headway.current().id == "t"
+    assert not task.succeed("done")
+    print("worked", flush=True)
+
+if __name__ == "__main__":
+    board = headway.open(sys.argv[1], capacity=8, record=False)
+    task = board.task("t")
+    for path in glob.glob(f"/dev/shm/*{sys.argv[1]}*"):
+        os.unlink(path)
+    for method in ("spawn", "forkserver", "fork"):
+        worker = multiprocessing.get_context(method).Process(target=work, args=(task,))
+        worker.start()
+        worker.join()
+        print(method, worker.exitcode, flush=True)
+    board.remove()
+"""
+
+
+def test_a_worker_goes_on_when_the_boards_segment_was_deleted_and_warns_once(board_name: str, tmp_path: Path) -> None:
+    """As systemd does (RemoveIPC) at the end of the user's last session, while a program runs on."""
+    script = tmp_path / "unseen.py"
+    script.write_text(UNSEEN)
+    done = subprocess.run(
+        [sys.executable, str(script), board_name], capture_output=True, text=True, timeout=100, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["worked", "spawn 0", "worked", "forkserver 0", "worked", "fork 0"], done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("is dropped: board") == 2, "the forked worker has the board from its parent"

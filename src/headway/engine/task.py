@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
+from headway import errors
 from headway.engine import claims
 from headway.engine.attached import Attachment, attached, known
 from headway.native import core
@@ -87,7 +88,17 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     def _loop(self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
         return (core.SizedTracker if sized else core.Tracker)(self, iterable, on_end, on_tick)
 
+    def _board_is_gone(self) -> bool:
+        if self._at is None:
+            try:
+                self._attachment()
+            except errors.BoardClosed:
+                return True
+        return False
+
     def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> Task:
+        if self._board_is_gone():  # a part that nobody sees, either: what is written to it is dropped
+            return Task._made(None, self._board, self._uuid, 0, 0, id, False)
         at = self._attachment()
         if at.segment.closed:  # closed for this handle, but the board may be open again
             at = known(self._uuid) or at

@@ -51,6 +51,7 @@ cdef class Place:
 
 
 cdef class Counter(Place):
+    cdef bint found(self) except -1
     cdef int add(self, int64_t n) except -1
     cdef int look(self) except -1
     cdef int look_around(self, uint64_t now) except -1

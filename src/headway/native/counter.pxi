@@ -4,6 +4,19 @@
 cdef class Counter(Place):
     """Counter()\n--\n\nThis process's stripe of a task."""
 
+    cdef bint found(self) except -1:
+        """As `ready`, for writes. False if the board was removed before this process used it; that is warned of once.
+
+        Such a handle came from another process. The worker's job goes on, though nobody sees its progress.
+        """
+        if self.segment is None:
+            try:
+                self.ready()
+            except errors.BoardClosed as error:
+                _stale(f"what is written to task {self.id!r} is dropped: {error}")
+                return False
+        return True
+
     cdef int add(self, int64_t n) except -1:
         """The rare paths of _count: first use, after a fork, once a second, stale slot, closed board, overflow."""
         cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)

@@ -83,7 +83,8 @@ cdef class Slot(Status):
         cdef NewResult result
         cdef bytes padded = json + b"\0" * 8
         cdef int answer
-        self.ready()
+        if not self.found():
+            return False
         self.segment.become(True)
         if len(json) > self.segment.board.result_bytes:
             raise _result_too_large(self.id, len(json), self.segment.board.result_bytes)

@@ -52,10 +52,14 @@ cdef class Status(Counter):
     """Status()\n--\n\nThe status of a task: its state and what it shows. Each change is one transition."""
 
     cdef int write(self, hw_change *change) except -1:
-        """Make one transition: 1, or 0 if the task's state does not allow it. Everything but `now_ns` was filled in."""
+        """Make one transition: 1, or 0 if the task's state does not allow it. Everything but `now_ns` was filled in.
+
+        0 also for a handle whose board is gone, which is warned of once.
+        """
         cdef int answer
         cdef Written written
-        self.ready()
+        if not self.found():
+            return 0
         self.segment.become(True)
         now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
         if now >= self.look_ns:
@@ -96,7 +100,8 @@ cdef class Status(Counter):
         cdef hw_change change
         cdef Py_ssize_t size
         cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
-        self.ready()
+        if not self.found():
+            return False
         if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
             return False
         if self.segment.closed or self.segment.retired:
