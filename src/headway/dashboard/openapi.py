@@ -6,7 +6,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from headway.dashboard.analyses import SOURCES
-from headway.files.query import TEXT_MOST
+from headway.files.query import PLACE, TEXT_MOST
 from headway.tasks.states import FINAL_STATES, STATES
 
 if TYPE_CHECKING:
@@ -269,7 +269,10 @@ def document() -> Schema:
                 _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200}),
                 _query("state", {"type": "array", "items": {"type": "string", "enum": list(FINAL_STATES)}}),
                 _query("uuid", {"type": "string"}),
-                _query("before", {"type": "string", "description": "the 'next' of the page before"}),
+                _query(
+                    "before",
+                    {"type": "string", "pattern": f"^{PLACE}$", "description": "the 'next' of the page before"},
+                ),
             ),
             "/api/events": _get(
                 "What changes, as server-sent events",

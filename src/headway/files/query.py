@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,13 +27,17 @@ from headway.tasks.states import FINAL_STATES
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["TEXT_MOST", "Page", "Query", "count", "page", "read", "read_columns", "stream"]
+__all__ = ["PLACE", "TEXT_MOST", "Page", "Query", "count", "page", "read", "read_columns", "stream"]
 
 T = TypeVar("T")
 
 PAGE = 256  # rows that `stream` has in memory
 TRIES = 4  # where the file is moved aside or removed while it is read
 TEXT_MOST = 1000  # letters: SQLite refuses patterns beyond some ten thousand
+# What `page` gives as `next`, and takes as `before`: seconds, whether of the present table, row. All that fit count.
+PLACE = (
+    r"(-?[0-9]{1,17}(\.[0-9]{1,22})?|-?[0-9](\.[0-9]{1,17})?e[+-](0[0-9]|[1-9][0-9]|[12][0-9]{2})),[01],-?[0-9]{1,18}"
+)
 _NO_LIMIT = -1
 
 
@@ -185,14 +190,10 @@ class _Place:
 
     @classmethod
     def parsed(cls, text: str) -> _Place:
-        try:
-            when, present, rowid = text.split(",")
-            place = cls(float(when), bool(int(present)), int(rowid))
-        except ValueError:
-            place = None
-        if place is None or str(place) != text or not math.isfinite(place.when) or abs(place.rowid) >= 2**63:
+        if not re.fullmatch(PLACE, text):
             raise ValueError(f"before {text!r:.60} is no place in a history: give the 'next' of a page")
-        return place
+        when, present, rowid = text.split(",")
+        return cls(float(when), present == "1", int(rowid))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway import errors
-from headway.dashboard.state.faults import code_of
 from headway.dashboard.state.looks import Wish, blank, look
 from headway.dashboard.state.places import Places
 from headway.files import snapshot
@@ -60,11 +58,6 @@ def test_a_damaged_snapshot_is_a_problem_and_the_last_table_stays(found: Found) 
     assert seen.problem["code"] == "damaged-snapshot"
     assert (seen.summary, seen.table) == (None, first.table)
     assert seen.found.signature == found.signature
-
-
-def test_an_error_has_the_code_of_its_kind() -> None:
-    assert code_of(errors.LockTimeout("x")) == "busy"
-    assert code_of(OSError("x")) == "unreadable"
 
 
 def test_of_an_unknown_board_only_the_name_is_told() -> None:
