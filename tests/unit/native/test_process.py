@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ROW = """
 import multiprocessing, os, sys, time
-from headway.engine import segments
+from headway.engine import claims, segments  # claims tells core what this process is called
 from headway.native import records
 
 segment, directory, _ = segments.open_or_create(sys.argv[1], capacity=1, workers=2, result_bytes=0)
