@@ -210,9 +210,9 @@ class TopApp(App[None]):
         self._workers_wanted ^= True
         self._share_room(self.size)
 
-    def action_help(self) -> None:
+    async def action_help(self) -> None:
         """Say what the keys do."""
-        self.push_screen(HelpScreen())
+        await self.push_screen(HelpScreen())
 
     def on_resize(self, event: events.Resize) -> None:
         """Share the room anew."""

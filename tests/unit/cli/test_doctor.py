@@ -10,7 +10,7 @@ import pytest
 from headway.cli.main import main
 from headway.engine.board import open_board
 from headway.system import shm
-from headway.upkeep import diagnosis
+from headway.upkeep import removal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def test_a_remedy_that_several_findings_share_is_printed_once(
     headway_dir: Path, board_name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(diagnosis.removal, "GRACE_S", -60.0)
+    monkeypatch.setattr(removal, "GRACE_S", -60.0)
     objects = [shm.SHM / f"headway-{os.geteuid()}-{board_name}-{number}-{'f' * 32}" for number in range(3)]
     try:
         for path in objects:
