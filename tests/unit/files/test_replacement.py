@@ -62,7 +62,8 @@ def test_a_child_that_was_forked_meanwhile_does_not_keep_the_folder_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another thread may fork at any moment, and its child lives for long, with the descriptors of its parent."""
-    rename, children = os.rename, []
+    rename = os.rename
+    children: list[int] = []
     end, holds = os.pipe()
 
     def renamed(*arguments: Any, **options: Any) -> None:
