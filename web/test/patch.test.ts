@@ -95,12 +95,14 @@ describe("events of all boards", () => {
       whole: true,
       boards: [summary({ name: "b" }), summary({ name: "c" })],
       removed: [],
+      error: null,
     });
     const next = applyBoards(first, {
       now: 2,
       whole: false,
       boards: [summary({ name: "a" }), summary({ name: "b", host: "new" })],
       removed: ["c"],
+      error: null,
     });
     expect(next.map((one) => [one.name, one.host])).toEqual([
       ["a", "box"],
