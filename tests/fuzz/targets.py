@@ -130,7 +130,7 @@ def histories(folder: Path) -> Target:
     sound = [gzip.decompress(path.read_bytes()) for path in sorted(STORED.glob("history-*.gz"))]
     view = snapshot.read(STORED / NEWEST)
     ended = [number for number, task in enumerate(view.tasks) if task.final]
-    names = [row[1] for row in _rows(folder, sound[-1], "PRAGMA table_info(tasks)")]
+    names = [row[1] for row in _rows(folder, sound[-1], "PRAGMA table_info(runs)")]
     count = 0
 
     def target(data: bytes) -> None:
@@ -154,7 +154,7 @@ def histories(folder: Path) -> Target:
                 int.from_bytes(rest[2:10], "little", signed=True),
             )[rest[1] % 3]
             with contextlib.suppress(sqlite3.Error):
-                _rows(folder, bytes(content), f"UPDATE tasks SET {names[rest[0] % len(names)]} = ?", (value,), path)
+                _rows(folder, bytes(content), f"UPDATE runs SET {names[rest[0] % len(names)]} = ?", (value,), path)
         with contextlib.suppress(errors.HeadwayError):
             for past in history.read(place):
                 json.dumps(past.to_dict(), default=str)

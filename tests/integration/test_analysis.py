@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from headway.analysis import AnalysisProgress, SharedMemoryProgressTracker, SupportResistanceResult, document, storage
-from headway.engine import segments
+from headway.engine import segments, uses
 from headway.engine.board import open_board
 from headway.system import shm
 
@@ -58,6 +58,7 @@ def gone(board_name: str) -> None:
     board.write_snapshot()
     shm.remove_objects(segments.object_name(board_name, board._segment.uuid))
     board._segment.close()
+    uses.end(board.directory)  # the kernel keeps no lock either
 
 
 # --- both

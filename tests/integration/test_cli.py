@@ -214,7 +214,7 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(call: Headway, board_name:
     (path,) = place.rglob("snapshot.npz")
     assert str(path) in told
     assert [found["name"] for found in json.loads(call("ls", "--json", env=env).stdout)] == [board_name]
-    assert "success" in call("show", board_name, "all", env=env).stdout
+    assert "succeeded" in call("show", board_name, "all", env=env).stdout
     call("rm", board_name, env=env)
     assert not list(place.rglob("*.npz"))
 

@@ -102,7 +102,7 @@ def test_a_terminal_shows_the_count_rise_and_the_end(board: Board) -> None:
         task.update(32)
         watch.until("42/100 file")
         task.succeed()
-        watch.until("success")
+        watch.until("succeeded")
         board.remove(files=False)
         assert watch.end() == 0
         assert f"{board.name} has ended" in watch.text
