@@ -284,7 +284,7 @@ def _refused(ask: Callable[[Any], object], path: Path) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return f"it gave {ask(path)!r}"[:200]
-    except (errors.NotOwner, PermissionError, errors.UnknownBoard):
+    except (errors.NotOwner, errors.UnusableDirectory, PermissionError, errors.UnknownBoard):
         return ""
     except (errors.HeadwayError, OSError) as error:
         return f"{type(error).__name__}: {error}"

@@ -117,7 +117,7 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
     ),
     "a reader does not look whether its copy was left alone": (
         KILLS,
-        (("include/headway.h", "{ return hw_peek(seq) == seen; }", "{ return (void)seq, (void)seen, 1; }"),),
+        (("include/headway.h", "{ return hw_load(seq) == seen; }", "{ return (void)seq, (void)seen, 1; }"),),
     ),
     "a count does not look at its tag": (
         KILLS,

@@ -104,10 +104,6 @@ MISTAKES: dict[str, tuple[Edit, tuple[str, ...]]] = {
         ("engine/attached.py", "raw[0], time.monotonic_ns())", "raw[0])"),
         ("clocks",),
     ),
-    "a block needs a descriptor": (
-        ("tasks/current.py", "except (ImportError, OSError):", "except ZeroDivisionError:"),
-        ("descriptors",),
-    ),
     "a snapshot that cannot be restored for want of memory is left out": (
         (
             "engine/segments.py",
