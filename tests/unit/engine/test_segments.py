@@ -414,7 +414,7 @@ def test_a_directory_too_long_for_the_header_is_refused_and_nothing_is_left(
     board_name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADWAY_DIR", str(tmp_path.joinpath(*["x" * 200] * 16)))
-    with pytest.raises(ValueError, match=r"directory has \d+ bytes: choose one shorter than 3072 \(HEADWAY_DIR\)"):
+    with pytest.raises(errors.UnusableDirectory, match=r"a path of \d+ bytes, and the limit is 470"):
         open_board(board_name).remove(files=True)
     assert not list(SHM.glob(f"*{board_name}*"))
     assert not (paths.board_directory(board_name) / "segment").exists()

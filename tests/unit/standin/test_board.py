@@ -188,7 +188,7 @@ assert headway.current().count == 0
     assert done.stderr.count("RuntimeWarning: Headway counts in this process only") == 1
     assert "script_" in done.stderr.splitlines()[0], "the warning is told where the loop stands"
     assert "No module named 'headway.native.core'" in done.stderr or "No module named 'posix_ipc'" in done.stderr
-    assert "rows: success 100% 10/10 it" in done.stderr
+    assert "rows: succeeded 100% 10/10 it" in done.stderr
     assert not headway_dir.exists()
 
 

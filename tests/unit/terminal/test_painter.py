@@ -249,7 +249,7 @@ def test_a_board_whose_tasks_end_all_the_time_has_some_lines_for_each_of_the_usu
     counted = sum(int(found[1]) for line in told if (found := re.search(r"and (\d+) more have ended", line)))
     assert named + counted == 600
     assert len(told) <= 11 * (1 + 1 + 10)
-    assert sum(": success" in line for line in told[:11]) == 10, "the first ones are named at once"
+    assert sum(": succeeded" in line for line in told[:11]) == 10, "the first ones are named at once"
 
 
 def test_a_log_in_ascii_is_ascii(tmp_path: Any) -> None:
