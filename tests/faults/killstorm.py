@@ -370,7 +370,7 @@ class Storm:
         told = [task for task in (*snapshot.read(directory).tasks, *history.read(directory)) if task.id == "all"]
         if not told or not all(least <= task.count <= most for task in told):  # it may have had to make room
             self.tally.fail(f"{self.method}: {least} to {most} counted, and the files say {told}")
-        past = Counter((task.id, task.started) for task in history.read(directory))  # a row for each run
+        past = Counter((task.id, task.created, task.started) for task in history.read(directory))  # a row for each run
         if twice := [key for key, number in past.items() if number > 1]:
             self.tally.fail(f"{self.method}: twice in the history: {twice}")
         with history.Writer(directory) as writer:
