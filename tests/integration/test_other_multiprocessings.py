@@ -19,7 +19,7 @@ CASES = [
     for method in ("fork", "spawn", "forkserver")
 ]
 PROGRAM = """
-import importlib, os, signal, sys
+import importlib, os, signal, sys, time
 import headway
 from headway.engine.board import open_board
 
@@ -56,6 +56,10 @@ if __name__ == "__main__":
         process = context.Process(target=work, args=(name,), name=work.__name__)
         process.start()
         process.join()
+    # A join by a pipe (billiard's fork server) returns when the descriptors of the killed one are closed: it ends later.
+    until = time.monotonic() + 20
+    while board.get("died").state == "running" and time.monotonic() < until:
+        time.sleep(0.01)
     print(board.get("outer").count, *(f"{id}:{board.get(id).state}" for id in ("left", "failed", "died")))
     print(board.get("left").error)
 """
