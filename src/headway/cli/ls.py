@@ -8,6 +8,7 @@ from headway import errors
 from headway.cli._output import add_json, columns, complain, print_json, say, table
 from headway.tasks.states import WRONG_STATES
 from headway.views.words import duration, number, size
+from headway.views.workers import Workers
 
 if TYPE_CHECKING:
     import argparse
@@ -103,7 +104,7 @@ def _alive(info: BoardInfo) -> int:
     """How many workers are alive now. A snapshot only knows which ones were alive when it was taken: then 0."""
     if info.view is None or info.state == "snapshot":
         return 0
-    return sum(worker.alive for worker in info.view.workers)
+    return Workers.of(info.view.workers).alive
 
 
 def _to_dict(info: BoardInfo) -> dict[str, Any]:

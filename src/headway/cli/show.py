@@ -14,6 +14,7 @@ from headway.exporters.tables import object_lines
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, detail
 from headway.views.words import counted, duration, measured, percent, rate, state
+from headway.views.workers import kind_of
 
 if TYPE_CHECKING:
     import argparse
@@ -76,7 +77,8 @@ def _show_workers(source: Source) -> None:
     alive = "was alive" if source.state == "snapshot" else "alive"  # what happened since is not known
     rows = [("PID", "WORKER", "STATE", "COUNTED", "TASKS")]
     for worker in source.view.workers:
-        now = "stalled" if worker.stalled else alive if worker.alive else "gone"
+        kind = kind_of(worker)
+        now = alive if kind in ("working", "idle") else kind
         last = "never" if worker.idle is None else f"{duration(worker.idle)} ago"
         more = f" and {len(worker.tasks) - 3} more" if len(worker.tasks) > 3 else ""
         rows.append((str(worker.pid), worker.name, now, last, ", ".join(worker.tasks[:3]) + more))
