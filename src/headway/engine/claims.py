@@ -144,15 +144,22 @@ def end_owned(at: Attachment, reason: str, error: BaseException | None) -> None:
 def leave_all() -> None:
     """Leave every board at the end of this process: end its tasks, give up its identity."""
     error = uncaught()
-    for at in attached.all_of_them():
-        segment = at.segment
-        if not segment.closed and segment.incarnation:
-            with contextlib.suppress(errors.HeadwayError, OSError):  # no descriptors, for example: on to the next board
-                end_owned(at, LEFT_AT_EXIT, error)
-            if os.getpid() == 1 and segment.recorder_wanted:  # the kernel will kill the recorder with process 1
-                with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk: the last snapshot stays
-                    write_snapshot(at, at.copy())
-            segment.leave()
+    with contextlib.ExitStack() as boards:  # each is left, whatever another one raises
+        for at in attached.all_of_them():
+            if not at.segment.closed and at.segment.incarnation:
+                boards.callback(_leave, at, error)
+
+
+def _leave(at: Attachment, error: BaseException | None) -> None:
+    segment = at.segment
+    try:
+        with contextlib.suppress(errors.HeadwayError, OSError):  # no descriptors, for example
+            end_owned(at, LEFT_AT_EXIT, error)
+        if os.getpid() == 1 and segment.recorder_wanted:  # the kernel will kill the recorder with process 1
+            with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk: the last snapshot stays
+                write_snapshot(at, at.copy())
+    finally:
+        segment.leave()
 
 
 core.on_arrival(lambda: at_exit(leave_all))  # called when this process registers on a board
