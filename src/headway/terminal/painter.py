@@ -9,9 +9,9 @@ import os
 import shutil
 import sys
 import time
-import warnings
 from typing import TYPE_CHECKING
 
+from headway import errors
 from headway.terminal.plain import lines, summary, tally
 from headway.terminal.row import Style, detail, is_terminal, render
 from headway.terminal.text import safe, width
@@ -45,10 +45,8 @@ def chosen_pace_s(environ: Mapping[str, str] | None = None) -> float | None:
     if text in _refused:
         return None
     _refused.add(text)
-    warnings.warn(
-        f"HEADWAY_LINES_S={text!r} is not a positive number of seconds, and is ignored: set it to 30, say, or unset it",
-        RuntimeWarning,
-        stacklevel=2,
+    errors.tell(
+        f"HEADWAY_LINES_S={text!r} is not a positive number of seconds, and is ignored: set it to 30, say, or unset it"
     )
     return None
 
