@@ -128,7 +128,7 @@ def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
     begun = min((task.started for task in tasks if task.started is not None), default=None)
     last = max((_end(task, view.taken_at) for task in tasks if task.started is not None), default=view.taken_at)
     took = "" if begun is None else f", {duration(last - begun)} from {_clock(begun)}"
-    workers = plural(Workers.of(view.workers).alive, "worker")
+    workers = plural(Workers.of(view).alive, "worker")
     where = f" on {_text(str(view.meta['host']))}" if view.meta.get("host") else ""
     return (
         f"<header><h1>{_text(view.name)}</h1><p>{plural(len(tasks), 'task')}{took}{where}; "

@@ -8,12 +8,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import posix_ipc
 
+from headway import errors
 from headway.native import core
 
 if TYPE_CHECKING:
@@ -106,15 +106,11 @@ def _tell_errors(segment: Segment) -> None:
     else:
         return  # it may pass
     _told.add(segment.uuid)
-    warnings.warn(text, RuntimeWarning, stacklevel=3)
+    errors.tell(text)
 
 
 def _warn(reason: str) -> None:
     global _warned
     if not _warned:
         _warned = True
-        warnings.warn(
-            f"the boards of this program have no recorder: {reason}; run 'headway record', or use record=False",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        errors.tell(f"the boards of this program have no recorder: {reason}; run 'headway record', or use record=False")

@@ -13,9 +13,9 @@ import select
 import sys
 import threading
 import time
-import warnings
 from typing import TYPE_CHECKING, TextIO
 
+from headway import errors
 from headway.process import notebook, pidfd
 from headway.process.drawing import DONE, DRAWN, HIDE, LEFT, RELEASE, STOP
 from headway.system import descriptors, support, workers
@@ -228,7 +228,7 @@ class Live:
             self._helper = Helper(BOARD_DRAWER, segment.name, segment.uuid, encoding, terminal=terminal)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            warnings.warn(f"no live bars: {reason}; see 'headway watch'", RuntimeWarning, stacklevel=2)
+            errors.tell(f"no live bars: {reason}; see 'headway watch'")
             return
         _active = self
         for other in _helpers - {self._helper}:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Protocol
 
-from headway.system import support
+from headway import errors
 from headway.tasks.checks import TOTAL_MOST
 
 __all__ = ["AsyncTracker", "Counted", "Sized", "counting", "is_async", "length_of", "total_kept"]
@@ -42,11 +41,7 @@ def total_kept(total: Any) -> Any:
         too_large = bool(total > TOTAL_MOST)
     if not too_large:
         return total
-    warnings.warn(
-        f"total {total} is shown as unknown: a task keeps totals up to {TOTAL_MOST}",
-        RuntimeWarning,
-        stacklevel=support.stacklevel(),
-    )
+    errors.tell(f"total {total} is shown as unknown: a task keeps totals up to {TOTAL_MOST}")
     return None
 
 

@@ -115,7 +115,7 @@ def crowd(view: BoardView, style: Style, chosen: str = "") -> Text:
         key=lambda one: (chosen not in one.tasks, KINDS.index(kinds[one.incarnation]), one.pid),
     )
     text = Text(no_wrap=True, overflow="crop")
-    counts = Workers.of(view.workers)
+    counts = Workers.of(view)
     text.append(plural(counts.alive, "worker"), COLOURS["bold"])
     if counts.died:
         text.append(f", {number(counts.died)} died", COLOURS["lost"])

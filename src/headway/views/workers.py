@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from headway.views.chosen import workers_alive
 
-    from headway.views.board_view import WorkerView
+if TYPE_CHECKING:
+    from headway.views.board_view import BoardView, WorkerView
 
 __all__ = ["KINDS", "Workers", "kind_of"]
 
@@ -30,8 +30,18 @@ class Workers(NamedTuple):
     died: int
 
     @classmethod
-    def of(cls, workers: Iterable[WorkerView]) -> Workers:
-        """Count them."""
-        kinds = [kind_of(worker) for worker in workers]
-        died = kinds.count("lost")
-        return cls(len(kinds) - died - kinds.count("gone"), died)
+    def of(cls, view: BoardView) -> Workers:
+        """Count those of a view, without decoding the names of their tasks."""
+        alive = workers_alive(view)
+        if view._raw is None or view._workers is not None:
+            return cls(alive, sum(kind_of(worker) == "lost" for worker in view.workers))
+        from headway.native.records import RECORD_BYTES, shares_of_workers, worker_fields
+
+        raw = view._raw
+        registered = len(raw.workers) // RECORD_BYTES["workers"]
+        if alive == registered:
+            return cls(alive, 0)
+        shares = view._decode(shares_of_workers, raw.shares, raw.tasks)
+        fields = [view._decode(worker_fields, raw.workers, number) for number in range(registered)]
+        dead = [one["incarnation"] for one in fields if not one["alive"]]
+        return cls(alive, sum(bool(shares.get(one, (None, ()))[1]) for one in dead))

@@ -10,8 +10,11 @@ import pytest
 
 import headway
 from headway import errors
+from headway.engine import claims
+from headway.engine.board import open_board
 
 if TYPE_CHECKING:
+    from headway.engine.attached import Attachment
     from headway.engine.board import Board
     from tests.conftest import RunPython
 
@@ -243,3 +246,25 @@ def test_a_worker_counts_without_the_modules_of_files(board: Board, run_python: 
     assert "'headway.native.core'" in loaded
     assert "'headway.files" not in loaded
     assert board.attach("one").count == 1
+
+
+# --- leaving
+
+
+def test_a_board_that_cannot_be_left_keeps_no_other_from_being_left(
+    board: Board, board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(at: Attachment, reason: str, error: BaseException | None) -> None:
+        raise RuntimeError("unforeseen")
+
+    other = open_board(f"{board_name}-other", capacity=4, record=False)
+    try:
+        other.task("one").update()
+        board.task("one").update()
+        with monkeypatch.context() as patch:
+            patch.setattr(claims, "end_owned", failing)
+            with pytest.raises(RuntimeError, match="unforeseen"):
+                claims.leave_all()
+        assert (board._segment.incarnation, other._segment.incarnation) == (0, 0)
+    finally:
+        other.remove(files=True)
