@@ -71,12 +71,14 @@ def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
     archived = {(task.uuid, task.serial, task.started): task for task in past}
     tasks: list[TaskView] = [archived.pop((view.uuid, task.serial, task.started), task) for task in view.tasks]
     tasks += archived.values()
+    # Of the whole run, also where not all its tasks are at hand; and of former runs those that were asked for.
+    counts = view.counts + Counts.of(task for task in archived.values() if task.uuid != view.uuid)
     tasks.sort(key=lambda task: (task.started or task.created or 0.0, task.serial))
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     body = "\n".join(
         part
-        for part in (_head(view, tasks), _dead(tasks), _timeline(view, tasks), _throughput(tasks), _slow(tasks))
+        for part in (_head(view, counts, tasks), _dead(tasks), _timeline(view, tasks), _throughput(tasks), _slow(tasks))
         if part
     )
     return f"""<!doctype html>
@@ -119,8 +121,7 @@ def _tone(task: TaskView) -> str:
     return "stalled" if task.stalled else colour_class(task.state)
 
 
-def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
-    counts = Counts.of(tasks)
+def _head(view: BoardView, counts: Counts, tasks: Sequence[TaskView]) -> str:
     tiles = "".join(
         f'<li class="{name}"><b>{number(counts[name])}</b>{told.partition(" ")[2]}</li>'
         for name, told in tally(counts).items()
@@ -131,7 +132,7 @@ def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
     workers = plural(Workers.of(view).alive, "worker")
     where = f" on {_text(str(view.meta['host']))}" if view.meta.get("host") else ""
     return (
-        f"<header><h1>{_text(view.name)}</h1><p>{plural(len(tasks), 'task')}{took}{where}; "
+        f"<header><h1>{_text(view.name)}</h1><p>{plural(counts.total, 'task')}{took}{where}; "
         f'seen {_clock(view.taken_at)} with {workers} alive</p></header>\n<ul class="tiles">{tiles}</ul>'
     )
 
