@@ -15,6 +15,7 @@ from headway.terminal.plain import lines
 from headway.terminal.row import Style, detail
 from headway.views import chosen
 from headway.views.words import counted, duration, measured, number, percent, rate, state
+from headway.views.workers import KINDS, kind_of
 
 if TYPE_CHECKING:
     import argparse
@@ -101,7 +102,8 @@ def _show_workers(source: Source, *, all: bool) -> None:
     workers = source.view.workers
     shown = workers if all or len(workers) <= WORKERS_SHOWN else sorted(workers, key=_urgency)[:WORKERS_SHOWN]
     for worker in shown:
-        now = "stalled" if worker.stalled else alive if worker.alive else "gone"
+        kind = kind_of(worker)
+        now = alive if kind in ("working", "idle") else kind
         last = "never" if worker.idle is None else f"{duration(worker.idle)} ago"
         more = f" and {len(worker.tasks) - 3} more" if len(worker.tasks) > 3 else ""
         rows.append((str(worker.pid), worker.name, now, last, ", ".join(worker.tasks[:3]) + more))
@@ -113,9 +115,9 @@ def _show_workers(source: Source, *, all: bool) -> None:
         say(f"and {number(len(workers) - len(shown))} more workers; --all shows them")
 
 
-def _urgency(worker: WorkerView) -> tuple[bool, bool, int]:
-    """What died or is stuck with tasks first, then by pid."""
-    return not (not worker.alive and worker.tasks), not worker.stalled, worker.pid
+def _urgency(worker: WorkerView) -> tuple[int, int]:
+    """What died or is stuck with tasks first, then by what it does, then by pid."""
+    return KINDS.index(kind_of(worker)), worker.pid
 
 
 def _moment(at: float | None) -> str:

@@ -16,8 +16,8 @@ from headway.exporters._gathered import Gathered, end_of
 from headway.exporters._plots import Lane, area, colour_class, gantt
 from headway.tasks.states import STATES
 from headway.terminal.text import safe
-from headway.views.chosen import workers_alive
 from headway.views.words import counted, duration, number, plural, rate, state, tally
+from headway.views.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -142,7 +142,7 @@ def _head(view: BoardView, gathered: Gathered) -> str:
     )
     begin, end = gathered.begin, gathered.end
     took = "" if begin is None or end is None else f", {duration(end - begin)} from {_clock(begin)}"
-    workers = plural(workers_alive(view), "worker")
+    workers = plural(Workers.of(view).alive, "worker")
     where = f" on {_text(str(view.meta['host']))}" if view.meta.get("host") else ""
     return (
         f"<header><h1>{_text(view.name)}</h1><p>{plural(gathered.tasks, 'task')}{took}{where}; "

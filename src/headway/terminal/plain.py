@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from headway.terminal.row import Piece, Style, bar, detail, line_of, render, row_of, widths_of
 from headway.terminal.text import safe
 from headway.views import words
-from headway.views.chosen import most_urgent, workers_alive
+from headway.views.chosen import most_urgent
 from headway.views.numbers import Counts, gone_in
 from headway.views.words import number, plural
+from headway.views.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -77,12 +78,15 @@ def tally(counts: Counts) -> str:
 
 
 def summary(view: BoardView, style: Style) -> list[Piece]:
-    """The first line: the board's name, its tasks by state, the time left, how many workers are alive."""
+    """The first line: the board's name, its tasks by state, the time left, its workers."""
     items = [Piece(told, "" if state in _QUIET else state) for state, told in words.tally(view.counts).items()]
     items = items or [Piece("no tasks")]
     if left := words.time_left(view.time_left, at_least="≥" if style.unicode else ">="):
         items.append(Piece(f"ETA {left}", "stalled" if view.counts.stalled else ""))
-    items.append(Piece(plural(workers_alive(view), "worker")))
+    workers = Workers.of(view)
+    items.append(Piece(plural(workers.alive, "worker")))
+    if workers.died:
+        items.append(Piece(f"{number(workers.died)} died", "lost"))
     if view.dropped:
         items.append(Piece(f"{number(view.dropped)} dropped", "stalled"))
     pieces = [Piece(safe(view.name, style.encoding), "bold")]

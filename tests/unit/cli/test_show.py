@@ -113,7 +113,7 @@ def test_of_many_workers_the_dead_ones_are_shown_first(
     path = snapshot.write(build_raw(3), tmp_path)
     assert main(["show", str(path)]) == 0
     told = capsys.readouterr().out
-    assert re.search(r"701 +Worker-1 +gone", told)
+    assert re.search(r"701 +Worker-1 +lost", told)
     assert "Worker-0" not in told
     assert "and 1 more workers; --all shows them" in told
 
