@@ -59,7 +59,7 @@ def documented(kind: str) -> str:
     text = (ROOT / "docs" / "dashboard.md").read_text()
     found = re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert len(found) == 1, f"docs/dashboard.md has {len(found)} examples for {kind}"
-    return found[0]
+    return str(found[0])
 
 
 def _put(text: str, *changes: tuple[str, str]) -> str:

@@ -46,6 +46,7 @@ def test_the_printed_link_opens_the_page_and_what_happens_is_seen_at_once(
 ) -> None:
     server, proxy = behind
     stage.do("task('a/b', total=10).update()")
+    assert server.token is not None
     assert server.links[0].startswith(f"{proxy.url}#token=")
     watched = open_page(root=server.links[0])
     page = watched.page
@@ -66,6 +67,7 @@ def test_who_has_no_token_is_asked_told_what_is_wrong_and_stays_in(
     stage: Stage, behind: tuple[Server, Proxy], open_page: Open
 ) -> None:
     server, proxy = behind
+    assert server.token is not None
     stage.do("task('a', total=10).update()")
     watched = open_page(stage.board, root=proxy.url.removesuffix("/"))  # the proxy adds the slash
     watched.allowed = ("401",)

@@ -19,6 +19,7 @@ from headway.terminal.row import detail
 from headway.terminal.text import safe
 from headway.views.numbers import Counts
 from headway.views.words import counted, duration, number, plural, rate, state, tally
+from headway.views.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -127,7 +128,7 @@ def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
     begun = min((task.started for task in tasks if task.started is not None), default=None)
     last = max((_end(task, view.taken_at) for task in tasks if task.started is not None), default=view.taken_at)
     took = "" if begun is None else f", {duration(last - begun)} from {_clock(begun)}"
-    workers = plural(sum(worker.alive for worker in view.workers), "worker")
+    workers = plural(Workers.of(view).alive, "worker")
     where = f" on {_text(str(view.meta['host']))}" if view.meta.get("host") else ""
     return (
         f"<header><h1>{_text(view.name)}</h1><p>{plural(len(tasks), 'task')}{took}{where}; "

@@ -27,6 +27,7 @@ __all__ = [
     "FLOCK",
     "FileLock",
     "Flock",
+    "elsewhere",
     "held",
     "lock_holder",
     "locked",
@@ -298,23 +299,39 @@ def _locked(path: Path, kind: int) -> FileLock | None:
     except BaseException:
         os.close(fd)
         raise
-    with suppress(OSError):  # a full disk: the text is only informative
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"pid {os.getpid()} on {machine.host()}\n".encode(), 0)
+    text = f"pid {os.getpid()} on {machine.host()}\n{machine.shared_memory()}\n".encode()
+    with suppress(OSError):  # a full disk: without the text nobody is named, and everybody is elsewhere
+        os.pwrite(fd, text, 0)
+        os.ftruncate(fd, len(text))
     return FileLock(fd, path.name)
 
 
 def lock_holder(directory: Path) -> str | None:
     """The holder of the recorder's lock, as "pid N on HOST"; None if nobody holds it."""
-    return _holder(directory / RECORDER)
+    return _named(_holder(directory / RECORDER))
 
 
 def user(directory: Path) -> str | None:
     """A process that has the board of this directory open or records it, as "pid N on HOST"; None if none does."""
-    return _holder(directory / RECORDER) or _holder(directory / USERS)
+    return _named(_holder(directory / RECORDER) or _holder(directory / USERS))
 
 
-def _holder(path: Path) -> str | None:
+def elsewhere(directory: Path) -> str | None:
+    """The same, but only one whose /dev/shm is not this process's, or may not be."""
+    here = machine.shared_memory()
+    for name in (RECORDER, USERS):
+        holder = _holder(directory / name)
+        if holder is not None and (not here or holder[1:2] != [here]):
+            return _named(holder)
+    return None
+
+
+def _named(lines: list[str] | None) -> str | None:
+    return None if lines is None else lines[0] if lines and lines[0] else "another process"
+
+
+def _holder(path: Path) -> list[str] | None:
+    """What the holder wrote, by lines: see `_locked`. None if nobody holds the lock."""
     try:
         fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -325,7 +342,7 @@ def _holder(path: Path) -> str | None:
         # Asked with F_WRLCK: shared locks conflict, too.
         if FLOCK.unpack(fcntl.fcntl(fd, F_OFD_GETLK, _byte(fcntl.F_WRLCK)))[0] == fcntl.F_UNLCK:
             return None
-        return os.pread(fd, 256, 0).decode("utf-8", "replace").strip() or "another process"
+        return os.pread(fd, 512, 0).decode("utf-8", "replace").splitlines()
     except OSError:
         return None  # the file system has no locks, so nobody holds one
     finally:
