@@ -92,9 +92,11 @@ def restart(at: Attachment, id: str, label: str) -> tuple[int, int]:
 
 
 def _make_room(at: Attachment, place: tuple[int, int] | None) -> int | None:
-    from headway.files import archive, gate  # most workers do without files: importing them takes longer than attaching
-
     reap(at)
+    try:  # most workers do without files: importing them takes longer than attaching
+        from headway.files import archive, gate
+    except ImportError:  # no descriptor is left, or a signal handler came during this very import
+        return None
     if gate.is_closed():
         return _recorded(at.segment, at.segment.finished(archive.BATCH) if place is None else [place])
     return archive.make_room(at.segment, at.directory, at.copy_meta(), place)

@@ -5,7 +5,9 @@ They are not children of the program: it never has to wait for them, and they ou
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import os
 import sys
 from pathlib import Path
@@ -83,9 +85,20 @@ def beside(module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> i
 
 
 def _is_python(program: str) -> bool:
-    """Is this program a Python, by its name or that of what it links to? An application that embeds one is not."""
+    """Is this program a Python, by its name, that of what it links to, or its content? One that embeds one is not."""
     names = {os.path.basename(path).lower() for path in (program, os.path.realpath(program))}
-    return bool(program) and any(name.startswith(("python", "pypy")) for name in names)
+    return bool(program) and (any(name.startswith(("python", "pypy")) for name in names) or _is_copy(program))
+
+
+@functools.cache
+def _is_copy(program: str) -> bool:
+    """Is this program a copy, under a name of its own, of the interpreter that it has its library from?"""
+    import filecmp
+
+    major, minor = sys.version_info[:2]
+    with contextlib.suppress(OSError):
+        return filecmp.cmp(program, f"{sys.base_exec_prefix}/bin/python{major}.{minor}", shallow=False)
+    return False
 
 
 def _tell_errors(segment: Segment) -> None:

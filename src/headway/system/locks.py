@@ -116,6 +116,15 @@ def refusal(directory: Path) -> errors.UnusableDirectory | None:
     return None
 
 
+def _is(fd: int, file: os.stat_result | None) -> bool:
+    """Is the descriptor still that of this file? A program that closes all its descriptors may get the number anew."""
+    if file is None:
+        return True
+    with suppress(OSError):
+        return os.path.samestat(os.fstat(fd), file)
+    return False
+
+
 class Flock:
     """A lock on a file, held until `release`.
 
@@ -124,14 +133,17 @@ class Flock:
     """
 
     fd = -1
+    _file: os.stat_result | None = None  # None: opened a moment ago
 
     def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
         """Lock the file, creating it if needed. Returns None, or the pid of the holder if another process has it."""
         _flocks.add(self)
+        self._file = None
         self.fd = _open(path)
         try:
+            self._file = os.fstat(self.fd)
             fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
-            if os.path.samestat(path.lstat(), os.fstat(self.fd)):
+            if os.path.samestat(path.lstat(), self._file):
                 return None
             holder = "unknown"  # the file was replaced after we opened it: other processes lock the new one
         except BlockingIOError:
@@ -148,11 +160,21 @@ class Flock:
         """Release the lock. Idempotent."""
         fd = self.fd
         if fd >= 0:
+            is_ours = _is(fd, self._file)
             try:
-                with suppress(OSError):  # a file system without locks
-                    fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
+                if is_ours:
+                    with suppress(OSError):  # a file system without locks
+                        fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
             finally:
                 self.fd = -1
+                if is_ours:
+                    os.close(fd)
+
+    def forget(self) -> None:
+        """In a forked child: close the descriptor, and leave the lock to the parent."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0 and _is(fd, self._file):
+            with suppress(OSError):
                 os.close(fd)
 
     __del__ = release
@@ -196,10 +218,7 @@ def _after_fork_in_child() -> None:
     """The locks are the parent's: a child that had their descriptors would hold them for a parent that was killed."""
     _asked.clear()
     for lock in list(_flocks):
-        fd, lock.fd = lock.fd, -1
-        if fd >= 0:
-            with suppress(OSError):  # the program closed it
-                os.close(fd)
+        lock.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
@@ -226,16 +245,11 @@ class FileLock:
         self._file = os.fstat(fd)
         self._name = name
 
-    def _is_open(self) -> bool:
-        """Is the descriptor still ours? A program that closes all its descriptors closes this one, too."""
-        with suppress(OSError):
-            return self._fd >= 0 and os.path.samestat(os.fstat(self._fd), self._file)
-        return False
-
     def touch(self) -> None:
         """Set the modification time of the file, which shows readers of files that the recorder is alive."""
         with suppress(OSError):  # a read-only file system: the snapshots fail too, and those errors are counted
-            os.utime(self._fd)
+            if _is(self._fd, self._file):
+                os.utime(self._fd)
 
     def stands(self, directory: Path) -> bool:
         """Is the locked file still the one of its name in this directory?"""
@@ -246,7 +260,7 @@ class FileLock:
 
     def release(self) -> None:
         """Release the lock. Idempotent."""
-        if self._is_open():
+        if _is(self._fd, self._file):
             os.close(self._fd)
         self._fd = -1
 

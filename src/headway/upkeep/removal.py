@@ -178,7 +178,12 @@ def retire(board: Board) -> bool:
     except errors.BoardRecorded:
         return False
     try:
-        done = recorder.finish()
+        done = False
+        for _ in range(segment.capacity):  # at most: each time more is archived, and others get the lock in between
+            done = recorder.finish()
+            if done or not recorder.is_behind:
+                break
+            segment.beat()
         if not done and recorder.problem is not None:
             raise recorder.problem
         return done
