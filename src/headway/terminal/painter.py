@@ -108,6 +108,7 @@ class Painter:
         self._frame: list[str] = []
         self._told = ""
         self._told_at = 0.0
+        self._day: tuple[int, int] | None = None  # of the first line
         self._counts: Counts | None = None
         self._ended: dict[Hashable, str] | None = None  # the state in which each was told to have ended
         self._ends_left = ENDS_MOST
@@ -122,8 +123,11 @@ class Painter:
             self._log(view, last)
 
     def tell(self, now: float, text: str) -> None:
-        """Write one line, as a log wants it. now: in seconds of the epoch."""
-        put(self.stream, f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}\n")
+        """Write one line, as a log wants it. now: in seconds of the epoch. From the second day on it has the date."""
+        there = time.localtime(now)
+        day = there.tm_year, there.tm_yday
+        self._day = self._day or day
+        put(self.stream, f"{time.strftime('%H:%M:%S' if day == self._day else '%Y-%m-%d %H:%M:%S', there)} {text}\n")
 
     def tell_tasks(self, tasks: Sequence[TaskView]) -> None:
         """Write one line that tells how far these tasks are, as a log wants it."""
