@@ -153,15 +153,16 @@ class Gathered:
         self._stalled = self._named = 0
 
     @property
-    def counts(self) -> Counts:
-        """How many tasks are in each state."""
+    def former(self) -> Counts:
+        """How many tasks of former runs are in each state. The view of this run counts its own."""
         return Counts(**self._states, stalled=self._stalled)
 
-    def add(self, task: TaskView) -> None:
-        """One task, in any order."""
+    def add(self, task: TaskView, *, former: bool = False) -> None:
+        """One task, in any order. former: of another run than the view's."""
         self.tasks += 1
-        self._states[task.state] += 1
-        self._stalled += task.stalled
+        if former:
+            self._states[task.state] += 1
+            self._stalled += task.stalled
         if task.state in ("lost", "failed") or task.workers_lost:
             self._add_dead(task)
         if task.started is None:

@@ -73,7 +73,7 @@ def report(
         wholes = {(task.parent, task.unit) for task in past if task.count}
     gathered = Gathered(view.taken_at, {*wholes, *((task.parent, task.unit) for task in view if task.count)})
     for task in _runs(view, past):
-        gathered.add(task)
+        gathered.add(task, former=getattr(task, "uuid", view.uuid) != view.uuid)
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     parts = (
@@ -135,7 +135,7 @@ def _tone(task: TaskView) -> str:
 
 
 def _head(view: BoardView, gathered: Gathered) -> str:
-    counts = gathered.counts
+    counts = view.counts + gathered.former
     tiles = "".join(
         f'<li class="{name}"><b>{number(counts[name])}</b>{told.partition(" ")[2]}</li>'
         for name, told in tally(counts).items()
@@ -145,7 +145,7 @@ def _head(view: BoardView, gathered: Gathered) -> str:
     workers = plural(Workers.of(view).alive, "worker")
     where = f" on {_text(str(view.meta['host']))}" if view.meta.get("host") else ""
     return (
-        f"<header><h1>{_text(view.name)}</h1><p>{plural(gathered.tasks, 'task')}{took}{where}; "
+        f"<header><h1>{_text(view.name)}</h1><p>{plural(counts.total, 'task')}{took}{where}; "
         f'seen {_clock(view.taken_at)} with {workers} alive</p></header>\n<ul class="tiles">{tiles}</ul>'
     )
 

@@ -85,7 +85,7 @@ def test_of_any_number_of_tasks_a_bounded_number_is_kept(monkeypatch: pytest.Mon
             most = max(most, sum(reference() is not None for reference in there))
     assert most <= 10 + 3 + 4 + 1
     assert gathered.tasks == gathered.begun == 3000
-    assert gathered.counts == Counts(success=2000, failed=1000)
+    assert gathered.former == Counts(success=2000, failed=1000)
     assert sum(kind.count for kind in gathered.kinds.values()) + gathered.dead_of_more_kinds == 1000
     assert sum(len(kind.named) for kind in gathered.kinds.values()) == 20
     assert gathered.throughput["file"].tasks == 3000
