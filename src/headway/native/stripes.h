@@ -111,7 +111,7 @@ static int64_t hw_total_count(char *slot, uint64_t tag) {
 /* Have the stripes of the task take no more counts, and return its last count. Under the slot lock, under which alone a
  * tag changes. All stripes, not only those in use: a process that shares one notes so without the lock. `sealed` says
  * that it has begun before the first word changes, so that hw_unseal need not look at the words of each task; and that
- * it is done after the last. Release: who reads that it is done reads final counts. */
+ * it is done after the last. */
 static int64_t hw_seal(char *slot) {
     hw_control *control = hw_control_of(slot);
     hw_stripe *stripes = hw_stripes_of(slot);
@@ -130,18 +130,13 @@ static int64_t hw_seal(char *slot) {
     return hw_total_count(slot, tag);
 }
 
-/* The version of a copy: how often status and result were written, and whether its count is the last one. So a copy of
- * the last count replaces an earlier one in the history, whatever the clocks said when they were taken. */
-static inline uint64_t hw_version(uint64_t writes, int sealed) { return writes << 1 | (uint64_t)sealed; }
-static inline uint64_t hw_written(uint64_t version) { return version >> 1; }
-
 /* Have the stripes take counts again. Under the slot lock; nobody else changes words that are sealed. */
 static void hw_unseal(char *slot) {
     hw_control *control = hw_control_of(slot);
     hw_stripe *stripes = hw_stripes_of(slot);
     uint64_t generation = hw_peek(&control->generation), tag = hw_tag(generation);
     if (HW_LIKELY((hw_peek(&control->sealed) | 1) != generation)) return;
-    hw_store(&control->sealed, generation - 1); /* before the first word: a reader must not take the count for final */
+    hw_store(&control->sealed, generation - 1); /* until the last word: after a kill in between they are sealed anew */
     for (int i = 0; i < HW_STRIPES; i++) {
         uint64_t word = hw_peek(&stripes[i].count);
         HW_STEP("unseal");
@@ -187,7 +182,8 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     return HW_OK;
 }
 
-/* Does the history have the task, but for counts that came after it was archived? */
+/* Does the history have the task, but for counts that came after it was archived? Under the slot lock it is sure: a
+ * copy that could replace its row clears the mark first (hw_begin_archive). */
 static inline int hw_is_noted(char *slot) {
     return hw_load(&hw_control_of(slot)->archived) == hw_load(&hw_control_of(slot)->generation);
 }
