@@ -6,11 +6,11 @@ at any moment. A commit is forced to the disk (synchronous=FULL): the slots of a
 snapshot has these tasks any more, and after a power cut the history is the only record of them.
 
 The key of a row is the segment's uuid, the slot and generation of the task, and the time at which the run began: a task
-that was resumed has a row for each run, and adding one twice changes nothing. Of two copies of one run, the one that was
-added last is kept. So who archives a task that others may archive, too, copies it within the transaction (`add_copied`):
-then it is the latest one, which nothing in two copies could tell. Counts go up and down, and the clock may be set. A
-restore moves tasks into another segment: a run with the same id, creation time and beginning there is the same run,
-and its row gets the new key if the copy there was taken later.
+that was resumed has a row for each run, and adding one twice changes nothing. Of two copies of one run, the one added
+last is kept. So who archives a task that others may archive, too, copies it within the transaction (`add_copied`): then
+it is the latest one. Two copies alone could not tell: counts go up and down, and the clock may be set. A restore moves
+tasks into another segment: a run with the same id, creation time and beginning there is the same run, and its row gets
+the new key if the copy there was taken later.
 
 The next writer moves a damaged database aside and begins a new one. `history.lock` is held while a database is opened
 for writing, created, moved aside or removed, but not while it is written or read.
@@ -111,8 +111,8 @@ class Writer:
         return self.add_copied(lambda: (raw, numbers, series or {})) if numbers else 0
 
     def add_copied(self, copy: Callable[[], Copied]) -> int:
-        """As `add`, of what `copy` returns. It is called while no other process can write, so that its copy is later than
-        all that the history has; and once more if the file was moved away meanwhile. It must not wait.
+        """As `add`, of what `copy` returns. It is called while no other process can write, so that its copy is later
+        than all that the history has; and once more if the file was moved away meanwhile. It must not wait.
         """
 
         def work(connection: sqlite3.Connection) -> int:
