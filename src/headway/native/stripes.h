@@ -117,7 +117,7 @@ static int64_t hw_seal(char *slot) {
     hw_stripe *stripes = hw_stripes_of(slot);
     uint64_t generation = hw_peek(&control->generation), tag = hw_tag(generation);
     if (hw_peek(&control->sealed) != generation) {
-        hw_store(&control->sealed, generation - 1);
+        hw_store(&control->sealed, generation + 1);
         for (int i = 0; i < HW_STRIPES; i++) {
             HW_STEP("seal");
             /* Acquire: the bit of a stripe is seen that a count in the sum came with (hw_bind). */
@@ -130,13 +130,10 @@ static int64_t hw_seal(char *slot) {
     return hw_total_count(slot, tag);
 }
 
-/* Have the stripes take counts again. Under the slot lock; nobody else changes words that are sealed. */
-static void hw_unseal(char *slot) {
-    hw_control *control = hw_control_of(slot);
-    hw_stripe *stripes = hw_stripes_of(slot);
-    uint64_t generation = hw_peek(&control->generation), tag = hw_tag(generation);
-    if (HW_LIKELY((hw_peek(&control->sealed) | 1) != generation)) return;
-    hw_store(&control->sealed, generation - 1); /* until the last word: after a kill in between they are sealed anew */
+/* Open all stripes of a task whose sealing was begun. Nobody else changes words that are sealed. */
+static void hw_open_stripes(hw_control *control, hw_stripe *stripes, uint64_t generation) {
+    uint64_t tag = hw_tag(generation);
+    hw_store(&control->sealed, generation + 1); /* until the last word: after a kill in between it is not forgotten */
     for (int i = 0; i < HW_STRIPES; i++) {
         uint64_t word = hw_peek(&stripes[i].count);
         HW_STEP("unseal");
@@ -144,6 +141,15 @@ static void hw_unseal(char *slot) {
             hw_store(&stripes[i].count, tag << HW_TAG_SHIFT | (word & HW_COUNT_MASK));
     }
     hw_store(&control->sealed, 0);
+}
+
+/* Have the stripes take counts again. Under the slot lock. Each status write comes by here: `sealed` is 0, or of an earlier
+ * task, if there is nothing to do, also for the first task of a slot. */
+static inline void hw_unseal(char *slot) {
+    hw_control *control = hw_control_of(slot);
+    uint64_t generation = hw_peek(&control->generation);
+    if (HW_UNLIKELY(hw_peek(&control->sealed) - generation <= 1))
+        hw_open_stripes(control, hw_stripes_of(slot), generation);
 }
 
 /* Give this process a stripe of a task: its own, a free one, or a dead worker's. Otherwise, and if the slot lock
