@@ -79,7 +79,7 @@ def test_of_any_number_of_tasks_a_bounded_number_is_kept(monkeypatch: pytest.Mon
 
     gathered, most = Gathered(9e6, ()), 0
     for one in stream():
-        gathered.add(one)
+        gathered.add(one, former=True)
         del one
         if len(there) % 100 == 0:
             most = max(most, sum(reference() is not None for reference in there))
