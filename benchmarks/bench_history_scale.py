@@ -67,7 +67,8 @@ def long(request: pytest.FixtureRequest) -> Long:
         else:
             task.succeed()
     with history.Writer(board.directory) as writer:
-        archive.add(board._segment, writer, board._at.copy_meta(), board._segment.finished(SEED))
+        while ended := board._segment.finished(SEED):  # gives some at a time
+            archive.add(board._segment, writer, board._at.copy_meta(), ended)
     grow(board.directory, request.param)
     board.write_snapshot()
     board.remove(files=False)

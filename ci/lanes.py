@@ -6,9 +6,9 @@ Arguments name the steps to run; without any, all are run.
 
 A step that fails ends its lane, and the run. What a step prints is shown when it has ended, and kept in build/ci.
 
-Much of what is tested waits, so two lanes on two cores take little longer than one. As root each step of a lane has a
-/dev/shm of its own, so that the boards of one lane are not taken for leaks of the other. Without root the lanes run one
-after the other.
+Much of what is tested waits: a lane keeps half a core busy, so three on two cores take little longer than one. As root
+each step of a lane has a /dev/shm of its own, so that the boards of one lane are not taken for leaks of another.
+Without root the lanes run one after the other.
 
 A test that fails only because the machine is busy is a defect of the test, but not of the change. So a step that runs
 pytest has a second pass: the tests that failed run once more, alone. Those that pass then are counted, named at the

@@ -69,7 +69,7 @@ def take(browser: Browser, url: str) -> None:
     light = opened(browser, f"{url}#/{BOARD}", "light")
     dark = opened(browser, f"{url}#/{BOARD}", "dark")
     phone = opened(browser, f"{url}#/{BOARD}", "dark", PHONE)
-    light.locator(".deaths").wait_for()
+    light.locator(".alarm").wait_for()
     light.wait_for_timeout(6000)
     for page, name in ((light, "dashboard"), (dark, "dashboard-dark"), (phone, "dashboard-phone")):
         page.locator(".throughput canvas").wait_for()

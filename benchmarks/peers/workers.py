@@ -29,11 +29,11 @@ WORKERS = 2
 PATIENCE_S = 15.0
 BLOCK_ITEMS = 10
 BLOCK_S, BLOCKS = 0.001, 25  # short, so that most of them are not interrupted on a machine that is busy
-SEEN_WITHIN_S = 0.5
+SEEN_WITHIN_S = 2.0
 LATE_S = 4.0  # for all samples: with fewer of them where each takes its time
 BLIND = 2  # samples that nobody saw, and none that anybody did: the others would not be seen either
 SETTLED_S = 0.25
-GO_ON_S = 0.5
+GO_ON_S = 2.0
 
 _fork = multiprocessing.get_context("fork")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from headway import errors
@@ -94,12 +93,11 @@ def _has_ended(task: Task) -> bool:
         return False
     if not (_told_ended or is_leaving()):
         _told_ended = True
-        warnings.warn(
+        errors.tell(
             f"task {task.id!r}, which this process (pid {os.getpid()}) inherited, has ended: headway.current() counts "
             f"nothing here from now on. Workers that serve several tasks are told which one with each call: give "
             f"the pool task.counts(function) in place of the function, or pass the task as an argument",
             errors.StaleTaskWarning,
-            stacklevel=support.stacklevel(),
         )
     return True
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import warnings
+
 __all__ = [
     "BoardClosed",
     "BoardElsewhere",
@@ -125,3 +129,33 @@ class UnknownTracker(HeadwayError, ValueError):
 
 class StaleTaskWarning(UserWarning):
     """An update was dropped: its task has ended, or its slot belongs to another task by now."""
+
+
+# ------------------------------------------------------------------------------------------------------------- warning
+
+_TOLD_MOST = 256
+_told: set[tuple[type[Warning], str]] = set()  # warnings that were shown although warnings are errors
+
+
+def stacklevel() -> int:
+    """The stacklevel for warnings.warn in the calling function that points at the code outside this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("headway."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def tell(text: str, category: type[Warning] = RuntimeWarning) -> None:
+    """Warn in the middle of a program's work: in its loops, at a fork, at its end. Never raises.
+
+    Where warnings are errors (`-W error`), it is shown as a warning all the same, once: progress never stops a job.
+    """
+    level = stacklevel()
+    with contextlib.suppress(Exception):  # standard error is closed, or the program shows warnings by code that fails
+        try:
+            warnings.warn(text, category, stacklevel=level)
+        except category as error:
+            if (category, text) not in _told and len(_told) < _TOLD_MOST:
+                _told.add((category, text))
+                frame = sys._getframe(level - 1)
+                warnings.showwarning(error, category, frame.f_code.co_filename, frame.f_lineno)

@@ -20,6 +20,8 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, expect, sync_playwright
 
+from tests.proxies import NAME
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,6 +36,7 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {NAME} 127.0.0.1",
 ]
 WAIT_S = 20.0
 expect.set_options(timeout=WAIT_S * 1000)
@@ -119,7 +122,10 @@ def open_page(chromium: Browser, built_page: None, server: Server, stages: list[
     ) -> Watched:
         width, height = size
         context = chromium.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light", locale="en-GB"
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            locale="en-GB",
+            ignore_https_errors=True,  # tests sign their certificates themselves
         )
         context.set_default_timeout(WAIT_S * 1000)
         contexts.append(context)

@@ -74,7 +74,7 @@ CUT_NUMBERS = """() => [...document.querySelectorAll('.cell-progress .number, sp
 ).map((one) => `${one.className}: ${one.textContent}`)"""
 
 # What lies outside the card that it is in; what is cut off at an element within the card lies inside of it.
-CARDS = ".panel, .card, .alarm, .deaths, .crew, .line, .board-line, .chip, .figure"
+CARDS = ".panel, .card, .alarm, .crew, .line, .board-line, .chip, .figure"
 OUTSIDE = """(cards) => [...document.querySelectorAll(cards)]
   .flatMap((card) => {
     const edge = card.getBoundingClientRect();
@@ -151,6 +151,55 @@ def test_a_label_that_nobody_can_see_gives_way_to_the_id(open_page: Open, stage:
     expect(page.locator(".list-body .cell-name a")).to_have_text(["a", "b"])
 
 
+def test_what_died_and_what_failed_are_two_lines_of_one_card_that_open(open_page: Open, stage: Stage) -> None:
+    full_board(stage)
+    page = open_page(stage.board, size=SIZES["desktop"]).page
+    lines = page.locator(".alarm")
+    expect(lines).to_have_count(2)
+    boxes = [box for box in (one.bounding_box() for one in lines.all()) if box is not None]
+    assert all(box["height"] < 45 for box in boxes), boxes
+    assert abs(boxes[0]["y"] + boxes[0]["height"] - boxes[1]["y"]) < 1, boxes
+    died = page.get_by_role("region", name="1 process died, 1 task lost")
+    expect(died).to_contain_text("on killed, stage count")
+    died.get_by_role("button", name="1 process died, 1 task lost").click()
+    expect(died.locator(".deaths")).to_contain_text("last seen")
+    assert not flaws(page)
+    died.get_by_role("button", name="1 process died, 1 task lost").click()
+    expect(died.locator(".deaths")).to_have_count(0)
+
+
+@pytest.mark.parametrize("size", [SIZES["desktop"], SIZES["tablet"]], ids=["desktop", "tablet"])
+def test_many_filters_stand_in_a_line_below_search_and_order(
+    open_page: Open, stage: Stage, size: tuple[int, int]
+) -> None:
+    full_board(stage)
+    page = open_page(stage.board, size=size).page
+    expect(page.locator(".chip")).to_have_count(6)
+
+    def rows(part: str) -> set[float]:
+        boxes = [one.bounding_box() for one in page.locator(f".tools {part}").all()]
+        return {box["y"] for box in boxes if box is not None}
+
+    assert len(rows(".search, .sort")) == 1
+    assert len(rows(".chip")) == 1
+    assert min(rows(".chip")) > max(rows(".search"))
+
+
+def test_a_board_on_which_nothing_counts_says_so_in_place_of_an_empty_chart(open_page: Open, stage: Stage) -> None:
+    stage.do("task('a', total=10).set(stage='load')", "task('b', total=10).set(stage='load')")
+    page = open_page(stage.board).page
+    throughput = page.get_by_role("region", name="Throughput")
+    expect(throughput).to_contain_text("Nothing was counted yet")
+    expect(throughput.locator("canvas")).to_have_count(0)
+    expect(throughput).to_contain_text("all 2 stalled")  # after ten seconds
+    expect(throughput).to_contain_text(
+        re.compile(r"all running tasks are stalled. The last sign of life was \d+ s ago")
+    )
+    stage.do("task('a').update(5)")
+    expect(throughput.locator("canvas")).to_be_visible()
+    expect(throughput).not_to_contain_text("stalled")
+
+
 # --- what comes first
 
 
@@ -181,6 +230,9 @@ def test_equal_errors_are_one_line_with_a_count_that_opens(open_page: Open, stag
     )
     page = open_page(stage.board).page
     panel = page.get_by_role("region", name="34 tasks failed")
+    expect(panel).to_contain_text("30 × OSError: No space left and 2 other errors")
+    expect(panel.locator(".failure")).to_have_count(0)
+    panel.get_by_role("button", name="34 tasks failed").click()
     expect(panel.locator(".failure")).to_have_count(3)
     many = panel.locator("details").first
     expect(many.locator("summary")).to_contain_text("30 ×OSError: No space left")

@@ -115,7 +115,7 @@ def test_a_worker_that_is_killed_shows_as_lost_and_where_it_was(open_page: Open,
     pid = stage.do("task('fold', total=100000, unit='bar', label='Fold one')", "worker('fold')")
     page = open_page(stage.board).page
     expect(line(page, "Fold one").locator(".state")).to_have_text("running")
-    expect(page.locator(".deaths")).to_have_count(0)
+    expect(page.locator(".alarm")).to_have_count(0)
     began = time.monotonic()
     stage.do(f"kill({pid})")
     expect(line(page, "Fold one").locator(".state")).to_have_text("lost")

@@ -162,7 +162,7 @@ def a_day(name: str = NAME) -> dict[str, str]:
         step("record again", record)
     step("read", lambda: api.read(name))
     step("read the history", lambda: history.read(paths.board_directory(name)))
-    step("list", listing.boards)
+    step("list", lambda: list(listing.boards()))
     step("look for what is wrong", diagnosis.diagnose)
     step("tidy up", lambda: removal.gc([name]))
     if board is not None:

@@ -110,7 +110,7 @@ def suffer(name: str, seed: int, until: float, ready: int, plant: bool) -> dict[
         lambda: (segment.owned(), segment.abandoned(), segment.finished(4), segment.in_use),
         attach,
         record,
-        listing.boards,
+        lambda: list(listing.boards()),
         diagnosis.diagnose,
         board.write_snapshot,
         segment.leave,

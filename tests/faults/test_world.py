@@ -70,6 +70,7 @@ def test_programs_go_on_as_they_should_whatever_happens_around_them(module: str,
 
 TAKE = """        self.fd = _open(path)
         try:
+            self._file = os.fstat(self.fd)
             fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
 """
 TAKE_UNKNOWN = """        fd = _open(path)
@@ -111,6 +112,10 @@ MISTAKES: dict[str, tuple[Edit, tuple[str, ...]]] = {
             "            with suppress(MemoryError):\n                fill(segment, directory)",
         ),
         ("limits", "restore", "--steps", "2"),
+    ),
+    "a task cannot be begun where no descriptor is left to archive others": (
+        ("files/archive.py", "except (errors.HeadwayError, OSError, ImportError):", "except errors.HeadwayError:"),
+        ("descriptors",),
     ),
     "a hundredth task is not shown": (
         (

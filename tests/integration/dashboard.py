@@ -16,7 +16,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -134,7 +134,7 @@ class Server(Child, Client):
         self.url: str = told["url"]
         self.token = told["token"]
         self.links: list[str] = told["links"]
-        self.port = int(self.url.rstrip("/").rpartition(":")[2])
+        self.port = urlsplit(self.links[-1]).port or 80  # its own address; the first one may be that of a proxy
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """End it. What it says about --no-token is not counted among its errors."""

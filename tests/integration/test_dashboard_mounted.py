@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 
 from headway.engine.board import Board, open_board
 from tests.integration.dashboard import Child, Client, Mirror, Server, eventually
+from tests.proxies import MISSING, NAME, Proxy, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -140,78 +139,33 @@ def test_it_can_be_served_again_in_another_event_loop(board: Board, run_python: 
 
 # --- behind a proxy
 
-NGINX = """
-daemon off; pid {folder}/pid; error_log {folder}/error.log; worker_processes 1;
-events {{ worker_connections 64; }}
-http {{
-    access_log off;
-    client_body_temp_path {folder}; proxy_temp_path {folder}; fastcgi_temp_path {folder};
-    uwsgi_temp_path {folder}; scgi_temp_path {folder};
-    server {{
-        listen 127.0.0.1:{port};
-{location}
-    }}
-}}
-"""
+
+class Through(Client):
+    """Asks through a proxy."""
+
+    prefix = "/headway"
+
+    def __init__(self, port: int) -> None:
+        self.port = port
 
 
-def documented_location(server_port: int) -> str:
-    """The example of docs/dashboard.md, as it stands there, for the server on this port."""
-    from tests.rooms import ROOT
-
-    text = (ROOT / "docs" / "dashboard.md").read_text()
-    begin = text.index("```nginx\n") + len("```nginx\n")
-    example = text[begin : text.index("```", begin)]
-    assert "127.0.0.1:8765" in example
-    return example.replace("127.0.0.1:8765", f"127.0.0.1:{server_port}")
-
-
-class Nginx(Client):
-    """A real nginx with the example of the documentation."""
-
-    def __init__(self, folder: Path, server: Server) -> None:
-        folder.mkdir()
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
-        self.prefix = "/headway"
-        configuration = folder / "nginx.conf"
-        location = documented_location(server.port)
-        configuration.write_text(NGINX.format(folder=folder, port=self.port, location=location))
-        log = str(folder / "error.log")
-        self.process = subprocess.Popen(
-            ["nginx", "-p", str(folder), "-c", str(configuration), "-e", log], stderr=subprocess.PIPE
-        )
-        eventually(self._is_up)
-
-    def _is_up(self) -> bool:
-        assert self.process.poll() is None, self.process.communicate()[1]
-        with socket.socket() as client:
-            return client.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def end(self) -> None:
-        """End it, its workers too."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=10)
-
-
-@pytest.mark.skipif(
-    shutil.which("nginx") is None, reason="nginx is not installed (Debian: apt-get install nginx-light)"
-)
+@pytest.mark.skipif("nginx" in MISSING, reason=MISSING.get("nginx", ""))
 def test_nginx_serves_it_below_a_path_as_documented(board: Board, tmp_path: Path) -> None:
-    server = Server("--allow-host", "progress.example.com", env={"HEADWAY_TOKEN": TOKEN})
-    nginx = Nginx(tmp_path / "nginx", server)
-    outside = {"Host": f"progress.example.com:{nginx.port}", "Origin": f"http://progress.example.com:{nginx.port}"}
+    server = Server("--allow-host", NAME, env={"HEADWAY_TOKEN": TOKEN})
     try:
-        assert nginx.get("/api/boards", **outside).status == 401
-        assert nginx.get("/", **outside).status == 200
-        known = {**outside, "Headway-Token": TOKEN}
-        assert [summary["name"] for summary in nginx.get("/api/boards", **known).json["boards"]] == [board.name]
-        assert nginx.get(f"/api/boards/{board.name}/tasks?id=a%2Fb", **known).json["task"]["count"] == 3
-        assert nginx.get("/api/boards", **{**known, "Host": "evil.com"}).status == 403
-        assert nginx.get("/api/boards", **{**known, "Origin": "http://evil.com"}).status == 403
-        follows(nginx, board, **known)
+        with Proxy("nginx", tmp_path / "nginx", free_port(), server.port) as proxy:
+            nginx = Through(proxy.plain_port)
+            authority = f"{NAME}:{nginx.port}"
+            outside = {"Host": authority, "Origin": f"http://{authority}"}
+            assert nginx.get("/api/boards", **outside).status == 401
+            assert nginx.get("/", **outside).status == 200
+            known = {**outside, "Headway-Token": TOKEN}
+            assert [summary["name"] for summary in nginx.get("/api/boards", **known).json["boards"]] == [board.name]
+            assert nginx.get(f"/api/boards/{board.name}/tasks?id=a%2Fb", **known).json["task"]["count"] == 3
+            assert nginx.get("/api/boards", **{**known, "Host": "evil.com"}).status == 403
+            assert nginx.get("/api/boards", **{**known, "Origin": "http://evil.com"}).status == 403
+            follows(nginx, board, **known)
     finally:
-        nginx.end()
         server.end()
     assert server.errors == ""
 

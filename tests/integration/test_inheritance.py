@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headway.engine.board import open_board
+from tests.integration.forking import BEGIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,44 +25,6 @@ def put_away(board_name: str) -> Iterator[None]:
     """Remove the board, which most of these programs leave: they are killed, or have no rights to do it."""
     yield
     open_board(board_name, record=False).remove()
-
-
-BEGIN = """
-import ctypes, fcntl, os, signal, subprocess, sys, time, warnings
-from headway import errors
-from headway.engine.board import Board, open_board
-from headway.engine import segments
-
-def other(script):
-    "What another program prints."
-    code = "import sys; from headway import errors; from headway.engine.board import open_board;" \\
-        "board = open_board(sys.argv[1], record=False)\\n" + script
-    return subprocess.run([sys.executable, "-c", code, sys.argv[1]], capture_output=True, text=True).stdout.strip()
-
-def child(work):
-    pid = os.fork()
-    if not pid:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
-
-ROB = \"\"\"
-print(board.get("job").state, board.get("job").owner_alive)
-try:
-    board.task("job")
-    print("robbed")
-except errors.TaskExists:
-    print("kept")
-\"\"\"
-
-board = open_board(sys.argv[1], record=False)
-task = board.task("job", total=100).adopt()
-task.update()
-"""
 
 
 # ------------------------------------------------------------------------------------------------ descriptors are lost
@@ -383,74 +346,6 @@ with locks.locked(board.directory, wait_s=1.0):
 os.close(stopped)
 """
     assert run_python(BEGIN + body, board_name).stdout.split() == ["free"]
-
-
-FORKED_WITHIN = """
-import threading
-from headway.files import archive, gate, history
-gate.FORK_WAIT_S = 0.2
-board.remove()
-os.environ.pop("HEADWAY_RECORD", None)
-board = open_board(sys.argv[1], capacity=4)
-for number in range(4):
-    board.task(f"t{number}").succeed()
-deadline = time.monotonic() + 20
-while len(board.history()) < 4 and time.monotonic() < deadline:
-    time.sleep(0.05)
-within, go_on = threading.Event(), threading.Event()
-
-def stay():
-    token = gate.enter()
-    within.set()
-    go_on.wait()
-    gate.leave(token)
-
-thread = threading.Thread(target=stay)
-thread.start()
-within.wait()
-"""
-
-
-def test_a_child_that_was_forked_while_a_thread_was_in_sqlite_works_without_it(
-    run_python: RunPython, board_name: str
-) -> None:
-    """It makes room by the recorder, says why it reads no history, and so do its own children; the parent goes on."""
-    body = """
-def work():
-    for number in range(8):
-        board.task(f"c{number}").succeed()
-    try:
-        board.history()
-    except errors.Unsupported as error:
-        assert "forked while another thread" in str(error)
-    else:
-        raise AssertionError
-    assert os.waitpid(child(lambda: board.task("g").succeed()), 0)[1] == 0
-
-assert os.waitpid(child(work), 0)[1] == 0
-go_on.set()
-thread.join()
-assert board._segment.dropped == 0
-assert os.waitpid(child(lambda: len(board.history())), 0)[1] == 0  # nobody is within any more
-deadline = time.monotonic() + 20
-while len(board.history()) < 13 and time.monotonic() < deadline:
-    time.sleep(0.05)
-print(len(board.history()))
-board.remove()
-"""
-    assert run_python(BEGIN + FORKED_WITHIN + body, board_name).stdout.split() == ["13"]
-
-
-def test_a_fork_waits_until_no_thread_is_in_sqlite(run_python: RunPython, board_name: str) -> None:
-    body = """
-gate.FORK_WAIT_S = 60.0
-threading.Timer(0.3, go_on.set).start()
-assert os.waitpid(child(lambda: board.history() and None), 0)[1] == 0
-thread.join()
-print("read")
-board.remove()
-"""
-    assert run_python(BEGIN + FORKED_WITHIN + body, board_name).stdout.split() == ["read"]
 
 
 # ---------------------------------------------------------------------------- kernels that do less than they are told

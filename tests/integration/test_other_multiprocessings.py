@@ -56,7 +56,7 @@ if __name__ == "__main__":
         process = context.Process(target=work, args=(name,), name=work.__name__)
         process.start()
         process.join()
-    # A join by a pipe (billiard's fork server) returns when the descriptors of the killed one are closed: it ends later.
+    # A join by a pipe (billiard's fork server) returns when the killed child's descriptors are closed: it ends later.
     until = time.monotonic() + 20
     while board.get("died").state == "running" and time.monotonic() < until:
         time.sleep(0.01)

@@ -19,7 +19,7 @@ from headway.files import archive, history, query, retention, snapshot, tidying
 from headway.recorder import recorder as module
 from headway.recorder.recorder import Recorder
 from headway.system import locks, paths
-from headway.upkeep import diagnosis
+from headway.upkeep import diagnosis, removal
 from tests.integration.test_recorder import _recorded, board, eventually, program, recorded, recorders
 from tests.unit.conftest import add, ended
 
@@ -291,6 +291,35 @@ def test_a_look_archives_some_tasks_and_the_next_one_goes_on(board_name: str, mo
     finally:
         recorder.resign()
         board.remove(files=True)
+
+
+@pytest.mark.parametrize("by", ["recorder", "retire"])
+def test_who_leaves_last_archives_in_parts_and_lets_others_have_the_lock_in_between(
+    by: str, board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BATCH", 4)
+    monkeypatch.setattr(module, "ARCHIVE_S", 0.0)
+    board = open_board(board_name, capacity=32, workers=8, record=False)
+    board._segment.want_recorder()
+    for number in range(10):
+        board.task(f"{number}").succeed()
+    seen, cycle = [], Recorder._cycle
+
+    def counted(recorder: Recorder, *, last: bool = False) -> bool:
+        done = cycle(recorder, last=last)
+        seen.append(query.count(board.directory, query.Query()))
+        return done
+
+    monkeypatch.setattr(Recorder, "_cycle", counted)
+    if by == "retire":
+        assert removal.retire(board)
+    else:
+        recorder = Recorder.elected(board)
+        assert [recorder.finish() for _ in range(3)] == [False, False, True]
+        recorder.resign()
+    assert seen == [4, 8, 10]
+    assert board._segment.retired
+    board.remove(files=True)
 
 
 def test_the_environment_says_how_long_the_history_is_kept(board_name: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,3 +121,77 @@ finally:
     done = run_python(script, board_name, str(look))
     assert done.stdout, "the program that was executed said nothing"
     assert "headway" not in done.stdout
+
+
+AS_ERRORS = """
+import os, sys, time, warnings
+import headway
+from headway.engine.board import open_board
+
+def count(task, seconds=1.3):  # a handle looks around once a second
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        task.update()
+        time.sleep(0.02)
+
+name = sys.argv[1]
+board = open_board(name, capacity=8, workers=8, record=False)
+try:
+    if sys.argv[2] == "no recorder":
+        sys.executable = "/nowhere/app"
+        board._segment.want_recorder()
+        count(board.task("one"))
+    elif sys.argv[2] == "removed":
+        task = board.task("one")
+        task.update()
+        pid = os.fork()
+        if not pid:
+            board.remove()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        count(task)
+    elif sys.argv[2] == "ended":
+        with board.task("one") as task:
+            task.succeed()
+            task.set(stage="late")
+        task.set(stage="later")
+    elif sys.argv[2] == "another run":
+        task = board.task("one")
+        task.update()
+        task.succeed()
+        for number in range(20):
+            board.task(str(number)).succeed()
+        count(task)
+    elif sys.argv[2] == "large":
+        for _ in board.task("one").track(iter(range(3)), total=2**70):
+            pass
+    elif sys.argv[2] == "no board":
+        os.environ["HEADWAY_DIR"] = "/proc/nowhere"
+        for _ in headway.track(range(3), board="another"):
+            pass
+    print("went on")
+finally:
+    board.remove(files=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("trouble", "told"),
+    [
+        ("no recorder", "RuntimeWarning: the boards of this program have no recorder: /nowhere/app is not a Python"),
+        ("removed", "StaleTaskWarning: board '{name}' was removed: updates are no longer seen by anyone"),
+        ("ended", "StaleTaskWarning: task 'one' has ended (success): what is written to it now is dropped"),
+        ("another run", "StaleTaskWarning: updates of task 'one' are not counted"),
+        ("large", f"RuntimeWarning: total {2**70} is shown as unknown"),
+        ("no board", "RuntimeWarning: Headway counts in this process only, nobody else sees it"),
+    ],
+    ids=["no recorder", "removed", "ended", "another run", "large", "no board"],
+)
+def test_where_warnings_are_errors_the_program_goes_on_and_is_told_once(
+    trouble: str, told: str, run_python: RunPython, board_name: str
+) -> None:
+    env = {"PYTHONWARNINGS": None, "HEADWAY_RECORD": "1"}
+    done = run_python(AS_ERRORS, board_name, trouble, options=("-W", "error"), env=env)
+    assert done.stdout == "went on\n"
+    assert done.stderr.count(told.format(name=board_name)) == 1, done.stderr
+    assert "Traceback" not in done.stderr

@@ -5,10 +5,15 @@ from __future__ import annotations
 import errno
 import inspect
 import pickle
+import warnings
+from typing import TYPE_CHECKING
 
 import pytest
 
 from headway import errors
+
+if TYPE_CHECKING:
+    from tests.conftest import RunPython
 
 NAMES = [name for name in errors.__all__ if name != "StaleTaskWarning"]
 
@@ -59,3 +64,35 @@ def test_no_space_keeps_number_and_file_across_a_process_border() -> None:
 def test_a_stale_update_is_a_warning_and_no_error() -> None:
     assert issubclass(errors.StaleTaskWarning, UserWarning)
     assert not issubclass(errors.StaleTaskWarning, errors.HeadwayError)
+
+
+# ----------------------------------------------------------------------------------------------------------- warnings
+
+
+def test_a_warning_points_at_the_code_outside_the_package() -> None:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        errors.tell("careful", errors.StaleTaskWarning)
+    assert [(str(one.message), one.category, one.filename) for one in seen] == [
+        ("careful", errors.StaleTaskWarning, __file__)
+    ]
+
+
+def test_where_warnings_are_errors_one_is_shown_once_and_does_not_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(errors, "_told", set())
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("error")
+        for _ in range(3):
+            errors.tell("careful")
+            errors.tell("careful", errors.StaleTaskWarning)
+    assert [(str(one.message), one.category, one.filename) for one in seen] == [
+        ("careful", RuntimeWarning, __file__),
+        ("careful", errors.StaleTaskWarning, __file__),
+    ]
+
+
+@pytest.mark.parametrize("action", ["error", "always"])
+@pytest.mark.parametrize("broken", ["sys.stderr.close()", "sys.stderr = None", "warnings.showwarning = None"])
+def test_a_warning_that_cannot_be_shown_does_not_raise(action: str, broken: str, run_python: RunPython) -> None:
+    script = f"import sys, warnings\nfrom headway import errors\n{broken}\nerrors.tell('careful')\nprint('went on')"
+    assert run_python(script, options=("-W", action), env={"PYTHONWARNINGS": None}).stdout == "went on\n"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeAlias, TypeVar
 
+from headway import errors
 from headway.analysis.model import AnalysisProgress, result_of
 from headway.analysis.values import hours_of, id_of, text_of
 from headway.tasks.ending import failure_text
@@ -198,8 +198,7 @@ class ProgressTracker(ABC):
                 f"{called}.{call}({shown}) did nothing: {failure_text(error)}. "
                 f"The program goes on; this is told once. {called}(strict=True) raises instead"
             )
-            with suppress(Warning):
-                warnings.warn(text, RuntimeWarning, stacklevel=3)
+            errors.tell(text)
             LOG.warning("%s", text)
         return False
 

@@ -78,14 +78,14 @@ class FileBasedProgressTracker(RecordTracker):
             self._failed("__init__", self._base, error)
         return folder
 
-    def _make(self, folder: Path) -> None:
+    def _make(self, folder: str | Path) -> None:
         """Make the folder if it is not there. Raises OSError; NotOwner if it is not safe to write into it."""
         try:
             found = os.lstat(folder)
         except FileNotFoundError:
             mode = chosen_mode()
             try:
-                folder.parent.mkdir(parents=True, exist_ok=True)
+                Path(folder).parent.mkdir(parents=True, exist_ok=True)
                 with suppress(FileExistsError):
                     os.mkdir(folder, 0o777 if self._base is not None else 0o700)
                     if mode is not None:
@@ -113,7 +113,7 @@ class FileBasedProgressTracker(RecordTracker):
     # ------------------------------------------------------------------------------------------------------ changes
 
     def _start(self, symbol: str, id: str) -> AnalysisProgress:
-        self._make(Path(self.progress_dir))  # a cleaner of temporary files may have removed it
+        self._make(self.progress_dir)  # a cleaner of temporary files may have removed it
         files = self._files(id)
         with lock_file(files.lock, PATIENCE_S):
             record = AnalysisProgress(symbol, id, now())
@@ -125,7 +125,7 @@ class FileBasedProgressTracker(RecordTracker):
         files = self._files(id)
         if not files.exist():
             return False
-        self._make(Path(self.progress_dir))
+        self._make(self.progress_dir)
         with lock_file(files.lock, PATIENCE_S):
             content, number = files.read_main()
             good = content if record_in(content, id) is not None else None
@@ -173,7 +173,7 @@ class FileBasedProgressTracker(RecordTracker):
         return found, beside
 
     def _clean_up(self, hours: float) -> int:
-        self._make(Path(self.progress_dir))
+        self._make(self.progress_dir)
         limit = time.time() - hours * SECONDS_PER_HOUR
         folder = os.fspath(self.progress_dir)
         listed, beside = self._listed()

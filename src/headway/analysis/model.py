@@ -312,6 +312,8 @@ def _taken_field(kind: Any, value: Any) -> Any:
 
 def _plain_field(kind: Any, value: Any) -> Any:
     """The value of a field in types that JSON has, whatever a program has put there."""
+    if type(value) is kind and kind in (str, int, float):  # as nearly always
+        return plain(value)
     if kind is datetime:
         return local_time(value).isoformat() if isinstance(value, datetime) else plain(value)
     if isinstance(value, _Record):

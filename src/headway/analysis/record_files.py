@@ -103,6 +103,8 @@ class RecordFiles:
                 return
         mode = chosen_mode()
         permissions = 0o666 if mode is None else mode & 0o666
+        if good is None and self._begin(content, permissions, exactly=mode is not None):
+            return
         temporary = f"{self._stem}.{os.urandom(8).hex()}.tmp"
         write_new(temporary, content, permissions, exactly=mode is not None)
         try:
@@ -126,6 +128,22 @@ class RecordFiles:
                 with suppress(FileNotFoundError):
                     os.unlink(name)
             raise
+
+    def _begin(self, content: bytes, permissions: int, *, exactly: bool) -> bool:
+        """Write the first record, by one change of the folder; False, and nothing is changed, if this is not the first.
+
+        What Headway wrote last is there before the record is: nobody looks at it until then, so it need not be whole.
+        """
+        try:
+            write_new(self.own, content, permissions, exactly=exactly)
+        except FileExistsError:
+            return False
+        try:
+            os.link(self.own, self.main)
+        except OSError:  # there is a record, of the old tracker or a damaged one; or hard links cannot be made here
+            os.unlink(self.own)
+            return False
+        return True
 
     def remove(self, limit: float) -> bool:
         """Remove them, unless somebody holds the lock or has written since `limit`."""

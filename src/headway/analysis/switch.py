@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from headway import errors
 from headway.analysis import files, memory, shared
 from headway.analysis.contract import LOG, ProgressTracker
 from headway.analysis.values import path_of
@@ -111,10 +111,7 @@ def chosen(written_for: str) -> str:
         if text not in _told:
             _told.add(text)
             LOG.warning("%s", text)
-            try:
-                warnings.warn(text, RuntimeWarning, stacklevel=4)
-            except Warning:  # where warnings are errors: an import must not end the program
-                LOG.debug("warnings are errors here")
+            errors.tell(text)
         return written_for
     if kind == "shared" and support.disabled():
         return "memory"  # HEADWAY_DISABLE: no other process sees anything then

@@ -225,6 +225,12 @@ def _plain(value: Any, above: tuple[int, ...], left: list[int]) -> Any:
     if len(above) >= DEPTH_MAX or id(value) in above:
         return _encodable(_shown(value))
     inside = (*above, id(value))
+    if kind is list or kind is dict:  # most of what is no scalar: not asked all that follows
+        many = len(value)
+        _count(many, left)
+        if kind is list:
+            return [_plain(one, inside, left) for one in islice(value, many)]
+        return {_key(key): _plain(one, inside, left) for key, one in islice(value.items(), many)}
     if isinstance(value, str | Enum | BaseException):
         number = isinstance(value, Enum) and isinstance(value.value, int | float)
         return _plain(value.value, inside, left) if number else text_of(value)  # type: ignore[union-attr]
@@ -287,6 +293,8 @@ def _converted(value: Any, name: str) -> Any:
 
 def _key(key: object) -> str:
     """A key of a JSON object, as the json module writes it."""
+    if type(key) is str and key.isascii():
+        return key
     if isinstance(key, bool):
         return "true" if key else "false"
     return "null" if key is None else text_of(key)

@@ -75,7 +75,7 @@ def board_bundle(view: BoardView, rows: int) -> dict[str, str]:
     chosen, details = choose(view, max(rows - 1, 0))
     head = "".join(_span(text, "font-weight:600" if tone == "bold" else "") for text, tone in summary(view, _PLAIN))
     more = ""
-    if left := len(view.tasks) - len(chosen):
+    if left := len(view) - len(chosen):
         more = _span(f"… and {number(left)} more ({rest(view, chosen)})", "opacity:.7")
     body = _table((row_of(task, _PLAIN, depth, orphan=orphan) for task, depth, orphan in placed(chosen)), details)
     return {

@@ -7,6 +7,7 @@ the terminal's last lines itself.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -84,6 +85,8 @@ def output_here() -> Output | None:
     descriptor = _descriptor_of(stream)
     if descriptor < 0:
         if _log is None or _log.stream is not stream:
+            with contextlib.suppress(OSError, ValueError):  # the former stream is gone
+                _close_log()
             _log = _InLog(stream)
         return _log
     if _terminal is None or _terminal.stream is not stream:
@@ -107,10 +110,18 @@ def _descriptor_of(stream: TextIO) -> int:
 
 def close() -> None:
     """End the helper: no more loops are shown. Raises OSError or ValueError if the output is gone."""
-    global _log, _terminal
-    terminal, _terminal, log, _log = _terminal, None, _log, None
-    if terminal is not None:
-        terminal.close()
+    global _terminal
+    terminal, _terminal = _terminal, None
+    try:
+        if terminal is not None:
+            terminal.close()
+    finally:
+        _close_log()
+
+
+def _close_log() -> None:
+    global _log
+    log, _log = _log, None
     if log is not None:
         log.close()
 

@@ -146,7 +146,7 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
             return home, _claimed(home, label, unit, ID_BYTES)
         except (errors.HeadwayError, OSError) as error:  # a full /dev/shm must not keep a loop from its work
             reason = str(error)
-    support.warn_once(reason, stacklevel=4)
+    support.warn_once(reason)
     name: Any = paths.default_name(strict=False) if board is None else getattr(board, "name", board)
     alone = open_board(name)
     return alone, _claimed(alone, label, unit, ID_BYTES)

@@ -15,12 +15,12 @@ import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Links", "open_privately"]
+__all__ = ["Links", "open_privately", "outside_of"]
 
 _PAGE = """<!doctype html><meta charset="utf-8"><meta name="referrer" content="no-referrer"><title>Headway</title>
 <meta http-equiv="refresh" content="0; url={link}"><p><a href="{link}">Open Headway</a></p>
@@ -37,8 +37,13 @@ class Links:
     token: str | None
 
     @classmethod
-    def of(cls, host: str, listening: socket.socket, token: str | None) -> Links:
-        """Those of a listening socket. host: what it was asked to listen on."""
+    def of(cls, host: str, listening: socket.socket, token: str | None, outside: str | None = None) -> Links:
+        """Those of a listening socket. host: what it was asked to listen on; outside: where a proxy has the page."""
+        found = cls._own(host, listening, token)
+        return found if outside is None else replace(found, urls=(outside, *found.urls))
+
+    @classmethod
+    def _own(cls, host: str, listening: socket.socket, token: str | None) -> Links:
         address, port = listening.getsockname()[:2]
         here = ipaddress.ip_address(address.partition("%")[0])
         if not here.is_unspecified:
@@ -72,6 +77,24 @@ class Links:
 
     def _with_token(self, url: str) -> str:
         return url if self.token is None else f"{url}#token={quote(self.token, safe='')}"
+
+
+def outside_of(text: str) -> tuple[str, str]:
+    """The address at which a proxy has the page, with the slash that the page needs at its end, and its host.
+
+    Raises ValueError, with the remedy, for what is no such address.
+    """
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
+        raise ValueError(f"{text!r} is not the address of a page: say https://HOST/PATH/")
+    if parts.query or parts.fragment:
+        raise ValueError(f"{text!r} has more than a path: leave out what follows '?' or '#'")
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError(f"{text!r} has a port that is no number from 0 to 65535") from None
+    path = parts.path if parts.path.endswith("/") else f"{parts.path}/"
+    return f"{parts.scheme}://{parts.netloc}{path}", parts.hostname
 
 
 def _url(host: str, port: int) -> str:

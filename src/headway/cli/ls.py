@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from headway import errors
-from headway.cli._output import add_json, columns, complain, print_json, say, table
+from headway.cli._output import add_json, columns, complain, emit, say, table
+from headway.exporters.tables import list_lines
 from headway.tasks.states import WRONG_STATES
+from headway.views.chosen import workers_alive
 from headway.views.words import duration, number, size
 
 if TYPE_CHECKING:
     import argparse
+    from pathlib import Path
 
-    from headway.upkeep.listing import BoardInfo
+    from headway.upkeep.listing import BoardGlance, BoardInfo
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -23,20 +27,24 @@ state of a board:
   snapshot  only its files are left
   damaged   it cannot be read, and the reason stands beside it
 
-It shows the boards of this HEADWAY_DIR, or else of the default one; 'headway gc' looks at all boards of this user.
+It shows the boards of this HEADWAY_DIR, or else of the default one; 'headway gc' looks at all boards of this user. Of a
+snapshot only the head is read: 'headway doctor' reads all of it.
 
 examples:
-  headway ls
+  headway ls           those in use, then the newest ones
+  headway ls --all     every board
   headway ls --names   one name a line, for scripts
-  headway ls --json    with the progress of every task
+  headway ls --json    every board, with the progress of every task
 """
 
+SHOWN = 50  # in a table; other forms have all
 _TASK = ("id", "label", "parent", "state", "stage", "message", "count", "total", "unit", "fraction", "rate", "eta")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--names", action="store_true", help="only the names; no board is looked into")
+    form.add_argument("--all", action="store_true", help=f"every board, not the first {SHOWN}")
+    form.add_argument("--names", action="store_true", help="only the names, sorted; no board is looked into")
     add_json(form)
 
 
@@ -48,20 +56,30 @@ def run(options: argparse.Namespace) -> int:
         for name in files_of_boards.names():
             say(name)
         return 0
-    boards = listing.boards()
     if options.json:
-        print_json([_to_dict(info) for info in boards])
-    elif not boards:
+        emit(list_lines(map(_parts, listing.boards()), "\n"))
+        return 0
+    there = listing.newest_first()
+    shown: list[BoardGlance] = []
+    left = iter(there)
+    for directory in left:
+        if (found := listing.glance(directory)) is not None:
+            shown.append(found)
+        if len(shown) == SHOWN and not options.all:
+            break
+    if not shown:
         say("there is no board: start a program that opens one, or 'headway demo'")
-    else:
-        rows = [("BOARD", "STATE", "RUNNING", "PENDING", "SUCCEEDED", "WORKERS", "SIZE", "AGE", "")]
-        for line in table(rows + [_row(info) for info in boards], right=(2, 3, 4, 5, 6, 7)):
-            say(line, columns())
-        _tell_loops(boards)
+        return 0
+    rows = [("BOARD", "STATE", "RUNNING", "PENDING", "SUCCEEDED", "WORKERS", "SIZE", "AGE", "")]
+    for line in table(rows + [_row(board) for board in shown], right=(2, 3, 4, 5, 6, 7)):
+        say(line, columns())
+    if more := sum(1 for _ in left):
+        say(f"and {number(more)} more, older ones: 'headway ls --all' shows them")
+    _tell_loops(there)
     return 0
 
 
-def _tell_loops(boards: list[BoardInfo]) -> None:
+def _tell_loops(there: list[Path]) -> None:
     """Say which boards will go by themselves."""
     from headway.files import directory as files_of_boards
     from headway.files import loops
@@ -71,7 +89,7 @@ def _tell_loops(boards: list[BoardInfo]) -> None:
     except errors.InvalidVariable as error:
         complain(str(error))
         return
-    going = [info.name for info in boards if loops.goes_at(info.directory, days) is not None]
+    going = sorted(directory.name for directory in there if loops.goes_at(directory, days) is not None)
     if going:
         of = "board of a loop that nobody" if len(going) == 1 else "boards of loops that nobody"
         say()
@@ -81,33 +99,26 @@ def _tell_loops(boards: list[BoardInfo]) -> None:
         )
 
 
-def _row(info: BoardInfo) -> tuple[str, ...]:
-    view = info.view
-    if view is None:
-        return (info.name, info.state, "", "", "", "", size(info.bytes), "", info.error or "")
-    counts = view.counts
+def _row(board: BoardGlance) -> tuple[str, ...]:
+    counts = board.counts
+    if counts is None or board.taken_at is None:
+        return (board.name, board.state, "", "", "", "", size(board.bytes), "", board.error or "")
     bad = [f"{number(counts[state])} {state}" for state in WRONG_STATES if counts[state]]
     bad += [f"{number(counts.stalled)} stalled"] if counts.stalled else []
-    numbers = (counts.running, counts.pending, counts.success, _alive(info))
     return (
-        info.name,
-        info.state,
-        *map(number, numbers),
-        size(info.bytes),
-        duration(view.age) if info.state == "snapshot" else "",
+        board.name,
+        board.state,
+        *map(number, (counts.running, counts.pending, counts.success, board.workers_alive)),
+        size(board.bytes),
+        duration(max(time.time() - board.taken_at, 0.0)) if board.state == "snapshot" else "",
         ", ".join(bad),
     )
 
 
-def _alive(info: BoardInfo) -> int:
-    """How many workers are alive now. A snapshot only knows which ones were alive when it was taken: then 0."""
-    if info.view is None or info.state == "snapshot":
-        return 0
-    return sum(worker.alive for worker in info.view.workers)
-
-
-def _to_dict(info: BoardInfo) -> dict[str, Any]:
+def _parts(info: BoardInfo) -> dict[str, Any]:
     view = info.view
+    # A snapshot only knows which workers were alive when it was taken.
+    alive = 0 if view is None or info.state == "snapshot" else workers_alive(view)
     return {
         "name": info.name,
         "state": info.state,
@@ -116,7 +127,7 @@ def _to_dict(info: BoardInfo) -> dict[str, Any]:
         "error": info.error,
         "uuid": view and view.uuid,
         "taken_at": view and view.taken_at,
-        "workers_alive": _alive(info),
+        "workers_alive": alive,
         "counts": view.counts.to_dict() if view else None,
-        "tasks": [{name: getattr(task, name) for name in _TASK} for task in view.tasks] if view else [],
+        "tasks": ({name: getattr(task, name) for name in _TASK} for task in view or ()),
     }

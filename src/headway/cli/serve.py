@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from headway import errors
-from headway.cli._links import Links, open_privately
+from headway.cli._links import Links, open_privately, outside_of
 from headway.cli._output import add_json, complain, print_json, say
 
 __all__ = ["EXAMPLES", "configure", "run"]
@@ -26,7 +26,7 @@ examples:
   headway serve --open
   headway serve --host 0.0.0.0                              from other machines, too
   headway serve --token-file token                          a service: the same token whenever it starts
-  headway serve --allow-host progress.example.com           behind a proxy that passes the name on
+  headway serve --url https://progress.example.com/headway/ behind a proxy that passes the name on
   ssh -L 8765:localhost:8765 box                            the boards of another machine, with no port opened to others
 """
 PORT = 8765
@@ -37,6 +37,13 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 1 to 65535, or 0 for any free one")
     return int(text)
+
+
+def _address(text: str) -> tuple[str, str]:
+    try:
+        return outside_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +63,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME", help="a further name of this server; repeatable"
     )
+    parser.add_argument(
+        "--url", type=_address, metavar="URL", help="where a proxy has the page: its name is allowed, its link printed"
+    )
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     add_json(parser, "print where it is as JSON")
 
@@ -67,17 +77,21 @@ def run(options: argparse.Namespace) -> int:
         raise errors.HeadwayError(f"{options.dir} is not a folder: name the one that holds the boards with --dir")
     if options.analysis is not None and not options.analysis.is_dir():
         raise errors.HeadwayError(f"{options.analysis} is not a folder: give the tracker's base_dir with --analysis")
+    outside, hosts = None, options.allow_host
+    if options.url is not None:
+        outside, name = options.url
+        hosts = [*hosts, name]
     given, source = (None, "") if options.no_token else _given(options.token_file)
     token = None if options.no_token else given or secrets.token_urlsafe(32)
     try:
-        app = create_app(options.dir, token=token, hosts=options.allow_host, analysis=options.analysis)
+        app = create_app(options.dir, token=token, hosts=hosts, analysis=options.analysis)
     except ValueError as error:
         raise errors.HeadwayError(f"{source}: {error}") from None
     with extra():
         from headway.dashboard.server import listen, serve
 
     with contextlib.closing(listen(options.host, options.port)) as listening, contextlib.ExitStack() as opened:
-        links = Links.of(options.host, listening, token)
+        links = Links.of(options.host, listening, token, outside)
 
         def tell() -> None:
             # A token that was given is known where it came from, and does not belong into a log.

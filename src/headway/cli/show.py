@@ -13,13 +13,15 @@ from headway.cli._source import Source, add_board, find
 from headway.exporters.tables import object_lines
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, detail
-from headway.views.words import counted, duration, measured, percent, rate, state
+from headway.views import chosen
+from headway.views.words import counted, duration, measured, number, percent, rate, state
+from headway.views.workers import KINDS, kind_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from headway.views.board_view import BoardView, TaskView
+    from headway.views.board_view import BoardView, TaskView, WorkerView
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -27,16 +29,26 @@ EXAMPLES = """\
 A board that is no longer in shared memory is shown from its last snapshot. The last line says where the state is from.
 
 examples:
-  headway show nightly              every task and every worker
+  headway show nightly              its tasks and workers; of many, those that need a look
+  headway show nightly --all        every task and every worker
   headway show nightly BTC-1h       one task: stages, workers, metrics, result
   headway show ./snapshot.npz       a file, from another machine perhaps
   headway show nightly -- -odd-id   an id that begins with a dash
 """
 
+SHOWN = 200  # lines of tasks, of a board that has more tasks
+WORKERS_SHOWN = 50
+COMPARED = 5_000  # ids, with one that is not there
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_board(parser)
     parser.add_argument("task", metavar="TASK", nargs="?", help="the id of a task")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help=f"every task and worker, not the {SHOWN} and {WORKERS_SHOWN} most urgent",
+    )
     add_json(parser)
 
 
@@ -46,9 +58,12 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             emit(object_lines(source.parts()))
             return 0
-        for line in lines(source.view, columns(), None, Style.of(sys.stdout)):
+        rows = None if options.all or len(source.view) <= SHOWN else SHOWN + 2  # the first line, and the last
+        for line in lines(source.view, columns(), rows, Style.of(sys.stdout)):
             print(line)
-        _show_workers(source)
+        if rows is not None:
+            say("--all shows every task, in the order of their creation")
+        _show_workers(source, all=options.all)
     else:
         task = _task(source.view, options.task)
         if options.json:
@@ -66,17 +81,29 @@ def _task(view: BoardView, id: str) -> TaskView:
     if task is not None:
         return task
     import difflib
+    import heapq
 
-    close = difflib.get_close_matches(id, [task.id for task in view.tasks], n=3, cutoff=0.4)
+    ids = chosen.ids(view)
+    if len(ids) > COMPARED:  # comparing two takes some 20 µs: only those that begin alike
+        ids = heapq.nlargest(COMPARED, ids, key=lambda one: _alike(id, one))
+    close = difflib.get_close_matches(id, ids, n=3, cutoff=0.4)
     hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else f": 'headway show {view.name}' lists them"
     raise errors.UnknownTask(f"board {view.name!r} has no task {id!r}{hint}")
 
 
-def _show_workers(source: Source) -> None:
+def _alike(one: str, other: str) -> int:
+    """With how many equal letters two texts begin."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def _show_workers(source: Source, *, all: bool) -> None:
     alive = "was alive" if source.state == "snapshot" else "alive"  # what happened since is not known
     rows = [("PID", "WORKER", "STATE", "COUNTED", "TASKS")]
-    for worker in source.view.workers:
-        now = "stalled" if worker.stalled else alive if worker.alive else "gone"
+    workers = source.view.workers
+    shown = workers if all or len(workers) <= WORKERS_SHOWN else sorted(workers, key=_urgency)[:WORKERS_SHOWN]
+    for worker in shown:
+        kind = kind_of(worker)
+        now = alive if kind in ("working", "idle") else kind
         last = "never" if worker.idle is None else f"{duration(worker.idle)} ago"
         more = f" and {len(worker.tasks) - 3} more" if len(worker.tasks) > 3 else ""
         rows.append((str(worker.pid), worker.name, now, last, ", ".join(worker.tasks[:3]) + more))
@@ -84,6 +111,13 @@ def _show_workers(source: Source) -> None:
         say()
         for line in table(rows, right=(0,)):
             say(line, columns())
+    if len(shown) < len(workers):
+        say(f"and {number(len(workers) - len(shown))} more workers; --all shows them")
+
+
+def _urgency(worker: WorkerView) -> tuple[int, int]:
+    """What died or is stuck with tasks first, then by what it does, then by pid."""
+    return KINDS.index(kind_of(worker)), worker.pid
 
 
 def _moment(at: float | None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from headway import errors
 from headway.engine import attached, claims, segments, uses
 from headway.engine.attached import Attachment
 from headway.engine.restore import restore
@@ -18,7 +19,7 @@ from headway.files import retention
 from headway.native import core
 from headway.process import launch
 from headway.process import live as live_bars
-from headway.system import paths, support
+from headway.system import paths
 from headway.tasks import checks
 from headway.tasks.ending import LEFT_AT_CLOSE
 from headway.tasks.states import STATES
@@ -378,4 +379,4 @@ def _tell_differences(segment: core.Segment, given: dict[str, int | None]) -> No
     text = checks.differences(segment.name, present, given)
     if text is not None and segment.uuid not in _told:
         _told.add(segment.uuid)
-        warnings.warn(text, RuntimeWarning, stacklevel=support.stacklevel())
+        warnings.warn(text, RuntimeWarning, stacklevel=errors.stacklevel())

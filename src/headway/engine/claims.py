@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.engine import attached
-from headway.native import core
+from headway.native import core, scans
 from headway.process import launch
 from headway.process.leaving import at_exit, uncaught
 from headway.system import workers
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["claim", "end_owned", "leave_all", "reap", "restart", "slot_at", "write_snapshot"]
 
-RECORDER_WAIT_S = 0.5  # then a claim looks again whether the recorder has archived a task
+# Who may not use SQLite waits for the recorder: for one at work, longer than the longest of its intervals.
+RECORDER_WAIT_S = 10.0
+NO_RECORDER_WAIT_S = 2.0  # while there is none, or it cannot write
+RECORDER_NAP_S = 0.05
 
 
 def slot_at(segment: core.Segment, index: int, generation: int, id: str = "") -> core.Slot:
@@ -89,14 +92,35 @@ def restart(at: Attachment, id: str, label: str) -> tuple[int, int]:
 
 
 def _make_room(at: Attachment, place: tuple[int, int] | None) -> int | None:
-    from headway.files import archive, gate  # most workers do without files: importing them takes longer than attaching
-
     reap(at)
-    if gate.is_closed():  # this process may not archive: the recorder does, several times a second
-        launch.ensure(at.segment)
-        time.sleep(RECORDER_WAIT_S)
-        return 0
+    try:  # most workers do without files: importing them takes longer than attaching
+        from headway.files import archive, gate
+    except ImportError:  # no descriptor is left, or a signal handler came during this very import
+        return None
+    if gate.is_closed():
+        return _recorded(at.segment, at.segment.finished(archive.BATCH) if place is None else [place])
     return archive.make_room(at.segment, at.directory, at.copy_meta(), place)
+
+
+def _recorded(segment: core.Segment, places: list[tuple[int, int]]) -> int | None:
+    """Have the recorder archive tasks that ended. Returns how many it has; None if it has none in time.
+
+    For a process that may not use SQLite. As with a full disk, the caller drops tasks, or goes on with one, then.
+    """
+    began = time.monotonic()
+    while places:
+        launch.ensure(segment)
+        try:
+            left = len(scans.unarchived(segment.copy_slots(places)[1]))
+        except (errors.HeadwayError, OSError):  # a slot whose lock is held for too long, for example
+            return None
+        if left < len(places):
+            return len(places) - left
+        at_work = segment.recorder_alive and not segment.recorder_errors[1]
+        if time.monotonic() - began >= (RECORDER_WAIT_S if at_work else NO_RECORDER_WAIT_S):
+            return None
+        time.sleep(RECORDER_NAP_S)
+    return 0
 
 
 def reap(at: Attachment) -> list[str]:
@@ -144,15 +168,22 @@ def end_owned(at: Attachment, reason: str, error: BaseException | None) -> None:
 def leave_all() -> None:
     """Leave every board at the end of this process: end its tasks, give up its identity."""
     error = uncaught()
-    for at in attached.all_of_them():
-        segment = at.segment
-        if not segment.closed and segment.incarnation:
-            with contextlib.suppress(errors.HeadwayError, OSError):  # no descriptors, for example: on to the next board
-                end_owned(at, LEFT_AT_EXIT, error)
-            if os.getpid() == 1 and segment.recorder_wanted:  # the kernel will kill the recorder with process 1
-                with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk: the last snapshot stays
-                    write_snapshot(at, at.copy())
-            segment.leave()
+    with contextlib.ExitStack() as boards:  # each is left, whatever another one raises
+        for at in attached.all_of_them():
+            if not at.segment.closed and at.segment.incarnation:
+                boards.callback(_leave, at, error)
+
+
+def _leave(at: Attachment, error: BaseException | None) -> None:
+    segment = at.segment
+    try:
+        with contextlib.suppress(errors.HeadwayError, OSError):  # no descriptors, for example
+            end_owned(at, LEFT_AT_EXIT, error)
+        if os.getpid() == 1 and segment.recorder_wanted:  # the kernel will kill the recorder with process 1
+            with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk: the last snapshot stays
+                write_snapshot(at, at.copy())
+    finally:
+        segment.leave()
 
 
 core.on_arrival(lambda: at_exit(leave_all))  # called when this process registers on a board

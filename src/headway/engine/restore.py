@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,9 +44,7 @@ def _set_aside(directory: Path, error: errors.HeadwayError) -> None:
         with contextlib.suppress(OSError):  # missing, or not ours to move: the next snapshot replaces it
             os.rename(directory / name, aside)
             moved.append(str(aside))
-    warnings.warn(
+    errors.tell(
         f"the board in {directory} begins empty, because its last state cannot be read: {error}; it was kept as "
-        f"{' and '.join(moved) or 'it is'}",
-        RuntimeWarning,
-        stacklevel=2,
+        f"{' and '.join(moved) or 'it is'}"
     )

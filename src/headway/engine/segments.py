@@ -66,6 +66,9 @@ def _uuid_in(path: Path) -> str | None:
     except OSError as error:
         if error.errno not in (*_NO_SEGMENT, errno.EACCES):  # a disk error, no free descriptor: not damaged
             raise
+        if error.errno == errno.EACCES:
+            told = paths.closed(path.parent) or f"{path} cannot be read ({error.strerror}): chmod u+rw '{path}'"
+            raise errors.CorruptBoard(told) from error
         raise errors.CorruptBoard(f"{path} cannot be read ({error.strerror}): remove it") from error
     try:
         found = os.fstat(fd)
@@ -275,11 +278,12 @@ def _open_or_create(
         segment = join(directory, board, locked=True)
         if segment is not None:
             return segment, directory, False
-        if referenced(directory) is not None and (user := locks.user(directory)) is not None:
+        # Who uses it here, though its segment is gone, goes on with one that nobody else finds: somebody removed it.
+        if referenced(directory) is not None and (user := locks.elsewhere(directory)) is not None:
             raise errors.BoardElsewhere(
-                f"board {board!r} is in use by {user}, and its segment is not in this {shm.SHM} (but in that of "
-                f"another machine or container, or somebody removed it): both would write to {directory}; give each "
-                f"machine or container a HEADWAY_DIR of its own, or each board another name"
+                f"board {board!r} is in use by {user}, whose {shm.SHM} is that of another machine or container: both "
+                f"would write to {directory}; give each machine or container a HEADWAY_DIR of its own, or each board "
+                f"another name"
             )
         end_unfinished(directory)
         segment = _create(directory, board, capacity, workers, result_bytes, fill)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from headway.views.board_view import TaskView
 
-__all__ = ["COLUMNS", "FORMATS", "lines_of", "object_lines", "row_of"]
+__all__ = ["COLUMNS", "FORMATS", "lines_of", "list_lines", "object_lines", "row_of"]
 
 FORMATS = ("json", "ndjson", "csv")
 COLUMNS = (
@@ -44,7 +44,7 @@ def lines_of(board: str, tasks: Iterable[TaskView], form: str) -> Iterator[str]:
     """
     rows = (row_of(board, task) for task in tasks)
     if form == "json":
-        yield from _list_lines(rows, "\n")
+        yield from list_lines(rows, "\n")
     elif form == "ndjson":
         for row in rows:
             yield json.dumps(row, allow_nan=False) + "\n"
@@ -58,25 +58,34 @@ def object_lines(values: Mapping[str, Any]) -> Iterator[str]:
     """A JSON object as lines, as json.dumps(..., indent=2) writes it. Of an iterator among its values, one element is
     held at a time; it is written as a list.
     """
-    yield "{"
-    for at, (name, value) in enumerate(values.items()):
-        yield f"{',' if at else ''}\n  {json.dumps(name)}: "
-        if isinstance(value, Iterator):
-            yield from _list_lines(value, "", "  ")
-        else:
-            yield _indented(value, "  ")
-    yield "\n}\n"
+    yield from _pieces(values, "")
+    yield "\n"
 
 
-def _list_lines(values: Iterable[Any], end: str, indent: str = "") -> Iterator[str]:
+def list_lines(values: Iterable[Any], end: str = "", indent: str = "") -> Iterator[str]:
+    """The same for a list. Its elements may be objects with iterators among their values. end: of the last line."""
     values = iter(values)
     first = list(itertools.islice(values, 1))
     if not first:
         yield f"[]{end}"
         return
     for at, value in enumerate(itertools.chain(first, values)):
-        yield f"{',' if at else '['}\n{indent}  {_indented(value, indent + '  ')}"
+        yield f"{',' if at else '['}\n{indent}  "
+        yield from _pieces(value, indent + "  ")
     yield f"\n{indent}]{end}"
+
+
+def _pieces(value: Any, indent: str) -> Iterator[str]:
+    """JSON that is indented but for its first line."""
+    if isinstance(value, Iterator):
+        yield from list_lines(value, "", indent)
+    elif isinstance(value, dict) and any(isinstance(one, Iterator) for one in value.values()):
+        for at, (name, one) in enumerate(value.items()):
+            yield f"{',' if at else '{'}\n{indent}  {json.dumps(name)}: "
+            yield from _pieces(one, indent + "  ")
+        yield f"\n{indent}}}"
+    else:
+        yield _indented(value, indent)
 
 
 def _indented(value: Any, indent: str) -> str:

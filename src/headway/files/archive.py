@@ -64,10 +64,12 @@ def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place:
 
     place: (slot, generation).
     """
-    from headway.files.history import Writer  # imported only here, so that most workers never load SQLite
-
     try:
+        from headway.files.history import Writer  # imported only here, so that most workers never load SQLite
+
         with Writer(directory) as writer:
             return add(segment, writer, meta, [place] if place is not None else segment.finished(BATCH))
-    except (errors.HeadwayError, OSError):
-        return None  # for example a full disk: the caller drops the oldest tasks, and counts them as dropped
+    except (errors.HeadwayError, OSError, ImportError):
+        # A full disk, for example, or a signal handler that came during that import. The caller drops the oldest tasks,
+        # and counts them as dropped.
+        return None

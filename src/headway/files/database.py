@@ -127,7 +127,9 @@ def connect(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connecti
     if alone or not (write or os.access(path.parent, os.W_OK) or _beside(path, "-wal").exists()):
         mode = "ro&immutable=1"  # nobody writes here, so no locks are needed
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    connection = sqlite3.connect(uri, uri=True, timeout=BUSY_S, isolation_level=None, factory=_connection_class())
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=BUSY_S, isolation_level=None, factory=_connection_class(), check_same_thread=False
+    )  # it may be collected, and closed, in another thread
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
         for setting in _CAREFUL:
@@ -161,7 +163,8 @@ def _connection_class() -> type[sqlite3.Connection]:
                 gate.leave(self._token)
 
         def __del__(self) -> None:
-            gate.leave(self._token)
+            with suppress(sqlite3.Error):  # it was never opened
+                self.close()
 
     return Connection
 
@@ -304,6 +307,8 @@ def _refusal(path: Path, is_refused: bool) -> OSError | None:
         path.lstat()
     except OSError as error:
         return error
+    if not os.access(path, os.R_OK):
+        return OSError(errno.EACCES, f"no permission to read it: 'chmod u+rw {path.name}*' in its directory", str(path))
     if not os.access(path.parent, os.W_OK | os.X_OK) or not os.access(path, os.R_OK | os.W_OK):
         return OSError(errno.EACCES, "no permission to write it or its directory: change their modes", str(path))
     text = "opening, reading or writing failed: see the system's log"

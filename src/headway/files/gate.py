@@ -8,7 +8,8 @@ there as held: if another thread was in SQLite at the fork, the child could wait
 - What nobody could wait for is known in the child: it inherits the list of those inside. If anybody was, the child
   never uses SQLite, nor do its own children. This also holds for forks that Python does not know of.
 
-Every connection is inside from before it is opened until it is closed.
+Every connection is inside from before it is opened until it is closed; who forgets one has it closed when it is
+collected.
 """
 
 from __future__ import annotations

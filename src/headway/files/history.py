@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -248,7 +247,7 @@ class Writer:
             where = database.set_aside(self.path)
         self.aside.append(where)
         told = str(error).removesuffix(database.remedy(self.path))
-        warnings.warn(f"{told}. It is now {where.name}, and a new one is begun", RuntimeWarning, stacklevel=4)
+        errors.tell(f"{told}. It is now {where.name}, and a new one is begun")
 
     def _bound_log(self, connection: sqlite3.Connection) -> None:
         """Write a log that has grown back and empty it: SQLite itself does not while there is always a reader."""

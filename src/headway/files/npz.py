@@ -70,8 +70,11 @@ def pack(members: Iterable[tuple[str, Sequence[Buffer]]]) -> list[Buffer]:
     return pieces
 
 
-def unpack(descriptor: int, names: Sequence[str]) -> dict[str, bytes]:
-    """Read and check all members of a file. names: those that it must have. Raises ValueError."""
+def unpack(descriptor: int, names: Sequence[str], *, wanted: Sequence[str] | None = None) -> dict[str, bytes]:
+    """Read and check members of a file. names: those that it must have; wanted: those to read, default all.
+
+    Of the others, the headers are checked, so that a file that was cut short is noticed. Raises ValueError.
+    """
     encoded = [name.encode() for name in names]
     directory_bytes = sum(_CENTRAL.size + len(name) for name in encoded)
     size = os.fstat(descriptor).st_size
@@ -96,10 +99,11 @@ def unpack(descriptor: int, names: Sequence[str]) -> dict[str, bytes]:
             raise ValueError(f"{name.decode()} is larger than the file")
         if _pread(descriptor, len(local), offset - len(local)) != local:
             raise ValueError(f"the header of {name.decode()} is wrong")
-        content = _pread(descriptor, member_bytes, offset)
-        if zlib.crc32(content) != crc:
-            raise ValueError(f"{name.decode()} does not have the checksum that was written")
-        found[name.decode()] = content
+        if wanted is None or name.decode() in wanted:
+            content = _pread(descriptor, member_bytes, offset)
+            if zlib.crc32(content) != crc:
+                raise ValueError(f"{name.decode()} does not have the checksum that was written")
+            found[name.decode()] = content
         offset += member_bytes
     if offset != begin:
         raise ValueError("there are bytes between the last member and the directory")

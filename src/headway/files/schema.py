@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADD",
+    "BY_PLACE",
     "FETCH_OLDER",
     "HISTORY",
     "MOVE",
@@ -42,13 +43,14 @@ HISTORY = "history.sqlite3"
 SCHEMA_VERSION = 3  # version 1 was before the first release
 APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: it marks the database as a history
 RUNS, OLDER = "runs", "tasks"  # the table of this version, and that of versions 1 and 2
+BY_PLACE = "runs_by_place"  # its index by segment, slot and generation
 _BEGUN = "coalesce(started, 0)"
 _KEY = ("uuid", "slot", "generation")
 _WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version: it tells one copy from another
 WHEN = "coalesce(ended, archived)"
 _SCHEMA = {
     RUNS: f"CREATE TABLE runs ({', '.join(f'{name} {sql}' for name, sql in _WRITTEN.items())})",
-    "runs_by_place": f"CREATE UNIQUE INDEX runs_by_place ON runs ({', '.join(_KEY)}, {_BEGUN})",
+    BY_PLACE: f"CREATE UNIQUE INDEX {BY_PLACE} ON runs ({', '.join(_KEY)}, {_BEGUN})",
     # All that rows are chosen by, so that a search through a million runs reads this index alone.
     "runs_by_end": f"CREATE INDEX runs_by_end ON runs ({WHEN}, state, id, label, uuid, ended, archived)",
     "runs_by_id": "CREATE INDEX runs_by_id ON runs (id, created)",

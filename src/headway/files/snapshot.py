@@ -29,12 +29,13 @@ from headway.files.replacement import META, META_BYTES_MAX, Copied, previous_of
 from headway.system import descriptors, locks
 from headway.system.paths import check_name
 from headway.views.board_view import BoardView, Raw
+from headway.views.numbers import STALL_AFTER_SECONDS, Counts, counts_in, gone_in
 
 if TYPE_CHECKING:
     from headway.files.npz import Buffer
     from headway.files.older import Description
 
-__all__ = ["FILES", "PREVIOUS", "RESULTS", "SNAPSHOT", "read", "remove", "write", "write_results"]
+__all__ = ["FILES", "PREVIOUS", "RESULTS", "SNAPSHOT", "glance", "read", "remove", "write", "write_results"]
 
 VERSION = 2  # files of version 1, from before the first release, have no version number
 SNAPSHOT = "snapshot.npz"
@@ -52,6 +53,7 @@ _PLACED = struct.Struct("=IIQ")  # hw_result_record: task, bytes, offset
 _TEXTS = ("uuid", "directory", "host", "boot_id")
 _NUMBERS = ("layout_version", "capacity", "workers", "created_ns", "taken_ns", "sequence", "dropped", "retired")
 _OF_THE_READER = ("path", "from_prev")  # set when a snapshot is read; not part of the board
+STANDING = "standing"  # how many tasks of the file are in each state, for who reads only the first member
 
 
 def write(
@@ -119,6 +121,22 @@ def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
     raise errors.UnknownBoard(f"no snapshot is in {path}: has its board written one yet?")
 
 
+def glance(directory: str | os.PathLike[str]) -> tuple[Counts, float]:
+    """The counts of a board, and when its last snapshot was taken: as `read` has them, from the head of the file alone.
+
+    The records are not read, so damage in them is not noticed; a file that was cut short is. A file without these
+    numbers, of an older version or damaged, is read whole. Raises as `read` does.
+    """
+    meta = _head(Path(directory, SNAPSHOT))
+    there = counts_in(meta.get(STANDING))
+    if there is None or _version(meta) != VERSION:
+        view = read(directory, results=False)
+        return view.counts, view.taken_at
+    if _is_abandoned(meta, Path(directory)):
+        there = there.abandoned()
+    return there + gone_in(meta), meta["taken_ns"] / 1e9
+
+
 def remove(directory: str | os.PathLike[str]) -> None:
     """Remove the snapshots of a board, and temporary files of killed writers. Raises OSError."""
     replacement.remove(directory, SNAPSHOT, RESULTS)
@@ -156,15 +174,17 @@ def _item_bytes(name: str) -> int:
 def _pieces(raw: Raw, sync: bool) -> list[Buffer]:
     """The pieces of the file. They are checked first, as when it is read: nothing unreadable is written."""
     from headway.native.records import check
+    from headway.native.scans import counts
 
     meta = {key: value for key, value in raw.meta.items() if key not in _OF_THE_READER}
     meta |= {"version": VERSION, "synced": sync}
-    encoded = json.dumps(meta).encode()
     try:
         _check_meta(meta)
         check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+        meta[STANDING] = counts(raw.tasks, raw.taken_at, STALL_AFTER_SECONDS)
     except ValueError as error:
         raise raw.damage(error) from None
+    encoded = json.dumps(meta).encode()
     members: list[tuple[str, list[Buffer]]] = [(META, [encoded])]
     for name, content in zip(ARRAYS, raw[1:], strict=True):
         header = npz.npy_header(_description(name), len(content) // _item_bytes(name))
@@ -214,14 +234,34 @@ def _load(path: Path, from_prev: bool, results: bool, directory: Path | None = N
 
 def _settled(raw: Raw, directory: Path) -> Raw:
     """The copy, with its running tasks marked as lost if neither they nor the recorder can still be alive."""
-    recorded = raw.meta.get("interval_s") is not None
-    if not recorded or time.time() - raw.taken_at < ABANDONED_AFTER_S or locks.lock_holder(directory) is not None:
+    if not _is_abandoned(raw.meta, directory):
         return raw
     from headway.native.scans import mark_lost
 
     tasks = bytearray(raw.tasks)
     mark_lost(tasks, raw.meta["taken_ns"])
     return raw._replace(tasks=tasks)
+
+
+def _is_abandoned(meta: dict[str, Any], directory: Path) -> bool:
+    """Is a snapshot old that a recorder wrote, and no recorder alive?"""
+    recorded = meta.get("interval_s") is not None
+    return recorded and time.time() - meta["taken_ns"] / 1e9 >= ABANDONED_AFTER_S and not locks.lock_holder(directory)
+
+
+def _head(path: Path) -> dict[str, Any]:
+    """The metadata of a snapshot; {} if they cannot be read on their own."""
+    try:
+        descriptor = _open(path)
+        try:
+            meta = json.loads(npz.unpack(descriptor, MEMBERS, wanted=(META,))[META])
+        finally:
+            os.close(descriptor)
+        _check_meta(meta)
+    except (FileNotFoundError, errors.DamagedSnapshot, ValueError, RecursionError):
+        return {}  # reading it whole reports what is wrong
+    found: dict[str, Any] = meta
+    return found
 
 
 def _with_results(raw: Raw, directory: Path) -> Raw:
@@ -315,6 +355,7 @@ def _decode(path: Path, descriptor: int, from_prev: bool) -> Raw:
     members = npz.unpack(descriptor, MEMBERS)
     meta = json.loads(members[META])
     _check_meta(meta)
+    meta.pop(STANDING, None)  # the records tell it
     arrays = [_payload(members, name, meta) for name in ARRAYS]
     raw = Raw({**meta, "version": VERSION, "path": str(path), "from_prev": from_prev}, *arrays)
     check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))

@@ -20,7 +20,6 @@ from posix.unistd cimport close
 
 import operator
 import os
-import warnings
 
 from headway import errors
 from headway.native.records import STATES as _STATES

@@ -58,12 +58,12 @@ cdef class Counter(Place):
         hw_keep(self.segment.board)
         if self.segment.retired and not _warned_retired:
             _warned_retired = True
-            warnings.warn(f"board {self.segment.name!r} was removed: updates are no longer seen by anyone",
-                          errors.StaleTaskWarning)
+            errors.tell(f"board {self.segment.name!r} was removed: updates are no longer seen by anyone",
+                        errors.StaleTaskWarning)
         elif not _warned_retired and hw_is_nameless(self.segment.board):
             _warned_retired = True
-            warnings.warn(f"the segment of board {self.segment.name!r} was removed from /dev/shm: updates are seen "
-                          f"only by processes that had it open", errors.StaleTaskWarning)
+            errors.tell(f"the segment of board {self.segment.name!r} was removed from /dev/shm: updates are seen "
+                        f"only by processes that had it open", errors.StaleTaskWarning)
         if _on_silence is not None and (self.segment.silent(now) or hw_peek(&self.segment.board.header.recorder_errno)):
             _on_silence(self.segment)
         return 0
@@ -140,5 +140,5 @@ cdef int _stale(str text) except -1:
     global _warned_stale
     if not _warned_stale:
         _warned_stale = True
-        warnings.warn(text, errors.StaleTaskWarning)  # no stacklevel: native code has no frame of its own
+        errors.tell(text, errors.StaleTaskWarning)
     return 0

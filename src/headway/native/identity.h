@@ -316,7 +316,9 @@ static int hw_register(hw_board *board, int with_row, int64_t started_ns, const 
 }
 
 /* Once a second: is everything still there by which this process is known to be alive? The descriptor that asks may
- * have been closed by the program, and a lock without an anchor been dropped by the kernel. */
+ * have been closed by the program, and a lock without an anchor been dropped by the kernel; then it gets an anchor, if
+ * there is a descriptor again. A lock that is still there stays one of the process: to the kernel the two kinds are of
+ * two holders, so it would have to be let go of first, and whoever asked in between would take this process for dead. */
 static void hw_keep(hw_board *board) {
     uint64_t me = hw_me(board);
     short type = F_WRLCK;

@@ -147,7 +147,7 @@ cdef object _old_task_locked(id, board, pid):
 
 
 cdef object _slots_taken(board):
-    return errors.LockTimeout(f"no slot of board {board!r} could be claimed in {2 * LOCK_SECONDS:g} s: other processes "
+    return errors.LockTimeout(f"no slot of board {board!r} could be claimed in {2 * LOCK_SECONDS:g} s: others "
                               f"take every slot as it falls free; open the board with a larger capacity")
 
 

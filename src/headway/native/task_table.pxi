@@ -168,6 +168,7 @@ cdef class TaskTable(Recorded):
                 if archived == 0:
                     idle += 1  # other processes archived them meanwhile, or every slot has an open task
                 claim.drop = archived is None or idle > 3 or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
+                lock_by = _in_seconds(LOCK_SECONDS)  # archiving may have taken longer than that
                 continue
             if claim.answer == HW_FULL:
                 raise _board_full(self.name, self.board.capacity)

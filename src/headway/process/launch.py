@@ -5,15 +5,17 @@ They are not children of the program: it never has to wait for them, and they ou
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import functools
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import posix_ipc
 
+from headway import errors
 from headway.native import core
 
 if TYPE_CHECKING:
@@ -83,9 +85,20 @@ def beside(module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> i
 
 
 def _is_python(program: str) -> bool:
-    """Is this program a Python, by its name or that of what it links to? An application that embeds one is not."""
+    """Is this program a Python, by its name, that of what it links to, or its content? One that embeds one is not."""
     names = {os.path.basename(path).lower() for path in (program, os.path.realpath(program))}
-    return bool(program) and any(name.startswith(("python", "pypy")) for name in names)
+    return bool(program) and (any(name.startswith(("python", "pypy")) for name in names) or _is_copy(program))
+
+
+@functools.cache
+def _is_copy(program: str) -> bool:
+    """Is this program a copy, under a name of its own, of the interpreter that it has its library from?"""
+    import filecmp
+
+    major, minor = sys.version_info[:2]
+    with contextlib.suppress(OSError):
+        return filecmp.cmp(program, f"{sys.base_exec_prefix}/bin/python{major}.{minor}", shallow=False)
+    return False
 
 
 def _tell_errors(segment: Segment) -> None:
@@ -106,15 +119,11 @@ def _tell_errors(segment: Segment) -> None:
     else:
         return  # it may pass
     _told.add(segment.uuid)
-    warnings.warn(text, RuntimeWarning, stacklevel=3)
+    errors.tell(text)
 
 
 def _warn(reason: str) -> None:
     global _warned
     if not _warned:
         _warned = True
-        warnings.warn(
-            f"the boards of this program have no recorder: {reason}; run 'headway record', or use record=False",
-            RuntimeWarning,
-            stacklevel=3,
-        )
+        errors.tell(f"the boards of this program have no recorder: {reason}; run 'headway record', or use record=False")

@@ -65,13 +65,19 @@ def at_exit(callback: Callable[[], object]) -> None:
 
 
 def _call_all() -> None:
+    """Call each callback, the latest first. What one raises is printed, and the next one is called."""
     leave()
     for callback, pid in reversed(list(_armed.items())):
         if pid == os.getpid():
             del _armed[callback]  # the second of the two calls does nothing
-            # Without descriptors or memory nothing can be written; the kernel takes back what this process holds.
-            with contextlib.suppress(errors.HeadwayError, OSError, ImportError, MemoryError):
+            try:
                 callback()
+            except (errors.HeadwayError, OSError, ImportError, MemoryError):
+                # Without descriptors or memory nothing can be written; the kernel takes back what this process holds.
+                continue
+            except BaseException as error:  # noqa: BLE001 - nobody could catch it
+                with contextlib.suppress(Exception):  # standard error is closed
+                    sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _frame_of(function: Callable[..., object]) -> FrameType | None:

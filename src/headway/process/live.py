@@ -13,9 +13,9 @@ import select
 import sys
 import threading
 import time
-import warnings
 from typing import TYPE_CHECKING, TextIO
 
+from headway import errors
 from headway.process import notebook, pidfd
 from headway.process.drawing import DONE, DRAWN, HIDE, LEFT, RELEASE, STOP
 from headway.system import descriptors, support, workers
@@ -77,12 +77,15 @@ class Helper:
             theirs.close()
             if program >= 0:
                 os.close(program)
+        self._told = pidfd.told_by(self._helper)
         self._files = [_file_of(descriptor) for descriptor in (self.control.fileno(), self._helper, self._alive)]
         _helpers.add(self)
 
     def _has(self, descriptor: int) -> bool:
         """Is it still ours? A program that closes all its descriptors closes these, too, and may get a number anew."""
-        return (found := _file_of(descriptor)) is not None and found in self._files
+        if (found := _file_of(descriptor)) is None or found not in self._files:
+            return False
+        return descriptor != self._helper or pidfd.told_by(descriptor) in (self._told, pidfd.GONE)
 
     def say(self, message: bytes) -> bool:
         """Send a message without waiting. False if that is impossible: the helper is busy, or has ended."""
@@ -228,7 +231,7 @@ class Live:
             self._helper = Helper(BOARD_DRAWER, segment.name, segment.uuid, encoding, terminal=terminal)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            warnings.warn(f"no live bars: {reason}; see 'headway watch'", RuntimeWarning, stacklevel=2)
+            errors.tell(f"no live bars: {reason}; see 'headway watch'")
             return
         _active = self
         for other in _helpers - {self._helper}:

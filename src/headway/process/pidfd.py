@@ -12,7 +12,9 @@ import signal
 
 from headway.system import descriptors
 
-__all__ = ["kill", "open_pidfd", "started"]
+__all__ = ["GONE", "kill", "open_pidfd", "started", "told_by"]
+
+GONE = "Pid:\t-1\n"  # `told_by` of a process that has ended and was waited for
 
 
 def open_pidfd(pid: int) -> int:
@@ -32,6 +34,18 @@ def open_pidfd(pid: int) -> int:
             raise
         return -1
     return descriptor
+
+
+def told_by(descriptor: int) -> str | None:
+    """Whose descriptor this is, in the kernel's words; None for one of another kind.
+
+    They change once, when the process is gone. By `fstat` all of them, and much else, are one file before Linux 6.9.
+    """
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="utf-8", errors="replace") as file:
+            return next((line for line in file if line.startswith("Pid:")), None)
+    except OSError:
+        return None
 
 
 def started(pid: int) -> str | None:

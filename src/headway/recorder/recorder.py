@@ -108,6 +108,11 @@ class Recorder:
             f"container cannot see: give each a directory of its own with HEADWAY_DIR, or each board another name"
         )
 
+    @property
+    def is_behind(self) -> bool:
+        """Had the last look no time for all that is to be archived?"""
+        return self._behind
+
     def stop(self) -> None:
         """Have `run` write once more and return."""
         self._stop = True
@@ -149,7 +154,7 @@ class Recorder:
             if quiet_since is not None and now - quiet_since >= QUIET_S and now >= self._leave_at and not self._behind:
                 if self.finish():
                     return "nobody uses the board any more"
-                self._leave_at = now + LEAVE_AGAIN_S
+                self._leave_at = now + (0 if self.is_behind else LEAVE_AGAIN_S)
             self._tidy()
             self._interval_s = min(max(INTERVAL_S, spent / DUTY), INTERVAL_MOST_S)
             # The interval includes the time of the cycle; a slow disk gets a pause all the same.
@@ -233,7 +238,7 @@ class Recorder:
         self._remade_until = time.monotonic() + REMADE_S
 
     def _cycle(self, *, last: bool = False) -> bool:
-        """Settle, archive, write. Returns whether all of it is safely on disk."""
+        """Settle, write, archive. Returns whether all of it is safely on disk."""
         raw = self._board._copy(results=False)
         if self._settle(raw):
             raw = self._board._copy(results=False)
@@ -249,7 +254,7 @@ class Recorder:
             self._segment.note(0)
         elif not self._segment.recorder_errors[1]:
             self._segment.note(errno.ENOENT)
-        return self.problem is None
+        return self.problem is None and not self._behind
 
     def _settle(self, raw: Raw) -> bool:
         """Write the states that nobody else writes: lost, and running again. Returns whether there were any."""
@@ -289,7 +294,7 @@ class Recorder:
         until = time.monotonic() + ARCHIVE_S
         self._behind = False
         for at in range(0, len(places), BATCH):
-            if at and not last and time.monotonic() >= until:
+            if at and time.monotonic() >= until:  # also the last time: others wait for the lock of the directory
                 self._behind = True
                 return
             self._added += archive.add(self._segment, self._history, raw.meta, places[at : at + BATCH], self._series)
@@ -328,8 +333,13 @@ class Recorder:
         return segments.referenced(self._board.directory) == self._segment.uuid
 
     def finish(self) -> bool:
-        """Write the last state and remove the segment. False: it stays, as a process uses it or writing failed."""
+        """Write the last state and remove the segment.
+
+        False: it stays, as a process uses it, or writing failed, or there is more to archive than fits into one look
+        (`is_behind`).
+        """
         segment, directory = self._segment, self._board.directory
+        self._behind = False
         if self._lock is None:
             return False
         try:

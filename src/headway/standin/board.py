@@ -15,9 +15,10 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from headway import errors
 from headway.standin.records import Record, Register, guard, register_of
 from headway.standin.task import StandinTask, create
-from headway.system import paths, support
+from headway.system import paths
 from headway.tasks import checks
 from headway.tasks.states import STATES
 from headway.views.board_view import BoardView, WorkerView
@@ -183,7 +184,7 @@ def open_board(
             text = checks.differences(name, board._register.geometry, given)
             if text is not None and name not in _told:
                 _told.add(name)
-                warnings.warn(text, RuntimeWarning, stacklevel=support.stacklevel())
+                warnings.warn(text, RuntimeWarning, stacklevel=errors.stacklevel())
             return board
         board = _boards[name] = StandinBoard(register_of(name, **given))  # (known, if a task was unpickled first)
         return board

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Iterable, Mapping
 from typing import SupportsIndex
 
 from headway import errors
 from headway.standin.records import Record, guard
-from headway.system import support
 from headway.tasks import checks
 from headway.tasks.states import ENDED_STATES, OPEN_STATES
 
@@ -229,8 +227,7 @@ def _tell_stale(id: str) -> None:
     global _told_stale
     if not _told_stale:
         _told_stale = True
-        warnings.warn(
+        errors.tell(
             f"updates of task {id!r} are not counted: it ended and its slot was given to another task",
             errors.StaleTaskWarning,
-            stacklevel=support.stacklevel(),
         )

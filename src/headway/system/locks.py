@@ -27,6 +27,7 @@ __all__ = [
     "FLOCK",
     "FileLock",
     "Flock",
+    "elsewhere",
     "held",
     "lock_holder",
     "locked",
@@ -115,6 +116,15 @@ def refusal(directory: Path) -> errors.UnusableDirectory | None:
     return None
 
 
+def _is(fd: int, file: os.stat_result | None) -> bool:
+    """Is the descriptor still that of this file? A program that closes all its descriptors may get the number anew."""
+    if file is None:
+        return True
+    with suppress(OSError):
+        return os.path.samestat(os.fstat(fd), file)
+    return False
+
+
 class Flock:
     """A lock on a file, held until `release`.
 
@@ -123,14 +133,17 @@ class Flock:
     """
 
     fd = -1
+    _file: os.stat_result | None = None  # None: opened a moment ago
 
     def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
         """Lock the file, creating it if needed. Returns None, or the pid of the holder if another process has it."""
         _flocks.add(self)
+        self._file = None
         self.fd = _open(path)
         try:
+            self._file = os.fstat(self.fd)
             fcntl.flock(self.fd, operation | fcntl.LOCK_NB)
-            if os.path.samestat(path.lstat(), os.fstat(self.fd)):
+            if os.path.samestat(path.lstat(), self._file):
                 return None
             holder = "unknown"  # the file was replaced after we opened it: other processes lock the new one
         except BlockingIOError:
@@ -147,11 +160,21 @@ class Flock:
         """Release the lock. Idempotent."""
         fd = self.fd
         if fd >= 0:
+            is_ours = _is(fd, self._file)
             try:
-                with suppress(OSError):  # a file system without locks
-                    fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
+                if is_ours:
+                    with suppress(OSError):  # a file system without locks
+                        fcntl.flock(fd, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
             finally:
                 self.fd = -1
+                if is_ours:
+                    os.close(fd)
+
+    def forget(self) -> None:
+        """In a forked child: close the descriptor, and leave the lock to the parent."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0 and _is(fd, self._file):
+            with suppress(OSError):
                 os.close(fd)
 
     __del__ = release
@@ -195,10 +218,7 @@ def _after_fork_in_child() -> None:
     """The locks are the parent's: a child that had their descriptors would hold them for a parent that was killed."""
     _asked.clear()
     for lock in list(_flocks):
-        fd, lock.fd = lock.fd, -1
-        if fd >= 0:
-            with suppress(OSError):  # the program closed it
-                os.close(fd)
+        lock.forget()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)
@@ -225,16 +245,11 @@ class FileLock:
         self._file = os.fstat(fd)
         self._name = name
 
-    def _is_open(self) -> bool:
-        """Is the descriptor still ours? A program that closes all its descriptors closes this one, too."""
-        with suppress(OSError):
-            return self._fd >= 0 and os.path.samestat(os.fstat(self._fd), self._file)
-        return False
-
     def touch(self) -> None:
         """Set the modification time of the file, which shows readers of files that the recorder is alive."""
         with suppress(OSError):  # a read-only file system: the snapshots fail too, and those errors are counted
-            os.utime(self._fd)
+            if _is(self._fd, self._file):
+                os.utime(self._fd)
 
     def stands(self, directory: Path) -> bool:
         """Is the locked file still the one of its name in this directory?"""
@@ -245,7 +260,7 @@ class FileLock:
 
     def release(self) -> None:
         """Release the lock. Idempotent."""
-        if self._is_open():
+        if _is(self._fd, self._file):
             os.close(self._fd)
         self._fd = -1
 
@@ -284,23 +299,39 @@ def _locked(path: Path, kind: int) -> FileLock | None:
     except BaseException:
         os.close(fd)
         raise
-    with suppress(OSError):  # a full disk: the text is only informative
-        os.ftruncate(fd, 0)
-        os.pwrite(fd, f"pid {os.getpid()} on {machine.host()}\n".encode(), 0)
+    text = f"pid {os.getpid()} on {machine.host()}\n{machine.shared_memory()}\n".encode()
+    with suppress(OSError):  # a full disk: without the text nobody is named, and everybody is elsewhere
+        os.pwrite(fd, text, 0)
+        os.ftruncate(fd, len(text))
     return FileLock(fd, path.name)
 
 
 def lock_holder(directory: Path) -> str | None:
     """The holder of the recorder's lock, as "pid N on HOST"; None if nobody holds it."""
-    return _holder(directory / RECORDER)
+    return _named(_holder(directory / RECORDER))
 
 
 def user(directory: Path) -> str | None:
     """A process that has the board of this directory open or records it, as "pid N on HOST"; None if none does."""
-    return _holder(directory / RECORDER) or _holder(directory / USERS)
+    return _named(_holder(directory / RECORDER) or _holder(directory / USERS))
 
 
-def _holder(path: Path) -> str | None:
+def elsewhere(directory: Path) -> str | None:
+    """The same, but only one whose /dev/shm is not this process's, or may not be."""
+    here = machine.shared_memory()
+    for name in (RECORDER, USERS):
+        holder = _holder(directory / name)
+        if holder is not None and (not here or holder[1:2] != [here]):
+            return _named(holder)
+    return None
+
+
+def _named(lines: list[str] | None) -> str | None:
+    return None if lines is None else lines[0] if lines and lines[0] else "another process"
+
+
+def _holder(path: Path) -> list[str] | None:
+    """What the holder wrote, by lines: see `_locked`. None if nobody holds the lock."""
     try:
         fd = descriptors.open_file(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -311,7 +342,7 @@ def _holder(path: Path) -> str | None:
         # Asked with F_WRLCK: shared locks conflict, too.
         if FLOCK.unpack(fcntl.fcntl(fd, F_OFD_GETLK, _byte(fcntl.F_WRLCK)))[0] == fcntl.F_UNLCK:
             return None
-        return os.pread(fd, 256, 0).decode("utf-8", "replace").strip() or "another process"
+        return os.pread(fd, 512, 0).decode("utf-8", "replace").splitlines()
     except OSError:
         return None  # the file system has no locks, so nobody holds one
     finally:

@@ -10,7 +10,6 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 
 import posix_ipc
@@ -38,6 +37,7 @@ __all__ = [
 SHM = Path("/dev/shm")
 RESERVED_AT_ONCE = 1 << 18  # bytes per call: at a signal many kernels undo the whole call, and it has to begin again
 FILES = 2  # of a board: segment and semaphore
+_seen: dict[str, Path] = {}  # directories that named these segments, whose names are never used again
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -80,25 +80,25 @@ def _filled(fd: int, size: int) -> int:
 
 
 def directories() -> list[Path]:
-    """The directories of the boards of this user whose segments are in /dev/shm, if their files name these segments."""
+    """The directories of the boards of this user whose segments are in /dev/shm, if their files name these segments.
+
+    One that did is not looked at again: who gets it looks for boards in it. One that did not may be about to: the file
+    is written once the segment has its name.
+    """
+    prefix = f"headway-{os.geteuid()}-"
     try:
-        return list(_directories(os.geteuid(), SHM.stat().st_mtime_ns))
+        names = sorted(name for name in os.listdir(SHM) if name.startswith(prefix))
     except OSError:
         return []
-
-
-@lru_cache(maxsize=1)
-def _directories(user: int, _changed_ns: int) -> tuple[Path, ...]:
-    """As `directories`, once as long as no file was made there or removed."""
-    prefix = f"headway-{user}-"
-    found = []
-    for name in sorted(os.listdir(SHM)):
-        if name.startswith(prefix):
+    for name in set(_seen).difference(names):
+        _seen.pop(name, None)
+    for name in names:
+        if name not in _seen:
             with suppress(OSError):
                 directory = directory_of(f"/{name}")
                 if directory is not None and _names(directory / "segment", name[-32:]):
-                    found.append(directory)
-    return tuple(found)
+                    _seen[name] = directory
+    return [directory for name in names if (directory := _seen.get(name)) is not None]
 
 
 def _names(path: Path, uuid: str) -> bool:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-import warnings
 
-__all__ = ["disabled", "lines_only", "silenced", "stacklevel", "unusable", "warn_once", "without_modules"]
+from headway import errors
+
+__all__ = ["disabled", "lines_only", "silenced", "unusable", "warn_once", "without_modules"]
 
 SHM = "/dev/shm"
 DESCRIPTORS = "/proc/self/fd"  # a segment is opened a second time by its path there
@@ -62,19 +63,9 @@ def unusable() -> str | None:
     return None
 
 
-def stacklevel() -> int:
-    """The stacklevel for warnings.warn in the calling function that points at the code outside this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and str(frame.f_globals.get("__name__")).startswith("headway."):
-        level, frame = level + 1, frame.f_back
-    return level
-
-
-def warn_once(reason: str, stacklevel: int = 3) -> None:
-    """Warn, once per process, that progress is counted in this process only. stacklevel: as in warnings.warn."""
+def warn_once(reason: str) -> None:
+    """Warn, once per process, that progress is counted in this process only."""
     global _warned
     if not _warned:
         _warned = True
-        warnings.warn(
-            f"Headway counts in this process only, nobody else sees it: {reason}", RuntimeWarning, stacklevel=stacklevel
-        )
+        errors.tell(f"Headway counts in this process only, nobody else sees it: {reason}")

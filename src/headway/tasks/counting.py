@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
 from typing import Any, Protocol
 
-from headway.system import support
+from headway import errors
 from headway.tasks.checks import TOTAL_MOST
 
-__all__ = ["AsyncTracker", "Counted", "Sized", "counting", "is_async", "length_of", "total_kept"]
+__all__ = ["AsyncTracker", "Counted", "Sized", "check_iterable", "counting", "is_async", "length_of", "total_kept"]
 
 TICK_NS = 100_000_000
 
@@ -35,6 +34,18 @@ def length_of(iterable: object) -> int | None:
         return None
 
 
+def check_iterable(iterable: object) -> None:
+    """Raises TypeError, with the remedy, for what no loop can go through, such as the number of its items."""
+    kind = type(iterable)
+    if any(hasattr(kind, name) for name in ("__iter__", "__aiter__", "__getitem__")):
+        return
+    if isinstance(iterable, int):
+        raise TypeError(f"{iterable} is not iterable: for so many steps say range({iterable})")
+    raise TypeError(
+        f"{kind.__name__!r} object is not iterable: give something to iterate over, and total=N if it has no length"
+    )
+
+
 def total_kept(total: Any) -> Any:
     """The total of a loop; None, after a warning, if it is too large to be kept: the loop has to go on."""
     too_large = False
@@ -42,11 +53,7 @@ def total_kept(total: Any) -> Any:
         too_large = bool(total > TOTAL_MOST)
     if not too_large:
         return total
-    warnings.warn(
-        f"total {total} is shown as unknown: a task keeps totals up to {TOTAL_MOST}",
-        RuntimeWarning,
-        stacklevel=support.stacklevel(),
-    )
+    errors.tell(f"total {total} is shown as unknown: a task keeps totals up to {TOTAL_MOST}")
     return None
 
 

@@ -6,14 +6,12 @@ The slot is `Slot` of the native code, in shared memory, or `PlainSlot` of the s
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from headway import errors
-from headway.system import support
 from headway.tasks import checks, current
-from headway.tasks.counting import AsyncTracker, Counted, is_async, length_of, total_kept
+from headway.tasks.counting import AsyncTracker, Counted, check_iterable, is_async, length_of, total_kept
 from headway.tasks.ending import ending, failure_text, is_leaving
 from headway.tasks.metrics import Metrics
 from headway.tasks.results import dump_result, load_result, merged
@@ -122,11 +120,7 @@ class TaskMethods:
                 self._transition(state, OPEN_STATES, error=text)
         except (errors.HeadwayError, OSError) as problem:
             if error is None and not is_leaving():  # otherwise the exception of the block matters more
-                warnings.warn(
-                    f"the end of task {self.id!r} could not be written: {problem}",
-                    errors.StaleTaskWarning,
-                    stacklevel=support.stacklevel(),
-                )
+                errors.tell(f"the end of task {self.id!r} could not be written: {problem}", errors.StaleTaskWarning)
         finally:
             current.leave(self, self._token)
             self._pid, self._token = 0, None
@@ -218,11 +212,10 @@ class TaskMethods:
         if place in _told or len(_told) >= _TOLD_MOST or is_leaving():
             return
         _told.add(place)
-        warnings.warn(
+        errors.tell(
             f"task {self.id!r} has ended ({self.state}): what is written to it now is dropped; start it anew with "
             f"board.task({self.id!r})",
             errors.StaleTaskWarning,
-            stacklevel=support.stacklevel(),
         )
 
     @property
@@ -244,6 +237,7 @@ class TaskMethods:
         return self._tracker(iterable, total, None, None)
 
     def _tracker(self, iterable: Any, total: int | None, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
+        check_iterable(iterable)
         length = length_of(iterable)
         if total is None and length is not None and not self._board_is_gone() and self.total is None:
             total = length

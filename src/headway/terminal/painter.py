@@ -9,17 +9,18 @@ import os
 import shutil
 import sys
 import time
-import warnings
 from typing import TYPE_CHECKING
 
+from headway import errors
 from headway.terminal.plain import lines, summary, tally
 from headway.terminal.row import Style, detail, is_terminal, render
 from headway.terminal.text import safe, width
 from headway.views import words
+from headway.views.chosen import ends, first_running, numbered
 from headway.views.numbers import Counts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from typing import TextIO
 
     from headway.views.board_view import BoardView, TaskView
@@ -30,6 +31,7 @@ FIRST_S, MOST_S = 5.0, 60.0  # between two lines of a log, at first and in the e
 
 _refused: set[str] = set()  # values of HEADWAY_LINES_S that were warned about
 ENDS_MOST = 10  # ended tasks that are named between two lines
+DAY_S = 86_400.0
 UNCHANGED_S = 60.0  # a log is told this often that nothing has changed
 
 
@@ -44,10 +46,8 @@ def chosen_pace_s(environ: Mapping[str, str] | None = None) -> float | None:
     if text in _refused:
         return None
     _refused.add(text)
-    warnings.warn(
-        f"HEADWAY_LINES_S={text!r} is not a positive number of seconds, and is ignored: set it to 30, say, or unset it",
-        RuntimeWarning,
-        stacklevel=2,
+    errors.tell(
+        f"HEADWAY_LINES_S={text!r} is not a positive number of seconds, and is ignored: set it to 30, say, or unset it"
     )
     return None
 
@@ -109,8 +109,9 @@ class Painter:
         self._frame: list[str] = []
         self._told = ""
         self._told_at = 0.0
+        self._began: float | None = None  # the time of the first line
         self._counts: Counts | None = None
-        self._ended: dict[tuple[str, int], str] | None = None  # the state in which each was told to have ended
+        self._ended: dict[Hashable, str] | None = None  # the state in which each was told to have ended
         self._ends_left = ENDS_MOST
 
     def draw(self, view: BoardView, *, last: bool = False) -> None:
@@ -123,8 +124,13 @@ class Painter:
             self._log(view, last)
 
     def tell(self, now: float, text: str) -> None:
-        """Write one line, as a log wants it. now: in seconds of the epoch."""
-        put(self.stream, f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}\n")
+        """Write one line, as a log wants it. now: in seconds of the epoch.
+
+        Lines a day after the first one have the date, as times of the day are no longer enough.
+        """
+        self._began = now if self._began is None else self._began
+        form = "%H:%M:%S" if now < self._began + DAY_S else "%Y-%m-%d %H:%M:%S"
+        put(self.stream, f"{time.strftime(form, time.localtime(now))} {text}\n")
 
     def tell_tasks(self, tasks: Sequence[TaskView]) -> None:
         """Write one line that tells how far these tasks are, as a log wants it."""
@@ -198,32 +204,31 @@ class Painter:
 
         Where many end, some are named at once, and the others are named or counted when the next line is due.
         """
-        before, ended = self._ended, {(task.id, task.serial): task for task in view.tasks if task.final}
-        self._ended = {key: task.state for key, task in ended.items()}
+        before, ended = self._ended, ends(view)
+        self._ended = {key: state for key, (state, _) in ended.items()}
         if due:
             self._ends_left = ENDS_MOST
         if before is None:
             return
-        news = [task for key, task in ended.items() if before.get(key) != task.state]
-        news = [task for task in news if task.parent is None or task.state != "success"]
-        news.sort(key=lambda task: (task.state == "success", task.ended or 0.0))
+        fresh = [(key, numbered(view, at)) for key, (state, at) in ended.items() if before.get(key) != state]
+        news = [(key, task) for key, task in fresh if task.parent is None or task.state != "success"]
+        news.sort(key=lambda one: (one[1].state == "success", one[1].ended or 0.0))
         left, self._ends_left = self._ends_left, max(self._ends_left - len(news), 0)
-        for task in news[:left]:
+        for _, task in news[:left]:
             name = safe(task.id, self.style.encoding)
             self.tell(view.taken_at, f"{safe(view.name)}: {name}: {self._task_text(task)}")
         more = news[left:]
         if not due:
-            for task in more:
-                del self._ended[task.id, task.serial]
+            for key, _ in more:
+                del self._ended[key]
         elif more:
             text = f"{safe(view.name)}: and {words.number(len(more))} more have ended"
-            self.tell(view.taken_at, f"{text} ({tally(Counts.of(more))})")
+            self.tell(view.taken_at, f"{text} ({tally(Counts.of(task for _, task in more))})")
 
     def _board_text(self, view: BoardView) -> str:
         plain = Style(colour=False, unicode=self.style.unicode, encoding=self.style.encoding)
         parts = [render(summary(view, plain), 1000, plain)]
-        running = [task for task in view.tasks if task.state == "running" and task.parent is None]
-        parts += [self._named(task, "") for task in running[:3]]
+        parts += [self._named(task, "") for task in first_running(view, 3)]
         return "; ".join(parts)
 
     def _named(self, task: TaskView, colon: str = ":") -> str:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from headway.terminal.row import Piece, Style, bar, detail, line_of, render, row_of, widths_of
 from headway.terminal.text import safe
 from headway.views import words
-from headway.views.numbers import Counts, urgency
+from headway.views.chosen import most_urgent
+from headway.views.numbers import Counts, gone_in
 from headway.views.words import number, plural
+from headway.views.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,9 +45,9 @@ def lines(view: BoardView, columns: int, rows: int | None = None, style: Style |
             tone = row.tone if row.task.final else "stalled"
             why = Piece(indent + hook + safe(details[row.task.id], style.encoding), tone)
             found.append(render([why], columns, style))
-    if len(chosen) < len(view.tasks):
+    if len(chosen) < len(view):
         some = "and" if chosen else "there are"
-        more = f"{style.ellipsis} {some} {number(len(view.tasks) - len(chosen))} more ({rest(view, chosen)})"
+        more = f"{style.ellipsis} {some} {number(len(view) - len(chosen))} more ({rest(view, chosen)})"
         found.append(render([Piece(more, "dim")], columns, style))
     return found if rows is None else found[: max(rows, 0)]
 
@@ -67,8 +69,7 @@ def bars(tasks: Sequence[tuple[TaskView, int]], columns: int, style: Style | Non
 
 def rest(view: BoardView, chosen: Sequence[TaskView]) -> str:
     """2 running, 30 success: the tasks on the board that are not among the chosen ones."""
-    ids = {task.id for task in chosen}
-    return tally(Counts.of(task for task in view.tasks if task.id not in ids))
+    return tally(view.counts - gone_in(view.meta) - Counts.of(chosen))
 
 
 def tally(counts: Counts) -> str:
@@ -77,12 +78,15 @@ def tally(counts: Counts) -> str:
 
 
 def summary(view: BoardView, style: Style) -> list[Piece]:
-    """The first line: the board's name, its tasks by state, the time left, how many workers are alive."""
+    """The first line: the board's name, its tasks by state, the time left, its workers."""
     items = [Piece(told, "" if state in _QUIET else state) for state, told in words.tally(view.counts).items()]
     items = items or [Piece("no tasks")]
     if left := words.time_left(view.time_left, at_least="≥" if style.unicode else ">="):
         items.append(Piece(f"ETA {left}", "stalled" if view.counts.stalled else ""))
-    items.append(Piece(plural(sum(worker.alive for worker in view.workers), "worker")))
+    workers = Workers.of(view)
+    items.append(Piece(plural(workers.alive, "worker")))
+    if workers.died:
+        items.append(Piece(f"{number(workers.died)} died", "lost"))
     if view.dropped:
         items.append(Piece(f"{number(view.dropped)} dropped", "stalled"))
     pieces = [Piece(safe(view.name, style.encoding), "bold")]
@@ -93,16 +97,12 @@ def summary(view: BoardView, style: Style) -> list[Piece]:
 
 def choose(view: BoardView, rows: int | None) -> tuple[list[TaskView], dict[str, str]]:
     """The tasks that get a line, and the details of those that have any."""
-    if rows is None or len(view.tasks) <= rows:
+    if rows is None or len(view) <= rows:
         chosen, details = _fitting(view.tasks, rows)
-        if len(chosen) == len(view.tasks):
+        if len(chosen) == len(view):
             return chosen, details
-
-    def rank(task: TaskView) -> tuple[tuple[int, bool], float]:
-        return urgency(task.state, task.stalled), -(task.ended or 0.0)
-
     assert rows is not None  # without a limit, all fitted
-    return _fitting(sorted(view.tasks, key=rank), rows - 1)
+    return _fitting(most_urgent(view, max(rows - 1, 0)), rows - 1)
 
 
 def _fitting(tasks: Iterable[TaskView], rows: int | None) -> tuple[list[TaskView], dict[str, str]]:

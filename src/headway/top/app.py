@@ -9,10 +9,11 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.widgets import Footer, Input, Static
+from textual.widgets._footer import FooterKey
 
 from headway.terminal.plain import summary
 from headway.terminal.row import Style
-from headway.terminal.text import safe
+from headway.terminal.text import safe, width
 from headway.top import chosen
 from headway.top.follow import Follow, Seen
 from headway.top.help import HelpScreen
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
     from textual.geometry import Size
 
     from headway.views.board_view import BoardView
+
+
+class Keys(Footer):
+    """The keys, as many as fit whole."""
+
+    def compose(self) -> ComposeResult:
+        """What the last key needs, and the space before it."""
+        left = self.app.size.width
+        for key in super().compose():
+            if isinstance(key, FooterKey):
+                left -= width(key.key_display) + width(key.description) + 3
+                if left < -1:  # a space at the end of the line may be cut
+                    return
+            yield key
 
 
 class Look(Protocol):
@@ -46,6 +61,7 @@ WORKERS_S = 1.0
 # What a small terminal leaves out, and how much of a large one the lower half gets.
 BELOW_ROWS_LEAST, WORKERS_COLUMNS_LEAST = 16, 80
 BELOW_SHARE, BELOW_LEAST, BELOW_MOST = 0.4, 6, 16
+HEAD_AND_KEYS = 2  # rows
 
 
 class TopApp(App[None]):
@@ -55,20 +71,20 @@ class TopApp(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     #head { height: 1; }
+    #head, #crowd { text-wrap: nowrap; text-overflow: ellipsis; }
     #needle { display: none; height: 1; border: none; }
     #needle.asked { display: block; }
     #tasks { height: 1fr; overflow-x: hidden; }
     #below { border-top: solid $secondary; }
     #detail { width: 3fr; padding: 0 1 0 0; }
     #workers { width: 2fr; border-left: solid $secondary; padding: 0 0 0 1; }
-    #crowd { text-wrap: nowrap; text-overflow: ellipsis; }
-    .ascii #crowd { text-overflow: clip; }
+    .ascii #head, .ascii #crowd { text-overflow: clip; }
     .ascii #below { border-top: ascii $secondary; }
     .ascii #workers { border-left: ascii $secondary; }
     .ascii * { scrollbar-size: 0 0; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,ctrl+c", "quit", "Quit"),  # these two first: a narrow terminal cuts the rest
+        Binding("q,ctrl+c", "quit", "Quit"),  # these two first: a narrow terminal leaves out the rest
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("slash", "ask", "Filter"),
         Binding("escape", "clear", "Clear", show=False),
@@ -91,6 +107,7 @@ class TopApp(App[None]):
         self._style = style or Style(colour=True)
         self._workers_wanted = True
         self._crowd_of = ""
+        self._needed = 0  # rows of the lower half
         self._look = Seen(None, "waiting")
         self._paused = False
         self._looks = 0
@@ -110,7 +127,7 @@ class TopApp(App[None]):
                 yield self._stages
             with VerticalScroll(id="workers", can_focus=False):
                 yield self._crowd
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         """Start looking at the board."""
@@ -161,13 +178,24 @@ class TopApp(App[None]):
         if task is None or view is None:
             self._stages.update(_nothing(view, self.tasks.order.needle))
             return
-        self._stages.update(chosen.told(task, self._style).append_text(chosen.wrong(view, self._style)))
+        told = chosen.told(task, self._style).append_text(chosen.wrong(view, self._style))
+        self._stages.update(told)
+        columns = self._stages.size.width or self.size.width
+        self._need(sum(max(1, -(-width(line) // columns)) for line in told.plain.splitlines()))
         if self._crowd_of != task.id:
             self._draw_crowd(view)
 
     def _draw_crowd(self, view: BoardView) -> None:
         self._crowd_of = self.tasks.chosen
-        self._crowd.update(chosen.crowd(view, self._style, self._crowd_of))
+        told = chosen.crowd(view, self._style, self._crowd_of)
+        self._crowd.update(told)
+        if self._workers_wanted:
+            self._need(len(told.plain.splitlines()))
+
+    def _need(self, rows: int) -> None:
+        """Have the lower half as large as the longest text so far: it does not jump when another task is chosen."""
+        self._needed = max(self._needed, 1 + rows)  # and the line above it
+        self._share_room(self.size)
 
     def on_task_table_chosen(self) -> None:
         """Another task was chosen."""
@@ -216,13 +244,17 @@ class TopApp(App[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Share the room anew."""
+        self._needed = 0
         self._share_room(event.size)
+        self.query_one(Keys).refresh(recompose=True)
 
     def _share_room(self, size: Size) -> None:
         """What is shown below the tasks, in a terminal of this size."""
         below = self.query_one("#below")
         below.display = size.height >= BELOW_ROWS_LEAST
-        below.styles.height = max(BELOW_LEAST, min(int(size.height * BELOW_SHARE), BELOW_MOST))
+        most = max(BELOW_LEAST, min(int(size.height * BELOW_SHARE), BELOW_MOST))
+        spare = size.height - HEAD_AND_KEYS - len(self.tasks.order.numbers)  # what the tasks leave
+        below.styles.height = max(BELOW_LEAST, min(self._needed, max(most, spare)))
         self.query_one("#workers").display = self._workers_wanted and size.width >= WORKERS_COLUMNS_LEAST
 
     def action_pause(self) -> None:

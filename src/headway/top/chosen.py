@@ -13,6 +13,7 @@ from headway.terminal.text import cut, pad, safe
 from headway.top.table import COLOURS
 from headway.views.task_view import TaskView
 from headway.views.words import counted, duration, measured, number, plural, state
+from headway.views.workers import KINDS, Workers, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ WORKERS_MOST = 200
 STAGE_CELLS = 24
 WRONG_MOST = 1000  # tasks that are looked at for what went wrong
 KINDS_MOST = 8
+_TONES = {"working": "running", "idle": "pending"}
 _WRONG = [STATES.index(state) for state in WRONG_STATES]
 
 
@@ -107,15 +109,19 @@ def wrong(view: BoardView, style: Style) -> Text:
 def crowd(view: BoardView, style: Style, chosen: str = "") -> Text:
     """The workers: first those of the chosen task, then those that died, then those that hang."""
     shown = _shower(style)
+    kinds = {one.incarnation: kind_of(one) for one in view.workers}
     workers = sorted(
-        view.workers,
-        key=lambda one: (chosen not in one.tasks, one.alive, not one.stalled, not one.tasks, one.pid),
+        (one for one in view.workers if kinds[one.incarnation] != "gone"),
+        key=lambda one: (chosen not in one.tasks, KINDS.index(kinds[one.incarnation]), one.pid),
     )
     text = Text(no_wrap=True, overflow="crop")
-    text.append(plural(len(workers), "worker"), COLOURS["bold"])
+    counts = Workers.of(view)
+    text.append(plural(counts.alive, "worker"), COLOURS["bold"])
+    if counts.died:
+        text.append(f", {number(counts.died)} died", COLOURS["lost"])
     for one in workers[:WORKERS_MOST]:
-        tone = "lost" if not one.alive else "stalled" if one.stalled else "running" if one.tasks else "pending"
-        word = {"pending": "idle"}.get(tone, tone)
+        word = kinds[one.incarnation]
+        tone = _TONES.get(word, word)
         seen = "" if one.idle is None else duration(one.idle, whole=True)
         text.append(f"\n{one.pid:>8} ", COLOURS["bold" if chosen in one.tasks else ""])
         text.append(f"{word:8}", COLOURS[tone]).append(f"{seen:>8} ", COLOURS["dim"])

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from headway.tasks.states import LIVE_STATES, STATES, URGENCY
+from headway.tasks.states import LIVE_STATES, STATES
+from headway.views.columns import ranks
 
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView
@@ -18,7 +19,6 @@ __all__ = ["SORTS", "Order"]
 
 SORTS = ("tree", "state", "progress", "rate", "newest")
 _LIVE = [STATES.index(state) for state in LIVE_STATES]
-_RANKS = np.array([2 * URGENCY[state] for state in STATES])  # doubled: a stalled task is one less
 
 
 class Order:
@@ -89,12 +89,6 @@ class Order:
             np.add.at(self._sizes, self._parents[numbers], self._sizes[numbers])
         self._tree = self._ranks = np.zeros(0, np.int64)  # order the tree anew
 
-    def _ranked(self, view: BoardView, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """How urgent each task is, as a number; the most urgent have the lowest."""
-        ranks: np.ndarray[Any, Any] = _RANKS[np.minimum(array["state"], len(STATES) - 1)]
-        ranks[[pace.number for pace in view.paces if pace.stalled]] -= 1
-        return ranks
-
     def _order_tree(self, ranks: np.ndarray[Any, Any], serial: np.ndarray[Any, Any]) -> None:
         """The tree, tasks of one parent by urgency: as urgent as the most urgent one of their parts."""
         if np.array_equal(ranks, self._ranks):
@@ -117,12 +111,12 @@ class Order:
     def _sorted(self, view: BoardView, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         serial = array["serial"]
         if self.sort == "tree":
-            self._order_tree(self._ranked(view, array), serial)
+            self._order_tree(ranks(array, view.taken_at, view.stall_after), serial)
             return self._tree
         if self.sort == "newest":
             return np.argsort(serial)[::-1]
         if self.sort == "state":
-            return np.lexsort((serial, self._ranked(view, array)))
+            return np.lexsort((serial, ranks(array, view.taken_at, view.stall_after)))
         if self.sort == "rate":
             rate = np.full(len(array), -1.0)
             rate[[pace.number for pace in view.paces]] = [pace.rate or 0.0 for pace in view.paces]

@@ -149,16 +149,14 @@ def _board(directory: Path) -> Iterator[Finding]:
         uuid = segments.referenced(directory)
         segment = uuid and segments.attach(segments.object_name(name, uuid), watching=True)
     except FileNotFoundError:
-        user = locks.user(directory)
-        if user is not None and user.endswith(f" on {machine.host()}"):
-            told = f"its segment is not in {shm.SHM}, but {user} uses it: it was removed, or is in another container's"
+        if (user := locks.elsewhere(directory)) is not None:
+            yield Finding("warning", name, f"it is in use by {user}, in another {shm.SHM}", "use another board there")
+        elif (user := locks.user(directory)) is not None:
             remedy = (
                 "end that program and start it anew; systemd removes what a user has there at the end of the last "
                 "session: set RemoveIPC=no in /etc/systemd/logind.conf, or 'loginctl enable-linger'"
             )
-            yield Finding("error", name, told, remedy)
-        elif user is not None:
-            yield Finding("warning", name, f"it is in use by {user}, in another {shm.SHM}", "use another board there")
+            yield Finding("error", name, f"its segment was removed from {shm.SHM}, but {user} uses it", remedy)
         return
     except errors.HeadwayError as error:
         yield Finding("error", name, str(error), f"headway rm --force {name}")

@@ -12,22 +12,29 @@ from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
 from headway.files import snapshot
-from headway.files.directory import directories
+from headway.files.directory import directories, last_sign_of_life
 from headway.native import core
 from headway.system import descriptors, paths, shm
+from headway.views.board_view import BoardView
+from headway.views.chosen import workers_alive
 
 if TYPE_CHECKING:
-    from headway.views.board_view import BoardView
+    from collections.abc import Iterator
+
+    from headway.views.numbers import Counts
 
 __all__ = [
+    "BoardGlance",
     "BoardInfo",
     "attach",
     "boards",
     "find",
+    "glance",
     "in_use",
     "is_live",
     "memory",
     "memory_in_use",
+    "newest_first",
     "snapshot_files",
 ]
 
@@ -46,6 +53,23 @@ class BoardInfo:
     state: str
     bytes: int
     view: BoardView | None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardGlance:
+    """A board in a few numbers: as BoardInfo, without a view of it.
+
+    counts, taken_at: None if it cannot be read; workers_alive: 0 if it is not in shared memory.
+    """
+
+    name: str
+    directory: Path
+    state: str
+    bytes: int
+    counts: Counts | None
+    taken_at: float | None
+    workers_alive: int
     error: str | None = None
 
 
@@ -78,9 +102,23 @@ def is_live(name: str) -> bool:
     return False
 
 
-def boards() -> list[BoardInfo]:
-    """All boards of this user on this host, sorted by name: those in shared memory and those that left a snapshot."""
-    return [info for directory in directories() if (info := _info(directory)) is not None]
+def boards() -> Iterator[BoardInfo]:
+    """All boards of this user on this host, sorted by name: those in shared memory and those that left a snapshot.
+
+    Each is read when it is asked for, so that only one is in memory.
+    """
+    return (info for directory in directories() if (info := _info(directory)) is not None)
+
+
+def newest_first() -> list[Path]:
+    """The directories of all boards, those in use first, then by their last sign of life. No snapshot is read."""
+    found = [
+        (is_live(directory.name), last, directory)
+        for directory in directories()
+        if (last := last_sign_of_life(directory)) is not None
+    ]
+    found.sort(key=lambda one: (not one[0], -one[1], one[2].name))
+    return [directory for _, _, directory in found]
 
 
 def find(name: str) -> BoardInfo | None:
@@ -88,23 +126,42 @@ def find(name: str) -> BoardInfo | None:
     return _info(paths.board_directory(name))
 
 
+def glance(directory: Path) -> BoardGlance | None:
+    """The board of a directory in a few numbers; None if there is none. Of a snapshot only the head is read."""
+    name = directory.name
+    try:
+        board = _attached(directory)
+        if board is not None:
+            with contextlib.closing(board):
+                segment, view = board._segment, BoardView.from_raw(board._copy(results=False))
+                told = view.counts, view.taken_at, workers_alive(view)
+                return BoardGlance(name, directory, _use(name, segment.uuid), segment.size, *told)
+        files = snapshot_files(directory)
+        if not files:
+            return None
+        return BoardGlance(name, directory, "snapshot", sum(files.values()), *snapshot.glance(directory), 0)
+    except (errors.HeadwayError, OSError) as error:
+        return BoardGlance(name, directory, "damaged", 0, None, None, 0, str(error))
+
+
 def _info(directory: Path) -> BoardInfo | None:
     name = directory.name
     try:
         board = _attached(directory)
         if board is not None:
-            try:
+            with contextlib.closing(board):
                 segment = board._segment
-                state = "live" if in_use(name, segment.uuid) else "unused"
-                return BoardInfo(name, directory, state, segment.size, board.snapshot())
-            finally:
-                board.close()
+                return BoardInfo(name, directory, _use(name, segment.uuid), segment.size, board.snapshot())
         files = snapshot_files(directory)
         if not files:
             return None
         return BoardInfo(name, directory, "snapshot", sum(files.values()), snapshot.read(directory))
     except (errors.HeadwayError, OSError) as error:
         return BoardInfo(name, directory, "damaged", 0, None, str(error))
+
+
+def _use(name: str, uuid: str) -> str:
+    return "live" if in_use(name, uuid) else "unused"
 
 
 def snapshot_files(directory: Path) -> dict[Path, int]:

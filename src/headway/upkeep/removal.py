@@ -81,6 +81,9 @@ def gc(names: Collection[str] = (), *, everywhere: bool = False, dry_run: bool =
     for directory in directories():
         if not names or directory.name in names:
             try:
+                if names and (told := paths.closed(directory)) is not None:  # asked for by name: not passed over
+                    removed.append(Removed("board", directory.name, 0, "its directory cannot be used", told))
+                    continue
                 removed += _gc_loops(directory, days, dry_run)
                 removed += _gc_files(directory, dry_run)
             except FileNotFoundError:
@@ -175,7 +178,12 @@ def retire(board: Board) -> bool:
     except errors.BoardRecorded:
         return False
     try:
-        done = recorder.finish()
+        done = False
+        for _ in range(segment.capacity):  # at most: each time more is archived, and others get the lock in between
+            done = recorder.finish()
+            if done or not recorder.is_behind:
+                break
+            segment.beat()
         if not done and recorder.problem is not None:
             raise recorder.problem
         return done

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import Unsupported
-from headway.views.numbers import STALL_AFTER_SECONDS, Counts, Pace, TimeLeft, gone_in, paces_of, time_left
+from headway.views.numbers import SMALL, STALL_AFTER_SECONDS, Counts, Pace, TimeLeft, gone_in, paces_of, time_left
 from headway.views.task_view import Raw, ShareView, StageView, TaskView
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class BoardView:
 
     def __len__(self) -> int:
         """How many tasks are on the board."""
-        return len(self.tasks)
+        return self._length() if self._tasks is None else len(self._tasks)
 
     def __iter__(self) -> Iterator[TaskView]:
         """The tasks on the board, in the order in which they were created; those not yet decoded are not kept."""
@@ -252,8 +252,8 @@ class BoardView:
             from headway.native.records import RECORD_BYTES, shares_of_workers, task_ids, worker_fields
 
             raw = self.raw
-            ids = self._decode(task_ids, raw.tasks)
             shares = self._decode(shares_of_workers, raw.shares, raw.tasks)
+            ids = self._decode(task_ids, raw.tasks) if shares else []
             views = []
             for number in range(len(raw.workers) // RECORD_BYTES["workers"]):
                 values = self._decode(worker_fields, raw.workers, number)
@@ -263,17 +263,20 @@ class BoardView:
             self._workers = tuple(views)
         return self._workers
 
+    def _ids(self) -> list[str]:
+        if self._raw is None:
+            return [task.id for task in self.tasks]
+        from headway.native.records import task_ids
+
+        found: list[str] = self._decode(task_ids, self._raw.tasks)
+        return found
+
     def get(self, id: str) -> TaskView | None:
         """The task of this id, or None."""
         if self._numbers is None:
             if self._raw is None:
-                ids = [task.id for task in self.tasks]
                 self._views = dict(enumerate(self.tasks))
-            else:
-                from headway.native.records import task_ids
-
-                ids = self._decode(task_ids, self._raw.tasks)
-            self._numbers = {one: number for number, one in enumerate(ids)}
+            self._numbers = {one: number for number, one in enumerate(self._ids())}
         number = self._numbers.get(id)
         return None if number is None else self._view(number)
 
@@ -288,13 +291,16 @@ class BoardView:
                 from headway.native.scans import counts
 
                 found = self._decode(counts, self._raw.tasks, self.taken_at, self._stall_after)
-            gone = gone_in(self._meta)
-            self._counts = Counts(**{what: n + getattr(gone, what) for what, n in found.items()})
+            self._counts = Counts(**found) + gone_in(self._meta)
         return self._counts
 
     @property
     def time_left(self) -> TimeLeft:
         """When the running tasks can be expected to end."""
+        if self._raw is not None and self.counts.running > SMALL and self._paces is None:
+            from headway.views import columns
+
+            return columns.time_left(self.array, self.taken_at, self._stall_after, self.counts)
         return time_left((pace.left for pace in self.paces), self.counts)
 
     @property
@@ -335,6 +341,11 @@ class BoardView:
 
     def _decoded(self, number: int) -> TaskView:
         return TaskView.from_raw(self.raw, number, stall_after=self._stall_after)
+
+    def _length(self) -> int:
+        from headway.native.records import RECORD_BYTES
+
+        return len(self.raw.tasks) // RECORD_BYTES["tasks"]
 
     def _order(self) -> list[int]:
         """The numbers of the records, in the order in which the tasks were created."""

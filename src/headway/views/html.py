@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING, Protocol
 
 from headway.views import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from headway.views.numbers import Counts, TimeLeft
 
@@ -72,8 +73,8 @@ class _Board(Protocol):
     def counts(self) -> Counts: ...
     @property
     def time_left(self) -> TimeLeft: ...
-    @property
-    def tasks(self) -> Sequence[_Task]: ...
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[_Task]: ...
 
 
 def board_html(view: _Board) -> str:
@@ -81,7 +82,7 @@ def board_html(view: _Board) -> str:
     told = [f"<b>{_text(view.name)}</b>", *map(escape, words.tally(view.counts).values() or ["no tasks"])]
     if left := words.time_left(view.time_left):
         told.append(f"time left {escape(left)}")
-    return f"<div>{' · '.join(told)}</div>{tasks_html(view.tasks)}"
+    return f"<div>{' · '.join(told)}</div>{_table(islice(view, ROWS_MOST), len(view))}"
 
 
 def task_html(task: _Task) -> str:
@@ -91,9 +92,13 @@ def task_html(task: _Task) -> str:
 
 def tasks_html(tasks: Sequence[_Task]) -> str:
     """Tasks, a row each; at most ROWS_MOST."""
+    return _table(tasks[:ROWS_MOST], len(tasks))
+
+
+def _table(shown: Iterable[_Task], there: int) -> str:
     head = "".join(f'<th style="{style}">{name}</th>' for name, style in _COLUMNS)
-    body = "".join(map(_row, tasks[:ROWS_MOST]))
-    left_out = len(tasks) - ROWS_MOST
+    body = "".join(map(_row, shown))
+    left_out = there - ROWS_MOST
     more = f"<div>… and {words.number(left_out)} more</div>" if left_out > 0 else ""
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
 

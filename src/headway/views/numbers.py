@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Protocol
 
 from headway.tasks.states import FINAL_STATES, STATES, URGENCY
@@ -27,10 +27,12 @@ from headway.tasks.states import FINAL_STATES, STATES, URGENCY
 __all__ = [
     "LEFT_MOST_S",
     "RATE_LEAST",
+    "SMALL",
     "STALL_AFTER_SECONDS",
     "Counts",
     "Pace",
     "TimeLeft",
+    "counts_in",
     "fraction",
     "gone_in",
     "idle",
@@ -44,6 +46,7 @@ __all__ = [
 
 STALL_AFTER_SECONDS = 10.0
 RATE_LEAST = 1e-9  # items a second: a fading rate never reaches 0 by itself
+SMALL = 256  # tasks: up to here, the rules are applied to one task after the other, not to arrays
 LEFT_MOST_S = 100 * 365 * 86_400.0
 
 
@@ -142,6 +145,18 @@ class Counts(Mapping[str, int]):
         """Tasks that have not ended: pending or running."""
         return self.pending + self.running
 
+    def abandoned(self) -> Counts:
+        """The counts once the open tasks are lost, as all their processes are dead."""
+        return replace(self, pending=0, running=0, stalled=0, lost=self.lost + self.open)
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts of two sets of tasks."""
+        return Counts(*(getattr(self, what) + getattr(other, what) for what in _COUNTED))
+
+    def __sub__(self, other: Counts) -> Counts:
+        """The counts of what is left without these tasks."""
+        return Counts(*(getattr(self, what) - getattr(other, what) for what in _COUNTED))
+
     def to_dict(self) -> dict[str, int]:
         """The states, and `total`, `ended` and `stalled`."""
         return {**self, "total": self.total, "ended": self.ended, "stalled": self.stalled}
@@ -158,6 +173,9 @@ class Counts(Mapping[str, int]):
         return len(STATES)
 
 
+_COUNTED = tuple(one.name for one in fields(Counts))
+
+
 def gone_in(meta: Mapping[str, Any]) -> Counts:
     """How many tasks gave up their slot on the board in this run, by state, from the meta data of a copy.
 
@@ -167,6 +185,13 @@ def gone_in(meta: Mapping[str, Any]) -> Counts:
     if not isinstance(told, dict):
         return Counts()
     return Counts(**{state: told[state] for state in FINAL_STATES if _is_count(told.get(state))})
+
+
+def counts_in(told: object) -> Counts | None:
+    """Counts as a file has them: every state, and "stalled". None for anything else, as a file may hold anything."""
+    if not isinstance(told, dict) or told.keys() != set(_COUNTED) or not all(map(_is_count, told.values())):
+        return None
+    return Counts(**told)
 
 
 def _is_count(value: object) -> bool:

@@ -82,3 +82,36 @@ def test_a_reader_who_is_overtaken_sees_no_mixture(
     assert found is not None
     assert overtaken
     assert (found.current_stage, found.ml_prediction.predictions_count) == ("market_context", 7)
+
+
+@pytest.mark.parametrize("left", [b"", b'{"symbol": "BT'])
+def test_a_start_that_was_killed_before_its_record_was_named_is_made_again(
+    tracker: FileBasedProgressTracker, left: bytes
+) -> None:
+    (tracker.progress_dir / ".progress_new.own").write_bytes(left)
+    assert tracker.get_progress("new") is None
+    assert tracker.get_all_recent() == []
+    tracker.start_analysis("BTC", "new")
+    assert tracker.get_progress("new").symbol == "BTC"  # type: ignore[union-attr]
+    main = tracker.progress_dir / "progress_new.json"
+    assert main.stat().st_ino == (tracker.progress_dir / ".progress_new.own").stat().st_ino
+    assert sorted(path.name for path in tracker.progress_dir.iterdir() if path.name.endswith(".tmp")) == []
+
+
+@pytest.mark.parametrize("first", [b'{"symbol": "OLD"}', b"damaged"])
+def test_a_start_replaces_the_record_of_another_program(tracker: FileBasedProgressTracker, first: bytes) -> None:
+    main = tracker.progress_dir / "progress_new.json"
+    main.write_bytes(first)
+    tracker.start_analysis("BTC", "new")
+    assert tracker.get_progress("new").symbol == "BTC"  # type: ignore[union-attr]
+    assert main.stat().st_ino == (tracker.progress_dir / ".progress_new.own").stat().st_ino
+
+
+def test_a_start_works_without_hard_links(tracker: FileBasedProgressTracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+    tracker.start_analysis("BTC", "new")
+    assert tracker.get_progress("new").symbol == "BTC"  # type: ignore[union-attr]
+    assert [path.name for path in tracker.progress_dir.iterdir() if "new" in path.name] == ["progress_new.json"]

@@ -69,7 +69,7 @@ class Log:
         self.output.end(loop, others, loop.at)
 
     def lines(self) -> list[str]:
-        return [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in self.stream.getvalue().splitlines()]
+        return [re.sub(r"^([\d-]{10} )?\d\d:\d\d:\d\d ", "", line) for line in self.stream.getvalue().splitlines()]
 
 
 @pytest.fixture
@@ -185,3 +185,18 @@ def test_a_helper_that_has_drawn_nothing_is_hidden_without_waiting_for_it() -> N
         helper.end()
         os.close(slave)
         os.close(master)
+
+
+def test_what_a_log_did_not_tell_yet_it_tells_when_loops_go_to_another_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Log(monkeypatch)
+    for number in range(shown.LOOPS_MOST + 3):
+        loop = Loop(f"loop {number}", count=1)
+        first.output.show([loop], 0.0)
+        loop.state = "success"
+        first.output.end(loop, [], 0.1)
+    assert "ended meanwhile" not in first.stream.getvalue()
+    second = Log(monkeypatch)
+    assert "3 loops ended meanwhile" in first.stream.getvalue()
+    second.stream.close()
+    Log(monkeypatch)
+    shown.forget()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from headway.cli._links import Links
+from headway.cli._links import Links, outside_of
 
 TOKEN = "a token/with?parts#of=addresses&more%"
 
@@ -48,3 +49,32 @@ def test_addresses_with_colons_are_put_in_brackets() -> None:
 )
 def test_what_only_this_machine_reaches_is_known(host: str, only_here: bool) -> None:
     assert Links.is_loopback(host) is only_here
+
+
+def test_where_a_proxy_has_the_page_is_the_first_link() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        found = Links.of("127.0.0.1", listening, TOKEN, "https://box:8443/headway/")
+    assert found.links[0].startswith("https://box:8443/headway/#token=")
+    assert found.local.startswith("http://127.0.0.1:")
+    assert found.local == found.links[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "host"),
+    [
+        ("https://box", "https://box/", "box"),
+        ("http://Box.example:81/a/b", "http://Box.example:81/a/b/", "box.example"),
+        ("https://[::1]:8443/a/", "https://[::1]:8443/a/", "::1"),
+    ],
+)
+def test_the_address_of_a_proxy_ends_with_a_slash(text: str, address: str, host: str) -> None:
+    assert outside_of(text) == (address, host)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["box", "ftp://box/", "https:///a", "https://user@box/", "https://box/?a", "https://box/#a", "https://box:x/"],
+)
+def test_what_is_no_address_of_a_page_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(repr(text))):
+        outside_of(text)

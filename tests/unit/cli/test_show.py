@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from headway.engine.board import Board
+from headway.cli import show
+from headway.cli.main import main
+from headway.engine.board import Board, open_board
+from headway.files import snapshot
 from headway.upkeep import removal
+from headway.views.task_view import TaskView
 from tests.commands import ODD, odd_board
+from tests.unit.conftest import build_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.commands import Headway
 
@@ -73,3 +79,49 @@ def test_a_damaged_snapshot_is_one_sentence(call: Headway, board: Board) -> None
     assert finished.stderr.count("\n") == 1
     assert "damaged" in call("ls").stdout
     removal.remove(board.name)
+
+
+def test_of_many_tasks_those_that_need_a_look_are_shown_and_the_others_counted(
+    board_name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(show, "SHOWN", 5)
+    made: list[int] = []
+    make = TaskView.from_raw
+    monkeypatch.setattr(TaskView, "from_raw", lambda raw, at, **more: made.append(at) or make(raw, at, **more))
+    board = open_board(board_name, capacity=1024, record=False)
+    try:
+        for number in range(600):
+            board.task(f"t{number}").succeed()
+        board.task("wrong").fail("ValueError: no prices")
+        board.task("busy").update(3)
+        assert main(["show", board_name]) == 0
+        told = capsys.readouterr().out.splitlines()
+        assert {"wrong", "busy"} <= {line.split()[0] for line in told[1:6]}  # one of them has a second line
+        assert told[6] == "… and 598 more (598 succeeded)"
+        assert told[7].startswith("--all shows every task")
+        assert len(made) < 10
+        assert main(["show", board_name, "--all"]) == 0
+        assert len(re.findall(r"^t\d+ ", capsys.readouterr().out, re.MULTILINE)) == 600
+    finally:
+        board.remove()
+
+
+def test_of_many_workers_the_dead_ones_are_shown_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(show, "WORKERS_SHOWN", 1)
+    path = snapshot.write(build_raw(3), tmp_path)
+    assert main(["show", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"701 +Worker-1 +lost", told)
+    assert "Worker-0" not in told
+    assert "and 1 more workers; --all shows them" in told
+
+
+def test_among_many_tasks_a_name_like_the_unknown_one_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(show, "COMPARED", 20)
+    path = snapshot.write(build_raw(300), tmp_path)
+    assert main(["show", str(path), "task-15x"]) == 1
+    assert "did you mean 'task-15" in capsys.readouterr().err

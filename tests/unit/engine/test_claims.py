@@ -10,8 +10,11 @@ import pytest
 
 import headway
 from headway import errors
+from headway.engine import claims
+from headway.engine.board import open_board
 
 if TYPE_CHECKING:
+    from headway.engine.attached import Attachment
     from headway.engine.board import Board
     from tests.conftest import RunPython
 
@@ -243,3 +246,98 @@ def test_a_worker_counts_without_the_modules_of_files(board: Board, run_python: 
     assert "'headway.native.core'" in loaded
     assert "'headway.files" not in loaded
     assert board.attach("one").count == 1
+
+
+# --- leaving
+
+
+def test_a_board_that_cannot_be_left_keeps_no_other_from_being_left(
+    board: Board, board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(at: Attachment, reason: str, error: BaseException | None) -> None:
+        raise RuntimeError("unforeseen")
+
+    other = open_board(f"{board_name}-other", capacity=4, record=False)
+    try:
+        other.task("one").update()
+        board.task("one").update()
+        with monkeypatch.context() as patch:
+            patch.setattr(claims, "end_owned", failing)
+            with pytest.raises(RuntimeError, match="unforeseen"):
+                claims.leave_all()
+        assert (board._segment.incarnation, other._segment.incarnation) == (0, 0)
+    finally:
+        other.remove(files=True)
+
+
+# --- interrupted
+
+INTERRUPTED = """
+import itertools, signal, sys
+from headway import errors
+from headway.engine.board import open_board
+
+def handler(number, frame):
+    global served
+    served += 1
+
+served, refused = 0, set()
+board = open_board(sys.argv[1], capacity=4, record=False)
+if sys.argv[2] == "recorded":
+    board._segment.want_recorder()
+for number in range(4):
+    board.task(str(number)).update()
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+while served < 200:
+    try:
+        board.task("one more")
+    except errors.HeadwayError as error:
+        refused.add(f"{type(error).__name__}: {error}")
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(*refused, sep="\\n")
+board.remove(files=True)
+"""
+
+
+@pytest.mark.parametrize("kind", ["alone", "recorded"])
+def test_a_full_board_is_called_full_whatever_interrupts_the_claim(
+    kind: str, run_python: RunPython, board_name: str
+) -> None:
+    done = run_python(INTERRUPTED, board_name, kind)
+    assert done.stdout.startswith(f"BoardFull: board {board_name!r} has 4 slots and all hold tasks that have not ended")
+    assert done.stdout.count("\n") == 1
+
+
+REENTERED = """
+import signal, sys
+from headway.engine.board import open_board
+
+class Late:  # a signal handler that comes while a module is being imported
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[2]:
+            sys.meta_path.remove(self)
+            signal.raise_signal(signal.SIGUSR1)
+
+def handler(number, frame):
+    for number in range(4):
+        board.task(f"of the handler {number}").succeed()
+
+board = open_board(sys.argv[1], capacity=4, record=False)
+board._segment.want_recorder()
+for number in range(4):
+    board.task(str(number)).succeed()
+signal.signal(signal.SIGUSR1, handler)
+sys.meta_path.insert(0, Late())
+board.task("of the program").succeed()
+assert not [one for one in sys.meta_path if isinstance(one, Late)], "no such import"
+print("went on")
+board.remove(files=True)
+"""
+
+
+@pytest.mark.parametrize("module", ["headway.files.gate", "headway.files.database", "sqlite3"])
+def test_a_signal_handler_that_claims_while_a_claim_imports_goes_on(
+    module: str, run_python: RunPython, board_name: str
+) -> None:
+    assert run_python(REENTERED, board_name, module).stdout == "went on\n"

@@ -560,6 +560,30 @@ def test_a_segment_of_another_time_namespace_is_elsewhere(name: str, closed: Pat
     assert "time namespace" in str(error)
 
 
+@pytest.mark.parametrize("written", [None, "pid 1 on elsewhere\n0123 45\n", "pid 1 on elsewhere\n", ""])
+def test_who_finds_no_segment_makes_another_unless_somebody_may_have_it_in_another_shared_memory(
+    written: str | None, board: Board, path: Path, run_python: RunPython
+) -> None:
+    path.unlink()
+    if written is not None:  # as a container writes it that has a /dev/shm of its own, or an older version
+        (board.directory / "users.lock").write_text(written)
+    script = """
+import sys
+from headway import errors
+from headway.engine.board import open_board
+try:
+    open_board(sys.argv[1], record=False).remove()
+    print("made")
+except errors.BoardElsewhere as error:
+    print(error)
+"""
+    said = run_python(script, board.name).stdout
+    if written is None:
+        assert said == "made\n"
+    else:
+        assert f"is in use by {written.partition(chr(10))[0] or 'another process'}, whose /dev/shm" in said
+
+
 @needs_root
 def test_a_process_in_another_time_namespace_is_refused(board: Board, run_python: RunPython, tmp_path: Path) -> None:
     script = tmp_path / "elsewhere.py"

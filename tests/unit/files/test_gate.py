@@ -14,6 +14,7 @@ from headway import errors
 from headway.files import database, gate
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable
 
 
@@ -96,3 +97,27 @@ def test_a_closed_gate_is_a_typed_error_that_says_what_to_do(monkeypatch: pytest
         gate.enter()
     with pytest.raises(errors.Unsupported), database.typed(tmp_path):
         pytest.fail("within")
+
+
+def test_a_connection_that_is_collected_is_closed_before_it_is_outside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In whatever thread: closing is a use of SQLite, and lets go of the GIL."""
+    path = tmp_path / "one.sqlite3"
+    database.create(path, ("CREATE TABLE one (two)",))
+    opened: list[sqlite3.Connection] = []
+    thread = threading.Thread(target=lambda: opened.append(database.connect(path, write=True)))
+    thread.start()
+    thread.join()
+    left, leave = [], gate.leave
+
+    def leaving(token: object) -> None:
+        left.append(str(path) in {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")})
+        leave(token)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(gate, "leave", leaving)
+        opened.clear()
+        gc.collect()
+    assert left == [False]
+    assert not gate._inside

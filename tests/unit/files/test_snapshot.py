@@ -13,9 +13,10 @@ import pytest
 
 from headway import errors
 from headway.files import snapshot
+from headway.views.numbers import Counts
 
 if TYPE_CHECKING:
-    from tests.unit.conftest import MakeRaw
+    from tests.unit.conftest import Arrays, MakeRaw
 
 
 def test_what_is_written_is_read(make_raw: MakeRaw, tmp_path: Path) -> None:
@@ -98,3 +99,58 @@ def test_a_file_that_is_no_snapshot_is_not_to_be_deleted(tmp_path: Path) -> None
     with pytest.raises(errors.DamagedSnapshot, match="is not a snapshot of Headway") as refused:
         snapshot.read(path)
     assert "elete" not in str(refused.value)
+
+
+def read_bytes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many bytes each call of os.pread gives from now on."""
+    given: list[int] = []
+    pread = os.pread
+
+    def counted(descriptor: int, count: int, offset: int) -> bytes:
+        content = pread(descriptor, count, offset)
+        given.append(len(content))
+        return content
+
+    monkeypatch.setattr(os, "pread", counted)
+    return given
+
+
+def test_a_glance_has_the_counts_of_the_whole_file_and_reads_its_head(
+    tmp_path: Path, make_raw: MakeRaw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["tasks"]["state"][:7] = [0, 1, 2, 3, 4, 5, 2]
+
+    raw = make_raw(2000, edit=edit)
+    raw = raw._replace(meta={**raw.meta, "gone": {"success": 40, "failed": 2}})
+    path = snapshot.write(raw, tmp_path)
+    view = snapshot.read(tmp_path)
+    assert "standing" not in view.meta
+    given = read_bytes(monkeypatch)
+    assert snapshot.glance(tmp_path) == (view.counts, view.taken_at)
+    assert view.counts.success == 42
+    assert sum(given) < 8192 < path.stat().st_size / 100
+
+
+def test_a_glance_at_a_board_that_was_left_has_its_open_tasks_lost(tmp_path: Path, make_raw: MakeRaw) -> None:
+    raw = make_raw(5)
+    snapshot.write(raw._replace(meta={**raw.meta, "interval_s": 0.25}), tmp_path)
+    counts, _ = snapshot.glance(tmp_path)
+    assert counts == snapshot.read(tmp_path).counts == Counts(lost=5)
+
+
+def test_a_glance_at_a_file_without_such_numbers_reads_it_whole(
+    tmp_path: Path, make_raw: MakeRaw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "counts_in", lambda _: None)
+    snapshot.write(make_raw(5), tmp_path)
+    assert snapshot.glance(tmp_path)[0] == snapshot.read(tmp_path).counts
+
+
+def test_a_glance_notices_a_file_that_was_cut_short(tmp_path: Path, make_raw: MakeRaw) -> None:
+    path = snapshot.write(make_raw(5), tmp_path)
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(errors.DamagedSnapshot, match="is not what was written"):
+        snapshot.glance(tmp_path)
+    with pytest.raises(errors.UnknownBoard):
+        snapshot.glance(tmp_path / "none")

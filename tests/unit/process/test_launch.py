@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
+import subprocess
 import sys
 import time
 import warnings
@@ -63,6 +65,25 @@ def test_a_python_of_another_name_starts_helpers(name: str, tmp_path: Path) -> N
     other = tmp_path / name
     other.symlink_to(os.path.realpath(sys.executable))
     assert launch._is_python(str(other))
+
+
+def test_a_copy_of_the_interpreter_under_another_name_starts_helpers_and_no_other_program_does(tmp_path: Path) -> None:
+    other, edited = tmp_path / "app", tmp_path / "edited"
+    shutil.copy(os.path.realpath(sys.executable), other)
+    shutil.copy(other, edited)
+    with edited.open("ab") as file:
+        file.write(b"and an application")
+    script = "import sys; from headway.process import launch; print(launch._is_python(sys.executable))"
+    path = os.pathsep.join(filter(None, sys.path))
+    for program, answer in ((other, "True"), (edited, "False")):
+        done = subprocess.run(
+            [program, "-c", script],
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHOME": sys.base_prefix},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == answer, done.stderr
 
 
 def test_a_python_that_cannot_be_started_is_named(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,3 +96,43 @@ def test_the_exception_that_ends_a_child_is_known(run_python: RunPython) -> None
     finished = run_python(UNCAUGHT.replace("{ending}", "raise ValueError('no such bar')"), "child", check=False)
     # From Python 3.13 on multiprocessing forgets it before finalizers run: then its exit code is told.
     assert finished.stdout.strip() in ("ValueError no such bar", "SystemExit 1")
+
+
+FAILING = """
+import multiprocessing, os, sys
+from headway.process.leaving import at_exit
+
+def say(text):
+    os.write(1, f"{text}\\n".encode())
+
+def first():
+    say("first")
+
+def failing():
+    raise RuntimeError("unforeseen")
+
+def interrupted():
+    raise KeyboardInterrupt("at the end")
+
+def work():
+    for callback in (first, failing, interrupted):
+        at_exit(callback)
+
+if __name__ == "__main__":
+    if sys.argv[1] == "itself":
+        work()
+    else:
+        process = multiprocessing.get_context(sys.argv[1]).Process(target=work)
+        process.start()
+        process.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["itself", "fork", "spawn"])
+def test_what_a_callback_raises_is_told_and_keeps_no_other_from_being_called(
+    method: str, run_python: RunPython
+) -> None:
+    done = run_python(FAILING, method)
+    assert done.stdout == "first\n"
+    assert "RuntimeError: unforeseen" in done.stderr
+    assert "KeyboardInterrupt: at the end" in done.stderr

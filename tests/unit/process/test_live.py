@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+
+from headway.process import live, pidfd
 
 if TYPE_CHECKING:
     from tests.conftest import RunPython
@@ -84,3 +88,33 @@ def test_live_bars_end_in_good_order_in_a_program_that(program: str, run_python:
     done = run_python(program, board_name)
     assert done.stdout == "done\n"
     assert "Traceback" not in done.stderr
+
+
+def test_a_descriptor_of_another_process_is_not_taken_for_the_helpers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Linux 6.9 all descriptors of processes are one file by what `fstat` says."""
+    helper, other = subprocess.Popen(["sleep", "60"]), subprocess.Popen(["sleep", "60"])
+    try:
+        descriptor = pidfd.open_pidfd(helper.pid)
+        if descriptor < 0:
+            pytest.skip("no descriptors of processes here")
+        known = live.Helper.__new__(live.Helper)
+        known._helper, known._told, known._files = descriptor, pidfd.told_by(descriptor), [(0, 0)]
+        monkeypatch.setattr(live, "_file_of", lambda _: (0, 0))
+        assert known._has(descriptor)
+        theirs = os.pidfd_open(other.pid)
+        os.dup2(theirs, descriptor)
+        os.close(theirs)
+        assert not known._has(descriptor)
+        with open(os.devnull) as null:
+            os.dup2(null.fileno(), descriptor)
+        assert not known._has(descriptor)
+        os.close(descriptor)
+        descriptor = known._helper = pidfd.open_pidfd(helper.pid)
+        helper.kill()
+        helper.wait()
+        assert known._has(descriptor), "it has ended, and its descriptor is to be closed"
+        os.close(descriptor)
+    finally:
+        for process in (helper, other):
+            process.kill()
+            process.wait()

@@ -218,3 +218,25 @@ def test_locks_need_no_constant_that_old_pythons_lack(run_python: RunPython) -> 
         "from headway.system import locks\nprint(locks.F_OFD_GETLK, locks.F_OFD_SETLK)"
     )
     assert done.stdout.split() == [str(fcntl.F_OFD_GETLK), str(fcntl.F_OFD_SETLK)]
+
+
+@pytest.mark.parametrize("end", ["release", "child"])
+def test_a_number_that_the_program_has_given_to_a_file_of_its_own_is_left_alone(end: str, tmp_path: Path) -> None:
+    """A program closes all its descriptors, as daemons do, and opens its own files."""
+    lock, own = locks.Flock(), tmp_path / "own"
+    assert lock.take(tmp_path / "one.lock") is None
+    number = lock.fd
+    theirs = os.open(own, os.O_RDWR | os.O_CREAT)
+    os.dup2(theirs, number)
+    os.close(theirs)
+    fcntl.flock(number, fcntl.LOCK_EX)
+    if end == "release":
+        lock.release()
+    else:
+        lock.forget()
+    assert os.path.samestat(os.fstat(number), own.stat())
+    other = os.open(own, os.O_RDWR)
+    with pytest.raises(BlockingIOError):  # it is locked still
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(other)
+    os.close(number)

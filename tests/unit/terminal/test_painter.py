@@ -16,11 +16,14 @@ import pytest
 from headway.terminal.painter import Pace, Painter, chosen_pace_s, put
 from headway.terminal.plain import lines
 from headway.views.board_view import BoardView, TaskView
+from tests.unit.conftest import build_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from typing import TextIO
+
+    from tests.unit.conftest import Arrays
 
 NOW = 1_700_000_000.0
 
@@ -274,3 +277,34 @@ def test_what_cannot_be_written_is_dropped_and_what_came_before_keeps_its_place(
     text = io.StringIO()
     put(text, "no descriptor")
     assert text.getvalue() == "no descriptor"
+
+
+def test_a_log_of_many_tasks_makes_views_of_those_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def edit(arrays: Arrays, ended: int) -> None:
+        arrays["tasks"]["state"][:ended] = 2
+
+    made: list[int] = []
+    make = TaskView.from_raw
+    monkeypatch.setattr(TaskView, "from_raw", lambda raw, at, **more: made.append(at) or make(raw, at, **more))
+    out = io.StringIO()
+    painter = Painter(out, every_s=5)
+    for ended in (1000, 1003):
+        painter.draw(BoardView.from_raw(build_raw(2000, edit=lambda arrays, n=ended: edit(arrays, n))), last=True)
+    assert [line.split()[2] for line in out.getvalue().splitlines()] == [
+        "1,000",
+        "task-1000:",
+        "task-1001:",
+        "task-1002:",
+        "997",
+    ]
+    assert len(made) < 20
+
+
+def test_a_log_has_dates_from_a_day_after_its_first_line_on() -> None:
+    out = io.StringIO()
+    painter = Painter(out, every_s=5)
+    for days in (0, 0.99, 1, 2):
+        painter.tell(NOW + days * 86_400, "on")
+    assert [len(line) for line in out.getvalue().splitlines()] == [len("HH:MM:SS on")] * 2 + [
+        len("YYYY-MM-DD HH:MM:SS on")
+    ] * 2

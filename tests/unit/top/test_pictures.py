@@ -135,3 +135,27 @@ def test_a_question_mark_shows_what_the_keys_do(make_raw: MakeRaw) -> None:
 def test_it_opens_on_what_runs_though_twenty_tasks_that_wait_are_older(make_raw: MakeRaw) -> None:
     shown = picture(BoardView.from_raw(make_raw(32, edit=busy)), (100, 30), Style(colour=True)).splitlines()
     assert [line.split()[0] for line in shown[2:7]] == [f"symbol-{number}" for number in (20, 21, 22, 23, 12)]
+
+
+@pytest.mark.parametrize("columns", [20, 30, 39, 40, 41, 60, 85])
+def test_a_narrow_terminal_has_only_keys_that_fit_whole(columns: int, make_raw: MakeRaw) -> None:
+    view = BoardView.from_raw(make_raw(3))
+    whole = picture(view, (200, 30), Style(colour=True)).splitlines()[-1]
+    keys = picture(view, (columns, 30), Style(colour=True)).splitlines()[-1]
+    assert keys.startswith(" q Quit  ? Help")
+    assert whole.startswith(keys)
+    assert whole[len(keys) :][:2] in ("", "  "), f"{keys!r} ends within a key"
+
+
+def test_no_row_below_the_line_is_empty_while_tasks_are_out_of_sight(make_raw: MakeRaw) -> None:
+    _, edit = BOARDS["failed"]
+    for size in SIZES[1:]:
+        shown = picture(BoardView.from_raw(make_raw(300, edit=edit)), size, Style(colour=True)).splitlines()
+        assert not [line for line in shown if not line.replace("│", "").strip()]
+
+
+def test_the_head_and_the_pane_of_workers_count_alike(make_raw: MakeRaw) -> None:
+    view = BoardView.from_raw(make_raw(32, edit=busy))
+    head, *_, pane = picture(view, (200, 60), Style(colour=True)).partition("prices  running  20/100 bar")
+    assert " · 1 worker · 1 died" in head
+    assert pane.splitlines()[0].endswith("│ 1 worker, 1 died")

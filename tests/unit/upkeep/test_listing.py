@@ -57,7 +57,8 @@ def test_a_board_that_cannot_be_read_is_listed_with_the_reason(board: Board) -> 
 
 def test_looking_at_a_board_leaves_no_trace(abandoned: str) -> None:
     for _ in range(3):
-        listing.boards()
+        assert [info.name for info in listing.boards()] == [abandoned]
+        assert [board.name for board in map(listing.glance, listing.newest_first()) if board] == [abandoned]
         watched = listing.attach(abandoned)
         assert watched is not None
         assert len(watched.snapshot().workers) == 1

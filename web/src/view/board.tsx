@@ -58,8 +58,10 @@ export function BoardPage({ name, tab, params }: { name: string; tab: Tab; param
       <h1 class="sr">
         Board <Text of={name} />
       </h1>
-      <Deaths board={board} at={now.value} />
-      <Failures board={board} />
+      <div class="alarms">
+        <Deaths board={board} at={now.value} />
+        <Failures board={board} />
+      </div>
       <div class="glance">
         <Figures board={board} at={at} />
         <Throughput board={board} />

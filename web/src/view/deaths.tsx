@@ -8,6 +8,7 @@ import { ago, amount, number, plural } from "../format";
 import { type Death, deathsOf } from "../model/deaths";
 import { nameOf } from "../model/names";
 import { boardHref, taskHref } from "../route";
+import { Alarm, Away } from "./alarm";
 import { useLostBefore } from "./lost";
 import { Text, Unit } from "./parts";
 
@@ -24,41 +25,42 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
   if (!deaths.length) {
     if (!lost) return null;
     return (
-      <p class="deaths-away">
-        <span class="is-lost">{plural(lost, "task")} lost</span>{" "}
+      <Away look="lost" headline={`${plural(lost, "task")} lost`}>
         <a class="link" href={boardHref(board.name, "history", { state: "lost" })}>
           Show in the history
         </a>
-      </p>
+      </Away>
     );
   }
   const keyOf = (death: Death): string => `${board.name} ${board.summary?.uuid} ${death.key}`;
   const headline = `${plural(deaths.length, "process").replace("processs", "processes")} died${lost ? `, ${plural(lost, "task")} lost` : ""}`;
   if (deaths.every((death) => dismissed.value.has(keyOf(death)))) {
     return (
-      <p class="deaths-away">
-        <span class="is-lost">{headline}</span>{" "}
+      <Away look="lost" headline={headline}>
         <button type="button" class="link" onClick={() => (dismissed.value = new Set())}>
           Show
         </button>
-      </p>
+      </Away>
     );
   }
   const shown = all ? deaths : deaths.slice(0, SHOWN);
+  const first = deaths[0];
   return (
-    <section class="deaths" aria-labelledby="deaths-title">
-      <div class="deaths-head">
-        <h2 id="deaths-title">{headline}</h2>
-        {lost > 0 && (
+    <Alarm
+      id="deaths"
+      look="lost"
+      headline={headline}
+      newest={first && <Newest death={first} board={board.name} />}
+      links={
+        lost > 0 && (
           <a class="link" href={boardHref(board.name, "tasks", { state: "lost" })}>
             Lost tasks only
           </a>
-        )}
-        <button type="button" class="link" onClick={() => (dismissed.value = new Set(deaths.map(keyOf)))}>
-          Dismiss
-        </button>
-      </div>
-      <ul>
+        )
+      }
+      onDismiss={() => (dismissed.value = new Set(deaths.map(keyOf)))}
+    >
+      <ul class="deaths">
         {shown.map((death) => (
           <li key={death.key}>
             <Who death={death} at={at} />
@@ -80,7 +82,18 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
           {all ? "Show fewer" : `Show ${number(deaths.length - SHOWN)} more`}
         </button>
       )}
-    </section>
+    </Alarm>
+  );
+}
+
+/** The death that was seen last, in one line. */
+function Newest({ death, board }: { death: Death; board: string }) {
+  const row = death.tasks[0];
+  return (
+    <>
+      <b>{death.pid ? `pid ${death.pid}` : "A process"}</b>{" "}
+      {row ? <Where row={row} board={board} /> : <Text of={death.name} />}
+    </>
   );
 }
 

@@ -8,6 +8,7 @@ import { type Failure, failuresOf } from "../model/failures";
 import { nameOf } from "../model/names";
 import { boardHref, taskHref } from "../route";
 import { now } from "../store";
+import { Alarm, Away } from "./alarm";
 import { Text } from "./parts";
 
 const SHOWN = 4;
@@ -28,47 +29,73 @@ export function Failures({ board }: { board: Board }) {
   };
   if ((dismissed.value.get(key) ?? 0) >= failed) {
     return (
-      <p class="alarm-away">
-        <span class="is-failed">{headline}</span>{" "}
+      <Away look="failed" headline={headline}>
         <button type="button" class="link" onClick={() => dismiss(0)}>
           Show
         </button>
-      </p>
+      </Away>
     );
   }
   const here = failures.reduce((sum, one) => sum + one.tasks.length, 0);
   const shown = all ? failures : failures.slice(0, SHOWN);
+  const [first] = failures;
+  const past = failed > here && (
+    <a class="link" href={boardHref(board.name, "history", { state: "failed" })}>
+      {here > 0 ? `${number(failed - here)} more in the history` : "Show in the history"}
+    </a>
+  );
   return (
-    <section class="alarm failures" aria-labelledby="failures-title">
-      <div class="alarm-head">
-        <h2 id="failures-title">{headline}</h2>
-        {here > 0 && (
+    <Alarm
+      id="failures"
+      look="failed"
+      headline={headline}
+      newest={first ? <Newest failure={first} others={failures.length - 1} board={board.name} /> : past}
+      links={
+        here > 0 && (
           <a class="link" href={boardHref(board.name, "tasks", { state: "failed" })}>
             Failed tasks only
           </a>
-        )}
-        {failed > here && (
-          <a class="link" href={boardHref(board.name, "history", { state: "failed" })}>
-            {here > 0 ? `${number(failed - here)} more in the history` : "Show in the history"}
-          </a>
-        )}
-        <button type="button" class="link" onClick={() => dismiss(failed)}>
-          Dismiss
-        </button>
-      </div>
-      <ul>
-        {shown.map((failure) => (
-          <li key={failure.tasks.at(-1)?.serial}>
-            <Kind failure={failure} board={board.name} />
-          </li>
-        ))}
-      </ul>
-      {failures.length > SHOWN && (
-        <button type="button" class="link" onClick={() => showAll(!all)}>
-          {all ? "Show fewer" : `Show ${number(failures.length - SHOWN)} other errors`}
-        </button>
+        )
+      }
+      onDismiss={() => dismiss(failed)}
+    >
+      {first && (
+        <>
+          <ul>
+            {shown.map((failure) => (
+              <li key={failure.tasks.at(-1)?.serial}>
+                <Kind failure={failure} board={board.name} />
+              </li>
+            ))}
+          </ul>
+          {failures.length > SHOWN && (
+            <button type="button" class="link" onClick={() => showAll(!all)}>
+              {all ? "Show fewer" : `Show ${number(failures.length - SHOWN)} other errors`}
+            </button>
+          )}
+          {past}
+        </>
       )}
-    </section>
+    </Alarm>
+  );
+}
+
+/** The error that most tasks have, in one line. */
+function Newest({ failure, others, board }: { failure: Failure; others: number; board: string }) {
+  const { tasks, error } = failure;
+  const [newest] = tasks;
+  return (
+    <>
+      {tasks.length > 1 || !newest ? (
+        <b>{number(tasks.length)} ×</b>
+      ) : (
+        <a href={taskHref(board, newest.id)}>
+          <Text of={nameOf(newest)} />
+        </a>
+      )}{" "}
+      <Reason of={error} />
+      {others > 0 && <span class="dim"> and {plural(others, "other error")}</span>}
+    </>
   );
 }
 

@@ -2,8 +2,9 @@
 
 import { useState } from "preact/hooks";
 import type { Board } from "../feed/patch";
-import { isBytes, rateOfUnit, short } from "../format";
+import { ago, isBytes, number, rateOfUnit, short } from "../format";
 import { isWorking } from "../model/run";
+import { now } from "../store";
 import { Chart } from "./chart";
 import { Text } from "./parts";
 
@@ -23,7 +24,20 @@ export function Throughput({ board }: { board: Board }) {
   const { at, rates } = board.throughput;
   const current = unit === undefined ? 0 : (board.summary?.rates?.[unit] ?? 0);
   const values = (unit === undefined ? undefined : rates[unit]) ?? at.map(() => 0);
+  const counts = board.summary?.counts;
+  const still = counts && counts.running > 0 && counts.stalled === counts.running ? counts.running : 0;
   const peak = Math.max(0, ...values.map((value) => value ?? 0));
+  const chart = (
+    <Chart
+      label={`Throughput: ${rateOfUnit(current, unit ?? "")} now, at most ${rateOfUnit(peak, unit ?? "")} in this chart`}
+      at={at}
+      curves={[{ name: unit ?? "", color: "running", values }]}
+      height={150}
+      seconds={30}
+      format={(value) => short(value, unit)}
+      bytes={isBytes(unit ?? "")}
+    />
+  );
   return (
     <section class="panel throughput" aria-labelledby="throughput-title">
       <div class="panel-head">
@@ -37,17 +51,27 @@ export function Throughput({ board }: { board: Board }) {
             ))}
           </div>
         )}
-        <span class="panel-figure">{rateOfUnit(current, unit ?? "")}</span>
+        <span class="panel-figure">
+          {still > 0 ? (
+            <span class="is-stalled">{still === 1 ? "stalled" : `all ${number(still)} stalled`}</span>
+          ) : (
+            rateOfUnit(current, unit ?? "")
+          )}
+        </span>
       </div>
-      <Chart
-        label={`Throughput: ${rateOfUnit(current, unit ?? "")} now, at most ${rateOfUnit(peak, unit ?? "")} in this chart`}
-        at={at}
-        curves={[{ name: unit ?? "", color: "running", values }]}
-        height={150}
-        seconds={30}
-        format={(value) => short(value, unit)}
-        bytes={isBytes(unit ?? "")}
-      />
+      {peak > 0 ? chart : <Nothing board={board} stalled={still > 0} />}
     </section>
+  );
+}
+
+/** Instead of a chart without a line: since when nothing was counted, where that is known. */
+function Nothing({ board, stalled }: { board: Board; stalled: boolean }) {
+  let beat = 0;
+  for (const row of board.tasks.values()) if (row.state === "running") beat = Math.max(beat, row.beat ?? 0);
+  return (
+    <p class="chart-empty">
+      {stalled ? "Nothing is counted: all running tasks are stalled." : "Nothing was counted yet."}
+      {stalled && beat > 0 && ` The last sign of life was ${ago(now.value - beat)}.`}
+    </p>
   );
 }
