@@ -11,13 +11,16 @@ import pytest
 
 from headway.engine.board import open_board
 from headway.files import history
+from headway.tasks.states import STATES
 from tests.integration.dashboard import Mirror, Server, eventually
+from tests.unit.conftest import build_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Finished, RunPython
+    from tests.unit.conftest import Arrays
 
 # Root without any capability is held to the modes of its own files, as everybody is.
 LIKE_ANYBODY = "import ctypes; ctypes.CDLL(None).capset((ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)())"
@@ -65,17 +68,61 @@ def test_a_board_whose_directory_is_closed_is_listed_with_the_reason_beside_the_
     assert command("ls", "--names").stdout.split() == boards
     listed: list[dict[str, Any]] = json.loads(command("ls", "--json").stdout)
     assert [(one["name"], one["state"]) for one in listed] == [(closed, "damaged"), (other, "snapshot")]
-    assert "Permission denied" in listed[0]["error"]
+    assert "cannot be entered" in listed[0]["error"]
     shown = command("show", closed)
     assert shown.returncode == 1
-    assert "Permission denied" in shown.stderr
+    assert "cannot be entered" in shown.stderr
     assert command("show", other).returncode == 0
     assert "are: " in command("show", "nosuch").stderr
+    assert f"chmod u+rwx '{headway_dir / closed}'" in listed[0]["error"]
+    assert "remove" not in listed[0]["error"]  # nothing is wrong with it
+    assert f"chmod u+rwx '{headway_dir / closed}'" in command("history", closed).stderr
     assert command("gc").returncode == 0
+    tidied = command("gc", closed)
+    assert tidied.returncode == 1
+    assert tidied.stdout == ""
+    assert f"{headway_dir / closed} cannot be entered" in tidied.stderr
     told = command("doctor").stdout
     assert f"{headway_dir / closed} cannot be entered" in told
     assert f"chmod u+rwx '{headway_dir / closed}'" in told
     assert f"rm '{headway_dir / closed}" not in told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a board to another user")
+def test_a_board_of_another_user_is_told_as_such_by_every_command(
+    headway_dir: Path, boards: list[str], command: Callable[..., Finished]
+) -> None:
+    foreign, other = boards
+    os.chown(headway_dir / foreign, 54321, -1)
+    told = f"{headway_dir / foreign} belongs to user 54321"
+    listed: list[dict[str, Any]] = json.loads(command("ls", "--json").stdout)
+    assert [(one["name"], one["state"]) for one in listed] == [(foreign, "damaged"), (other, "snapshot")]
+    assert told in listed[0]["error"]
+    for arguments in (("show", foreign), ("history", foreign), ("gc", foreign), ("rm", foreign)):
+        done = command(*arguments)
+        assert done.returncode == 1, arguments
+        assert told in done.stderr
+        assert done.stdout == ""
+    assert command("gc", other).returncode == 0
+
+
+def test_a_history_that_may_not_be_read_is_told_as_such(
+    headway_dir: Path, boards: list[str], command: Callable[..., Finished]
+) -> None:
+    with history.Writer(headway_dir / boards[0]) as writer:
+        writer.add(build_raw(3, edit=_ended), range(3))
+    path = headway_dir / boards[0] / history.HISTORY
+    path.chmod(0)
+    done = command("history", boards[0])
+    assert done.returncode == 1
+    assert "no permission to read it" in done.stderr
+    assert "write" not in done.stderr
+    assert "chmod u+rw" in done.stderr
+
+
+def _ended(arrays: Arrays) -> None:
+    arrays["tasks"]["state"] = STATES.index("success")
+    arrays["tasks"]["ended_ns"] = arrays["tasks"]["created_ns"] + 10**9
 
 
 @pytest.mark.parametrize("kind", ["closed", "only to be entered", "file"])

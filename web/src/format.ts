@@ -114,17 +114,19 @@ export function fine(seconds: number): string {
   return seconds < 1 ? `${Math.round(seconds * 1e3)} ms` : duration(seconds);
 }
 
-/** now, 12 s ago, 3 min ago, 5 h ago, 2 d ago. */
+/** now, 12 s ago, 3 min ago, 5 h ago, 2 d ago, 3 y ago; a dash for more than a thousand years. */
 export function ago(seconds: number): string {
   if (seconds < 1) return "now";
+  if (!(seconds < YEARS_MOST * 365 * 86400)) return "–";
   for (const [unit, size, until] of [
     ["s", 1, 60],
     ["min", 60, 3600],
     ["h", 3600, 86400],
+    ["d", 86400, 365 * 86400],
   ] as const) {
     if (seconds < until) return `${Math.floor(seconds / size)} ${unit} ago`;
   }
-  return `${number(Math.floor(seconds / 86400))} d ago`;
+  return `${number(Math.floor(seconds / (365 * 86400)))} y ago`;
 }
 
 /** 42%; 100% only if everything is counted, and 0% only if nothing is: else <1%. */

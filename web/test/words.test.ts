@@ -19,7 +19,43 @@ import {
 } from "../src/format";
 import { totalOf } from "../src/model/derive";
 import { hrefOf, parseRoute, type Route } from "../src/route";
+import { axisWords } from "../src/view/clock";
 import examples from "./examples.json";
+
+describe("a time axis", () => {
+  const midnight = new Date(2026, 2, 3).getTime() / 1000; // by the clock of whoever runs this
+  const each = (step: number, many: number, from = midnight): string[] =>
+    axisWords(
+      Array.from({ length: many }, (_, at) => from + at * step),
+      step,
+    );
+
+  it("has times alone within a day", () => {
+    expect(each(1800, 3)).toEqual(["00:00", "00:30", "01:00"]);
+    expect(each(15, 2)).toEqual(["00:00:00", "00:00:15"]);
+  });
+
+  it("has the date where a day begins if it goes over several", () => {
+    const words = each(28800, 7, midnight + 8 * 3600);
+    expect(words.map((word) => word.slice(-5))).toEqual([
+      "08:00",
+      "16:00",
+      "00:00",
+      "08:00",
+      "16:00",
+      "00:00",
+      "08:00",
+    ]);
+    expect(words.map((word) => /[^\d:]/.test(word))).toEqual([true, false, true, false, false, true, false]);
+  });
+
+  it("has dates alone for days, with the year if it goes over several", () => {
+    const march = each(86400, 4);
+    expect(march.every((word) => !word.includes(":") && !word.includes("2026"))).toBe(true);
+    expect(new Set(march).size).toBe(4);
+    expect(each(90 * 86400, 5).every((word) => /202[67]/.test(word))).toBe(true);
+  });
+});
 
 describe("numbers and times", () => {
   it.each([
@@ -58,6 +94,10 @@ describe("numbers and times", () => {
     [ago(12.9), "12 s ago"],
     [ago(190), "3 min ago"],
     [ago(86_400 * 3), "3 d ago"],
+    [ago(86_400 * 364), "364 d ago"],
+    [ago(86_400 * 20_787), "56 y ago"],
+    [ago(86_400 * 365_000), "–"],
+    [ago(NaN), "–"],
     [stateWord("success"), "succeeded"],
     [stateWord("failed"), "failed"],
     [stateWord("of another version"), "of another version"],

@@ -53,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
                 unknown.append(files_of_boards.unknown(name))
     else:
         found = removal.gc(everywhere=options.all, dry_run=options.dry_run)
+    failed = [one for one in found if one.error is not None]
     if options.json:
         print_json([asdict(one) for one in found])
     else:
@@ -64,9 +65,8 @@ def run(options: argparse.Namespace) -> int:
         verb = "would be freed" if options.dry_run else "freed"
         if gone:
             say(f"{plural(len(gone), 'object')}, {freed} {verb}")
-        elif len(unknown) < max(len(options.boards), 1):
+        elif not failed and len(unknown) < max(len(options.boards), 1):
             say("there is nothing to remove")
-    failed = [one for one in found if one.error is not None]
     for one in failed:
         complain(f"{one.kind} {one.name} is still there: {one.error}")
     for error in unknown:

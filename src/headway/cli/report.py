@@ -49,12 +49,13 @@ def _hours(text: str) -> float:
 
 def run(options: argparse.Namespace) -> int:
     from headway.exporters.report import report
-    from headway.files.query import Query, stream
+    from headway.files.query import Query, stream, wholes
 
     view = find(options.board).view
     hours = options.hours
     asked = Query(uuid=view.uuid) if hours is None else Query(since=time.time() - hours * 3600)
-    page = report(view, stream(_directory(view), asked))
+    directory = _directory(view)
+    page = report(view, stream(directory, asked), wholes(directory, asked))
     output: Path | None = options.output
     if output is None or output == STANDARD_OUTPUT:
         sys.stdout.flush()

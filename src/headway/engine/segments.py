@@ -66,6 +66,9 @@ def _uuid_in(path: Path) -> str | None:
     except OSError as error:
         if error.errno not in (*_NO_SEGMENT, errno.EACCES):  # a disk error, no free descriptor: not damaged
             raise
+        if error.errno == errno.EACCES:
+            told = paths.closed(path.parent) or f"{path} cannot be read ({error.strerror}): chmod u+rw '{path}'"
+            raise errors.CorruptBoard(told) from error
         raise errors.CorruptBoard(f"{path} cannot be read ({error.strerror}): remove it") from error
     try:
         found = os.fstat(fd)

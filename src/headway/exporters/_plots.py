@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from headway.tasks.states import STATES
@@ -12,11 +11,10 @@ from headway.tasks.states import STATES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Lane", "area", "colour_class", "gantt", "spread"]
+__all__ = ["Lane", "area", "colour_class", "gantt"]
 
 WIDTH, LEFT = 1080, 150
 BAR, GAP = 13, 3
-BINS = 160
 AREA_HEIGHT = 120
 ROWS_MOST = 60  # of one lane; further overlapping bars are drawn over others
 TICKS_MOST = 10
@@ -135,28 +133,6 @@ def gantt(lanes: Sequence[tuple[str, Lane]]) -> str:
             parts.append("</g>")
         top += tall
     return "".join((*parts, "</svg>"))
-
-
-def spread(lines: Sequence[Sequence[tuple[float, float]]]) -> tuple[float, float, list[float]]:
-    """Add up series of counts, each a list of (seconds since 1970, count).
-
-    Returns begin, end, and the units per second in equal intervals between them.
-    """
-    begin = min(points[0][0] for points in lines)
-    end = max(points[-1][0] for points in lines)
-    wide = (end - begin) / BINS
-    if wide <= 0:
-        return begin, end, []
-    sums = [0.0] * BINS
-    for points in lines:
-        for (at, count), (later, more) in pairwise(points):
-            gained, span = max(more - count, 0.0), later - at
-            first, last = (min(int((moment - begin) / wide), BINS - 1) for moment in (at, later))
-            for place in range(first, last + 1):
-                overlap = min(later, begin + (place + 1) * wide) - max(at, begin + place * wide)
-                share = max(overlap, 0.0) / span if first < last else 1.0
-                sums[place] += gained * share
-    return begin, end, [total / wide for total in sums]
 
 
 def area(begin: float, end: float, values: Sequence[float], most_text: str) -> str:

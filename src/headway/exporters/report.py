@@ -8,34 +8,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import time
 from html import escape
 from typing import TYPE_CHECKING
 
-from headway.exporters._plots import Lane, area, colour_class, gantt, spread
+from headway.exporters._gathered import Gathered, end_of
+from headway.exporters._plots import Lane, area, colour_class, gantt
 from headway.tasks.states import STATES
-from headway.terminal.row import detail
 from headway.terminal.text import safe
-from headway.views.numbers import Counts
 from headway.views.words import counted, duration, number, plural, rate, state, tally
 from headway.views.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
+    from headway.exporters._gathered import Kind
     from headway.files.history import PastTask
     from headway.views.board_view import BoardView, TaskView
 
 __all__ = ["report"]
 
-SLOWEST = 20
-DEAD_MOST = 500
 KINDS_MOST = 100
-BARS_MOST = 4000
 UNITS_MOST = 3
-
-_NUMBERS = re.compile(r"0x[0-9a-f]+|\d+", re.IGNORECASE)  # errors that differ only in these are of one kind
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --quiet: #5c6670; --paper: #fff; --edge: #d9dee3; --soft: #f4f6f8;
@@ -66,19 +60,30 @@ summary { cursor: pointer; } td ul { margin: 4px 0; padding-left: 18px; columns:
 """ + "".join(f".{state} {{ fill: var(--{state}); color: var(--{state}); }}\n" for state in (*STATES, "stalled"))
 
 
-def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
-    """The page. past: runs of the history; those that are also on the board are shown once, with their series."""
-    archived = {(task.uuid, task.serial, task.started): task for task in past}
-    tasks: list[TaskView] = [archived.pop((view.uuid, task.serial, task.started), task) for task in view.tasks]
-    tasks += archived.values()
-    tasks.sort(key=lambda task: (task.started or task.created or 0.0, task.serial))
+def report(
+    view: BoardView, past: Iterable[PastTask] = (), wholes: Collection[tuple[str | None, str]] | None = None
+) -> str:
+    """The page. past: runs of the history, each looked at once; of those that are also on the board, their series.
+
+    wholes: (id, unit) of tasks that have parts in `past`, as `headway.files.query.wholes` gives them; None: `past` is
+    kept in memory, and looked through.
+    """
+    if wholes is None:
+        past = list(past)
+        wholes = {(task.parent, task.unit) for task in past if task.count}
+    gathered = Gathered(view.taken_at, {*wholes, *((task.parent, task.unit) for task in view if task.count)})
+    for task in _runs(view, past):
+        gathered.add(task, former=getattr(task, "uuid", view.uuid) != view.uuid)
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
-    body = "\n".join(
-        part
-        for part in (_head(view, tasks), _dead(tasks), _timeline(view, tasks), _throughput(tasks), _slow(tasks))
-        if part
+    parts = (
+        _head(view, gathered),
+        _dead(gathered),
+        _timeline(view, gathered),
+        _throughput(gathered),
+        _slow(gathered),
     )
+    body = "\n".join(filter(None, parts))
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -96,6 +101,16 @@ def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
 </body>
 </html>
 """
+
+
+def _runs(view: BoardView, past: Iterable[PastTask]) -> Iterator[TaskView]:
+    """Those of the history, and those on the board that it does not have."""
+    left = {(task.serial, task.started) for task in view}
+    for task in past:
+        if task.uuid == view.uuid:
+            left.discard((task.serial, task.started))
+        yield task
+    yield from (task for task in view if (task.serial, task.started) in left)
 
 
 def _text(text: str) -> str:
@@ -119,66 +134,51 @@ def _tone(task: TaskView) -> str:
     return "stalled" if task.stalled else colour_class(task.state)
 
 
-def _head(view: BoardView, tasks: Sequence[TaskView]) -> str:
-    counts = Counts.of(tasks)
+def _head(view: BoardView, gathered: Gathered) -> str:
+    counts = view.counts + gathered.former
     tiles = "".join(
         f'<li class="{name}"><b>{number(counts[name])}</b>{told.partition(" ")[2]}</li>'
         for name, told in tally(counts).items()
     )
-    begun = min((task.started for task in tasks if task.started is not None), default=None)
-    last = max((_end(task, view.taken_at) for task in tasks if task.started is not None), default=view.taken_at)
-    took = "" if begun is None else f", {duration(last - begun)} from {_clock(begun)}"
+    begin, end = gathered.begin, gathered.end
+    took = "" if begin is None or end is None else f", {duration(end - begin)} from {_clock(begin)}"
     workers = plural(Workers.of(view).alive, "worker")
     where = f" on {_text(str(view.meta['host']))}" if view.meta.get("host") else ""
     return (
-        f"<header><h1>{_text(view.name)}</h1><p>{plural(len(tasks), 'task')}{took}{where}; "
+        f"<header><h1>{_text(view.name)}</h1><p>{plural(counts.total, 'task')}{took}{where}; "
         f'seen {_clock(view.taken_at)} with {workers} alive</p></header>\n<ul class="tiles">{tiles}</ul>'
     )
 
 
-def _end(task: TaskView, now: float) -> float:
-    """When a task ended; for a lost one, its last sign of life."""
-    if task.ended is not None:
-        return task.ended
-    return now if not task.final else task.beat or task.started or now
-
-
-def _dead(tasks: Sequence[TaskView]) -> str:
+def _dead(gathered: Gathered) -> str:
     """What died: of many that died of one kind of error, one line with their number, which opens."""
-    kinds: dict[tuple[str, str], list[tuple[TaskView, str]]] = {}
-    for task in tasks:
-        if task.state in ("lost", "failed") or task.workers_lost:
-            why = detail(task)
-            kinds.setdefault((task.state, _NUMBERS.sub("#", why)), []).append((task, why))
-    if not kinds:
+    if not gathered.kinds:
         return ""
-    groups = sorted(kinds.values(), key=lambda group: (group[0][0].state != "lost", -len(group)))
-    rows = "".join(_kind(group) for group in groups[:KINDS_MOST])
-    left = sum(map(len, groups[KINDS_MOST:]))
+    kinds = sorted(gathered.kinds.values(), key=lambda kind: (kind.first.state != "lost", -kind.count))
+    rows = "".join(map(_kind, kinds[:KINDS_MOST]))
+    left = sum(kind.count for kind in kinds[KINDS_MOST:]) + gathered.dead_of_more_kinds
     more = f"<p>and {number(left)} more</p>" if left else ""
     head = '<tr><th>task</th><th>state</th><th>why</th><th class="n">got to</th><th class="n">when</th></tr>'
     return f"<section><h2>What died, and where</h2><table>{head}{rows}</table>{more}</section>"
 
 
-def _kind(group: Sequence[tuple[TaskView, str]]) -> str:
-    task, why = group[0]
-    last = _clock(max((task.ended or task.beat or 0.0 for task, _ in group), default=0.0) or None)
-    if len(group) == 1:
+def _kind(kind: Kind) -> str:
+    task, why = kind.first, kind.why
+    if kind.count == 1:
         got_to = counted(task.count, task.total, _text(task.unit))
         name, reason = _named(task), _text(why)
     else:
-        alike = all(one == why for _, one in group)
         told = "".join(
-            f"<li>{_named(task)}{'' if alike else f': {_text(one)}'}</li>" for task, one in group[:DEAD_MOST]
+            f"<li>{_text(one.name)}{'' if kind.alike else f': {_text(one.why)}'}</li>" for one in sorted(kind.named)
         )
-        if len(group) > DEAD_MOST:
-            told += f"<li>and {number(len(group) - DEAD_MOST)} more</li>"
-        got_to, name = "", f"<b>{plural(len(group), 'task')}</b>"
-        summary = _text(why) + ("" if alike else " <small>and the like</small>")
+        if kind.count > len(kind.named):
+            told += f"<li>and {number(kind.count - len(kind.named))} more</li>"
+        got_to, name = "", f"<b>{plural(kind.count, 'task')}</b>"
+        summary = _text(why) + ("" if kind.alike else " <small>and the like</small>")
         reason = f"<details><summary>{summary}</summary><ul>{told}</ul></details>"
     return (
         f"<tr><td>{name}</td><td>{_word(task)}</td><td>{reason}</td>"
-        f'<td class="n">{got_to}</td><td class="n">{last}</td></tr>'
+        f'<td class="n">{got_to}</td><td class="n">{_clock(kind.last or None)}</td></tr>'
     )
 
 
@@ -190,7 +190,7 @@ def _worker(task: TaskView) -> int:
 
 def _tip(task: TaskView, now: float) -> str:
     spent = ", ".join(
-        f"{stage.name} {duration((stage.left or _end(task, now)) - stage.entered)}"
+        f"{stage.name} {duration((stage.left or end_of(task, now)) - stage.entered)}"
         for stage in task.stages
         if stage.entered is not None
     )
@@ -204,22 +204,20 @@ def _tip(task: TaskView, now: float) -> str:
     return _text(" · ".join(filter(None, parts)))
 
 
-def _timeline(view: BoardView, tasks: Sequence[TaskView]) -> str:
-    begun = [task for task in tasks if task.started is not None]
-    if not begun:
+def _timeline(view: BoardView, gathered: Gathered) -> str:
+    if not gathered.begun:
         return ""
     now = view.taken_at
-    # If there are too many for one picture, show failed, lost and running ones first, then the longest.
-    kept = sorted(begun, key=lambda task: (task.state in ("success", "cancelled"), -task.elapsed))[:BARS_MOST]
+    kept = gathered.bars.tasks()  # if there are too many for one picture, those that went wrong, then the longest
     lanes: dict[int, Lane] = {}
     for task in sorted(kept, key=lambda task: (task.started or 0.0, task.serial)):
         start = task.started or 0.0
         inner = [stage.entered for stage in task.stages[1:] if stage.entered is not None]
         lane = lanes.setdefault(_worker(task), Lane())
-        lane.add(start, max(_end(task, now), start), inner, _tone(task), _tip(task, now), _named(task))
+        lane.add(start, max(end_of(task, now), start), inner, _tone(task), _tip(task, now), _named(task))
     names = {worker.pid: worker.name for worker in view.workers}
     told = [(f"pid {pid} {_text(names.get(pid, ''))}".rstrip(), lane) for pid, lane in sorted(lanes.items())]
-    left = len(begun) - len(kept)
+    left = gathered.begun - len(kept)
     more = f"<p>{number(left)} shorter ones are left out.</p>" if left else ""
     return (
         "<section><h2>Timeline</h2><p>One lane per worker: each task is shown with the worker that did most of it. "
@@ -233,25 +231,11 @@ def _wide(label: str, picture: str) -> str:
     return f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">{picture}</div>'
 
 
-def _throughput(tasks: Sequence[TaskView]) -> str:
-    """The counts over time, by unit. The count of a task without a series is spread evenly over its run.
-
-    A task with children of the same unit counts the same items as they do: these are not added twice.
-    """
-    wholes = {(task.parent, task.unit) for task in tasks if task.count}
-    counted_in: dict[str, list[list[tuple[float, float]]]] = {}
-    for task in tasks:
-        if task.started is None or task.count - task.base <= 0 or (task.id, task.unit) in wholes:
-            continue
-        series: Sequence[tuple[float, int]] = getattr(task, "series", ())
-        points = [(float(at), float(count)) for at, count in series]
-        end = _end(task, task.taken_at)
-        if not points:
-            points = [(task.started, float(task.base)), (end, float(task.count))]
-        counted_in.setdefault(task.unit, []).append(sorted(points))
+def _throughput(gathered: Gathered) -> str:
+    """The counts over time, by unit."""
     pictures = []
-    for unit, lines in sorted(counted_in.items(), key=lambda item: -len(item[1]))[:UNITS_MOST]:
-        begin, end, rates = spread(lines)
+    for unit, grown in sorted(gathered.throughput.items(), key=lambda item: -item[1].tasks)[:UNITS_MOST]:
+        begin, end, rates = grown.spread()
         if rates:
             name = _text(unit) or "items"
             picture = _wide(f"{name} a second", area(begin, end, rates, rate(max(rates))))
@@ -259,8 +243,8 @@ def _throughput(tasks: Sequence[TaskView]) -> str:
     return f"<section><h2>Throughput</h2>{''.join(pictures)}</section>" if pictures else ""
 
 
-def _slow(tasks: Sequence[TaskView]) -> str:
-    slow = sorted((task for task in tasks if task.started is not None), key=lambda task: -task.elapsed)[:SLOWEST]
+def _slow(gathered: Gathered) -> str:
+    slow = gathered.slow.tasks()
     if not slow:
         return ""
     rows = "".join(
@@ -274,7 +258,7 @@ def _slow(tasks: Sequence[TaskView]) -> str:
 
 def _longest_stage(task: TaskView) -> str:
     spent = [
-        ((stage.left or _end(task, task.taken_at)) - stage.entered, stage.name)
+        ((stage.left or end_of(task, task.taken_at)) - stage.entered, stage.name)
         for stage in task.stages
         if stage.entered is not None
     ]

@@ -307,6 +307,8 @@ def _refusal(path: Path, is_refused: bool) -> OSError | None:
         path.lstat()
     except OSError as error:
         return error
+    if not os.access(path, os.R_OK):
+        return OSError(errno.EACCES, f"no permission to read it: 'chmod u+rw {path.name}*' in its directory", str(path))
     if not os.access(path.parent, os.W_OK | os.X_OK) or not os.access(path, os.R_OK | os.W_OK):
         return OSError(errno.EACCES, "no permission to write it or its directory: change their modes", str(path))
     text = "opening, reading or writing failed: see the system's log"

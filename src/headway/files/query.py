@@ -20,17 +20,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from headway import errors
 from headway.files import database
 from headway.files.past_task import COLUMNS, PastTask, PastTasks, decode
-from headway.files.schema import HISTORY, OLDER, WHEN, check, tables
+from headway.files.schema import BY_PLACE, HISTORY, OLDER, RUNS, WHEN, check, tables
 from headway.tasks import checks
 from headway.tasks.states import FINAL_STATES
 
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["PLACE", "TEXT_MOST", "Page", "Query", "count", "page", "read", "read_columns", "stream"]
+__all__ = ["PLACE", "TEXT_MOST", "Page", "Query", "count", "page", "read", "read_columns", "stream", "wholes"]
 
 T = TypeVar("T")
 
+FEW = 1024  # rows
 PAGE = 256  # rows that `stream` has in memory
 TRIES = 4  # where the file is moved aside or removed while it is read
 TEXT_MOST = 1000  # letters: SQLite refuses patterns beyond some ten thousand
@@ -66,8 +67,8 @@ class Query:
             if value is not None and math.isnan(value):
                 raise ValueError(f"{name} {value!r} is not a time: give seconds since 1970")
 
-    def sql(self) -> tuple[str, list[Any]]:
-        """The condition, and its values."""
+    def sql(self, *, by_uuid: bool = False) -> tuple[str, list[Any]]:
+        """The condition, and its values. by_uuid: it may be looked up by the segment."""
         like = None if self.text is None else f"%{self.text.translate(_ESCAPED)}%"
         asked: list[tuple[str, list[Any]]] = []
         if self.id is not None:
@@ -77,7 +78,7 @@ class Query:
         if self.states:
             asked.append((f"state IN ({', '.join('?' * len(self.states))})", [*self.states]))
         if self.uuid is not None:
-            asked.append(("+uuid = ?", [self.uuid]))  # not by its own index: most rows of a history have the same
+            asked.append(("uuid = ?" if by_uuid else "+uuid = ?", [self.uuid]))
         if self.since is not None:
             asked.append((f"{WHEN} >= ?", [self.since]))
         if self.until is not None:
@@ -126,13 +127,30 @@ def stream(directory: str | os.PathLike[str], query: Query, *, limit: int | None
 
 def count(directory: str | os.PathLike[str], query: Query) -> int:
     """How many runs fit. Raises as `read` does."""
-    where, values = query.sql()
 
     def counted(connection: sqlite3.Connection) -> int:
-        asked = (f"SELECT count(*) FROM {table} WHERE {where}" for table in tables(connection))
-        return sum(connection.execute(each, values).fetchone()[0] for each in asked)
+        asked = (_asking(connection, table, query) for table in tables(connection))
+        return sum(
+            connection.execute(f"SELECT count(*) FROM {source} WHERE {where}", values).fetchone()[0]
+            for source, where, values in asked
+        )
 
     return _asked(Path(directory, HISTORY), counted) or 0
+
+
+def wholes(directory: str | os.PathLike[str], query: Query) -> set[tuple[str, str]]:
+    """(parent, unit) of the runs that fit and counted something as parts of another. Raises as `read` does."""
+
+    def found(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+        pairs: set[tuple[str, str]] = set()
+        for table in tables(connection):
+            source, where, values = _asking(connection, table, query)
+            parts = f"parent IS NOT NULL AND count <> 0 AND {where}"
+            for parent, unit in connection.execute(f"SELECT DISTINCT parent, unit FROM {source} WHERE {parts}", values):
+                pairs.add((str(parent), str(unit)))
+        return pairs
+
+    return _asked(Path(directory, HISTORY), found) or set()
 
 
 def read(
@@ -222,10 +240,24 @@ def _fetched(path: Path, columns: Sequence[str], query: Query, limit: int, after
     return _asked(path, fetched) or []
 
 
+def _asking(connection: sqlite3.Connection, table: str, query: Query) -> tuple[str, str, list[Any]]:
+    """(table and index, condition, its values).
+
+    Most rows of a history are of one segment, as a rule, so rows are walked through by time. A segment with few rows is
+    looked up by its own index: among a million rows of others, they would all be walked through.
+    """
+    few = False
+    if query.uuid is not None and table == RUNS:
+        counted = f"SELECT count(*) FROM (SELECT 1 FROM {RUNS} INDEXED BY {BY_PLACE} WHERE uuid = ? LIMIT {FEW + 1})"
+        few = connection.execute(counted, [query.uuid]).fetchone()[0] <= FEW
+    where, values = query.sql(by_uuid=few)
+    return f"{table} INDEXED BY {BY_PLACE}" if few else table, where, values
+
+
 def _of_table(
     connection: sqlite3.Connection, table: str, columns: Sequence[str], query: Query, limit: int, after: _Place | None
 ) -> list[_Row]:
-    where, values = query.sql()
+    source, where, values = _asking(connection, table, query)
     present = table != OLDER
     if after is not None:
         # For the index on the times to be used, the first condition is on a time alone.
@@ -233,7 +265,7 @@ def _of_table(
         ceiling = after.rowid if present == after.present else 2**63 - 1 if after.present else -(2**63)
         values += [after.when, after.when, ceiling]
     order = f"ORDER BY {WHEN} DESC, rowid DESC"
-    chosen = f"SELECT rowid FROM {table} WHERE {where} {order} LIMIT ?"  # reads an index alone
+    chosen = f"SELECT rowid FROM {source} WHERE {where} {order} LIMIT ?"  # reads an index alone
     select = f"SELECT {WHEN}, rowid, {', '.join(columns)} FROM {table} WHERE rowid IN ({chosen}) {order}"
     rows = connection.execute(select, [*values, limit])  # negative: no limit
     return [_Row(_place(when, present, rowid), tuple(rest)) for when, rowid, *rest in rows]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADD",
+    "BY_PLACE",
     "FETCH_OLDER",
     "HISTORY",
     "MOVE",
@@ -42,13 +43,14 @@ HISTORY = "history.sqlite3"
 SCHEMA_VERSION = 3  # version 1 was before the first release
 APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: it marks the database as a history
 RUNS, OLDER = "runs", "tasks"  # the table of this version, and that of versions 1 and 2
+BY_PLACE = "runs_by_place"  # its index by segment, slot and generation
 _BEGUN = "coalesce(started, 0)"
 _KEY = ("uuid", "slot", "generation")
-_WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version
+_WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version: it tells one copy from another
 WHEN = "coalesce(ended, archived)"
 _SCHEMA = {
     RUNS: f"CREATE TABLE runs ({', '.join(f'{name} {sql}' for name, sql in _WRITTEN.items())})",
-    "runs_by_place": f"CREATE UNIQUE INDEX runs_by_place ON runs ({', '.join(_KEY)}, {_BEGUN})",
+    BY_PLACE: f"CREATE UNIQUE INDEX {BY_PLACE} ON runs ({', '.join(_KEY)}, {_BEGUN})",
     # All that rows are chosen by, so that a search through a million runs reads this index alone.
     "runs_by_end": f"CREATE INDEX runs_by_end ON runs ({WHEN}, state, id, label, uuid, ended, archived)",
     "runs_by_id": "CREATE INDEX runs_by_id ON runs (id, created)",
@@ -66,13 +68,13 @@ NEW = (
 # The same run, in an earlier segment.
 _ELSEWHERE = f"id = :id AND created = :created AND {_BEGUN} = coalesce(:started, 0) AND uuid <> :uuid"
 MOVE = f"""
-UPDATE OR REPLACE runs SET uuid = :uuid, slot = :slot, generation = :generation, version = -1
+UPDATE OR REPLACE runs SET uuid = :uuid, slot = :slot, generation = :generation
 WHERE {_ELSEWHERE} AND taken_at < :taken_at"""
 ADD = """
 INSERT INTO runs ({}) SELECT {} WHERE NOT EXISTS (SELECT 1 FROM runs WHERE {})
 ON CONFLICT ({}, {}) DO UPDATE SET {},
     series = CASE excluded.series WHEN '{}' THEN runs.series ELSE excluded.series END
-WHERE (excluded.version, excluded.taken_at) > (runs.version, runs.taken_at)""".format(
+WHERE (excluded.version, excluded.taken_at, excluded.count) <> (runs.version, runs.taken_at, runs.count)""".format(
     ", ".join(_WRITTEN),
     ", ".join(f":{name}" for name in _WRITTEN),
     _ELSEWHERE,

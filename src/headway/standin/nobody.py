@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, SupportsIndex
 
-from headway.tasks.counting import Sized, is_async, length_of
+from headway.tasks.counting import Sized, check_iterable, is_async, length_of
 from headway.tasks.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -140,6 +140,7 @@ class Nobody:
         """Return an iterator over the iterable that counts nothing."""
         if is_async(iterable):
             return aiter(iterable)
+        check_iterable(iterable)
         iterator = iter(iterable)
         return iterator if length_of(iterable) is None else Sized(iterator, iterable)
 

@@ -306,11 +306,27 @@ def unusable(error: OSError) -> errors.UnusableDirectory | None:
     where = Path(error.filename)
     if not any(where == root or root in where.parents or where in root.parents for root in _places()):
         return None
+    for one in (where, where.parent):
+        if one.parent in _places() and (told := closed(one)) is not None:
+            return errors.UnusableDirectory(error.errno, told, error.filename)
     return errors.UnusableDirectory(
         error.errno,
         f"the directory for boards cannot be used ({error.strerror}): set HEADWAY_DIR to one that you can write",
         error.filename,
     )
+
+
+def closed(directory: Path) -> str | None:
+    """What to tell of a board's directory that this user may not use, with the remedy; None of any other."""
+    try:
+        uid = directory.stat().st_uid
+    except OSError:
+        return None
+    if uid != os.geteuid():
+        return f"{directory} belongs to user {uid}, not to you ({os.geteuid()}): only that user can use it"
+    if not os.access(directory, os.R_OK | os.X_OK):
+        return f"{directory} cannot be entered by this user: chmod u+rwx '{directory}'"
+    return None
 
 
 def unreadable(root: Path, error: OSError) -> errors.UnusableDirectory:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from headway import errors
 from headway.tasks.checks import TOTAL_MOST
 
-__all__ = ["AsyncTracker", "Counted", "Sized", "counting", "is_async", "length_of", "total_kept"]
+__all__ = ["AsyncTracker", "Counted", "Sized", "check_iterable", "counting", "is_async", "length_of", "total_kept"]
 
 TICK_NS = 100_000_000
 
@@ -32,6 +32,18 @@ def length_of(iterable: object) -> int | None:
         return None
     except OverflowError:  # len() knows no number above 2**63 - 1
         return None
+
+
+def check_iterable(iterable: object) -> None:
+    """Raises TypeError, with the remedy, for what no loop can go through, such as the number of its items."""
+    kind = type(iterable)
+    if any(hasattr(kind, name) for name in ("__iter__", "__aiter__", "__getitem__")):
+        return
+    if isinstance(iterable, int):
+        raise TypeError(f"{iterable} is not iterable: for so many steps say range({iterable})")
+    raise TypeError(
+        f"{kind.__name__!r} object is not iterable: give something to iterate over, and total=N if it has no length"
+    )
 
 
 def total_kept(total: Any) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from headway import errors
 from headway.tasks import checks, current
-from headway.tasks.counting import AsyncTracker, Counted, is_async, length_of, total_kept
+from headway.tasks.counting import AsyncTracker, Counted, check_iterable, is_async, length_of, total_kept
 from headway.tasks.ending import ending, failure_text, is_leaving
 from headway.tasks.metrics import Metrics
 from headway.tasks.results import dump_result, load_result, merged
@@ -237,6 +237,7 @@ class TaskMethods:
         return self._tracker(iterable, total, None, None)
 
     def _tracker(self, iterable: Any, total: int | None, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
+        check_iterable(iterable)
         length = length_of(iterable)
         if total is None and length is not None and not self._board_is_gone() and self.total is None:
             total = length

@@ -31,6 +31,7 @@ FIRST_S, MOST_S = 5.0, 60.0  # between two lines of a log, at first and in the e
 
 _refused: set[str] = set()  # values of HEADWAY_LINES_S that were warned about
 ENDS_MOST = 10  # ended tasks that are named between two lines
+DAY_S = 86_400.0
 UNCHANGED_S = 60.0  # a log is told this often that nothing has changed
 
 
@@ -108,6 +109,7 @@ class Painter:
         self._frame: list[str] = []
         self._told = ""
         self._told_at = 0.0
+        self._began: float | None = None  # the time of the first line
         self._counts: Counts | None = None
         self._ended: dict[Hashable, str] | None = None  # the state in which each was told to have ended
         self._ends_left = ENDS_MOST
@@ -122,8 +124,13 @@ class Painter:
             self._log(view, last)
 
     def tell(self, now: float, text: str) -> None:
-        """Write one line, as a log wants it. now: in seconds of the epoch."""
-        put(self.stream, f"{time.strftime('%H:%M:%S', time.localtime(now))} {text}\n")
+        """Write one line, as a log wants it. now: in seconds of the epoch.
+
+        Lines a day after the first one have the date, as times of the day are no longer enough.
+        """
+        self._began = now if self._began is None else self._began
+        form = "%H:%M:%S" if now < self._began + DAY_S else "%Y-%m-%d %H:%M:%S"
+        put(self.stream, f"{time.strftime(form, time.localtime(now))} {text}\n")
 
     def tell_tasks(self, tasks: Sequence[TaskView]) -> None:
         """Write one line that tells how far these tasks are, as a log wants it."""

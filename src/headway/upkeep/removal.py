@@ -81,6 +81,9 @@ def gc(names: Collection[str] = (), *, everywhere: bool = False, dry_run: bool =
     for directory in directories():
         if not names or directory.name in names:
             try:
+                if names and (told := paths.closed(directory)) is not None:  # asked for by name: not passed over
+                    removed.append(Removed("board", directory.name, 0, "its directory cannot be used", told))
+                    continue
                 removed += _gc_loops(directory, days, dry_run)
                 removed += _gc_files(directory, dry_run)
             except FileNotFoundError:

@@ -184,7 +184,7 @@ def test_the_board_may_be_chosen(board: Board, run_python: RunPython) -> None:
 def test_wrong_arguments_are_refused(arguments: dict[str, Any], board: Board) -> None:
     with pytest.raises(TypeError):
         headway.track("abc", board=board, **arguments)
-    with pytest.raises(TypeError, match="not iterable"):
+    with pytest.raises(TypeError, match=r"5 is not iterable: for so many steps say range\(5\)"):
         headway.track(5, board=board)  # type: ignore[call-overload]
     assert headway.current().id == ""
     assert not board.tasks("running")

@@ -118,3 +118,11 @@ def test_equal_errors_are_one_line_with_their_number_that_opens() -> None:
     assert "<li>k1: KeyError: 1</li>" in table
     assert "<td>one</td>" in table
     assert page.count("OSError: No space left") == 1, "not once a task"
+
+
+def test_the_tiles_count_the_whole_run_also_what_is_neither_on_the_board_nor_in_the_history() -> None:
+    meta = {"name": "b", "uuid": "", "taken_ns": 120 * 10**9, "gone": {"success": 40, "failed": 2}}
+    page = report(BoardView(meta, tasks=[task("a", state="failed", error="no", serial=1)]))
+    assert '<li class="success"><b>40</b>succeeded</li>' in page
+    assert '<li class="failed"><b>3</b>failed</li>' in page
+    assert "<p>43 tasks" in page

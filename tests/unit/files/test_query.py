@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway import errors
-from headway.files import history, query, schema
+from headway.files import database, history, query, schema
 from headway.files.query import Query
 from tests.unit.conftest import FAILED, LOST, NOW, SECOND, add, ended
 
@@ -117,6 +117,49 @@ def test_only_runs_of_a_segment_are_found_when_it_is_named(tmp_path: Path) -> No
     assert query.count(tmp_path, Query(uuid="f" * 32)) == 3
     assert {task.uuid for task in query.stream(tmp_path, Query(uuid="f" * 32))} == {"f" * 32}
     assert query.count(tmp_path, Query(uuid="a" * 32)) == 0
+
+
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """From now on, a number for every ten instructions that SQLite executes: its work, whatever the machine does."""
+    done: list[int] = []
+    connect = database.connect
+
+    def counting(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connection:
+        connection = connect(path, write=write, alone=alone)
+        connection.set_progress_handler(lambda: done.append(1), 10)
+        return connection
+
+    monkeypatch.setattr(database, "connect", counting)
+    return done
+
+
+def test_few_runs_of_a_segment_are_found_without_a_walk_through_those_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def part(arrays: Arrays) -> None:
+        arrays["tasks"]["id"][0] = b"all/one"
+        arrays["tasks"]["parent_bytes"][0] = 3
+
+    add(tmp_path, ended(3, uuid="f" * 32, generation=3, at=NOW - 100, edit=part))
+    work = []
+    for batch in range(2):
+        for number in range(10 + 30 * batch):
+            add(tmp_path, ended(60, at=NOW + 100 * batch + number, generation=5 + 200 * batch + 2 * number))
+        asked, done = Query(uuid="f" * 32), steps(monkeypatch)
+        assert len(list(query.stream(tmp_path, asked))) == query.count(tmp_path, asked) == 3
+        assert query.wholes(tmp_path, asked) == {("all", "bar")}
+        monkeypatch.undo()
+        work.append(len(done))
+    assert work[1] <= work[0] + 2, "it grows with the rows of others"
+
+
+def test_many_runs_of_a_segment_are_read_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(query, "FEW", 5)
+    fill(tmp_path)
+    asked = Query(uuid=next(iter(history.read(tmp_path))).uuid)
+    assert list(query.stream(tmp_path, asked)) == history.read(tmp_path)
+    assert query.count(tmp_path, asked) == 42
+    assert query.wholes(tmp_path, asked) == set()
 
 
 def test_what_ends_or_is_deleted_between_two_pages_shifts_nothing(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_without_one_a_loop_goes_over_the_iterable_itself() -> None:
     assert list(tracker) == [2, 3]
     generator = (item for item in items)
     assert task.track(generator) is generator
-    with pytest.raises(TypeError, match="not iterable"):
+    with pytest.raises(TypeError, match=r"5 is not iterable: for so many steps say range\(5\)"):
         task.track(5)
 
 

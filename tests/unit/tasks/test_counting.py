@@ -162,8 +162,10 @@ def test_the_total_of_a_task_is_taken_from_the_iterable_only_if_it_has_none(any_
 
 
 def test_what_is_not_iterable_is_refused(any_board: Board) -> None:
-    with pytest.raises(TypeError, match="not iterable"):
+    with pytest.raises(TypeError, match=r"5 is not iterable: for so many steps say range\(5\)"):
         any_board.task("one").track(5)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"'object' object is not iterable: .* total=N"):
+        any_board.task("two").track(object())  # type: ignore[call-overload]
 
 
 def test_an_infinite_iterable_is_tracked(any_board: Board) -> None:

@@ -298,3 +298,13 @@ def test_a_log_of_many_tasks_makes_views_of_those_that_it_names(monkeypatch: pyt
         "997",
     ]
     assert len(made) < 20
+
+
+def test_a_log_has_dates_from_a_day_after_its_first_line_on() -> None:
+    out = io.StringIO()
+    painter = Painter(out, every_s=5)
+    for days in (0, 0.99, 1, 2):
+        painter.tell(NOW + days * 86_400, "on")
+    assert [len(line) for line in out.getvalue().splitlines()] == [len("HH:MM:SS on")] * 2 + [
+        len("YYYY-MM-DD HH:MM:SS on")
+    ] * 2

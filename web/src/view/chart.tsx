@@ -4,7 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import { tick } from "../format";
 import { shade } from "../settings";
-import { clock } from "./clock";
+import { axisWords, clockWithDay } from "./clock";
 
 export interface Curve {
   name: string;
@@ -31,7 +31,10 @@ export interface ChartProps {
   fromZero?: boolean;
 }
 
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400];
+/** Labels of the time axis are so far apart. From days on, the chart library begins them where the calendar does. */
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800].concat(
+  [1, 2, 5, 10, 30, 90, 365, 5 * 365, 20 * 365, 100 * 365].map((days) => days * 86400),
+);
 
 function colorOf(name: string, place: HTMLElement): string {
   const probe = document.createElement("span");
@@ -97,7 +100,10 @@ function optionsOf(library: typeof uPlot, place: HTMLElement, props: () => Chart
         size: 24,
         space: 84,
         incrs: STEPS_S,
-        values: (chart, at, _axis, _space, step) => at.map((one) => whole(chart, one, clock(one, step < 60))),
+        values: (chart, at, _axis, _space, step) => {
+          const words = axisWords(at, step);
+          return at.map((one, number) => whole(chart, one, words[number] ?? ""));
+        },
       },
       {
         ...axis,
@@ -151,7 +157,7 @@ function point(chart: uPlot, props: ChartProps): void {
   if (tip.hidden || at === undefined || left === undefined) return;
   const many = told.length > 1;
   tip.textContent = [
-    clock(at, true),
+    clockWithDay(at, props.at.at(-1) ?? at, true),
     ...told
       .filter(({ value }) => value != null)
       .map(({ curve, value }) => `${many ? `${curve.name} ` : ""}${props.format(value as number)}`),

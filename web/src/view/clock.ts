@@ -14,6 +14,25 @@ export function clock(at: number, seconds = false): string {
   return `${two(date.getHours())}:${two(date.getMinutes())}${seconds ? `:${two(date.getSeconds())}` : ""}`;
 }
 
+const DAY_S = 86400;
+
+/**
+ * The words of a time axis with a label every `step` seconds: where it goes over more than one day, the first label of
+ * each day has the date; days and longer steps have the date alone.
+ */
+export function axisWords(at: number[], step: number): string[] {
+  const days = at.map((one) => new Date(one * 1000));
+  const years = new Set(days.map((day) => day.getFullYear())).size > 1;
+  const date = (day: Date): string => (years && step >= DAY_S ? FARTHEST : FAR).format(day);
+  const dated = new Set(days.map((day) => day.toDateString())).size > 1;
+  return days.map((day, number) => {
+    if (step >= DAY_S) return date(day);
+    const time = clock(at[number] ?? 0, step < 60);
+    const same = day.toDateString() === days[number - 1]?.toDateString();
+    return dated && !same ? `${date(day)} ${time}` : time;
+  });
+}
+
 /** Today 04:10; within a week Tue 04:10; else 3 Mar 04:10, and the day alone in another year. */
 export function clockWithDay(at: number, now: number, seconds = false): string {
   const date = new Date(at * 1000);
