@@ -69,7 +69,7 @@ class Log:
         self.output.end(loop, others, loop.at)
 
     def lines(self) -> list[str]:
-        return [re.sub(r"^\d\d:\d\d:\d\d ", "", line) for line in self.stream.getvalue().splitlines()]
+        return [re.sub(r"^([\d-]{10} )?\d\d:\d\d:\d\d ", "", line) for line in self.stream.getvalue().splitlines()]
 
 
 @pytest.fixture
