@@ -1,0 +1,192 @@
+"""What cores.py found, as tables in docs/scaling.md and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks import pages
+from benchmarks.building import ROOT
+from benchmarks.plot import style
+from benchmarks.scaling.coherence import Outcome
+from benchmarks.scaling.cores import MACHINES, TICK_NS, WORK_NS, WORKERS, Cores, Crowd
+from benchmarks.scaling.lines import BLOCK, KINDS, OPERATIONS
+
+__all__ = ["COMMAND", "draw", "record", "text"]
+
+COMMAND = "python -m benchmarks.scaling.cores"
+PAGE, PICTURE = ROOT / "docs" / "scaling.md", ROOT / "docs" / "scaling-cores.svg"
+LOOKS_A_SECOND = 4
+COLOURS = ("#0969da", "#1a7f37", "#8250df", "#bc4c00", "#cf222e")
+WHAT = {
+    "own": "update, a counter each",
+    "shared": "update, one counter",
+    "word": "add to one word, and the clock",
+    "sum": "read what the other wrote, a line",
+}
+
+Table = list[list[str]]
+
+
+def _ns(ns: float) -> str:
+    for unit, size in (("ms", 1e6), ("µs", 1e3)):
+        if abs(ns) >= size:
+            return f"{ns / size:.3g} {unit}"
+    return f"{ns:.3g} ns"
+
+
+def _share(part: float) -> str:
+    return f"{max(0.0, part):.0%}" if part >= 0.095 else f"{abs(part):.1%}"
+
+
+# ------------------------------------------------------------------------------------------------------------- tables
+
+
+def touched(found: Cores) -> Table:
+    """Counted."""
+    heads = {"own": "its own", "read": "read by all, seldom written", "others write": "read, others write them",
+             "all write": "written, others write them, too"}
+    rows = [["64-byte lines", "workers", "layout", *heads.values(), "questions to the kernel"]]
+    sides = [("today", workers, kinds) for workers, kinds in found.touched.items()]
+    sides += [("planned", workers, kinds) for workers, kinds in found.planned.items()]
+    for operation, told in OPERATIONS.items():
+        for layout, workers, kinds in sides:
+            numbers = kinds[operation]
+            cells = [str(numbers.get(kind, 0)) for kind in KINDS]
+            rows.append([told, workers, layout, *cells, str(numbers["asks"])])
+    return rows
+
+
+def compared(found: Cores) -> Table:
+    """Measured beside simulated."""
+    rows = [["two cores in", "what", "alone", "measured", "simulated", "off by", "with two demands an update"]]
+    message = {one.name: one.message_ns for one in found.places}
+    for one in found.compared:
+        size = f", {one.size} lines" if one.what == "sum" else ""
+        simulated = [_ns(one.simulated_ns), f"{one.simulated_ns / one.measured_ns - 1:+.0%}"]
+        alone = "" if one.what == "sum" else _ns(one.alone_ns)
+        twice = _ns(one.twice_ns) if one.what == "shared" else ""
+        places = f"{one.places}, {_ns(message[one.places])} a message"
+        rows.append([places, WHAT[one.what] + size, alone, _ns(one.measured_ns), *simulated, twice])
+    return rows
+
+
+def _cell(one: Outcome) -> str:
+    return f"{_ns(one.update_ns)}, {_share(one.waiting)}"
+
+
+def crowds(found: Cores) -> Table:
+    """Simulated."""
+    rows = [["machine", "work between updates", "layout", *(f"{workers} workers" for workers in WORKERS)]]
+    for machine in MACHINES:
+        for work_ns in WORK_NS:
+            mine = [one for one in found.crowds if (one.machine, one.work_ns) == (machine.name, work_ns)]
+            rows.append([machine.name, _ns(work_ns), "today", *(_cell(one.today) for one in mine)])
+            rows.append([machine.name, _ns(work_ns), "planned", *(_cell(one.planned) for one in mine)])
+    return rows
+
+
+def rates(found: Cores) -> Table:
+    """Simulated: how many updates a second one task takes."""
+    work_ns = WORK_NS[0]
+    rows = [[f"updates a second on one task, {_ns(work_ns)} of work", *(f"{workers} workers" for workers in WORKERS)]]
+    for machine in MACHINES:
+        mine = [one for one in found.crowds if (one.machine, one.work_ns) == (machine.name, work_ns)]
+        for layout in ("today", "planned"):
+            outcomes: Iterable[Outcome] = (getattr(one, layout) for one in mine)
+            rows.append([f"{machine.name}, {layout}", *(f"{one.rate / 1e6:,.0f} million" for one in outcomes)])
+    return rows
+
+
+def twice(found: Cores) -> Table:
+    """Simulated: the same with the cautious assumption."""
+    rows = [["chiplets, today", "work", "one demand an update", "two"]]
+    for one in found.twice:
+        (same,) = (
+            other
+            for other in found.crowds
+            if (other.machine, other.workers, other.work_ns) == (one.machine, one.workers, one.work_ns)
+        )
+        rows.append([f"{one.workers} workers", _ns(one.work_ns), _cell(same.today), _cell(one.today)])
+    return rows
+
+
+def looks(found: Cores) -> Table:
+    """Simulated, and scaled to LOOKS_A_SECOND."""
+    rows = [["machine", "counters of the task", "lines", "one pass of a reader", "a worker waits for its line",
+             f"of a worker's time, at {LOOKS_A_SECOND} Hz", "the same with 100 readers"]]
+    for one in found.looks:
+        numbers = found.planned[str(one.counters)]["count"]
+        count = sum(numbers.get(kind, 0) for kind in KINDS)
+        lost = LOOKS_A_SECOND * one.back_ns * 1e-9
+        rows.append([one.machine, str(one.counters), str(count), _ns(one.pass_ns), _ns(one.back_ns), f"{lost:.5%}",
+                     f"{100 * lost:.3%}"])
+    return rows
+
+
+def next_ones(found: Cores) -> Table:
+    """Computed from counted lines, measured questions and simulated waits."""
+    rows = [["what", "workers", "of what kind", "figure"]]
+    for one in found.binds:
+        told = f"all of them hold the lock for {_ns(one.all_ns)} at least, one for {_ns(one.longest_ns)} at most"
+        rows.append([f"first counts at once: {one.way}", str(one.workers), "counted × measured", told])
+    for tick in found.ticks:
+        lost = f"{_ns(tick.lost_ns)} of each worker a tick: {tick.lost_ns / TICK_NS:.4%} of its time"
+        rows.append([f"the clock's line, {tick.machine}", str(tick.workers), "simulated", lost])
+    for workers, seconds in found.asks_s.items():
+        spent = float(workers) * seconds
+        told = f"{_ns(seconds * 1e9)} a question; who copies asks about each once a second: {spent:.2%} of a core"
+        rows.append(["the kernel's answer, who is alive", workers, "measured", told])
+    return rows
+
+
+def text(found: Cores) -> list[str]:
+    """The lines that belong into the page."""
+    told = [f"Measured on {found.machine}; {found.taken}. Planned blocks have {BLOCK} counters."]
+    for name, table in (
+        ("Counted: lines that an operation touches.", touched(found)),
+        ("Measured and simulated: two cores, with 0 to some hundred nanoseconds of work between two operations.", compared(found)),
+        ("Simulated: time of one update, and the share of a worker's time in which it waits for lines.", crowds(found)),
+        ("Simulated: what one task takes.", rates(found)),
+        ("Simulated: if the load does not ask for the line as the swap needs it.", twice(found)),
+        ("Simulated: a reader's sum.", looks(found)),
+        ("What comes next.", next_ones(found)),
+    ):
+        told += ["", f"*{name}*", "", *pages.markdown(table)]
+    return [*told, "", *(f"*{one.name}*: clusters of {one.cluster}, {one.sockets} sockets of {one.socket} cores; a message takes"
+                        f" {_ns(one.near_ns)}, {_ns(one.far_ns)} in a socket, {_ns(one.across_ns)} between them ({one.source})."
+                        for one in MACHINES)]
+
+
+def record(found: Cores, page: Path = PAGE, picture: Path = PICTURE) -> None:
+    """Write page and picture."""
+    pages.write(page, COMMAND, text(found))
+    draw(found, picture)
+
+
+# ------------------------------------------------------------------------------------------------------------ picture
+
+
+def draw(found: Cores, path: Path) -> None:
+    """Write the picture. The same figures give the same bytes."""
+    plt = style()
+    figure, axes = plt.subplots(1, 2, figsize=(12.5, 4.2), layout="constrained", sharey=True)
+    for axis, machine in zip(axes, MACHINES, strict=True):
+        for colour, work_ns in zip(COLOURS, WORK_NS, strict=True):
+            mine: list[Crowd] = [one for one in found.crowds if (one.machine, one.work_ns) == (machine.name, work_ns)]
+            waits = [max(0.0, 100 * one.today.waiting) for one in mine]
+            axis.plot(WORKERS, waits, "o-", color=colour, markersize=4, linewidth=1, label=f"{_ns(work_ns)}, today")
+        most = [max(0.0, *(100 * one.planned.waiting for one in found.crowds
+                           if (one.machine, one.workers) == (machine.name, workers))) for workers in WORKERS]
+        axis.plot(WORKERS, most, "k--", linewidth=1, label="all of them, planned")
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(WORKERS, [str(workers) for workers in WORKERS])
+        axis.set_ylim(-3, 103)
+        axis.minorticks_off()
+        axis.set_xlabel("workers on one task, a core each")
+        axis.set_title(f"{machine.name}: {machine.source.split(':')[0]}")
+    axes[0].set_ylabel("% of its time a worker waits for lines")
+    axes[0].legend(fontsize=8, title="work between two updates", title_fontsize=8, loc="upper left")
+    figure.suptitle("simulated", fontsize=8, color="#57606a")
+    figure.savefig(path, format="svg", metadata={"Date": None})
+    plt.close(figure)
