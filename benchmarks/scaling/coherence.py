@@ -1,13 +1,14 @@
 """A simulator of cache lines that many cores count on: MESI with a directory, as an event queue. Deterministic.
 
-A line is in the caches of some cores: modified or exclusive in one, or shared in several, else in memory. A core that has not
-what it needs asks the line's directory, which serves one request for a line at a time, in the order of their arrival:
+A line is in the caches of some cores: modified or exclusive in one, or shared in several, else in memory. A core that
+lacks what it needs asks the line's directory, which serves one request for a line at a time, in the order in which they
+come:
 
     read    of a line that another core has changed: it comes from there, and both share it afterwards
             of a line that is shared: a copy from the nearest that has one; such reads overlap
-    write   the line comes from the core that has it, or the copies of all others are dropped; then it is this core's alone
+    write   the line comes from the core that has it, or the copies of all others are dropped; then it is this core's
 
-A transfer takes as long as a message from core to core, by where the two are: that is what the published tables measure. The
+A transfer takes as long as a message from core to core, by where the two are: that is what published tables have. The
 core that gives a line up goes on using it until the demand arrives, KEEPS of that time; so two that count without pause
 make several counts for each transfer.
 
@@ -62,8 +63,8 @@ class Costs:
     """update_ns: one update while nobody else touches its line.
 
     once: the demand for the swap goes out with the load, which on x86 it mostly does; else the load brings the line as
-    shared, and the swap asks again. ahead_ns: so long before an update is due the core can see it coming and ask for its
-    line, while it still works: out of order, if the work before it is short and simple.
+    shared, and the swap asks again. ahead_ns: so long before an update is due the core can see it coming, and ask for
+    its line while it still works: out of order, if the work before it is short and simple.
     """
 
     update_ns: float
@@ -194,7 +195,8 @@ class Simulation:
         warm: float = 0.25,
     ) -> Outcome:
         """Worker i counts on lines[i], from core i; its work lasts work_ns, more or less by `spread` of it. The first
-        updates, `warm` of them, are left out. tick_ns: so often one core writes the line of the clock that each update reads.
+        updates, `warm` of them, are left out. tick_ns: so often one core writes the line of the clock, which every
+        update reads.
         """
         workers = len(lines)
         self.places = [self.machine.masks(core) for core in range(workers + len(readers) + 1)]
@@ -269,7 +271,7 @@ class Simulation:
                 if blocked[core]:
                     blocked[core] = False
                     self._at(now, LOAD, core, line)
-            elif what == LOOK or what == READ:
+            elif what in (LOOK, READ):
                 self._looked(now, what, core, line, tick_ns)
             if line is not None and line.queue and not line.busy:
                 self._serve(now, line)

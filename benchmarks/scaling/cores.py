@@ -1,6 +1,6 @@
 """What 64 and 192 cores do, without having them: python -m benchmarks.scaling.cores
 
-Counts the lines that operations touch, simulates cores that use them, and writes both into docs/scaling.md and a picture.
+Counts the lines that operations touch, simulates cores that use them, and writes it into docs/scaling.md and a picture.
 --measure measures anew what two cores of this machine do, which takes some seconds of both, and keeps it in cores.json;
 distances at which the two cores were not met this time stay as they are. Without it nothing depends on the machine.
 """
@@ -14,13 +14,14 @@ import re
 import sys
 import time
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from benchmarks.scaling import lines, pair
 from benchmarks.scaling.coherence import AT_ONCE, Costs, Line, Machine, Outcome, Reader, Simulation, crowd
 
-__all__ = ["KEPT", "MACHINES", "Bind", "Cores", "Crowd", "Look", "Tick", "load", "main", "simulate"]
+__all__ = ["KEPT", "MACHINES", "Bind", "Cores", "Crowd", "Look", "Tick", "load", "main", "measured", "simulate"]
 
 KEPT = Path(__file__).resolve().parent / "cores.json"
 TABLE = "core-to-core-latency (N. Viennot), medians of its README"
@@ -52,7 +53,7 @@ class Crowd:
 
 @dataclass(frozen=True)
 class Look:
-    """Simulated: a reader passes once over so many counters, each of which its worker has written since the last pass."""
+    """Simulated: a reader passes once over so many counters, each written by its worker since the last pass."""
 
     machine: str
     counters: int
@@ -77,6 +78,7 @@ class Bind:
     way: str
     longest_ns: float  # one worker holds the lock
     all_ns: float  # one after the other
+    late: int  # workers that wait longer than a first count waits, and then share a counter
 
 
 @dataclass
@@ -121,6 +123,10 @@ def look(machine: Machine, counters: int) -> Look:
         cluster, socket = machine.masks(line.owner)
         near = cluster >> reading & 1
         back += machine.near_ns if near else machine.far_ns if socket >> reading & 1 else machine.across_ns
+    for _ in range(lines.linked(counters)):  # on the way to them; many cores have these
+        line = Line()
+        line.has = 1
+        written.append(line)
     reader = Reader(reading, written, [0.0])
     simulation.run([Line() for _ in range(reading)], 1_000.0, 40 * reading, readers=[reader])
     return Look(machine.name, counters, reader.took[0], back / counters)
@@ -137,7 +143,8 @@ def tick(machine: Machine, workers: int, costs: Costs) -> Tick:
 
 def binds(asks_s: dict[str, float], machine: Machine) -> list[Bind]:
     """Each waits for the one before. A worker holds the lock while it looks at the counters, 16 lines at once, writes
-    three lines that others wrote before it, and asks the kernel which workers are dead, one question after the other."""
+    three lines that others wrote before it, and asks the kernel which workers are dead, one question after the other.
+    """
     found = []
     for workers in STARTING:
         ask_ns = asks_s[str(workers)] * 1e9
@@ -154,7 +161,9 @@ def binds(asks_s: dict[str, float], machine: Machine) -> list[Bind]:
                 looked = todays if way == "today" else all_of_them
                 read_ns = machine.far_ns * -(-looked // AT_ONCE)
                 held[way].append(read_ns + 3 * machine.far_ns + asked * ask_ns)
-        found += [Bind(workers, way, max(each), sum(each)) for way, each in held.items()]
+        for way, each in held.items():
+            late = sum(waited > BIND_WAIT_NS for waited in accumulate(each, initial=0.0)) - (sum(each) > BIND_WAIT_NS)
+            found.append(Bind(workers, way, max(each), sum(each), late))
     return found
 
 
@@ -166,7 +175,9 @@ def simulate(found: Cores) -> None:
         crowded(machine, workers, work_ns, costs) for machine in MACHINES for work_ns in WORK_NS for workers in WORKERS
     ]
     twice = Costs(costs.update_ns, once=False)
-    found.twice = [crowded(MACHINES[0], workers, work_ns, twice) for workers in (64, 192) for work_ns in (100.0, 1_000.0)]
+    found.twice = [
+        crowded(MACHINES[0], workers, work_ns, twice) for workers in (64, 192) for work_ns in (100.0, 1_000.0)
+    ]
     found.looks = [look(machine, counters) for machine in MACHINES for counters in COUNTERS]
     found.ticks = [tick(machine, workers, costs) for machine in MACHINES for workers in (64, 192)]
     found.binds = binds(found.asks_s, MACHINES[0])
@@ -191,29 +202,37 @@ def measure(kept: Cores | None) -> Cores:
 
 def _machine() -> str:
     model = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return f"{os.cpu_count()} cores of {model[1] if model else os.uname().machine}, Linux {os.uname().release.split('-')[0]}"
+    system = os.uname()
+    processor = model[1] if model else system.machine
+    return f"{os.cpu_count()} cores of {processor}, Linux {system.release.split('-')[0]}"
+
+
+def measured(path: Path = KEPT) -> Cores:
+    """Of what was kept, what was measured. Raises OSError, ValueError for what is none."""
+    try:
+        values = json.loads(path.read_text())
+        places = [
+            pair.Places(one["name"], one["message_ns"], [pair.Used(**used) for used in one["used"]])
+            for one in values["places"]
+        ]
+        return Cores(values["machine"], values["taken"], places, values["asks_s"])
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} holds no such results ({error!r})") from None
 
 
 def load(path: Path = KEPT) -> Cores:
-    """What was kept. Raises OSError, ValueError for what is none."""
+    """All that was kept. Raises OSError, ValueError for what is none."""
+    found, values = measured(path), json.loads(path.read_text())
     try:
-        values = json.loads(path.read_text())
-        return Cores(
-            values["machine"],
-            values["taken"],
-            [pair.Places(one["name"], one["message_ns"], [pair.Used(**used) for used in one["used"]]) for one in values["places"]],
-            values["asks_s"],
-            values["touched"],
-            values["planned"],
-            [pair.Compared(**one) for one in values["compared"]],
-            [_crowd(one) for one in values["crowds"]],
-            [_crowd(one) for one in values["twice"]],
-            [Look(**one) for one in values["looks"]],
-            [Tick(**one) for one in values["ticks"]],
-            [Bind(**one) for one in values["binds"]],
-        )
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} holds no such results ({error!r})") from None
+        found.touched, found.planned = values["touched"], values["planned"]
+        found.compared = [pair.Compared(**one) for one in values["compared"]]
+        found.crowds, found.twice = ([_crowd(one) for one in values[name]] for name in ("crowds", "twice"))
+        found.looks = [Look(**one) for one in values["looks"]]
+        found.ticks = [Tick(**one) for one in values["ticks"]]
+        found.binds = [Bind(**one) for one in values["binds"]]
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is of another version ({error!r}): make it anew") from None
+    return found
 
 
 def _crowd(one: dict[str, Any]) -> Crowd:
@@ -228,7 +247,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--measure", action="store_true", help="measure two cores of this machine anew")
     options = parser.parse_args(arguments)
     try:
-        kept = load()
+        kept = measured()
     except (OSError, ValueError) as error:
         if not options.measure:
             print(f"nothing is kept: {error}: --measure", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Which cache lines an operation touches: today's by running the native code (touched.c), the planned ones by counting.
+"""Which cache lines an operation touches: today's by running the native code (touched.c), the planned ones by rules.
 
-Planned is a counter for each worker of a task, up to MOST_WORKERS: INLINE of them in the slot, as today, and the others in
-blocks of BLOCK, which are linked to the task one after the other.
+Planned is a counter for each worker of a task, up to MOST_WORKERS: INLINE of them in the slot, as today, and the others
+in blocks of BLOCK, which are linked to the task one after the other.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from pathlib import Path
 
 from benchmarks.building import BUILD, INCLUDE, ROOT
 
-__all__ = ["BLOCK", "INLINE", "KINDS", "MOST_WORKERS", "OPERATIONS", "Touched", "asks", "build", "counted", "planned"]
+__all__ = [
+    *("BLOCK", "INLINE", "KINDS", "LINES_A_STRIPE", "MOST_WORKERS", "OPERATIONS"),
+    *("Touched", "asks", "build", "counted", "linked", "planned"),
+]
 
 HERE = Path(__file__).resolve().parent
 LIMIT_S = 60.0
@@ -51,7 +54,7 @@ def build(name: str) -> Path:
         BUILD.mkdir(parents=True, exist_ok=True)
         part = program.with_suffix(f".{os.getpid()}")
         compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-        flags = ["-std=c11", "-O2", "-D_GNU_SOURCE", f"-I{INCLUDE}", f"-I{native}", "-w"]
+        flags = ["-std=c11", "-O3", "-D_GNU_SOURCE", f"-I{INCLUDE}", f"-I{native}", "-w"]
         subprocess.run([compiler, *flags, "-o", str(part), str(source), "-ldl", "-lpthread"], check=True)
         part.replace(program)
     return program
@@ -64,8 +67,9 @@ def _run(*arguments: str) -> list[list[str]]:
 
 
 def counted(workers: int) -> dict[str, dict[str, int]]:
-    """Of each operation on a task that so many workers count on: lines by kind, and `asks`, questions to the kernel. The
-    worker is the last one that came; who reads is somebody else.
+    """Of each operation on a task that so many workers count on: lines by kind, and `asks`, questions to the kernel.
+
+    The worker is the last one that came; who reads is somebody else.
     """
     touched: dict[str, list[Touched]] = {operation: [] for operation in OPERATIONS}
     found: dict[str, dict[str, int]] = {}
@@ -92,17 +96,21 @@ def _kind(line: Touched, mine: int, workers: int) -> str:
     return "all write" if line.written else "read"
 
 
+def linked(workers: int) -> int:
+    """Lines that lead a reader to so many counters: links, and of each block the first, which says whose it is."""
+    blocks = -(-max(0, workers - INLINE) // BLOCK)
+    return blocks + -(-blocks // LINKS_A_LINE)
+
+
 def planned(today: dict[str, dict[str, int]], workers: int) -> dict[str, dict[str, int]]:
     """The same with a counter for each, from `today`, which is of a task with one worker."""
-    blocks = -(-max(0, workers - INLINE) // BLOCK)
-    links = -(-blocks // LINKS_A_LINE)
     found = {operation: dict(kinds) for operation, kinds in today.items()}
     for operation in ("count", "copy"):
         found[operation]["others write"] = workers
-        found[operation]["read"] += links + blocks  # a block begins with a line that says whose it is
+        found[operation]["read"] += linked(workers)
     found["copy"]["asks"] = workers
     found["bind"]["others write"] = workers - 1  # as today each is looked at: whose is it
-    if blocks:  # the links, the first line of the block, and the head of the pool, from which a block comes
+    if linked(workers):  # the links, the first line of the block, and the head of the pool, from which a block comes
         found["bind"]["all write"] += 3
     return found
 

@@ -60,8 +60,8 @@ def measure() -> str:
 
 
 def regroup(output: str) -> list[Places]:
-    """Medians of the rounds, for each distance of the two cores that was met. Cases during which one moved are dropped."""
-    rows = [line.split() for line in output.splitlines()]
+    """Medians of the rounds, for each distance of the two cores that was met. A case in which one moved is dropped."""
+    rows = [line.split() for line in output.splitlines() if line]
     pings = [number for number, row in enumerate(rows) if row[0] == "ping" and row[-1] != "0"]
     met: dict[str, list[float]] = {}
     cases: dict[tuple[str, str, int], list[tuple[float, float, int]]] = {}
@@ -91,7 +91,8 @@ def update_ns(found: list[Places]) -> float:
 
 def compare(places: Places) -> list[Compared]:
     """Simulate all that was measured, from the time of a message and what each operation takes alone."""
-    machine = Machine(places.name, 1, 2, *[places.message_ns] * 3, "measured")
+    message = places.message_ns
+    machine = Machine(places.name, 1, 2, message, message, message, "measured")
     bare = {one.what: one.alone_ns for one in places.used if one.size == 0}
     found = []
     for one in places.used:
