@@ -249,7 +249,7 @@ class Simulation:
                     seen[core] = line.version
                     self._at(now + swap, SWAP, core, line)
                 else:
-                    line.version += 1
+                    line.version = seen[core] + 1
                     self._at(now + swap, BEAT, core, line)
             elif what == BEAT and line is not None:
                 if not line.writable(core, now):

@@ -16,8 +16,18 @@ from pathlib import Path
 from benchmarks.building import BUILD, INCLUDE, ROOT
 
 __all__ = [
-    *("BLOCK", "INLINE", "KINDS", "LINES_A_STRIPE", "MOST_WORKERS", "OPERATIONS"),
-    *("Touched", "asks", "build", "counted", "linked", "planned"),
+    "BLOCK",
+    "INLINE",
+    "KINDS",
+    "LINES_A_STRIPE",
+    "MOST_WORKERS",
+    "OPERATIONS",
+    "Touched",
+    "asks",
+    "build",
+    "counted",
+    "linked",
+    "planned",
 ]
 
 HERE = Path(__file__).resolve().parent
