@@ -209,7 +209,7 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
         try:
             task = board.attach(f"of-{chance.choice(claimers)}-{chance.randrange(4)}")
             task.update(0)
-            segment.mark_archived(*task._where, 4, task.count)
+            segment.mark_archived(*task._where, segment.begin_archive(*task._where) or 0, 4, task.count)
         except errors.UnknownTask:
             return  # not there just now
         with guard:

@@ -58,18 +58,18 @@ static uint64_t *issued; /* counts meant for it */
 static uint64_t *acknowledged; /* counts of it that hw_add said are counted */
 static uint64_t *late;   /* 1: it may have been resumed when its id had a newer task already, which frees it */
 typedef struct past {
-    uint64_t generation, version, taken_ns;
+    uint64_t generation;
     int64_t count;
 } past;
 static past *history;
-static pthread_mutex_t history_lock = PTHREAD_MUTEX_INITIALIZER; /* nobody is killed while he holds it */
+static pthread_mutex_t history_lock = PTHREAD_MUTEX_INITIALIZER; /* SQLite's; of who is killed it is taken */
 static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused, archives;
 
 typedef struct person {
     hw_board *board;
     jmp_buf dead;
     uint64_t random;
-    int armed, in_lock;
+    int armed, in_lock, writing;
     hw_task all;
     uint32_t all_slot;
     uint64_t all_generation;
@@ -265,30 +265,44 @@ static void resume(person *p, const char *id, uint32_t slot, uint64_t generation
     carry(p, id, slot, generation);
 }
 
-/* Take a copy of a task for the history, and say so if it is still as it was. */
+/* A write transaction of the history ends: committed, or with who has it. */
+static void let_go(person *p) {
+    if (!p->writing) return;
+    p->writing = 0;
+    pthread_mutex_unlock(&history_lock);
+}
+
+/* Take a copy of a task for the history, insert it, and say so if it is still as it was: as files/archive.py does. */
 static void archive(person *p, uint32_t slot, uint64_t generation) {
     hw_copy copy;
     hw_task_record task;
-    past *stands = history + number_of(slot, generation);
-    int answer, holds;
+    uint64_t number;
+    int answer;
     memset(&task, 0, sizeof task);
+    pthread_mutex_lock(&history_lock);
+    p->writing = 1;
+    answer = hw_begin_archive(p->board, slot, generation, &number, soon());
+    CHECK(answer == HW_OK || answer == HW_STALE, "%d", answer);
+    if (answer == HW_STALE) {
+        let_go(p);
+        return;
+    }
+    HW_STEP("begun");
     p->armed = 0; /* its memory would be lost */
     hw_copy_begin(&copy, p->board);
     answer = hw_copy_task(&copy, slot, generation);
     if (answer == HW_OK) task = *(hw_task_record *)copy.tasks.data;
     hw_copy_end(&copy);
     p->armed = 1;
-    if (answer != HW_OK || !hw_final(task.state) || task.state != task.written) return;
+    if (answer != HW_OK || !hw_final(task.state) || task.state != task.written) {
+        let_go(p);
+        return;
+    }
     HW_STEP("copied");
-    pthread_mutex_lock(&history_lock);
-    if (stands->generation != generation || task.version > stands->version ||
-        (task.version == stands->version && copy.monotonic_ns > stands->taken_ns))
-        *stands = (past){generation, task.version, copy.monotonic_ns, task.count};
-    holds = stands->version == task.version && stands->count == task.count;
-    pthread_mutex_unlock(&history_lock);
+    history[number_of(slot, generation)] = (past){generation, task.count};
+    let_go(p);
     HW_STEP("inserted");
-    if (!holds) return;
-    answer = hw_mark_archived(p->board, slot, generation, task.version, task.count, soon());
+    answer = hw_mark_archived(p->board, slot, generation, number, task.version, task.count, soon());
     CHECK(answer == HW_OK || answer == HW_STALE, "%d", answer);
     add(&archives, answer == HW_OK);
 }
@@ -386,6 +400,7 @@ static void *a_life(void *argument) {
     self = p;
     if (setjmp(p->dead)) { /* killed: the kernel closes what the process had open */
         p->armed = 0;
+        let_go(p);
         add(&kills, 1);
         if (p->in_lock) __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
         p->in_lock = 0;

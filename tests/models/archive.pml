@@ -1,30 +1,36 @@
-/* archive.pml - a task that ended loses its slot, while stragglers count on and others archive it
- * (src/headway/native/stripes.h and slots.h, files/archive.py, files/schema.py).
+/* archive.pml - a task that ended loses its slot, while a straggler counts on, others archive it, and its counters are
+ * opened again (src/headway/native/stripes.h and slots.h, files/archive.py, files/history.py, files/schema.py).
  *
  * Runs: safety -DADDS=2 -DCRASHES=1
+ * Runs: safety -DADDS=2 -DREOPENS=1
  * Runs: safety -DADDS=1 -DRESUMES=1
  *
- * One task with two stripes, which has ended. A straggler counts on each, with a handle, as long as it is told that it
- * counted. Who needs the slot closes the counters, adds them up, and frees the slot if the history has that sum; it may be
- * killed between any two steps, and who comes after it goes on. An archiver copies, inserts, and marks. Somebody may
- * resume the task, count on it, and end it again.
+ * One task with two stripes, which has ended. A straggler adds to both, up and down, as long as it is told that it counted.
+ * Who needs the slot closes the counters, adds them up, and frees the slot if the history has that sum. Two archivers copy,
+ * insert, and mark. Freer and archivers may be killed between any two steps, and go on as the next ones; an archiver
+ * killed before its commit is also one whose disk was full. A process may open the counters of the lost task again and
+ * count, without a write; somebody may resume the task, count on it, and end it again.
  *
  * Step of the model            Line of C or Python
  *   add                        headway.h hw_count: one compare and swap of tag and count
  *   seal, close                stripes.h hw_seal, slots.h hw_close: under the slot lock
  *   free                       slots.h hw_free_locked
- *   copy                       copy.h hw_try_task: `sealed`, then the counts; no lock
- *   insert                     files/schema.py ADD: the copy of the higher version stays, of equal ones the later one
- *   mark                       slots.h hw_mark_archived, under the slot lock, if it was not written to since the copy
+ *   open and commit            files/history.py add_copied: BEGIN IMMEDIATE, COMMIT; SQLite lets one write at a time
+ *   begin                      slots.h hw_begin_archive, under the slot lock
+ *   copy                       copy.h hw_try_task: no lock of the board
+ *   insert                     files/schema.py ADD: the last one stays
+ *   mark                       slots.h hw_mark_archived, under the slot lock, if it was not written to since the copy, and
+ *                              no other copy was begun
+ *   reopen                     stripes.h hw_bind with hw_unseal, under the slot lock
  *   resume, end                status.h hw_write with hw_unseal, under the slot lock
  *
  * Promised, and asserted below
- *   1. When the slot is free, the history has every count that was acknowledged, of stragglers, too.
+ *   1. When the slot is free, the history has the task in its last status, with every count that was acknowledged, of
+ *      stragglers, too.
  *   2. Who has resumed the task counts on it.
  *
- * Left out: how the slot lock is taken over (at once here, see latch.pml), the copy of the status, negative counts,
- * a second archiver at the same time, for whom copies of one version may be inserted in another order than they were
- * read in.
+ * Left out: how the slot lock is taken over (at once here, see latch.pml), the texts of the status. The number of a copy is
+ * only compared with the last one: here it is a bit of each archiver, whether its copy is the last that was begun.
  */
 #ifndef ADDS
 #define ADDS 1
@@ -35,60 +41,78 @@
 #ifndef RESUMES
 #define RESUMES 0
 #endif
+#ifndef REOPENS
+#define REOPENS 0
+#endif
 #define OPEN 0
 #define CLOSED 1
+#define NOBODY 0 /* else an archiver, 1 or 2, or: */
+#define OTHER 3
+#define FREER 4
 
-bool tag[2];          /* of each stripe's word: OPEN is the generation's, CLOSED the next one */
+bit tag[2];           /* of each stripe's word: OPEN is the generation's, CLOSED the next one */
 byte count[2];
 byte acknowledged;
 byte sealed;          /* 0 no, 1 begun, 2 done */
-bool locked;          /* the slot lock */
+byte locked;          /* who has the slot lock */
+byte writing;         /* the archiver whose transaction is open */
+byte last;            /* the archiver whose copy is the last that was begun */
 bool archived;
 byte archived_count;
-byte writes;          /* of the status: the version without the sealed bit */
+byte writes;          /* of the status */
 bool running;         /* it was resumed and has not ended again */
 bool freed;
-byte kept_version;    /* the row of the history; 0 = none */
+bool kept;            /* the row of the history, as committed */
 byte kept_count;
-byte crashes;
+byte kept_writes;
+bit kept_sealed;
+byte killed;          /* who takes no further step */
 
-#define version_of(writes, sealed) (2 * writes + 2 + sealed)
-
-inline take() { atomic { !locked -> locked = true } }
+inline take(me) { atomic { locked == NOBODY -> locked = me } }
+inline give() { locked = NOBODY }
 
 inline unseal() {
-    sealed = (sealed -> 1 : 0);
-    atomic { tag[0] = OPEN };
-    atomic { tag[1] = OPEN };
-    sealed = 0
+    if
+    :: sealed ->
+        sealed = 1;
+        tag[0] = OPEN;
+        tag[1] = OPEN;
+        sealed = 0
+    :: else
+    fi
 }
 
-proctype Straggler(byte mine) {
+/* Up or down; where the slot is another task's the word has a later tag. */
+inline add(stripe) {
+    atomic {
+        if
+        :: tag[stripe] == OPEN && !freed -> count[stripe]++; acknowledged++
+        :: tag[stripe] == OPEN && !freed && count[stripe] > 0 -> count[stripe]--; acknowledged--
+        :: tag[stripe] == OPEN && freed -> acknowledged++ /* counted on a slot that nobody looks at any more */
+        :: else
+        fi
+    }
+}
+
+proctype Straggler() {
     byte adds;
+    bit stripe;
     do
-    :: adds < ADDS ->
-        atomic {
-            if
-            :: tag[mine] == OPEN && !freed -> count[mine]++; acknowledged++
-            :: tag[mine] == OPEN && freed -> acknowledged++ /* counted on a slot that nobody looks at any more */
-            :: else -> break
-            fi
-        };
-        adds++
+    :: adds < ADDS -> if :: stripe = 0 :: stripe = 1 fi; add(stripe); adds++
     :: break
     od
 }
 
 proctype Freer() {
-    byte sum, i;
+    byte sum;
 start:
     {
         do
         :: freed -> break
-        :: !freed ->
-            take();
+        :: !freed && archived ->
+            take(FREER);
             if
-            :: running || !archived -> locked = false
+            :: running || !archived
             :: else ->
 #ifdef MUTANT_SUM_BEFORE_SEAL
                 sum = count[0];
@@ -116,58 +140,151 @@ start:
 #else
                 :: sum == archived_count ->
 #endif
-                    freed = true; locked = false
+                    assert(kept && kept_count == acknowledged && kept_writes == writes);
+                    freed = true
 #ifndef MUTANT_COUNT_NOT_COMPARED
-                :: else -> locked = false
+                :: else
 #endif
                 fi
-            fi
+            fi;
+            sum = 0;
+            give()
         od
-    } unless { atomic { crashes < CRASHES && !freed -> crashes++ } };
+    } unless { atomic { killed == FREER } };
     if
-    :: freed -> assert(kept_version && kept_count == acknowledged)
-    :: else -> atomic { locked = false; sum = 0; goto start } /* the next one takes the lock over */
+    :: killed == FREER -> /* the next one takes the slot lock over */
+        atomic { if :: locked == FREER -> give() :: else fi; sum = 0; killed = NOBODY; goto start }
+    :: else -> assert(kept && kept_count == acknowledged && kept_writes == writes)
     fi
 }
 
-proctype Archiver() {
-    byte copied, version, written, has;
-    do
-    :: freed -> break
-    :: !freed && !running ->
-        d_step { written = writes; has = (sealed == 2 -> 1 : 0) };
-        copied = count[0];
-        copied = copied + count[1];
-        version = version_of(written, has);
+inline begin(me) {
+    take(me);
+    if
+    :: freed || running -> skip
+    :: else ->
+        looked = count[0];
+        looked = looked + count[1];
         if
-        :: freed -> break /* the generation is another one: no copy */
+        :: archived && archived_count == looked -> skip /* the history has it as it is */
+        :: else ->
+#ifndef MUTANT_OLD_MARK_STAYS
+            archived = false;
+#endif
+            last = me;
+            begun = true
+        fi;
+        looked = 0
+    fi;
+    give()
+}
+
+inline copy() {
+    atomic { written = writes; was_sealed = (sealed == 2 -> 1 : 0) };
+    copied = count[0];
+    copied = copied + count[1]
+}
+
+inline commit() {
+    atomic {
+        writing = NOBODY;
+        if
+#ifdef MUTANT_CLOSED_COUNTERS_HAVE_THE_LAST_WORD
+        :: freed || (kept && kept_writes == written && kept_sealed && !was_sealed)
+#else
+        :: freed /* the generation is another one: no copy */
+#endif
+        :: else -> kept = true; kept_count = copied; kept_writes = written; kept_sealed = was_sealed
+        fi
+    }
+}
+
+inline mark(me) {
+    take(me);
+    if
+    :: !freed && !running &&
+#ifndef MUTANT_MARKS_WHAT_WAS_WRITTEN_TO
+       writes == written &&
+#endif
+#ifndef MUTANT_MARKS_ANY_COPY
+       last == me &&
+#endif
+       true ->
+#ifdef MUTANT_MARKS_THE_PRESENT_COUNT
+        archived_count = count[0] + count[1];
+#else
+        archived_count = copied;
+#endif
+        archived = true
+    :: else
+    fi;
+    give()
+}
+
+proctype Archiver(byte me) {
+    byte copied, written, looked;
+    bool begun;
+    bit was_sealed;
+start:
+    {
+        do
+        :: freed -> break
+        :: !freed && !running ->
+#ifdef MUTANT_BEGINS_BEFORE_THE_TRANSACTION
+            begin(me);
+#endif
+#ifdef MUTANT_COPIES_BEFORE_THE_TRANSACTION
+            begin(me);
+            copy();
+#endif
+            atomic { writing == NOBODY -> writing = me };
+#ifndef MUTANT_BEGINS_BEFORE_THE_TRANSACTION
+#ifndef MUTANT_COPIES_BEFORE_THE_TRANSACTION
+            begin(me);
+#endif
+#endif
+            if
+            :: begun ->
+#ifndef MUTANT_COPIES_BEFORE_THE_TRANSACTION
+                copy();
+#endif
+#ifdef MUTANT_MARKS_BEFORE_THE_COMMIT
+                mark(me);
+                commit()
+#else
+                commit();
+                mark(me)
+#endif
+            :: else -> writing = NOBODY
+            fi;
+            atomic { begun = false; copied = 0; written = 0; was_sealed = 0 }
+        od
+    } unless { killed == me };
+    if
+    :: killed != me
+    :: else -> /* the kernel lets go of the history, and the next one takes the slot lock over */
+        atomic {
+            if :: writing == me -> writing = NOBODY :: else fi;
+            if :: locked == me -> give() :: else fi;
+            begun = false; copied = 0; written = 0; looked = 0; was_sealed = 0; killed = NOBODY;
+            goto start
+        }
+    fi
+}
+
+proctype Reopener() {
+    byte reopens;
+    do
+    :: reopens < REOPENS && !freed ->
+        take(OTHER);
+        if
+        :: !freed && !running -> unseal()
         :: else
         fi;
-        atomic {
-            if
-            :: version >= kept_version -> kept_version = version; kept_count = copied
-            :: else
-            fi
-        };
-        if
-        :: atomic { !locked && !freed -> locked = true };
-            if
-#ifdef MUTANT_MARKS_WHAT_WAS_WRITTEN_TO
-            :: !running ->
-#else
-            :: writes == written && !running ->
-#endif
-#ifdef MUTANT_MARKS_THE_PRESENT_COUNT
-                archived_count = count[0] + count[1];
-#else
-                archived_count = copied;
-#endif
-                archived = true
-            :: else
-            fi;
-            locked = false
-        :: freed -> break
-        fi
+        give();
+        add(0);
+        reopens++
+    :: break
     od
 }
 
@@ -175,33 +292,52 @@ proctype Resumer() {
     byte resumes;
     do
     :: resumes < RESUMES && !freed ->
-        atomic { (!locked || freed) -> if :: freed -> break :: else -> locked = true fi };
+        take(OTHER);
         if
-        :: freed -> locked = false; break
+        :: freed -> give(); break
         :: else
         fi;
         archived = false;
 #ifndef MUTANT_RESUMED_STAYS_SEALED
         unseal();
 #endif
-        d_step { running = true; writes++ };
-        locked = false;
+        atomic { running = true; writes++ };
+        give();
         atomic { assert(tag[0] == OPEN); count[0]++; acknowledged++ }; /* the owner is told so */
-        take();
+        take(OTHER);
         archived = false;
-        d_step { running = false; writes++ };
-        locked = false;
+        atomic { running = false; writes++ };
+        give();
         resumes++
+    :: break
+    od
+}
+
+/* A process of its own: an escape that can be taken always is, so a kill must come at any time, not at once. */
+proctype Killer() {
+    byte kills;
+    do
+    :: kills < CRASHES -> atomic { killed == NOBODY -> if :: killed = 1 :: killed = 2 :: killed = FREER fi }; kills++
     :: break
     od
 }
 
 init {
     atomic {
-        run Straggler(0);
-        run Straggler(1);
+        count[0] = 1; /* so that it can go down */
+        acknowledged = 1;
+        run Straggler();
         run Freer();
-        run Archiver();
+        run Archiver(1);
+        run Archiver(2);
+#if CRASHES
+        run Killer();
+#endif
+#if REOPENS
+        run Reopener();
+#endif
+#if RESUMES
         run Resumer()
+#endif
     }
 }

@@ -258,37 +258,23 @@ def share_and_count(cpu: Cpu) -> bool:
 
 def seal(cpu: Cpu) -> int:
     """stripes.h: hw_seal, and the sum by hw_total_count."""
-    cpu.store("sealed", "begun", name="seal: begun")
     cpu.change("count", lambda word: (8, word[1]), ACQUIRE, name="seal: tag")
-    cpu.store("sealed", "done", name="seal: done")
     if not cpu.load("used", ACQUIRE, name="sum: used"):
         return 0
     return int(cpu.load("count", ACQUIRE, name="sum: count")[1])
 
 
-def copy_sealed(cpu: Cpu) -> tuple[bool, int]:
-    """copy.h: hw_try_task. Is it a copy of the last count, and the count?"""
-    sealed = cpu.load("sealed", ACQUIRE, name="copy: sealed") == "done"
-    if not cpu.load("used", ACQUIRE, name="copy: used"):
-        return sealed, 0
-    return sealed, cpu.load("count", ACQUIRE, name="copy: count")[1]
-
-
 SEALED = Protocol(
     "sealed",
-    "hw_use_stripe, hw_bind and hw_count beside hw_seal, hw_total_count and hw_try_task",
-    {"used": 0, "count": (7, 0), "sealed": "no"},
-    (share_and_count, seal, copy_sealed),
-    lambda counted, last, copied: last != counted or (copied[0] and copied[1] != last),
+    "hw_use_stripe, hw_bind and hw_count beside hw_seal and hw_total_count",
+    {"used": 0, "count": (7, 0)},
+    (share_and_count, seal),
+    lambda counted, last: last != counted,
     {
         "use: bit:acquire": "the fence after it orders it",
         "use: bit:release": "the fence after it orders it",
-        "seal: begun:relaxed": "it is read under the slot lock only",
-        "seal: done:relaxed": "the acquire of the change before it orders it, and no count comes between its two parts",
         "sum: used:relaxed": LAST,
         "sum: count:relaxed": LAST,
-        "copy: used:relaxed": LAST,
-        "copy: count:relaxed": LAST,
     },
 )
 
@@ -302,7 +288,7 @@ def mark(cpu: Cpu) -> None:
 
 
 def is_archived(cpu: Cpu) -> tuple[int, int]:
-    """stripes.h: hw_is_archived."""
+    """stripes.h: hw_is_archived; copy.h: hw_try_task, for the record."""
     if not cpu.load("archived", ACQUIRE, name="archived"):
         return 0, 0
     return 1, cpu.load("archived count", ACQUIRE, name="archived count")
@@ -310,7 +296,7 @@ def is_archived(cpu: Cpu) -> tuple[int, int]:
 
 ARCHIVED = Protocol(
     "archived",
-    "hw_mark_archived beside hw_is_archived",
+    "hw_mark_archived beside hw_is_archived and hw_try_task",
     {"archived": 0, "archived count": 0},
     (mark, is_archived),
     lambda _, seen: seen == (1, 0),
@@ -532,8 +518,7 @@ LONG = (
         share_and_count,
         share_and_count,
         seal,
-        copy_sealed,
-        wrong=lambda one, other, last, copied: last != (one or other) or (copied[0] and copied[1] != last),
+        wrong=lambda one, other, last: last != (one or other),
     ),
 )
 

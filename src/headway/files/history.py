@@ -6,11 +6,11 @@ at any moment. A commit is forced to the disk (synchronous=FULL): the slots of a
 snapshot has these tasks any more, and after a power cut the history is the only record of them.
 
 The key of a row is the segment's uuid, the slot and generation of the task, and the time at which the run began: a task
-that was resumed has a row for each run, and adding one twice changes nothing. Of two copies of one run, the one with
-the higher version is kept (every write on the board raises the version); of two copies of the same version, the one
-taken later. So a lost task that revived has its last state in the history, in whatever order the copies arrive. A
-restore moves tasks into another segment: a run with the same id, creation time and beginning there is the same run,
-and its row gets the new key if the copy there was taken later.
+that was resumed has a row for each run, and adding one twice changes nothing. Of two copies of one run, the one added
+last is kept. So who archives a task that others may archive, too, copies it within the transaction (`add_copied`): then
+it is the latest one. Two copies alone could not tell: counts go up and down, and the clock may be set. A restore moves
+tasks into another segment: a run with the same id, creation time and beginning there is the same run, and its row gets
+the new key if the copy there was taken later.
 
 The next writer moves a damaged database aside and begins a new one. `history.lock` is held while a database is opened
 for writing, created, moved aside or removed, but not while it is written or read.
@@ -24,7 +24,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from headway import errors
 from headway.files import database
@@ -62,6 +62,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+Copied: TypeAlias = tuple[Raw, Collection[int], Mapping[int, Sequence[tuple[float, int]]]]  # as Writer.add takes them
 
 LOCK = "history.lock"
 LOG_BYTES_MAX = 8 << 20  # of the write-ahead log, unless readers keep it from being emptied
@@ -74,8 +75,8 @@ _inherited: list[sqlite3.Connection] = []  # connections of the parent process: 
 class Writer:
     """Puts tasks into the history of a board. The file is created with the first task, and opened on first use.
 
-    For one thread at a time. A call waits at most some seconds for other processes. A call that raises has changed
-    nothing; the next one tries again. `aside`: the damaged databases that this writer moved away; a RuntimeWarning
+    For one thread at a time. A call waits at most some seconds for other processes. A call that raises has changed no
+    row; the next one tries again. `aside`: the damaged databases that this writer moved away; a RuntimeWarning
     reports each of them, too.
     """
 
@@ -106,11 +107,18 @@ class Writer:
         Raises ValueError for a task that has not ended, CorruptBoard for an impossible record; LockTimeout, NoSpace or
         OSError if the file cannot be written, LayoutMismatch for a history of a newer version.
         """
-        archived, grown = time.time(), series or {}
-        rows = [encode(raw, number, grown.get(number, ()), archived) for number in sorted(set(numbers))]
+        return self.add_copied(lambda: (raw, numbers, series or {})) if numbers else 0
+
+    def add_copied(self, copy: Callable[[], Copied]) -> int:
+        """As `add`, of what `copy` returns. It is called while no other process can write, so that its copy is later
+        than all that the history has; and once more if the file was moved away meanwhile. It must not wait.
+        """
 
         def work(connection: sqlite3.Connection) -> int:
             connection.execute("BEGIN IMMEDIATE")
+            raw, numbers, series = copy()
+            archived = time.time()
+            rows = [encode(raw, number, series.get(number, ()), archived) for number in sorted(set(numbers))]
             if OLDER in tables(connection):
                 for row in rows:
                     move_older(connection, FETCH_OLDER, row)
@@ -120,7 +128,7 @@ class Writer:
             self._bound_log(connection)
             return changed
 
-        return (self._run(work, begin=True) or 0) if rows else 0
+        return self._run(work, begin=True) or 0
 
     def prune(self, *, keep_hours: float | None = None, keep_rows: int | None = None) -> int:
         """Delete tasks that ended more than keep_hours ago, and all but the keep_rows newest. Returns how many.

@@ -46,7 +46,7 @@ RUNS, OLDER = "runs", "tasks"  # the table of this version, and that of versions
 BY_PLACE = "runs_by_place"  # its index by segment, slot and generation
 _BEGUN = "coalesce(started, 0)"
 _KEY = ("uuid", "slot", "generation")
-_WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version
+_WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version: it tells one copy from another
 WHEN = "coalesce(ended, archived)"
 _SCHEMA = {
     RUNS: f"CREATE TABLE runs ({', '.join(f'{name} {sql}' for name, sql in _WRITTEN.items())})",
@@ -68,13 +68,13 @@ NEW = (
 # The same run, in an earlier segment.
 _ELSEWHERE = f"id = :id AND created = :created AND {_BEGUN} = coalesce(:started, 0) AND uuid <> :uuid"
 MOVE = f"""
-UPDATE OR REPLACE runs SET uuid = :uuid, slot = :slot, generation = :generation, version = -1
+UPDATE OR REPLACE runs SET uuid = :uuid, slot = :slot, generation = :generation
 WHERE {_ELSEWHERE} AND taken_at < :taken_at"""
 ADD = """
 INSERT INTO runs ({}) SELECT {} WHERE NOT EXISTS (SELECT 1 FROM runs WHERE {})
 ON CONFLICT ({}, {}) DO UPDATE SET {},
     series = CASE excluded.series WHEN '{}' THEN runs.series ELSE excluded.series END
-WHERE (excluded.version, excluded.taken_at) > (runs.version, runs.taken_at)""".format(
+WHERE (excluded.version, excluded.taken_at, excluded.count) <> (runs.version, runs.taken_at, runs.count)""".format(
     ", ".join(_WRITTEN),
     ", ".join(f":{name}" for name in _WRITTEN),
     _ELSEWHERE,

@@ -210,8 +210,9 @@ typedef struct hw_control {
     uint64_t reuse_ns;     /* monotonic: a free slot rests until then */
     uint64_t archived;     /* the generation that the history holds as it is; status and result writes clear it */
     int64_t archived_count; /* the count that the history holds; see hw_is_archived */
-    uint64_t sealed;       /* the generation whose stripes take no more counts; less 1 while they are being closed */
-    uint64_t pad[3];
+    uint64_t sealed;       /* the generation whose stripes take no more counts; 1 more while they are being closed or opened */
+    uint64_t copies;       /* copies begun for the history, of all tasks of this slot; see hw_begin_archive */
+    uint64_t pad[2];
 } hw_control;
 
 HW_ASSERT(sizeof(hw_control) == HW_LINE);

@@ -130,9 +130,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     uint64_t generation = hw_load(&control->generation), beat, seq, used, at = 0, mix;
-    uint64_t result_seq = hw_load(&control->result_seq), archived = hw_load(&control->archived);
-    int64_t archived_count = (int64_t)hw_load(&control->archived_count); /* after `archived`, see hw_is_archived */
-    uint64_t sealed = hw_load(&control->sealed); /* before the counts, which are final if it is the generation */
+    uint64_t result_seq = hw_load(&control->result_seq);
     size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
     size_t indexes = copy->index.bytes, results = copy->results.bytes;
     uint64_t results_version = copy->results_version;
@@ -191,8 +189,9 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     to->parent_bytes = (uint8_t)(identity.parent_bytes < strlen(to->id) ? identity.parent_bytes : 0);
     to->resumed = status.resumed != 0;
     /* The result's number was read before `has_result`: none written since means that neither was one. */
-    to->version = hw_version(at + result_seq, sealed == generation);
-    to->archived = archived == generation && to->count == archived_count;
+    to->version = at + result_seq;
+    /* After the status and the counts: a mark that stood before them may be of an earlier status. */
+    to->archived = hw_is_noted(slot) && to->count == (int64_t)hw_load(&control->archived_count);
     memset(to->pad, 0, sizeof to->pad);
     uint32_t stages_left_out = 0, lost_left_out = 0;
     hw_copy_stages(copy, number, log, &status, &stages_left_out);

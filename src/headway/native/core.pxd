@@ -18,6 +18,7 @@ cdef class MappedSegment:
 cdef class Presence(MappedSegment):
     cdef bint _watching
     cdef int become(self, bint with_row) except -1
+    cdef int come_alive(self, bint with_row) except -1
     cdef bint quiet(self) except -1
 
 

@@ -296,8 +296,9 @@ cdef extern from "slots.h" nogil:
 
     int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
                  int drop, hw_found *found)
-    int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, int64_t count,
-                         uint64_t deadline_ns)
+    int hw_begin_archive(hw_board *board, uint32_t index, uint64_t generation, uint64_t *number, uint64_t deadline_ns)
+    int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t number, uint64_t version,
+                         int64_t count, uint64_t deadline_ns)
     int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)
     int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation)
 

@@ -4,6 +4,12 @@ cdef class Presence(MappedSegment):
     """Presence(fd, size, where)\n--\n\nThis process's identity on the board, and which processes are alive."""
 
     cdef int become(self, bint with_row) except -1:
+        """Make sure that this process has an identity, and if `with_row` a row: each write comes by here."""
+        if not self._closed and hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
+            return 0
+        return self.come_alive(with_row)
+
+    cdef int come_alive(self, bint with_row) except -1:
         cdef int answer
         with_row = with_row and not self._watching
         if self._closed:
@@ -13,7 +19,7 @@ cdef class Presence(MappedSegment):
         cdef int64_t started_ns = hw_started_ns()
         cdef bytes name = _process_name()
         if self._closed:  # meanwhile, by another thread
-            return self.become(with_row)
+            return self.come_alive(with_row)
         answer = hw_register(self.board, with_row, started_ns, name)
         if answer == HW_SYSTEM:
             raise _no_identity(self.name, errno)

@@ -90,17 +90,39 @@ static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, ui
     return HW_OK;
 }
 
-/* Note that the history has the task in this version and with this count. HW_OK, HW_STALE if the task was written to
- * since. */
-static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t version, int64_t count,
+/* Begin to archive a task: to be called within a write transaction of the history, before the copy that will be its row.
+ * So of two archivers one copies and commits before the other copies, and the row is of the last copy that was begun:
+ * counts go down as well as up, so no two copies can be told apart by what they say. From here until that copy is
+ * marked, by its number, nothing tells that the history has the task: an earlier mark speaks of a row that is replaced.
+ * HW_OK; HW_STALE if it is another task, or the history has it as it is; HW_TIMEOUT. */
+static int hw_begin_archive(hw_board *board, uint32_t index, uint64_t generation, uint64_t *number,
                             uint64_t deadline_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     int answer = HW_STALE;
     if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
-    /* Both numbers only grow, so their sum is unchanged only if both are. */
-    if (hw_load(&control->generation) == generation &&
-        hw_peek(&control->status_seq) + hw_peek(&control->result_seq) == hw_written(version)) {
+    if (hw_load(&control->generation) == generation && !hw_is_archived(slot)) {
+        hw_store(&control->archived, 0);
+        HW_STEP("mark cleared");
+        *number = hw_peek(&control->copies) + 1;
+        hw_store(&control->copies, *number);
+        answer = HW_OK;
+    }
+    hw_slot_unlock(slot);
+    return answer;
+}
+
+/* Note that the history has the task as the copy of this number, with this version and count. HW_OK; HW_STALE if the task
+ * was written to since, or another copy was begun, whose row may have replaced this one's. */
+static int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t number, uint64_t version,
+                            int64_t count, uint64_t deadline_ns) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    int answer = HW_STALE;
+    if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    /* Both sequences only grow, so their sum is unchanged only if both are. */
+    if (hw_load(&control->generation) == generation && hw_peek(&control->copies) == number &&
+        hw_peek(&control->status_seq) + hw_peek(&control->result_seq) == version) {
         hw_store(&control->archived_count, (uint64_t)count);
         HW_STEP("count noted");
         hw_store(&control->archived, generation); /* release: its count was written before */

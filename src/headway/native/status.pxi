@@ -58,7 +58,7 @@ cdef class Status(Counter):
         """
         cdef int answer
         cdef Written written
-        if not self.found():
+        if self.segment is None and not self.found():
             return 0
         self.segment.become(True)
         now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)

@@ -111,13 +111,13 @@ static int64_t hw_total_count(char *slot, uint64_t tag) {
 /* Have the stripes of the task take no more counts, and return its last count. Under the slot lock, under which alone a
  * tag changes. All stripes, not only those in use: a process that shares one notes so without the lock. `sealed` says
  * that it has begun before the first word changes, so that hw_unseal need not look at the words of each task; and that
- * it is done after the last. Release: who reads that it is done reads final counts. */
+ * it is done after the last. */
 static int64_t hw_seal(char *slot) {
     hw_control *control = hw_control_of(slot);
     hw_stripe *stripes = hw_stripes_of(slot);
     uint64_t generation = hw_peek(&control->generation), tag = hw_tag(generation);
     if (hw_peek(&control->sealed) != generation) {
-        hw_store(&control->sealed, generation - 1);
+        hw_store(&control->sealed, generation + 1);
         for (int i = 0; i < HW_STRIPES; i++) {
             HW_STEP("seal");
             /* Acquire: the bit of a stripe is seen that a count in the sum came with (hw_bind). */
@@ -130,18 +130,10 @@ static int64_t hw_seal(char *slot) {
     return hw_total_count(slot, tag);
 }
 
-/* The version of a copy: how often status and result were written, and whether its count is the last one. So a copy of
- * the last count replaces an earlier one in the history, whatever the clocks said when they were taken. */
-static inline uint64_t hw_version(uint64_t writes, int sealed) { return writes << 1 | (uint64_t)sealed; }
-static inline uint64_t hw_written(uint64_t version) { return version >> 1; }
-
-/* Have the stripes take counts again. Under the slot lock; nobody else changes words that are sealed. */
-static void hw_unseal(char *slot) {
-    hw_control *control = hw_control_of(slot);
-    hw_stripe *stripes = hw_stripes_of(slot);
-    uint64_t generation = hw_peek(&control->generation), tag = hw_tag(generation);
-    if (HW_LIKELY((hw_peek(&control->sealed) | 1) != generation)) return;
-    hw_store(&control->sealed, generation - 1); /* before the first word: a reader must not take the count for final */
+/* Open all stripes of a task whose sealing was begun. Nobody else changes words that are sealed. */
+static void hw_open_stripes(hw_control *control, hw_stripe *stripes, uint64_t generation) {
+    uint64_t tag = hw_tag(generation);
+    hw_store(&control->sealed, generation + 1); /* until the last word: after a kill in between it is not forgotten */
     for (int i = 0; i < HW_STRIPES; i++) {
         uint64_t word = hw_peek(&stripes[i].count);
         HW_STEP("unseal");
@@ -149,6 +141,15 @@ static void hw_unseal(char *slot) {
             hw_store(&stripes[i].count, tag << HW_TAG_SHIFT | (word & HW_COUNT_MASK));
     }
     hw_store(&control->sealed, 0);
+}
+
+/* Have the stripes take counts again. Under the slot lock. Each status write comes by here: `sealed` is 0, or of an earlier
+ * task, if there is nothing to do, also for the first task of a slot. */
+static inline void hw_unseal(char *slot) {
+    hw_control *control = hw_control_of(slot);
+    uint64_t generation = hw_peek(&control->generation);
+    if (HW_UNLIKELY(hw_peek(&control->sealed) - generation <= 1))
+        hw_open_stripes(control, hw_stripes_of(slot), generation);
 }
 
 /* Give this process a stripe of a task: its own, a free one, or a dead worker's. Otherwise, and if the slot lock
@@ -187,7 +188,8 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     return HW_OK;
 }
 
-/* Does the history have the task, but for counts that came after it was archived? */
+/* Does the history have the task, but for counts that came after it was archived? Under the slot lock it is sure: a
+ * copy that could replace its row clears the mark first (hw_begin_archive). */
 static inline int hw_is_noted(char *slot) {
     return hw_load(&hw_control_of(slot)->archived) == hw_load(&hw_control_of(slot)->generation);
 }

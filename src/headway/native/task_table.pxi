@@ -61,13 +61,20 @@ cdef int _walk(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept 
 cdef struct Archived:
     uint32_t index
     uint64_t generation
+    uint64_t number
     uint64_t version
     int64_t count
 
 
+cdef int _begin_archive(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Archived *it = <Archived *>arguments
+    # A millisecond: the others wait meanwhile for the history, in whose transaction this is.
+    return hw_begin_archive(board, it.index, it.generation, &it.number, hw_clock_ns(CLOCK_MONOTONIC) + 1_000_000)
+
+
 cdef int _mark_archived(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
     cdef Archived *it = <Archived *>arguments
-    return hw_mark_archived(board, it.index, it.generation, it.version, it.count, deadline_ns)
+    return hw_mark_archived(board, it.index, it.generation, it.number, it.version, it.count, deadline_ns)
 
 
 cdef class TaskTable(Recorded):
@@ -198,16 +205,29 @@ cdef class TaskTable(Recorded):
         """Return (slot, generation) of up to 64 tasks that have ended and are not archived, the oldest first."""
         return [(index, generation) for index, generation, _ in self.walk(HW_FINISHED, limit)]
 
-    def mark_archived(self, uint32_t index, uint64_t generation, uint64_t version, int64_t count):
-        """Note that the history has the task in this version of a copy, and with this count.
+    def begin_archive(self, uint32_t index, uint64_t generation):
+        """Begin to archive a task: within a write transaction of the history, before the task is copied.
 
-        Returns False if it was written to since, or if another process holds its slot lock.
+        Returns the number of the copy, for mark_archived. None if the history has the task as it is, if the slot is no
+        longer of that generation, or if another process holds its slot lock.
+        """
+        cdef Archived archived
+        if index >= self.board.capacity:
+            return None
+        archived.index, archived.generation, archived.number = index, generation, 0
+        self.become(False)
+        return archived.number if _outside(self.board, _begin_archive, &archived) == HW_OK else None
+
+    def mark_archived(self, uint32_t index, uint64_t generation, uint64_t number, uint64_t version, int64_t count):
+        """Note that the history has the task as the copy of this number, which has this version and count.
+
+        Returns False if it was written to since, if another copy was begun, or if another process holds its slot lock.
         """
         cdef Archived archived
         if index >= self.board.capacity:
             return False
         archived.index, archived.generation = index, generation
-        archived.version, archived.count = version, count
+        archived.number, archived.version, archived.count = number, version, count
         self.become(False)
         return _outside(self.board, _mark_archived, &archived) == HW_OK
 

@@ -26,9 +26,10 @@ cdef int _put_text(char *to, Py_ssize_t room, str text) except -1:
     else:
         memcpy(to, data, size)
     cdef Py_ssize_t i
-    for i in range(size):
-        if to[i] == 0:
-            to[i] = b" "
+    if memchr(to, 0, size) is not NULL:  # rare; the C library looks at many bytes at a time
+        for i in range(size):
+            if to[i] == 0:
+                to[i] = b" "
     memset(to + size, 0, room - size)
     return 0
 

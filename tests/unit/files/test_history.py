@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway import errors
-from headway.files import history, tidying
+from headway.files import database, history, tidying
 from headway.views.board_view import TaskView
 from tests.unit.conftest import FAILED, LOST, NOW, SECOND, SUCCESS, add, build_raw, ended
 
@@ -139,25 +139,48 @@ def test_another_generation_of_the_slot_is_another_task(tmp_path: Path) -> None:
     assert len(history.read(tmp_path)) == 6
 
 
-@pytest.mark.parametrize("in_order", [True, False])
-def test_of_two_copies_of_a_task_the_later_one_counts_in_whatever_order_they_come(
-    tmp_path: Path, in_order: bool
-) -> None:
-    lost = ended(1, state=LOST)
-    revived = ended(1, at=NOW + 60, taken=NOW + 61, edit=lambda arrays: arrays["tasks"]["count"].fill(100))
-    for raw in (lost, revived) if in_order else (revived, lost):
-        add(tmp_path, raw)
-    (task,) = history.read(tmp_path)
-    assert (task.state, task.count, task.ended, task.taken_at) == ("success", 100, NOW + 60.0, NOW + 61.0)
-
-
-@pytest.mark.parametrize("in_order", [True, False])
-def test_a_copy_of_a_later_version_counts_though_the_clock_was_set_back(tmp_path: Path, in_order: bool) -> None:
+def test_of_two_copies_of_a_task_the_one_that_was_added_last_counts(tmp_path: Path) -> None:
+    """Whatever version and clock say: who adds it has copied it after all that the history had."""
     lost = ended(1, state=LOST, edit=lambda arrays: arrays["tasks"]["version"].fill(6))
-    revived = ended(1, taken=NOW - 3600, edit=lambda arrays: arrays["tasks"]["version"].fill(2**40))
-    for raw in (lost, revived) if in_order else (revived, lost):
-        add(tmp_path, raw)
-    assert [task.state for task in history.read(tmp_path)] == ["success"]
+    revived = ended(1, at=NOW + 60, taken=NOW + 61, edit=lambda arrays: arrays["tasks"]["version"].fill(2**40))
+    for raw, told in (
+        (lost, ("lost", NOW + 0.0, NOW + 0.0)),
+        (revived, ("success", NOW + 60.0, NOW + 61.0)),
+        (lost, ("lost", NOW + 0.0, NOW + 0.0)),
+    ):
+        assert add(tmp_path, raw) == 1
+        assert [(task.state, task.ended, task.taken_at) for task in history.read(tmp_path)] == [told]
+
+
+def test_a_copy_is_taken_while_no_other_process_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_S", 0.01)
+    others: list[int] = []
+
+    def copy() -> history.Copied:
+        try:
+            others.append(add(tmp_path, ended(3, generation=3)))
+        except errors.LockTimeout:
+            others.append(0)
+        return ended(1), [0], {}
+
+    with history.Writer(tmp_path) as writer:
+        assert writer.add_copied(copy) == 1
+    assert others == [0]
+    assert len(history.read(tmp_path)) == 1
+
+
+def test_a_copy_is_taken_anew_for_the_file_that_took_the_place_of_the_first(tmp_path: Path) -> None:
+    taken: list[Raw] = []
+
+    def copy() -> history.Copied:
+        taken.append(ended(1, taken=NOW + len(taken)))
+        if len(taken) == 1:
+            (tmp_path / history.HISTORY).rename(tmp_path / "away")
+        return taken[-1], [0], {}
+
+    with history.Writer(tmp_path) as writer:
+        assert writer.add_copied(copy) == 1
+    assert [task.taken_at for task in history.read(tmp_path)] == [NOW + 1.0]
 
 
 def test_a_copy_without_a_series_leaves_the_one_that_is_there(tmp_path: Path) -> None:
@@ -238,7 +261,7 @@ def test_a_batch_goes_in_whole_or_not_at_all(tmp_path: Path) -> None:
         add(tmp_path, ended(3, edit=lambda arrays: arrays["tasks"]["state"].__setitem__(1, 77)))
     with pytest.raises(IndexError):
         add(tmp_path, ended(3), [0, 3])
-    assert not os.listdir(tmp_path)
+    assert ids(tmp_path) == []
 
 
 # --- asking

@@ -14,11 +14,19 @@ def note(segment: core.Segment) -> dict[str, int]:
     """Mark all tasks that have ended as archived; the counts, by id."""
     counts = {}
     for id, record in tasks_of(segment).items():
-        if record["ended_ns"] and segment.mark_archived(
-            int(record["slot"]), int(record["generation"]), int(record["version"]), int(record["count"])
-        ):
-            counts[id] = int(record["count"])
+        place = int(record["slot"]), int(record["generation"])
+        number = segment.begin_archive(*place) if record["ended_ns"] else None
+        if number is not None and marked(segment, id, number):
+            counts[id] = int(tasks_of(segment)[id]["count"])
     return counts
+
+
+def marked(segment: core.Segment, id: str, number: int) -> bool:
+    """Mark a task as archived in its present version and count, by the copy of this number."""
+    slot, generation, version, count = (
+        int(tasks_of(segment)[id][name]) for name in ("slot", "generation", "version", "count")
+    )
+    return segment.mark_archived(slot, generation, number, version, count)
 
 
 @pytest.fixture
@@ -65,13 +73,41 @@ def test_a_count_that_is_refused_is_told_to_who_counts(full: core.Segment) -> No
     assert full.free_archived([task._where]) == 1
 
 
-def test_a_copy_of_the_last_count_has_a_higher_version(full: core.Segment) -> None:
+def test_a_copy_is_marked_only_while_no_later_one_was_begun(full: core.Segment) -> None:
+    """The row of the later one may have replaced its own already."""
     task = ended(full, "a")
+    first = full.begin_archive(*task._where)
+    second = full.begin_archive(*task._where)
+    assert first is not None
+    assert second is not None
+    assert not marked(full, "a", first)
+    assert not tasks_of(full)["a"]["archived"]
+    assert marked(full, "a", second)
+    assert tasks_of(full)["a"]["archived"]
+
+
+def test_a_copy_that_was_begun_takes_the_mark_of_an_earlier_one(full: core.Segment) -> None:
+    """Counts go down, too: the earlier one's count may come back after the row has another one."""
+    task = ended(full, "a")
+    native = task.native()
     note(full)
-    task.update()
-    before = int(tasks_of(full)["a"]["version"])
-    full.free_archived([task._where])
-    assert int(tasks_of(full)["a"]["version"]) > before
+    hw_add(native, 1)
+    number = full.begin_archive(*task._where)
+    hw_add(native, -1)
+    assert full.free_archived([task._where]) == 0
+    assert number is not None
+    assert marked(full, "a", number)
+    assert full.free_archived([task._where]) == 1
+
+
+def test_no_copy_is_begun_of_what_the_history_has_nor_of_another_task(full: core.Segment) -> None:
+    task = ended(full, "a")
+    slot, generation = task._where
+    note(full)
+    assert full.begin_archive(slot, generation) is None
+    assert full.begin_archive(slot, generation + 2) is None
+    assert full.begin_archive(999, generation) is None
+    assert full.free_archived([task._where]) == 1
 
 
 def test_a_task_that_is_resumed_is_counted_on_again(full: core.Segment) -> None:
