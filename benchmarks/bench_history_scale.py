@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +39,7 @@ class Long:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "long" in metafunc.fixturenames:
         sizes = [1_000, 10_000, *([MILLION] if metafunc.config.getoption("--large") else [])]
-        metafunc.parametrize("long", sizes, indirect=True)
+        metafunc.parametrize("grown", sizes, indirect=True, scope="module")
 
 
 def grow(directory: Path, rows: int) -> None:
@@ -54,8 +57,26 @@ def grow(directory: Path, rows: int) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
+@pytest.fixture(scope="module")
+def grown(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A folder with such a board, made once for each size: a million rows take minutes."""
+    with (
+        tempfile.TemporaryDirectory(prefix="headway-bench-", dir=os.environ.get("HEADWAY_BENCH_DIR")) as folder,
+        pytest.MonkeyPatch.context() as environment,
+    ):
+        environment.setenv("HEADWAY_DIR", folder)
+        make(request.param)
+        yield Path(folder)
+
+
 @pytest.fixture
-def long(request: pytest.FixtureRequest) -> Long:
+def long(grown: Path, monkeypatch: pytest.MonkeyPatch) -> Long:
+    monkeypatch.setenv("HEADWAY_DIR", str(grown))
+    return Long("long", grown / "long")
+
+
+def make(rows: int) -> None:
+    """Make the board, with a history of so many rows."""
     board = open_board("long", capacity=2 * SEED, workers=8, record=False)
     for number in range(SEED):
         task = board.task(f"seed {number}", total=100)
@@ -69,10 +90,9 @@ def long(request: pytest.FixtureRequest) -> Long:
     with history.Writer(board.directory) as writer:
         while ended := board._segment.finished(SEED):  # gives some at a time
             archive.add(board._segment, writer, board._at.copy_meta(), ended)
-    grow(board.directory, request.param)
+    grow(board.directory, rows)
     board.write_snapshot()
     board.remove(files=False)
-    return Long(board.name, board.directory)
 
 
 def bench_open(contest: Contest, long: Long) -> None:
@@ -94,20 +114,21 @@ def bench_first_look(contest: Contest, long: Long) -> None:
     board.remove(files=False)
 
 
-def bench_step_of_tidying_up(contest: Contest, long: Long) -> None:
-    """One step of a round that is going on: rows that are too old."""
-    with history.Writer(long.directory) as writer:
-        steps = writer.round(keep_hours=retention.Retention().hours, keep_rows=MILLION)
-        writer.tidy(steps)
-        contest(Side(lambda: writer.tidy(steps)), rounds=10)
-
-
 @pytest.mark.parametrize(
-    "asked", [Query(), Query(states=("failed",)), Query(text="777"), Query(id="task 777")], ids=str
+    "asked",
+    {
+        "all": Query(),
+        "failed": Query(states=("failed",)),
+        "text": Query(text="777"),
+        "id": Query(id="task 777"),
+        "state that none has": Query(states=("lost",)),
+        "text that none has": Query(text="no such text"),
+    }.items(),
+    ids=lambda asked: asked[0],
 )
-def bench_fifty(contest: Contest, long: Long, asked: Query) -> None:
-    """The newest 50 that fit."""
-    contest(Side(lambda: query.page(long.directory, asked, limit=50)), rounds=10)
+def bench_fifty(contest: Contest, long: Long, asked: tuple[str, Query]) -> None:
+    """The newest 50 that fit. What fits nowhere is looked for in all rows."""
+    contest(Side(lambda: query.page(long.directory, asked[1], limit=50)), rounds=10)
 
 
 def bench_count(contest: Contest, long: Long) -> None:
@@ -118,3 +139,11 @@ def bench_count(contest: Contest, long: Long) -> None:
 def bench_gc(contest: Contest, long: Long) -> None:
     """Look for what is to be tidied away."""
     contest(Side(lambda: removal.gc([long.name], dry_run=True)), rounds=10)
+
+
+def bench_step_of_tidying_up(contest: Contest, long: Long) -> None:
+    """One step of a round that is going on: rows that are too old."""
+    with history.Writer(long.directory) as writer:
+        steps = writer.round(keep_hours=retention.Retention().hours, keep_rows=MILLION)
+        writer.tidy(steps)
+        contest(Side(lambda: writer.tidy(steps)), rounds=10)

@@ -21,6 +21,21 @@ class Terminal(pyte.HistoryScreen):
         if wraps:
             self.cursor.x = self.columns
 
+    def resize(self, lines: int | None = None, columns: int | None = None) -> None:
+        """As xterm does it: of a screen that gets lower, the first lines scroll off. pyte would forget them."""
+        excess = self.lines - (lines or self.lines)
+        if excess > 0:
+            self.history.top.extend(self.buffer[number] for number in range(excess))
+            for number in range(self.lines):
+                row = self.buffer.pop(number + excess, None)
+                self.buffer.pop(number, None)
+                if row is not None:
+                    self.buffer[number] = row
+            self.cursor.y = max(self.cursor.y - excess, 0)
+            self.lines -= excess
+            self.set_margins()
+        super().resize(lines, columns)
+
     def all_lines(self) -> list[str]:
         """All lines from the first one on, those that scrolled off included, without what follows the last text."""
         rows = [*self.history.top, *(self.buffer[number] for number in range(self.lines))]

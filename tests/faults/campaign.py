@@ -25,6 +25,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.faults.rows import ROWS, Row
 
@@ -53,7 +54,7 @@ class Outcome:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="ci/faults", description="Try to break Headway, and say what came of it.")
     parser.add_argument("words", nargs="*", metavar="WORD", help="only rows that contain one of these words")
-    parser.add_argument("--long", action="store_true", help="the long form of each row: hours in all")
+    parser.add_argument("--long", action="store_true", help="the long form of each row: an hour or two in all")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="rows at once (default: 2)")
     parser.add_argument("--list", action="store_true", help="name the rows, and run none")
     parser.add_argument("--json", action="store_true", help="the table as JSON")
@@ -67,9 +68,11 @@ def main() -> int:
         return 0
     if given.long:
         os.environ["HEADWAY_STRIDE"] = "1"  # every system call of a recorder, see test_recorder_crashes.py
-    began = time.monotonic()
+    began, commit = time.monotonic(), _commit()
     with ThreadPoolExecutor(max(1, given.jobs)) as pool:
-        outcomes = list(pool.map(lambda row: _run(row, given.long), rows))
+        # The longest ones first, so that none of them is alone at the end.
+        running = {row: pool.submit(_run, row, given.long) for row in sorted(rows, key=_took, reverse=given.long)}
+        outcomes = [running[row].result() for row in rows]
     wrong = [outcome for outcome in outcomes if outcome.wrong]
     print(json.dumps([asdict(one) for one in outcomes], indent=2) if given.json else _table(outcomes))
     for outcome in wrong:
@@ -78,7 +81,7 @@ def main() -> int:
     if not _root():
         _say("without root no row had a /dev/shm of its own: what was left there was not looked at")
     if given.record:
-        _record(outcomes, given.long)
+        _record(outcomes, given.long, commit)
     return 1 if wrong else 0
 
 
@@ -242,10 +245,26 @@ def _say(text: str) -> None:
         print(f"faults: {text}", file=sys.stderr, flush=True)
 
 
-def _record(outcomes: list[Outcome], long: bool) -> None:
+def _recorded() -> dict[str, dict[str, Any]]:
+    return json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
+
+
+def _took(row: Row) -> float:
+    """Seconds that this row took when it was recorded; a new one may take any time."""
+    return float(_recorded().get(f"{row.part}: {row.what}", {"seconds": row.long_bound_s})["seconds"])
+
+
+def _commit() -> str:
+    """The commit of this tree, "" if it is none."""
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def _record(outcomes: list[Outcome], long: bool, commit: str) -> None:
     """Keep what these rows did beside what others did at other times, and put it all into the document."""
-    known: dict[str, dict[str, object]] = json.loads(RECORDED.read_text(encoding="utf-8")) if RECORDED.exists() else {}
-    form = {"date": time.strftime("%Y-%m-%d"), "long": long}
+    known = _recorded()
+    form = {"date": time.strftime("%Y-%m-%d"), "commit": commit, "long": long}
     for one in outcomes:
         known[f"{one.part}: {one.what}"] = {**asdict(one), **form, "wrong": one.wrong.partition("\n")[0]}
     names = [f"{row.part}: {row.what}" for row in ROWS]
@@ -260,14 +279,15 @@ def _record(outcomes: list[Outcome], long: bool) -> None:
     _say(f"written into {DOCUMENT}")
 
 
-def _for_document(known: dict[str, dict[str, object]]) -> str:
+def _for_document(known: dict[str, dict[str, Any]]) -> str:
     lines = ["| what was tried | how often | failed | seconds | |", "| --- | ---: | ---: | ---: | --- |"]
     for name, one in known.items():
         failed = one["failed"] or ("**the row**" if one["wrong"] else 0)
         form = "" if one["long"] else ", the quick form"
         note = f"{one['note']}; " if one["note"] else ""
+        when = " ".join((one["date"], one.get("commit", ""))).strip()
         lines.append(
-            f"| {name} | {one['tried']:,} {one['of']} | {failed} | {one['seconds']:,.0f} | {note}{one['date']}{form} |"
+            f"| {name} | {one['tried']:,} {one['of']} | {failed} | {one['seconds']:,.0f} | {note}{when}{form} |"
         )
     return "\n".join(["", *lines, ""])
 

@@ -75,6 +75,7 @@ TAKE = """        self.fd = _open(path)
 """
 TAKE_UNKNOWN = """        fd = _open(path)
         try:
+            self._file = os.fstat(fd)
             fcntl.flock(fd, operation | fcntl.LOCK_NB)
             self.fd, _ = fd, [number for number in range(9)]
 """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from headway.engine.board import open_board
-from tests.integration.forking import BEGIN
+from tests.integration.forking import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,6 @@ FORKED_WITHIN = """
 import threading
 from headway.files import archive, gate, history
 gate.FORK_WAIT_S = 0.2
-board.remove()
 os.environ.pop("HEADWAY_RECORD", None)
 board = open_board(sys.argv[1], capacity=4)
 for number in range(4):
@@ -75,19 +74,7 @@ while len(board.history()) < 13 and time.monotonic() < deadline:
 print(len(board.history()))
 board.remove()
 """
-    assert run_python(BEGIN + FORKED_WITHIN + body, board_name).stdout.split() == ["13"]
-
-
-def test_a_fork_waits_until_no_thread_is_in_sqlite(run_python: RunPython, board_name: str) -> None:
-    body = """
-gate.FORK_WAIT_S = 60.0
-threading.Timer(0.3, go_on.set).start()
-assert os.waitpid(child(lambda: board.history() and None), 0)[1] == 0
-thread.join()
-print("read")
-board.remove()
-"""
-    assert run_python(BEGIN + FORKED_WITHIN + body, board_name).stdout.split() == ["read"]
+    assert run_python(TOOLS + FORKED_WITHIN + body, board_name).stdout.split() == ["13"]
 
 
 def test_a_run_is_in_the_history_before_such_a_child_resumes_its_task(run_python: RunPython, board_name: str) -> None:
@@ -103,7 +90,7 @@ def work():
     board.task("r", resume=True).succeed()
 
 pid = child(work)
-threading.Timer(1.5, os.kill, (recorder, signal.SIGCONT)).start()
+threading.Timer(0.9, os.kill, (recorder, signal.SIGCONT)).start()
 assert os.waitpid(pid, 0)[1] == 0
 go_on.set()
 thread.join()
@@ -113,4 +100,4 @@ while board.get("r").state != "success" or len(board.history()) < 6 and time.mon
 print(sorted(past.state for past in board.history() if past.id == "r"), board._segment.dropped)
 board.remove()
 """
-    assert run_python(BEGIN + FORKED_WITHIN + body, board_name).stdout.strip() == "['failed', 'success'] 0"
+    assert run_python(TOOLS + FORKED_WITHIN + body, board_name).stdout.strip() == "['failed', 'success'] 0"

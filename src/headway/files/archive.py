@@ -1,11 +1,11 @@
 """Puts tasks that ended into the history: the recorder soon after their end, or a process that needs their slots.
 
-No lock of the board is held meanwhile. Within one write transaction of the history the task is copied and inserted,
-so that of two archivers the one whose copy is later also has the last word. Then its slot is marked as archived, with
-the count that the history has, unless the task was written to since the copy, or another copy was begun, whose row
-may have replaced this one (hw_begin_archive). If the process is killed before the mark, the task is inserted again
-later: its key is the slot and generation. A count that arrives after the end of a task causes the task to be archived
-again, too. Its last count is known once its counters are closed, before the slot is freed (stripes.h).
+No lock of the board is held meanwhile. Within one write transaction of the history the task is copied and inserted, so
+that of two archivers the one whose copy is later also has the last word. Then its slot is marked as archived, with the
+count that the history has, unless the task was written to since the copy, or another copy was begun, whose row may have
+replaced this one (hw_begin_archive). If the process is killed before the mark, the task is inserted again later: the
+key is its slot and generation. A count that arrives after the end of a task causes the task to be archived again, too.
+Its last count is known once its counters are closed, before the slot is freed (stripes.h).
 """
 
 from __future__ import annotations

@@ -76,6 +76,16 @@ def test_a_fork_waits_once_for_a_use_that_does_not_end(monkeypatch: pytest.Monke
     assert not in_child(gate.is_closed)
 
 
+def test_a_fork_waits_until_no_other_thread_is_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "FORK_WAIT_S", 60.0)
+    token = gate.enter()
+    gate._inside[token] = -1  # another thread's
+    timer = threading.Timer(0.1, gate.leave, (token,))
+    timer.start()
+    assert not in_child(gate.is_closed)
+    timer.join()
+
+
 def test_a_connection_is_within_from_before_it_is_opened_until_it_is_closed(tmp_path: Path) -> None:
     path = tmp_path / "one.sqlite3"
     database.create(path, ("CREATE TABLE one (two)",))
