@@ -36,7 +36,10 @@ def add(
     places: Sequence[tuple[int, int]],
     series: Series | None = None,
 ) -> int:
-    """Archive tasks that ended, given by slot and generation. Returns how many. Raises what Writer.add does."""
+    """Archive tasks that ended, given by slot and generation. Raises what Writer.add does.
+
+    Returns how many of them were not archived when it began; some may have been archived by others meanwhile.
+    """
     if not places:
         return 0
     owed = [(slot, generation) for _, slot, generation, *_ in scans.unarchived(segment.copy_slots(places)[1])]
@@ -56,7 +59,7 @@ def add(
         writer.add_copied(copy)
     for mark in marks:
         segment.mark_archived(*mark)
-    return len(marks)
+    return len(owed)
 
 
 def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:
