@@ -38,7 +38,6 @@ FAILS_EVERY = 200
 TASKS, LARGE = 6_000, 240_000
 RATE, LARGE_RATE = 400.0, 4_000.0  # tasks a second, of all workers
 RECORDER_ENDS_S = 120.0
-COMMAND_ENDS_S = 600.0
 MIB = 1 << 20
 
 
@@ -169,18 +168,24 @@ WHOLE = (
 
 
 def read(words: tuple[str, ...], *, whole: bool) -> Read:
-    """Run a command as a process of its own."""
+    """Run a command as a process of its own. Its parent is a small one: a child begins with its parent's ru_maxrss."""
     command = shlex.join(words)
+    told = subprocess.run([sys.executable, __file__, "measure", *words], check=True, stdout=subprocess.PIPE).stdout
+    code, seconds, kib, printed = json.loads(told)
+    if code != (words == WRONG_NAME):
+        sys.exit(f"headway {command} has ended with {code}")
+    return Read(command, seconds, kib * 1024, printed, whole)
+
+
+def measure(words: list[str]) -> None:
+    """Run a command, and print its exit code, seconds, memory at most in KiB, and how many bytes it printed."""
     with tempfile.TemporaryFile() as out:
         began = time.monotonic()
         process = subprocess.Popen([sys.executable, "-m", "headway", *words], stdout=out, stderr=subprocess.DEVNULL)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - began
-        printed = out.seek(0, os.SEEK_END)
-    if process.returncode != (words == WRONG_NAME):
-        sys.exit(f"headway {command} has ended with {process.returncode}")
-    return Read(command, seconds, used.ru_maxrss * 1024, printed, whole)
+        print(json.dumps([process.returncode, seconds, used.ru_maxrss, out.seek(0, os.SEEK_END)]))
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -302,6 +307,8 @@ def _print(figures: dict[str, Any], reads: list[Read]) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["work"]:
         work(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    elif sys.argv[1:2] == ["measure"]:
+        measure(sys.argv[2:])
     elif sys.argv[1:2] == ["program"]:
         program(int(sys.argv[2]), float(sys.argv[3]))
     else:

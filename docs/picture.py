@@ -96,7 +96,7 @@ def watch() -> None:
         running([*HEADWAY, "demo", "--workers", "4"]) as demo,
         on_terminal([*HEADWAY, "watch", "demo", "--wait"], screen) as master,
     ):
-        show(screen, master, lambda lines: bool(re.search(r" [3-9]\d success", lines[0])))
+        show(screen, master, lambda lines: bool(re.search(r" [3-9]\d succeeded", lines[0])))
         demo.send_signal(signal.SIGSTOP)  # it would end the whole pool at once, and go on with a new one
         os.kill(busy_worker("demo"), signal.SIGKILL)
         show(screen, master, lambda lines: " 1 lost" in lines[0])

@@ -307,10 +307,9 @@ static void archive(person *p, uint32_t slot, uint64_t generation) {
     add(&archives, answer == HW_OK);
 }
 
-/* The oldest that have ended, or those that were lost, of which the history does not have the last count. */
-static void archive_oldest(person *p) {
+/* Note of all tasks that nobody carries any more that they are lost, as engine/claims.py does before it archives. */
+static void reap(person *p) {
     hw_walk *walk = (hw_walk *)calloc(1, sizeof *walk);
-    hw_oldest oldest;
     CHECK(walk != NULL, "no memory");
     p->armed = 0; /* its memory would be lost */
     walk->sought = HW_ABANDONED;
@@ -319,7 +318,16 @@ static void archive_oldest(person *p) {
         for (uint32_t i = 0; i < walk->n; i++)
             set_state(p, walk->found[i].index, walk->found[i].generation, HW_LOST_STATE, HW_OPEN_STATES, HW_SET_ENDED);
     }
-    walk->next = 0;
+    free(walk);
+    p->armed = 1;
+}
+
+/* The oldest that have ended, of which the history does not have the last count. */
+static void archive_oldest(person *p) {
+    hw_walk *walk = (hw_walk *)calloc(1, sizeof *walk);
+    hw_oldest oldest;
+    CHECK(walk != NULL, "no memory");
+    p->armed = 0; /* its memory would be lost */
     walk->sought = HW_FINISHED;
     walk->oldest.most = 4;
     while (walk->next < p->board->capacity) hw_go_on(p->board, walk);
@@ -332,6 +340,7 @@ static void archive_oldest(person *p) {
 static void own(person *p, const char *id) {
     hw_found found;
     int answer = claim(p, id, chance(p) & 1 ? 1u << HW_FAILED : 0, 0, &found);
+    if (answer == HW_UNARCHIVED) reap(p);
     if (answer == HW_UNARCHIVED && found.generation) archive(p, found.slot, found.generation);
     if (answer == HW_UNARCHIVED && !found.generation) archive_oldest(p);
     if (answer == HW_OK) carry(p, id, found.slot, found.generation);

@@ -464,7 +464,8 @@ def test_a_directory_that_another_machine_records_is_refused_by_name(board_name:
     board.remove(files=False)
     (directory / "segment").write_text(f"{uuid}\n")
     with program(
-        "import sys, time, os; from pathlib import Path; from headway.system import locks\n"
+        "import sys, time, os; from pathlib import Path; from headway.system import locks, machine\n"
+        "machine.shared_memory = lambda: 'another'\n"
         "lock = locks.recorder_lock(Path(sys.argv[1])); print(os.getpid(), flush=True); time.sleep(60)",
         str(directory),
     ) as (_, pid):

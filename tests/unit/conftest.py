@@ -11,7 +11,7 @@ from headway.engine.board import Board, open_board
 from headway.files import history
 from headway.native import records
 from headway.standin import board as standin
-from headway.views.board_view import Raw
+from headway.views.board_view import Raw, TaskView
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -150,3 +150,17 @@ def any_board(request: pytest.FixtureRequest, board_name: str) -> Iterator[Board
         yield board
     finally:
         board.remove(files=True)
+
+
+@pytest.fixture
+def views_made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The numbers of the records of which views are made from now on."""
+    numbers: list[int] = []
+    make = TaskView.from_raw
+
+    def counting(raw: Raw, number: int, **values: Any) -> TaskView:
+        numbers.append(number)
+        return make(raw, number, **values)
+
+    monkeypatch.setattr(TaskView, "from_raw", counting)
+    return numbers

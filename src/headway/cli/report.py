@@ -48,14 +48,14 @@ def _hours(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway.exporters.report import report
-    from headway.files.query import Query, stream, wholes
+    from headway.exporters.report import report_of
+    from headway.files.query import Query, picked, wholes
 
     view = find(options.board).view
     hours = options.hours
     asked = Query(uuid=view.uuid) if hours is None else Query(since=time.time() - hours * 3600)
     directory = _directory(view)
-    page = report(view, stream(directory, asked), wholes(directory, asked))
+    page = report_of(view, wholes(directory, asked), lambda passes: picked(directory, asked, passes))
     output: Path | None = options.output
     if output is None or output == STANDARD_OUTPUT:
         sys.stdout.flush()

@@ -12,9 +12,11 @@ import time
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.cli._output import add_json, complain, print_json, say
+from headway.cli._output import add_json, complain, emit, say
 from headway.cli._source import add_board, choose, find
+from headway.exporters.tables import object_line
 from headway.terminal.painter import Painter
+from headway.views.board_view import parts_of
 
 if TYPE_CHECKING:
     from headway.engine.board import Board
@@ -147,6 +149,7 @@ class _Show:
 
     def view(self, view: BoardView, *, last: bool = False) -> None:
         if self.json:
-            print_json(view.to_dict(), indent=None)
+            emit(object_line(parts_of(view)))
+            sys.stdout.flush()
         else:
             self._painter.draw(view, last=last)

@@ -22,6 +22,7 @@ from headway.views.numbers import Counts
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from headway.files.query import Sketch
     from headway.views.task_view import TaskView
 
 __all__ = ["Gathered", "Kind", "Throughput", "end_of"]
@@ -76,7 +77,7 @@ class Kind:
 
 
 class Largest:
-    """The tasks with the largest keys; of equal ones, those that began first."""
+    """The tasks with the largest keys; of equal ones, those that began last: a history is read from its end."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -85,12 +86,15 @@ class Largest:
 
     def add(self, task: TaskView, *key: float) -> None:
         """Keep it if it is among the largest."""
-        began, serial = _order(task)
-        item = (*key, -began, -serial, -next(self._number), task)
+        item = (*key, *_order(task), next(self._number), task)
         if len(self._heap) < self._most:
             heapq.heappush(self._heap, item)
         elif item > self._heap[0]:
             heapq.heapreplace(self._heap, item)
+
+    def passes(self, *key: float) -> bool:
+        """Would a task with this key, and this beginning, not be kept?"""
+        return len(self._heap) == self._most and key < self._heap[0][: len(key)]
 
     def tasks(self) -> list[TaskView]:
         """Those that were kept, the largest first."""
@@ -175,6 +179,32 @@ class Gathered:
         self.slow.add(task, task.elapsed)
         if task.count > task.base and (task.id, task.unit) not in self._wholes:
             self._add_counts(task, task.started, end_of(task, task.taken_at))
+
+    def passes(self, run: Sketch, *, former: bool = False) -> bool:
+        """Add a run of the history by its numbers alone, if the page needs no more of it. Returns whether it did.
+
+        That goes for one that went well, is not among the longest, and took less time than one interval of the charts.
+        """
+        began, ended, gained = run.started, run.ended, 0
+        if run.state not in _QUIET or run.workers_lost != "[]" or type(began) is not float or type(ended) is not float:
+            return False
+        if type(run.count) is not int or type(run.base) is not int or self.begin is None or self.end is None:
+            return False
+        elapsed = max(0.0, ended - began)
+        if not (began >= 0 and self.bars.passes(False, elapsed, began) and self.slow.passes(elapsed, began)):
+            return False
+        if run.count > run.base and (run.id, run.unit) not in self._wholes:
+            gained = run.count - run.base
+            if elapsed * BINS > self.end - self.begin or run.unit not in self.throughput:
+                return False
+        if gained:
+            self.throughput[run.unit].add([(began, 0.0), (began + elapsed, float(gained))])
+        self.tasks += 1
+        self.begun += 1
+        self.begin, self.end = min(self.begin, began), max(self.end, ended)
+        if former:
+            self._states[run.state] += 1
+        return True
 
     def _add_dead(self, task: TaskView) -> None:
         why = detail(task)

@@ -20,13 +20,14 @@ from headway.views.words import counted, duration, number, plural, rate, state, 
 from headway.views.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable
 
     from headway.exporters._gathered import Kind
     from headway.files.history import PastTask
+    from headway.files.query import Sketch
     from headway.views.board_view import BoardView, TaskView
 
-__all__ = ["report"]
+__all__ = ["report", "report_of"]
 
 KINDS_MOST = 100
 UNITS_MOST = 3
@@ -60,20 +61,38 @@ summary { cursor: pointer; } td ul { margin: 4px 0; padding-left: 18px; columns:
 """ + "".join(f".{state} {{ fill: var(--{state}); color: var(--{state}); }}\n" for state in (*STATES, "stalled"))
 
 
-def report(
-    view: BoardView, past: Iterable[PastTask] = (), wholes: Collection[tuple[str | None, str]] | None = None
-) -> str:
-    """The page. past: runs of the history, each looked at once; of those that are also on the board, their series.
+def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
+    """The page. past: runs of the history; of those that are also on the board, their series."""
+    runs = list(past)
+    return report_of(view, {(task.parent, task.unit) for task in runs if task.count}, lambda _: runs)
 
-    wholes: (id, unit) of tasks that have parts in `past`, as `headway.files.query.wholes` gives them; None: `past` is
-    kept in memory, and looked through.
+
+def report_of(
+    view: BoardView,
+    wholes: Collection[tuple[str | None, str]],
+    pick: Callable[[Callable[[Sketch], bool]], Iterable[PastTask]],
+) -> str:
+    """The page of any number of runs, each looked at once.
+
+    wholes, pick: as `wholes` and `picked` of `headway.files.query` give them: (id, unit) of tasks that have parts, and
+    the runs but for those that are passed.
     """
-    if wholes is None:
-        past = list(past)
-        wholes = {(task.parent, task.unit) for task in past if task.count}
     gathered = Gathered(view.taken_at, {*wholes, *((task.parent, task.unit) for task in view if task.count)})
-    for task in _runs(view, past):
-        gathered.add(task, former=getattr(task, "uuid", view.uuid) != view.uuid)
+    left = {(task.serial, task.started) for task in view}  # on the board, and not in the history
+
+    def passes(run: Sketch) -> bool:
+        if (run.serial, run.started) in left and run.uuid == view.uuid:
+            return False
+        return gathered.passes(run, former=run.uuid != view.uuid)
+
+    for task in pick(passes):
+        former = task.uuid != view.uuid
+        if not former:
+            left.discard((task.serial, task.started))
+        gathered.add(task, former=former)
+    for one in view:
+        if (one.serial, one.started) in left:
+            gathered.add(one)
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     parts = (
@@ -101,16 +120,6 @@ def report(
 </body>
 </html>
 """
-
-
-def _runs(view: BoardView, past: Iterable[PastTask]) -> Iterator[TaskView]:
-    """Those of the history, and those on the board that it does not have."""
-    left = {(task.serial, task.started) for task in view}
-    for task in past:
-        if task.uuid == view.uuid:
-            left.discard((task.serial, task.started))
-        yield task
-    yield from (task for task in view if (task.serial, task.started) in left)
 
 
 def _text(text: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from headway.views.board_view import TaskView
 
-__all__ = ["COLUMNS", "FORMATS", "lines_of", "list_lines", "object_lines", "row_of"]
+__all__ = ["COLUMNS", "FORMATS", "lines_of", "list_lines", "object_line", "object_lines", "row_of"]
 
 FORMATS = ("json", "ndjson", "csv")
 COLUMNS = (
@@ -60,6 +60,20 @@ def object_lines(values: Mapping[str, Any]) -> Iterator[str]:
     """
     yield from _pieces(values, "")
     yield "\n"
+
+
+def object_line(values: Mapping[str, Any]) -> Iterator[str]:
+    """The same on one line, as json.dumps writes it."""
+    for at, (name, value) in enumerate(values.items()):
+        yield f"{', ' if at else '{'}{json.dumps(name)}: "
+        if isinstance(value, Iterator):
+            yield "["
+            for number, one in enumerate(value):
+                yield f"{', ' if number else ''}{json.dumps(one, allow_nan=False)}"
+            yield "]"
+        else:
+            yield json.dumps(value, allow_nan=False)
+    yield "}\n"
 
 
 def list_lines(values: Iterable[Any], end: str = "", indent: str = "") -> Iterator[str]:

@@ -3,9 +3,9 @@
 No lock of the board is held meanwhile. Within one write transaction of the history the task is copied and inserted, so
 that of two archivers the one whose copy is later also has the last word. Then its slot is marked as archived, with the
 count that the history has, unless the task was written to since the copy, or another copy was begun, whose row may have
-replaced this one (hw_begin_archive). If the process is killed before the mark, the task is inserted again later: the key
-is its slot and generation. A count that arrives after the end of a task causes the task to be archived again, too. Its
-last count is known once its counters are closed, before the slot is freed (stripes.h).
+replaced this one (hw_begin_archive). If the process is killed before the mark, the task is inserted again later: the
+key is its slot and generation. A count that arrives after the end of a task causes the task to be archived again, too.
+Its last count is known once its counters are closed, before the slot is freed (stripes.h).
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def add(
     places: Sequence[tuple[int, int]],
     series: Series | None = None,
 ) -> int:
-    """Archive tasks that ended, given by slot and generation. Returns how many. Raises what Writer.add does."""
+    """Archive tasks that ended, given by slot and generation. Raises what Writer.add does.
+
+    Returns how many of them were not archived when it began; some may have been archived by others meanwhile.
+    """
     if not places:
         return 0
     owed = [(slot, generation) for _, slot, generation, *_ in scans.unarchived(segment.copy_slots(places)[1])]
@@ -56,7 +59,7 @@ def add(
         writer.add_copied(copy)
     for mark in marks:
         segment.mark_archived(*mark)
-    return len(marks)
+    return len(owed)
 
 
 def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:

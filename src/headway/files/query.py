@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from headway import errors
 from headway.files import database
@@ -27,11 +27,25 @@ from headway.tasks.states import FINAL_STATES
 if TYPE_CHECKING:
     import sqlite3
 
-__all__ = ["PLACE", "TEXT_MOST", "Page", "Query", "count", "page", "read", "read_columns", "stream", "wholes"]
+__all__ = [
+    "PLACE",
+    "TEXT_MOST",
+    "Page",
+    "Query",
+    "Sketch",
+    "count",
+    "page",
+    "picked",
+    "read",
+    "read_columns",
+    "stream",
+    "wholes",
+]
 
 T = TypeVar("T")
 
 FEW = 1024  # rows
+SKETCHES = 4096  # rows that `picked` looks at together
 PAGE = 256  # rows that `stream` has in memory
 TRIES = 4  # where the file is moved aside or removed while it is read
 TEXT_MOST = 1000  # letters: SQLite refuses patterns beyond some ten thousand
@@ -123,6 +137,38 @@ def stream(directory: str | os.PathLike[str], query: Query, *, limit: int | None
         if len(rows) < asked:
             return
         place, left = rows[-1].place, left - asked
+
+
+class Sketch(NamedTuple):
+    """The numbers of a run, as they stand in the file, unchecked. workers_lost: as JSON."""
+
+    uuid: Any
+    serial: Any
+    id: Any
+    unit: Any
+    state: Any
+    count: Any
+    base: Any
+    started: Any
+    ended: Any
+    workers_lost: Any
+
+
+def picked(directory: str | os.PathLike[str], query: Query, passes: Callable[[Sketch], bool]) -> Iterator[PastTask]:
+    """The runs that fit, the newest first, but for those of which `passes`, called for each, needs nothing else.
+
+    Reading and checking a run whole takes ten times as long as its sketch. Raises as `read` does, at any of them.
+    """
+    path, place = Path(directory, HISTORY), None
+    while True:
+        rows = _fetched(path, Sketch._fields, query, SKETCHES, place)
+        wanted = [row.place for row in rows if not passes(Sketch._make(row.values))]
+        for first in range(0, len(wanted), PAGE):
+            for row in _at(path, wanted[first : first + PAGE]):
+                yield _decoded(path, row.values)
+        if len(rows) < SKETCHES:
+            return
+        place = rows[-1].place
 
 
 def count(directory: str | os.PathLike[str], query: Query) -> int:
@@ -252,6 +298,25 @@ def _asking(connection: sqlite3.Connection, table: str, query: Query) -> tuple[s
         few = connection.execute(counted, [query.uuid]).fetchone()[0] <= FEW
     where, values = query.sql(by_uuid=few)
     return f"{table} INDEXED BY {BY_PLACE}" if few else table, where, values
+
+
+def _at(path: Path, places: Sequence[_Place]) -> list[_Row]:
+    """The rows at these places, in order. What was deleted meanwhile is left out."""
+
+    def fetched(connection: sqlite3.Connection) -> list[_Row]:
+        found: list[_Row] = []
+        for table in tables(connection):
+            present = table != OLDER
+            rowids = [place.rowid for place in places if place.present == present]
+            some = ", ".join("?" * len(rowids))
+            select = f"SELECT {WHEN}, rowid, {', '.join(COLUMNS)} FROM {table} WHERE rowid IN ({some})"
+            found += [
+                _Row(_place(when, present, rowid), tuple(rest))
+                for when, rowid, *rest in connection.execute(select, rowids)
+            ]
+        return sorted(found, key=lambda row: row.place, reverse=True)
+
+    return _asked(path, fetched) or []
 
 
 def _of_table(

@@ -165,9 +165,13 @@ cdef class TaskTable(Recorded):
                                    claim.found.owner_alive)
             if claim.answer == HW_UNARCHIVED:
                 archived = archive((claim.found.slot, claim.found.generation) if claim.found.generation else None)
-                if archived == 0:
-                    idle += 1  # other processes archived them meanwhile, or every slot has an open task
-                claim.drop = archived is None or idle > 3 or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
+                if archived == 0:  # other processes archive them just now, or every slot has an open task
+                    idle += 1
+                    with nogil:
+                        hw_nap(1_000_000)
+                    PyErr_CheckSignals()
+                claim.drop = (archived is None or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
+                              or (idle > 3 and not self.walk(HW_FINISHED, 1)))
                 lock_by = _in_seconds(LOCK_SECONDS)  # archiving may have taken longer than that
                 continue
             if claim.answer == HW_FULL:

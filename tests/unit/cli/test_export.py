@@ -85,6 +85,26 @@ def test_a_dash_is_standard_output_in_every_format(
     assert not (tmp_path / "-").exists()
 
 
+def test_what_is_no_text_is_written_to_no_terminal(
+    filled: Board, capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for arguments in (("--format", "parquet"), ("--format", "parquet", "-o", "-"), ("--format", "npz", "-o", "-")):
+        assert main(["export", filled.name, *arguments]) == 1
+        told = capfdbinary.readouterr()
+        assert told.out == b""
+        assert b"name a file with -o" in told.err
+
+
+def test_parquet_without_a_file_goes_to_a_pipe(filled: Board, run_python: RunPython) -> None:
+    run_python(f"""
+import subprocess, sys
+command = [sys.executable, "-m", "headway", "export", {filled.name!r}, "--format", "parquet"]
+written = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+assert written[:4] == written[-4:] == b"PAR1", written[:80]
+""")
+
+
 def test_without_pyarrow_a_parquet_file_is_refused_with_the_extra_and_nothing_is_written(
     filled: Board, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from headway.exporters import _gathered
 from headway.exporters._gathered import Gathered, Throughput
 from headway.exporters.report import report
 from headway.files.past_task import PastTask
+from headway.files.query import Sketch
 from headway.views.board_view import BoardView, TaskView
 from headway.views.numbers import Counts
 
@@ -102,4 +103,72 @@ def test_the_order_in_which_tasks_come_changes_nothing_that_is_shown() -> None:
         for number in range(50)
     ]
     view = BoardView.of("night", (), taken_at=200.0)
-    assert report(view, tasks, ()) == report(view, tasks[::-1], ()) == report(view, tasks)
+    assert report(view, tasks) == report(view, tasks[::-1])
+
+
+def past(number: int, **more: Any) -> PastTask:
+    place: dict[str, Any] = {"uuid": "f" * 32, "generation": 1, "archived": 150.0, "slot": number}
+    return PastTask(**{**task(number).__dict__, **place, **more})
+
+
+def test_runs_of_which_only_numbers_are_read_change_nothing_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_gathered, "BARS_MOST", 20)
+    runs = [
+        past(
+            number,
+            id=f"t{number % 50}",
+            state=("success", "success", "failed", "cancelled")[number % 4],
+            ended=100.0 + number + (number * 7919 % 101) / 50,
+            count=number % 13,
+            base=number % 3,
+            unit=("file", "bar")[number % 2],
+        )
+        for number in reversed(range(2000))
+    ]
+    wholes = {("t1", "bar"), ("t2", "file")}
+    whole, by_numbers, passed = Gathered(9e6, wholes), Gathered(9e6, wholes), 0
+    for run in runs:
+        whole.add(run, former=True)
+        texts = {"workers_lost": "[]"}
+        sketch = Sketch(*(texts.get(name, getattr(run, name, None)) for name in Sketch._fields))
+        if by_numbers.passes(sketch, former=True):
+            passed += 1
+        else:
+            by_numbers.add(run, former=True)
+    assert 1000 < passed <= 1500
+    for name in ("tasks", "begun", "begin", "end", "former"):
+        assert getattr(by_numbers, name) == getattr(whole, name)
+    assert by_numbers.bars.tasks() == whole.bars.tasks()
+    assert by_numbers.slow.tasks() == whole.slow.tasks()
+    assert {key: kind.count for key, kind in by_numbers.kinds.items()} == {k: v.count for k, v in whole.kinds.items()}
+    for unit, grown in whole.throughput.items():
+        assert by_numbers.throughput[unit].tasks == grown.tasks
+        assert by_numbers.throughput[unit].spread() == grown.spread()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"state": "failed"},
+        {"state": "lost"},
+        {"workers_lost": "[[7, 1, 5, 101.0, false]]"},
+        {"started": None},
+        {"ended": None},
+        {"started": "yesterday"},
+        {"count": "many"},
+        {"base": 1.5},
+        {"unit": "another"},
+        {"ended": 1e6},
+    ],
+    ids=str,
+)
+def test_what_is_shown_or_odd_is_read_whole(odd: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_gathered, "BARS_MOST", 1)
+    monkeypatch.setattr(_gathered, "SLOWEST", 1)
+    gathered = Gathered(9e6, ())
+    gathered.add(past(5000, started=100.0, ended=9000.0))
+    usual: dict[str, Any] = {"uuid": "f" * 32, "serial": 1, "id": "a", "unit": "file", "state": "success"}
+    usual |= {"count": 3, "base": 0, "started": 200.0, "ended": 201.0, "workers_lost": "[]"}
+    assert not gathered.passes(Sketch(**{**usual, **odd}))
+    assert gathered.tasks == 1
+    assert gathered.passes(Sketch(**usual))

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headway.exporters.tables import COLUMNS, FORMATS, lines_of, object_lines, row_of
+from headway.exporters.tables import COLUMNS, FORMATS, lines_of, object_line, object_lines, row_of
 from headway.files import snapshot
 from headway.views.board_view import ShareView, TaskView
 
@@ -146,6 +146,8 @@ def test_an_object_is_written_as_json_dumps_writes_it_and_so_are_its_iterators(
 ) -> None:
     pieces = {name: iter(one) if isinstance(one, list) else one for name, one in values.items()}
     assert "".join(object_lines(pieces)) == json.dumps(values, indent=2) + "\n"
+    pieces = {name: iter(one) if isinstance(one, list) else one for name, one in values.items()}
+    assert "".join(object_line(pieces)) == json.dumps(values) + "\n"
 
 
 def test_no_more_than_one_task_is_held_at_a_time() -> None:

@@ -204,3 +204,19 @@ def test_a_wall_clock_that_is_set_back_between_two_copies_keeps_no_older_count(b
     with history.Writer(tmp_path) as writer:
         archive.add(yesterday, writer, board.snapshot().meta, [task._where])
     assert freed(board, tmp_path, task) == 11
+
+
+def test_what_another_one_archived_meanwhile_counts_as_archived(board: Board, tmp_path: Path) -> None:
+    """A claim that is told of none takes the history for one that cannot be written, and drops a task."""
+    task = board.task("one")
+    task.succeed()
+    steps = iter(range(99))
+
+    def meanwhile() -> None:
+        if next(steps) == 1:  # it has looked which tasks there are
+            archived(board, tmp_path)
+
+    interrupted: Any = Interrupted(board._segment, meanwhile)
+    with history.Writer(tmp_path) as writer:
+        assert archive.add(interrupted, writer, board.snapshot().meta, [task._where]) == 1
+    assert board._segment.free_archived([task._where]) == 1

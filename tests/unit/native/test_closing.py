@@ -152,3 +152,21 @@ def test_counts_of_all_stripes_are_closed(full: core.Segment) -> None:
     full.free_archived([task._where])
     assert (task.count, hw_add(native, -1)) == (-7, HW_STALE)
     assert note(full) == {"a": -7}
+
+
+def test_a_task_that_others_are_archiving_is_not_dropped_however_often_there_was_nothing_to_do(
+    full: core.Segment,
+) -> None:
+    for id in ("a", "b"):
+        ended(full, id)
+    calls: list[object] = []
+
+    def archive(place: object) -> int:
+        calls.append(place)
+        if len(calls) == 9:
+            note(full)  # by another process
+        return 0
+
+    claim(full, "c", archive=archive)
+    assert len(calls) == 9
+    assert full.dropped == 0

@@ -32,7 +32,6 @@ ELSEWHERE = {
     "cli.demo": ("tests/integration/test_demo.py", COMMAND),
     "cli.serve": ("tests/integration/test_dashboard_security.py", COMMAND),
     "cli.top": ("tests/integration/test_top.py", COMMAND),
-    "cli.watch": ("tests/integration/test_watch.py", COMMAND),
     "top.chosen": ("tests/unit/top/test_pictures.py", "the screen, as pictures"),
     "top.help": ("tests/unit/top/test_pictures.py", "the screen, as pictures"),
     "top.app": ("tests/integration/test_top.py", "the whole screen, with keys pressed"),

@@ -279,17 +279,15 @@ def test_what_cannot_be_written_is_dropped_and_what_came_before_keeps_its_place(
     assert text.getvalue() == "no descriptor"
 
 
-def test_a_log_of_many_tasks_makes_views_of_those_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    def edit(arrays: Arrays, ended: int) -> None:
-        arrays["tasks"]["state"][:ended] = 2
-
-    made: list[int] = []
-    make = TaskView.from_raw
-    monkeypatch.setattr(TaskView, "from_raw", lambda raw, at, **more: made.append(at) or make(raw, at, **more))
+def test_a_log_of_many_tasks_makes_views_of_those_that_it_names(views_made: list[int]) -> None:
     out = io.StringIO()
     painter = Painter(out, every_s=5)
     for ended in (1000, 1003):
-        painter.draw(BoardView.from_raw(build_raw(2000, edit=lambda arrays, n=ended: edit(arrays, n))), last=True)
+
+        def edit(arrays: Arrays, ended: int = ended) -> None:
+            arrays["tasks"]["state"][:ended] = 2
+
+        painter.draw(BoardView.from_raw(build_raw(2000, edit=edit)), last=True)
     assert [line.split()[2] for line in out.getvalue().splitlines()] == [
         "1,000",
         "task-1000:",
@@ -297,7 +295,7 @@ def test_a_log_of_many_tasks_makes_views_of_those_that_it_names(monkeypatch: pyt
         "task-1002:",
         "997",
     ]
-    assert len(made) < 20
+    assert len(views_made) < 20
 
 
 def test_a_log_has_dates_from_a_day_after_its_first_line_on() -> None:

@@ -159,3 +159,12 @@ def test_the_head_and_the_pane_of_workers_count_alike(make_raw: MakeRaw) -> None
     head, *_, pane = picture(view, (200, 60), Style(colour=True)).partition("prices  running  20/100 bar")
     assert " · 1 worker · 1 died" in head
     assert pane.splitlines()[0].endswith("│ 1 worker, 1 died")
+
+
+def test_what_few_tasks_leave_is_room_for_what_went_wrong(make_raw: MakeRaw) -> None:
+    def edit(arrays: Arrays) -> None:
+        _end(arrays, slice(None), FAILED)
+        arrays["tasks"]["error"] = [f"{chr(97 + number) * 5}: no prices".encode() for number in range(8)]
+
+    shown = picture(BoardView.from_raw(make_raw(8, edit=edit)), (100, 30), Style(colour=True))
+    assert len([line for line in shown.splitlines() if " × " in line]) == 8

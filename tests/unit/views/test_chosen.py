@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headway.terminal.plain import lines
 from headway.views import chosen
-from headway.views.board_view import BoardView, TaskView
+from headway.views.board_view import BoardView
 from tests.unit.conftest import NOW, SECOND, build_raw
 
 if TYPE_CHECKING:
@@ -61,33 +61,19 @@ def test_views_and_records_choose_the_same_tasks(
     assert len(found[0][0]) == min(most, len(tasks))
 
 
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The numbers of the records of which views are made."""
-    numbers: list[int] = []
-    make = TaskView.from_raw
-
-    def counting(raw: Raw, number: int, **values: Any) -> TaskView:
-        numbers.append(number)
-        return make(raw, number, **values)
-
-    monkeypatch.setattr(TaskView, "from_raw", counting)
-    return numbers
-
-
-def test_a_frame_of_many_tasks_makes_views_of_those_that_it_shows(made: list[int]) -> None:
+def test_a_frame_of_many_tasks_makes_views_of_those_that_it_shows(views_made: list[int]) -> None:
     states = [{"state": 2 if number % 3 else 1} for number in range(3000)]
     view = BoardView.from_raw(raw_of(states))
     frame = lines(view, 100, 40)
     assert "and 2,981 more (981 running, 2,000 succeeded)" in frame[-1]  # each has a second line: a worker died
-    assert len(made) < 40
+    assert len(views_made) < 40
 
 
-def test_a_board_of_many_tasks_shows_itself_in_a_notebook_with_few_views(made: list[int]) -> None:
+def test_a_board_of_many_tasks_shows_itself_in_a_notebook_with_few_views(views_made: list[int]) -> None:
     view = BoardView.from_raw(raw_of([{"state": 2}] * 3000))
     assert "and 2,940 more" in view._repr_html_()
     assert len(view) == 3000
-    assert len(made) == 60
+    assert len(views_made) == 60
 
 
 def test_how_many_workers_are_alive_is_told_without_the_names_of_their_tasks() -> None:

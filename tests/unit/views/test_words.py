@@ -6,7 +6,7 @@ import math
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from headway.views.numbers import Counts, TimeLeft
@@ -160,6 +160,9 @@ def test_a_count_has_its_total_only_where_that_holds_and_a_bounded_width(
 
 
 @given(st.floats(0, 1))
+@example(0.995)
+@example(0.999999)
+@example(0.004)
 def test_a_percentage_is_100_only_of_all_and_0_only_of_nothing(fraction: float) -> None:
     shown = percent(fraction)
     assert len(shown) <= 4
