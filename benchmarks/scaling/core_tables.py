@@ -9,7 +9,7 @@ from benchmarks import pages
 from benchmarks.building import ROOT
 from benchmarks.plot import style
 from benchmarks.scaling.coherence import Outcome
-from benchmarks.scaling.cores import BIND_WAIT_NS, MACHINES, TICK_NS, WORK_NS, WORKERS, Cores, Crowd
+from benchmarks.scaling.cores import BIND_WAIT_NS, MACHINES, TICK_NS, WORK_NS, WORKERS, Cores, Crowd, ask_ns
 from benchmarks.scaling.lines import BLOCK, KINDS, OPERATIONS
 
 __all__ = ["COMMAND", "draw", "record", "text"]
@@ -160,9 +160,17 @@ def looks(found: Cores) -> Table:
 
 def binds(found: Cores) -> Table:
     """Computed from counted lines and measured questions."""
-    heads = "they hold the slot lock for, in all", "one of them, at most", f"wait longer than {_ns(BIND_WAIT_NS)}"
-    each = ([one.way, str(one.workers), _ns(one.all_ns), _ns(one.longest_ns), str(one.late)] for one in found.binds)
-    return [["first counts at once", "workers", *heads], *each]
+    heads = (
+        "they hold the slot lock for, in all",
+        "one of them, at most",
+        "measured: the last one, alone",
+        f"wait longer than {_ns(BIND_WAIT_NS)}",
+    )
+    rows = [["first counts at once", "workers", *heads]]
+    for one in found.binds:
+        alone = _ns(found.first_s[str(one.workers)] * 1e9) if one.way == "today" else ""
+        rows.append([one.way, str(one.workers), _ns(one.all_ns), _ns(one.longest_ns), alone, str(one.late)])
+    return rows
 
 
 def others(found: Cores) -> Table:
@@ -174,10 +182,13 @@ def others(found: Cores) -> Table:
             [f"the clock's line, {tick.machine}", str(tick.workers), "simulated", f"{_ns(tick.lost_ns)} a tick", lost]
         )
     for workers, seconds in found.asks_s.items():
-        spent = f"{float(workers) * seconds:.3%} of a core, each asked about once a second"
-        rows.append(
-            ["the kernel's answer, who is alive", workers, "measured", f"{_ns(seconds * 1e9)} a question", spent]
-        )
+        takes = f"{_ns(seconds * 1e9)} a question about the last of them"
+        rows.append(["the kernel's answer, who is alive", workers, "measured", takes, ""])
+    for one in found.looks:
+        asked = sum(ask_ns(found.asks_s, number) for number in range(1, one.counters + 1))
+        spent = f"{(LOOKS_A_SECOND * one.pass_ns + asked) * 1e-9:.3%} of a core, at {LOOKS_A_SECOND} Hz"
+        takes = f"{_ns(one.pass_ns)} of waiting, and once a second {_ns(asked)} of questions"
+        rows.append([f"copies of the task, {one.machine}", str(one.counters), "computed", takes, spent])
     return rows
 
 

@@ -14,14 +14,27 @@ import re
 import sys
 import time
 from dataclasses import asdict, dataclass, field
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
 from benchmarks.scaling import lines, pair
 from benchmarks.scaling.coherence import AT_ONCE, Costs, Line, Machine, Outcome, Reader, Simulation, crowd
 
-__all__ = ["KEPT", "MACHINES", "Bind", "Cores", "Crowd", "Look", "Tick", "load", "main", "measured", "simulate"]
+__all__ = [
+    "KEPT",
+    "MACHINES",
+    "Bind",
+    "Cores",
+    "Crowd",
+    "Look",
+    "Tick",
+    "ask_ns",
+    "load",
+    "main",
+    "measured",
+    "simulate",
+]
 
 KEPT = Path(__file__).resolve().parent / "cores.json"
 TABLE = "core-to-core-latency (N. Viennot), medians of its README"
@@ -88,7 +101,8 @@ class Cores:
     machine: str
     taken: str
     places: list[pair.Places]
-    asks_s: dict[str, float]
+    asks_s: dict[str, float]  # one question about the last of so many
+    first_s: dict[str, float]  # the first count, alone
     touched: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     planned: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     compared: list[pair.Compared] = field(default_factory=list)
@@ -141,26 +155,38 @@ def tick(machine: Machine, workers: int, costs: Costs) -> Tick:
     return Tick(machine.name, workers, lost * TICK_SIMULATED_NS / (TICK_WORK_NS + found.update_ns))
 
 
+def ask_ns(asks_s: dict[str, float], number: int) -> float:
+    """One question whether the process is alive that came as the `number`th. The kernel goes through the locks in the
+    order of their coming, up to that process's: a straight line between what was measured.
+    """
+    known = [(int(count), 1e9 * seconds) for count, seconds in asks_s.items()]
+    if number <= known[0][0]:
+        return known[0][1]
+    for (few, less), (many, more) in pairwise(known):
+        if number <= many:
+            return less + (more - less) * (number - few) / (many - few)
+    raise ValueError(f"nothing was measured beyond {known[-1][0]} processes")
+
+
 def binds(asks_s: dict[str, float], machine: Machine) -> list[Bind]:
     """Each waits for the one before. A worker holds the lock while it looks at the counters, 16 lines at once, writes
     three lines that others wrote before it, and asks the kernel which workers are dead, one question after the other.
     """
     found = []
+    asked_ns = [0.0, *accumulate(ask_ns(asks_s, number) for number in range(1, max(STARTING) + 1))]
     for workers in STARTING:
-        ask_ns = asks_s[str(workers)] * 1e9
         held: dict[str, list[float]] = {"today": [], "planned, asks before it links": [], "planned, links first": []}
         for number in range(workers):
-            todays, all_of_them = min(number, STRIPES), number
             full = number >= STRIPES and (number - STRIPES) % lines.BLOCK == 0
             questions = {
-                "today": STRIPES if number >= STRIPES else 0,
-                "planned, asks before it links": number if full else 0,
-                "planned, links first": 0,
+                "today": asked_ns[STRIPES] if number >= STRIPES else 0.0,
+                "planned, asks before it links": asked_ns[number] if full else 0.0,
+                "planned, links first": 0.0,
             }
-            for way, asked in questions.items():
-                looked = todays if way == "today" else all_of_them
+            for way, asking_ns in questions.items():
+                looked = min(number, STRIPES) if way == "today" else number
                 read_ns = machine.far_ns * -(-looked // AT_ONCE)
-                held[way].append(read_ns + 3 * machine.far_ns + asked * ask_ns)
+                held[way].append(read_ns + 3 * machine.far_ns + asking_ns)
         for way, each in held.items():
             late = sum(waited > BIND_WAIT_NS for waited in accumulate(each, initial=0.0)) - (sum(each) > BIND_WAIT_NS)
             found.append(Bind(workers, way, max(each), sum(each), late))
@@ -197,7 +223,9 @@ def measure(kept: Cores | None) -> Cores:
     places = {one.name: one for one in kept.places} if kept else {}
     places |= {one.name: one for one in pair.regroup(pair.measure())}
     asked = {str(workers): lines.asks(workers) for workers in (8, *STARTING)}
-    return Cores(_machine(), time.strftime("%Y-%m-%d"), [places[name] for name in pair.PLACES if name in places], asked)
+    asks_s, first_s = ({workers: took[which] for workers, took in asked.items()} for which in (0, 1))
+    met = [places[name] for name in pair.PLACES if name in places]
+    return Cores(_machine(), time.strftime("%Y-%m-%d"), met, asks_s, first_s)
 
 
 def _machine() -> str:
@@ -215,7 +243,7 @@ def measured(path: Path = KEPT) -> Cores:
             pair.Places(one["name"], one["message_ns"], [pair.Used(**used) for used in one["used"]])
             for one in values["places"]
         ]
-        return Cores(values["machine"], values["taken"], places, values["asks_s"])
+        return Cores(values["machine"], values["taken"], places, values["asks_s"], values["first_s"])
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} holds no such results ({error!r})") from None
 

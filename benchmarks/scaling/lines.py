@@ -125,7 +125,9 @@ def planned(today: dict[str, dict[str, int]], workers: int) -> dict[str, dict[st
     return found
 
 
-def asks(workers: int) -> float:
-    """Seconds that the kernel takes to say whether a process of a board of so many is alive: measured."""
-    ((_, _, taken),) = _run("asks", str(workers))
-    return float(taken) * 1e-9
+def asks(workers: int) -> tuple[float, float]:
+    """Measured: the seconds that the kernel takes to say that the last of so many processes is alive, and those of the
+    first count of that one on a task.
+    """
+    ((_, _, asked, bound),) = _run("asks", str(workers))
+    return float(asked) * 1e-9, float(bound) * 1e-9

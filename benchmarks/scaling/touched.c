@@ -1,7 +1,8 @@
 /* touched.c - which cache lines the native code touches: it is run for real, one instruction at a time.
  *
  *     touched lines WORKERS     the lines of each operation on a task that so many workers count on
- *     touched asks WORKERS      ns of one question to the kernel whether a process is alive, on a board of so many
+ *     touched asks WORKERS      ns of one question to the kernel whether the last of so many workers is alive, and of the
+ *                               first count of that one on a task, while nobody else wants its lock
  *
  * The memory in question is out of bounds. An instruction that touches it stops with the address (SIGSEGV), is let
  * through by itself, and the memory is out of bounds again (SIGTRAP). x86-64 only: the flag for single steps and the bit
@@ -250,10 +251,16 @@ static int by_size(const void *a, const void *b) {
 }
 
 static void asks(int workers) {
-    enum { ROUNDS = 501 };
+    enum { ROUNDS = 501, LATEST = 8 };
     uint64_t took[ROUNDS];
     worker first = newcomer(), other = first;
-    for (int i = 1; i < workers; i++) other = newcomer();
+    uint64_t generation = claim(first.board), bound[LATEST];
+    for (int i = 0; i < workers; i++) {
+        if (i) other = newcomer();
+        uint64_t begin = hw_clock_ns(CLOCK_MONOTONIC);
+        if (hw_bind(other.board, &other.own->task, SLOT, generation, begin + SECOND) != HW_OK) stop("no counter");
+        bound[i % LATEST] = hw_clock_ns(CLOCK_MONOTONIC) - begin;
+    }
     for (int i = 0; i < ROUNDS; i++) {
         uint64_t begin = hw_clock_ns(CLOCK_MONOTONIC);
         for (int j = 0; j < 8; j++)
@@ -261,12 +268,14 @@ static void asks(int workers) {
         took[i] = (hw_clock_ns(CLOCK_MONOTONIC) - begin) / 8;
     }
     qsort(took, ROUNDS, sizeof *took, by_size);
-    printf("asks %d %llu\n", workers, (unsigned long long)took[ROUNDS / 2]);
+    qsort(bound, LATEST, sizeof *bound, by_size);
+    printf("asks %d %llu %llu\n", workers, (unsigned long long)took[ROUNDS / 2], (unsigned long long)bound[LATEST / 2]);
 }
 
 int main(int argc, char **argv) {
     int workers = argc > 2 ? atoi(argv[2]) : 0;
-    if (workers < 1 || workers > 512) stop("usage: touched lines|asks WORKERS, 1 to 512");
+    if (workers < 1 || workers > 512 || (workers < 8 && strcmp(argv[1], "asks") == 0))
+        stop("usage: touched lines|asks WORKERS, 1 to 512, asks: 8 to 512");
     hw_use_kernel_clock();
     make_board((uint32_t)workers);
     if (strcmp(argv[1], "asks") == 0) asks(workers);

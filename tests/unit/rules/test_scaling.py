@@ -169,3 +169,24 @@ def test_the_page_has_what_was_found() -> None:
     page = (ROOT / "docs" / "scaling.md").read_text()
     assert "\n".join(core_tables.text(cores.load())) in page, ANEW
     assert f"<!-- what `{core_tables.COMMAND}` wrote -->" in page
+
+
+def test_a_question_costs_more_the_later_a_process_came() -> None:
+    from benchmarks.scaling import cores
+
+    asks_s = {"8": 1e-6, "64": 2e-6, "512": 4e-6}
+    assert [cores.ask_ns(asks_s, number) for number in (1, 8, 36, 64, 512)] == pytest.approx(
+        [1_000.0, 1_000.0, 1_500.0, 2_000.0, 4_000.0]
+    )
+    with pytest.raises(ValueError, match="beyond 512"):
+        cores.ask_ns(asks_s, 513)
+
+
+def test_who_comes_when_the_lock_was_held_for_longer_than_it_waits_is_late() -> None:
+    from benchmarks.scaling import cores
+
+    slow = cores.binds({"8": 1e-3, "512": 1e-3}, chiplets())
+    for one in slow:
+        assert one.all_ns >= one.longest_ns
+        if one.way == "today":
+            assert one.late == one.workers - 9, "the ninth asks for 8 ms; all after it wait"
