@@ -27,6 +27,7 @@ from headway import errors
 from headway.engine.board import Board, open_board
 from headway.engine.claims import leave_all
 from headway.files import snapshot
+from headway.views import columns  # noqa: F401 - it loads NumPy, which says ImportError where memory is short
 from tests.faults.children import fresh
 from tests.faults.tally import UNTRUE, Tally, nothing_left
 

@@ -109,6 +109,8 @@ def test_what_is_typed_to_the_debugger_and_what_it_answers_stay_whole_while_bars
         shown.until(lambda: "rows" in shown.screen.display[-1])
         for stop in range(3):
             for number in range(3):
+                prompts = 4 * stop + number + 1  # what is typed before is echoed among what is printed
+                shown.until(lambda prompts=prompts: shown.written.count(b"(Pdb) ") >= prompts)  # type: ignore[misc]
                 marks = "".join(dice.choice("abcdefgh") for _ in range(dice.randrange(1, 50)))
                 command = f"p answer + {number}, '{marks}'"
                 asked += [f"(Pdb) {command}", f"({41 + number}, '{marks}')"]
@@ -120,8 +122,7 @@ def test_what_is_typed_to_the_debugger_and_what_it_answers_stay_whole_while_bars
                     shown.until(lambda frames=frames: len(FRAME.findall(shown.written)) > frames)  # type: ignore[misc]
                 shown.type("\n")
                 shown.until(lambda answer=asked[-1]: answer in shown.said())  # type: ignore[misc]
-            if stop == 1:
-                shown.resize(*dice.choice(SIZES[2:3]))
+            shown.until(lambda stop=stop: shown.written.count(b"(Pdb) ") >= 4 * stop + 4)  # type: ignore[misc]
             shown.type("c\n")
             asked.append("(Pdb) c")
         assert shown.end() == 0, "\n".join(shown.lines())

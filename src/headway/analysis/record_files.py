@@ -11,7 +11,7 @@ from zlib import crc32
 
 from headway import errors
 from headway.analysis.model import PENDING, RESULTS, AnalysisProgress
-from headway.analysis.storage import lock_file, read_file, read_with_number, write_new
+from headway.analysis.storage import lock_file, read_file, read_with_number, reading, write_new
 from headway.analysis.values import digest_of
 
 __all__ = ["BEGIN", "END", "RecordFiles", "chosen_mode", "name_of", "record_in", "stem_of"]
@@ -46,12 +46,12 @@ class RecordFiles:
         content = None
         for _ in range(TRIES):
             try:
-                content, number = read_with_number(self.main, anyone=True)
+                with reading(self.main, anyone=True) as (content, number):
+                    own = None if number == own_number else self._own_beside(number, id)
+                    if own is None or not number or self._is_main(number):
+                        return self._whole(content, own, id)
             except FileNotFoundError:
                 return None
-            own = None if number == own_number else self._own_beside(number, id)
-            if own is None or not number or self._is_main(number):
-                return self._whole(content, own, id)
         return self._whole(content, None, id)  # it is written all the time, and complete
 
     def read_main(self) -> tuple[bytes | None, int]:

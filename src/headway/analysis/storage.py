@@ -15,7 +15,7 @@ from threading import get_ident
 from headway import errors
 from headway.system import descriptors
 
-__all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "read_with_number", "sync_folder", "write_new"]
+__all__ = ["FILE_BYTES_MAX", "lock_file", "read_file", "read_with_number", "reading", "sync_folder", "write_new"]
 
 FILE_BYTES_MAX = 1 << 26
 _OPEN = os.O_CLOEXEC | os.O_NOFOLLOW
@@ -32,6 +32,13 @@ def read_file(path: str | Path, *, anyone: bool = False) -> bytes | None:
 
 def read_with_number(path: str | Path, *, anyone: bool = False) -> tuple[bytes | None, int]:
     """The same as read_file, and the file's inode, 0 if it cannot be opened."""
+    with reading(path, anyone=anyone) as found:
+        return found
+
+
+@contextmanager
+def reading(path: str | Path, *, anyone: bool = False) -> Iterator[tuple[bytes | None, int]]:
+    """The same for a block: the file stays open, so that meanwhile no other file gets its inode."""
     try:
         fd = descriptors.open_file(
             path, os.O_RDONLY | os.O_NONBLOCK | _OPEN
@@ -39,18 +46,23 @@ def read_with_number(path: str | Path, *, anyone: bool = False) -> tuple[bytes |
     except FileNotFoundError:
         raise
     except OSError:
-        return None, 0
+        yield None, 0
+        return
     try:
-        found = os.fstat(fd)
-        size = found.st_size
-        if not stat.S_ISREG(found.st_mode) or size > FILE_BYTES_MAX or (not anyone and found.st_uid != os.geteuid()):
-            return None, found.st_ino
-        content = os.read(fd, size + 1)
-        while len(content) < size and (piece := os.read(fd, size + 1 - len(content))):  # interrupted, or a slow disk
-            content += piece
-        return content, found.st_ino
+        yield _content(fd, anyone)
     finally:
         os.close(fd)
+
+
+def _content(fd: int, anyone: bool) -> tuple[bytes | None, int]:
+    found = os.fstat(fd)
+    size = found.st_size
+    if not stat.S_ISREG(found.st_mode) or size > FILE_BYTES_MAX or (not anyone and found.st_uid != os.geteuid()):
+        return None, found.st_ino
+    content = os.read(fd, size + 1)
+    while len(content) < size and (piece := os.read(fd, size + 1 - len(content))):  # interrupted, or a slow disk
+        content += piece
+    return content, found.st_ino
 
 
 def write_new(path: str | Path, content: bytes, mode: int = 0o600, *, exactly: bool = False) -> None:

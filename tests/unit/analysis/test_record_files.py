@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,18 +68,22 @@ def test_a_kill_between_two_steps_of_a_write_loses_nothing(
 def test_a_reader_who_is_overtaken_sees_no_mixture(
     tracker: FileBasedProgressTracker, one: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = storage.read_with_number
+    read = storage.reading
     overtaken: list[bool] = []
 
-    def slow(path: Any, **options: Any) -> Any:
-        found = read(path, **options)
-        if path == str(one) and not overtaken:
-            overtaken.append(True)
-            tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
-            tracker.update_stage("one", "market_context")
-        return found
+    @contextmanager
+    def slow(path: Any, **options: Any) -> Iterator[Any]:
+        with read(path, **options) as found:
+            if path == str(one) and not overtaken:
+                overtaken.append(True)
+                tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
+                tracker.update_stage("one", "market_context")
+                for _ in range(8):
+                    tracker.update_stage("one", "market_context")
+                    assert one.stat().st_ino != found[1], "another file is taken for the one that is being read"
+            yield found
 
-    monkeypatch.setattr(record_files, "read_with_number", slow)
+    monkeypatch.setattr(record_files, "reading", slow)
     found = tracker.get_progress("one")
     assert found is not None
     assert overtaken

@@ -75,13 +75,13 @@ def test_as_json_one_board_is_in_memory_at_a_time(
     read, there = snapshot.read, []
 
     def watched(directory: Path) -> BoardView:
-        there.append(sum(isinstance(one, BoardView) for one in gc.get_objects()))
+        there.append(sum(type(one) is BoardView for one in gc.get_objects()))
         return read(directory)
 
     monkeypatch.setattr(snapshot, "read", watched)
     for number in range(5):
         leave(headway_dir / f"board-{number}", 2, 60)
-    before = sum(isinstance(one, BoardView) for one in gc.get_objects())
+    before = sum(type(one) is BoardView for one in gc.get_objects())
     found = json.loads("\n".join(lines_of(capsys, "--json")))
     assert [board["name"] for board in found] == [f"board-{number}" for number in range(5)]
     assert [len(board["tasks"]) for board in found] == [2] * 5

@@ -996,7 +996,7 @@ def test_a_forked_child_that_comes_out_of_a_locked_section_leaves_the_lock_to_it
             try:
                 raise SystemExit
             finally:
-                for lock in [one for one in gc.get_objects() if isinstance(one, locks.Flock)]:
+                for lock in [one for one in gc.get_objects() if type(one) is locks.Flock]:
                     lock.release()
                 os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
