@@ -150,8 +150,9 @@ def tell(text: str, category: type[Warning] = RuntimeWarning) -> None:
 
     Where warnings are errors (`-W error`), it is shown as a warning all the same, once: progress never stops a job.
     """
-    level = stacklevel()
-    with contextlib.suppress(Exception):  # standard error is closed, or the program shows warnings by code that fails
+    # Standard error is closed, the program shows warnings by code that fails, the stack has no room left.
+    with contextlib.suppress(Exception):
+        level = stacklevel()
         try:
             warnings.warn(text, category, stacklevel=level)
         except category as error:

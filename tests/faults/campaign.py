@@ -68,10 +68,13 @@ def main() -> int:
         return 0
     if given.long:
         os.environ["HEADWAY_STRIDE"] = "1"  # every system call of a recorder, see test_recorder_crashes.py
-    began, commit = time.monotonic(), _commit()
+    began, commit = time.monotonic(), _commit() if given.record else ""
     with ThreadPoolExecutor(max(1, given.jobs)) as pool:
-        # The longest ones first, so that none of them is alone at the end.
-        running = {row: pool.submit(_run, row, given.long) for row in sorted(rows, key=_took, reverse=given.long)}
+        # Of the long form the longest ones first, so that none of them is alone at the end.
+        running = {
+            row: pool.submit(_run, row, given.long)
+            for row in (sorted(rows, key=_took, reverse=True) if given.long else rows)
+        }
         outcomes = [running[row].result() for row in rows]
     wrong = [outcome for outcome in outcomes if outcome.wrong]
     print(json.dumps([asdict(one) for one in outcomes], indent=2) if given.json else _table(outcomes))

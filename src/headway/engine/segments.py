@@ -278,17 +278,24 @@ def _open_or_create(
         segment = join(directory, board, locked=True)
         if segment is not None:
             return segment, directory, False
-        # Who uses it here, though its segment is gone, goes on with one that nobody else finds: somebody removed it.
-        if referenced(directory) is not None and (user := locks.elsewhere(directory)) is not None:
-            raise errors.BoardElsewhere(
-                f"board {board!r} is in use by {user}, whose {shm.SHM} is that of another machine or container: both "
-                f"would write to {directory}; give each machine or container a HEADWAY_DIR of its own, or each board "
-                f"another name"
-            )
+        unseen = None
+        if referenced(directory) is not None:
+            if (user := locks.elsewhere(directory)) is not None:
+                raise errors.BoardElsewhere(
+                    f"board {board!r} is in use by {user}, whose {shm.SHM} is that of another machine or container: "
+                    f"both would write to {directory}; give each machine or container a HEADWAY_DIR of its own, or "
+                    f"each board another name"
+                )
+            unseen = locks.user(directory)  # it goes on with a segment that nobody else finds: somebody removed it
         end_unfinished(directory)
         segment = _create(directory, board, capacity, workers, result_bytes, fill)
         uses.begin(directory, segment.uuid)  # before the lock is released: the next container in line asks for it
-        return segment, directory, True
+    if unseen is not None:
+        errors.tell(
+            f"board {board!r} begins anew from its files, as its segment was removed from {shm.SHM}; {unseen} still "
+            f"counts on that one, unseen, and is called lost here: end that program, see 'headway doctor {board}'"
+        )
+    return segment, directory, True
 
 
 def remove(directory: Path, segment: core.Segment) -> None:

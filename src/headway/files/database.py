@@ -251,6 +251,9 @@ def typed(path: Path) -> Iterator[None]:
     token = gate.enter()
     try:
         import sqlite3
+
+        if not hasattr(sqlite3, "connect"):  # a signal handler came while it was being imported
+            raise ImportError("it is being loaded, and a signal came meanwhile")
     except ImportError as error:  # this Python has no sqlite3, or no descriptor was left to load it
         raise errors.Unsupported(f"{path} cannot be opened, because SQLite cannot be loaded: {error}") from error
     finally:

@@ -76,7 +76,7 @@ def _call_all() -> None:
                 # Without descriptors or memory nothing can be written; the kernel takes back what this process holds.
                 continue
             except BaseException as error:  # noqa: BLE001 - nobody could catch it
-                with contextlib.suppress(Exception):  # standard error is closed
+                with contextlib.suppress(BaseException):  # standard error is closed; a hook of the program ends it
                     sys.excepthook(type(error), error, error.__traceback__)
 
 

@@ -301,8 +301,9 @@ def _locked(path: Path, kind: int) -> FileLock | None:
         raise
     text = f"pid {os.getpid()} on {machine.host()}\n{machine.shared_memory()}\n".encode()
     with suppress(OSError):  # a full disk: without the text nobody is named, and everybody is elsewhere
-        os.pwrite(fd, text, 0)
-        os.ftruncate(fd, len(text))
+        if os.pread(fd, len(text) + 1, 0) != text:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, text, 0)
     return FileLock(fd, path.name)
 
 

@@ -42,12 +42,14 @@ def namespace(kind: str) -> int:
 def shared_memory() -> str:
     """A text that identifies the /dev/shm of this process as long as anybody uses it; "" if it cannot be told.
 
-    Each container has its own, and no two at the same time have one number of a device within a boot.
+    No two file systems in use have one number of a device within a boot, and no two folders of one file system one
+    inode: containers may have folders of one disk there.
     """
     try:
-        return f"{boot_id().hex()} {os.stat('/dev/shm').st_dev}" if any(boot_id()) else ""
+        found = os.stat("/dev/shm")
     except OSError:
         return ""
+    return f"{boot_id().hex()} {found.st_dev} {found.st_ino}" if any(boot_id()) else ""
 
 
 def host() -> str:
