@@ -55,6 +55,24 @@ def test_of_containers_with_one_directory_the_second_is_refused_also_without_a_r
         assert third.communicate(timeout=60)[0] == "opened\n"
 
 
+BOUND = ("unshare", "--mount", "sh", "-c", 'mkdir "$0" && mount --bind "$0" /dev/shm && exec "$@"')
+
+
+def test_containers_whose_shared_memory_lies_in_folders_of_one_disk_are_told_apart(
+    board_name: str, tmp_path: Path
+) -> None:
+    def program(folder: str) -> subprocess.Popen[str]:
+        command = [*BOUND, str(tmp_path / folder), sys.executable, "-c", OPEN, board_name]
+        return subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    with program("one") as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "opened\n"
+        with program("two") as second:
+            assert f"board {board_name!r} is in use by pid" in second.communicate(timeout=60)[0]
+        first.communicate(timeout=60)
+
+
 RENAMED = """
 import os, subprocess, sys
 import headway
