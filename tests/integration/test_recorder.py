@@ -450,6 +450,30 @@ if __name__ == "__main__":
     assert told["sequences"] == sorted(set(told["sequences"])), "numbers went back: two recorders wrote"
 
 
+def test_a_stop_that_comes_during_a_look_is_followed_by_another_one(
+    board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    board = open_board(board_name, capacity=8, workers=8, record=False)
+    task = board.task("one", total=10)
+    recorder = Recorder.elected(board)
+    look, looks = recorder._look, []
+
+    def looked() -> str | None:
+        answer = look()
+        looks.append(task.count)
+        if len(looks) == 1:  # it has copied the board by now
+            task.update(4)
+            recorder.stop()
+        return answer
+
+    monkeypatch.setattr(recorder, "_look", looked)
+    assert recorder.run() == "it was stopped"
+    view = snapshot.read(board.directory).get("one")
+    assert view is not None
+    assert (view.count, len(looks)) == (4, 2)
+    board.remove()
+
+
 def test_a_second_recorder_is_refused_by_name(board: Board) -> None:
     pid = recorded(board)
     with pytest.raises(errors.BoardRecorded, match=str(pid)):

@@ -134,6 +134,7 @@ class Recorder:
     def _run(self) -> str:
         quiet_since: float | None = None  # since when nobody has used the board
         while True:
+            stopping = self._stop  # one that comes during a look is followed by another look: it may have copied before
             self._segment.beat()
             if self._lock is not None:
                 self._lock.touch()
@@ -149,7 +150,7 @@ class Recorder:
             if reason is not None:
                 self._segment.want_recorder(False)  # another recorder could not start either
                 return reason
-            if self._stop:
+            if stopping:
                 return "it was stopped"
             if quiet_since is not None and now - quiet_since >= QUIET_S and now >= self._leave_at and not self._behind:
                 if self.finish():
