@@ -66,10 +66,11 @@ def at_exit(callback: Callable[[], object]) -> None:
 
 def _call_all() -> None:
     """Call each callback, the latest first. What one raises is printed, and the next one is called."""
-    leave()
-    for callback, pid in reversed(list(_armed.items())):
-        if pid == os.getpid():
-            del _armed[callback]  # the second of the two calls does nothing
+    mine = [callback for callback, pid in reversed(list(_armed.items())) if pid == os.getpid()]
+    if mine:  # else a forked child forgets what its parent registered, as multiprocessing has it do from Python 3.13 on
+        leave()
+    for callback in mine:
+        if _armed.pop(callback, None) is not None:  # the second of the two calls does nothing
             try:
                 callback()
             except (errors.HeadwayError, OSError, ImportError, MemoryError):
