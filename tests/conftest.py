@@ -35,7 +35,7 @@ settings.load_profile("headway")
 ROOT = Path(__file__).resolve().parent.parent
 SHARED_MEMORY = Path("/dev/shm")
 HEADER_BYTES = 4096  # of a segment
-SETTLE_S = 3.0  # the kernel ends killed processes within milliseconds; a loaded machine takes longer
+SETTLE_S = 15.0  # killed processes end within milliseconds; a recorder leaves some seconds after the last program
 HELPERS = ("multiprocessing.resource_tracker", "multiprocessing.forkserver", "loky.backend.resource_tracker")
 
 T = TypeVar("T")

@@ -244,6 +244,9 @@ class TopApp(App[None]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Share the room anew."""
+        if not self.query("#workers"):  # the first size may be told before all parts are there
+            self.call_after_refresh(self.on_resize, event)
+            return
         self._needed = 0
         self._share_room(event.size)
         self.query_one(Keys).refresh(recompose=True)
