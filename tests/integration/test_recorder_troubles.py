@@ -276,13 +276,19 @@ def test_the_first_look_writes_and_old_rows_go_afterwards_without_the_lock_of_th
         board.remove(files=True)
 
 
-def test_a_look_archives_some_tasks_and_the_next_one_goes_on(board_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def ten_ended(board_name: str, monkeypatch: pytest.MonkeyPatch) -> Board:
+    """A board of ten tasks that ended, of which a look archives four."""
     monkeypatch.setattr(module, "BATCH", 4)
     monkeypatch.setattr(module, "ARCHIVE_S", 0.0)
     board = open_board(board_name, capacity=32, workers=8, record=False)
     board._segment.want_recorder()
     for number in range(10):
         board.task(f"{number}").succeed()
+    return board
+
+
+def test_a_look_archives_some_tasks_and_the_next_one_goes_on(board_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    board = ten_ended(board_name, monkeypatch)
     recorder = Recorder.elected(board)
     try:
         for seen, behind in ((4, True), (8, True), (10, False), (10, False)):
@@ -297,12 +303,7 @@ def test_a_look_archives_some_tasks_and_the_next_one_goes_on(board_name: str, mo
 def test_who_leaves_last_archives_in_parts_and_lets_others_have_the_lock_in_between(
     by: str, board_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 4)
-    monkeypatch.setattr(module, "ARCHIVE_S", 0.0)
-    board = open_board(board_name, capacity=32, workers=8, record=False)
-    board._segment.want_recorder()
-    for number in range(10):
-        board.task(f"{number}").succeed()
+    board = ten_ended(board_name, monkeypatch)
     seen, cycle = [], Recorder._cycle
 
     def counted(recorder: Recorder, *, last: bool = False) -> bool:

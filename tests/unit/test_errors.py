@@ -96,3 +96,11 @@ def test_where_warnings_are_errors_one_is_shown_once_and_does_not_raise(monkeypa
 def test_a_warning_that_cannot_be_shown_does_not_raise(action: str, broken: str, run_python: RunPython) -> None:
     script = f"import sys, warnings\nfrom headway import errors\n{broken}\nerrors.tell('careful')\nprint('went on')"
     assert run_python(script, options=("-W", action), env={"PYTHONWARNINGS": None}).stdout == "went on\n"
+
+
+def test_what_is_told_in_the_middle_of_a_programs_work_never_raises_whatever_its_code_calls_itself() -> None:
+    class Unnamed:
+        def __str__(self) -> str:
+            raise KeyError("no name")
+
+    exec("errors.tell('anything')", {"errors": errors, "__name__": Unnamed()})

@@ -577,9 +577,12 @@ try:
 except errors.BoardElsewhere as error:
     print(error)
 """
-    said = run_python(script, board.name).stdout
+    done = run_python(script, board.name)
+    said = done.stdout
     if written is None:
         assert said == "made\n"
+        assert f"pid {os.getpid()} on" in done.stderr
+        assert "still counts on that one, unseen" in " ".join(done.stderr.split())
     else:
         assert f"is in use by {written.partition(chr(10))[0] or 'another process'}, whose /dev/shm" in said
 

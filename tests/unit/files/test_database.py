@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import sqlite3
+import sys
+import types
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -398,3 +400,11 @@ except PermissionError as error:
     print(type(error).__name__)
 """
     assert run_python(script).stdout == "['task-2', 'task-1', 'task-0']\nPermissionError\n"
+
+
+def test_in_a_signal_handler_that_interrupts_the_import_of_sqlite_a_file_is_refused_by_a_typed_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "sqlite3", types.ModuleType("sqlite3"))  # as it is until its own code has run
+    with pytest.raises(errors.Unsupported, match="a signal came meanwhile"), database.typed(tmp_path / "history.db"):
+        pass
