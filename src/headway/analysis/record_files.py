@@ -67,11 +67,20 @@ class RecordFiles:
         return self._whole(content, self._own_beside(number, id), id)
 
     def _own_beside(self, number: int, id: str | None) -> AnalysisProgress | None:
-        """What Headway wrote last, if that is not the file with this inode."""
-        for path in (self.own, self.previous):  # without the first, the second is it: a writer was killed, see `write`
-            with suppress(OSError):  # not there: Headway has written nothing here
-                return None if os.stat(path).st_ino == number else record_in(read_file(path, anyone=True), id)
-        return None
+        """What Headway wrote last, if another program has written since: the file with this inode."""
+        own = None
+        with suppress(OSError):
+            if os.stat(self.own).st_ino == number:
+                return None
+            own = record_in(read_file(self.own, anyone=True), id)
+        with suppress(OSError):  # not there: Headway has not written here, or only once
+            # After the other file: Headway, which is about to replace this one (see `write`) or was killed over it, has
+            # made it the previous one before it wrote the other. Together they would be a mixture of two moments.
+            if os.stat(self.previous).st_ino == number:
+                return None
+            if own is None:  # a writer is between two steps, or was killed there
+                return record_in(read_file(self.previous, anyone=True), id)
+        return own
 
     def _own_is_main(self) -> bool:
         """Is the main file the one that Headway wrote last?"""
@@ -115,10 +124,6 @@ class RecordFiles:
                     _link(temporary, self.own)
                 os.rename(temporary, self.main)
                 return
-            if good is not None:
-                with suppress(FileNotFoundError):
-                    os.unlink(self.previous)
-                _link(self.main, self.previous)
             linked = _link(temporary, name := f"{temporary}.tmp")
             os.rename(temporary, self.main)
             if linked:  # by a rename: until then, only the old link has what was undone

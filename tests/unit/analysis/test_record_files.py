@@ -78,9 +78,6 @@ def test_a_reader_who_is_overtaken_sees_no_mixture(
                 overtaken.append(True)
                 tracker.update_ml_prediction("one", MLPredictionResult("ok", 7))
                 tracker.update_stage("one", "market_context")
-                for _ in range(8):
-                    tracker.update_stage("one", "market_context")
-                    assert one.stat().st_ino != found[1], "another file is taken for the one that is being read"
             yield found
 
     monkeypatch.setattr(record_files, "reading", slow)
@@ -121,3 +118,33 @@ def test_a_start_works_without_hard_links(tracker: FileBasedProgressTracker, mon
     tracker.start_analysis("BTC", "new")
     assert tracker.get_progress("new").symbol == "BTC"  # type: ignore[union-attr]
     assert [path.name for path in tracker.progress_dir.iterdir() if "new" in path.name] == ["progress_new.json"]
+
+
+def test_between_two_steps_of_a_write_a_reader_sees_the_record_before_or_after_and_no_mixture(
+    tracker: FileBasedProgressTracker, one: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.update_stage("one", "market_context")
+    before = tracker.get_progress("one")
+    seen: list[Any] = []
+
+    def watched(call: Any) -> Any:
+        def stepping(*arguments: Any, **options: Any) -> Any:
+            seen.append(FileBasedProgressTracker(tracker.progress_dir.parent).get_progress("one"))
+            return call(*arguments, **options)
+
+        return stepping
+
+    with monkeypatch.context() as patch:
+        for name in ("link", "rename"):
+            patch.setattr(os, name, watched(getattr(os, name)))
+        tracker._change("one", _both)
+    after = tracker.get_progress("one")
+    assert before != after
+    assert len(seen) >= 3
+    assert all(found in (before, after) for found in seen)
+
+
+def _both(record: Any) -> None:
+    """One change of stage and result, as `update_...` makes it."""
+    record.current_stage = "leverage_decision"
+    record.ml_prediction = MLPredictionResult("ok", 7)
