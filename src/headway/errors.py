@@ -128,7 +128,7 @@ class UnknownTracker(HeadwayError, ValueError):
 
 
 class StaleTaskWarning(UserWarning):
-    """An update was dropped: its task has ended, or its slot belongs to another task by now."""
+    """An update was dropped: its task has ended, its slot belongs to another task by now, or its board is gone."""
 
 
 # ------------------------------------------------------------------------------------------------------------- warning

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
 from headway import errors
-from headway.engine import claims
-from headway.engine.attached import Attachment, attached, known
+from headway.engine import attached, claims
+from headway.engine.attached import Attachment
 from headway.native import core
 from headway.system import machine
+from headway.tasks import checks
 from headway.tasks.methods import OnEnd, OnTick, TaskMethods
 
 if TYPE_CHECKING:
+    from headway.standin.task import StandinTask
     from headway.views.task_view import TaskView
 
 __all__ = ["Task", "create", "unpickled"]
@@ -22,8 +25,9 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     __doc__ = TaskMethods.__doc__
     __module__ = "headway"
 
-    __slots__ = ("_at", "_board", "_host", "_joined", "_pid", "_token", "_uuid")
+    __slots__ = ("_apart", "_at", "_board", "_host", "_joined", "_pid", "_token", "_uuid")
 
+    _apart: StandinTask | None  # takes the task's place in this process where its board cannot be had
     _at: Attachment | None  # None: found on first use
     _board: str
     _uuid: str
@@ -42,6 +46,7 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     ) -> Task:
         task = cls.__new__(cls)
         task._place(None if at is None else at.segment, index, generation, id)
+        task._apart = None
         task._at = at
         task._board = board
         task._uuid = uuid
@@ -79,41 +84,91 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     def _attachment(self) -> Attachment:
         at = self._at
         if at is None:
-            at = self._at = attached(self._board, self._uuid, self._host)
+            at = self._at = attached.attached(self._board, self._uuid, self._host)
         return at
 
-    def _segment(self) -> core.Segment:
-        return self._attachment().segment
+    def _segment(self) -> core.Segment | None:
+        """The segment. None if this process, which got the handle from another one, cannot have the board.
+
+        It was removed, say, or is another machine's. A worker's job goes on then, though nobody sees its progress: from
+        here on the handle counts, writes and reads what a stand-in does. That is told once a process and board.
+        """
+        if self._apart is None:
+            try:
+                return self._attachment().segment
+            except errors.HeadwayError as error:
+                if isinstance(error, OSError):  # no memory, say: the next use may have it
+                    raise
+                self._stand_apart(error)
+        return None
+
+    def _stand_apart(self, error: errors.HeadwayError) -> None:
+        with attached.guard:  # another thread may do so at the same time
+            if self._apart is None:
+                self._apart = _standin(self._board, self.id)
+        _tell_unseen(self._uuid, self.id, error)
+
+    def _alone(self) -> StandinTask:
+        assert self._apart is not None
+        return self._apart
 
     def _loop(self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
         return (core.SizedTracker if sized else core.Tracker)(self, iterable, on_end, on_tick)
 
-    def _board_is_gone(self) -> bool:
-        if self._at is None:
-            try:
-                self._attachment()
-            except errors.BoardClosed:
-                return True
-        return False
-
     def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> Task:
-        if self._board_is_gone():  # a part that nobody sees, either: what is written to it is dropped
-            return Task._made(None, self._board, self._uuid, 0, 0, id, False)
+        if self._segment() is None:
+            return self._part_apart(id, total, unit, label)
         at = self._attachment()
         if at.segment.closed:  # closed for this handle, but the board may be open again
-            at = known(self._uuid) or at
-        return create(at, id, total, unit, label, resume, join, self.id)
+            at = attached.known(self._uuid) or at
+        try:
+            return create(at, id, total, unit, label, resume, join, self.id)
+        except errors.BoardClosed as error:
+            if at.segment.closed:
+                raise  # the program itself closed or removed the board
+            _tell_unseen(self._uuid, id, error)  # somebody else removed it
+            return self._part_apart(id, total, unit, label)
+
+    def _part_apart(self, id: str, total: int | None, unit: str, label: str) -> Task:
+        """A part that nobody sees, either: its board's uuid is one that no process will find."""
+        total = checks.check_task(id, total, unit, label)
+        part = Task._made(None, self._board, os.urandom(16).hex(), 0, 0, id, False)
+        part._apart = _standin(self._board, id, total, unit, label, self.id)
+        return part
 
     def view(self) -> TaskView:
         """Return a view of the task at this moment.
 
         Raises headway.errors.UnknownTask if it is no longer on its board, headway.errors.BoardClosed.
         """
+        if self._segment() is None:
+            return self._alone().view()
         at = self._attachment()
         copied = at.opened().copy_task(*self._where)
         if copied is None:
             raise self._gone()
         return at.view_of(copied)
+
+
+_told: set[tuple[int, str]] = set()  # (process, uuid of a board) that were told that nobody sees its work there
+_TOLD_MOST = 10_000
+
+
+def _tell_unseen(uuid: str, id: str, error: errors.HeadwayError) -> None:
+    place = os.getpid(), uuid
+    if place not in _told and len(_told) < _TOLD_MOST:
+        _told.add(place)
+        errors.tell(f"nobody sees what this process counts and writes on task {id!r}: {error}", errors.StaleTaskWarning)
+
+
+def _standin(
+    board: str, id: str, total: int | None = None, unit: str = "it", label: str = "", parent: str | None = None
+) -> StandinTask:
+    """A task of this process alone, on no board."""
+    from headway.standin.records import Record  # rarely needed
+    from headway.standin.task import StandinTask
+
+    return StandinTask._of(Record(board, id, total, unit, label, parent))
 
 
 def create(

@@ -47,12 +47,11 @@ cdef class Place:
     cdef uint64_t generation
     cdef uint64_t look_ns
     cdef str _id
-    cdef int ready(self) except -1
+    cdef bint ready(self) except -1
     cdef int under_lock(self, Call call, void *arguments) except -1
 
 
 cdef class Counter(Place):
-    cdef bint found(self) except -1
     cdef int add(self, int64_t n) except -1
     cdef int look(self) except -1
     cdef int look_around(self, uint64_t now) except -1
@@ -60,7 +59,7 @@ cdef class Counter(Place):
 
 cdef class Status(Counter):
     cdef int write(self, hw_change *change) except -1
-    cdef int _read(self, hw_status *status) except -1
+    cdef bint _read(self, hw_status *status) except -1
 
 
 cdef class Slot(Status):

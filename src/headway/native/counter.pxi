@@ -4,29 +4,19 @@
 cdef class Counter(Place):
     """Counter()\n--\n\nThis process's stripe of a task."""
 
-    cdef bint found(self) except -1:
-        """As `ready`, for writes. False if the board was removed before this process used it; that is warned of once.
-
-        Such a handle came from another process. The worker's job goes on, though nobody sees its progress.
-        """
-        if self.segment is None:
-            try:
-                self.ready()
-            except errors.BoardClosed as error:
-                _stale(f"what is written to task {self.id!r} is dropped: {error}")
-                return False
-        return True
-
     cdef int add(self, int64_t n) except -1:
         """The rare paths of _count: first use, after a fork, once a second, stale slot, closed board, overflow."""
         cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
         cdef int answer = HW_OK
-        cdef bint looks = now >= self.look_ns
+        cdef bint looks = now >= self.look_ns, found
         if self.segment is None:
             try:
-                self.ready()
+                found = self.ready()
             except (errors.HeadwayError, OSError) as error:
                 _stale(f"updates of task {self.id!r} are not counted: {error}")
+                return 0
+            if not found:
+                self._alone().update(n)
                 return 0
         if self.segment._closed:
             return 0
@@ -102,6 +92,8 @@ cdef class Counter(Place):
 
     def native(self):
         """Return this process's handle for C, Cython and numba code: a NativeTask."""
+        if not self.ready():
+            return self._alone().native()
         return NativeTask(self)
 
     @property
@@ -109,7 +101,8 @@ cdef class Counter(Place):
         """Items done so far, by all processes together."""
         cdef char *slot
         cdef int64_t sum
-        self.ready()
+        if not self.ready():
+            return self._alone().count
         slot = hw_slot(self.segment.board, self.index)
         sum = hw_total_count(slot, hw_tag(self.generation))
         if hw_load(&hw_control_of(slot).generation) != self.generation:

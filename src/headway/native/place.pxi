@@ -36,17 +36,26 @@ cdef class Place:
     def _where(self):
         return self.index, self.generation
 
-    cdef int ready(self) except -1:
-        """Make sure that `segment` is set. Raises BoardClosed, UnknownBoard, UnknownTask."""
+    cdef bint ready(self) except -1:
+        """Make sure that `segment` is set. Returns False if the board cannot be had: then `_alone` is used instead.
+
+        Raises UnknownTask, and what `_segment` does.
+        """
         if self.segment is None:
             segment = self._segment()
+            if segment is None:
+                return False
             if self.index >= (<Segment>segment).board.capacity:
                 raise _no_slot(self.id, self.index, segment.name)
             self.segment = segment
-        return 0
+        return True
 
     def _segment(self):
-        """Return the Segment of this handle's board; the subclass overrides this."""
+        """Return the Segment of this handle's board, or None if it cannot be had; the subclass overrides this."""
+        raise _no_board(self.id)
+
+    def _alone(self):
+        """The stand-in of the task where its board cannot be had; the subclass overrides this."""
         raise _no_board(self.id)
 
     def _gone(self):

@@ -54,12 +54,10 @@ cdef class Status(Counter):
     cdef int write(self, hw_change *change) except -1:
         """Make one transition: 1, or 0 if the task's state does not allow it. Everything but `now_ns` was filled in.
 
-        0 also for a handle whose board is gone, which is warned of once.
+        `ready` has found the segment.
         """
         cdef int answer
         cdef Written written
-        if self.segment is None and not self.found():
-            return 0
         self.segment.become(True)
         now = hw_clock_ns(CLOCK_MONOTONIC_COARSE)
         if now >= self.look_ns:
@@ -78,6 +76,8 @@ cdef class Status(Counter):
     def _set(self, stage=None, message=None, total=..., metrics=None):
         """Change what an open task shows, in one transition. Returns False if the task has ended."""
         cdef hw_change change
+        if not self.ready():
+            return self._alone()._set(stage, message, total, metrics)
         _begin(&change, 0)
         if total is not ...:
             change.fields |= HW_SET_TOTAL
@@ -100,7 +100,7 @@ cdef class Status(Counter):
         cdef hw_change change
         cdef Py_ssize_t size
         cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
-        if not self.found():
+        if not self.ready():
             return False
         if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
             return False
@@ -115,12 +115,14 @@ cdef class Status(Counter):
     def stage(self):
         """The present stage; assigning enters the next stage of the task's timeline."""
         cdef hw_status status
-        self._read(&status)
-        return _text(status.stage, HW_STAGE_BYTES)
+        return _text(status.stage, HW_STAGE_BYTES) if self._read(&status) else self._alone().stage
 
     @stage.setter
     def stage(self, stage):
         cdef hw_change change
+        if not self.ready():
+            self._alone().stage = stage
+            return
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
         _put_text(change.stage, HW_STAGE_BYTES, _str(stage, "stage"))
         if not self.write(&change):
@@ -130,12 +132,14 @@ cdef class Status(Counter):
     def message(self):
         """A line of text for people."""
         cdef hw_status status
-        self._read(&status)
-        return _text(status.message, HW_MESSAGE_BYTES)
+        return _text(status.message, HW_MESSAGE_BYTES) if self._read(&status) else self._alone().message
 
     @message.setter
     def message(self, message):
         cdef hw_change change
+        if not self.ready():
+            self._alone().message = message
+            return
         _begin(&change, HW_SET_MESSAGE | HW_SET_RUNNING)
         _put_text(change.message, HW_MESSAGE_BYTES, _str(message, "message"))
         if not self.write(&change):
@@ -145,7 +149,8 @@ cdef class Status(Counter):
     def total(self):
         """The number of items; None if it is unknown."""
         cdef hw_status status
-        self._read(&status)
+        if not self._read(&status):
+            return self._alone().total
         return None if status.total < 0 else status.total
 
     @total.setter
@@ -158,7 +163,8 @@ cdef class Status(Counter):
         """The metrics of the task: a dict of floats by name."""
         cdef hw_status status
         cdef int i
-        self._read(&status)
+        if not self._read(&status):
+            return self._alone()._metrics
         found = {}
         for i in range(HW_METRICS):
             if status.metric_name[i][0]:
@@ -170,7 +176,8 @@ cdef class Status(Counter):
         """pending, running, success, failed, cancelled, or lost: no live process owns it or counts on it (lost.h)."""
         cdef hw_status status
         cdef hw_board *board
-        self._read(&status)
+        if not self._read(&status):
+            return self._alone().state
         board = self.segment.board
         return STATES[hw_state_of(board, NULL, hw_slot(board, self.index), &status)]
 
@@ -179,7 +186,8 @@ cdef class Status(Counter):
         """Id of the task that this one is part of; None if there is none."""
         cdef hw_identity identity
         cdef char *slot
-        self.ready()
+        if not self.ready():
+            return self._alone().parent
         slot = hw_slot(self.segment.board, self.index)
         hw_load_words(&identity, hw_identity_of(slot), sizeof(hw_identity))
         if hw_load(&hw_control_of(slot).generation) != self.generation:
@@ -192,21 +200,23 @@ cdef class Status(Counter):
     def _run(self):
         """(count at which this run began, whether it continues an earlier one, owner's incarnation, owner's pid)."""
         cdef hw_status status
-        self._read(&status)
+        if not self._read(&status):
+            return self._alone()._run
         return status.base, status.resumed != 0, status.owner, status.owner_pid
 
-    cdef int _read(self, hw_status *status) except -1:
-        """Copy the status of one moment. Raises UnknownTask, LockTimeout, BoardClosed."""
+    cdef bint _read(self, hw_status *status) except -1:
+        """Copy the status of one moment. Returns what `ready` does. Raises UnknownTask, LockTimeout, BoardClosed."""
         cdef char *slot
         cdef StatusRead read
-        self.ready()
+        if not self.ready():
+            return False
         slot = hw_slot(self.segment.board, self.index)
         if hw_read_status(slot, status) != HW_OK:  # its writers never pause
             read.slot, read.status = slot, status
             self.under_lock(_read_status, &read)
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             raise self._gone()
-        return 0
+        return True
 
     def _transition(self, str state, allowed, error=None, message=None, stage=None, bint own=False, bint resume=False,
                     uint64_t expected_owner=0):
@@ -215,6 +225,8 @@ cdef class Status(Counter):
         own: become the owner; resume: a new run begins, at the count of this moment. Returns the state before, or None.
         """
         cdef hw_change change
+        if not self.ready():
+            return self._alone()._transition(state, allowed, error, message, stage, own, resume)
         _begin(&change, HW_SET_STATE)
         change.state = _state_number(state)
         if hw_final(change.state) or change.state == HW_RUNNING:
@@ -239,13 +251,16 @@ cdef class Status(Counter):
     def _own(self):
         """Make this process the owner; a pending or lost task becomes running. Returns False if it has ended."""
         cdef hw_change change
+        if not self.ready():
+            return self._alone()._own()
         _begin(&change, HW_SET_OWNER | HW_SET_RUNNING)
         return bool(self.write(&change))
 
     def _hand_to(self, uint64_t incarnation, uint64_t pid):
         """Make another process the owner. Returns False if the task has ended, or is not owned by this process."""
         cdef hw_change change
-        self.ready()
+        if not self.ready():
+            return False
         self.segment.become(True)
         _begin(&change, HW_SET_OWNER)
         change.expected_owner = hw_me(self.segment.board)
@@ -254,5 +269,4 @@ cdef class Status(Counter):
 
     def _carried_by_others(self):
         """Does a live process other than this one count on the task?"""
-        self.ready()
-        return hw_others(self.segment.board, hw_slot(self.segment.board, self.index)) != 0
+        return self.ready() and hw_others(self.segment.board, hw_slot(self.segment.board, self.index)) != 0

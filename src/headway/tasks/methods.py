@@ -130,7 +130,7 @@ class TaskMethods:
 
         Raises headway.errors.HeadwayError if the task has ended.
         """
-        if not self._own() and not self._board_is_gone():
+        if not self._own():
             raise checks.task_ended(self.id, self.state)
         self._joined = False
         return self
@@ -197,17 +197,8 @@ class TaskMethods:
             self.update(count - self.count)
         return True
 
-    def _board_is_gone(self) -> bool:
-        """Was the board removed before this process, which got the handle from another one, used it?
-
-        The first write has said so. No write raises then: a worker's job goes on, though nobody sees its progress.
-        """
-        return False
-
     def _tell_ended(self) -> None:
         """Say, once a task and process, that a write came after the end."""
-        if self._board_is_gone():
-            return
         place = os.getpid(), self._key()
         if place in _told or len(_told) >= _TOLD_MOST or is_leaving():
             return
@@ -239,7 +230,7 @@ class TaskMethods:
     def _tracker(self, iterable: Any, total: int | None, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
         check_iterable(iterable)
         length = length_of(iterable)
-        if total is None and length is not None and not self._board_is_gone() and self.total is None:
+        if total is None and length is not None and self.total is None:
             total = length
         if (total := total_kept(total)) is not None:
             self._set(total=total)
@@ -286,7 +277,4 @@ class TaskMethods:
         Raises headway.errors.ResultTooLarge and headway.errors.LockTimeout; TypeError if the present result is not an
         object.
         """
-        if self._board_is_gone():
-            self._write_result(dump_result(dict(values)))  # which says so
-            return dict(values)
         return merged(self, values)
