@@ -30,6 +30,7 @@ static int told(int fd, int command, struct flock *lock) {
 #define fcntl(fd, command, lock) told(fd, command, lock)
 
 #include "attach.h"
+#include "claim.h"
 #include "copy.h"
 
 #define CHECK(what, ...) \
@@ -137,7 +138,7 @@ static int find(person *p, const char *id, uint32_t *slot, uint64_t *generation)
 }
 
 /* Start a task anew, whose owner this person is then. */
-static int claim(person *p, const char *id, uint32_t resumable, int drop, hw_found *found) {
+static int claim(person *p, const char *id, uint32_t resumable, hw_drop drop, hw_found *found) {
     hw_identity identity;
     hw_status first;
     int answer;
@@ -339,7 +340,7 @@ static void archive_oldest(person *p) {
 
 static void own(person *p, const char *id) {
     hw_found found;
-    int answer = claim(p, id, chance(p) & 1 ? 1u << HW_FAILED : 0, 0, &found);
+    int answer = claim(p, id, chance(p) & 1 ? 1u << HW_FAILED : 0, HW_DROP_NONE, &found);
     if (answer == HW_UNARCHIVED) reap(p);
     if (answer == HW_UNARCHIVED && found.generation) archive(p, found.slot, found.generation);
     if (answer == HW_UNARCHIVED && !found.generation) archive_oldest(p);
@@ -610,9 +611,9 @@ int main(int argc, char **argv) {
     owner = newcomer(1000);
     watcher = newcomer(1001);
     CHECK(hw_register(owner->board, 1, 0, "owner") == HW_OK && hw_register(watcher->board, 0, 0, "") == HW_OK, "nobody");
-    CHECK(claim(owner, "all", 0, 1, &found) == HW_OK, "no task");
+    CHECK(claim(owner, "all", 0, HW_DROP_FREELY, &found) == HW_OK, "no task");
     CHECK(set_state(owner, found.slot, found.generation, HW_RUNNING, HW_ANY_STATE, 0) == HW_OK, "no state");
-    CHECK(claim(owner, "moves", 0, 1, &found) == HW_OK, "no task");
+    CHECK(claim(owner, "moves", 0, HW_DROP_FREELY, &found) == HW_OK, "no task");
     CHECK(set_state(owner, found.slot, found.generation, HW_SUCCESS, HW_ANY_STATE, HW_SET_ENDED) == HW_OK, "no state");
     for (int i = 0; i < n; i++) {
         people[i] = newcomer((uint64_t)i);
@@ -639,7 +640,7 @@ int main(int argc, char **argv) {
     for (uint32_t i = 0;; i++) {
         char id[32];
         snprintf(id, sizeof id, "full-%u", i);
-        int answer = claim(owner, id, 0, 1, &found);
+        int answer = claim(owner, id, 0, HW_DROP_FREELY, &found);
         if (answer == HW_RESTING) hw_nap(found.wait_ns), i--;
         else if (answer == HW_FULL) {
             if (i != capacity - 1) tell_slots(owner->board);

@@ -85,7 +85,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
         (),
         (
             (
-                "native/slots.h",
+                "native/claim.h",
                 "    hw_store(&board->header->next_serial, serial);\n",
                 "    hw_store(&board->header->next_serial, serial);\n    hw_store(&control->generation, generation);\n",
             ),
@@ -96,7 +96,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
         (),
         (
             (
-                "native/slots.h",
+                "native/claim.h",
                 "        hw_fill(board, i, identity, first, hash);\n",
                 "if (replaced) hw_free_locked(board, old), replaced = NULL; hw_fill(board, i, identity, first, hash);",
             ),

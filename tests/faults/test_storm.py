@@ -142,7 +142,7 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         KILLS,
         (
             (
-                "native/slots.h",
+                "native/claim.h",
                 "    hw_store(&board->header->next_serial, serial);\n",
                 "    hw_store(&board->header->next_serial, serial);\n    hw_store(&control->generation, generation);\n",
             ),
@@ -152,12 +152,12 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         STALLS,
         (
             (
-                "native/slots.h",
+                "native/claim.h",
                 "        replaced = slot;\n",
                 "        hw_slot_unlock(slot);\n        replaced = slot;\n",
             ),
-            ("native/slots.h", "if (replaced) hw_free_locked(board, old);", "if (replaced) hw_free(board, old);"),
-            ("native/slots.h", "    if (replaced) hw_slot_unlock(replaced); /*", "    /*"),
+            ("native/claim.h", "if (replaced) hw_free_locked(board, old);", "if (replaced) hw_free(board, old);"),
+            ("native/claim.h", "    if (replaced) hw_slot_unlock(replaced); /*", "    /*"),
         ),
     ),
     "a task's counters are added up before they are closed": (

@@ -141,7 +141,7 @@ static void claim(const char *id, uint64_t word) {
     first.total = (int64_t)(word >> 8);
     first.owner = hw_me(board);
     if (hw_lock(board, 0) != HW_OK) return;
-    hw_claim(board, &identity, &first, word & 0x3f, word >> 6 & 1, word >> 7 & 1, &found);
+    hw_claim(board, &identity, &first, word & 0x3f, word >> 6 & 1, (hw_drop)((word >> 40 & 3) % 3), &found);
     hw_unlock(board);
     CHECK(found.slot < CAPACITY);
 }
@@ -201,7 +201,7 @@ static void give_back(uint32_t slot, uint64_t word) {
     if (hw_lock(board, 0) != HW_OK) return;
     if (word & 2) hw_free_archived(board, slot, generation);
     if (word & 4) hw_free_idle(board, slot, generation, word);
-    if (word & 8) hw_evict(board, word >> 4 & 1);
+    if (word & 8) hw_evict(board, (hw_drop)((word >> 4 & 3) % 3));
     if (word & 32) hw_repair(board);
     hw_unlock(board);
 }

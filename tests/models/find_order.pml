@@ -6,7 +6,7 @@
  * word stay in order. What a branch depends on does not hold up loads: machines guess.
  *
  * Step of the model            Line of C
- *   fill, publish              slots.h hw_fill: identity, hash, then the generation: all release
+ *   fill, publish              claim.h hw_fill: identity, hash, then the generation: all release
  *   free                       slots.h hw_free_locked: frees, generation, hash: all release
  *   the loads of Finder        find.h hw_find, one round, with hw_next_of and hw_holds: all acquire
  *

@@ -34,7 +34,7 @@ def elsewhere(protocol: str) -> str:
 
 
 def restart(cpu: Cpu) -> None:
-    """slots.h: hw_fill of slot i, then hw_free_locked of slot j."""
+    """claim.h: hw_fill of slot i, then hw_free_locked of slot j."""
     cpu.store("id i", "new", name="fill: words")
     cpu.store("hash i", 1, name="fill: hash")
     cpu.store("generation i", 3, name="fill: generation")
@@ -131,7 +131,7 @@ COPY = Protocol(
 
 
 def fill(cpu: Cpu) -> None:
-    """slots.h: hw_fill of a slot that held a task before."""
+    """claim.h: hw_fill of a slot that held a task before."""
     cpu.store("id", "new", name="fill: words")
     cpu.store("generation", 3, name="fill: generation")
 

@@ -1,4 +1,4 @@
-/* slot.pml - a slot changes hands while others find, count and write (src/headway/native/slots.h).
+/* slot.pml - a slot changes hands while others find, count and write (src/headway/native/slots.h, claim.h).
  *
  * Runs: safety -DRESTARTS=3 -DCRASHES=1
  * Runs: safety -DRESTARTS=2 -DCRASHES=2

@@ -16,7 +16,7 @@
  *   look, ask, swap            hw_load(lock_owner); hw_dead; hw_cas(lock_owner, seen, me)
  *   repair                     hw_repair, store by store
  *   give up                    return HW_TIMEOUT
- *   claim, free                slots.h hw_fill: hash, then generation; hw_free: generation, then hash
+ *   claim, free                claim.h hw_fill: hash, then generation; slots.h hw_free: generation, then hash
  *   clear, count, post         hw_unlock: hw_cas(lock_owner, me, 0); sem_getvalue; sem_post
  *   release                    the kernel, after a kill; hw_leave otherwise
  *

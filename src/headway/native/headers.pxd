@@ -284,7 +284,12 @@ cdef extern from "walk.h" nogil:
 cdef extern from "process.h" nogil:
     int64_t hw_started_ns()
 
-cdef extern from "slots.h" nogil:
+cdef extern from "claim.h" nogil:
+    ctypedef enum hw_drop:
+        HW_DROP_NONE
+        HW_DROP_LAST
+        HW_DROP_FREELY
+
     ctypedef struct hw_found:
         uint32_t slot
         uint64_t generation
@@ -295,7 +300,9 @@ cdef extern from "slots.h" nogil:
         uint64_t wait_ns
 
     int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
-                 int drop, hw_found *found)
+                 hw_drop drop, hw_found *found)
+
+cdef extern from "slots.h" nogil:
     int hw_begin_archive(hw_board *board, uint32_t index, uint64_t generation, uint64_t *number, uint64_t deadline_ns)
     int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t number, uint64_t version,
                          int64_t count, uint64_t deadline_ns)

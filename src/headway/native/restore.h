@@ -6,7 +6,7 @@
 #ifndef HEADWAY_RESTORE_H
 #define HEADWAY_RESTORE_H
 
-#include "slots.h"
+#include "claim.h"
 
 #include "record.h"
 

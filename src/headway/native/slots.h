@@ -1,4 +1,4 @@
-/* slots.h - the life of a slot: claimed, freed, marked as archived.
+/* slots.h - the life of a slot: freed, marked as archived, given away when room is needed. How it is claimed: claim.h.
  *
  * Invariants
  *  1. `generation` is odd while the slot holds a task; claim and free publish by one store of it.
@@ -19,7 +19,6 @@
 #include "find.h"
 #include "results.h"
 #include "walk.h"
-
 
 /* The part of a status that decides about the task's life, read under the slot lock, so that nobody changes it. */
 static void hw_load_life(char *slot, hw_status *status) {
@@ -159,17 +158,19 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
     return HW_OK;
 }
 
-/* Make room: free a batch of the tasks that ended longest ago and may lose their slots (their rest then ends together).
- * HW_OK; HW_FULL if there is none; HW_TIMEOUT if other processes had locked or resumed all of them; HW_UNARCHIVED if
- * all were counted on after they were archived. */
-static int hw_evict(hw_board *board, int drop) {
-    hw_oldest oldest;
-    hw_asked asked;
-    uint32_t freed = 0, dropped = 0, owed = 0;
-    memset(&asked, 0, sizeof asked);
-    oldest.n = 0;
-    oldest.most = board->capacity / 8 ? board->capacity / 8 : 1;
-    if (oldest.most > HW_OLDEST) oldest.most = HW_OLDEST;
+/* What making room may lose. */
+typedef enum hw_loss {
+    HW_NOTHING,     /* only tasks go that the history has, with their last count */
+    HW_LAST_COUNTS, /* and those that it has, but not what was counted on them since */
+    HW_WHOLE_TASKS  /* and those that it does not have */
+} hw_loss;
+
+/* The tasks that ended longest ago and may go at this loss: a batch, as their rest then ends together. */
+static void hw_seek_oldest(hw_board *board, hw_asked *asked, hw_loss loss, hw_oldest *oldest) {
+    int drop = loss == HW_WHOLE_TASKS;
+    oldest->n = 0;
+    oldest->most = board->capacity / 8 ? board->capacity / 8 : 1;
+    if (oldest->most > HW_OLDEST) oldest->most = HW_OLDEST;
     for (uint32_t i = 0; i < board->capacity; i++) {
         char *slot = hw_slot(board, i);
         hw_passed task;
@@ -179,20 +180,28 @@ static int hw_evict(hw_board *board, int drop) {
         if (!(task.generation & 1) || !(drop || hw_is_noted(slot)) || hw_read_numbers(slot, &status) != HW_OK) continue;
         task.owner = status.owner;
         task.ended_ns = hw_final(status.state) ? status.ended_ns : status.started_ns;
-        if (hw_is_older(&oldest, task.ended_ns) && hw_may_go(board, &asked, slot, &status, drop))
-            hw_add_older(&oldest, task);
+        if (hw_is_older(oldest, task.ended_ns) && hw_may_go(board, asked, slot, &status, drop))
+            hw_add_older(oldest, task);
     }
+}
+
+/* Free the tasks that ended longest ago and may go at this loss. HW_OK; HW_FULL if there is none; HW_TIMEOUT if other
+ * processes had locked or resumed all of them; HW_UNARCHIVED if all were counted on after they were archived. */
+static int hw_free_oldest(hw_board *board, hw_asked *asked, hw_loss loss) {
+    hw_oldest oldest;
+    uint32_t freed = 0, dropped = 0, owed = 0;
+    hw_seek_oldest(board, asked, loss, &oldest);
     for (uint32_t i = 0; i < oldest.n; i++) {
         char *slot = hw_slot(board, oldest.tasks[i].index);
         hw_status status;
         if (hw_slot_try(board, slot) != HW_OK) continue;
         hw_load_life(slot, &status);
-        if (!hw_may_go(board, NULL, slot, &status, drop)) { /* resumed since */
+        if (!hw_may_go(board, NULL, slot, &status, loss == HW_WHOLE_TASKS)) { /* resumed since */
             hw_slot_unlock(slot);
             continue;
         }
         if (hw_close(slot) != HW_OK) {
-            if (!drop) {
+            if (loss == HW_NOTHING) {
                 hw_slot_unlock(slot);
                 owed++;
                 continue;
@@ -202,169 +211,36 @@ static int hw_evict(hw_board *board, int drop) {
         hw_free_locked(board, oldest.tasks[i].index);
         freed++;
     }
-    hw_store(&board->header->dropped, hw_peek(&board->header->dropped) + dropped);
+    if (dropped) hw_store(&board->header->dropped, hw_peek(&board->header->dropped) + dropped);
     return freed ? HW_OK : owed ? HW_UNARCHIVED : oldest.n ? HW_TIMEOUT : HW_FULL;
 }
 
-/* The result of a claim: which process prevents it, or where the task is. */
-typedef struct hw_found {
-    uint32_t slot;
-    uint64_t generation;
-    uint64_t pid;      /* HW_EXISTS: of the live owner, else of a live worker; HW_RESTING: of the old task's writer */
-    int owner_alive;
-    uint64_t state; /* HW_ENDED: as written, and the owner that wrote it */
-    uint64_t owner;
-    uint64_t wait_ns;  /* HW_RESTING */
-} hw_found;
+/* May a claim free tasks that the history does not have? */
+typedef enum hw_drop {
+    HW_DROP_NONE,  /* no: they have to be archived first */
+    HW_DROP_LAST,  /* as the last resort: archiving failed */
+    HW_DROP_FREELY /* yes: nobody writes a history */
+} hw_drop;
 
-/* The live task of this id, under the structural lock. An older one of the same id is freed (invariant 3). */
-static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t hash, hw_found *found) {
-    const uint64_t *hashes = board->hashes;
-    uint32_t capacity = board->capacity;
-    uint64_t best = 0;
-    int answer = HW_ABSENT;
-    for (uint32_t i = 0; i < capacity; i++) {
-        uint64_t serial, generation;
-        if (HW_LIKELY(hw_peek(hashes + i) != hash)) continue; /* relaxed: only lock holders write hashes */
-        generation = hw_holds(board, i, want, &serial);
-        if (!generation) continue;
-        if (answer == HW_OK && serial < best) {
-            hw_free(board, i); /* if another process has it locked, the next claim frees it */
-            continue;
-        }
-        if (answer == HW_OK) hw_free(board, found->slot);
-        best = serial;
-        found->slot = i;
-        found->generation = generation;
-        answer = HW_OK;
-    }
-    return answer;
-}
-
-/* Write a new task into a slot, whose lock we hold, and publish it. */
-static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, const hw_status *status, uint64_t hash) {
-    char *slot = hw_slot(board, index);
-    hw_control *control = hw_control_of(slot);
-    hw_stripe *stripes = hw_stripes_of(slot);
-    uint64_t generation = hw_peek(&control->generation) + 1;
-    uint64_t serial = hw_peek(&board->header->next_serial) + 1;
-    hw_store(&board->header->next_serial, serial);
-    for (int i = 0; i < HW_STRIPES; i++) {
-        hw_store(&stripes[i].worker, 0);
-        hw_store(&stripes[i].base_of, 0);
-        hw_store(&stripes[i].shared, 0);
-        hw_store(&stripes[i].beat_ns, 0);
-        HW_STEP("stripe zeroed");
-        hw_store(&stripes[i].count, hw_tag(generation) << HW_TAG_SHIFT);
-    }
-    identity->serial = serial;
-    hw_store_words(hw_identity_of(slot), identity, sizeof *identity);
-    hw_store_words(hw_status_of(slot, 0), status, sizeof *status);
-    hw_store_words(hw_status_of(slot, 1), status, sizeof *status);
-    hw_put(hw_result_of(board, slot, 0), 0);
-    hw_put(hw_result_of(board, slot, 1), 0);
-    hw_store(&control->lost_count, 0);
-    hw_store(&control->stripes_used, 0);
-    hw_store(&control->has_result, 0);
-    hw_store(&control->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
-    HW_STEP("filled");
-    hw_store(&board->hashes[index], hash);
-    HW_STEP("hashed");
-    hw_store(&control->generation, generation); /* publishes: live */
-    HW_STEP("published");
-}
-
-/* What the task that has the id means for a claim: HW_EXISTS, HW_ENDED, or HW_OK if it may be replaced. */
-static int hw_standing(hw_board *board, char *slot, const hw_status *status, uint32_t resumable, hw_found *found) {
-    uint64_t state = hw_state_of(board, NULL, slot, status);
-    found->state = status->state;
-    found->owner = status->owner;
-    if (!hw_final(state)) {
-        found->pid = status->owner_pid;
-        found->owner_alive = !hw_dead(board, status->owner);
-        for (int i = 0; !found->owner_alive && i < HW_STRIPES; i++) {
-            hw_stripe *stripe = hw_stripes_of(slot) + i;
-            uint64_t worker = hw_load(&stripe->worker);
-            if (worker && !hw_dead(board, worker)) found->pid = hw_load(&stripe->pid);
-        }
-        return HW_EXISTS;
-    }
-    return resumable >> state & 1 ? HW_ENDED : HW_OK;
-}
-
-/* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
- * task is handed back (HW_ENDED with its place) instead of replaced. `drop`: finished tasks may be freed even if the
- * history does not have them. A task that is replaced stays locked from the last check of its state until it is freed:
- * otherwise another process could resume it in between. `anew`: replace it even while it runs.
- * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
- * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and call again;
- * HW_TIMEOUT, with the pid of the holder, if a slot lock could not be had: call again. */
-static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
-                    int drop, hw_found *found) {
-    uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
-    uint64_t resting_until = 0;
-    uint32_t resting = 0;
-    uint32_t hint = (uint32_t)(hw_peek(&board->header->free_hint) % board->capacity), old;
-    char *replaced = NULL;
+/* Make room, under the structural lock: free a batch of the tasks that ended longest ago. As the last resort means: if at
+ * this moment nothing can go that the history has. Other processes archive tasks, and end some, since the caller found
+ * that it has to drop.
+ * HW_OK; HW_UNARCHIVED: there are tasks that have ended, and have to be archived first; HW_FULL: no task has ended;
+ * HW_TIMEOUT if other processes had locked or resumed all of them. */
+static int hw_evict(hw_board *board, hw_drop drop) {
+    hw_asked asked;
     int answer;
-    memset(found, 0, sizeof *found);
-    if (hw_find_locked(board, identity, hash, found) == HW_OK) {
-        char *slot = hw_slot(board, found->slot);
-        hw_status status;
-        found->pid = hw_peek(&hw_control_of(slot)->lock_pid);
-        if (hw_read_status(slot, &status) != HW_OK) return HW_TIMEOUT;
-        answer = anew ? HW_OK : hw_standing(board, slot, &status, resumable, found);
-        if (answer != HW_OK) return answer;
-        if (hw_slot_try(board, slot) != HW_OK) return HW_TIMEOUT;
-        hw_load_life(slot, &status);
-        answer = anew ? HW_OK : hw_standing(board, slot, &status, resumable, found);
-        if (answer != HW_OK) {
-            hw_slot_unlock(slot);
-            return answer;
-        }
-        if (!drop && (!anew || hw_final(status.state)) && !(hw_is_noted(slot) && hw_close(slot) == HW_OK)) {
-            hw_slot_unlock(slot);
-            return HW_UNARCHIVED;
-        }
-        replaced = slot;
+    memset(&asked, 0, sizeof asked);
+    if (drop == HW_DROP_FREELY) return hw_free_oldest(board, &asked, HW_WHOLE_TASKS);
+    answer = hw_free_oldest(board, &asked, HW_NOTHING);
+    if (answer == HW_OK) return answer;
+    if (drop == HW_DROP_NONE) {
+        hw_oldest others;
+        hw_seek_oldest(board, &asked, HW_WHOLE_TASKS, &others);
+        return others.n ? HW_UNARCHIVED : answer;
     }
-    old = found->slot;
-    for (uint32_t n = 0; n < board->capacity; n++) {
-        uint32_t i = (hint + n) % board->capacity;
-        char *slot;
-        hw_control *control;
-        uint64_t until;
-        if (hw_peek(&board->hashes[i])) continue;
-        slot = hw_slot(board, i);
-        control = hw_control_of(slot);
-        if (hw_load(&control->generation) & 1) continue;
-        until = hw_load(&control->reuse_ns);
-        if (until > now && until <= now + HW_REST_NS) { /* a later time is damage */
-            if (!resting_until || until < resting_until) resting_until = until;
-            resting++;
-            continue;
-        }
-        if (hw_slot_try(board, slot) != HW_OK) continue; /* a late writer has it locked */
-        hw_fill(board, i, identity, first, hash);
-        found->slot = i;
-        found->generation = hw_load(&control->generation);
-        hw_slot_unlock(slot);
-        hw_store(&board->header->free_hint, i + 1);
-        if (replaced) hw_free_locked(board, old);
-        return HW_OK;
-    }
-    if (replaced) hw_slot_unlock(replaced); /* freeing it may be what makes room */
-    /* At most half of the board rests at a time: more would only empty it. */
-    if (resting < (board->capacity + 1) / 2) {
-        answer = hw_evict(board, drop);
-        if (answer == HW_OK && !resting_until) resting_until = now + HW_REST_NS;
-        if (!resting_until) {
-            found->generation = found->pid = 0;
-            return answer == HW_FULL && !drop ? HW_UNARCHIVED : answer;
-        }
-    }
-    found->wait_ns = resting_until - now;
-    return HW_RESTING;
+    answer = hw_free_oldest(board, &asked, HW_LAST_COUNTS);
+    return answer == HW_OK ? answer : hw_free_oldest(board, &asked, HW_WHOLE_TASKS);
 }
 
 #endif

@@ -6,7 +6,7 @@ cdef struct Claim:
     hw_found found
     uint32_t resumable
     bint anew
-    bint drop
+    hw_drop drop
     int answer
 
 
@@ -125,15 +125,15 @@ cdef class TaskTable(Recorded):
 
         resumable: the states in which an existing task is handed back instead of replaced; archive: called, with no
         lock held, when tasks that are not archived yet have to give up their slots: with (slot, generation) of one
-        task, or with None for the oldest ones. It returns how many it archived, or None if it cannot; then, and without
-        it, tasks are dropped, and counted as dropped; anew: also replace a task that runs.
+        task, or with None for the oldest ones. It returns how many it archived, or None if it cannot; then, without it,
+        and after ten seconds of it, tasks may be dropped, and are counted as dropped: if, once the lock is held, there
+        is none that was archived. anew: also replace a task that runs.
         Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
         Raises TaskExists, BoardFull, LockTimeout, BoardClosed; TypeError or ValueError for an id or a total.
         """
         cdef Claim claim
         cdef uint64_t now, give_up, lock_by, nap
         cdef hw_board *board = self.board
-        cdef int idle = 0
         memset(&claim, 0, sizeof(claim))
         _put_key(claim.identity.id, HW_ID_BYTES, id, "task id")
         _put_text(claim.identity.label, HW_LABEL_BYTES, _str(label, "label"))
@@ -143,7 +143,7 @@ cdef class TaskTable(Recorded):
         claim.first.total = _total(total)
         claim.resumable = _state_bits(resumable)
         claim.anew = anew
-        claim.drop = archive is None or not self.recorder_wanted
+        claim.drop = HW_DROP_FREELY if archive is None or not self.recorder_wanted else HW_DROP_NONE
         give_up = _in_seconds(2 * LOCK_SECONDS)
         lock_by = _in_seconds(LOCK_SECONDS)
         while True:
@@ -165,13 +165,13 @@ cdef class TaskTable(Recorded):
                                    claim.found.owner_alive)
             if claim.answer == HW_UNARCHIVED:
                 archived = archive((claim.found.slot, claim.found.generation) if claim.found.generation else None)
-                if archived == 0:  # other processes archive them just now, or every slot has an open task
-                    idle += 1
+                if archived == 0:  # other processes archive them just now
                     with nogil:
                         hw_nap(1_000_000)
                     PyErr_CheckSignals()
-                claim.drop = (archived is None or hw_clock_ns(CLOCK_MONOTONIC) >= give_up
-                              or (idle > 3 and not self.walk(HW_FINISHED, 1)))
+                if archived is None or hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
+                    claim.drop = HW_DROP_LAST  # from now on: this happens once
+                    give_up = max(give_up, hw_clock_ns(CLOCK_MONOTONIC) + SECOND)  # what was dropped rests first
                 lock_by = _in_seconds(LOCK_SECONDS)  # archiving may have taken longer than that
                 continue
             if claim.answer == HW_FULL:

@@ -10,10 +10,13 @@ import pytest
 
 import headway
 from headway import errors
-from headway.engine import claims
+from headway.engine import attached, claims
 from headway.engine.board import open_board
+from headway.files import archive
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from headway.engine.attached import Attachment
     from headway.engine.board import Board
     from tests.conftest import RunPython
@@ -246,6 +249,102 @@ def test_a_worker_counts_without_the_modules_of_files(board: Board, run_python: 
     assert "'headway.native.core'" in loaded
     assert "'headway.files" not in loaded
     assert board.attach("one").count == 1
+
+
+# --- making room
+
+
+@pytest.fixture
+def full(board_name: str) -> Iterator[Board]:
+    """A board of four tasks, called a to d in the order in which they ended, whose history somebody writes."""
+    board = open_board(board_name, capacity=4, record=False)
+    board._segment.want_recorder()
+    for id in "abcd":
+        board.task(id).update()
+    for id in "abcd":
+        board.attach(id).succeed()
+    yield board
+    board.remove(files=True)
+
+
+def archived(board: Board, id: str) -> None:
+    """Archive a task, as the recorder or another process does."""
+    at = attached.known(board._segment.uuid)
+    assert at is not None
+    assert archive.make_room(at.segment, at.directory, at.copy_meta(), board.attach(id)._where) == 1
+
+
+def cannot(place: tuple[int, int] | None) -> None:
+    """Archive nothing, as on a full disk."""
+
+
+def ids_of(board: Board) -> list[str]:
+    return sorted(view.id for view in board.tasks())
+
+
+def test_what_another_process_archived_meanwhile_goes_before_what_the_history_does_not_have(full: Board) -> None:
+    """The claim has found none that is archived, and could not archive one; a moment later there is one."""
+
+    def fails(place: tuple[int, int] | None) -> None:
+        archived(full, "c")
+
+    full._segment.claim("new", "", "it", archive=fails)
+    assert (ids_of(full), full._segment.dropped) == (["a", "b", "d", "new"], 0)
+
+
+def test_if_something_has_to_be_lost_it_is_rather_the_last_counts_of_a_task_than_a_task(full: Board) -> None:
+    archived(full, "c")
+    full.attach("c").update()
+    full._segment.claim("new", "", "it", archive=cannot)
+    assert (ids_of(full), full._segment.dropped) == (["a", "b", "d", "new"], 1)
+    assert [(task.id, task.count) for task in full.history(None)] == [("c", 1)]
+
+
+def test_if_a_task_has_to_be_lost_it_is_the_one_that_ended_first(full: Board) -> None:
+    full._segment.claim("new", "", "it", archive=cannot)
+    assert (ids_of(full), full._segment.dropped) == (["b", "c", "d", "new"], 1)
+
+
+def test_a_board_of_open_tasks_is_full_at_once_and_nothing_is_archived_for_it(board_name: str) -> None:
+    """Which is decided under the lock: a task that ends a moment later is not dropped because of it."""
+    asked: list[object] = []
+    board = open_board(board_name, capacity=4, record=False)
+    board._segment.want_recorder()
+    for id in "abcd":
+        board.task(id).update()
+    with pytest.raises(errors.BoardFull):
+        board._segment.claim("new", "", "it", archive=asked.append)
+    assert not asked
+    board.remove(files=True)
+
+
+LATE = """
+import sys, time
+from headway.engine.board import open_board
+from headway.native import core
+
+core.LOCK_SECONDS = 0.05  # a claim archives for twice as long
+board = open_board(sys.argv[1], capacity=4, record=False)
+board._segment.want_recorder()
+for id in "abcd":
+    board.task(id).succeed()
+
+def archive(place):
+    time.sleep(0.3)
+
+try:
+    board._segment.claim("new", "", "it", archive=archive)
+    print(*sorted(view.id for view in board.tasks()))
+finally:
+    board.remove(files=True)
+"""
+
+
+def test_a_claim_that_has_waited_for_the_disk_to_the_end_has_what_it_then_drops(
+    run_python: RunPython, board_name: str
+) -> None:
+    """The slot rests for a moment, for which there is time still."""
+    assert run_python(LATE, board_name).stdout == "b c d new\n"
 
 
 # --- leaving
