@@ -35,6 +35,7 @@ PLANTED = (
     "tests/faults/test_scribble.py",
     "tests/faults/test_world.py",
     "tests/faults/test_killstorm.py",
+    "tests/faults/test_fullboard.py",
     "tests/faults/test_instructions.py",
 )
 GUIDED, SCRIBBLE = "tests/fuzz/guided.py", "tests/faults/scribble.py"
@@ -105,6 +106,13 @@ ROWS = [
         ("tests/faults/killstorm.py",),
         ("tests/faults/killstorm.py", "--long"),
         bound_s=300.0,
+    ),
+    Row(
+        STORMS,
+        "claims, counts and ends on a full board, some killed, also recorders: none dropped, each in the history once",
+        ("tests/faults/fullboard.py", "--seconds", "6"),
+        ("tests/faults/fullboard.py", "--seconds", "150"),
+        bound_s=240.0,
     ),
     Row(
         SANITIZERS,
