@@ -71,10 +71,8 @@ def main() -> int:
     began, commit = time.monotonic(), _commit() if given.record else ""
     with ThreadPoolExecutor(max(1, given.jobs)) as pool:
         # Of the long form the longest ones first, so that none of them is alone at the end.
-        running = {
-            row: pool.submit(_run, row, given.long)
-            for row in (sorted(rows, key=_took, reverse=True) if given.long else rows)
-        }
+        order = sorted(rows, key=_took, reverse=True) if given.long else rows
+        running = {row: pool.submit(_run, row, given.long) for row in order}
         outcomes = [running[row].result() for row in rows]
     wrong = [outcome for outcome in outcomes if outcome.wrong]
     print(json.dumps([asdict(one) for one in outcomes], indent=2) if given.json else _table(outcomes))

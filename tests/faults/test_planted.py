@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import sanitized, test_instructions, test_killstorm, test_storm, test_world
+from tests.faults import sanitized, test_fullboard, test_instructions, test_killstorm, test_storm, test_world
 from tests.faults.planted import Edit, plant
 from tests.fuzz import native
 
@@ -16,6 +16,7 @@ EDITS: dict[str, tuple[Edit, ...]] = {
     **{f"sanitizers: {name}": (edit,) for name, (_, edit, _) in sanitized.MISTAKES.items()},
     **{f"fuzzing: {name}": (edit,) for name, edit in native.MISTAKES.items()},
     **{f"instructions: {name}": edits for name, (_, _, edits) in test_instructions.MISTAKES.items()},
+    **{f"full board: {name}": edits for name, (edits, _) in test_fullboard.MISTAKES.items()},
     **{f"kill storm: {name}": edits for name, edits in test_killstorm.MISTAKES.items()},
     **{f"storm: {name}": edits for name, (_, edits) in test_storm.MISTAKES.items()},
     **{f"environment: {name}": (edit,) for name, (edit, _) in test_world.MISTAKES.items()},

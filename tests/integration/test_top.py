@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from textual import events
+from textual.containers import VerticalScroll
+from textual.geometry import Size
 
 from headway.cli.main import main
 from headway.engine.board import Board, open_board
@@ -61,6 +64,20 @@ async def until(pilot: Pilot[None], seen: Callable[[], bool]) -> None:
     while not seen():
         assert time.monotonic() < deadline, (head(pilot.app), shown(pilot.app))  # type: ignore[arg-type]
         await pilot.pause(0.05)
+
+
+def test_a_size_that_is_told_before_all_parts_are_there_is_shared_when_they_are(board: Board) -> None:
+    """As the first one may be, on a machine that is busy."""
+
+    async def steps(app: TopApp, pilot: Pilot[None]) -> None:
+        await until(pilot, lambda: board.name in head(app))
+        await app.query_one("#workers").remove()
+        app.on_resize(events.Resize(Size(60, 30), Size(60, 30)))
+        await pilot.pause()
+        await app.query_one("#below").mount(VerticalScroll(id="workers"))
+        await until(pilot, lambda: not app.query_one("#workers").display)  # 60 columns have no room for it
+
+    in_pilot(board.name, steps)
 
 
 def test_counts_rise_and_parts_stand_under_their_task(board: Board) -> None:

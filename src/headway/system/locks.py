@@ -39,10 +39,17 @@ __all__ = [
 ]
 
 LOCK_WAIT_S = 10.0
+TOLD_MOST = 512  # bytes of a lock file that are read: host names have 64, and nobody has to write more
 F_OFD_GETLK: int = getattr(fcntl, "F_OFD_GETLK", 36)  # Pythons that were built with old headers do not name them
 F_OFD_SETLK: int = getattr(fcntl, "F_OFD_SETLK", 37)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 FLOCK = struct.Struct("hhxxxxqqixxxx")  # struct flock of 64-bit Linux: type, whence, start, length, pid
+
+
+def _plain(told: bytes) -> str:
+    """What a lock file says, for a message: whatever was written there, nothing in it moves a cursor."""
+    text = told.decode("utf-8", "replace")
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def _is_own(found: os.stat_result) -> bool:
@@ -147,7 +154,7 @@ class Flock:
                 return None
             holder = "unknown"  # the file was replaced after we opened it: other processes lock the new one
         except BlockingIOError:
-            holder = os.pread(self.fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            holder = _plain(os.pread(self.fd, 32, 0).strip()) or "unknown"
         except FileNotFoundError:
             holder = "unknown"
         except OSError as error:
@@ -343,7 +350,7 @@ def _holder(path: Path) -> list[str] | None:
         # Asked with F_WRLCK: shared locks conflict, too.
         if FLOCK.unpack(fcntl.fcntl(fd, F_OFD_GETLK, _byte(fcntl.F_WRLCK)))[0] == fcntl.F_UNLCK:
             return None
-        return os.pread(fd, 512, 0).decode("utf-8", "replace").splitlines()
+        return [_plain(line) for line in os.pread(fd, TOLD_MOST, 0).splitlines()]
     except OSError:
         return None  # the file system has no locks, so nobody holds one
     finally:

@@ -253,6 +253,8 @@ class TopApp(App[None]):
 
     def _share_room(self, size: Size) -> None:
         """What is shown below the tasks, in a terminal of this size."""
+        if not self.query("#workers"):
+            return  # not all parts are there yet: on_resize comes again when they are
         below = self.query_one("#below")
         below.display = size.height >= BELOW_ROWS_LEAST
         most = max(BELOW_LEAST, min(int(size.height * BELOW_SHARE), BELOW_MOST))

@@ -19,6 +19,7 @@ from headway.process import launch
 
 if TYPE_CHECKING:
     from headway.engine.board import Board
+    from tests.conftest import RunPython
 
 # What a helper process finds around itself. It is looked for in the package, so that is where its folder goes.
 TELL = """
@@ -84,6 +85,57 @@ def test_a_copy_of_the_interpreter_under_another_name_starts_helpers_and_no_othe
             check=True,
         )
         assert done.stdout.strip() == answer, done.stderr
+
+
+INTERPRETER = Path(sys.base_exec_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+
+
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0], ids=["first byte", "in the middle", "last byte"])
+def test_a_program_of_the_size_and_the_time_of_the_interpreter_is_no_copy_of_it(part: float, tmp_path: Path) -> None:
+    """What tells two files apart is their content; it is compared here, as `filecmp` would take more imports."""
+    copy, other = tmp_path / "app", tmp_path / "other"
+    for program in (copy, other):
+        shutil.copy2(INTERPRETER, program)
+    content = bytearray(other.read_bytes())
+    content[round((len(content) - 1) * part)] ^= 1
+    other.write_bytes(content)
+    found = INTERPRETER.stat()
+    os.utime(other, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert (launch._is_copy(str(copy)), launch._is_python(str(copy))) == (True, True)
+    assert (launch._is_copy(str(other)), launch._is_python(str(other))) == (False, False)
+
+
+@pytest.mark.parametrize("place", [0, 65_535, 65_536, 131_072, 199_999])
+def test_all_of_a_program_is_compared_with_the_interpreter(
+    place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of any size: some interpreters are a few kilobytes, some are megabytes."""
+    interpreter = tmp_path / "bin" / INTERPRETER.name
+    interpreter.parent.mkdir()
+    content = bytearray(os.urandom(200_000))
+    interpreter.write_bytes(content)
+    monkeypatch.setattr(sys, "base_exec_prefix", str(tmp_path))
+    (tmp_path / "app").write_bytes(content)
+    content[place] ^= 1
+    (tmp_path / "other").write_bytes(content)
+    assert (launch._is_copy(str(tmp_path / "app")), launch._is_copy(str(tmp_path / "other"))) == (True, False)
+
+
+def test_what_cannot_be_read_is_no_copy_of_the_interpreter(tmp_path: Path) -> None:
+    for program in (str(tmp_path), str(tmp_path / "missing"), str(tmp_path / "app\udcff")):
+        assert not launch._is_copy(program)
+
+
+def test_to_look_for_a_copy_of_the_interpreter_imports_nothing(run_python: RunPython, tmp_path: Path) -> None:
+    shutil.copy2(INTERPRETER, tmp_path / "app")
+    script = """
+import sys
+from headway.process import launch
+before = set(sys.modules)
+assert launch._is_python(sys.argv[1])
+print(sorted(set(sys.modules) - before), "filecmp" in sys.modules)
+"""
+    assert run_python(script, str(tmp_path / "app")).stdout == "[] False\n"
 
 
 def test_a_python_that_cannot_be_started_is_named(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from headway.engine.board import open_board
+
 if TYPE_CHECKING:
     from tests.conftest import RunPython
 
@@ -136,3 +138,60 @@ def test_what_a_callback_raises_is_told_and_keeps_no_other_from_being_called(
     assert done.stdout == "first\n"
     assert "RuntimeError: unforeseen" in done.stderr
     assert "KeyboardInterrupt: at the end" in done.stderr
+
+
+HOOKED = FAILING.replace(
+    "def work():",
+    """class Stopped(BaseException):
+    pass
+
+def hook(kind, error, trace):
+    say(f"hook {kind.__name__}")
+    raise {raised}
+
+sys.excepthook = hook
+
+def work():""",
+)
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(3)", "KeyboardInterrupt", "Stopped"])
+@pytest.mark.parametrize("method", ["itself", "fork", "spawn"])
+def test_a_hook_for_exceptions_that_ends_the_program_keeps_no_callback_from_being_called(
+    method: str, raised: str, run_python: RunPython
+) -> None:
+    """The program has a hook of its own for uncaught exceptions, which is told of what a callback raises."""
+    done = run_python(HOOKED.replace("{raised}", raised), method)
+    assert done.stdout.split("\n") == ["hook KeyboardInterrupt", "hook RuntimeError", "first", ""]
+
+
+ENDED_BY_HOOK = """
+import sys
+import headway
+
+class Stopped(BaseException):
+    pass
+
+def hook(kind, error, trace):
+    raise {raised}
+
+sys.excepthook = hook
+board = headway.open(sys.argv[1], capacity=4, record=False)
+task = board.task("left open")
+task.update()
+raise ValueError("of the program")
+"""
+
+
+@pytest.mark.parametrize("raised", ["SystemExit(3)", "KeyboardInterrupt", "Stopped", "OSError"])
+def test_what_the_hook_for_exceptions_raises_is_not_what_ended_the_program(
+    raised: str, run_python: RunPython, board_name: str
+) -> None:
+    run_python(ENDED_BY_HOOK.replace("{raised}", raised), board_name, check=False)
+    board = open_board(board_name, record=False)
+    try:
+        view = board.get("left open")
+        assert view is not None
+        assert (view.state, view.error, view.count) == ("failed", "ValueError: of the program", 1)
+    finally:
+        board.remove()

@@ -18,6 +18,8 @@ from headway import errors
 from headway.system import locks, machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.conftest import RunPython
 
 HOLD = """
@@ -240,3 +242,51 @@ def test_a_number_that_the_program_has_given_to_a_file_of_its_own_is_left_alone(
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(other)
     os.close(number)
+
+
+# ------------------------------------------------------------------------------------------- what a lock file tells
+
+LONG = [b"pid 1 on a host of long ago\n" * 400, b"pid 1", b"\0" * 4096, b"\xff" * 33, b"\n" * 100, b"\x1b[2J" * 9]
+
+
+@pytest.mark.parametrize("before", LONG, ids=lambda text: f"{len(text)} bytes of {text[:4]!r}")
+@pytest.mark.parametrize("take", [locks.recorder_lock, locks.use])
+def test_a_lock_file_tells_of_its_holder_and_nothing_of_what_stood_there(
+    take: Callable[[Path], locks.FileLock | None], before: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / ("recorder.lock" if take is locks.recorder_lock else "users.lock")
+    mine = f"pid {os.getpid()} on {machine.host()}\n{machine.shared_memory()}\n"
+    for stood in (before, mine.encode() + before, mine.encode()[:-1], b""):
+        path.write_bytes(stood)
+        path.chmod(0o600)
+        lock = take(tmp_path)
+        assert lock is not None
+        assert path.read_text() == mine
+        assert (locks.user(tmp_path), locks.elsewhere(tmp_path)) == (f"pid {os.getpid()} on {machine.host()}", None)
+        lock.release()
+
+
+@pytest.mark.parametrize("told", LONG, ids=lambda text: f"{len(text)} bytes of {text[:4]!r}")
+def test_whatever_a_lock_file_tells_is_a_short_line_that_can_be_printed(told: bytes, tmp_path: Path) -> None:
+    lock = locks.recorder_lock(tmp_path)
+    assert lock is not None
+    (tmp_path / "recorder.lock").write_bytes(told)
+    for found in (locks.lock_holder(tmp_path), locks.user(tmp_path), locks.elsewhere(tmp_path)):
+        assert found is not None
+        assert found
+        assert len(found) <= 512
+        assert found.isprintable() or set(found) - {"\N{REPLACEMENT CHARACTER}"} == set()
+    lock.release()
+
+
+@pytest.mark.parametrize("told", LONG, ids=lambda text: f"{len(text)} bytes of {text[:4]!r}")
+def test_whatever_stands_in_the_lock_of_a_board_its_holder_is_told_in_one_line(told: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "board.lock"
+    with locks.held(path):
+        path.write_bytes(told)
+        lock = locks.Flock()
+        found = lock.take(path)
+        assert found is not None
+        assert found
+        assert len(found) <= 32
+        assert found.isprintable() or set(found) - {"\N{REPLACEMENT CHARACTER}"} == set()
