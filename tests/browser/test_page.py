@@ -184,13 +184,13 @@ def test_a_task_tells_its_stages_metrics_result_and_who_counted(open_page: Open,
     )
     page = open_page(f"{stage.board}/tasks/model").page
     expect(page.get_by_role("heading", name="The model")).to_be_visible()
+    metrics = page.get_by_role("region", name="Metrics")
     for loss in (0.5, 0.4, 0.3, 0.25):
         stage.do(f"task('model').set(stage='fit', metrics={{'loss': {loss}}})", "task('model').update(2)")
-        time.sleep(0.4)
+        # The chart has the values that the page was told: on a busy machine it is told the newest one only.
+        expect(metrics).to_contain_text(f"{loss}")
     stages = page.get_by_role("region", name="Stages")
     expect(stages.locator(".stage-sums li")).to_have_text([re.compile("^load"), re.compile("^fit")])
-    metrics = page.get_by_role("region", name="Metrics")
-    expect(metrics).to_contain_text("0.25")
     expect(metrics.locator("canvas")).to_have_count(1)
     expect(page.get_by_role("region", name="Throughput").locator("canvas")).to_have_count(1)
     expect(page.get_by_role("region", name="Children")).to_contain_text("fold-1")

@@ -17,8 +17,11 @@ cdef class MappedSegment:
 
 cdef class Presence(MappedSegment):
     cdef bint _watching
+    cdef bint _borrowed
     cdef int become(self, bint with_row) except -1
-    cdef int come_alive(self, bint with_row) except -1
+    cdef int come_alive(self, bint with_row, bint borrowed) except -1
+    cdef int borrow(self) except -1
+    cdef int give_back(self) except -1
     cdef bint quiet(self) except -1
 
 

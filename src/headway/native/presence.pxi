@@ -6,27 +6,46 @@ cdef class Presence(MappedSegment):
     cdef int become(self, bint with_row) except -1:
         """Make sure that this process has an identity, and if `with_row` a row: each write comes by here."""
         if not self._closed and hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
+            self._borrowed = False
             return 0
-        return self.come_alive(with_row)
+        return self.come_alive(with_row, False)
 
-    cdef int come_alive(self, bint with_row) except -1:
+    cdef int come_alive(self, bint with_row, bint borrowed) except -1:
         cdef int answer
         with_row = with_row and not self._watching
         if self._closed:
             raise _board_removed(self.name) if self.retired else _board_closed(self.name)
         if hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
+            if not borrowed:
+                self._borrowed = False
             return 0
         cdef int64_t started_ns = hw_started_ns()
         cdef bytes name = _process_name()
-        if self._closed:  # meanwhile, by another thread
-            return self.come_alive(with_row)
+        if self._closed or (borrowed and hw_me(self.board)):  # meanwhile, by another thread
+            return self.come_alive(with_row, borrowed)
         answer = hw_register(self.board, with_row, started_ns, name)
         if answer == HW_SYSTEM:
             raise _no_identity(self.name, errno)
         if answer != HW_OK:
             raise _no_identities(self.name)
+        self._borrowed = borrowed
         if with_row and _on_arrival is not None:
             _on_arrival()
+        return 0
+
+    cdef int borrow(self) except -1:
+        """Have an identity for a copy, as only a registered process can take a slot lock.
+
+        A process that only watches gives it back when no copy needs it: else the board would be in use for as long as
+        it watches, and who leaves last would not remove it.
+        """
+        return self.come_alive(False, True) if self._watching else self.become(False)
+
+    cdef int give_back(self) except -1:
+        """The end of a copy. Of copies in several threads the last one gives the borrowed identity back."""
+        if self._borrowed and not hw_inside(self.board):
+            self._borrowed = False
+            hw_leave(self.board)
         return 0
 
     def register(self, bint with_row=True):

@@ -73,14 +73,16 @@ cdef class Segment(TaskTable):
                     room *= 2
                     continue
                 if copy.unread and not self._closed and not hw_me(self.board):
-                    self.become(False)  # only a registered process can take the slot lock
+                    self.borrow()
                     continue
                 self._content_version, self._states_version = copy.content_version, copy.states_version
                 self._results_version = copy.results_version
                 self._open_tasks = copy.open
+                self.give_back()
                 return _arrays(&copy, answer, tasks)
             finally:
                 hw_copy_end(&copy)
+        self.give_back()
         raise _not_copied(self.name)
 
     def standing(self):
@@ -138,10 +140,16 @@ cdef class Segment(TaskTable):
 
     cdef int copy_into(self, hw_copy *copy, uint32_t index, uint64_t generation) except -1:
         cdef Copied copied
-        if not self._closed and not hw_me(self.board):
-            self.become(False)  # only a registered process can take the slot lock, should it be needed
+        cdef int answer
         copied.copy, copied.index, copied.generation = copy, index, generation
-        if _outside(self.board, _copy_task, &copied) == HW_TIMEOUT and not copy.failed:
+        if not self._closed and not self._watching:
+            self.become(False)
+        answer = _outside(self.board, _copy_task, &copied)
+        if answer == HW_TIMEOUT and not copy.failed and not self._closed and not hw_me(self.board):
+            self.borrow()
+            answer = _outside(self.board, _copy_task, &copied)
+        self.give_back()
+        if answer == HW_TIMEOUT and not copy.failed:
             raise _slot_locked(self.name, hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid))
         return 0
 

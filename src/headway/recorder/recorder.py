@@ -155,7 +155,9 @@ class Recorder:
             if quiet_since is not None and now - quiet_since >= QUIET_S and now >= self._leave_at and not self._behind:
                 if self.finish():
                     return "nobody uses the board any more"
-                self._leave_at = now + (0 if self.is_behind else LEAVE_AGAIN_S)
+                # A lock that was held, or a process that came, is no reason to wait for long: a full disk is.
+                passes = self.problem is None or isinstance(self.problem, errors.LockTimeout)
+                self._leave_at = now + (0 if self.is_behind or passes else LEAVE_AGAIN_S)
             self._tidy()
             self._interval_s = min(max(INTERVAL_S, spent / DUTY), INTERVAL_MOST_S)
             # The interval includes the time of the cycle; a slow disk gets a pause all the same.

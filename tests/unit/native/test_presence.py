@@ -215,3 +215,28 @@ if os.fork() == 0:
 print(os.wait()[1])
 """
     assert run_python(script).stdout == "0\n"
+
+
+def test_who_only_watches_is_nobody_again_after_each_copy_however_busy_the_writer(segment: core.Segment) -> None:
+    task = claim(segment)
+    watcher = segments.attach(segments.object_name(segment.name, segment.uuid), watching=True)
+    until = time.monotonic() + 20.0
+
+    def write() -> None:
+        while time.monotonic() < until:
+            task._set(stage="a", message="m" * 200)
+            task._set(stage="b", message="n" * 200)
+
+    writer = fork(write)
+    try:
+        for _ in range(300):
+            for copy in (watcher.copy, lambda: watcher.copy_found("a"), lambda: watcher.copy_slots([task._where])):
+                assert copy()
+                assert watcher.incarnation == 0, "the board would be in use for as long as it watches"
+        watcher.register(with_row=False)
+        assert watcher.copy_found("a")
+        assert watcher.incarnation, "an identity that was not taken for a copy stays"
+    finally:
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+        watcher.close()
