@@ -51,7 +51,8 @@ ROWS = [
         MODELS,
         "lock, latch, slots, archive and election, and mutants of them, with Spin",
         ("tests/models/check.py",),
-        bound_s=600.0,
+        ("tests/models/check.py", "--long"),
+        600.0,
     ),
     Row(
         MODELS,

@@ -209,7 +209,9 @@ def work(folder: Path, seconds: float, seed: int) -> Counter[str]:
         try:
             task = board.attach(f"of-{chance.choice(claimers)}-{chance.randrange(4)}")
             task.update(0)
-            segment.mark_archived(*task._where, segment.begin_archive(*task._where) or 0, 4, task.count)
+            for slot, generation, number in segment.owed([task._where]):
+                segment.begin_archive(slot, generation, number)
+                segment.mark_archived(slot, generation, number, 4, task.count)
         except errors.UnknownTask:
             return  # not there just now
         with guard:

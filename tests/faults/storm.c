@@ -280,26 +280,25 @@ static void archive(person *p, uint32_t slot, uint64_t generation) {
     uint64_t number;
     int answer;
     memset(&task, 0, sizeof task);
-    pthread_mutex_lock(&history_lock);
-    p->writing = 1;
-    answer = hw_begin_archive(p->board, slot, generation, &number, soon());
-    CHECK(answer == HW_OK || answer == HW_STALE, "%d", answer);
-    if (answer == HW_STALE) {
-        let_go(p);
-        return;
-    }
-    HW_STEP("begun");
+    if (hw_is_owed(p->board, NULL, slot, generation, &number) != HW_OK) return;
+    HW_STEP("numbered");
     p->armed = 0; /* its memory would be lost */
     hw_copy_begin(&copy, p->board);
     answer = hw_copy_task(&copy, slot, generation);
     if (answer == HW_OK) task = *(hw_task_record *)copy.tasks.data;
     hw_copy_end(&copy);
     p->armed = 1;
-    if (answer != HW_OK || !hw_final(task.state) || task.state != task.written) {
+    if (answer != HW_OK || !hw_final(task.state) || task.state != task.written) return;
+    HW_STEP("copied");
+    pthread_mutex_lock(&history_lock);
+    p->writing = 1;
+    answer = hw_begin_archive(p->board, slot, generation, number, soon());
+    CHECK(answer == HW_OK || answer == HW_STALE, "%d", answer);
+    if (answer == HW_STALE) { /* archived, or overtaken */
         let_go(p);
         return;
     }
-    HW_STEP("copied");
+    HW_STEP("begun");
     history[number_of(slot, generation)] = (past){generation, task.count};
     let_go(p);
     HW_STEP("inserted");

@@ -196,7 +196,10 @@ static void count(uint32_t slot, uint64_t word) {
 static void give_back(uint32_t slot, uint64_t word) {
     uint64_t generation = generation_of(slot, word | 1);
     uint64_t number = word >> 16;
-    if (word & 64) hw_begin_archive(board, slot, generation, &number, 0);
+    hw_asked asked;
+    memset(&asked, 0, sizeof asked);
+    if (word & 64) hw_is_owed(board, word & 128 ? &asked : NULL, slot, generation, &number);
+    if (word & 64) hw_begin_archive(board, slot, generation, number, 0);
     hw_mark_archived(board, slot, generation, number, word >> 8, word, 0);
     if (hw_lock(board, 0) != HW_OK) return;
     if (word & 2) hw_free_archived(board, slot, generation);

@@ -1,8 +1,8 @@
 """Checks the models in this folder with Spin: sound ones completely, and that every broken variant is found broken.
 
-A model names its runs in its head, one a line: ` * Runs: safety|liveness -DNAME=VALUE ...`. Every name MUTANT_... that
-occurs in it is a broken variant, and checked as the safety runs are, one after the other until one finds it;
-MUTANT_LIVENESS_... as the liveness runs are.
+A model names its runs in its head, one a line: ` * Runs: safety|liveness -DNAME=VALUE ...`; `Long runs:` are searched
+with --long only. Every name MUTANT_... that occurs in it is a broken variant, and checked as the safety runs are, one
+after the other until one finds it; MUTANT_LIVENESS_... as the liveness runs are.
 Nothing is believed that was not searched to its end: a search cut short fails, and so does a mutant without an error.
 """
 
@@ -66,11 +66,12 @@ class Outcome:
         return f"found: {short}" if self.run.broken else "sound"
 
 
-def runs_of(model: Path) -> list[Run]:
+def runs_of(model: Path, long: bool = False) -> list[Run]:
     """The runs that a model names, and one for each of its mutants."""
     text = model.read_text(encoding="utf-8")
     runs = []
-    for mode, rest in re.findall(r"^[ /]\*.*?Runs: (safety|liveness)(.*)$", text, re.MULTILINE):
+    kind = "(?:Runs|Long runs)" if long else "Runs"
+    for mode, rest in re.findall(rf"^[ /]\*.*?{kind}: (safety|liveness)(.*)$", text, re.MULTILINE):
         defines = tuple(rest.split())
         shown = " ".join(define.removeprefix("-D") for define in defines)
         runs.append(Run(model, shown or "as it is", mode, defines, broken=False))
@@ -180,6 +181,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="ci/models", description="Check the models of tests/models with Spin.")
     parser.add_argument("model", nargs="*", help="names of models, without .pml (default: all)")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="searches at once (default: 2)")
+    parser.add_argument("--long", action="store_true", help="the runs that take minutes, too")
     arguments = parser.parse_args()
     missing = [command for command in PACKAGES if shutil.which(command) is None]
     if missing:
@@ -190,7 +192,7 @@ def main() -> int:
     if unknown or not models:
         there = ", ".join(model.stem for model in sorted(HERE.glob("*.pml")))
         raise NotChecked(f"no model {', '.join(unknown)} in {HERE}: there are {there or 'none'}.")
-    runs = [run for model in models for run in runs_of(model)]
+    runs = [run for model in models for run in runs_of(model, arguments.long)]
     with ThreadPoolExecutor(max(1, arguments.jobs)) as pool:
         outcomes = list(pool.map(search, runs))
     print(table(outcomes))

@@ -303,6 +303,41 @@ ARCHIVED = Protocol(
     {"mark: count:relaxed": FOLLOWED, "archived count:relaxed": LAST},
 )
 
+# --- of two who archive a task, which has copied later
+
+
+def count_meanwhile(cpu: Cpu) -> None:
+    """headway.h: hw_count, of a straggler."""
+    cpu.change("count", lambda _: 4, PLAIN)
+
+
+def first_archiver(cpu: Cpu) -> int:
+    """copy.h: hw_try_task; then slots.h: hw_begin_archive. The count of its row."""
+    count = cpu.load("count", ACQUIRE, name="first: count")
+    cpu.store("copies", 1, name="first: copies")
+    return int(count)
+
+
+def next_archiver(cpu: Cpu) -> int:
+    """slots.h: hw_is_owed; then copy.h: hw_try_task. The count of its row; -1: it was overtaken, and copies again."""
+    if not cpu.load("copies", ACQUIRE, name="next: copies"):
+        return -1
+    return int(cpu.load("count", ACQUIRE, name="next: count"))
+
+
+NUMBERED = Protocol(
+    "numbered",
+    "hw_begin_archive beside hw_is_owed and hw_try_task",
+    {"copies": 0, "count": 3},
+    (count_meanwhile, first_archiver, next_archiver),
+    lambda _, row, later: later != -1 and later < row,
+    {
+        "first: count:relaxed": FOLLOWED,
+        "first: copies:relaxed": "the acquire before it orders it, too",
+        "next: count:relaxed": LAST,
+    },
+)
+
 # --- a row of the table of processes changes hands
 
 
@@ -486,7 +521,7 @@ RESULT = Protocol(
 )
 
 PROTOCOLS = (
-    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, ARCHIVED, ROW, LOCK, RETIRE, STRIPE, DEAD, RESULT
+    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, ARCHIVED, NUMBERED, ROW, LOCK, RETIRE, STRIPE, DEAD, RESULT
 )  # fmt: skip
 
 # --- with more threads

@@ -94,12 +94,13 @@ def restart(at: Attachment, id: str, label: str) -> tuple[int, int]:
 def _make_room(at: Attachment, place: tuple[int, int] | None) -> int | None:
     reap(at)
     try:  # most workers do without files: importing them takes longer than attaching
-        from headway.files import archive, gate
+        from headway.files.archive import BATCH, make_room
+        from headway.files.gate import is_closed
     except ImportError:  # no descriptor is left, or a signal handler came during this very import
         return None
-    if gate.is_closed():
-        return _recorded(at.segment, at.segment.finished(archive.BATCH) if place is None else [place])
-    return archive.make_room(at.segment, at.directory, at.copy_meta(), place)
+    if is_closed():
+        return _recorded(at.segment, at.segment.finished(BATCH) if place is None else [place])
+    return make_room(at.segment, at.directory, at.copy_meta(), place)
 
 
 def _recorded(segment: core.Segment, places: list[tuple[int, int]]) -> int | None:

@@ -1,15 +1,20 @@
 """Puts tasks that ended into the history: the recorder soon after their end, or a process that needs their slots.
 
-No lock of the board is held meanwhile. Within one write transaction of the history the task is copied and inserted, so
-that of two archivers the one whose copy is later also has the last word. Then its slot is marked as archived, with the
-count that the history has, unless the task was written to since the copy, or another copy was begun, whose row may have
-replaced this one (hw_begin_archive). If the process is killed before the mark, the task is inserted again later: the
-key is its slot and generation. A count that arrives after the end of a task causes the task to be archived again, too.
-Its last count is known once its counters are closed, before the slot is freed (stripes.h).
+No lock of the board is held meanwhile. The number of each task's next copy is read, the task is copied, and its row
+is made; only then comes the transaction that inserts it. Within it the number is taken in the slot, if it is still
+the next one: so of several archivers none replaces the row of a later copy (hw_begin_archive), and who was overtaken
+copies once more what is still owed. Then the slot is marked as archived, with the count that the history has, unless
+the task was written to since the copy, or another copy was begun, whose row may have replaced this one. If the
+process is killed before the mark, the task is inserted again later: the key is its slot and generation. A count that
+arrives after the end of a task causes the task to be archived again, too. Its last count is known once its counters
+are closed, before the slot is freed (stripes.h).
 """
 
 from __future__ import annotations
 
+import time
+from functools import partial
+from itertools import starmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +25,15 @@ from headway.views.board_view import Raw
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from headway.files.history import Copied, Writer
+    from headway.files.history import Writer
     from headway.native.core import Segment
     from headway.native.series import Series
 
 __all__ = ["add", "make_room"]
 
 BATCH = 64
+OVERTAKEN_S = 0.001  # who overtook this one marks them in a moment: most need no second copy
+ROUNDS = 4  # of copies, of tasks that others began to archive meanwhile
 
 
 def add(
@@ -40,26 +47,28 @@ def add(
 
     Returns how many of them were not archived when it began; some may have been archived by others meanwhile.
     """
-    if not places:
-        return 0
-    owed = [(slot, generation) for _, slot, generation, *_ in scans.unarchived(segment.copy_slots(places)[1])]
-    marks: list[tuple[int, int, int, int, int]] = []
-
-    def copy() -> Copied:
-        begun = {place: segment.begin_archive(*place) for place in owed}
-        numbers = {place: number for place, number in begun.items() if number is not None}
+    owed = segment.owed(places)
+    many = len(owed)
+    for _ in range(ROUNDS):
+        if not owed:
+            break
+        numbers = {(slot, generation): number for slot, generation, number in owed}
         copied = segment.copy_slots(numbers)  # with their results, as they are now
         raw = Raw({**meta, "taken_ns": copied[0]}, *copied[1:])
-        found = scans.unarchived(raw.tasks)
-        marks[:] = [(slot, gen, numbers[slot, gen], version, count) for _, slot, gen, version, count in found]
-        grown = {} if series is None else {number: series.points(*place) for number, *place, _, _ in found}
-        return raw, [number for number, *_ in found], grown
-
-    if owed:
-        writer.add_copied(copy)
-    for mark in marks:
-        segment.mark_archived(*mark)
-    return len(owed)
+        found = {at: ((slot, gen), version, count) for at, slot, gen, version, count in scans.unarchived(raw.tasks)}
+        if not found:
+            break
+        grown = {} if series is None else {at: series.points(*place) for at, (place, _, _) in found.items()}
+        begins = [(*place, numbers[place]) for place, _, _ in found.values()]
+        begun, _ = writer.add_begun(raw, list(found), grown, partial(starmap, segment.begin_archive, begins))
+        for place, version, count in map(found.__getitem__, begun):
+            segment.mark_archived(*place, numbers[place], version, count)
+        left = found.keys() - set(begun)
+        if not left:
+            break
+        time.sleep(OVERTAKEN_S)
+        owed = segment.owed(found[at][0] for at in left)
+    return many
 
 
 def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:

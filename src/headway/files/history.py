@@ -7,8 +7,10 @@ snapshot has these tasks any more, and after a power cut the history is the only
 
 The key of a row is the segment's uuid, the slot and generation of the task, and the time at which the run began: a task
 that was resumed has a row for each run, and adding one twice changes nothing. Of two copies of one run, the one added
-last is kept. So who archives a task that others may archive, too, copies it within the transaction (`add_copied`): then
-it is the latest one. Two copies alone could not tell: counts go up and down, and the clock may be set. A restore moves
+last is kept. Two copies alone could not tell which is later: counts go up and down, and the clock may be set. So where
+others may archive a task, too, the board decides within the transaction whose copy goes in (`add_begun`). A copy is
+made into rows before the transaction, and the transaction itself is one native call: others wait for little more than
+the disk, and no signal handler finds the thread that it interrupted within one. A restore moves
 tasks into another segment: a run with the same id, creation time and beginning there is the same run, and its row gets
 the new key if the copy there was taken later.
 
@@ -20,11 +22,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
+from itertools import compress, repeat
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import errors
 from headway.files import database
@@ -44,6 +49,7 @@ from headway.files.schema import (
     upgrade,
 )
 from headway.files.tidying import Round
+from headway.native.core import at_once
 from headway.system import locks
 from headway.views.board_view import Raw
 
@@ -62,7 +68,6 @@ __all__ = [
 ]
 
 T = TypeVar("T")
-Copied: TypeAlias = tuple[Raw, Collection[int], Mapping[int, Sequence[tuple[float, int]]]]  # as Writer.add takes them
 
 LOCK = "history.lock"
 LOG_BYTES_MAX = 8 << 20  # of the write-ahead log, unless readers keep it from being emptied
@@ -107,28 +112,41 @@ class Writer:
         Raises ValueError for a task that has not ended, CorruptBoard for an impossible record; LockTimeout, NoSpace or
         OSError if the file cannot be written, LayoutMismatch for a history of a newer version.
         """
-        return self.add_copied(lambda: (raw, numbers, series or {})) if numbers else 0
+        return self.add_begun(raw, sorted(set(numbers)), series or {}, lambda: repeat(True))[1] if numbers else 0
 
-    def add_copied(self, copy: Callable[[], Copied]) -> int:
-        """As `add`, of what `copy` returns. It is called while no other process can write, so that its copy is later
-        than all that the history has; and once more if the file was moved away meanwhile. It must not wait.
+    def add_begun(
+        self,
+        raw: Raw,
+        numbers: Sequence[int],
+        series: Mapping[int, Sequence[tuple[float, int]]],
+        begin: Callable[[], Iterable[bool]],
+    ) -> tuple[list[int], int]:
+        """As `add`, of those of `numbers` that may go in. Returns these, and how many rows are new or changed.
+
+        begin: returns an iterator that says of each of them whether it may; it is read while no other process can
+        write. It is native, so that no signal handler comes meanwhile, and called anew if the file was moved away.
         """
+        archived = time.time()
+        rows = [encode(raw, number, series.get(number, ()), archived) for number in numbers]
 
-        def work(connection: sqlite3.Connection) -> int:
-            connection.execute("BEGIN IMMEDIATE")
-            raw, numbers, series = copy()
-            archived = time.time()
-            rows = [encode(raw, number, series.get(number, ()), archived) for number in sorted(set(numbers))]
-            if OLDER in tables(connection):
-                for row in rows:
-                    move_older(connection, FETCH_OLDER, row)
-            connection.executemany(MOVE, rows)
-            changed = connection.executemany(ADD, rows).rowcount
-            connection.execute("COMMIT")
+        def work(connection: sqlite3.Connection) -> tuple[list[int], int]:
+            chosen: list[tuple[int, dict[str, Any]]] = []
+            begun: list[dict[str, Any]] = []
+            steps: list[Callable[[], Any]] = [
+                partial(connection.execute, "BEGIN IMMEDIATE"),
+                partial(chosen.extend, compress(zip(numbers, rows, strict=True), begin())),
+                partial(begun.extend, map(itemgetter(1), chosen)),
+                partial(connection.executemany, MOVE, begun),
+                partial(connection.executemany, ADD, begun),
+                partial(connection.execute, "COMMIT"),
+            ]
+            if OLDER in tables(connection):  # as long as the rows of an older version are not moved
+                steps.insert(3, lambda: _fetch_older(connection, begun))
+            done = at_once(steps, connection.rollback)
             self._bound_log(connection)
-            return changed
+            return [number for number, _ in chosen], done[-2].rowcount
 
-        return self._run(work, begin=True) or 0
+        return self._run(work, begin=True) or ([], 0)
 
     def prune(self, *, keep_hours: float | None = None, keep_rows: int | None = None) -> int:
         """Delete tasks that ended more than keep_hours ago, and all but the keep_rows newest. Returns how many.
@@ -227,11 +245,17 @@ class Writer:
         self.close()
         if not begin and database.identity(self.path) is None:
             return None
-        with locks.held(self._lock, database.BUSY_S):
+        # A signal handler that interrupts this may open the file, too, under the same lock, except while it is made:
+        # what it put into one of its own would be replaced.
+        with locks.held(self._lock, database.BUSY_S, again=True) as lock:
+            if database.identity(self.path) is None:
+                lock.again = False
+                try:
+                    if database.identity(self.path) is None:
+                        database.create(self.path, NEW)
+                finally:
+                    lock.again = True
             self._file = database.identity(self.path)
-            if self._file is None:
-                database.create(self.path, NEW)
-                self._file = database.identity(self.path)
             connection = database.connect(self.path, write=True)
             self._connection, self._pid = connection, os.getpid()
             if check(connection, self.path) < SCHEMA_VERSION:  # this opens the log of the same database, too
@@ -262,6 +286,13 @@ class Writer:
             connection.execute(f"PRAGMA busy_timeout={int(database.BUSY_S * 1000)}").fetchall()
             # A reader takes long: try again when the log has grown by as much again.
             self._log_bytes = 2 * size if busy else LOG_BYTES_MAX
+
+
+def _fetch_older(connection: sqlite3.Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Move the rows of an older version that these rows may replace. Within a transaction."""
+    if OLDER in tables(connection):
+        for row in rows:
+            move_older(connection, FETCH_OLDER, row)
 
 
 # ------------------------------------------------------------------------------------------------------------ files

@@ -11,12 +11,14 @@ read both. `_LATER` has the columns that older versions may lack, with the value
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headway import errors
 from headway.files import database
 from headway.files.past_task import COLUMNS, NO_SERIES
+from headway.native.core import at_once
 
 if TYPE_CHECKING:
     import sqlite3
@@ -132,11 +134,8 @@ def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Give an older history that `check` accepted the table of this version. Its rows are moved by `move_older`."""
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in _SCHEMA.values():
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    connection.execute("COMMIT")
+    statements = ("BEGIN IMMEDIATE", *_SCHEMA.values(), f"PRAGMA user_version={SCHEMA_VERSION}", "COMMIT")
+    at_once([partial(connection.execute, statement) for statement in statements], connection.rollback)
 
 
 def move_older(connection: sqlite3.Connection, which: str, values: Mapping[str, Any] | None = None) -> int:

@@ -303,7 +303,8 @@ cdef extern from "claim.h" nogil:
                  hw_drop drop, hw_found *found)
 
 cdef extern from "slots.h" nogil:
-    int hw_begin_archive(hw_board *board, uint32_t index, uint64_t generation, uint64_t *number, uint64_t deadline_ns)
+    int hw_is_owed(hw_board *board, hw_asked *asked, uint32_t index, uint64_t generation, uint64_t *number)
+    int hw_begin_archive(hw_board *board, uint32_t index, uint64_t generation, uint64_t number, uint64_t deadline_ns)
     int hw_mark_archived(hw_board *board, uint32_t index, uint64_t generation, uint64_t number, uint64_t version,
                          int64_t count, uint64_t deadline_ns)
     int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)

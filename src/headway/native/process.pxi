@@ -80,3 +80,19 @@ def on_arrival(callback):
     """Register callback(): called when this process registers as a worker on a board (first use, or after a fork)."""
     global _on_arrival
     _on_arrival = callback
+
+
+def at_once(steps, undo):
+    """Call each of `steps`, and return what they returned. If one raises, call `undo`, and raise that exception.
+
+    Python calls a signal handler between two bytecodes of the main thread. Here are none: where the steps are native
+    functions, no handler comes between the first and the last, and so none finds this thread with half of them done.
+    """
+    try:
+        return [step() for step in steps]
+    except BaseException:
+        try:
+            undo()
+        except Exception:
+            pass  # the first one tells more
+        raise

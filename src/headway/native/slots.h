@@ -89,22 +89,41 @@ static int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, ui
     return HW_OK;
 }
 
-/* Begin to archive a task: to be called within a write transaction of the history, before the copy that will be its row.
- * So of two archivers one copies and commits before the other copies, and the row is of the last copy that was begun:
- * counts go down as well as up, so no two copies can be told apart by what they say. From here until that copy is
- * marked, by its number, nothing tells that the history has the task: an earlier mark speaks of a row that is replaced.
- * HW_OK; HW_STALE if it is another task, or the history has it as it is; HW_TIMEOUT. */
-static int hw_begin_archive(hw_board *board, uint32_t index, uint64_t generation, uint64_t *number,
+/* Is a task to be archived? `number` is that of a copy that is taken after this; see hw_begin_archive. HW_OK; HW_STALE
+ * if it is another task, has not ended, or the history has it as it is. */
+static int hw_is_owed(hw_board *board, hw_asked *asked, uint32_t index, uint64_t generation, uint64_t *number) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    hw_status status;
+    if (!(generation & 1) || hw_load(&control->generation) != generation) return HW_STALE;
+    /* One that is written to without a pause is owed as far as anybody can tell: who copies it may take its lock. */
+    if (hw_read_numbers(slot, &status) == HW_OK &&
+        (!hw_final(status.state) || hw_state_of(board, asked, slot, &status) != status.state)) return HW_STALE;
+    if (hw_is_archived(slot)) return HW_STALE;
+    /* Acquire, before the copy: whose copy had the number before this one has read nothing that is newer. */
+    *number = hw_load(&control->copies) + 1;
+    return HW_OK;
+}
+
+/* Begin to archive a task: to be called within a write transaction of the history, with the number that was read before
+ * the copy that will be the row. So each copy is taken outside of the transaction, and yet the row is of the last one:
+ * who commits a number has copied after whoever committed the number before it had, since that one's copy was done when
+ * its number was drawn. Nothing else could tell: counts go down as well as up, so no two copies can be told apart by what
+ * they say. From here until the copy is marked, by its number, nothing tells that the history has the task: an earlier
+ * mark speaks of a row that is replaced.
+ * HW_OK; HW_STALE if it is another task, the history has it as it is, or somebody else has begun since the number was
+ * read, whose row may be the newer one: copy it again if it is still owed; HW_TIMEOUT. */
+static int hw_begin_archive(hw_board *board, uint32_t index, uint64_t generation, uint64_t number,
                             uint64_t deadline_ns) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
     int answer = HW_STALE;
     if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
-    if (hw_load(&control->generation) == generation && !hw_is_archived(slot)) {
+    if (hw_load(&control->generation) == generation && hw_peek(&control->copies) + 1 == number &&
+        !hw_is_archived(slot)) {
         hw_store(&control->archived, 0);
         HW_STEP("mark cleared");
-        *number = hw_peek(&control->copies) + 1;
-        hw_store(&control->copies, *number);
+        hw_store(&control->copies, number); /* release: the copy was read before */
         answer = HW_OK;
     }
     hw_slot_unlock(slot);

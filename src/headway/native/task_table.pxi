@@ -69,7 +69,12 @@ cdef struct Archived:
 cdef int _begin_archive(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
     cdef Archived *it = <Archived *>arguments
     # A millisecond: the others wait meanwhile for the history, in whose transaction this is.
-    return hw_begin_archive(board, it.index, it.generation, &it.number, hw_clock_ns(CLOCK_MONOTONIC) + 1_000_000)
+    return hw_begin_archive(board, it.index, it.generation, it.number, hw_clock_ns(CLOCK_MONOTONIC) + 1_000_000)
+
+
+cdef int _is_owed(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Archived *it = <Archived *>arguments
+    return hw_is_owed(board, NULL, it.index, it.generation, &it.number)
 
 
 cdef int _mark_archived(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
@@ -209,18 +214,33 @@ cdef class TaskTable(Recorded):
         """Return (slot, generation) of up to 64 tasks that have ended and are not archived, the oldest first."""
         return [(index, generation) for index, generation, _ in self.walk(HW_FINISHED, limit)]
 
-    def begin_archive(self, uint32_t index, uint64_t generation):
-        """Begin to archive a task: within a write transaction of the history, before the task is copied.
+    def owed(self, places):
+        """Those of these tasks, given as (slot, generation), that have ended and that the history does not have as they are.
 
-        Returns the number of the copy, for mark_archived. None if the history has the task as it is, if the slot is no
-        longer of that generation, or if another process holds its slot lock.
+        Returns a list of (slot, generation, number): the number for begin_archive of a copy that is taken after this call.
+        """
+        cdef Archived archived
+        cdef uint32_t index
+        cdef uint64_t generation
+        found = []
+        for index, generation in places:
+            archived.index, archived.generation, archived.number = index, generation, 0
+            if index < self.board.capacity and _outside(self.board, _is_owed, &archived) == HW_OK:
+                found.append((index, generation, archived.number))
+        return found
+
+    def begin_archive(self, uint32_t index, uint64_t generation, uint64_t number):
+        """Begin to archive the copy of a task that was taken after its number was read: within the history's transaction.
+
+        Returns False if another copy was begun since, if the history has the task as it is, if the slot is no longer of
+        that generation, or if another process holds its slot lock.
         """
         cdef Archived archived
         if index >= self.board.capacity:
-            return None
-        archived.index, archived.generation, archived.number = index, generation, 0
+            return False
+        archived.index, archived.generation, archived.number = index, generation, number
         self.become(False)
-        return archived.number if _outside(self.board, _begin_archive, &archived) == HW_OK else None
+        return _outside(self.board, _begin_archive, &archived) == HW_OK
 
     def mark_archived(self, uint32_t index, uint64_t generation, uint64_t number, uint64_t version, int64_t count):
         """Note that the history has the task as the copy of this number, which has this version and count.

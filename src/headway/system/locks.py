@@ -93,7 +93,7 @@ def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
 
 
 _flocks: weakref.WeakSet[Flock] = weakref.WeakSet()  # those that have a descriptor: a forked child closes it
-_asked: set[tuple[Path, int]] = set()  # locks that a thread holds or waits for
+_asked: dict[tuple[Path, int], Flock] = {}  # what a thread holds or waits for
 
 
 def without_locks(path: Path, error: OSError) -> errors.UnusableDirectory | None:
@@ -140,6 +140,7 @@ class Flock:
     """
 
     fd = -1
+    again = False  # may code that interrupts the holder's thread go on under this lock?
     _file: os.stat_result | None = None  # None: opened a moment ago
 
     def take(self, path: Path, operation: int = fcntl.LOCK_EX) -> str | None:
@@ -162,6 +163,14 @@ class Flock:
             raise without_locks(path, error) or error from None
         self.release()
         return holder
+
+    def join(self) -> bool:
+        """Hold the lock by this descriptor, as code that interrupted `take`, the holder, or `release`."""
+        try:
+            fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:  # another process has it
+            return False
+        return True
 
     def release(self) -> None:
         """Release the lock. Idempotent."""
@@ -188,24 +197,33 @@ class Flock:
 
 
 @contextmanager
-def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
+def held(path: Path, wait_s: float = LOCK_WAIT_S, *, again: bool = False) -> Iterator[Flock]:
     """Hold the lock of this file, which is created if it does not exist.
 
     It is a flock: the kernel releases it when the process dies.
+    again: a signal handler or a finalizer that interrupts this thread over the lock may hold it, too, with the same
+    argument. The holder may take that back for a while (`Flock.again`).
     Raises LockTimeout with the holder's pid after wait_s seconds, and at once in a signal handler or a finalizer that
-    interrupted this thread over the same lock; NotOwner if the file is not a regular file of this user alone, OSError.
+    interrupted this thread while it had the same lock; NotOwner if the file is not a regular file of this user alone,
+    OSError.
     """
     give_up = time.monotonic() + wait_s
     nap_s = 0.0005
     asked = (path, threading.get_ident())
-    if asked in _asked:
-        raise errors.LockTimeout(
-            f"{path} is being locked by this very thread, which this code interrupted: do in a signal handler or a "
-            f"finalizer only what needs no lock, such as to set a flag, and the rest when it has returned"
-        )
+    outer = _asked.get(asked)
+    if outer is not None and outer.fd >= 0:  # else that one waits for others, as this one does then
+        if not (again and outer.again):
+            raise errors.LockTimeout(
+                f"{path} is being locked by this very thread, which this code interrupted: do in a signal handler or a "
+                f"finalizer only what needs no lock, such as to set a flag, and the rest when it has returned"
+            )
+        if outer.join():
+            yield outer
+            return
     lock = Flock()
+    lock.again = again
     try:
-        _asked.add(asked)
+        _asked[asked] = lock
         while (holder := lock.take(path)) is not None:
             if time.monotonic() >= give_up:
                 raise errors.LockTimeout(
@@ -215,10 +233,13 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
             nap_s = min(nap_s * 2, 0.02)
         with suppress(OSError):  # a full disk: the pid in the file is only informative
             os.pwrite(lock.fd, f"{os.getpid():<31}\n".encode(), 0)
-        yield
+        yield lock
     finally:
-        _asked.discard(asked)
         lock.release()
+        if outer is None:
+            _asked.pop(asked, None)
+        else:
+            _asked[asked] = outer
 
 
 def _after_fork_in_child() -> None:

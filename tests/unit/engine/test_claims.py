@@ -440,3 +440,31 @@ def test_a_signal_handler_that_claims_while_a_claim_imports_goes_on(
     module: str, run_python: RunPython, board_name: str
 ) -> None:
     assert run_python(REENTERED, board_name, module).stdout == "went on\n"
+
+
+HALF_LOADED = """
+import signal, sys
+from headway.engine.board import open_board
+
+def on_call(frame, event, argument):
+    return on_line if frame.f_code.co_filename.endswith("files/archive.py") else None
+
+def on_line(frame, event, argument):  # in the first line of the module
+    sys.settrace(None)
+    board.task("of the handler").succeed()
+
+board = open_board(sys.argv[1], capacity=4, record=False)
+board._segment.want_recorder()
+for number in range(4):
+    board.task(str(number)).succeed()
+sys.settrace(on_call)
+board.task("of the program").succeed()
+print("went on")
+board.remove(files=True)
+"""
+
+
+def test_a_signal_handler_that_claims_while_what_archives_is_half_loaded_goes_on(
+    run_python: RunPython, board_name: str
+) -> None:
+    assert run_python(HALF_LOADED, board_name).stdout == "went on\n"

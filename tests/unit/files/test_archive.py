@@ -220,3 +220,115 @@ def test_what_another_one_archived_meanwhile_counts_as_archived(board: Board, tm
     with history.Writer(tmp_path) as writer:
         assert archive.add(interrupted, writer, board.snapshot().meta, [task._where]) == 1
     assert board._segment.free_archived([task._where]) == 1
+
+
+# --- what others may do meanwhile
+
+
+class Meanwhile:
+    """A segment as one archiver sees it: something happens once, when it has copied."""
+
+    def __init__(self, segment: Segment, meanwhile: Callable[[], object]) -> None:
+        self._segment, self._meanwhile = segment, iter([meanwhile])
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._segment, name)
+
+    def copy_slots(self, places: Iterable[tuple[int, int]]) -> Any:
+        copied = self._segment.copy_slots(places)
+        for meanwhile in self._meanwhile:
+            meanwhile()
+        return copied
+
+
+class Killed:
+    """A segment whose archiver is killed before it marks anything."""
+
+    def __init__(self, segment: Segment) -> None:
+        self._segment = segment
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._segment, name)
+
+    def mark_archived(self, *_: int) -> bool:
+        return False
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_has_copied_a_task_keeps_nobody_from_the_history(board: Board, tmp_path: Path) -> None:
+    """It may be stopped there for ever: nobody waits for it, nor drops a task because of it."""
+    for id in ("one", "two"):
+        board.task(id).succeed()
+    segment = board._segment
+    done: list[list[str]] = []
+    interrupted: Any = Meanwhile(segment, lambda: done.append(archived(board, tmp_path)))
+    with history.Writer(tmp_path) as writer:
+        assert archive.add(interrupted, writer, board.snapshot().meta, segment.finished(16)) == 2
+    assert [sorted(ids) for ids in done] == [["one", "two"]]
+    assert segment.finished(16) == []
+
+
+@pytest.mark.parametrize("counts", [(1,), (-1,), (1, -1)])
+def test_a_row_is_never_replaced_by_that_of_an_earlier_copy(
+    board: Board, tmp_path: Path, counts: tuple[int, ...]
+) -> None:
+    """Also if who inserted it was killed before it marked the task."""
+    task = board.task("one")
+    task.update(10)
+    native = task.native()
+    task.succeed()
+    killed: Any = Killed(board._segment)
+    seen: list[int] = []
+
+    def meanwhile() -> None:
+        for n in counts:
+            hw_add(native, n)
+        with history.Writer(tmp_path) as writer:
+            archive.add(killed, writer, board.snapshot().meta, [task._where])
+        task.result = {"late": True}
+        with history.Writer(tmp_path) as writer:
+            archive.add(killed, writer, board.snapshot().meta, [task._where])
+        assert [row.result for row in history.read(tmp_path)] == [{"late": True}]
+
+    class Seen(history.Writer):
+        def add_begun(self, *arguments: Any) -> Any:
+            answer = super().add_begun(*arguments)
+            seen.extend(row.count for row in history.read(tmp_path) if row.result == {"late": True})
+            return answer
+
+    interrupted: Any = Meanwhile(board._segment, meanwhile)
+    with Seen(tmp_path) as writer:
+        assert archive.add(interrupted, writer, board.snapshot().meta, [task._where]) == 1
+    assert seen == [10 + sum(counts)] * 2  # overtaken, it changed nothing; then it copied once more
+    assert board._segment.free_archived([task._where]) == 1
+
+
+def test_what_was_written_since_the_copy_is_archived_with_the_next_one(board: Board, tmp_path: Path) -> None:
+    task = board.task("one")
+    task.succeed()
+    interrupted: Any = Meanwhile(board._segment, lambda: setattr(task, "result", {"late": True}))
+    with history.Writer(tmp_path) as writer:
+        archive.add(interrupted, writer, board.snapshot().meta, [task._where])
+    assert board._segment.finished(16) == [task._where]
+    assert board._segment.free_archived([task._where]) == 0
+    archived(board, tmp_path)
+    assert [row.result for row in history.read(tmp_path)] == [{"late": True}]
+    assert board._segment.free_archived([task._where]) == 1
+
+
+def test_a_slot_that_was_given_away_since_the_copy_has_its_last_row_in_the_history(
+    board: Board, tmp_path: Path
+) -> None:
+    task = board.task("one")
+    task.update(10)
+    native = task.native()
+    task.succeed()
+
+    def meanwhile() -> None:
+        hw_add(native, 1)
+        assert freed(board, tmp_path, task) == 11
+
+    interrupted: Any = Meanwhile(board._segment, meanwhile)
+    with history.Writer(tmp_path) as writer:
+        archive.add(interrupted, writer, board.snapshot().meta, [task._where])
+    assert [row.count for row in history.read(tmp_path)] == [11]

@@ -23,6 +23,7 @@ from headway.views.board_view import TaskView
 from tests.unit.conftest import FAILED, LOST, NOW, SECOND, SUCCESS, add, build_raw, ended
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from headway.views.board_view import Raw
@@ -152,35 +153,50 @@ def test_of_two_copies_of_a_task_the_one_that_was_added_last_counts(tmp_path: Pa
         assert [(task.state, task.ended, task.taken_at) for task in history.read(tmp_path)] == [told]
 
 
-def test_a_copy_is_taken_while_no_other_process_can_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_go_in_is_asked_while_no_other_process_can_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(database, "BUSY_S", 0.01)
     others: list[int] = []
 
-    def copy() -> history.Copied:
+    def begin() -> Iterator[bool]:
         try:
             others.append(add(tmp_path, ended(3, generation=3)))
         except errors.LockTimeout:
             others.append(0)
-        return ended(1), [0], {}
+        yield from (True, False, True)
 
     with history.Writer(tmp_path) as writer:
-        assert writer.add_copied(copy) == 1
+        assert writer.add_begun(ended(5), [1, 2, 4], {}, begin) == ([1, 4], 2)
     assert others == [0]
-    assert len(history.read(tmp_path)) == 1
+    assert sorted(task.id for task in history.read(tmp_path)) == ["task-1", "task-4"]
 
 
-def test_a_copy_is_taken_anew_for_the_file_that_took_the_place_of_the_first(tmp_path: Path) -> None:
-    taken: list[Raw] = []
+def test_what_may_go_in_is_asked_anew_for_the_file_that_took_the_place_of_the_first(tmp_path: Path) -> None:
+    asked: list[bool] = []
 
-    def copy() -> history.Copied:
-        taken.append(ended(1, taken=NOW + len(taken)))
-        if len(taken) == 1:
+    def begin() -> Iterator[bool]:
+        asked.append(not asked)
+        if asked[-1]:
             (tmp_path / history.HISTORY).rename(tmp_path / "away")
-        return taken[-1], [0], {}
+        yield from (asked[-1], True)
 
     with history.Writer(tmp_path) as writer:
-        assert writer.add_copied(copy) == 1
-    assert [task.taken_at for task in history.read(tmp_path)] == [NOW + 1.0]
+        assert writer.add_begun(ended(2), [0, 1], {}, begin) == ([1], 1)
+    assert asked == [True, False]
+    assert [task.id for task in history.read(tmp_path)] == ["task-1"]
+
+
+def test_who_raises_while_it_is_asked_what_may_go_in_changes_no_row_and_keeps_nobody_out(tmp_path: Path) -> None:
+    def begin() -> Iterator[bool]:
+        yield True
+        raise ZeroDivisionError
+
+    with history.Writer(tmp_path) as writer:
+        with pytest.raises(ZeroDivisionError):
+            writer.add_begun(ended(2), [0, 1], {}, begin)
+        assert add(tmp_path, ended(3, generation=3)) == 3
+    assert {task.generation for task in history.read(tmp_path)} == {3}
 
 
 def test_a_copy_without_a_series_leaves_the_one_that_is_there(tmp_path: Path) -> None:

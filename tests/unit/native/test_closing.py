@@ -4,6 +4,11 @@ refused.
 
 from __future__ import annotations
 
+import ctypes
+import signal
+from functools import partial
+from operator import truediv
+
 import pytest
 
 from headway.native import core
@@ -15,10 +20,17 @@ def note(segment: core.Segment) -> dict[str, int]:
     counts = {}
     for id, record in tasks_of(segment).items():
         place = int(record["slot"]), int(record["generation"])
-        number = segment.begin_archive(*place) if record["ended_ns"] else None
+        number = begun(segment, *place)
         if number is not None and marked(segment, id, number):
             counts[id] = int(tasks_of(segment)[id]["count"])
     return counts
+
+
+def begun(segment: core.Segment, *place: int) -> int | None:
+    """Begin to archive a task as it is now. The number of the copy."""
+    for slot, generation, number in segment.owed([(place[0], place[1])]):
+        return number if segment.begin_archive(slot, generation, number) else None
+    return None
 
 
 def marked(segment: core.Segment, id: str, number: int) -> bool:
@@ -76,8 +88,8 @@ def test_a_count_that_is_refused_is_told_to_who_counts(full: core.Segment) -> No
 def test_a_copy_is_marked_only_while_no_later_one_was_begun(full: core.Segment) -> None:
     """The row of the later one may have replaced its own already."""
     task = ended(full, "a")
-    first = full.begin_archive(*task._where)
-    second = full.begin_archive(*task._where)
+    first = begun(full, *task._where)
+    second = begun(full, *task._where)
     assert first is not None
     assert second is not None
     assert not marked(full, "a", first)
@@ -92,7 +104,7 @@ def test_a_copy_that_was_begun_takes_the_mark_of_an_earlier_one(full: core.Segme
     native = task.native()
     note(full)
     hw_add(native, 1)
-    number = full.begin_archive(*task._where)
+    number = begun(full, *task._where)
     hw_add(native, -1)
     assert full.free_archived([task._where]) == 0
     assert number is not None
@@ -103,11 +115,57 @@ def test_a_copy_that_was_begun_takes_the_mark_of_an_earlier_one(full: core.Segme
 def test_no_copy_is_begun_of_what_the_history_has_nor_of_another_task(full: core.Segment) -> None:
     task = ended(full, "a")
     slot, generation = task._where
+    ((_, _, number),) = full.owed([(slot, generation)])
     note(full)
-    assert full.begin_archive(slot, generation) is None
-    assert full.begin_archive(slot, generation + 2) is None
-    assert full.begin_archive(999, generation) is None
+    places = [(slot, generation), (slot, generation + 1), (slot, generation + 2), (999, generation)]
+    assert full.owed(places) == []
+    for place in places:
+        for one in range(number - 1, number + 3):
+            assert not full.begin_archive(*place, one)
     assert full.free_archived([task._where]) == 1
+
+
+def test_a_copy_is_begun_only_while_no_other_was_begun_since_it_was_taken(full: core.Segment) -> None:
+    """That one's row may be of a later copy, and be there already."""
+    task = ended(full, "a")
+    ((slot, generation, number),) = full.owed([task._where])
+    assert full.begin_archive(slot, generation, number)
+    assert not full.begin_archive(slot, generation, number)
+    assert not full.begin_archive(slot, generation, number + 2)
+    assert full.owed([task._where]) == [(slot, generation, number + 1)]
+    assert full.begin_archive(slot, generation, number + 1)
+
+
+def test_only_what_has_ended_and_is_not_archived_as_it_is_is_owed(full: core.Segment) -> None:
+    task = claim(full, "a")
+    task.update(1)
+    native = task.native()
+    assert full.owed([task._where]) == []
+    end(task)
+    assert [place for *place, _ in full.owed([task._where])] == [[*task._where]]
+    note(full)
+    assert full.owed([task._where]) == []
+    hw_add(native, 1)
+    assert [place for *place, _ in full.owed([task._where])] == [[*task._where]]
+
+
+def test_steps_at_once_are_undone_where_one_raises_and_no_signal_handler_comes_between_them() -> None:
+    told: list[str] = []
+    undo = partial(told.append, "undone")
+    interrupt = partial(ctypes.CDLL(None)["raise"], signal.SIGUSR1)  # those of Python call the handler themselves
+    fail = partial(truediv, 1, 0)
+    raised = [partial(told.append, "first"), interrupt]
+    before = signal.signal(signal.SIGUSR1, lambda *_: told.append("handler"))
+    try:
+        returned: list[object] = core.at_once([*raised, partial(len, "ab"), partial(told.append, "last")], undo)
+        assert (told, returned) == (["first", "last", "handler"], [None, 0, 2, None])
+        with pytest.raises(ZeroDivisionError):
+            core.at_once([*raised, fail, partial(told.append, "never")], undo)
+        assert told[3:] == ["first", "undone", "handler"]
+        with pytest.raises(ZeroDivisionError):
+            core.at_once([fail], partial(int, "x"))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_task_that_is_resumed_is_counted_on_again(full: core.Segment) -> None:
