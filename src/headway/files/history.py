@@ -49,7 +49,6 @@ from headway.files.schema import (
     upgrade,
 )
 from headway.files.tidying import Round
-from headway.native.core import at_once
 from headway.system import locks
 from headway.views.board_view import Raw
 
@@ -126,6 +125,8 @@ class Writer:
         begin: returns an iterator that says of each of them whether it may; it is read while no other process can
         write. It is native, so that no signal handler comes meanwhile, and called anew if the file was moved away.
         """
+        from headway.native.core import at_once
+
         archived = time.time()
         rows = [encode(raw, number, series.get(number, ()), archived) for number in numbers]
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from headway import errors
 from headway.files import database
 from headway.files.past_task import COLUMNS, NO_SERIES
-from headway.native.core import at_once
 
 if TYPE_CHECKING:
     import sqlite3
@@ -134,6 +133,8 @@ def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
 
 def upgrade(connection: sqlite3.Connection) -> None:
     """Give an older history that `check` accepted the table of this version. Its rows are moved by `move_older`."""
+    from headway.native.core import at_once
+
     statements = ("BEGIN IMMEDIATE", *_SCHEMA.values(), f"PRAGMA user_version={SCHEMA_VERSION}", "COMMIT")
     at_once([partial(connection.execute, statement) for statement in statements], connection.rollback)
 

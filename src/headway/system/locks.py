@@ -93,7 +93,8 @@ def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
 
 
 _flocks: weakref.WeakSet[Flock] = weakref.WeakSet()  # those that have a descriptor: a forked child closes it
-_asked: dict[tuple[Path, int], Flock] = {}  # what a thread holds or waits for
+# What a thread holds or waits for. Weak: after Ctrl-C in the middle of it a lock ends with its object, and so does this.
+_asked: dict[tuple[Path, int], weakref.ref[Flock]] = {}
 
 
 def without_locks(path: Path, error: OSError) -> errors.UnusableDirectory | None:
@@ -210,7 +211,8 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S, *, again: bool = False) -> Ite
     give_up = time.monotonic() + wait_s
     nap_s = 0.0005
     asked = (path, threading.get_ident())
-    outer = _asked.get(asked)
+    interrupted = _asked.get(asked)
+    outer = None if interrupted is None else interrupted()
     if outer is not None and outer.fd >= 0:  # else that one waits for others, as this one does then
         if not (again and outer.again):
             raise errors.LockTimeout(
@@ -223,7 +225,7 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S, *, again: bool = False) -> Ite
     lock = Flock()
     lock.again = again
     try:
-        _asked[asked] = lock
+        _asked[asked] = weakref.ref(lock)
         while (holder := lock.take(path)) is not None:
             if time.monotonic() >= give_up:
                 raise errors.LockTimeout(
@@ -235,11 +237,13 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S, *, again: bool = False) -> Ite
             os.pwrite(lock.fd, f"{os.getpid():<31}\n".encode(), 0)
         yield lock
     finally:
-        lock.release()
-        if outer is None:
-            _asked.pop(asked, None)
-        else:
-            _asked[asked] = outer
+        try:
+            lock.release()
+        finally:
+            if interrupted is None:
+                _asked.pop(asked, None)
+            else:
+                _asked[asked] = interrupted
 
 
 def _after_fork_in_child() -> None:
