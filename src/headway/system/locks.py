@@ -93,7 +93,7 @@ def _not_own(path: Path, found: os.stat_result) -> errors.NotOwner:
 
 
 _flocks: weakref.WeakSet[Flock] = weakref.WeakSet()  # those that have a descriptor: a forked child closes it
-# What a thread holds or waits for. Weak: after Ctrl-C in the middle of it a lock ends with its object, and so does this.
+# What a thread holds or waits for. Weak: after Ctrl-C in the middle of it a lock ends with its object, as this does.
 _asked: dict[tuple[Path, int], weakref.ref[Flock]] = {}
 
 
