@@ -90,7 +90,7 @@ class MissingExtra(HeadwayError, ImportError):
 
 
 class NoSpace(HeadwayError, OSError):
-    """There is no space left in /dev/shm or on the disk. Arguments as of OSError: errno, text, file name."""
+    """No space is left in /dev/shm or on the disk, or files may not be that large. Arguments as of OSError."""
 
 
 class Unsupported(HeadwayError, OSError):

@@ -110,7 +110,7 @@ PLACES = [
     denied("clock_nanosleep", errno.ENOSYS),
     denied("ptrace", errno.EPERM),
     denied("prctl", errno.EPERM),
-    denied("statfs", errno.ENOSYS),
+    denied("statfs", errno.ENOSYS, quick=True),
     denied("sysinfo", errno.EPERM),
     denied("utimensat", errno.EPERM),
     Place("a read-only root without a temporary directory", shell=READ_ONLY, opens=False, home=True, quick=True),
@@ -122,7 +122,7 @@ PLACES = [
     Place("no /proc", shell="mount -t tmpfs tmpfs /proc", opens=False, quick=True),
     Place("a /proc of processes alone", shell="mount -t proc -o subset=pid proc /proc"),
     Place("no /sys", shell="mount -t tmpfs tmpfs /sys"),
-    Place("files of no length", shell="ulimit -f 0", opens=False),
+    Place("files of no length", shell="ulimit -f 0", opens=False, quick=True),
 ]
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from headway import errors
 from headway.files import gate
-from headway.system import descriptors
+from headway.system import descriptors, shm
 
 if TYPE_CHECKING:
     import sqlite3
@@ -302,10 +302,10 @@ def _refusal(path: Path, is_refused: bool) -> OSError | None:
     """
     try:
         os.close(descriptors.open_file(path.parent, os.O_RDONLY | os.O_DIRECTORY))  # is there a descriptor left?
-        room = os.statvfs(path.parent)
-        if room.f_flag & os.ST_RDONLY:
+        room = shm.free_room(path.parent)
+        if room is not None and room.f_flag & os.ST_RDONLY:
             return OSError(errno.EROFS, "the file system is read-only", str(path))
-        if room.f_bavail * room.f_frsize < INDEX_BYTES:
+        if room is not None and room.f_bavail * room.f_frsize < INDEX_BYTES:
             return _no_space(path)
         path.lstat()
     except OSError as error:

@@ -189,11 +189,19 @@ def told(error: OSError, place: str | Path) -> OSError:
     if number == errno.EMFILE:
         return OSError(number, "no descriptor is left: close some, or raise the limit (ulimit -n)", where)
     if number == errno.EFBIG:
-        return OSError(number, "the limit on the size of files is too small for a board: raise it (ulimit -f)", where)
+        text = "the limit on the size of files is too small for a board: raise it (ulimit -f)"
+        return errors.NoSpace(number, text, where)
     if number == errno.ENOMEM:
         text = "no memory for the board: raise the limit (ulimit -v), or make it with a smaller capacity"
         return OSError(number, text, where)
     return OSError(number, error.strerror or str(error), where)
+
+
+def free_room(place: str | Path) -> os.statvfs_result | None:
+    """What the file system of this place has free; None where the system does not tell, so that writing has to."""
+    with suppress(OSError):
+        return os.statvfs(place)
+    return None
 
 
 def check_room(size: int, name: str) -> None:
@@ -201,8 +209,10 @@ def check_room(size: int, name: str) -> None:
 
     Reserving it would take all that is left before it fails; or, where memory is limited, end in SIGKILL.
     """
-    room = os.statvfs(SHM)
-    if (room.f_blocks and room.f_bavail * room.f_frsize < size) or (room.f_files and room.f_favail < FILES):
+    room = free_room(SHM)
+    if room is not None and (
+        (room.f_blocks and room.f_bavail * room.f_frsize < size) or (room.f_files and room.f_favail < FILES)
+    ):
         raise _no_room(size, name, errno.ENOSPC)
     for limit in memory.limits():
         if limit.free < size:
@@ -215,11 +225,13 @@ def check_room(size: int, name: str) -> None:
 
 
 def _no_room(size: int, name: str, number: int) -> errors.NoSpace:
-    room = os.statvfs(SHM)
+    room = free_room(SHM)
+    has = "less free"
+    if room is not None:
+        has = f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free"
     return errors.NoSpace(
         number,
-        f"board segment {name} needs {size / 2**20:.1f} MiB and {FILES} files, {SHM} has "
-        f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free: open the board with a "
+        f"board segment {name} needs {size / 2**20:.1f} MiB and {FILES} files, {SHM} has {has}: open the board with a "
         f"smaller capacity, remove unused boards with 'headway gc', or enlarge {SHM}",
     )
 

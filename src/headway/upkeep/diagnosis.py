@@ -105,9 +105,8 @@ def _old_module() -> Iterator[Finding]:
 
 
 def _shared_memory() -> Iterator[Finding]:
-    try:
-        found = os.statvfs(shm.SHM)
-    except OSError:
+    found = shm.free_room(shm.SHM)
+    if found is None:
         return  # _switches reports it
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
     told = f"{shm.SHM} has {words.size(size)}, {words.size(free)} of them free"
