@@ -91,8 +91,8 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         """What a stand-in of this task in another process is made of, if one stands in for it here."""
         if self._apart is None:
             return self._alike
-        record = self._apart._record
-        return record.total, record.unit, record.label, record.parent
+        view = self._apart.view()
+        return view.total, view.unit, view.label, view.parent
 
     def _attachment(self) -> Attachment:
         at = self._at
