@@ -68,17 +68,33 @@ def current() -> Task:
     if task is None:
         handle = context.handed_down()
         if handle is not None:
-            from headway.engine.task import unpickled
-
-            task = unpickled(*handle)
-            context.inherit(task, handle)
+            try:
+                from headway.engine.task import unpickled
+            except (ImportError, AttributeError) as error:
+                # After a chroot, say, or in a signal handler that came during this very import.
+                _tell_unloaded(handle[-1], error)
+            else:
+                task = unpickled(*handle)
+                context.inherit(task, handle)
     if task is None or (context.is_inherited(task) and _has_ended(task)):
         nobody: Task = NOBODY
         return nobody
     return task
 
 
-_told_ended = False
+_told_ended = _told_unloaded = False
+
+
+def _tell_unloaded(id: str, error: Exception) -> None:
+    """Say once that this process cannot count on the task that it inherited."""
+    global _told_unloaded
+    if not _told_unloaded:
+        _told_unloaded = True
+        errors.tell(
+            f"nobody sees what this process counts on task {id!r}: Headway cannot be loaded here ({error}): call "
+            f"headway.current() once before the process gives up its right to read it",
+            errors.StaleTaskWarning,
+        )
 
 
 def _has_ended(task: Task) -> bool:

@@ -144,7 +144,7 @@ def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[Any
                     return shown, _claimed(shown, label, unit, ID_BYTES)
             home: Any = board if hasattr(board, "task") else _opened(board)
             return home, _claimed(home, label, unit, ID_BYTES)
-        except (errors.HeadwayError, OSError) as error:  # a full /dev/shm must not keep a loop from its work
+        except (errors.HeadwayError, OSError, ImportError) as error:  # a full /dev/shm keeps no loop from its work
             reason = str(error)
     support.warn_once(reason)
     name: Any = paths.default_name(strict=False) if board is None else getattr(board, "name", board)
@@ -240,7 +240,8 @@ class _Loop:
                 del parts[next(iter(parts))]
         self.began = time.monotonic()
         if not _open:
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # it was closed, or is not a real stream
+            # It was closed, or is not a real stream; or what shows it cannot be loaded, after a chroot, say.
+            with contextlib.suppress(OSError, ValueError, AttributeError, ImportError):
                 _output = shown.output_here()
         _open[id(self.task)] = self
         with contextlib.suppress(errors.HeadwayError, OSError):

@@ -10,24 +10,28 @@ from headway import errors
 from headway.engine import attached, claims
 from headway.engine.attached import Attachment
 from headway.native import core
+from headway.standin.records import Record  # here, as the first use may come where no module can be read any more
+from headway.standin.task import StandinTask
 from headway.system import machine
 from headway.tasks import checks
 from headway.tasks.methods import OnEnd, OnTick, TaskMethods
 
 if TYPE_CHECKING:
-    from headway.standin.task import StandinTask
     from headway.views.task_view import TaskView
 
 __all__ = ["Task", "create", "unpickled"]
+
+Alike = tuple[int | None, str, str, str | None]  # total, unit, label and parent of a task that stands apart
 
 
 class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one that has a property: the busy ones first
     __doc__ = TaskMethods.__doc__
     __module__ = "headway"
 
-    __slots__ = ("_apart", "_at", "_board", "_host", "_joined", "_pid", "_token", "_uuid")
+    __slots__ = ("_alike", "_apart", "_at", "_board", "_host", "_joined", "_pid", "_token", "_uuid")
 
     _apart: StandinTask | None  # takes the task's place in this process where its board cannot be had
+    _alike: Alike | None  # what it is made of, as another process said; None: that had the board
     _at: Attachment | None  # None: found on first use
     _board: str
     _uuid: str
@@ -47,6 +51,7 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         task = cls.__new__(cls)
         task._place(None if at is None else at.segment, index, generation, id)
         task._apart = None
+        task._alike = None
         task._at = at
         task._board = board
         task._uuid = uuid
@@ -60,7 +65,8 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         raise TypeError("a Task is made by board.task(id) or found by board.attach(id)")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return unpickled, (*self._handed_down(), self._joined, self._host or machine.host())
+        host = self._host or machine.host()
+        return unpickled, (*self._handed_down(), self._joined, host, self._alike_now())
 
     def __repr__(self) -> str:
         return f"<headway.Task {self.id!r} on board {self._board!r}>"
@@ -81,9 +87,18 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         """Everything that another process needs to find this task."""
         return self._board, self._uuid, *self._where, self.id
 
+    def _alike_now(self) -> Alike | None:
+        """What a stand-in of this task in another process is made of, if one stands in for it here."""
+        if self._apart is None:
+            return self._alike
+        view = self._apart.view()
+        return view.total, view.unit, view.label, view.parent
+
     def _attachment(self) -> Attachment:
         at = self._at
         if at is None:
+            if not self._where[1] & 1:
+                raise errors.BoardClosed(f"it was made in a process that could not have board {self._board!r}")
             at = self._at = attached.attached(self._board, self._uuid, self._host)
         return at
 
@@ -105,7 +120,8 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     def _stand_apart(self, error: errors.HeadwayError) -> None:
         with attached.guard:  # another thread may do so at the same time
             if self._apart is None:
-                self._apart = _standin(self._board, self.id)
+                total, unit, label, parent = self._alike or (None, "it", "", None)
+                self._apart = _standin(self._board, self.id, total, unit, label, parent)
         _tell_unseen(self._uuid, self.id, error)
 
     def _alone(self) -> StandinTask:
@@ -130,9 +146,9 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
             return self._part_apart(id, total, unit, label)
 
     def _part_apart(self, id: str, total: int | None, unit: str, label: str) -> Task:
-        """A part that nobody sees, either: its board's uuid is one that no process will find."""
+        """A part that nobody sees, in no process. Its generation is even, as that of no task on a board."""
         total = checks.check_task(id, total, unit, label)
-        part = Task._made(None, self._board, os.urandom(16).hex(), 0, 0, id, False)
+        part = Task._made(None, self._board, self._uuid, 0, int.from_bytes(os.urandom(8)) & ~1, id, False)
         part._apart = _standin(self._board, id, total, unit, label, self.id)
         return part
 
@@ -161,13 +177,8 @@ def _tell_unseen(uuid: str, id: str, error: errors.HeadwayError) -> None:
         errors.tell(f"nobody sees what this process counts and writes on task {id!r}: {error}", errors.StaleTaskWarning)
 
 
-def _standin(
-    board: str, id: str, total: int | None = None, unit: str = "it", label: str = "", parent: str | None = None
-) -> StandinTask:
+def _standin(board: str, id: str, total: int | None, unit: str, label: str, parent: str | None) -> StandinTask:
     """A task of this process alone, on no board."""
-    from headway.standin.records import Record  # rarely needed
-    from headway.standin.task import StandinTask
-
     return StandinTask._of(Record(board, id, total, unit, label, parent))
 
 
@@ -187,9 +198,17 @@ def create(
 
 
 def unpickled(
-    board: str, uuid: str, index: int, generation: int, id: str, joined: bool = False, host: str = ""
+    board: str,
+    uuid: str,
+    index: int,
+    generation: int,
+    id: str,
+    joined: bool = False,
+    host: str = "",
+    alike: Alike | None = None,
 ) -> Task:
     """The task of a pickled handle. Opens nothing: an error while unpickling would break a process pool."""
     task = Task._made(None, board, uuid, index, generation, id, joined)
     task._host = host
+    task._alike = alike
     return task

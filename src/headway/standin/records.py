@@ -38,6 +38,7 @@ class Record:
             "resumed",
             "seen",
             "serial",
+            "stage_count",
             "stages",
             "started",
             "state",
@@ -58,7 +59,8 @@ class Record:
         self.metrics: dict[str, float] = {}
         self.result = b""
         self.result_version = 0
-        self.stages: list[tuple[str, float]] = []
+        self.stages: list[tuple[str, float]] = []  # the last ones; replaced, never changed
+        self.stage_count = 0  # of all that it entered
         self.count = self.base = self.serial = 0
         self.resumed = self.gone = False
         self.register: Register | None = None  # None: the task belongs to another process
@@ -73,13 +75,22 @@ class Record:
         self.base, self.resumed = self.count, True
         self.started, self.ended, self.error = time.time(), None, ""
 
+    def enter_stage(self, stage: str) -> None:
+        """Enter the next stage of the timeline, unless it is in that stage already. The guard is held."""
+        stage = checks.cut(stage, checks.STAGE_BYTES)
+        if not self.stages or self.stages[-1][0] != stage:
+            self.stages = [*self.stages[1 - checks.STAGES :], (stage, time.time())]
+            self.stage_count += 1
+
     def view(self, now: float) -> TaskView:
         """The view of the task at this moment."""
         count = self.count
         if count != self.seen:
             self.seen, self.beat = count, now
         elapsed = (self.ended or now) - (self.started or now)
-        left = [entered for _, entered in self.stages[1:]] + [self.ended]
+        with guard:
+            stages, entered = self.stages, self.stage_count
+        left = [*(began for _, began in stages[1:]), self.ended]
         return TaskView(
             id=self.id,
             label=self.label,
@@ -89,7 +100,7 @@ class Record:
             count=count,
             total=self.total,
             base=self.base,
-            stage=self.stages[-1][0] if self.stages else "",
+            stage=stages[-1][0] if stages else "",
             message=self.message,
             error=self.error,
             metrics=Metrics(self.metrics),
@@ -97,14 +108,15 @@ class Record:
             created=self.created,
             started=self.started,
             ended=self.ended,
-            stage_entered=self.stages[-1][1] if self.stages else None,
+            stage_entered=stages[-1][1] if stages else None,
             beat=self.beat,
             serial=self.serial,
             owner_pid=os.getpid(),
             owner_alive=True,
             resumed_from=self.base if self.resumed else None,
             taken_at=now,
-            stages=tuple(StageView(*stage, until) for stage, until in zip(self.stages, left, strict=False)),
+            stages=tuple(StageView(*stage, until) for stage, until in zip(stages, left, strict=False)),
+            stages_left_out=entered - len(stages),
             result=load_result(self.result),
         )
 

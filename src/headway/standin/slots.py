@@ -100,7 +100,7 @@ class PlainSlot:
             if stage is not None or message is not None or given:
                 self._run_from_here(record)
             if stage is not None:
-                record.stages.append((checks.cut(stage, checks.STAGE_BYTES), time.time()))
+                record.enter_stage(stage)
             if message is not None:
                 record.message = checks.cut(message, checks.MESSAGE_BYTES)
             if total is not ...:
@@ -210,8 +210,9 @@ class PlainSlot:
     def _write_result(self, json: bytes, expected: int | None = None) -> bool:
         with guard:
             record = self._writable()
-            room = None if record.register is None else record.register.geometry["result_bytes"]
-            if room is not None and len(json) > room:
+            # Of a task on no board: what any board has room for, as each is bounded.
+            room = checks.RESULT_BYTES_MAX if record.register is None else record.register.geometry["result_bytes"]
+            if len(json) > room:
                 raise checks.result_too_large(record.id, len(json), room)
             if expected is not None and expected != record.result_version:
                 return False

@@ -165,13 +165,17 @@ class Flock:
         self.release()
         return holder
 
-    def join(self) -> bool:
-        """Hold the lock by this descriptor, as code that interrupted `take`, the holder, or `release`."""
+    def join(self, path: Path) -> bool:
+        """Hold the lock by this descriptor, as code that interrupted `take`, the holder, or `release`.
+
+        False if another process has it, or if the file was replaced since it was opened: others lock the new one then,
+        as this code has to. What the descriptor had locked before, it has still.
+        """
         try:
             fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # another process has it
+            return os.path.samestat(path.lstat(), os.fstat(self.fd))
+        except OSError:
             return False
-        return True
 
     def release(self) -> None:
         """Release the lock. Idempotent."""
@@ -219,7 +223,7 @@ def held(path: Path, wait_s: float = LOCK_WAIT_S, *, again: bool = False) -> Ite
                 f"{path} is being locked by this very thread, which this code interrupted: do in a signal handler or a "
                 f"finalizer only what needs no lock, such as to set a flag, and the rest when it has returned"
             )
-        if outer.join():
+        if outer.join(path):
             yield outer
             return
     lock = Flock()

@@ -17,9 +17,12 @@ LIBRARIES = ("multiprocessing", "multiprocess", "billiard")
 
 
 def loaded() -> list[ModuleType]:
-    """The modules `process` of those libraries that the program has imported."""
+    """The modules `process` of those libraries that the program has imported.
+
+    A signal handler may come while one is being loaded: it has the function then, but not what that returns.
+    """
     found = (sys.modules.get(f"{library}.process") for library in LIBRARIES)
-    return [module for module in found if module is not None and hasattr(module, "current_process")]
+    return [module for module in found if module is not None and hasattr(module, "_current_process")]
 
 
 def library() -> ModuleType | None:

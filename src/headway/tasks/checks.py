@@ -23,6 +23,7 @@ __all__ = [
     "METRICS",
     "METRIC_BYTES",
     "RESULT_BYTES_MAX",
+    "STAGES",
     "STAGE_BYTES",
     "TOTAL_MOST",
     "UNIT_BYTES",
@@ -64,6 +65,7 @@ ERROR_BYTES = 191
 METRIC_BYTES = 23
 
 METRICS = 8  # of a task
+STAGES = 15  # the last ones of a task's timeline are kept
 COUNT_LIMIT = 1 << 47  # counts are below it
 TOTAL_MOST = (1 << 63) - 1
 CAPACITY_MAX = 1 << 20  # tasks

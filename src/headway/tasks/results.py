@@ -92,9 +92,8 @@ def changed(place: _Place, change: Callable[[Any], Any]) -> bytes:
                 f"the result of task {place.id!r} changed {tries} times while it was being merged: write it less often"
             )
         if tries > 3:
-            import random  # rarely come to, and it brings hashlib along
-
-            time.sleep(random.uniform(0, min(tries, 50)) * 20e-6)
+            # The last digits of the clock do for chance: `random` could not be imported after a chroot, say.
+            time.sleep(time.perf_counter_ns() % 1000 / 1000 * min(tries, 50) * 20e-6)
 
 
 def merged(place: _Place, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 
 import headway
 from headway.engine import segments
-from headway.engine.task import Task
+from headway.engine.task import Task, unpickled
 from headway.standin.records import Record
 from headway.standin.task import StandinTask
 
@@ -207,3 +207,192 @@ def test_a_task_goes_on_and_has_parts_whose_board_was_removed_by_somebody_else(
 ) -> None:
     """Only the program that closes its board itself is told by an error."""
     assert run_python(AWAY, board_name).stdout == "closed here\n"
+
+
+UNREADABLE = """
+class Unreadable:
+    asked = []
+
+    def find_spec(self, name, path=None, target=None):
+        self.asked.append(name)
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+"""
+
+WITHOUT_MODULES = (
+    UNREADABLE
+    + """
+import asyncio, pickle, sys, warnings
+from headway import errors
+
+handle = pickle.loads(bytes.fromhex(sys.argv[1]))
+sys.meta_path.insert(0, Unreadable())  # as after a chroot, or with the rights of another user
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    handle.update()
+    assert handle.set(stage="a", message="b", total=9, metrics={"x": 1.0})
+    handle.stage, handle.message, handle.total = "c", "d", 8
+    assert list(handle.track(range(2))) == [0, 1] == list(handle.track(iter(range(2))))
+    assert handle.counts(abs)(-1) == 1
+    handle.result = {"a": 1}
+    assert handle.merge_result({"b": 2}) == {"a": 1, "b": 2} == handle.result
+    with handle.task("part", total=3) as part:
+        part.update(3)
+    with handle:
+        handle.update()
+    assert (handle.count, handle.total, handle.state, part.count, part.total) == (7, 8, "success", 3, 3)
+    again = pickle.loads(pickle.dumps(handle))
+    assert not again.succeed() or again.state == "success"
+# (What children are to be handed down stands in multiprocessing. That may fail: then they are handed nothing.)
+asked = sorted({*Unreadable.asked} - {"multiprocessing"})
+print(len([one for one in told if "nobody sees" in str(one.message)]), asked)
+"""
+)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["board there", "board gone"])
+def test_a_handle_that_was_unpickled_loads_no_module_any_more(gone: bool, board: Board, run_python: RunPython) -> None:
+    """Its first use may come after a chroot, where none can be read, or in a signal handler that interrupts a load."""
+    dumped = pickle.dumps(board.task("one")).hex()
+    if gone:
+        board.remove()
+    assert run_python(WITHOUT_MODULES, dumped).stdout == f"{int(gone)} []\n"
+
+
+HANDED_DOWN = (
+    UNREADABLE
+    + """
+import multiprocessing, os, sys, warnings
+import headway.api
+
+def work():
+    sys.meta_path.insert(0, Unreadable())
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(3):
+            headway.current().update()
+    assert [one.category.__name__ for one in told] == ["StaleTaskWarning"], [str(one.message) for one in told]
+    assert "nobody sees what this process counts on task 'one'" in str(told[0].message)
+
+multiprocessing.current_process()._config["headway"] = (os.getpid(), ("gone", "0" * 32, 0, 1, "one"))
+child = multiprocessing.get_context("fork").Process(target=work)
+child.start()
+child.join()
+print(child.exitcode)
+"""
+)
+
+
+def test_a_worker_that_can_load_nothing_counts_on_the_task_that_it_inherited_nowhere_and_says_so(
+    run_python: RunPython,
+) -> None:
+    assert run_python(HANDED_DOWN).stdout == "0\n"
+
+
+IN_HANDLER = """
+import sys
+from headway.engine.board import open_board
+
+board = open_board(sys.argv[1], capacity=64, record=False)
+assert "multiprocessing.process" not in sys.modules, "this shows nothing"
+lines = set()
+
+def handler(frame, event, argument):
+    if event == "line" and frame.f_code.co_name == "<module>":
+        sys.settrace(None)
+        lines.add(frame.f_lineno)
+        with board.task("one") as task:
+            task.update()
+        assert task.count == 1
+        sys.settrace(handler)
+    return handler if frame.f_globals.get("__name__") == "multiprocessing.process" else None
+
+sys.settrace(handler)
+import multiprocessing.process
+sys.settrace(None)
+board.remove()
+print(len(lines) > 20)
+"""
+
+
+def test_a_handler_that_comes_at_any_line_of_loading_multiprocessing_counts(
+    run_python: RunPython, board_name: str
+) -> None:
+    assert run_python(IN_HANDLER, board_name).stdout == "True\n"
+
+
+LOOP = (
+    UNREADABLE
+    + """
+import sys, warnings
+import posix_ipc
+import headway.bars.track
+import headway.native.core
+
+sys.meta_path.insert(0, Unreadable())
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    print(list(headway.track(range(3))))
+assert len(told) == 1 and "counts in this process only" in str(told[0].message), [str(one.message) for one in told]
+"""
+)
+
+
+def test_a_loop_goes_on_where_the_engine_cannot_be_loaded(run_python: RunPython) -> None:
+    assert run_python(LOOP).stdout == "[0, 1, 2]\n"
+
+
+PARTS_TRAVEL = """
+import pickle, sys, warnings
+from headway import errors
+
+handles = [pickle.loads(bytes.fromhex(one)) for one in sys.argv[1:]]
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    for handle in handles:
+        with handle:
+            handle.update()
+        assert (handle.count, handle.state) == (1, "success")
+        print(handle.id, handle.total, handle.parent, handle.view().unit, handle.view().label)
+    assert len({*handles, *map(pickle.loads, map(pickle.dumps, handles))}) == len(handles)
+assert [one.category for one in told] == [errors.StaleTaskWarning], [str(one.message) for one in told]
+"""
+
+
+def test_parts_of_a_task_whose_board_is_gone_travel_whole_and_a_process_is_told_once_of_them_all(
+    board: Board, run_python: RunPython
+) -> None:
+    handle = removed(board)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parts = [handle.task(name, total=7, unit="B", label=f"Part {name}") for name in "ab"]
+        parts.append(parts[0].task("c"))
+        handle.total = 9
+    told = run_python(PARTS_TRAVEL, *[pickle.dumps(one).hex() for one in [*parts, handle]]).stdout
+    assert told.splitlines() == [
+        "one/a 7 one B Part a",
+        "one/b 7 one B Part b",
+        "one/a/c None one/a it c",
+        "one 9 None it ",
+    ]
+
+
+def test_a_part_that_was_made_apart_stands_apart_also_where_the_board_can_be_had(board: Board) -> None:
+    board.task("one")
+    part = pickle.loads(pickle.dumps(removed_elsewhere(board)))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        part.update(2)
+    assert (part.count, part.total, part.parent, board.get("one/part")) == (2, 4, "one", None)
+    assert len(told) == 1
+    assert f"could not have board {board.name!r}" in str(told[0].message)
+
+
+def removed_elsewhere(board: Board) -> Task:
+    """A part that was made on another machine, and came back."""
+    index, generation = board.attach("one")._where
+    handle = unpickled(board.name, "0" * 32, index, generation, "one", host="elsewhere")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        part = handle.task("part", total=4)
+    part._uuid = board._segment.uuid  # (this process would have found the board)
+    return part

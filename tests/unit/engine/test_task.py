@@ -294,6 +294,18 @@ def test_assigning_one_field_is_shorthand(any_board: Board) -> None:
     assert view.stages[1].left is None
 
 
+def test_of_any_number_of_stages_the_last_are_kept_and_the_one_that_it_is_in_is_entered_once(any_board: Board) -> None:
+    task = any_board.task("one")
+    for number in range(100):
+        for _ in range(2):
+            task.stage = f"{number:03}" + "x" * 60
+    view = view_of(any_board)
+    assert [stage.name[:3] for stage in view.stages] == [f"{number:03}" for number in range(85, 100)]
+    assert view.stages_left_out == 85
+    assert [stage.left for stage in view.stages] == [*(stage.entered for stage in view.stages[1:]), None]
+    assert (view.stage, view.stage_entered) == (task.stage, view.stages[-1].entered)
+
+
 @pytest.mark.parametrize("name", ["mesage", "unit", "_x", "__dict__"])
 def test_a_mistyped_name_raises(name: str, any_board: Board) -> None:
     task = any_board.task("one")

@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from headway import errors
 from headway.engine.board import Board
 from headway.engine.task import Task
 from headway.native import core
 from headway.standin import board as standin
 from headway.standin.board import StandinBoard
 from headway.standin.nobody import NOBODY, Nobody
+from headway.standin.records import Record
 from headway.standin.task import StandinTask
+from headway.tasks import checks
 from headway.tasks.checks import check_id
 
 ITS_OWN = {"__enter__", "__exit__", "__contains__", "__len__", "__iter__", "__bool__", "_repr_html_"}
@@ -53,6 +56,18 @@ def test_a_mistyped_name_raises() -> None:
         for one in things:
             with pytest.raises(AttributeError):
                 one.mesage = "x"
+
+
+def test_a_task_on_no_board_grows_no_further_than_the_largest_board_lets_one() -> None:
+    task = StandinTask._of(Record("nowhere", "one", None, "it", "", None))
+    for number in range(1000):
+        task.set(stage=str(number % 20), message=str(number), metrics={str(number % 8): number})
+    record = task._record
+    assert (len(record.stages), len(record.metrics)) == (checks.STAGES, checks.METRICS)
+    task.result = {"kept": 1}
+    with pytest.raises(errors.ResultTooLarge, match="the old result is kept"):
+        task.merge_result({"more": "x" * checks.RESULT_BYTES_MAX})
+    assert task.result == {"kept": 1}
 
 
 @given(st.text(max_size=100) | st.sampled_from(["é" * 47, "é" * 48, "x" * 95, "x" * 96, "\0", "\ud800"]))

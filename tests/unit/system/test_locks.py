@@ -118,6 +118,30 @@ def test_a_file_that_is_replaced_while_it_is_locked_is_not_held(
     lock.release()
 
 
+@pytest.mark.parametrize("replaced", [False, True], ids=["as it was", "replaced"])
+def test_code_that_interrupts_the_taking_of_a_lock_holds_only_that_of_the_file_that_all_find(
+    replaced: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal handler comes after the file was opened, and before it was looked at whether it still has its name."""
+    path, real = tmp_path / "one.lock", fcntl.flock
+    found: list[bool] = []
+
+    def interrupted(descriptor: int, operation: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        if replaced:
+            path.unlink()
+        with locks.held(path, wait_s=0.0, again=True), ThreadPoolExecutor(1) as other:
+            found.append(other.submit(locks.Flock().take, path).result() is None)
+        real(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", interrupted)
+    with locks.held(path, again=True) as lock:
+        assert found == [False], "another one could lock the file meanwhile"
+        assert os.path.samestat(path.lstat(), os.fstat(lock.fd))
+    with locks.held(path, wait_s=0.0):
+        pass
+
+
 def test_a_lock_file_is_this_users_alone_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:

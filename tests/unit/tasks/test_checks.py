@@ -316,6 +316,7 @@ def test_limits_are_those_of_the_native_code() -> None:
     for name in ("ID", "LABEL", "UNIT", "STAGE", "MESSAGE", "ERROR", "METRIC"):
         assert getattr(checks, f"{name}_BYTES") == value(f"HW_{name}_BYTES") - 1, name
     assert value("HW_METRICS") == checks.METRICS
+    assert value("HW_STAGES") - 1 == checks.STAGES
     assert (core.CAPACITY_MAX, core.WORKERS_MAX) == (checks.CAPACITY_MAX, checks.WORKERS_MAX)
     assert core.RESULT_BYTES_MAX == checks.RESULT_BYTES_MAX
     assert core.ID_BYTES == checks.ID_BYTES
