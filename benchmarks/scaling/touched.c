@@ -202,7 +202,7 @@ static uint64_t claim(hw_board *board) {
     first.total = HW_NO_TOTAL;
     first.owner = hw_me(board);
     if (hw_lock(board, hw_clock_ns(CLOCK_MONOTONIC) + 20 * SECOND) != HW_OK ||
-        hw_claim(board, &identity, &first, 0, 0, HW_DROP_NONE, &place) != HW_OK || place.slot != SLOT)
+        hw_claim(board, &identity, &first, 0, 0, HW_DROP_NONE, (hw_given_up){0, 0}, &place) != HW_OK || place.slot != SLOT)
         stop("the task could not be made");
     hw_unlock(board);
     return place.generation;

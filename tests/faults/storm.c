@@ -151,7 +151,7 @@ static int claim(person *p, const char *id, uint32_t resumable, hw_drop drop, hw
     CHECK(answer == HW_OK, "the structural lock was not to be had: %d", answer);
     p->in_lock = 1;
     CHECK(__atomic_fetch_add(&inside, 1, __ATOMIC_SEQ_CST) == 0, "two have the structural lock");
-    answer = hw_claim(p->board, &identity, &first, resumable, 0, drop, found);
+    answer = hw_claim(p->board, &identity, &first, resumable, 0, drop, (hw_given_up){0, 0}, found);
     __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
     p->in_lock = 0;
     hw_unlock(p->board);

@@ -143,7 +143,8 @@ static void claim(const char *id, uint64_t word) {
     first.total = (int64_t)(word >> 8);
     first.owner = hw_me(board);
     if (hw_lock(board, 0) != HW_OK) return;
-    hw_claim(board, &identity, &first, word & 0x3f, word >> 6 & 1, (hw_drop)((word >> 40 & 3) % 3), &found);
+    hw_claim(board, &identity, &first, word & 0x3f, word >> 6 & 1, (hw_drop)((word >> 40 & 3) % 3),
+             (hw_given_up){(uint32_t)(word >> 42 & 15), word >> 46 & 15}, &found);
     hw_unlock(board);
     CHECK(found.slot < CAPACITY);
 }

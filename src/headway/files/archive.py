@@ -34,6 +34,7 @@ __all__ = ["add", "make_room"]
 BATCH = 64
 OVERTAKEN_S = 0.001  # who overtook this one marks them in a moment: most need no second copy
 ROUNDS = 4  # of copies, of tasks that others began to archive meanwhile
+ADD_S = 5.0  # all of them together wait for others: the recorder has the lock of the directory, which openers want
 
 
 def add(
@@ -45,8 +46,10 @@ def add(
 ) -> int:
     """Archive tasks that ended, given by slot and generation. Raises what Writer.add does.
 
-    Returns how many of them were not archived when it began; some may have been archived by others meanwhile.
+    Returns how many of them were not archived when it began; some may have been archived by others meanwhile, and some
+    are left for the next time, if others were in the way for too long.
     """
+    until = time.monotonic() + ADD_S
     owed = segment.owed(places)
     many = len(owed)
     for _ in range(ROUNDS):
@@ -60,11 +63,11 @@ def add(
             break
         grown = {} if series is None else {at: series.points(*place) for at, (place, _, _) in found.items()}
         begins = [(*place, numbers[place]) for place, _, _ in found.values()]
-        begun, _ = writer.add_begun(raw, list(found), grown, partial(starmap, segment.begin_archive, begins))
+        begun, _ = writer.add_begun(raw, list(found), grown, partial(starmap, segment.begin_archive, begins), until)
         for place, version, count in map(found.__getitem__, begun):
             segment.mark_archived(*place, numbers[place], version, count)
         left = found.keys() - set(begun)
-        if not left:
+        if not left or time.monotonic() >= until:
             break
         time.sleep(OVERTAKEN_S)
         owed = segment.owed(found[at][0] for at in left)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import errno
 import functools
+import math
 import os
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import errors
 from headway.files import gate
@@ -35,12 +36,16 @@ __all__ = [
     "create",
     "damaged",
     "identity",
+    "patient",
     "remedy",
     "set_aside",
     "typed",
 ]
 
+T = TypeVar("T")
+
 BUSY_S = 5.0  # how long to wait for another process's lock
+TRY_S = 0.1  # SQLite itself waits for so long at most: see `patient`
 READ_S = 60.0  # after so long a reader gives up: a damaged file can make SQLite loop for ever
 SIDES = ("-wal", "-shm", "-journal")  # the endings of files that SQLite keeps beside a database
 TICK_S = 0.1  # of the clock by which files get their times; two writes within one may look like one
@@ -128,8 +133,13 @@ def connect(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connecti
         mode = "ro&immutable=1"  # nobody writes here, so no locks are needed
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(
-        uri, uri=True, timeout=BUSY_S, isolation_level=None, factory=_connection_class(), check_same_thread=False
-    )  # it may be collected, and closed, in another thread
+        uri,
+        uri=True,
+        timeout=min(TRY_S, BUSY_S),
+        isolation_level=None,
+        factory=_connection_class(),
+        check_same_thread=False,  # it may be collected, and closed, in another thread
+    )
     try:
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, VALUE_BYTES_MAX)
         for setting in _CAREFUL:
@@ -141,6 +151,40 @@ def connect(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connecti
         connection.close()
         raise
     return connection
+
+
+def patient(path: Path, connection: sqlite3.Connection, work: Callable[[], T], until: float = math.inf) -> T:
+    """Do something with a database, and do it again as long as others have it locked. Call it within `typed`.
+
+    until: a moment of the monotonic clock; no longer than BUSY_S from now. A transaction that has begun is undone.
+    SQLite takes the naps of its own wait as slept when a signal ends them: beside a timer of a program (a profiler, an
+    alarm) five seconds of them are over in a moment. So each of its waits is short, and how long all of them take is
+    measured here, where the program's signal handlers are called in between.
+    Raises LockTimeout, and what `work` does.
+    """
+    import sqlite3
+
+    began = time.monotonic()
+    until = min(until, began + BUSY_S)
+    while True:
+        try:
+            return work()
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error):
+                raise
+            if connection.in_transaction:
+                connection.rollback()
+            now = time.monotonic()
+            if now >= until:
+                raise _locked(path, f"for {now - began:.3g} s") from None
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    import sqlite3
+
+    # SQLITE_PROTOCOL: others were in the way each of the many times that it tried to begin to read, napping in between.
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    return code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_PROTOCOL)
 
 
 @functools.cache
@@ -276,15 +320,19 @@ def _no_space(path: Path) -> errors.NoSpace:
     return errors.NoSpace(errno.ENOSPC, "no room: free some; what is in it was kept", str(path))
 
 
+def _locked(path: Path, how_long: str) -> errors.LockTimeout:
+    return errors.LockTimeout(
+        f"{path} has been locked by another program {how_long}: end the one that keeps a transaction open"
+    )
+
+
 def _fault(path: Path, error: sqlite3.Error) -> Exception:
     import sqlite3
 
     code: int = getattr(error, "sqlite_errorcode", 0)
     kind = code & 0xFF
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
-        return errors.LockTimeout(
-            f"{path} has been locked by another program for {BUSY_S:g} s: end the one that keeps a transaction open"
-        )
+        return _locked(path, "too often")
     if kind == sqlite3.SQLITE_INTERRUPT:
         return errors.LockTimeout(f"reading {path} took longer than {READ_S:g} s: ask for less of it")
     if kind == sqlite3.SQLITE_FULL:

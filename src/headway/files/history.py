@@ -20,6 +20,7 @@ for writing, created, moved aside or removed, but not while it is written or rea
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -70,7 +71,6 @@ T = TypeVar("T")
 
 LOCK = "history.lock"
 LOG_BYTES_MAX = 8 << 20  # of the write-ahead log, unless readers keep it from being emptied
-LOG_WAIT_MS = 100  # how long emptying the log waits for readers
 _TRIES = 4
 
 _inherited: list[sqlite3.Connection] = []  # connections of the parent process: a forked child must not even close them
@@ -119,11 +119,13 @@ class Writer:
         numbers: Sequence[int],
         series: Mapping[int, Sequence[tuple[float, int]]],
         begin: Callable[[], Iterable[bool]],
+        until: float = math.inf,
     ) -> tuple[list[int], int]:
         """As `add`, of those of `numbers` that may go in. Returns these, and how many rows are new or changed.
 
         begin: returns an iterator that says of each of them whether it may; it is read while no other process can
         write. It is native, so that no signal handler comes meanwhile, and called anew if the file was moved away.
+        until: the moment of the monotonic clock until which others are waited for, if it is earlier than for `add`.
         """
         from headway.native.core import at_once
 
@@ -147,7 +149,7 @@ class Writer:
             self._bound_log(connection)
             return [number for number, _ in chosen], done[-2].rowcount
 
-        return self._run(work, begin=True) or ([], 0)
+        return self._run(work, begin=True, until=until) or ([], 0)
 
     def prune(self, *, keep_hours: float | None = None, keep_rows: int | None = None) -> int:
         """Delete tasks that ended more than keep_hours ago, and all but the keep_rows newest. Returns how many.
@@ -212,20 +214,21 @@ class Writer:
 
     # ----------------------------------------------------------------------------------------------------- the file
 
-    def _run(self, work: Callable[[sqlite3.Connection], T], *, begin: bool) -> T | None:
+    def _run(self, work: Callable[[sqlite3.Connection], T], *, begin: bool, until: float = math.inf) -> T | None:
         """Call `work` with the open database. None if there is none and `begin` is not set.
 
         If another process moved the file aside or removed it meanwhile, `work` is done again on the new one. A file
         that looks damaged is opened a second time first: when no descriptor is free, SQLite opens it for reading only.
         """
         suspected: tuple[int, int] | None = None
+        until = min(until, time.monotonic() + database.BUSY_S)
         for _ in range(2 * _TRIES):
             try:
                 with database.typed(self.path):
-                    connection = self._opened(begin)
+                    connection = self._opened(begin, until)
                     if connection is None:
                         return None
-                    done = work(connection)
+                    done = database.patient(self.path, connection, partial(work, connection), until)
             except (errors.DamagedHistory, errors.NotOwner) as error:
                 self.close()
                 if suspected == self._file:
@@ -240,7 +243,7 @@ class Writer:
                 self.close()
         raise database.damaged(self.path, f"it was replaced or damaged {2 * _TRIES} times while it was being written")
 
-    def _opened(self, begin: bool) -> sqlite3.Connection | None:
+    def _opened(self, begin: bool, until: float) -> sqlite3.Connection | None:
         if self._connection is not None and self._pid == os.getpid():
             return self._connection
         self.close()
@@ -248,7 +251,7 @@ class Writer:
             return None
         # A signal handler that interrupts this may open the file, too, under the same lock, except while it is made:
         # what it put into one of its own would be replaced.
-        with locks.held(self._lock, database.BUSY_S, again=True) as lock:
+        with locks.held(self._lock, round(max(0.0, until - time.monotonic()), 2), again=True) as lock:
             if database.identity(self.path) is None:
                 lock.again = False
                 try:
@@ -259,11 +262,14 @@ class Writer:
             self._file = database.identity(self.path)
             connection = database.connect(self.path, write=True)
             self._connection, self._pid = connection, os.getpid()
-            if check(connection, self.path) < SCHEMA_VERSION:  # this opens the log of the same database, too
-                upgrade(connection)
-            for setting in ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}"):
-                connection.execute(setting).fetchall()
+            database.patient(self.path, connection, partial(self._prepare, connection), until)
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        if check(connection, self.path) < SCHEMA_VERSION:  # this opens the log of the same database, too
+            upgrade(connection)
+        for setting in ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}"):
+            connection.execute(setting).fetchall()
 
     def _move_aside(self, error: errors.HeadwayError) -> None:
         with database.typed(self.path), locks.held(self._lock, database.BUSY_S):
@@ -282,9 +288,7 @@ class Writer:
                 self._log_bytes = LOG_BYTES_MAX  # the readers have gone, and SQLite has cut it
             if size <= self._log_bytes:
                 return
-            connection.execute(f"PRAGMA busy_timeout={LOG_WAIT_MS}").fetchall()
-            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-            connection.execute(f"PRAGMA busy_timeout={int(database.BUSY_S * 1000)}").fetchall()
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]  # waits for TRY_S
             # A reader takes long: try again when the log has grown by as much again.
             self._log_bytes = 2 * size if busy else LOG_BYTES_MAX
 

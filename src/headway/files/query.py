@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -340,6 +341,12 @@ def _place(when: Any, present: bool, rowid: int) -> _Place:
     return _Place(when if type(when) is float else math.nan, present, rowid)  # anything else is damage: see _decoded
 
 
+def _ask(connection: sqlite3.Connection, path: Path, ask: Callable[[sqlite3.Connection], T]) -> T:
+    connection.execute("BEGIN")
+    check(connection, path)
+    return ask(connection)
+
+
 def _asked(path: Path, ask: Callable[[sqlite3.Connection], T]) -> T | None:
     """What `ask` gives for an open database, of one moment; None if there is none.
 
@@ -354,9 +361,7 @@ def _asked(path: Path, ask: Callable[[sqlite3.Connection], T]) -> T | None:
             with database.typed(path):
                 connection = database.connect(path, write=False, alone=rest is not None)
                 try:
-                    connection.execute("BEGIN")
-                    check(connection, path)
-                    found = ask(connection)
+                    found = database.patient(path, connection, partial(_ask, connection, path, ask))
                 finally:
                     connection.close()
             if database.identity(path) == before and rest in (None, database.at_rest(path)):

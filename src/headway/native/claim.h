@@ -15,6 +15,29 @@ typedef struct hw_found {
     uint64_t wait_ns;  /* HW_RESTING */
 } hw_found;
 
+/* A task that may be dropped for a new one of its id: archiving this very one has failed. Generation 0: there is none. */
+typedef struct hw_given_up {
+    uint32_t slot;
+    uint64_t generation;
+} hw_given_up;
+
+/* Is something lost with a task that has ended, if its slot is freed now? Under the slot lock. If not, its counters are
+ * closed, and it stays so. */
+static int hw_loses(char *slot) {
+    return !hw_is_noted(slot) || hw_close(slot) != HW_OK;
+}
+
+/* Free the older one of two tasks of one id: who replaced it was killed before it was free (invariant 3). If another
+ * process has it locked, the next claim frees it. */
+static void hw_free_older(hw_board *board, uint32_t index) {
+    char *slot = hw_slot(board, index);
+    hw_status status;
+    if (hw_slot_try(board, slot) != HW_OK) return;
+    hw_load_life(slot, &status);
+    if (hw_final(hw_state_of(board, NULL, slot, &status)) && hw_loses(slot)) hw_drop_locked(board, index);
+    else hw_free_locked(board, index);
+}
+
 /* The live task of this id, under the structural lock. An older one of the same id is freed (invariant 3). */
 static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t hash, hw_found *found) {
     const uint64_t *hashes = board->hashes;
@@ -27,10 +50,10 @@ static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t has
         generation = hw_holds(board, i, want, &serial);
         if (!generation) continue;
         if (answer == HW_OK && serial < best) {
-            hw_free(board, i); /* if another process has it locked, the next claim frees it */
+            hw_free_older(board, i);
             continue;
         }
-        if (answer == HW_OK) hw_free(board, found->slot);
+        if (answer == HW_OK) hw_free_older(board, found->slot);
         best = serial;
         found->slot = i;
         found->generation = generation;
@@ -92,18 +115,19 @@ static int hw_standing(hw_board *board, char *slot, const hw_status *status, uin
 
 /* Claim a slot for a task, under the structural lock. `resumable` is a bit set of the states in which an existing
  * task is handed back (HW_ENDED with its place) instead of replaced. A task that is replaced stays locked from the last check of its state until it is freed:
- * otherwise another process could resume it in between. `anew`: replace it even while it runs.
+ * otherwise another process could resume it in between. `anew`: replace it even while it runs. It has to be archived
+ * before, whatever may be dropped to make room, unless it was `given_up` or nobody writes a history: then it is dropped.
  * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
  * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and call again;
  * HW_TIMEOUT, with the pid of the holder, if a slot lock could not be had: call again. */
 static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
-                    hw_drop drop, hw_found *found) {
+                    hw_drop drop, hw_given_up given_up, hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
     uint64_t resting_until = 0;
     uint32_t resting = 0;
     uint32_t hint = (uint32_t)(hw_peek(&board->header->free_hint) % board->capacity), old;
     char *replaced = NULL;
-    int answer;
+    int answer, loses = 0;
     memset(found, 0, sizeof *found);
     if (hw_find_locked(board, identity, hash, found) == HW_OK) {
         char *slot = hw_slot(board, found->slot);
@@ -119,7 +143,9 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
             hw_slot_unlock(slot);
             return answer;
         }
-        if (!drop && (!anew || hw_final(status.state)) && !(hw_is_noted(slot) && hw_close(slot) == HW_OK)) {
+        loses = (!anew || hw_final(status.state)) && hw_loses(slot);
+        if (loses && drop != HW_DROP_FREELY &&
+            !(given_up.slot == found->slot && given_up.generation == found->generation)) {
             hw_slot_unlock(slot);
             return HW_UNARCHIVED;
         }
@@ -147,7 +173,8 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         found->generation = hw_load(&control->generation);
         hw_slot_unlock(slot);
         hw_store(&board->header->free_hint, i + 1);
-        if (replaced) hw_free_locked(board, old);
+        if (replaced && loses) hw_drop_locked(board, old);
+        else if (replaced) hw_free_locked(board, old);
         return HW_OK;
     }
     if (replaced) hw_slot_unlock(replaced); /* freeing it may be what makes room */

@@ -299,8 +299,12 @@ cdef extern from "claim.h" nogil:
         uint64_t owner
         uint64_t wait_ns
 
+    ctypedef struct hw_given_up:
+        uint32_t slot
+        uint64_t generation
+
     int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
-                 hw_drop drop, hw_found *found)
+                 hw_drop drop, hw_given_up given_up, hw_found *found)
 
 cdef extern from "slots.h" nogil:
     int hw_is_owed(hw_board *board, hw_asked *asked, uint32_t index, uint64_t generation, uint64_t *number)

@@ -7,6 +7,7 @@ cdef struct Claim:
     uint32_t resumable
     bint anew
     hw_drop drop
+    hw_given_up given_up
     int answer
 
 
@@ -15,7 +16,7 @@ cdef int _claim(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept
     cdef int locked = hw_lock(board, deadline_ns)
     if locked == HW_OK:
         claim.answer = hw_claim(board, &claim.identity, &claim.first, claim.resumable, claim.anew, claim.drop,
-                                &claim.found)
+                                claim.given_up, &claim.found)
         hw_unlock(board)
     return locked
 
@@ -132,12 +133,14 @@ cdef class TaskTable(Recorded):
         lock held, when tasks that are not archived yet have to give up their slots: with (slot, generation) of one
         task, or with None for the oldest ones. It returns how many it archived, or None if it cannot; then, without it,
         and after ten seconds of it, tasks may be dropped, and are counted as dropped: if, once the lock is held, there
-        is none that was archived. anew: also replace a task that runs.
+        is none that was archived; and the ended task of this id, if it was this one that it could not archive. anew:
+        also replace a task that runs.
         Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
         Raises TaskExists, BoardFull, LockTimeout, BoardClosed; TypeError or ValueError for an id or a total.
         """
         cdef Claim claim
         cdef uint64_t now, give_up, lock_by, nap
+        cdef hw_given_up owed
         cdef hw_board *board = self.board
         memset(&claim, 0, sizeof(claim))
         _put_key(claim.identity.id, HW_ID_BYTES, id, "task id")
@@ -169,13 +172,17 @@ cdef class TaskTable(Recorded):
                 raise _task_exists(id, self.name, claim.found.pid, claim.found.owner == hw_me(board),
                                    claim.found.owner_alive)
             if claim.answer == HW_UNARCHIVED:
-                archived = archive((claim.found.slot, claim.found.generation) if claim.found.generation else None)
+                owed.slot, owed.generation = claim.found.slot, claim.found.generation
+                archived = archive((owed.slot, owed.generation) if owed.generation else None)
                 if archived == 0:  # other processes archive them just now
                     with nogil:
                         hw_nap(1_000_000)
                     PyErr_CheckSignals()
                 if archived is None or hw_clock_ns(CLOCK_MONOTONIC) >= give_up:
-                    claim.drop = HW_DROP_LAST  # from now on: this happens once
+                    if owed.generation:
+                        claim.given_up = owed  # this one alone: to make room is another matter
+                    else:
+                        claim.drop = HW_DROP_LAST  # from now on: this happens once
                     give_up = max(give_up, hw_clock_ns(CLOCK_MONOTONIC) + SECOND)  # what was dropped rests first
                 lock_by = _in_seconds(LOCK_SECONDS)  # archiving may have taken longer than that
                 continue

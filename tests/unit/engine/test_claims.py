@@ -318,6 +318,75 @@ def test_a_board_of_open_tasks_is_full_at_once_and_nothing_is_archived_for_it(bo
     board.remove(files=True)
 
 
+# --- a new task of the id of one that has ended
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_task_that_gives_way_to_a_new_one_and_that_the_history_does_not_have_counts_as_dropped(
+    recorded: bool, board_name: str
+) -> None:
+    """Though there are free slots: what is lost is told, whatever it was lost for."""
+    board = open_board(board_name, capacity=8, record=False)
+    try:
+        board._segment.want_recorder(recorded)
+        task = board.task("x")
+        task.update(41)
+        task.succeed()
+        board._segment.claim("x", "", "it", archive=cannot)
+        assert (board.history(None), board._segment.dropped, sum(board._segment.gone)) == ([], 1, 1)
+    finally:
+        board.remove(files=True)
+
+
+def test_late_counts_of_a_task_that_gives_way_count_as_dropped_if_the_history_cannot_have_them(
+    board_name: str,
+) -> None:
+    board = open_board(board_name, capacity=8, record=False)
+    try:
+        board._segment.want_recorder()
+        board.task("c").succeed()
+        archived(board, "c")
+        board.attach("c").update()
+        board._segment.claim("c", "", "it", archive=cannot)
+        assert board._segment.dropped == 1
+    finally:
+        board.remove(files=True)
+
+
+def test_a_task_that_gives_way_and_is_archived_or_runs_does_not_count_as_dropped(board_name: str) -> None:
+    board = open_board(board_name, capacity=8, record=False)
+    try:
+        board._segment.want_recorder()
+        for _ in range(3):
+            board.task("c").succeed()
+        archived(board, "c")
+        for _ in range(2):
+            board._segment.claim("c", "", "it", archive=cannot, anew=True)
+        assert (len(board.history(None)), board._segment.dropped) == (3, 0)
+    finally:
+        board.remove(files=True)
+
+
+def test_that_room_could_not_be_made_gives_no_task_of_this_id_up(full: Board) -> None:
+    """It is archived first: another process began and ended it meanwhile, and now the disk takes it."""
+    asked: list[bool] = []
+
+    def archive(place: tuple[int, int] | None) -> int | None:
+        asked.append(place is not None)
+        if place is not None:
+            archived(full, "x")
+            return 1
+        other = full.task("x")
+        other.update(41)
+        other.succeed()
+        return None
+
+    full._segment.claim("x", "", "it", archive=archive)
+    assert asked == [False, True]
+    assert full._segment.dropped == 0
+    assert [task.count for task in full.history(None) if task.id == "x"] == [41]
+
+
 LATE = """
 import sys, time
 from headway.engine.board import open_board

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 import sys
+import time
 import types
 import warnings
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from tests.conftest import RunPython
 
+ROOT = Path(__file__).parents[3]
 TABLE = "history.sqlite3"
 IN_ONE_FOLDER = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -363,6 +365,54 @@ def test_a_lock_that_is_never_let_go_is_waited_for_only_so_long(tmp_path: Path, 
         with refused:
             writer.prune(keep_rows=0)
     assert [task.id for task in history.read(tmp_path)] == ["task-0"]  # a reader does not wait
+
+
+SIGNALS = """
+import signal, sqlite3, sys
+from headway.files import database, history
+from tests.unit.conftest import add, ended
+
+directory, what = sys.argv[1:]
+add(directory, ended(3))
+database.BUSY_S = 30.0
+other = sqlite3.connect(f"{directory}/history.sqlite3", isolation_level=None)
+other.execute("PRAGMA locking_mode=EXCLUSIVE")
+other.execute("BEGIN EXCLUSIVE")
+
+def handler(*_):
+    global served
+    served += 1
+    if served == 15:
+        other.close()
+
+served = 0
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)  # as a profiler does
+with history.Writer(directory) as writer:
+    if what == "add":
+        assert writer.add(ended(2, generation=3), [0, 1]) == 2
+    elif what == "prune":
+        assert writer.prune(keep_rows=1) == 2
+    else:
+        assert len(history.read(directory)) == 3
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(served >= 15)
+"""
+
+
+@pytest.mark.parametrize("what", ["add", "prune", "read"])
+def test_signals_do_not_cut_the_wait_for_others_short_and_their_handlers_are_called_meanwhile(
+    what: str, run_python: RunPython, tmp_path: Path
+) -> None:
+    """SQLite takes a nap that a signal ended as slept: its own wait of 30 s is over after a tenth of that."""
+    assert run_python(SIGNALS, str(tmp_path), what, env={"PYTHONPATH": str(ROOT)}).stdout == "True\n"
+
+
+def test_who_may_wait_no_longer_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, locked: None) -> None:
+    """However long others may be waited for in general."""
+    monkeypatch.setattr(database, "BUSY_S", 3600.0)
+    with history.Writer(tmp_path) as writer, pytest.raises(errors.LockTimeout):
+        writer.add_begun(ended(1, generation=3), [0], {}, lambda: [True], until=time.monotonic() + 0.1)
 
 
 def test_the_directory_may_be_gone(tmp_path: Path) -> None:

@@ -500,7 +500,7 @@ def test_a_reader_that_never_ends_is_waited_for_once_each_time_the_log_doubles_a
             writer.add(ended(64, generation=2 * batch + 1), range(64))
         grown = log.stat().st_size
         assert grown > 8 * most
-        assert 0 < len(waits) <= math.log2(grown / most), "each wait is of LOG_WAIT_MS at most"
+        assert 0 < len(waits) <= math.log2(grown / most), "each wait is of TRY_S at most"
         reader.execute("COMMIT")
         for batch in range(20, 60):
             writer.add(ended(64, generation=2 * batch + 1), range(64))
