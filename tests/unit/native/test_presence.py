@@ -355,14 +355,14 @@ def test_an_identity_that_is_taken_to_stay_while_it_is_borrowed_stays(
     def copy() -> None:
         assert watcher.copy_task(*task._where) is not None
 
-    for _ in again():
-        with aside(copy, copy):
+    with aside(copy, copy):
+        for _ in again():
             me = watcher.register(with_row=False)
             assert me
-            for _ in range(20):
-                time.sleep(0.0005)
+            for _ in range(3):
+                time.sleep(0.0001)
                 assert watcher.incarnation == me
-        watcher.leave()
+            watcher.leave()
 
 
 def test_a_watcher_without_memory_for_its_copy_is_nobody_again(
