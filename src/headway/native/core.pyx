@@ -57,7 +57,7 @@ WORKERS_MAX = HW_WORKERS_MAX
 RESULT_BYTES_MAX = HW_RESULT_BYTES_MAX
 LOCK_SECONDS = 5.0
 SILENT_SECONDS = 2.0  # after so long without a beat (there are several a second), check whether the recorder is alive
-START_SECONDS = 5.0  # how long a process that starts a recorder has before another one may try
+START_SECONDS = 5.0  # how long a process that sees to a recorder has before another one may try
 
 cdef tuple STATES = _STATES
 cdef dict _STATE_NUMBERS = {name: number for number, name in enumerate(STATES)}
