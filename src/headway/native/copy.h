@@ -7,62 +7,16 @@
 
 #include <math.h>
 
-#include "record.h"
+#include "shares.h"
 
 #define HW_MOVED (-1)
 #define HW_APART_TRIES 16
-
-/* A fast hash, not a secure one: it has to differ between two copies if anything changed between them. The value comes
- * in after a multiplication, so that small numbers such as a generation and a slot cannot cancel each other. */
-static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
-    const uint64_t odd = 0x9e3779b97f4a7c15ull;
-    return ((hash ^ hash >> 29) * odd ^ value) * odd;
-}
 
 /* Copy a text and zero the bytes after its end. */
 static inline void hw_take_text(char *to, const char *from, size_t room) {
     size_t n = strnlen(from, room - 1);
     memcpy(to, from, n);
     memset(to + n, 0, room - n);
-}
-
-static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_stripe *stripes, uint32_t *left_out) {
-    uint64_t lost = hw_load(&hw_control_of(slot)->lost_count);
-    *left_out = lost > HW_LOST ? (uint32_t)(lost - HW_LOST) : 0;
-    for (uint64_t i = 0; i < HW_LOST && i < lost; i++) {
-        hw_lost one;
-        hw_share_record *to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
-        if (!to) return;
-        hw_load_words(&one, hw_lost_of(slot) + i, sizeof one);
-        memset(to, 0, sizeof *to);
-        to->task = number;
-        to->pid = (uint32_t)one.pid;
-        to->worker = one.worker;
-        to->known = one.share != INT64_MIN;
-        to->count = to->known ? one.share : 0;
-        to->beat_ns = hw_wall(copy, one.beat_ns);
-    }
-    for (int i = 0; i < HW_STRIPES; i++) {
-        const hw_stripe *stripe = stripes + i;
-        /* A stripe that was given back still names its last worker. */
-        uint64_t worker = stripe->worker ? stripe->worker : stripe->base_of;
-        hw_share_record *to;
-        /* A process was killed after it noted this dead worker and before it took the stripe: skip the duplicate. */
-        if (!worker || hw_is_remembered(slot, worker)) continue;
-        if (!stripe->worker && !stripe->shared && !hw_share(stripe->count, stripe->base)) continue; /* no count */
-        to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
-        if (!to) return;
-        memset(to, 0, sizeof *to);
-        to->task = number;
-        to->worker = worker;
-        if (stripe->base_of == worker) {
-            to->pid = (uint32_t)stripe->pid;
-            to->known = !stripe->shared;
-            to->count = to->known ? hw_share(stripe->count, stripe->base) : 0;
-        }
-        to->beat_ns = hw_wall(copy, stripe->beat_ns);
-        to->alive = stripe->worker ? (uint8_t)hw_copy_alive(copy, worker) : HW_SHARE_LEFT;
-    }
 }
 
 static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, const hw_status *status,
@@ -91,8 +45,9 @@ static inline void hw_take_status(hw_status *numbers, hw_task_record *to, const 
 }
 
 /* Status and stage log of one moment: some tries without a lock, then one copy under the slot lock. */
-static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_task_record *to, hw_stage *log,
+static int hw_copy_status(hw_copy *copy, char *slot, hw_status *status, hw_task_record *to, hw_stage *log,
                           uint64_t *at, uint64_t deadline_ns) {
+    hw_board *board = copy->board;
     const uint64_t *seq = &hw_control_of(slot)->status_seq;
     for (int i = 0; i < HW_READ_TRIES; i++) {
         uint64_t seen = hw_latch_begin(seq), n;
@@ -103,24 +58,14 @@ static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_tas
         if (hw_latch_whole(seq, seen)) return HW_OK;
         if (i > 16) hw_pause();
     }
-    /* A process that is not registered cannot hold a lock. */
-    if (!hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    /* A process that is not registered cannot hold a lock; nor may this thread with an identity that another one of
+     * this process borrowed, and gives back: the lock would have a dead holder that is at work. */
+    if (!copy->may_lock || !hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
     hw_take_status(status, to, hw_status_of(slot, 0));
     hw_load_words(log, hw_stages_of(slot), sizeof(hw_stage) * HW_STAGES);
     *at = hw_peek(seq);
     hw_slot_unlock(slot);
     return HW_OK;
-}
-
-/* Copy one stripe. The count is read last, so that it is not below the base; if the worker did not change meanwhile,
- * all counts are its own. If the worker of the stripe keeps changing, the share is unknown. */
-static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
-    for (int i = 0; i < 4; i++) {
-        hw_load_words(to, from, offsetof(hw_stripe, pad));
-        to->count = hw_load(&from->count);
-        if (hw_load(&from->worker) == to->worker) return;
-    }
-    to->shared = 1;
 }
 
 /* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or not of this generation; 0 = any), HW_TIMEOUT;
@@ -135,7 +80,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     size_t indexes = copy->index.bytes, results = copy->results.bytes;
     uint64_t results_version = copy->results_version;
     uint32_t number = copy->count, bytes = 0;
-    int moved = 0;
+    int moved = 0, unread = 0;
     hw_task_record *to;
     hw_identity identity;
     hw_status status;
@@ -150,7 +95,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_load_words(&identity.created_ns, &hw_identity_of(slot)->created_ns,
                   offsetof(hw_identity, pad) - offsetof(hw_identity, created_ns));
     /* The status before the stripes: otherwise a finished task could show a count that is too low. */
-    if (hw_copy_status(board, slot, &status, to, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
+    if (hw_copy_status(copy, slot, &status, to, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
         copy->tasks.bytes = tasks;
         copy->unread++;
         return HW_TIMEOUT;
@@ -171,7 +116,12 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         if (stripe->beat_ns > beat) beat = stripe->beat_ns;
         mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
     }
-    status.state = hw_state_read(board, &copy->asked, &status, stripes, used, copy->monotonic_ns);
+    copy->linked.bytes = 0;
+    if (HW_UNLIKELY(used >> HW_LINK_SHIFT)) hw_copy_linked(copy, slot, generation, &to->count, &beat, &mix);
+    status.state = hw_state_read(&status, hw_ended(status.state) ||
+                                              hw_carried(board, &copy->asked, status.owner, stripes, used,
+                                                         (hw_stripe *)copy->linked.data,
+                                                         copy->linked.bytes / sizeof(hw_stripe), copy->monotonic_ns));
     to->rate = NAN;
     to->total = status.total;
     to->base = status.base;
@@ -203,9 +153,11 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     if (!copy->bare && hw_load(&control->has_result)) {
         char *json = (char *)hw_sink_add(copy, &copy->results, hw_align(board->result_bytes, 8));
         uint64_t until = copy->monotonic_ns + 1000000000u;
-        if (json && (hw_read_result(board, slot, json, &bytes, &seq) == HW_OK ||
-                     hw_read_result_locked(board, slot, json, &bytes, &seq, until) == HW_OK) &&
-            bytes) {
+        int got = json && hw_read_result(board, slot, json, &bytes, &seq) == HW_OK;
+        if (json && !got && copy->may_lock)
+            got = hw_read_result_locked(board, slot, json, &bytes, &seq, until) == HW_OK;
+        unread = json && !got && !copy->may_lock; /* its writers never pause, and this thread may not keep them out */
+        if (got && bytes) {
             hw_result_record *where = (hw_result_record *)hw_sink_add(copy, &copy->index, sizeof *where);
             if (where) {
                 where->task = number;
@@ -218,14 +170,15 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         moved = !apart && !hw_latch_whole(&control->status_seq, at);
     }
     /* A slot freed meanwhile is no task of this copy. Acquire: then `frees` has moved, too, which is read after it. */
-    if (moved || copy->failed || hw_load(&control->generation) != generation) {
+    if (moved || unread || copy->failed || hw_load(&control->generation) != generation) {
         copy->tasks.bytes = tasks;
         copy->stages.bytes = stages;
         copy->shares.bytes = shares;
         copy->index.bytes = indexes;
         copy->results.bytes = results;
         copy->results_version = results_version;
-        return copy->failed ? HW_TIMEOUT : moved ? HW_MOVED : HW_ABSENT;
+        copy->unread += (uint32_t)unread;
+        return copy->failed || unread ? HW_TIMEOUT : moved ? HW_MOVED : HW_ABSENT;
     }
     mix = hw_mix(mix, to->version ^ (uint64_t)to->state << 56 ^ (uint64_t)to->archived << 48);
     for (size_t i = shares / sizeof(hw_share_record); i < copy->shares.bytes / sizeof(hw_share_record); i++)

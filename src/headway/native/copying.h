@@ -17,6 +17,7 @@ typedef struct hw_copy {
     uint64_t monotonic_ns;
     hw_sink tasks, stages, shares, workers, index, results;
     hw_sink hashes; /* of the tasks' ids, while copying */
+    hw_sink linked; /* the stripes that the task at hand has in blocks */
     int failed; /* 1: out of memory */
     int more;   /* 1: the caller's array for the tasks was too small */
     uint32_t count;
@@ -25,7 +26,8 @@ typedef struct hw_copy {
     uint64_t results_version; /* changes when a result changed */
     uint32_t open;            /* tasks that have not ended */
     int bare;                 /* 1: without the results */
-    uint32_t unread;          /* tasks left out because a stopped process holds their slot lock */
+    int may_lock;             /* 1: slot locks may be taken: nobody gives this process's identity back meanwhile */
+    uint32_t unread;          /* tasks left out because a stopped process holds their slot lock, or may_lock is 0 */
     hw_asked asked;  /* who was found alive: the kernel is asked once for each process */
 } hw_copy;
 
@@ -73,6 +75,7 @@ static void hw_copy_end(hw_copy *copy) {
     free(copy->index.data);
     free(copy->results.data);
     free(copy->hashes.data);
+    free(copy->linked.data);
 }
 
 static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {
