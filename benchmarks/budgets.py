@@ -55,6 +55,7 @@ _IMPORT = "`import headway` ≤ 5 ms (first 15)"
 _TRACK = "`task.track(it)` over a bare loop ≤ 8 ns an item; tqdm's overhead ≥ 12 × ours"
 _GET = "`board.get(id)` ≤ 3 µs of 1 000 tasks, ≤ 40 µs of 100 000"
 _RECORDER = "recorder, 1 000 live tasks at 4 Hz, CPU without waits for fsync ≤ 1 % of a core; 10 000 tasks ≤ 2 %"
+_BOARDS = "the recorder of 40 boards with a loop each: 1 process, ≤ 20 MiB, ≤ 3 % of a core"
 _BESIDE = "copy of a board beside 4 / 256 / 700 processes ≤ 8 / 60 / 150 µs"
 _SNAPSHOT = "snapshot 1 000 tasks: copy / to file with fsync ≤ 150 µs / ≤ 4 ms"
 _START = "CPU time of a start beyond bare Python: spawned worker ≤ 80 ms, `headway --version` ≤ 40 ms, `ls` ≤ 120 ms"
@@ -82,6 +83,7 @@ BUDGETS = (
     Budget("bench_snapshot_file[1000]", Kind.SECONDS, 4 * MS, _SNAPSHOT),
     Budget("bench_recorder[1000]", Kind.SECONDS, 10 * MS, _RECORDER),
     Budget("bench_recorder[10000]", Kind.SECONDS, 20 * MS, _RECORDER),
+    Budget("bench_recorder_of_boards", Kind.SECONDS, 30 * MS, _BOARDS),
     Budget("bench_tracker[update_stage]", Kind.RATE, 2000, _TRACKERS, "file tracker on disk"),
     Budget("bench_tracker[update_stage]", Kind.RATE, 500, _TRACKERS, "file tracker in tmpfs"),
     Budget("bench_import[headway]", Kind.DIFFERENCE, 5 * MS, _IMPORT, "bare Python"),
@@ -160,6 +162,7 @@ _TITLES = {
     "bench_snapshot_file[100000]": "snapshot of 100 000, file",
     "bench_recorder[1000]": "recorder of 1 000, CPU a second",
     "bench_recorder[10000]": "recorder of 10 000, CPU a second",
+    "bench_recorder_of_boards": "recorder of 40 boards, CPU a second",
     "bench_history_add": "archive 64 tasks, one of them",
     "bench_history_room": "... by who needs their slots",
     "bench_history_read": "the 50 newest of the history",

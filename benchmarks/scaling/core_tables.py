@@ -9,7 +9,18 @@ from benchmarks import pages
 from benchmarks.building import ROOT
 from benchmarks.plot import style
 from benchmarks.scaling.coherence import Outcome
-from benchmarks.scaling.cores import BIND_WAIT_NS, MACHINES, TICK_NS, WORK_NS, WORKERS, Cores, Crowd, ask_ns
+from benchmarks.scaling.cores import (
+    BIND_WAIT_NS,
+    MACHINES,
+    OWN,
+    SHARED,
+    TICK_NS,
+    WORK_NS,
+    WORKERS,
+    Cores,
+    Crowd,
+    ask_ns,
+)
 from benchmarks.scaling.lines import BLOCK, KINDS, OPERATIONS
 
 __all__ = ["COMMAND", "draw", "record", "text"]
@@ -52,14 +63,12 @@ def touched(found: Cores) -> Table:
         "written, others write them, too",
         "questions to the kernel",
     )
-    rows = [["64-byte lines of", "layout", "workers", *heads]]
-    sides = [("today", workers, found.touched[workers]) for workers in ("8", "64")]
-    sides += [("planned", workers, found.planned[workers]) for workers in ("64", "512")]
+    rows = [["64-byte lines of", "workers", *heads]]
     for operation, told in OPERATIONS.items():
-        for layout, workers, kinds in sides:
+        for workers, kinds in found.touched.items():
             numbers = kinds[operation]
             cells = [str(numbers.get(kind, 0)) for kind in KINDS]
-            rows.append([told, layout, workers, *cells, str(numbers["asks"])])
+            rows.append([told, workers, *cells, str(numbers["asks"])])
     return rows
 
 
@@ -87,18 +96,18 @@ def _heads() -> list[str]:
 
 
 def crowds(found: Cores) -> Table:
-    """Simulated. Of the planned layout the worst of all amounts of work."""
-    rows = [["machine", "layout", "work between updates", *_heads()]]
+    """Simulated. With a counter each, the worst of all amounts of work."""
+    rows = [["machine", "counters", "work between updates", *_heads()]]
     for machine in MACHINES:
         mine = [one for one in found.crowds if one.machine == machine.name]
         for work_ns in WORK_NS:
-            cells = (_cell(one.today) for one in mine if one.work_ns == work_ns)
-            rows.append([machine.name, "today", _ns(work_ns), *cells])
+            cells = (_cell(one.shared) for one in mine if one.work_ns == work_ns)
+            rows.append([machine.name, SHARED, _ns(work_ns), *cells])
         worst = (
-            max((one.planned for one in mine if one.workers == workers), key=lambda one: one.update_ns)
+            max((one.own for one in mine if one.workers == workers), key=lambda one: one.update_ns)
             for workers in WORKERS
         )
-        rows.append([machine.name, "planned", f"{_ns(WORK_NS[0])} to {_ns(WORK_NS[-1])}", *map(_cell, worst)])
+        rows.append([machine.name, OWN, f"{_ns(WORK_NS[0])} to {_ns(WORK_NS[-1])}", *map(_cell, worst)])
     return rows
 
 
@@ -108,22 +117,22 @@ def rates(found: Cores) -> Table:
     rows = [[f"updates a second on one task, {_ns(work_ns)} of work", *_heads()]]
     for machine in MACHINES:
         mine = [one for one in found.crowds if (one.machine, one.work_ns) == (machine.name, work_ns)]
-        for layout in ("today", "planned"):
-            outcomes: Iterable[Outcome] = (getattr(one, layout) for one in mine)
-            rows.append([f"{machine.name}, {layout}", *(f"{one.rate / 1e6:,.0f} million" for one in outcomes)])
+        for counters, side in ((SHARED, "shared"), (OWN, "own")):
+            outcomes: Iterable[Outcome] = (getattr(one, side) for one in mine)
+            rows.append([f"{machine.name}, {counters}", *(f"{one.rate / 1e6:,.0f} million" for one in outcomes)])
     return rows
 
 
 def twice(found: Cores) -> Table:
     """Simulated: the same with the cautious assumption."""
-    rows = [["chiplets, today", "work", "one demand an update", "two"]]
+    rows = [[f"chiplets, {SHARED}", "work", "one demand an update", "two"]]
     for one in found.twice:
         (same,) = (
             other
             for other in found.crowds
             if (other.machine, other.workers, other.work_ns) == (one.machine, one.workers, one.work_ns)
         )
-        rows.append([f"{one.workers} workers", _ns(one.work_ns), _cell(same.today), _cell(one.today)])
+        rows.append([f"{one.workers} workers", _ns(one.work_ns), _cell(same.shared), _cell(one.shared)])
     return rows
 
 
@@ -141,7 +150,7 @@ def looks(found: Cores) -> Table:
         ]
     ]
     for one in found.looks:
-        numbers = found.planned[str(one.counters)]["count"]
+        numbers = found.touched[str(one.counters)]["count"]
         count = sum(numbers.get(kind, 0) for kind in KINDS)
         lost = LOOKS_A_SECOND * one.back_ns * 1e-9
         rows.append(
@@ -168,7 +177,7 @@ def binds(found: Cores) -> Table:
     )
     rows = [["first counts at once", "workers", *heads]]
     for one in found.binds:
-        alone = _ns(found.first_s[str(one.workers)] * 1e9) if one.way == "today" else ""
+        alone = _ns(found.first_s[str(one.workers)] * 1e9) if one.way == OWN else ""
         rows.append([one.way, str(one.workers), _ns(one.all_ns), _ns(one.longest_ns), alone, str(one.late)])
     return rows
 
@@ -198,7 +207,7 @@ def text(found: Cores) -> list[str]:
     most, most_at_all = (
         max(abs(one.simulated_ns / one.measured_ns - 1) for one in some) for some in (busy, found.compared)
     )
-    told = [f"Measured: {found.machine}; {found.taken}. Planned blocks have {BLOCK} counters."]
+    told = [f"Measured: {found.machine}; {found.taken}. Blocks have {BLOCK} counters."]
     for name, table in (
         ("Counted: the lines that an operation touches", touched(found)),
         ("Measured and simulated: two cores, with more and more work between two operations", compared(found)),
@@ -240,20 +249,20 @@ def draw(found: Cores, path: Path) -> None:
     for axis, machine in zip(axes, MACHINES, strict=True):
         for colour, work_ns in zip(COLOURS, WORK_NS, strict=True):
             mine: list[Crowd] = [one for one in found.crowds if (one.machine, one.work_ns) == (machine.name, work_ns)]
-            waits = [max(0.0, 100 * one.today.waiting) for one in mine]
-            axis.plot(WORKERS, waits, "o-", color=colour, markersize=4, linewidth=1, label=f"{_ns(work_ns)}, today")
+            waits = [max(0.0, 100 * one.shared.waiting) for one in mine]
+            axis.plot(WORKERS, waits, "o-", color=colour, markersize=4, linewidth=1, label=f"{_ns(work_ns)}, {SHARED}")
         most = [
             max(
                 0.0,
                 *(
-                    100 * one.planned.waiting
+                    100 * one.own.waiting
                     for one in found.crowds
                     if (one.machine, one.workers) == (machine.name, workers)
                 ),
             )
             for workers in WORKERS
         ]
-        axis.plot(WORKERS, most, "k--", linewidth=1, label="all of them, planned")
+        axis.plot(WORKERS, most, "k--", linewidth=1, label=f"all of them, {OWN}")
         axis.set_xscale("log", base=2)
         axis.set_xticks(WORKERS, [str(workers) for workers in WORKERS])
         axis.set_ylim(-3, 103)

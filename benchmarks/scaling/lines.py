@@ -1,7 +1,7 @@
-"""Which cache lines an operation touches: today's by running the native code (touched.c), the planned ones by rules.
+"""Which cache lines an operation touches, by running the native code (touched.c).
 
-Planned is a counter for each worker of a task, up to MOST_WORKERS: INLINE of them in the slot, as today, and the others
-in blocks of BLOCK, which are linked to the task one after the other.
+Each worker of a task has a counter, up to MOST_WORKERS: INLINE of them are in the slot, the others in blocks of BLOCK,
+which are linked to the task one after the other.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ __all__ = [
     "build",
     "counted",
     "linked",
-    "planned",
 ]
 
 HERE = Path(__file__).resolve().parent
@@ -40,8 +39,7 @@ OPERATIONS = {
     "bind": "a worker's first count",
 }
 KINDS = ("own", "read", "others write", "all write")
-INLINE, BLOCK, MOST_WORKERS = 8, 16, 512
-LINKS_A_LINE = 16  # of four bytes each
+INLINE, BLOCK, MOST_WORKERS = 8, 15, 512
 LINES_A_STRIPE = 2
 
 
@@ -92,37 +90,23 @@ def counted(workers: int) -> dict[str, dict[str, int]]:
         else:
             touched[operation].append(Touched(operation, place, int(number), int(access) > 1))
     for operation, lines in touched.items():
-        found[operation] |= Counter(_kind(line, mine[operation], workers) for line in lines)
+        found[operation] |= Counter(_kind(line, mine[operation]) for line in lines)
     return found
 
 
-def _kind(line: Touched, mine: int, workers: int) -> str:
+def _kind(line: Touched, mine: int) -> str:
     if line.place in ("page", "handle"):
         return "own"
     if line.place == "stripes":
         if line.operation in ("count", "copy") or line.number // LINES_A_STRIPE != mine:
             return "others write"
-        return "own" if workers <= INLINE else "all write"
+        return "own"
     return "all write" if line.written else "read"
 
 
 def linked(workers: int) -> int:
-    """Lines that lead a reader to so many counters: links, and of each block the first, which says whose it is."""
-    blocks = -(-max(0, workers - INLINE) // BLOCK)
-    return blocks + -(-blocks // LINKS_A_LINE)
-
-
-def planned(today: dict[str, dict[str, int]], workers: int) -> dict[str, dict[str, int]]:
-    """The same with a counter for each, from `today`, which is of a task with one worker."""
-    found = {operation: dict(kinds) for operation, kinds in today.items()}
-    for operation in ("count", "copy"):
-        found[operation]["others write"] = workers
-        found[operation]["read"] += linked(workers)
-    found["copy"]["asks"] = workers
-    found["bind"]["others write"] = workers - 1  # as today each is looked at: whose is it
-    if linked(workers):  # the links, the first line of the block, and the head of the pool, from which a block comes
-        found["bind"]["all write"] += 3
-    return found
+    """Lines that lead a reader to so many counters: the first of each block, with owner and next one."""
+    return -(-max(0, workers - INLINE) // BLOCK)
 
 
 def asks(workers: int) -> tuple[float, float]:

@@ -117,6 +117,19 @@ static void in_slot(const char *operation, size_t offset, int access) {
     say(operation, places[i].name, (offset - places[i].from) / LINE, access);
 }
 
+/* In the pool: a stripe has its number, as those of the slot do. */
+static void in_pool(const char *operation, size_t offset, int access) {
+    size_t block = offset / sizeof(hw_block), at = offset % sizeof(hw_block);
+    if (at < HW_LINE) say(operation, "blocks", (block * HW_LINE + at) / LINE, access);
+    else say(operation, "stripes", ((HW_STRIPES + block * HW_BLOCK_STRIPES) * HW_LINE + at - HW_LINE) / LINE, access);
+}
+
+static size_t number_of(const hw_board *board, const hw_stripe *stripe) {
+    size_t offset = (size_t)((const char *)stripe - (const char *)board->pool);
+    if (stripe < (const hw_stripe *)board->pool) return (size_t)(stripe - hw_stripes_of(hw_slot(board, SLOT)));
+    return HW_STRIPES + offset / sizeof(hw_block) * HW_BLOCK_STRIPES + (offset % sizeof(hw_block) - HW_LINE) / HW_LINE;
+}
+
 static void tell(const char *operation) {
     size_t slot = said.slots_offset + SLOT * said.slot_bytes;
     armed = 0;
@@ -129,6 +142,7 @@ static void tell(const char *operation) {
         else if (offset < said.rows_offset) say(operation, "header", line, access);
         else if (offset < said.hashes_offset) say(operation, "rows", (offset - said.rows_offset) / LINE, access);
         else if (offset < said.slots_offset) say(operation, "hashes", (offset - said.hashes_offset) / LINE, access);
+        else if (offset >= said.blocks_offset) in_pool(operation, offset - said.blocks_offset, access);
         else say(operation, "others", line, access);
     }
     for (size_t line = 0; line < 4096 / LINE; line++) {
@@ -136,8 +150,7 @@ static void tell(const char *operation) {
         if (found[2][line]) say(operation, "handle", line, found[2][line]);
     }
     say(operation, "asks", (size_t)asked, 0);
-    if (acting->own->task.stripe)
-        say(operation, "stripe", (size_t)(acting->own->task.stripe - hw_stripes_of(hw_slot(acting->board, SLOT))), 0);
+    if (acting->own->task.stripe) say(operation, "stripe", number_of(acting->board, acting->own->task.stripe), 0);
 }
 
 /* ------------------------------------------------------------------------------------------------- the operations */
@@ -157,7 +170,7 @@ static int update(mine *own, int64_t n) {
 /* As Counter.count. */
 static int64_t count(hw_board *board, uint64_t generation) {
     char *slot = hw_slot(board, SLOT);
-    int64_t sum = hw_total_count(slot, hw_tag(generation));
+    int64_t sum = hw_total_count(board, slot, generation);
     return hw_load(&hw_control_of(slot)->generation) == generation ? sum : -1;
 }
 

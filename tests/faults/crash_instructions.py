@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from headway.engine.board import Board, open_board
+from tests.blocks import lend_all
 from tests.faults.children import fresh, told
 from tests.faults.instructions import Shared, Walk, killed_at, masked, volatile, walk
 from tests.faults.look import STEADY, goes_on, look
@@ -78,11 +79,24 @@ def joining(board: Board) -> Callable[[], object]:
     return board.attach("victim").update
 
 
-def crowded(board: Board) -> None:
-    """Every row, and every stripe of the task, is that of a dead process."""
+def filled(board: Board) -> None:
+    """Every row, and every stripe of the slot, is that of a dead process."""
     victim(board)
     for _ in range(STRIPES):
         fresh(lambda: board.attach("victim").update())
+
+
+def crowded(board: Board) -> None:
+    """The same, and there is no block to be had."""
+    filled(board)
+    lend_all(board._segment, board.attach("steady"))
+
+
+def with_blocks(board: Board) -> None:
+    """A task that has ended, and has a block."""
+    ended_before(board)
+    for _ in range(STRIPES):  # and the owner
+        fresh(lambda: board.attach("victim").update(0))
 
 
 def joined(least: int, board: Board) -> bool:
@@ -293,6 +307,21 @@ def freed(board: Board) -> bool:
     return view is None
 
 
+def freed_with_blocks(board: Board) -> bool:
+    """As freed. The block is lent again, and whoever counts in it counts from zero."""
+    shows = freed(board)
+    task = board.task("other")
+    for n in range(1, STRIPES + 2):
+        fresh(partial(board.attach("other").update, n))
+    view = board.get("other")
+    assert view is not None
+    shares = [share.count or 0 for share in (*view.workers, *view.workers_lost)]
+    assert sorted(shares) == list(range(1, STRIPES + 2)), shares
+    assert view.count == sum(range(1, STRIPES + 2))
+    task.succeed()
+    return shows
+
+
 def locking(board: Board) -> Callable[[], object]:
     """The structural lock taken, and let go: the slot that is named has no archived task. A repair, if need be."""
     board._segment.register()
@@ -303,6 +332,7 @@ CALLS = {
     "update": Call(victim, counting, lambda board: counted(board, 1)),
     "a first update: identity, row, stripe and count": Call(victim, joining, partial(joined, 0), joining),
     "a first update where dead ones have all places": Call(crowded, joining, partial(joined, STRIPES), joining),
+    "a first update that links a block": Call(filled, joining, partial(joined, STRIPES), joining),
     "an identity": Call(victim, present, nothing_shows),
     "leave": Call(victim, leaving, nothing_shows),
     "a status": Call(wordy, partial(saying, "B"), says, partial(saying, "C")),
@@ -313,6 +343,7 @@ CALLS = {
     "claim of an id that runs": Call(carried, partial(claiming, "victim", anew=True), started_over, locking),
     "claim on a full board": Call(full, partial(claiming, "victim"), made_room, room=False),
     "free": Call(ended_before, freeing, freed, locking),
+    "free of a task that has blocks": Call(with_blocks, freeing, freed_with_blocks, locking),
     "lock and unlock": Call(used, locking, nothing_shows, locking),
 }
 
@@ -342,6 +373,7 @@ class Try:
         self.call = CALLS[name]
         self.call.before(board)
         self.begin = shared.image()
+        self.lent = shared.lost_blocks()  # by lend_all
 
     def walk(self, prepare: Callable[[Board], Callable[[], object]], begin: bytes) -> Walk:
         self.shared.put(begin)
@@ -361,6 +393,8 @@ class Try:
             shows = told(check)
             if lost := self.shared.lost_slots():
                 self.fail(where, f"slots {lost} are lost, though the lock was taken since")
+            if lost := sorted(set(self.shared.lost_blocks()) - set(self.lent)):
+                self.fail(where, f"the blocks {lost} of the pool are lost")
             return shows
         except (AssertionError, TimeoutError) as error:
             self.fail(where, str(error))

@@ -20,6 +20,7 @@ from headway import errors
 from headway.engine.board import Board
 from headway.engine.task import Task
 from headway.native import core
+from tests.blocks import lend_all
 from tests.faults.look import BOUND_S, Tried, goes_on, look, refused, run
 from tests.faults.steps import fresh, killed_at, last_of_each, resumed, stopped_at, trace
 
@@ -134,6 +135,7 @@ def move(board: Board) -> Tried:
 def remember(board: Board) -> Tried:
     """Kill who takes a dead worker's stripe: whoever takes that stripe next does not remember the dead one twice."""
     names = ("lost", "remembered", "stripe")
+    lend_all(board._segment, board.attach("steady"))
     for name in names:
         owner = board.task("victim")
         update = partial(count_once, board)

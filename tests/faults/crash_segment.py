@@ -25,7 +25,7 @@ from headway.engine.board import Board, open_board
 from headway.files import snapshot
 from headway.files.directory import directories
 from headway.native import core
-from headway.process import launch
+from headway.process import address, launch
 from headway.upkeep import removal
 from tests.faults.children import fresh
 from tests.faults.look import unfinished_semaphores
@@ -126,9 +126,13 @@ def starting(name: str) -> None:
 
 
 def recording(name: str) -> None:
-    """Become the recorder program: it is killed on its way to the first snapshot."""
+    """Become the recorder of the directory: it is killed on its way to the first snapshot."""
     board = opened(name)
-    arguments = launch.RECORDER, launch.FOLDER_OF_POSIX_IPC, name, board._segment.uuid
+    root = str(board.directory.parent)
+    taken = address.take(address.of(root))
+    assert taken is not None, "who was killed keeps the address"
+    os.dup2(taken.fileno(), launch.LISTENING)
+    arguments = launch.RECORDER, launch.FOLDER_OF_POSIX_IPC, root, name, board._segment.uuid
     command = [sys.executable, "-P", str(launch.BOOTSTRAP), *arguments]
     os.execve(sys.executable, command, {**os.environ, launch.GUARD: "1"})
 

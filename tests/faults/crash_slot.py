@@ -11,6 +11,9 @@ import os
 from functools import partial
 
 from headway.engine.board import Board
+from headway.engine.task import Task
+from tests.blocks import BLOCK_STRIPES, lend_all, lent_to
+from tests.faults.instructions import Shared
 from tests.faults.look import Tried, goes_on, look, refused, run
 from tests.faults.steps import fresh, killed_at, last_of_each, resumed, stopped_at, trace
 
@@ -177,8 +180,9 @@ def merge(board: Board) -> Tried:
 def join(board: Board) -> Tried:
     """Kill a process while it becomes a worker and takes a stripe: its row and its stripe go to others.
 
-    There are fewer rows and stripes than kills, so the dead ones' have to be taken over.
+    There are fewer rows and stripes than kills, and no blocks, so the dead ones' have to be taken over.
     """
+    lend_all(board._segment, board.attach("steady"))
     owner = board.task("victim")
     tried: list[str] = []
     for _ in range(2):  # the second time every stripe is a dead one's
@@ -201,6 +205,44 @@ def join(board: Board) -> Tried:
     owner.succeed()
     goes_on(board)
     return len(tried), tried
+
+
+def link(board: Board) -> Tried:
+    """Kill a process while it links a block to a task: the next one has a counter there, and no block is lost."""
+
+    def update() -> None:
+        board.attach("victim").update()
+
+    def crowd() -> Task:
+        task = board.task("victim")
+        for _ in range(_STRIPES):  # each ends without leaving
+            fresh(update)
+        return task
+
+    shared = Shared(board)
+    owner = crowd()
+    steps = trace(update)
+    for step in range(1, len(steps) + 1):
+        owner.succeed()
+        owner = crowd()
+        assert killed_at(step, update)
+        assert owner.count - _STRIPES in (0, 1)
+        before = owner.count
+        fresh(lambda: is_told(board))
+        assert owner.count - before == 1
+        assert len(lent_to(board._segment, owner)) == 1
+        assert shared.lost_blocks() == []
+        for _ in range(BLOCK_STRIPES):
+            fresh(update)
+        assert owner.count - before == 1 + BLOCK_STRIPES
+        view = board.get("victim")
+        assert view is not None
+        told = sum(share.count or 0 for share in (*view.workers, *view.workers_lost))
+        assert view.count - told in (0, 1), view  # the place of who left may be another one's by now
+    shared.close()
+    owner.succeed()
+    goes_on(board)
+    return len(steps), steps
 
 
 def is_told(board: Board) -> None:
@@ -242,4 +284,5 @@ def leave(board: Board) -> Tried:
 
 
 if __name__ == "__main__":
-    run({scenario.__name__: (scenario, 16) for scenario in (status, mend, stopped_writer, result, merge, join, leave)})
+    scenarios = (status, mend, stopped_writer, result, merge, join, link, leave)
+    run({scenario.__name__: (scenario, 16) for scenario in scenarios})

@@ -25,6 +25,7 @@ from headway.engine import segments
 from headway.engine.board import Board
 from headway.native import core
 from headway.system import shm
+from tests.blocks import BLOCKS_OFFSET, LINKING, NEXT, TASK_SHIFT, USED
 from tests.faults.tracing import PC, STACK, killed, peek, register, run_to, start, step
 
 __all__ = ["Shared", "Walk", "killed_at", "masked", "volatile", "walk"]
@@ -60,6 +61,27 @@ class Shared:
             (hash,) = struct.unpack_from("Q", segment, hashes + 8 * number)
             (generation,) = struct.unpack_from("Q", segment, slots + slot_bytes * number)  # odd: it holds a task
             if bool(hash) != generation % 2:
+                found.append(number)
+        return found
+
+    def lost_blocks(self) -> list[int]:
+        """Blocks of the pool that a task has which neither uses them nor notes that it is about to."""
+        segment = self._maps[0]
+        slot_bytes, _, capacity, _, _, _, slots = struct.unpack_from("4I3Q", segment, 24)
+        pool, count, size = struct.unpack_from("QII", segment, BLOCKS_OFFSET)
+        found = []
+        for number in range(count):
+            (owner,) = struct.unpack_from("Q", segment, pool + number * size)
+            slot, generation = owner >> TASK_SHIFT, owner & ((1 << TASK_SHIFT) - 1)
+            at = slots + slot * slot_bytes
+            if not owner or slot >= capacity or struct.unpack_from("Q", segment, at)[0] != generation:
+                continue  # it is free
+            kept = {struct.unpack_from("Q", segment, at + LINKING)[0]}
+            link = struct.unpack_from("Q", segment, at + USED)[0] >> 32
+            while link and link not in kept:
+                kept.add(link)
+                (link,) = struct.unpack_from("Q", segment, pool + (link - 1) * size + NEXT)
+            if number + 1 not in kept:
                 found.append(number)
         return found
 

@@ -571,6 +571,37 @@ static uint64_t check_history(hw_board *board) {
     return in_history;
 }
 
+/* Every block of the pool is free, or linked to the task that has it, once, or noted by its slot. How many are linked. */
+static uint64_t check_pool(hw_board *board) {
+    uint64_t in_use = 0;
+    uint8_t *known = (uint8_t *)calloc(board->blocks, 1);
+    CHECK(known != NULL, "no memory");
+    for (uint32_t i = 0; i < board->capacity; i++) {
+        hw_control *control = hw_control_of(hw_slot(board, i));
+        uint64_t generation = hw_load(&control->generation), task = hw_task_name(i, generation);
+        hw_counters it = hw_counters_of(board, hw_slot(board, i), generation, 0);
+        if (!(generation & 1)) continue;
+        while (hw_next_block(&it)) {
+            CHECK(!known[it.block - board->pool]++, "a block is linked twice");
+            CHECK(it.block->rank + (uint64_t)it.steps - 1 == board->pool[(hw_load(&control->stripes_used) >> HW_LINK_SHIFT) - 1].rank,
+                  "the blocks of a task are not numbered");
+            in_use++;
+        }
+        if (hw_linked(board, hw_load(&control->linking), task)) known[control->linking - 1] = 1;
+    }
+    for (uint32_t i = 0; i < board->blocks; i++)
+        CHECK(known[i] || !board->pool[i].owner || !hw_has_slot(board, board->pool[i].owner), "block %u is lost", i);
+    free(known);
+    return in_use;
+}
+
+/* How often blocks were linked, of all: each time takes two generations of a block. */
+static uint64_t links_so_far(hw_board *board) {
+    uint64_t links = 0;
+    for (uint32_t i = 0; i < board->blocks; i++) links += board->pool[i].generation / 2;
+    return links;
+}
+
 /* What each slot holds, and who keeps it. */
 static void tell_slots(hw_board *board) {
     for (uint32_t i = 0; i < board->capacity; i++) {
@@ -586,11 +617,11 @@ static void tell_slots(hw_board *board) {
                 (unsigned long long)status.owner, hw_dead(board, status.owner), (unsigned long long)hw_load(&control->lock),
                 hw_dead(board, hw_load(&control->lock)), (unsigned long long)hw_load(board->hashes + i),
                 (unsigned long long)hw_clock_ns(CLOCK_MONOTONIC_COARSE));
-        for (int k = 0; k < HW_STRIPES; k++) {
-            hw_stripe *stripe = hw_stripes_of(slot) + k;
-            fprintf(stderr, "  stripe %d: worker %llu dead %d, beat %llu, shared %llu\n", k, (unsigned long long)stripe->worker,
-                    hw_dead(board, stripe->worker), (unsigned long long)stripe->beat_ns, (unsigned long long)stripe->shared);
-        }
+        hw_counters it = hw_counters_of(board, slot, hw_load(&control->generation), 0);
+        for (hw_stripe *stripe; (stripe = hw_next_stripe(&it)) != NULL;)
+            fprintf(stderr, "  stripe %p: worker %llu dead %d, beat %llu, shared %llu\n", (void *)stripe,
+                    (unsigned long long)stripe->worker, hw_dead(board, stripe->worker),
+                    (unsigned long long)stripe->beat_ns, (unsigned long long)stripe->shared);
     }
 }
 
@@ -631,11 +662,11 @@ int main(int argc, char **argv) {
     uint32_t slot = 0;
     uint64_t generation = 0;
     CHECK(find(owner, "all", &slot, &generation) == HW_OK, "lost");
-    uint64_t count = (uint64_t)hw_total_count(hw_slot(owner->board, slot), hw_tag(generation));
+    uint64_t count = (uint64_t)hw_total_count(owner->board, hw_slot(owner->board, slot), generation);
     uint64_t meant = hw_load(issued_for(slot, generation));
     CHECK(acked_all <= count && count <= meant, "%llu acknowledged, %llu counted, %llu issued",
           (unsigned long long)acked_all, (unsigned long long)count, (unsigned long long)meant);
-    uint64_t in_history = check_history(owner->board);
+    uint64_t in_history = check_history(owner->board), in_use = check_pool(owner->board);
     /* Nothing is lost: the board can be filled to its last slot. */
     hw_nap(HW_SHARED_GRACE_NS + 20000000u); /* the coarse clock, by which it is told, lags behind by some milliseconds */
     for (uint32_t i = 0;; i++) {
@@ -651,11 +682,13 @@ int main(int argc, char **argv) {
     }
     printf("{\"kills\": %llu, \"stalls\": %llu, \"claims\": %llu, \"writes\": %llu, \"copies\": %llu, \"finds\": %llu, "
            "\"resumes\": %llu, \"refused\": %llu, \"archives\": %llu, \"repairs\": %llu, \"count\": %llu, "
-           "\"in_history\": %llu}\n",
+           "\"in_history\": %llu, \"shared\": %llu, \"links\": %llu, \"blocks\": %llu}\n",
            (unsigned long long)kills, (unsigned long long)stalls, (unsigned long long)claims, (unsigned long long)writes,
            (unsigned long long)copies, (unsigned long long)finds, (unsigned long long)resumes,
            (unsigned long long)refused, (unsigned long long)archives, (unsigned long long)hw_load(&owner->board->header->repairs),
-           (unsigned long long)count, (unsigned long long)in_history);
+           (unsigned long long)count, (unsigned long long)in_history,
+           (unsigned long long)hw_load(&owner->board->header->shared_counters), (unsigned long long)links_so_far(owner->board),
+           (unsigned long long)in_use);
     dismiss(owner);
     free(issued);
     free(acknowledged);

@@ -1,6 +1,7 @@
 """Kills a process at a chosen system call of what it does: before the kernel has done anything of it.
 
-By ptrace, so that it needs no build of its own and no tool. For scripts that stay small and without threads.
+By ptrace, so that it needs no build of its own and no tool. For scripts that stay small; what is killed may have
+threads, whose calls count like those of the first one.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import signal
 import struct
 from collections.abc import Callable
 
-from tests.faults.tracing import SYSTEM_CALL, killed, ptrace, start
+from tests.faults.tracing import SYSTEM_CALL, ptrace, start
 
 __all__ = ["calls", "killed_at", "number_of"]
 
-_SYSCALL, _GET_SYSCALL_INFO = 24, 0x420E
+_SYSCALL, _GET_SYSCALL_INFO, _SETOPTIONS, _GETEVENTMSG = 24, 0x420E, 0x4200, 0x4201
+_SYSGOOD, _TRACECLONE, _EXITKILL = 1, 1 << 3, 1 << 20
+_CLONED = signal.SIGTRAP | 3 << 8  # what a thread stops by that has made another one
+_ALL = 0x40000000  # __WALL: threads, too
 _ENTRY = 1
 
 
@@ -30,26 +34,43 @@ def number_of(pid: int) -> int | None:
 def _run(operation: Callable[[], object], kill_at: int | None) -> tuple[list[int], bool]:
     """The system calls that were made, by number, and whether the child was killed at one."""
     pid = start(lambda: operation)
+    ptrace(_SETOPTIONS, pid, 0, _SYSGOOD | _TRACECLONE | _EXITKILL)
+    ptrace(_SYSCALL, pid)
     made: list[int] = []
+    threads: dict[int, bool] = {pid: True}  # of the child; False: not stopped yet for the first time
     while True:
-        ptrace(_SYSCALL, pid)
-        _, status = os.waitpid(pid, 0)
+        thread, status = os.waitpid(pid if len(threads) == 1 else -1, _ALL)
         if not os.WIFSTOPPED(status):
+            if thread != pid:
+                threads.pop(thread, None)
+                continue
             raise AssertionError(f"the child ended with wait status {status} in what it was to do")
         stopped_by = os.WSTOPSIG(status)
-        if stopped_by == signal.SIGSTOP:
-            break
-        if stopped_by == signal.SIGTRAP:
-            continue  # it has become another program
-        if stopped_by != SYSTEM_CALL:
+        if status >> 8 == _CLONED:
+            threads.setdefault(_event(thread), False)
+        elif stopped_by == signal.SIGSTOP and threads.get(thread):
+            break  # all is done
+        elif stopped_by == SYSTEM_CALL:
+            number = number_of(thread)
+            if number is not None:
+                made.append(number)
+                if len(made) == kill_at:
+                    break
+        elif stopped_by not in (signal.SIGSTOP, signal.SIGTRAP):  # a thread begins, or it has become another program
             raise AssertionError(f"the child got signal {stopped_by}")
-        number = number_of(pid)
-        if number is not None:
-            made.append(number)
-            if len(made) == kill_at:
-                break
-    killed(pid)
+        threads[thread] = True
+        ptrace(_SYSCALL, thread)
+    os.kill(pid, signal.SIGKILL)
+    while os.waitpid(pid if len(threads) == 1 else -1, _ALL)[0] != pid:
+        pass
     return made, len(made) == kill_at
+
+
+def _event(thread: int) -> int:
+    """The thread that a stopped one has made."""
+    told = ctypes.c_ulong()
+    ptrace(_GETEVENTMSG, thread, 0, ctypes.addressof(told))
+    return told.value
 
 
 def calls(operation: Callable[[], object]) -> list[int]:

@@ -43,6 +43,7 @@ WRITING = {"slot lock", "flip", "word", "slot unlock"}
         ("slot.result", WRITING),
         ("slot.merge", WRITING),
         ("slot.join", {"drawn", "alive", "row taken", "word", "row filled", "stripe", "lost"}),
+        ("slot.link", {"block noted", "block claimed", "block stripe", "block filled", "block linked", "stripe"}),
         ("slot.leave", WRITING),
     ],
 )

@@ -41,7 +41,7 @@ MISTAKES: dict[str, tuple[tuple[Edit, ...], str]] = {
         "tasks were dropped",
     ),
     "counts that came after the archive are not looked for": (
-        (("native/slots.h", "return hw_is_archived(slot) ? HW_OK", "return hw_is_noted(slot) ? HW_OK"),),
+        (("native/slots.h", "return hw_is_archived(board, slot) ? HW_OK", "return hw_is_noted(slot) ? HW_OK"),),
         "and the history has",
     ),
     "tasks that go are not counted as gone": (

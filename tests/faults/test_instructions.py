@@ -29,7 +29,7 @@ def killed_everywhere(run_python: RunPython, *words: str, path: str = str(ROOT),
     return run_python(script, *words, env={"PYTHONPATH": path}, timeout_s=120, check=check)
 
 
-@pytest.mark.parametrize("call", ["update", "a status", "free", "lock and unlock"])
+@pytest.mark.parametrize("call", ["update", "a status", "free", "a first update that links a block", "lock and unlock"])
 def test_a_kill_at_any_instruction_leaves_a_board_as_before_or_after(call: str, run_python: RunPython) -> None:
     said = json.loads(killed_everywhere(run_python, call).stdout)
     assert said["tried"] > 100
@@ -90,6 +90,11 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
                 "    hw_store(&board->header->next_serial, serial);\n    hw_store(&control->generation, generation);\n",
             ),
         ),
+    ),
+    "a block that is being linked is not noted": (
+        "a first update that links a block",
+        (),
+        (("native/blocks.h", "        hw_store(&control->linking, link);", "        (void)link;"),),
     ),
     "the old task is freed before the new one is published": (
         "claim of an id that has ended",

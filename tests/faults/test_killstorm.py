@@ -29,11 +29,11 @@ def test_a_storm_of_kills_loses_no_count_and_leaves_nothing(run_python: RunPytho
 
 
 MISTAKES: dict[str, tuple[Edit, ...]] = {
-    "the counts of a dead worker go with it": (
+    "a block that is linked hides the one before it": (
         (
-            "native/stripes.h",
-            "            if (worker) hw_remember_lost(slot, stripe, worker);\n",
-            "            if (worker) stripe->count = stripe->count >> HW_TAG_SHIFT << HW_TAG_SHIFT;\n",
+            "native/blocks.h",
+            "hw_store(&block->next, hw_peek(&control->stripes_used) >> HW_LINK_SHIFT);",
+            "hw_store(&block->next, 0);",
         ),
     ),
     "the rows of dead workers are not used again": (

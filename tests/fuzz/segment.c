@@ -82,7 +82,7 @@ static void look_at(hw_copy *copy) {
         CHECK(ends(task->message, sizeof task->message) && ends(task->error, sizeof task->error));
         for (int m = 0; m < HW_METRICS; m++) CHECK(ends(task->metric_name[m], HW_METRIC_BYTES));
         CHECK(!task->parent_bytes || task->parent_bytes < strlen(task->id));
-        CHECK(task->count > -(((int64_t)1) << 51) && task->count < ((int64_t)1) << 51);
+        CHECK(task->count > -(((int64_t)1) << 57) && task->count < ((int64_t)1) << 57); /* the sum of 518 counters */
     }
     for (size_t i = 0; i < copy->stages.bytes / sizeof *stages; i++) {
         CHECK(stages[i].task < copy->count && stages[i].task >= last && ends(stages[i].stage, sizeof stages[i].stage));
@@ -191,9 +191,13 @@ static void write_result(uint32_t slot, uint64_t word) {
 static void count(uint32_t slot, uint64_t word) {
     hw_task task;
     if (hw_bind(board, &task, slot, generation_of(slot, word | 1), 0) != HW_OK) return;
-    CHECK((char *)task.stripe >= hw_slot(board, slot) && (char *)task.stripe < hw_slot(board, slot) + HW_IDENTITY_OFFSET);
+    if (task.stripe < (hw_stripe *)board->pool)
+        CHECK(task.stripe >= hw_stripes_of(hw_slot(board, slot)) &&
+              task.stripe < hw_stripes_of(hw_slot(board, slot)) + HW_STRIPES);
+    else
+        CHECK(task.stripe < (hw_stripe *)(board->pool + board->blocks));
     hw_add(&task, (int64_t)word);
-    hw_total_count(hw_slot(board, slot), task.tag);
+    hw_total_count(board, hw_slot(board, slot), generation_of(slot, word | 1));
 }
 
 static void give_back(uint32_t slot, uint64_t word) {
@@ -344,6 +348,14 @@ static void begin(void) {
         count(i, 3);
         write_status(i, 0x0303f0200003fful | 1u << 16);
         write_result(i, 40);
+    }
+    for (int i = 0; i < 2; i++) { /* blocks, of which the first counter was taken by somebody who left */
+        char *slot = hw_slot(board, 0);
+        CHECK(hw_slot_lock(board, slot, 0) == HW_OK);
+        hw_block *block = hw_link(board, slot, hw_control_of(slot)->generation);
+        CHECK(block != NULL);
+        hw_take_stripe(board, slot, block, 0);
+        hw_slot_unlock(slot);
     }
     hw_leave(board);
     sound = (char *)malloc(said.total_bytes);

@@ -1,6 +1,7 @@
 """Processes that count on one task together. Run as a script, so that spawned ones can import it. Prints JSON.
 
 python crowd.py count METHOD PROCESSES UPDATES BOARD    each process counts so often, every other one by four threads
+python crowd.py shares METHOD PROCESSES BOARD           each counts its number; then three are killed
 python crowd.py kill METHOD KILLS BOARD                 workers are killed at random and replaced
 """
 
@@ -23,6 +24,7 @@ from headway.engine.task import Task
 
 THREADS = 4
 AT_ONCE = 8
+KILLED = 3
 CAPACITY = 32
 
 
@@ -68,6 +70,53 @@ def count(context: BaseContext, processes: int, updates: int, board: Board) -> d
         "state": view.state,
         "lost": len(view.workers_lost),
         "alive": sum(worker.alive for worker in board.snapshot().workers),
+    }
+
+
+# --- shares
+
+
+def count_and_wait(task: Task, number: int, gate: Barrier) -> None:
+    gate.wait(100)
+    task.update(number)
+    while task.message != "leave":  # no barrier: who is killed at one leaves the others there
+        time.sleep(0.05)
+
+
+def shares(context: BaseContext, processes: int, board: Board) -> dict[str, object]:
+    task = board.task("all")
+    gate = context.Barrier(processes)
+    workers = [
+        context.Process(target=count_and_wait, args=(task, number, gate))  # type: ignore[attr-defined]
+        for number in range(1, processes + 1)
+    ]
+    for worker in workers:
+        worker.start()
+    deadline = time.monotonic() + 90
+    while task.count < sum(range(1, processes + 1)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    numbers = {worker.pid: number for number, worker in enumerate(workers, 1)}
+    view = board.get("all")
+    assert view is not None
+    told = {numbers[share.pid]: share.count for share in view.workers}
+    killed = workers[:: processes // KILLED][:KILLED]
+    for worker in killed:
+        worker.kill()
+        worker.join()
+    while len(view.workers_lost) < KILLED and time.monotonic() < deadline:  # a death is seen within a second
+        time.sleep(0.05)
+        view = board.get("all")
+        assert view is not None
+    task.message = "leave"
+    for worker in workers:
+        worker.join()
+    return {
+        "count": task.count,
+        "viewed": view.count,
+        "told": sorted(told.items()),
+        "killed": sorted(numbers[worker.pid] for worker in killed),
+        "lost": sorted((numbers[share.pid], share.count) for share in view.workers_lost),
+        "sharing": board.snapshot().meta["shared_counters"],
     }
 
 
@@ -158,6 +207,8 @@ def main() -> None:
     try:
         if what == "count":
             found = count(context, int(numbers[0]), int(numbers[1]), board)
+        elif what == "shares":
+            found = shares(context, int(numbers[0]), board)
         else:
             found = kill(context, int(numbers[0]), board)
     finally:

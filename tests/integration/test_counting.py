@@ -35,6 +35,22 @@ def test_the_count_of_many_processes_and_threads_is_exact(
     assert found["alive"] == 1, "their rows are given back"
 
 
+@pytest.mark.parametrize(
+    ("method", "processes"),
+    [("fork", 24), ("fork", 64), ("spawn", 24), pytest.param("spawn", 64, marks=pytest.mark.slow)],
+)
+def test_each_share_of_many_workers_is_exact_and_who_is_killed_is_named_with_it(
+    method: str, processes: int, run_python: RunPython, board_name: str
+) -> None:
+    """All of them count for the first time at the same moment."""
+    done = run_python(CROWD, "shares", method, str(processes), board_name, timeout_s=100)
+    found = json.loads(done.stdout)
+    assert found["count"] == found["viewed"] == sum(range(1, processes + 1))
+    assert found["told"] == [[n, n] for n in range(1, processes + 1)]
+    assert found["lost"] == [[n, n] for n in found["killed"]]
+    assert (len(found["lost"]), found["sharing"]) == (3, 0)
+
+
 @pytest.mark.parametrize(("method", "kills"), [("fork", 60), ("spawn", 12), ("forkserver", 24)])
 def test_workers_killed_at_random_lose_nothing_that_was_acknowledged(
     method: str, kills: int, run_python: RunPython, board_name: str

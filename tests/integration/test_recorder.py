@@ -137,12 +137,13 @@ def test_it_is_no_child_has_its_own_session_and_inherits_nothing(inheritable: st
         return found
 
     def foreign() -> list[str]:
-        ours = ("/dev/null", "headway", str(board.directory))
+        ours = ("/dev/null", "headway", str(board.directory), "socket:")  # at which it hears of boards
         return [link for link in links().values() if not any(part in link for part in ours)]
 
     seen = links()
     assert {seen[name] for name in "012"} == {"/dev/null"}
     assert inheritable not in seen.values()
+    assert len([link for link in seen.values() if link.startswith("socket:")]) == 1
     eventually(lambda: not foreign())  # a module that it imports just now is open for a moment, in any folder
     assert os.readlink(f"/proc/{pid}/cwd") == "/"
 

@@ -278,6 +278,77 @@ SEALED = Protocol(
     },
 )
 
+# --- a block of counters is linked, and lent to another task
+
+
+def link(cpu: Cpu) -> None:
+    """blocks.h: hw_fill_block and hw_link, of a block that was another task's; closed words have the next tag."""
+    cpu.store("count", (8, 0), name="link: count")
+    cpu.change("head", lambda _: 1, BOTH, name="link: head")
+
+
+def sum_of_linked(cpu: Cpu) -> tuple[int, int]:
+    """stripes.h: hw_total_count; shares.h: hw_copy_linked."""
+    if not cpu.load("head", ACQUIRE, name="sum: head"):
+        return 0, 0
+    word: tuple[int, int] = cpu.load("count", ACQUIRE, name="sum: count")
+    return word
+
+
+LINK = Protocol(
+    "link",
+    "hw_fill_block and hw_link beside hw_counters_of, hw_next_block and hw_total_count",
+    {"head": 0, "count": (8, 5)},
+    (link, sum_of_linked),
+    lambda _, seen: seen == (8, 5),
+    {
+        "link: count:relaxed": FOLLOWED,
+        "link: head:release": "what a linker reads after it, its slot lock orders",
+        "sum: count:relaxed": LAST,
+    },
+)
+
+
+def free_owner(cpu: Cpu) -> None:
+    """slots.h: hw_free_locked."""
+    cpu.store("generation", 2, name="free: generation")
+
+
+def lend(cpu: Cpu) -> str:
+    """blocks.h: hw_free_block with hw_has_slot, hw_claim_block and hw_fill_block, for another task."""
+    if cpu.load("generation", ACQUIRE, name="lend: generation") == 1:
+        return "in use"
+    cpu.change("owner", lambda _: "other", BOTH, name="lend: owner")
+    cpu.store("count", "other's", name="lend: count")
+    return "lent"
+
+
+def sum_of_lent(cpu: Cpu) -> str:
+    """stripes.h: hw_total_count without a lock, and the look at the generation after it."""
+    if cpu.load("generation", ACQUIRE, name="sum: generation") != 1:
+        return "gone"
+    is_mine = cpu.load("owner", ACQUIRE, name="sum: owner") == "mine"
+    count = str(cpu.load("count", ACQUIRE, name="sum: count")) if is_mine else "nothing"
+    return count if cpu.load("generation", ACQUIRE, name="sum: generation again") == 1 else "gone"
+
+
+LEND = Protocol(
+    "lend",
+    "hw_free_locked and hw_has_slot, hw_claim_block, hw_fill_block beside hw_linked and hw_total_count",
+    {"generation": 1, "owner": "mine", "count": "mine"},
+    (free_owner, lend, sum_of_lent),
+    lambda _free, _lent, seen: seen in ("other's", "nothing"),
+    {
+        "free: generation:relaxed": elsewhere("find"),
+        "lend: generation:relaxed": "the compare and swap after it is a release",
+        "lend: owner:acquire": "the look at the generation before it is an acquire",
+        "lend: owner:release": "the look at the generation before it is an acquire",
+        "lend: count:relaxed": "the look at the generation before it is an acquire",
+        "sum: generation:relaxed": "read later, it says that the task is gone",
+        "sum: generation again:relaxed": LAST,
+    },
+)
+
 # --- what the history has
 
 
@@ -521,7 +592,8 @@ RESULT = Protocol(
 )
 
 PROTOCOLS = (
-    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, ARCHIVED, NUMBERED, ROW, LOCK, RETIRE, STRIPE, DEAD, RESULT
+    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, LINK, LEND, ARCHIVED, NUMBERED, ROW, LOCK, RETIRE, STRIPE,
+    DEAD, RESULT,
 )  # fmt: skip
 
 # --- with more threads

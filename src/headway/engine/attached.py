@@ -80,6 +80,7 @@ class Attachment:
             **self.meta,
             "sequence": segment.sequence,
             "dropped": segment.dropped,
+            "shared_counters": segment.shared_counters,
             "retired": segment.retired,
             "recorder_pid": segment.recorder_pid if segment.recorder_alive else None,
             "recorder_errors": failed,

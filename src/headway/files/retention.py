@@ -1,16 +1,15 @@
-"""How long a history is kept: HEADWAY_HISTORY_DAYS and HEADWAY_HISTORY_ROWS, as the recorder's environment has them."""
+"""How long a history is kept: HEADWAY_HISTORY_DAYS and HEADWAY_HISTORY_ROWS, as the program has them that asks for a
+recorder of its board. One recorder serves many boards, each as its program wants it."""
 
 from __future__ import annotations
 
 import math
-import os
 from typing import NamedTuple
 
 from headway import errors
+from headway.system.program import DAYS, ROWS, history_texts
 
-__all__ = ["Retention", "chosen"]
-
-DAYS, ROWS = "HEADWAY_HISTORY_DAYS", "HEADWAY_HISTORY_ROWS"
+__all__ = ["DAYS", "ROWS", "Retention", "chosen", "kept"]
 
 
 class Retention(NamedTuple):
@@ -20,15 +19,24 @@ class Retention(NamedTuple):
     rows: int | None = 1_000_000
 
 
-def chosen() -> Retention:
-    """What the environment says. Raises InvalidVariable, which names the value and what is legal."""
-    days, rows = (os.environ.get(name, "").strip() for name in (DAYS, ROWS))
+def chosen(days: str | None = None, rows: str | None = None) -> Retention:
+    """What these texts say, or the environment. Raises InvalidVariable, which names the value and what is legal."""
+    if days is None or rows is None:
+        days, rows = history_texts()
     keep = Retention()
     if days:
         keep = keep._replace(hours=24 * _days(days))
     if rows:
         keep = keep._replace(rows=None if rows.lower() == "inf" else _rows(rows))
     return keep
+
+
+def kept(days: str | None = None, rows: str | None = None) -> Retention:
+    """As `chosen`, but what is wrong is passed over: headway.open has refused it."""
+    try:
+        return chosen(days, rows)
+    except errors.InvalidVariable:
+        return Retention()
 
 
 def _days(text: str) -> float:

@@ -169,7 +169,7 @@ typedef struct hw_task {
     hw_stripe *stripe;
     const uint64_t *identity; /* this process on the board; reads 0 in a forked child and after close */
     uint64_t worker;          /* the value of *identity when the stripe was taken */
-    uint64_t tag;             /* hw_tag(generation) */
+    uint64_t tag;             /* hw_tag(generation), of the slot, or of the block that has the stripe */
     hw_clock_function clock;  /* see hw_now; NULL: there is no stripe */
 } hw_task;
 
@@ -203,7 +203,9 @@ static inline void hw_beat(hw_stripe *stripe, uint64_t now_ns) {
 static inline int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns) {
     if (HW_UNLIKELY(hw_peek(task->identity) != task->worker)) {
         if (!task->stripe) return HW_UNBOUND;
-        __atomic_store_n(&task->stripe->shared, 1, __ATOMIC_RELAXED); /* relaxed: for people, read after the count */
+        /* Unless the stripe is another task's by now. Relaxed: for people, read after the count. */
+        if (hw_peek(&task->stripe->count) >> HW_TAG_SHIFT == task->tag)
+            __atomic_store_n(&task->stripe->shared, 1, __ATOMIC_RELAXED);
     }
     int answer = hw_count(task->stripe, task->tag, n);
     if (HW_LIKELY(answer == HW_OK)) hw_beat(task->stripe, now_ns);

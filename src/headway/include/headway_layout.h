@@ -13,13 +13,16 @@
  *   | uint64 [capacity]  |  the hash of each slot's id, 0 = none; dense, so that finding an id reads few lines
  *   +--------------------+ slots_offset
  *   | slot [capacity]    |  slot_bytes each
+ *   +--------------------+ blocks_offset
+ *   | hw_block [blocks]  |  2048 each: the pool of counters for tasks of more than eight workers
  *   +--------------------+ total_bytes
  *
  *   a slot                                   written by            read
  *   +--------------------+ 0
  *   | hw_control         |  128 bytes        lock holders          any time
  *   +--------------------+ 128
- *   | hw_stripe [8]      |  8 x 128          every counter         any time: the count is their sum
+ *   | hw_stripe [8]      |  8 x 128          every counter         any time: the count is their sum, and that of the
+ *   |                    |                                         stripes of the blocks that are linked to the slot
  *   +--------------------+ 1152
  *   | hw_identity        |  256              the claimer, once     between two equal readings of `generation`
  *   +--------------------+ 1408
@@ -57,10 +60,12 @@ extern "C" {
 
 #define HW_MAGIC 0x3159415744414548ull /* "HEADWAY1" in memory */
 #define HW_BYTE_ORDER 0x01020304u
-#define HW_LAYOUT_VERSION 2u /* version 1 was several layouts before the first release */
+#define HW_LAYOUT_VERSION 3u /* version 1 was several layouts before the first release, 2 had no blocks of counters */
 
 #define HW_LINE 128          /* two cache lines: the unit that the adjacent-line prefetcher moves */
-#define HW_STRIPES 8         /* counters of one task */
+#define HW_STRIPES 8         /* counters of a slot */
+#define HW_BLOCK_STRIPES 15  /* counters of a block */
+#define HW_BLOCKS 34         /* blocks that one task can have: with those of the slot 518 counters */
 #define HW_STAGES 16         /* places of the stage log, of which the last 15 are readable */
 #define HW_METRICS 8         /* named floats of one task */
 #define HW_LOST 8            /* dead workers that a task lists besides those still on a stripe */
@@ -123,7 +128,10 @@ typedef struct hw_header {
     uint64_t time_namespace; /* inode of /proc/self/ns/time; beats of another one cannot be compared */
     int64_t created_ns;      /* wall clock */
     char name[HW_NAME_BYTES];
-    uint64_t pad0[6];
+    uint64_t blocks_offset;
+    uint32_t blocks; /* in the pool */
+    uint32_t block_bytes;
+    uint64_t pad0[4];
     uint64_t checksum;
 
     /* 256: the structural lock. `lock_owner` is the truth, the semaphore only wakes. */
@@ -163,7 +171,9 @@ typedef struct hw_header {
     uint64_t gone_before;
     uint64_t pad5[3];
 
-    uint64_t pad6[16];
+    /* 896: how many first counts had to share a counter, for want of one that was free. */
+    uint64_t shared_counters;
+    uint64_t pad6[15];
 
     /* 1024: the directory of the board's files, immutable. */
     char directory[HW_DIRECTORY_BYTES];
@@ -177,6 +187,7 @@ HW_ASSERT(offsetof(hw_header, next_incarnation) == 384);
 HW_ASSERT(offsetof(hw_header, recorder) == HW_RECORDER_OFFSET);
 HW_ASSERT(offsetof(hw_header, retired) == 640);
 HW_ASSERT(offsetof(hw_header, next_serial) == 768);
+HW_ASSERT(offsetof(hw_header, shared_counters) == 896);
 HW_ASSERT(offsetof(hw_header, directory) == 1024);
 HW_ASSERT(sizeof(hw_header) == 4096);
 
@@ -204,7 +215,9 @@ typedef struct hw_control {
     uint64_t result_seq;   /* latch of the result */
     uint64_t beat_ns;      /* coarse monotonic time of the last status write */
     uint64_t lost_count;   /* dead workers whose stripe was taken over */
-    uint64_t stripes_used; /* bit i: stripe i was taken at some time; set before it counts */
+    /* Bit i: stripe i was taken at some time; set before it counts. The upper 32 bits: the number of the block that was
+     * linked last, + 1, from where `next` leads to the others. One word, as every reader needs both. */
+    uint64_t stripes_used;
     uint64_t has_result;   /* 1: a result was written; set before it is */
     uint64_t lock_pid;     /* for people */
     uint64_t reuse_ns;     /* monotonic: a free slot rests until then */
@@ -212,24 +225,45 @@ typedef struct hw_control {
     int64_t archived_count; /* the count that the history holds; see hw_is_archived */
     uint64_t sealed;       /* the generation whose stripes take no more counts; 1 more while they are being closed or opened */
     uint64_t copies;       /* copies begun for the history, of all tasks of this slot; see hw_begin_archive */
-    uint64_t pad[2];
+    uint64_t linking;      /* the block that is being linked, + 1; see native/blocks.h */
+    uint64_t pad;
 } hw_control;
 
 HW_ASSERT(sizeof(hw_control) == HW_LINE);
 
-/* One counter of a task. A process always adds to the same one. */
+/* One counter of a task. A process always adds to the same one. Its tag is that of the slot's generation, in a block that
+ * of the block's own generation. */
 typedef struct hw_stripe {
-    uint64_t count;   /* tag of the generation | count */
+    uint64_t count;   /* tag | count */
     uint64_t beat_ns; /* coarse monotonic time of the last add */
     uint64_t worker;  /* incarnation of the process that took the stripe, 0 = none */
     uint64_t base_of; /* incarnation for which `base` and `pid` were written */
     int64_t base;     /* where the count stood when it was taken */
     uint64_t pid;
     uint64_t shared; /* 1: more than one process adds here, so their shares are unknown */
-    uint64_t pad[9];
+    uint64_t pad;
+    /* Reserved, and not used yet: the item that its worker has in hand, a line of 64 bytes: a sequence number, when it was
+     * taken up (coarse monotonic), and a text of 47 bytes. */
+    uint64_t item[8];
 } hw_stripe;
 
+HW_ASSERT(offsetof(hw_stripe, item) == 64);
 HW_ASSERT(sizeof(hw_stripe) == HW_LINE);
+
+/* Counters that are lent to one task at a time: see native/blocks.h. Its first line is read by every reader of the task,
+ * and written only when the block is linked and when a stripe is taken for the first time. */
+typedef struct hw_block {
+    uint64_t owner;      /* the task that has it: hw_task_name; 0 = it was never linked. Free once that task is gone */
+    uint64_t generation; /* odd; another one each time that it is linked */
+    uint64_t next;       /* the block that was linked before it, + 1; 0 = none */
+    uint64_t rank;       /* which one of the task's blocks it is, 1 = the first */
+    uint64_t used;       /* bit i: stripe i was taken since it was linked; set before it counts */
+    uint64_t pad[11];
+    hw_stripe stripe[HW_BLOCK_STRIPES];
+} hw_block;
+
+HW_ASSERT(offsetof(hw_block, stripe) == HW_LINE);
+HW_ASSERT(sizeof(hw_block) == 2048);
 
 typedef struct hw_identity {
     char id[HW_ID_BYTES];

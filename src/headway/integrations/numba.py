@@ -128,7 +128,9 @@ def _write(function: Any) -> None:
     me = builder.load_atomic(at(identity, 0), RELAXED, 8)
     with builder.if_then(builder.icmp_unsigned("!=", me, worker), likely=False):
         refuse_if(builder.icmp_unsigned("==", stripe, WORD(0)), HW_UNBOUND)
-        builder.store_atomic(WORD(1), at(stripe, STRIPE["shared"]), RELAXED, 8)
+        there = builder.lshr(builder.load_atomic(at(stripe, STRIPE["count"]), RELAXED, 8), WORD(TAG_SHIFT))
+        with builder.if_then(builder.icmp_unsigned("==", there, tag)):  # else the stripe is another task's by now
+            builder.store_atomic(WORD(1), at(stripe, STRIPE["shared"]), RELAXED, 8)
     refuse_if(builder.icmp_signed(">=", n, WORD(COUNT_LIMIT)), HW_OVERFLOW)
     refuse_if(builder.icmp_signed("<=", n, WORD(-COUNT_LIMIT)), HW_OVERFLOW)
 

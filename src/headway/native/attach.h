@@ -50,6 +50,8 @@ static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, con
     board->result_bytes = header->result_bytes;
     board->slot_bytes = header->slot_bytes;
     board->result_stride = hw_result_stride(header->result_bytes);
+    board->pool = (hw_block *)(board->base + header->blocks_offset);
+    board->blocks = header->blocks;
     memset(board->page, 0, 4096);
     board->anchor = NULL;
     board->locking_fd = -1;

@@ -28,7 +28,7 @@ enum hw_page {
 /* A stripe that this process took, to be given back when it leaves in good order. */
 typedef struct hw_held {
     uint32_t slot;
-    uint32_t stripe;
+    uint32_t stripe; /* hw_stripe_at */
     uint64_t generation;
 } hw_held;
 
@@ -43,6 +43,8 @@ typedef struct hw_board {
     uint32_t result_bytes;
     uint64_t slot_bytes;
     uint64_t result_stride;
+    hw_block *pool;
+    uint32_t blocks;
     uint64_t *page; /* enum hw_page; every word reads 0 after a fork */
     uint64_t known[HW_KNOWN]; /* who was alive when the kernel was last asked: see lost.h */
     int lock_fd;    /* asks about locks; holds none of its own, so children may have it, too */
@@ -64,6 +66,9 @@ static inline uint64_t hw_align(uint64_t bytes, uint64_t to) { return (bytes + t
 /* One copy of a result: its length, then its bytes. */
 static inline uint64_t hw_result_stride(uint32_t result_bytes) { return hw_align(8 + (uint64_t)result_bytes, 64); }
 
+/* How many blocks of counters the pool has: enough for one task of 512 workers, and one more for each four tasks. */
+static inline uint32_t hw_pool_blocks(uint32_t capacity) { return HW_BLOCKS + capacity / 4; }
+
 /* Lay out a segment: fills sizes and offsets of `header` from capacity, workers and result_bytes. */
 static inline void hw_geometry(hw_header *header, uint32_t capacity, uint32_t workers, uint32_t result_bytes) {
     header->header_bytes = sizeof(hw_header);
@@ -75,7 +80,10 @@ static inline void hw_geometry(hw_header *header, uint32_t capacity, uint32_t wo
     header->rows_offset = sizeof(hw_header);
     header->hashes_offset = header->rows_offset + (uint64_t)workers * sizeof(hw_row);
     header->slots_offset = hw_align(header->hashes_offset + (uint64_t)capacity * 8, 4096);
-    header->total_bytes = hw_align(header->slots_offset + (uint64_t)capacity * header->slot_bytes, 4096);
+    header->blocks_offset = header->slots_offset + (uint64_t)capacity * header->slot_bytes;
+    header->blocks = hw_pool_blocks(capacity);
+    header->block_bytes = sizeof(hw_block);
+    header->total_bytes = hw_align(header->blocks_offset + (uint64_t)header->blocks * sizeof(hw_block), 4096);
 }
 
 /* FNV-1a, 64 bits (Fowler, Noll, Vo). */
@@ -118,7 +126,8 @@ static const char *hw_validate(const hw_header *header, uint64_t bytes, int *lay
     if (header->header_bytes != want.header_bytes || header->row_bytes != want.row_bytes ||
         header->slot_bytes != want.slot_bytes || header->rows_offset != want.rows_offset ||
         header->hashes_offset != want.hashes_offset || header->slots_offset != want.slots_offset ||
-        header->total_bytes != want.total_bytes) {
+        header->blocks_offset != want.blocks_offset || header->blocks != want.blocks ||
+        header->block_bytes != want.block_bytes || header->total_bytes != want.total_bytes) {
         *layout = 1;
         return "its records have other sizes than this version's";
     }
@@ -138,6 +147,14 @@ static inline char *hw_slot(const hw_board *board, uint32_t slot) {
 }
 static inline hw_control *hw_control_of(char *slot) { return (hw_control *)slot; }
 static inline hw_stripe *hw_stripes_of(char *slot) { return (hw_stripe *)(slot + HW_STRIPES_OFFSET); }
+
+/* By number: first those of the slot, then those of the pool, block by block. */
+static inline hw_stripe *hw_stripe_at(const hw_board *board, char *slot, uint32_t number) {
+    if (number < HW_STRIPES) return hw_stripes_of(slot) + number;
+    number -= HW_STRIPES;
+    return board->pool[number / HW_BLOCK_STRIPES].stripe + number % HW_BLOCK_STRIPES;
+}
+
 static inline hw_identity *hw_identity_of(char *slot) { return (hw_identity *)(slot + HW_IDENTITY_OFFSET); }
 static inline hw_status *hw_status_of(char *slot, int copy) { return (hw_status *)(slot + HW_STATUS_OFFSET) + copy; }
 static inline hw_stage *hw_stages_of(char *slot) { return (hw_stage *)(slot + HW_STAGES_OFFSET); }

@@ -23,8 +23,8 @@ typedef struct hw_given_up {
 
 /* Is something lost with a task that has ended, if its slot is freed now? Under the slot lock. If not, its counters are
  * closed, and it stays so. */
-static int hw_loses(char *slot) {
-    return !hw_is_noted(slot) || hw_close(slot) != HW_OK;
+static int hw_loses(hw_board *board, char *slot) {
+    return !hw_is_noted(slot) || hw_close(board, slot) != HW_OK;
 }
 
 /* Free the older one of two tasks of one id: who replaced it was killed before it was free (invariant 3). If another
@@ -34,7 +34,7 @@ static void hw_free_older(hw_board *board, uint32_t index) {
     hw_status status;
     if (hw_slot_try(board, slot) != HW_OK) return;
     hw_load_life(slot, &status);
-    if (hw_final(hw_state_of(board, NULL, slot, &status)) && hw_loses(slot)) hw_drop_locked(board, index);
+    if (hw_final(hw_state_of(board, NULL, slot, &status)) && hw_loses(board, slot)) hw_drop_locked(board, index);
     else hw_free_locked(board, index);
 }
 
@@ -85,7 +85,8 @@ static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, cons
     hw_put(hw_result_of(board, slot, 0), 0);
     hw_put(hw_result_of(board, slot, 1), 0);
     hw_store(&control->lost_count, 0);
-    hw_store(&control->stripes_used, 0);
+    hw_store(&control->stripes_used, 0); /* and no block is linked */
+    hw_store(&control->linking, 0);
     hw_store(&control->has_result, 0);
     hw_store(&control->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
     HW_STEP("filled");
@@ -103,10 +104,15 @@ static int hw_standing(hw_board *board, char *slot, const hw_status *status, uin
     if (!hw_final(state)) {
         found->pid = status->owner_pid;
         found->owner_alive = !hw_dead(board, status->owner);
-        for (int i = 0; !found->owner_alive && i < HW_STRIPES; i++) {
-            hw_stripe *stripe = hw_stripes_of(slot) + i;
-            uint64_t worker = hw_load(&stripe->worker);
-            if (worker && !hw_dead(board, worker)) found->pid = hw_load(&stripe->pid);
+        if (!found->owner_alive) {
+            hw_counters it = hw_counters_of(board, slot, hw_load(&hw_control_of(slot)->generation), 0);
+            hw_stripe *stripe;
+            while ((stripe = hw_next_stripe(&it)) != NULL) {
+                uint64_t worker = hw_load(&stripe->worker);
+                if (!worker || hw_dead(board, worker)) continue;
+                found->pid = hw_load(&stripe->pid);
+                break; /* one is enough, and each costs a question to the kernel */
+            }
         }
         return HW_EXISTS;
     }
@@ -143,7 +149,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
             hw_slot_unlock(slot);
             return answer;
         }
-        loses = (!anew || hw_final(status.state)) && hw_loses(slot);
+        loses = (!anew || hw_final(status.state)) && hw_loses(board, slot);
         if (loses && drop != HW_DROP_FREELY &&
             !(given_up.slot == found->slot && given_up.generation == found->generation)) {
             hw_slot_unlock(slot);

@@ -7,62 +7,16 @@
 
 #include <math.h>
 
-#include "record.h"
+#include "shares.h"
 
 #define HW_MOVED (-1)
 #define HW_APART_TRIES 16
-
-/* A fast hash, not a secure one: it has to differ between two copies if anything changed between them. The value comes
- * in after a multiplication, so that small numbers such as a generation and a slot cannot cancel each other. */
-static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
-    const uint64_t odd = 0x9e3779b97f4a7c15ull;
-    return ((hash ^ hash >> 29) * odd ^ value) * odd;
-}
 
 /* Copy a text and zero the bytes after its end. */
 static inline void hw_take_text(char *to, const char *from, size_t room) {
     size_t n = strnlen(from, room - 1);
     memcpy(to, from, n);
     memset(to + n, 0, room - n);
-}
-
-static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_stripe *stripes, uint32_t *left_out) {
-    uint64_t lost = hw_load(&hw_control_of(slot)->lost_count);
-    *left_out = lost > HW_LOST ? (uint32_t)(lost - HW_LOST) : 0;
-    for (uint64_t i = 0; i < HW_LOST && i < lost; i++) {
-        hw_lost one;
-        hw_share_record *to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
-        if (!to) return;
-        hw_load_words(&one, hw_lost_of(slot) + i, sizeof one);
-        memset(to, 0, sizeof *to);
-        to->task = number;
-        to->pid = (uint32_t)one.pid;
-        to->worker = one.worker;
-        to->known = one.share != INT64_MIN;
-        to->count = to->known ? one.share : 0;
-        to->beat_ns = hw_wall(copy, one.beat_ns);
-    }
-    for (int i = 0; i < HW_STRIPES; i++) {
-        const hw_stripe *stripe = stripes + i;
-        /* A stripe that was given back still names its last worker. */
-        uint64_t worker = stripe->worker ? stripe->worker : stripe->base_of;
-        hw_share_record *to;
-        /* A process was killed after it noted this dead worker and before it took the stripe: skip the duplicate. */
-        if (!worker || hw_is_remembered(slot, worker)) continue;
-        if (!stripe->worker && !stripe->shared && !hw_share(stripe->count, stripe->base)) continue; /* no count */
-        to = (hw_share_record *)hw_sink_add(copy, &copy->shares, sizeof *to);
-        if (!to) return;
-        memset(to, 0, sizeof *to);
-        to->task = number;
-        to->worker = worker;
-        if (stripe->base_of == worker) {
-            to->pid = (uint32_t)stripe->pid;
-            to->known = !stripe->shared;
-            to->count = to->known ? hw_share(stripe->count, stripe->base) : 0;
-        }
-        to->beat_ns = hw_wall(copy, stripe->beat_ns);
-        to->alive = stripe->worker ? (uint8_t)hw_copy_alive(copy, worker) : HW_SHARE_LEFT;
-    }
 }
 
 static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, const hw_status *status,
@@ -114,17 +68,6 @@ static int hw_copy_status(hw_copy *copy, char *slot, hw_status *status, hw_task_
     return HW_OK;
 }
 
-/* Copy one stripe. The count is read last, so that it is not below the base; if the worker did not change meanwhile,
- * all counts are its own. If the worker of the stripe keeps changing, the share is unknown. */
-static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
-    for (int i = 0; i < 4; i++) {
-        hw_load_words(to, from, offsetof(hw_stripe, pad));
-        to->count = hw_load(&from->count);
-        if (hw_load(&from->worker) == to->worker) return;
-    }
-    to->shared = 1;
-}
-
 /* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or not of this generation; 0 = any), HW_TIMEOUT;
  * HW_MOVED if status and result are not of one moment, unless `apart` allows it. */
 static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart) {
@@ -173,7 +116,12 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         if (stripe->beat_ns > beat) beat = stripe->beat_ns;
         mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
     }
-    status.state = hw_state_read(board, &copy->asked, &status, stripes, used, copy->monotonic_ns);
+    copy->linked.bytes = 0;
+    if (HW_UNLIKELY(used >> HW_LINK_SHIFT)) hw_copy_linked(copy, slot, generation, &to->count, &beat, &mix);
+    status.state = hw_state_read(&status, hw_ended(status.state) ||
+                                              hw_carried(board, &copy->asked, status.owner, stripes, used,
+                                                         (hw_stripe *)copy->linked.data,
+                                                         copy->linked.bytes / sizeof(hw_stripe), copy->monotonic_ns));
     to->rate = NAN;
     to->total = status.total;
     to->base = status.base;

@@ -17,6 +17,7 @@ typedef struct hw_copy {
     uint64_t monotonic_ns;
     hw_sink tasks, stages, shares, workers, index, results;
     hw_sink hashes; /* of the tasks' ids, while copying */
+    hw_sink linked; /* the stripes that the task at hand has in blocks */
     int failed; /* 1: out of memory */
     int more;   /* 1: the caller's array for the tasks was too small */
     uint32_t count;
@@ -74,6 +75,7 @@ static void hw_copy_end(hw_copy *copy) {
     free(copy->index.data);
     free(copy->results.data);
     free(copy->hashes.data);
+    free(copy->linked.data);
 }
 
 static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {

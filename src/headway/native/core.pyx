@@ -57,13 +57,13 @@ WORKERS_MAX = HW_WORKERS_MAX
 RESULT_BYTES_MAX = HW_RESULT_BYTES_MAX
 LOCK_SECONDS = 5.0
 SILENT_SECONDS = 2.0  # after so long without a beat (there are several a second), check whether the recorder is alive
-START_SECONDS = 5.0  # how long a process that starts a recorder has before another one may try
+START_SECONDS = 5.0  # how long a process that sees to a recorder has before another one may try
 
 cdef tuple STATES = _STATES
 cdef dict _STATE_NUMBERS = {name: number for number, name in enumerate(STATES)}
 cdef uint64_t SECOND = 1_000_000_000
 cdef uint64_t SLICE = 50_000_000  # how long a call without the GIL waits at most before signals are served
-cdef uint64_t BIND_WAIT = 1_000_000  # how long counting waits at most for a stripe of its own
+cdef uint64_t BIND_WAIT = 50_000_000  # how long counting waits at most for a stripe of its own
 cdef uint64_t _nobody = 0  # what `identity` of a handle without a stripe points to
 cdef bint _warned_stale = False
 cdef bint _warned_retired = False

@@ -104,7 +104,7 @@ cdef class Counter(Place):
         if not self.ready():
             return self._alone().count
         slot = hw_slot(self.segment.board, self.index)
-        sum = hw_total_count(slot, hw_tag(self.generation))
+        sum = hw_total_count(self.segment.board, slot, self.generation)
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             raise self._gone()
         return sum

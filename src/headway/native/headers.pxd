@@ -87,6 +87,7 @@ cdef extern from "headway.h" nogil:
         uint64_t dropped
         uint64_t repairs
         uint64_t gone[6]
+        uint64_t shared_counters
         char directory[3072]
 
     ctypedef struct hw_control:
@@ -197,7 +198,7 @@ cdef extern from "clock.h" nogil:
 
 cdef extern from "stripes.h" nogil:
     int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns)
-    int64_t hw_total_count(char *slot, uint64_t tag)
+    int64_t hw_total_count(hw_board *board, char *slot, uint64_t generation)
 
 cdef extern from "status.h" nogil:
     enum:

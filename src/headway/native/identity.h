@@ -361,7 +361,7 @@ static void hw_leave(hw_board *board) {
     short type = F_UNLCK;
     if (!me) return; /* not registered, as a forked child that did not use the board */
     for (size_t i = 0; i < board->held_count; i++) {
-        hw_stripe *stripe = hw_stripes_of(hw_slot(board, board->held[i].slot)) + board->held[i].stripe;
+        hw_stripe *stripe = hw_stripe_at(board, hw_slot(board, board->held[i].slot), board->held[i].stripe);
         hw_cas(&stripe->worker, me, 0);
     }
     free(board->held);

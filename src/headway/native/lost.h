@@ -75,10 +75,11 @@ static int hw_alive(hw_board *board, hw_asked *asked, uint64_t incarnation) {
 
 /* Does a live process other than this one count on the task, according to its stripes? */
 static int hw_others(hw_board *board, char *slot) {
-    hw_stripe *stripes = hw_stripes_of(slot);
+    hw_counters it = hw_counters_of(board, slot, hw_load(&hw_control_of(slot)->generation), 0);
     uint64_t me = hw_me(board);
-    for (int i = 0; i < HW_STRIPES; i++) {
-        uint64_t worker = hw_load(&stripes[i].worker);
+    hw_stripe *stripe;
+    while ((stripe = hw_next_stripe(&it)) != NULL) {
+        uint64_t worker = hw_load(&stripe->worker);
         if (worker != me && hw_alive(board, NULL, worker)) return 1;
     }
     return 0;
@@ -91,31 +92,52 @@ static inline int hw_shared_alive(const hw_stripe *stripe, uint64_t now_ns) {
     return hw_load(&stripe->shared) == 1 && beat && now_ns < beat + HW_SHARED_GRACE_NS;
 }
 
-/* Does a live process carry the task: its owner, or one that counts on it? `stripes` are the slot's own, or a copy;
- * bit i of `used`: stripe i was taken at some time. */
+/* Does somebody who is alive count on this stripe? */
+static inline int hw_is_counted_on(hw_board *board, hw_asked *asked, const hw_stripe *stripe, uint64_t now_ns) {
+    return hw_alive(board, asked, hw_load(&stripe->worker)) || hw_shared_alive(stripe, now_ns);
+}
+
+/* Does a live process carry the task: its owner, or one that counts on it? By copies of its stripes: those of the slot, bit
+ * i of `used`: stripe i was taken at some time; and so many that are linked. */
 static int hw_carried(hw_board *board, hw_asked *asked, uint64_t owner, const hw_stripe *stripes, uint64_t used,
-                      uint64_t now_ns) {
+                      const hw_stripe *linked, size_t linked_count, uint64_t now_ns) {
     if (hw_alive(board, asked, owner)) return 1;
     for (int i = 0; i < HW_STRIPES; i++)
-        if (used >> i & 1
-            && (hw_alive(board, asked, hw_load(&stripes[i].worker)) || hw_shared_alive(stripes + i, now_ns)))
-            return 1;
+        if (used >> i & 1 && hw_is_counted_on(board, asked, stripes + i, now_ns)) return 1;
+    for (size_t i = 0; i < linked_count; i++)
+        if (hw_is_counted_on(board, asked, linked + i, now_ns)) return 1;
+    return 0;
+}
+
+/* The same for a slot, by its stripes at this moment. */
+static int hw_slot_carried(hw_board *board, hw_asked *asked, char *slot, uint64_t owner, uint64_t now_ns) {
+    hw_counters it;
+    hw_stripe *stripe;
+    if (hw_alive(board, asked, owner)) return 1;
+    it = hw_counters_of(board, slot, hw_load(&hw_control_of(slot)->generation), 0);
+    while ((stripe = hw_next_stripe(&it)) != NULL)
+        if (hw_is_counted_on(board, asked, stripe, now_ns)) return 1;
     return 0;
 }
 
 /* The state as it reads, by the rule at the head of this file. `carried` matters for open tasks only. */
-static uint64_t hw_state_read(hw_board *board, hw_asked *asked, const hw_status *status, const hw_stripe *stripes,
-                              uint64_t used, uint64_t now_ns) {
+static inline uint64_t hw_state_read(const hw_status *status, int carried) {
     if (hw_ended(status->state)) return status->state;
-    if (!hw_carried(board, asked, status->owner, stripes, used, now_ns)) return HW_LOST_STATE;
+    if (!carried) return HW_LOST_STATE;
     return status->state == HW_LOST_STATE ? HW_RUNNING : status->state;
 }
 
-/* The same for a slot, by its stripes at this moment. */
+/* The same for a slot. */
+static inline uint64_t hw_state_at(hw_board *board, hw_asked *asked, char *slot, const hw_status *status,
+                                   uint64_t now_ns) {
+    if (hw_ended(status->state)) return status->state;
+    return hw_state_read(status, hw_slot_carried(board, asked, slot, status->owner, now_ns));
+}
+
+/* The same at this moment. */
 static inline uint64_t hw_state_of(hw_board *board, hw_asked *asked, char *slot, const hw_status *status) {
-    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used);
     if (hw_ended(status->state)) return status->state; /* without reading the clock */
-    return hw_state_read(board, asked, status, hw_stripes_of(slot), used, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
+    return hw_state_at(board, asked, slot, status, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
 }
 
 #endif

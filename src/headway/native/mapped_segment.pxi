@@ -168,6 +168,11 @@ cdef class MappedSegment:
         return hw_load(&(<hw_header *>self.base).dropped)
 
     @property
+    def shared_counters(self):
+        """How many first counts on a task had to share a counter, for want of one that was free."""
+        return hw_load(&(<hw_header *>self.base).shared_counters)
+
+    @property
     def gone(self):
         """How many tasks lost their slot so far, by the number of their last state."""
         cdef uint64_t *gone = (<hw_header *>self.base).gone

@@ -92,10 +92,14 @@ cdef class Recorded(Presence):
         return recorder == 0 or hw_dead(self.board, recorder)
 
     def may_start_recorder(self):
-        """Is the wanted recorder missing, and may this process start one? True for one process at a time."""
+        """Is the wanted recorder missing, and may this process see to one? Not 0 for one process at a time.
+
+        1: nobody has tried since the last one was elected; 2: somebody has, and its time has passed without one.
+        """
         cdef uint64_t now = hw_clock_ns(CLOCK_MONOTONIC)
         cdef uint64_t deadline = hw_load(&self.board.header.recorder_deadline_ns)
         if not self.silent(now) or (now < deadline and deadline <= now + <uint64_t>(START_SECONDS * SECOND)):
-            return False  # another process is starting one; a later deadline is damage
-        return hw_cas(&self.board.header.recorder_deadline_ns, deadline,
-                      now + <uint64_t>(START_SECONDS * SECOND)) != 0
+            return 0  # another process is seeing to one; a later deadline is damage
+        if not hw_cas(&self.board.header.recorder_deadline_ns, deadline, now + <uint64_t>(START_SECONDS * SECOND)):
+            return 0
+        return 2 if 0 < deadline <= now else 1

@@ -98,7 +98,7 @@ static void hw_restore(hw_board *board, uint32_t index, const hw_past *past) {
     hw_restore_status(past, &status);
     hw_fill(board, index, &identity, &status, hw_hash(identity.id, strnlen(identity.id, sizeof identity.id)));
     hw_restore_count(hw_stripes_of(slot), hw_tag(hw_peek(&control->generation)), past->task.count);
-    hw_store(&control->stripes_used, (1u << HW_STRIPES) - 1);
+    hw_store(&control->stripes_used, HW_ALL_OF_SLOT);
     hw_store(&control->beat_ns, hw_beat_of(past->task.beat_ns));
     for (size_t i = 0; i < past->stage_count; i++) {
         hw_stage_record from;

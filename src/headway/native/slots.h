@@ -7,7 +7,9 @@
  *  3. Ids are unique among live slots but for one moment: a task that starts anew is published before the ended one of
  *     the same id is freed, so that a kill between leaves the new state, not none. The larger serial counts; the next
  *     claim of the id frees the other.
- *  4. The stripes carry the tag of the generation for which they were zeroed, or, sealed, the next one (stripes.h).
+ *  4. The stripes carry the tag of the generation for which they were zeroed, or, sealed, the next one (stripes.h). Those
+ *     of blocks: of the block's generation. A block is that task's alone which its owner word names, while that has its
+ *     slot (blocks.h).
  *  5. A slot is free only after its stripes are sealed: what was acknowledged is in the sum that was compared with what
  *     the history has, or it is dropped and counted in `dropped`.
  *
@@ -53,12 +55,12 @@ static void hw_free_locked(hw_board *board, uint32_t index) {
     hw_control *control = hw_control_of(slot);
     hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
     HW_STEP("free");
-    hw_seal(slot); /* invariant 5; who compared the count has sealed it already */
+    hw_seal(board, slot); /* invariant 5; who compared the count has sealed it already */
     hw_count_gone(board, index, slot);
     /* Before the slot is free, so that a search that missed both the old and the new slot sees the change. */
     hw_store(&board->header->frees, hw_peek(&board->header->frees) + 1);
     HW_STEP("frees");
-    hw_store(&control->generation, hw_peek(&control->generation) + 1); /* publishes: free */
+    hw_store(&control->generation, hw_peek(&control->generation) + 1); /* publishes: free, and so are its blocks */
     HW_STEP("freed");
     hw_store(&board->hashes[index], 0);
     hw_slot_unlock(slot);
@@ -100,7 +102,7 @@ static int hw_is_owed(hw_board *board, hw_asked *asked, uint32_t index, uint64_t
     /* One that is written to without a pause is owed as far as anybody can tell: who copies it may take its lock. */
     if (hw_read_numbers(slot, &status) == HW_OK &&
         (!hw_final(status.state) || hw_state_of(board, asked, slot, &status) != status.state)) return HW_STALE;
-    if (hw_is_archived(slot)) return HW_STALE;
+    if (hw_is_archived(board, slot)) return HW_STALE;
     /* Acquire, before the copy: whose copy had the number before this one has read nothing that is newer. */
     *number = hw_load(&control->copies) + 1;
     return HW_OK;
@@ -121,7 +123,7 @@ static int hw_begin_archive(hw_board *board, uint32_t index, uint64_t generation
     int answer = HW_STALE;
     if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
     if (hw_load(&control->generation) == generation && hw_peek(&control->copies) + 1 == number &&
-        !hw_is_archived(slot)) {
+        !hw_is_archived(board, slot)) {
         hw_store(&control->archived, 0);
         HW_STEP("mark cleared");
         hw_store(&control->copies, number); /* release: the copy was read before */
@@ -159,9 +161,9 @@ static int hw_may_go(hw_board *board, hw_asked *asked, char *slot, const hw_stat
 
 /* Close the counters of a task that is to lose its slot, under the slot lock: HW_OK if the history has its last count,
  * which does not change any more; HW_UNARCHIVED: archive it once more, and come again. */
-static int hw_close(char *slot) {
-    hw_seal(slot);
-    return hw_is_archived(slot) ? HW_OK : HW_UNARCHIVED;
+static int hw_close(hw_board *board, char *slot) {
+    hw_seal(board, slot);
+    return hw_is_archived(board, slot) ? HW_OK : HW_UNARCHIVED;
 }
 
 /* Free a task that has ended and that the history has. Under the structural lock. */
@@ -170,7 +172,7 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
     hw_status status;
     if (hw_load(&hw_control_of(slot)->generation) != generation || hw_slot_try(board, slot) != HW_OK) return HW_STALE;
     hw_load_life(slot, &status);
-    if (!hw_may_go(board, NULL, slot, &status, 0) || hw_close(slot) != HW_OK) {
+    if (!hw_may_go(board, NULL, slot, &status, 0) || hw_close(board, slot) != HW_OK) {
         hw_slot_unlock(slot);
         return HW_STALE;
     }
@@ -220,7 +222,7 @@ static int hw_free_oldest(hw_board *board, hw_asked *asked, hw_loss loss) {
             hw_slot_unlock(slot);
             continue;
         }
-        if (hw_close(slot) != HW_OK) {
+        if (hw_close(board, slot) != HW_OK) {
             if (loss == HW_NOTHING) {
                 hw_slot_unlock(slot);
                 owed++;

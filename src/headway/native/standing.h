@@ -31,7 +31,7 @@ static void hw_glance_at(hw_board *board, hw_glance *glance) {
         seen = hw_latch_begin(&control->status_seq);
         hw_load_numbers(&status, hw_status_of(slot, seen & 1));
         state = hw_latch_whole(&control->status_seq, seen)
-                    ? hw_state_read(board, &asked, &status, hw_stripes_of(slot), hw_load(&control->stripes_used), now_ns)
+                    ? hw_state_at(board, &asked, slot, &status, now_ns)
                     : HW_STATES;
         mix = hw_mix(mix, hw_mix(generation, i) ^ hw_mix(seen, result) ^ state << 56);
     }

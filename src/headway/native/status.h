@@ -185,7 +185,7 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
         if (next.owner == hw_peek(&copy0->owner)) change->fields &= ~(uint32_t)HW_SET_OWNER; /* it is already */
     }
     next.resumed = (change->fields & HW_SET_RESUMED) != 0;
-    next.base = next.resumed ? hw_total_count(slot, hw_tag(generation)) : 0;
+    next.base = next.resumed ? hw_total_count(board, slot, generation) : 0;
     next.started_ns = change->now_ns;
     if (next.resumed) {
         change->fields |= HW_SET_STARTED | HW_SET_ENDED | HW_SET_ERROR;
@@ -206,7 +206,7 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
         }
     }
     hw_store(&control->archived, 0); /* before the change: a kill in between then only archives it again */
-    if (!hw_ended(change->fields & HW_SET_STATE ? next.state : change->was)) hw_unseal(slot);
+    if (!hw_ended(change->fields & HW_SET_STATE ? next.state : change->was)) hw_unseal(board, slot);
     hw_latch_flip(&control->status_seq);
     hw_apply(copy0, change, &next, metric_at);
     hw_latch_flip(&control->status_seq);

@@ -83,7 +83,7 @@ static void hw_go_on(hw_board *board, hw_walk *walk) {
             found = !hw_final(status.state) && hw_state_of(board, &walk->asked, slot, &status) == HW_LOST_STATE;
         if (found) walk->found[walk->n++] = task;
         if (walk->sought == HW_FINISHED && hw_final(status.state) && hw_is_older(&walk->oldest, task.ended_ns) &&
-            !hw_is_archived(slot))
+            !hw_is_archived(board, slot))
             hw_add_older(&walk->oldest, task);
     }
 }

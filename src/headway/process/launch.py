@@ -1,4 +1,4 @@
-"""Starts helper processes: the recorder of a board, and the process that draws live bars.
+"""Starts helper processes: the recorder of the boards of a directory, and the process that draws live bars.
 
 They are not children of the program: it never has to wait for them, and they outlive it.
 """
@@ -17,15 +17,18 @@ import posix_ipc
 
 from headway import errors
 from headway.native import core
+from headway.process import address
+from headway.system.program import history_texts
 
 if TYPE_CHECKING:
     from headway.native.core import Segment
 
-__all__ = ["BOOTSTRAP", "FOLDER_OF_POSIX_IPC", "GUARD", "RECORDER", "beside", "ensure", "wanted"]
+__all__ = ["BOOTSTRAP", "FOLDER_OF_POSIX_IPC", "GUARD", "LISTENING", "RECORDER", "beside", "ensure", "wanted"]
 
 GUARD = "HEADWAY_RECORDER"  # set in the environment of helper processes, which start no recorder
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
 RECORDER = "headway.recorder.recorder_process"
+LISTENING = 3  # the descriptor by which a recorder gets the socket at its address
 FOLDER_OF_POSIX_IPC = os.path.dirname(posix_ipc.__file__)
 # These variables change how Python starts. The user set them for the program; they would break its helpers.
 _NOT_HANDED_DOWN = frozenset(
@@ -44,7 +47,11 @@ def wanted() -> bool:
 
 
 def ensure(segment: Segment) -> None:
-    """Start the recorder of a board that should have one and has none. If several processes call it, one starts it.
+    """See to a recorder for a board that should have one and has none. If several processes call it, one does.
+
+    The recorder at work for this directory is told of the board, which takes it up at once; if there is none, it is
+    started. If the board has none some seconds later all the same, as that one is stopped, say, one is started for this
+    board alone.
 
     It never raises: progress is counted with or without a recorder. If none can be started, or if the recorder says
     that it cannot write, it warns once per process.
@@ -52,14 +59,35 @@ def ensure(segment: Segment) -> None:
     if not wanted():
         return
     _tell_errors(segment)
-    if not segment.may_start_recorder():
+    asked = segment.may_start_recorder()
+    if not asked:
         return
     try:
-        beside(RECORDER, segment.name, segment.uuid)
+        _see_to(segment, in_vain=asked > 1)
     except OSError as error:
         _warn(error.strerror or str(error))
     except ValueError as error:
         _warn(str(error))
+
+
+def _see_to(segment: Segment, *, in_vain: bool) -> None:
+    root = os.path.dirname(segment.directory)
+    wish = address.Wish(segment.name, segment.uuid, *history_texts())
+    listening = None
+    try:
+        listening = address.ask(address.of(root), wish)
+        if listening is None and not in_vain:
+            return
+    except BlockingIOError:  # so many wait there already that this one is asked for again
+        if not in_vain:
+            return
+    except (OSError, errors.HeadwayError):  # no sockets here, no descriptor, another user at that name: one for itself
+        pass
+    try:
+        beside(RECORDER, root, *wish, descriptors=() if listening is None else (listening.fileno(),))
+    finally:
+        if listening is not None:
+            address.release(listening)
 
 
 def beside(module: str, *arguments: str, descriptors: tuple[int, ...] = ()) -> int:

@@ -1,13 +1,14 @@
 """The recorder of a board: it writes snapshots, marks lost tasks, archives tasks that ended, and removes the board.
 
-Each board has one, a process of its own (see `recorder_process`). It is elected by a word of the segment's header,
-which is taken from a recorder that died. It also locks the file `recorder.lock` in the board's directory, which keeps
-out recorders on other machines or in other containers that share the directory. The modification time of that file is
-the recorder's sign of life for those who read only files.
+Each board has one; one process is the recorder of many boards (see `recorder_process`), each of them a `Recorder` that
+knows nothing of the others. It is elected by a word of the segment's header, which is taken from a recorder that died.
+It also locks the file `recorder.lock` in the board's directory, which keeps out recorders on other machines or in other
+containers that share the directory. The modification time of that file is the recorder's sign of life for those who
+read only files.
 
 It writes nothing when nothing changed, forces snapshots to the disk when a state changed or five seconds have passed,
-and stretches its interval so that it takes at most a fiftieth of a core. It outlives the program: when no process has
-used the board for a few seconds, it writes the last snapshot, removes the segment, and ends.
+and stretches its interval so that all boards of a process take at most a fiftieth of a core. It outlives the program:
+when no process has used the board for a few seconds, it writes the last snapshot, removes the segment, and ends.
 
 Each look is bounded, whatever the history holds: the snapshot is written first, tasks are archived for a second at
 most, and what the history needs else (old rows deleted, older versions moved) goes in small steps, without the lock of
@@ -36,7 +37,8 @@ __all__ = ["Recorder"]
 
 INTERVAL_S = 0.25
 INTERVAL_MOST_S = 5.0
-DUTY = 0.02  # of a core, at most
+DUTY = 0.02  # of a core, at most: what all boards of one process part among them
+LOOKS = 10  # so many make the mean of what a look costs
 SYNC_S = 5.0
 REFRESH_S = 5.0  # a board with open tasks is written even if unchanged: rates fade, tasks stall
 QUIET_S = 3.0
@@ -45,8 +47,8 @@ RETENTION_S = 24 * 3600.0  # on the board
 BATCH = 256
 ARCHIVE_S = 1.0  # a look archives for so long at most
 TIDY_S = 60.0  # between two rounds of tidying the history up
-TIDY_DUTY = 0.05  # of a core, while there is something to tidy up
-LOCK_TRIES = 60  # every 50 ms: the recorder of an earlier segment of this board may be about to leave
+TIDY_DUTY = 0.05  # of a core, while there is something to tidy up: for all boards of one process, too
+LOCK_TRIES, LOCK_NAP_S = 60, 0.05  # the recorder of an earlier segment of this board may be about to leave
 LEAVE_AGAIN_S = 30.0  # between two tries to leave, where the last snapshot cannot be written
 GIVE_UP_S = 600.0  # nobody uses the board, and its last snapshot could not be written for so long
 HOPELESS_S = 10.0  # it is used, and nothing could be written for so long, for a reason that does not go by itself
@@ -60,7 +62,7 @@ REPLACED = "another board of this name has its directory"
 class Recorder:
     """A recorder at work. `Recorder.elected` makes one; `run` returns when it is no longer needed, with the reason."""
 
-    def __init__(self, board: Board, lock: locks.FileLock | None) -> None:
+    def __init__(self, board: Board, lock: locks.FileLock | None, keep: retention.Retention | None = None) -> None:
         self._board = board
         self._segment = board._segment
         self._lock = lock
@@ -71,7 +73,7 @@ class Recorder:
         self._failing_since: float | None = None
         self._remade_until = -1e9
         self._behind = False  # are there tasks that the last look had no time to archive?
-        self._retention = _retention()
+        self._retention = keep or retention.kept()
         self._tidying: Round | None = None
         self._tidy_at = 0.0
         self._added = 0  # tasks that were archived since the last step of tidying up
@@ -83,6 +85,13 @@ class Recorder:
         self._results_synced = True
         self._written_at = self._synced_at = self._retained_at = -1e9
         self._leave_at = 0.0
+        self._quiet_since: float | None = None  # since when nobody has used the board
+        self.share = DUTY
+        """The share of a core that it may take, in the mean."""
+        self.cost = 0.0
+        """Seconds of a core that a look takes, in the mean."""
+        self.due = 0.0
+        """When the next look is due."""
 
     @classmethod
     def elected(cls, board: Board) -> Recorder:
@@ -90,20 +99,33 @@ class Recorder:
 
         If the directory cannot be written now, it does not give up: each cycle tries again.
         """
+        for _ in range(LOCK_TRIES):
+            recorder = cls.tried(board)
+            if recorder is not None:
+                return recorder
+            time.sleep(LOCK_NAP_S)
+        raise cls.refused(board)
+
+    @classmethod
+    def tried(cls, board: Board, keep: retention.Retention | None = None) -> Recorder | None:
+        """As `elected`, without a wait. None while another process holds `recorder.lock`: then try again."""
         segment = board._segment
         if not segment.elect():
             raise errors.BoardRecorded(f"board {board.name!r} is recorded already, by pid {segment.recorder_pid}")
-        for _ in range(LOCK_TRIES):
-            try:
-                lock = locks.recorder_lock(board.directory)
-            except (OSError, errors.NotOwner):
-                return cls(board, None)
-            if lock is not None:
-                return cls(board, lock)
-            segment.beat()
-            time.sleep(0.05)
-        segment.resign()
-        raise errors.BoardElsewhere(
+        try:
+            lock = locks.recorder_lock(board.directory)
+        except (OSError, errors.NotOwner):
+            return cls(board, None, keep)
+        if lock is not None:
+            return cls(board, lock, keep)
+        segment.beat()
+        return None
+
+    @staticmethod
+    def refused(board: Board) -> errors.BoardElsewhere:
+        """The error for one whose tries were in vain. It is not the board's recorder any more."""
+        board._segment.resign()
+        return errors.BoardElsewhere(
             f"{board.directory} is recorded by {locks.lock_holder(board.directory)}, which this machine or "
             f"container cannot see: give each a directory of its own with HEADWAY_DIR, or each board another name"
         )
@@ -120,7 +142,9 @@ class Recorder:
     def run(self) -> str:
         """Record until the board is removed, no process uses it any more, or `stop` is called. Returns which it was."""
         try:
-            return self._run()
+            while (reason := self.step()) is None:
+                self._sleep(self.due)
+            return reason
         finally:
             self.resign()
 
@@ -131,37 +155,39 @@ class Recorder:
         self._segment.leave()
         self._unlock()
 
-    def _run(self) -> str:
-        quiet_since: float | None = None  # since when nobody has used the board
-        while True:
-            stopping = self._stop  # one that comes during a look is followed by another look: it may have copied before
-            self._segment.beat()
-            if self._lock is not None:
-                self._lock.touch()
-            due, began = time.monotonic(), time.thread_time()
-            reason = self._look()
-            spent = time.thread_time() - began
-            now = time.monotonic()
-            if self._segment.in_use:
-                quiet_since = None
-            elif quiet_since is None:
-                quiet_since = now
-            reason = reason or self._given_up(quiet_since, now)
-            if reason is not None:
-                self._segment.want_recorder(False)  # another recorder could not start either
-                return reason
-            if stopping:
-                return "it was stopped"
-            if quiet_since is not None and now - quiet_since >= QUIET_S and now >= self._leave_at and not self._behind:
-                if self.finish():
-                    return "nobody uses the board any more"
-                # A lock that was held, or a process that came, is no reason to wait for long: a full disk is.
-                passes = self.problem is None or isinstance(self.problem, errors.LockTimeout)
-                self._leave_at = now + (0 if self.is_behind or passes else LEAVE_AGAIN_S)
-            self._tidy()
-            self._interval_s = min(max(INTERVAL_S, spent / DUTY), INTERVAL_MOST_S)
-            # The interval includes the time of the cycle; a slow disk gets a pause all the same.
-            self._sleep(max(due + self._interval_s, time.monotonic() + INTERVAL_S / 2))
+    def step(self) -> str | None:
+        """One look, and what is due beside it. Returns why it is no longer needed; None: look again at `due`."""
+        stopping = self._stop  # one that comes during a look is followed by another look: it may have copied before
+        due, began = time.monotonic(), time.thread_time()
+        self._segment.beat()
+        if self._lock is not None:
+            self._lock.touch()
+        reason = self._look()
+        spent = time.thread_time() - began
+        now = time.monotonic()
+        if self._segment.in_use:
+            self._quiet_since = None
+        elif self._quiet_since is None:
+            self._quiet_since = now
+        quiet_since = self._quiet_since
+        reason = reason or self._given_up(quiet_since, now)
+        if reason is not None:
+            self._segment.want_recorder(False)  # another recorder could not start either
+            return reason
+        if stopping:
+            return "it was stopped"
+        if quiet_since is not None and now - quiet_since >= QUIET_S and now >= self._leave_at and not self._behind:
+            if self.finish():
+                return "nobody uses the board any more"
+            # A lock that was held, or a process that came, is no reason to wait for long: a full disk is.
+            passes = self.problem is None or isinstance(self.problem, errors.LockTimeout)
+            self._leave_at = now + (0 if self.is_behind or passes else LEAVE_AGAIN_S)
+        self._tidy()
+        self.cost += (spent - self.cost) / LOOKS
+        self._interval_s = min(max(INTERVAL_S, spent / DUTY, self.cost / self.share), INTERVAL_MOST_S)
+        # The interval includes the time of the cycle; a slow disk gets a pause all the same.
+        self.due = max(due + self._interval_s, time.monotonic() + INTERVAL_S / 2)
+        return None
 
     def _sleep(self, until: float) -> None:
         while not self._stop and (left := until - time.monotonic()) > 0:
@@ -327,7 +353,8 @@ class Recorder:
         self._added = 0
         if not more:
             self._tidying = None
-        self._tidy_at = time.monotonic() + ((time.thread_time() - began) / TIDY_DUTY if more else TIDY_S)
+        pause_s = (time.thread_time() - began) / (TIDY_DUTY * self.share / DUTY) if more else TIDY_S
+        self._tidy_at = time.monotonic() + pause_s
 
     # ------------------------------------------------------------------------------------------------------ the end
 
@@ -359,10 +386,3 @@ class Recorder:
         except (errors.HeadwayError, OSError) as problem:
             self.problem = problem
             return False
-
-
-def _retention() -> retention.Retention:
-    try:
-        return retention.chosen()
-    except errors.InvalidVariable:
-        return retention.Retention()  # headway.open has refused it: another program set it since

@@ -1,53 +1,85 @@
-"""The main function of a recorder process, which headway.process.launch starts."""
+"""The main function of a recorder process, which headway.process.launch starts.
+
+It records the board for which it was started, and all that come to it at the address of their directory, until nobody
+uses any of them.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
-import traceback
 from pathlib import Path
 
-from headway import errors
-from headway.engine import segments
-from headway.engine.board import Board
+from headway.process import address
+from headway.process.launch import LISTENING
 from headway.recorder import old_loops
-from headway.recorder.recorder import Recorder
-from headway.system import descriptors
+from headway.recorder.desk import Desk
+from headway.recorder.recorder import DUTY, INTERVAL_S
+from headway.recorder.rounds import Rounds
+from headway.recorder.served import Served
 
 __all__ = ["main"]
 
+STOP_S = 10.0  # what hangs then does not keep this process
+TIDY_S = 3600.0  # a recorder that never leaves removes old boards of loops, too
 
-def main(name: str, uuid: str) -> None:
-    """Record the board of this segment until no process uses it any more."""
-    try:
-        segment = segments.attach(segments.object_name(name, uuid), watching=True)
-    except (FileNotFoundError, errors.HeadwayError):
-        return  # it was removed or damaged since we were started; the next process that opens it gets the error
-    board = Board(segment, Path(segment.directory))
-    try:
-        recorder = Recorder.elected(board)
-    except errors.HeadwayError:
-        return  # another process became the recorder
 
+class _Tidying:
+    """Removes old boards of loops, once."""
+
+    cost = 0.0
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def do(self) -> None:
+        old_loops.tidy(self._root)
+
+    def beat(self) -> None: ...
+
+    def allow(self, share: float) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def main(root: str, *board: str) -> None:
+    """Record boards whose directory lies in this one: at first the board of this name, uuid, days and rows."""
+    stops: list[int] = []
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: recorder.stop())
-    try:
-        reason = recorder.run()
-        if recorder.gave_up:
-            _tell(board.directory, f"{reason}\n")
-    except BaseException:
-        _tell(board.directory, traceback.format_exc())
-        raise
-    old_loops.tidy(board.directory.parent)
+        signal.signal(number, lambda number, _frame: stops.append(number))
+    name = address.of(root)
+    desk, rounds = Desk(name, address.inherited(name, LISTENING)), Rounds(DUTY, INTERVAL_S)
+    rounds.add(Served(address.Wish.read(board)))
+    _serve(Path(root), desk, rounds, stops)
+    if stops:
+        for wish in desk.leave():
+            rounds.add(Served(wish))
+        rounds.stop()
+        until = time.monotonic() + STOP_S
+        while len(rounds) and time.monotonic() < until:
+            time.sleep(min(rounds.turn(), 0.01))
+    if len(rounds):
+        os._exit(1)  # a thread hangs: it would not let the interpreter end in good order
+    rounds.close()
 
 
-def _tell(directory: Path, text: str) -> None:
-    """Write why the recorder failed into a file, which `headway doctor` shows: nobody sees its standard error."""
-    path = directory / "recorder.log"
-    with contextlib.suppress(OSError):
-        path.unlink(missing_ok=True)  # it may be a link to a file that matters
-        descriptor = descriptors.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} pid {os.getpid()}\n{text}")
+def _serve(root: Path, desk: Desk, rounds: Rounds, stops: list[int]) -> None:
+    tidied = False
+    tidy_at = time.monotonic() + TIDY_S
+    while not stops:
+        wishes = desk.hear(rounds.turn())
+        if not wishes and not len(rounds):
+            if tidied:
+                wishes = desk.leave()
+                if not wishes:
+                    return
+            else:
+                tidied = True
+                rounds.add(_Tidying(root))
+        elif time.monotonic() >= tidy_at:
+            tidy_at = time.monotonic() + TIDY_S
+            rounds.add(_Tidying(root))
+        for wish in wishes:
+            tidied = False
+            rounds.add(Served(wish))

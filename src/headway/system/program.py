@@ -1,4 +1,4 @@
-"""What this program is called, where nobody gave its board a name."""
+"""What this program is called, where nobody gave its board a name; and for how long it wants its histories kept."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 import sys
 from pathlib import Path
 
-__all__ = ["program_name"]
+__all__ = ["DAYS", "ROWS", "history_texts", "program_name"]
+
+DAYS, ROWS = "HEADWAY_HISTORY_DAYS", "HEADWAY_HISTORY_ROWS"  # headway.files.retention says what they mean
 
 KERNELS = ("ipykernel_launcher", "colab_kernel_launcher", "xpython_launcher")
 NAME_MOST = 64  # characters, as paths.check_name allows
@@ -59,3 +61,9 @@ def _notebook(arguments: list[str]) -> str:
 def _legal(text: str) -> str:
     """What of a text can be in the name of a board; "" if that is nothing."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:NAME_MOST].strip(".-")
+
+
+def history_texts() -> tuple[str, str]:
+    """The two variables that say how long histories are kept, "" for one that is not set."""
+    days, rows = (os.environ.get(name, "").strip() for name in (DAYS, ROWS))
+    return days, rows

@@ -15,6 +15,7 @@ import pytest
 from headway import errors
 from headway.native import core
 from headway.native import records as native_records
+from tests.blocks import lend_all
 from tests.unit.native.handles import (
     GENERATION,
     HW_STALE,
@@ -132,19 +133,6 @@ def test_an_update_of_an_ended_task_counts_and_leaves_its_state(segment: core.Se
     assert (task.count, task.state) == (4, "success")
 
 
-def test_eight_processes_have_stripes_and_the_ninth_shares_one(segment: core.Segment) -> None:
-    task = claim(segment)
-    with beside(*(functools.partial(task.update, n) for n in range(1, STRIPES + 2))) as pids:
-        shares = {pid: share for pid, _, share, _, _ in shares_of(segment, task)}
-        assert task.count == sum(range(1, STRIPES + 2))
-        assert set(shares) == set(pids[:STRIPES])
-        unknown = [pid for pid, share in shares.items() if share is None]
-        assert len(unknown) == 1, "the one whose stripe is shared"
-        assert {shares[pid] for pid in shares if pid not in unknown} == {
-            n for n, pid in enumerate(pids[:STRIPES], 1) if pid not in unknown
-        }
-
-
 def test_who_leaves_gives_its_stripe_back_and_the_next_ones_share_begins_there(segment: core.Segment) -> None:
     task = claim(segment)
     came = {}
@@ -164,6 +152,8 @@ def test_who_leaves_gives_its_stripe_back_and_the_next_ones_share_begins_there(s
 
 
 def test_dead_workers_are_remembered_with_their_shares_as_far_as_there_is_room(segment: core.Segment) -> None:
+    """Where no block of counters is to be had."""
+    lend_all(segment, claim(segment, "steady"))
     task = claim(segment)
     pids = [killed_after(functools.partial(task.update, n)) for n in range(1, STRIPES + LOST + 3)]
     shares = {pid: share for pid, _, share, _, alive in shares_of(segment, task) if not alive}

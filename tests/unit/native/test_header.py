@@ -100,6 +100,7 @@ def test_a_field_out_of_its_place_does_not_compile(tmp_path: Path) -> None:
         ("#define HW_MESSAGE_BYTES 192", "#define HW_MESSAGE_BYTES 200"),
         ("#define HW_STAGES 16", "#define HW_STAGES 17"),
         ("#define HW_LOST 8", "#define HW_LOST 9"),
+        ("#define HW_BLOCK_STRIPES 15", "#define HW_BLOCK_STRIPES 14"),
     ):
         assert text.count(old) == 1, old
         (tmp_path / "broken.h").write_text(text.replace(old, new))
@@ -110,7 +111,7 @@ def test_a_field_out_of_its_place_does_not_compile(tmp_path: Path) -> None:
 
 # --- the layout
 
-STRUCTS = ("header", "row", "control", "stripe", "identity", "status", "stage", "lost", "task")
+STRUCTS = ("header", "row", "control", "stripe", "block", "identity", "status", "stage", "lost", "task")
 RECORDS = {"tasks": "task", "stages": "stage", "shares": "share", "workers": "worker", "index": "result"}
 Layout = dict[str, dict[str, tuple[int, int]]]
 
@@ -159,7 +160,7 @@ def test_fields_stand_one_after_the_other_without_hidden_gaps(struct: str, layou
 
 
 @pytest.mark.parametrize(
-    "struct", ["hw_header", "hw_row", "hw_control", "hw_stripe", "hw_identity", "hw_status", "hw_stage"]
+    "struct", ["hw_header", "hw_row", "hw_control", "hw_stripe", "hw_block", "hw_identity", "hw_status", "hw_stage"]
 )
 def test_words_are_aligned_so_that_no_store_tears(struct: str, layout: Layout) -> None:
     assert layout[struct][""][1] % 8 == 0
@@ -183,6 +184,7 @@ WRITERS = {
         "sequence",
     ],
     "whoever unlinks": ["retired"],
+    "who finds no free counter": ["shared_counters"],
     "the lock's holder": [
         *("next_serial", "frees", "dropped", "free_hint", "repairs", "gone", "gone_note", "gone_before"),
     ],

@@ -1,0 +1,132 @@
+/* many_workers.c - threads that take themselves for processes begin to count on one task, all at the same moment.
+ *
+ *     many_workers WORKERS DEAD
+ *
+ * Each thread has a hold of its own on one mapping, as in storm.c: its own open of the file, so its own locked byte in the
+ * kernel. Each counts its number for the first time when all are there, then once more. Then so many of them are dead: the
+ * kernel has let go of their bytes. Prints, as JSON, what a copy of the task says. Ends with 1 where a call failed.
+ */
+#include <pthread.h>
+#include <stdio.h>
+
+#include <fcntl.h>
+
+#include "attach.h"
+#include "claim.h"
+#include "copy.h"
+
+#define CAPACITY 16
+#define SECOND 1000000000ull
+#define CHECK(what) \
+    do { \
+        if (!(what)) { \
+            fprintf(stderr, "line %d: %s (errno %d)\n", __LINE__, #what, errno); \
+            _exit(1); \
+        } \
+    } while (0)
+
+static hw_header said;
+static char *base;
+static int file;
+static uint64_t generation;
+static pthread_barrier_t all_here, all_counted;
+
+typedef struct worker {
+    hw_board *board;
+    hw_task task;
+    int64_t number;
+} worker;
+
+static void make_board(uint32_t workers) {
+    int layout;
+    hw_geometry(&said, CAPACITY, workers, 64);
+    said.magic = HW_MAGIC;
+    said.byte_order = HW_BYTE_ORDER;
+    said.layout_version = HW_LAYOUT_VERSION;
+    said.next_incarnation = 1;
+    said.checksum = hw_checksum(&said);
+    CHECK(!hw_validate(&said, said.total_bytes, &layout));
+    file = (int)memfd_create("many", MFD_CLOEXEC);
+    CHECK(file >= 0 && ftruncate(file, (off_t)said.total_bytes) == 0);
+    base = (char *)mmap(NULL, said.total_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    CHECK(base != MAP_FAILED);
+    memcpy(base, &said, sizeof said);
+}
+
+static hw_board *newcomer(void) {
+    char path[64];
+    hw_board *board;
+    int fd;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    CHECK((fd = open(path, O_RDWR | O_CLOEXEC)) >= 0);
+    CHECK((board = hw_attach(base, &said, fd, NULL)) != NULL);
+    CHECK(hw_register(board, 1, 0, "worker") == HW_OK);
+    return board;
+}
+
+static void claim(hw_board *board) {
+    hw_identity identity;
+    hw_status first;
+    hw_found place;
+    memset(&identity, 0, sizeof identity);
+    memset(&first, 0, sizeof first);
+    strcpy(identity.id, "task");
+    first.state = HW_RUNNING;
+    first.total = HW_NO_TOTAL;
+    first.owner = hw_me(board);
+    CHECK(hw_lock(board, hw_clock_ns(CLOCK_MONOTONIC) + 20 * SECOND) == HW_OK);
+    int answer = hw_claim(board, &identity, &first, 0, 0, HW_DROP_NONE, (hw_given_up){0, 0}, &place);
+    CHECK(answer == HW_OK && place.slot == 0);
+    hw_unlock(board);
+    generation = place.generation;
+}
+
+static void *work(void *argument) {
+    worker *one = (worker *)argument;
+    pthread_barrier_wait(&all_here);
+    CHECK(hw_bind(one->board, &one->task, 0, generation, hw_clock_ns(CLOCK_MONOTONIC) + 60 * SECOND) == HW_OK);
+    CHECK(hw_add(&one->task, one->number) == HW_OK);
+    pthread_barrier_wait(&all_counted);
+    CHECK(hw_add(&one->task, one->number) == HW_OK);
+    return NULL;
+}
+
+int main(int argc, char **argv) {
+    uint32_t workers = argc == 3 ? (uint32_t)atoi(argv[1]) : 0, dead = argc == 3 ? (uint32_t)atoi(argv[2]) : 0;
+    pthread_t *threads = (pthread_t *)calloc(workers + 1, sizeof *threads);
+    worker *all = (worker *)calloc(workers + 1, sizeof *all);
+    pthread_attr_t small;
+    hw_copy copy;
+    CHECK(workers && dead < workers && threads && all);
+    CHECK(pthread_attr_init(&small) == 0 && pthread_attr_setstacksize(&small, 256 * 1024) == 0);
+    hw_use_kernel_clock();
+    make_board(workers + 1);
+    all[0].board = newcomer();
+    claim(all[0].board);
+    CHECK(pthread_barrier_init(&all_here, NULL, workers) == 0 && pthread_barrier_init(&all_counted, NULL, workers) == 0);
+    for (uint32_t i = 1; i <= workers; i++) {
+        all[i].board = newcomer();
+        all[i].number = i;
+    }
+    for (uint32_t i = 1; i <= workers; i++) CHECK(pthread_create(threads + i, &small, work, all + i) == 0);
+    for (uint32_t i = 1; i <= workers; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+    for (uint32_t i = 0; i < dead; i++) { /* some here, some there */
+        hw_board *board = all[1 + i * (workers / dead)].board;
+        hw_weigh_anchor(board);
+        close(board->lock_fd);
+    }
+    hw_copy_begin(&copy, all[0].board);
+    CHECK(hw_copy_task(&copy, 0, generation) == HW_OK);
+    printf("{\"count\": %lld, \"total\": %lld, \"shared\": %llu, \"shares\": [",
+           (long long)((hw_task_record *)copy.tasks.data)->count,
+           (long long)hw_total_count(all[0].board, hw_slot(all[0].board, 0), generation),
+           (unsigned long long)hw_load(&all[0].board->header->shared_counters));
+    for (size_t i = 0; i < copy.shares.bytes / sizeof(hw_share_record); i++) {
+        hw_share_record *share = (hw_share_record *)copy.shares.data + i;
+        printf("%s[%llu, %lld, %d, %d]", i ? ", " : "", (unsigned long long)share->worker, (long long)share->count,
+               share->known, share->alive);
+    }
+    printf("]}\n");
+    hw_copy_end(&copy);
+    return 0;
+}

@@ -1,0 +1,395 @@
+/* counters.pml - blocks of counters are lent to tasks, and come back (src/headway/native/blocks.h and stripes.h).
+ *
+ * Runs: safety -DROUNDS=1 -DCRASHES=1
+ * Runs: safety -DROUNDS=2
+ * Runs: safety -DROUNDS=1 -DREADS=1
+ * Runs: safety -DROUNDS=2 -DCRASHES=1
+ *
+ * Two slots, and a pool of two blocks with a counter each. Workers begin to count on the task of either slot, again and
+ * again, and use the handles that they got at any later moment. Somebody frees the slots and fills them again; before
+ * that the counters may be closed for a while, and be opened by who begins to count. A reader adds up the counters of
+ * the first slot without a lock. Workers and the one who frees may be killed between any two stores, and go on as the
+ * next ones; a slot lock of a dead one is free at once (see latch.pml).
+ *
+ * Step of the model            Line of C
+ *   bind                       stripes.h hw_bind, under the slot lock
+ *   choose, claim, link        blocks.h hw_link: note, owner by compare and swap, words, next, head
+ *   open_all                   stripes.h hw_open_stripes
+ *   add                        headway.h hw_count: one compare and swap of tag and count
+ *   seal, free                 stripes.h hw_seal, slots.h hw_free_locked: a block is given back by the generation alone
+ *   fill                       slots.h hw_fill
+ *   sum                        stripes.h hw_total_count, without a lock
+ *
+ * Promised, and asserted below
+ *   1. A handle counts on the task for which it was made, while that has its slot, or is refused.
+ *   2. What was acknowledged is in the sum that is taken when the slot is freed.
+ *   3. A reader who finds the generation unchanged has the acknowledged counts, none twice.
+ *   4. No block is lost: in the end each is free, linked to the task that has it, or noted by that task's slot.
+ *
+ * Left out: the stripes in the slot (slot.pml), more than one counter in a block, the search in a large pool, the mark
+ * of counters that were taken. Adds are upwards only.
+ */
+#ifndef ROUNDS
+#define ROUNDS 2
+#endif
+#ifndef CRASHES
+#define CRASHES 0
+#endif
+#ifndef WORKERS
+#define WORKERS 2
+#endif
+#ifndef BINDS
+#define BINDS 1
+#endif
+#ifndef ADDS
+#define ADDS 1
+#endif
+#ifndef READS
+#define READS 0
+#endif
+#define NOBODY 0 /* else a worker, 1 to WORKERS, or: */
+#define FREER 7
+
+#define task_of(slot, generation) (slot * 16 + generation)
+#define slot_of(task) (task / 16)
+#define generation_of(task) (task % 16)
+#define lives(task) (task != 0 && generation[slot_of(task)] == generation_of(task))
+
+byte generation[2] = 1;
+byte locked[2];       /* who has the slot lock */
+byte head[2];         /* the block that was linked last, + 1 */
+byte note[2];         /* the block that is being linked, + 1 */
+byte sealed[2];       /* 0 no, 1 begun, 2 done */
+
+byte owner[2];        /* of each block: the task */
+byte own[2];          /* its generation; the tag of closed counters is that of the next one */
+byte next[2];
+byte worker[2];
+byte tag[2];          /* tag and count are one word */
+byte count[2];
+
+/* Nothing in the code knows these. */
+byte acknowledged[2]; /* of the task that has the slot */
+byte done;            /* workers that take no further step */
+byte killed;          /* who takes no further step */
+
+inline take(slot, me) { atomic { locked[slot] == NOBODY -> locked[slot] = me } }
+inline give(slot) { locked[slot] = NOBODY }
+
+#ifdef MUTANT_TAG_OF_THE_SLOT
+#define tag_for(block, slot) ((generation[slot] + 1) / 2)
+#else
+#define tag_for(block, slot) own[block]
+#endif
+#define closed(tag) (tag + 1)
+
+/* Find a block that nobody has: c, or 2 for none. `seen` is what stood there. */
+inline choose() {
+    c = 0;
+    do
+    :: c == 2 -> break
+    :: c < 2 ->
+        seen = owner[c];
+#ifndef MUTANT_TAKES_A_BLOCK_IN_USE
+        if
+        :: !lives(seen) -> break
+        :: d_step { lives(seen) -> c++; seen = 0 }
+        fi
+#else
+        break
+#endif
+    od
+}
+
+inline write_words() {
+    own[c]++;
+    worker[c] = NOBODY;
+#ifdef MUTANT_LINKS_OPEN_COUNTERS_TO_A_CLOSED_TASK
+    d_step { tag[c] = tag_for(c, s); count[c] = 0 }
+#else
+    d_step { tag[c] = (sealed[s] -> closed(tag_for(c, s)) : tag_for(c, s)); count[c] = 0 }
+#endif
+}
+
+/* Link a block to the task; c: the block, or 2. */
+inline link(me) {
+    c = note[s];
+    if
+#ifdef MUTANT_NOTE_IS_BELIEVED
+    :: c != 0 && c != head[s] -> c--
+#else
+    :: c != 0 && c != head[s] && owner[c - 1] == mine -> c-- /* a linker was killed: go on where it was */
+#endif
+    :: else ->
+        choose();
+        if
+        :: c < 2 ->
+#ifndef MUTANT_NO_NOTE
+#ifndef MUTANT_NOTE_AFTER_THE_CLAIM
+            note[s] = c + 1;
+#endif
+#endif
+#ifdef MUTANT_CLAIMS_BY_A_STORE
+            owner[c] = mine;
+#else
+            atomic { if :: owner[c] == seen -> owner[c] = mine :: else -> c = 2 fi };
+#endif
+#ifdef MUTANT_NOTE_AFTER_THE_CLAIM
+            if :: c < 2 -> note[s] = c + 1 :: else fi;
+#endif
+        :: else
+        fi
+    fi;
+    if
+    :: c < 2 ->
+#ifdef MUTANT_LINKS_BEFORE_THE_WORDS_ARE_WRITTEN
+        next[c] = head[s];
+        head[s] = c + 1;
+        write_words()
+#else
+        write_words();
+#ifdef MUTANT_LINKS_BEFORE_THE_NEXT_ONE_IS_WRITTEN
+        seen = head[s];
+        head[s] = c + 1;
+        next[c] = seen
+#else
+        next[c] = head[s];
+        head[s] = c + 1
+#endif
+#endif
+    :: else
+    fi;
+    seen = 0
+}
+
+inline open_all() {
+    sealed[s] = 1;
+    c = head[s];
+    do
+    :: c == 0 -> break
+    :: d_step {
+        c != 0 ->
+        if :: tag[c - 1] == closed(tag_for(c - 1, s)) -> tag[c - 1] = tag_for(c - 1, s) :: else fi;
+        c = next[c - 1]
+       }
+    od;
+    sealed[s] = 0
+}
+
+inline bind(me) {
+    mine = task_of(s, generation[s]);
+    if
+    :: generation[s] % 2 ->
+#ifndef MUTANT_LINKS_WITHOUT_THE_LOCK
+        take(s, me);
+#endif
+        if
+        :: lives(mine) ->
+            if
+            :: sealed[s] -> open_all() /* it is lost, not ended */
+            :: true
+            fi;
+            c = head[s];
+            if
+            :: c != 0 && worker[c - 1] == NOBODY -> c--
+            :: else -> link(me)
+            fi;
+            if
+            :: c < 2 ->
+                worker[c] = me;
+                /* the handle */
+                d_step { at = c; with = tag_for(c, s); for_ = mine; bound = true }
+            :: else
+            fi
+        :: else
+        fi;
+#ifndef MUTANT_LINKS_WITHOUT_THE_LOCK
+        give(s)
+#endif
+    :: else
+    fi;
+    d_step { c = 0; mine = 0 }
+}
+
+inline add() {
+    if
+    :: tag[at] == with ->
+        assert(lives(for_) && owner[at] == for_);
+        count[at]++;
+        acknowledged[slot_of(for_)]++
+    :: else
+    fi
+}
+
+proctype Worker(byte me) {
+    byte s, c, seen, mine, at, with, for_, binds, adds;
+    bool bound;
+start:
+    {
+        do
+        :: atomic { binds < BINDS -> if :: s = 0 :: s = 1 fi; binds++ }; bind(me)
+        :: atomic { bound && adds < ADDS -> adds++; add() }
+        :: true -> break
+        od
+    } unless { killed == me };
+    if
+    :: atomic { killed != me -> done++ }
+    :: atomic {
+            killed == me ->
+            if :: locked[0] == me -> give(0) :: else fi;
+            if :: locked[1] == me -> give(1) :: else fi;
+            s = 0; c = 0; seen = 0; mine = 0; at = 0; with = 0; for_ = 0; bound = false; killed = NOBODY;
+            goto start
+       }
+    fi
+}
+
+inline seal() {
+    sealed[s] = 1;
+    c = head[s];
+#ifndef MUTANT_CLOSES_THE_SLOT_ALONE
+    do
+    :: c == 0 -> break
+    :: d_step {
+        c != 0 ->
+        if :: tag[c - 1] == tag_for(c - 1, s) -> tag[c - 1] = closed(tag_for(c - 1, s)) :: else fi;
+#ifdef MUTANT_CLOSES_ONE_BLOCK
+        c = 0
+#else
+        c = next[c - 1]
+#endif
+       }
+    od;
+#endif
+    sealed[s] = 2
+}
+
+inline final_sum() {
+    d_step {
+        sum = 0;
+        c = head[s];
+        do
+        :: c == 0 -> break
+        :: else -> sum = sum + count[c - 1]; c = next[c - 1]
+        od
+    }
+}
+
+proctype Freer() {
+    byte s, c, sum, rounds;
+start:
+    {
+        do
+        :: atomic { rounds < ROUNDS -> if :: s = 0 :: s = 1 fi; rounds++ };
+            take(s, FREER);
+            if
+            :: generation[s] % 2 ->
+#ifdef MUTANT_GIVES_BACK_BEFORE_IT_CLOSES
+                if :: head[s] -> owner[head[s] - 1] = 0 :: else fi;
+#endif
+                if :: sealed[s] != 2 -> seal() :: else fi;
+                final_sum();
+                assert(sum == acknowledged[s]);
+                if
+                :: generation[s]++
+                :: true /* the history does not have it yet */
+                fi
+            :: else
+            fi;
+            if
+            :: generation[s] % 2 == 0 ->
+                acknowledged[s] = 0;
+#ifndef MUTANT_NEW_TASK_KEEPS_THE_BLOCKS
+                head[s] = 0;
+#endif
+                note[s] = 0;
+                sealed[s] = 0;
+                generation[s]++
+            :: generation[s] % 2 == 0 -> skip /* it stays free for a while */
+            :: else
+            fi;
+            d_step { give(s); c = 0; sum = 0; s = 0 }
+        :: rounds == ROUNDS -> break
+        od
+    } unless { killed == FREER };
+    if
+    :: atomic { killed != FREER -> done++ }
+    :: atomic {
+            killed == FREER ->
+            if :: locked[0] == FREER -> give(0) :: else fi;
+            if :: locked[1] == FREER -> give(1) :: else fi;
+            c = 0; sum = 0; s = 0; killed = NOBODY;
+            goto start
+       }
+    fi
+}
+
+proctype Reader() {
+    byte sum, c, t, before, seen, steps;
+    atomic { seen = generation[0]; before = acknowledged[0] };
+    if
+    :: seen % 2 ->
+        c = head[0];
+        do
+        :: c == 0 || steps == 2 -> break
+        :: else ->
+            if
+            :: owner[c - 1] != task_of(0, seen) -> break
+            :: else
+            fi;
+            t = tag_for(c - 1, 0);
+            d_step {
+                if
+                :: tag[c - 1] == t || tag[c - 1] == closed(t) -> sum = sum + count[c - 1]
+                :: else
+                fi
+            };
+            c = next[c - 1];
+            steps++
+        od;
+#ifdef MUTANT_READER_TRUSTS_WHAT_IT_READ
+        assert(before <= sum)
+#else
+        assert(generation[0] != seen || (before <= sum && sum <= acknowledged[0]))
+#endif
+    :: else
+    fi
+}
+
+/* A process of its own: an escape that can be taken always is, so a kill must come at any time, not at once. */
+proctype Killer() {
+    byte kills;
+    do
+    :: kills < CRASHES -> atomic { killed == NOBODY -> if :: killed = 1 :: killed = FREER fi }; kills++
+    :: break
+    od
+}
+
+#define linked(b) (head[slot_of(owner[b])] == b + 1 || \
+                   (head[slot_of(owner[b])] && next[head[slot_of(owner[b])] - 1] == b + 1))
+#define found_again(b) (!lives(owner[b]) || linked(b) || note[slot_of(owner[b])] == b + 1)
+
+proctype Auditor() {
+    atomic {
+        done == WORKERS + 1 && locked[0] == NOBODY && locked[1] == NOBODY ->
+        assert(found_again(0) && found_again(1))
+    }
+}
+
+init {
+    atomic {
+        run Worker(1);
+        run Worker(2);
+#if WORKERS > 2
+        run Worker(3);
+#endif
+        run Freer();
+#if READS
+        run Reader();
+#endif
+        run Auditor();
+#if CRASHES
+        run Killer()
+#endif
+    }
+}
