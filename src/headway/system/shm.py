@@ -16,7 +16,7 @@ import posix_ipc
 
 from headway import errors
 from headway.native import core
-from headway.system import descriptors, memory
+from headway.system import descriptors, memory, paths
 
 __all__ = [
     "SHM",
@@ -197,19 +197,12 @@ def told(error: OSError, place: str | Path) -> OSError:
     return OSError(number, error.strerror or str(error), where)
 
 
-def free_room(place: str | Path) -> os.statvfs_result | None:
-    """What the file system of this place has free; None where the system does not tell, so that writing has to."""
-    with suppress(OSError):
-        return os.statvfs(place)
-    return None
-
-
 def check_room(size: int, name: str) -> None:
     """Raise NoSpace, before a page is taken, if a segment of this size does not fit.
 
     Reserving it would take all that is left before it fails; or, where memory is limited, end in SIGKILL.
     """
-    room = free_room(SHM)
+    room = paths.free_room(SHM)
     if room is not None and (
         (room.f_blocks and room.f_bavail * room.f_frsize < size) or (room.f_files and room.f_favail < FILES)
     ):
@@ -225,7 +218,7 @@ def check_room(size: int, name: str) -> None:
 
 
 def _no_room(size: int, name: str, number: int) -> errors.NoSpace:
-    room = free_room(SHM)
+    room = paths.free_room(SHM)
     has = "less free"
     if room is not None:
         has = f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free"

@@ -105,7 +105,7 @@ def _old_module() -> Iterator[Finding]:
 
 
 def _shared_memory() -> Iterator[Finding]:
-    found = shm.free_room(shm.SHM)
+    found = paths.free_room(shm.SHM)
     if found is None:
         return  # _switches reports it
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
