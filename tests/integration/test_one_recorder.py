@@ -17,9 +17,10 @@ from headway import errors
 from headway.engine.board import Board, open_board
 from headway.files import query, retention, snapshot
 from headway.native import core
-from headway.process import address
+from headway.process import address, launch
 from headway.recorder.recorder import Recorder
 from headway.system import locks, shm
+from tests.conftest import RunPython
 from tests.integration.test_recorder import eventually
 
 MODULE = b"headway.recorder.recorder_process"
@@ -193,6 +194,75 @@ def test_where_another_user_has_the_address_each_board_has_a_recorder_of_its_own
         foreign.communicate("", timeout=60)
     eventually(lambda: listens(headway_dir))
     assert recorder_of(make("c")) in alone, "one of them has taken the address"
+
+
+def test_where_too_many_wait_at_the_address_a_board_has_a_recorder_of_its_own(
+    make: Make, headway_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At once: not when the time of one that was told has passed."""
+    monkeypatch.setattr(core, "START_SECONDS", 600.0)
+    monkeypatch.setattr(address, "BACKLOG", 1)
+    name = address.of(str(headway_dir))
+    taken = address.take(name)
+    assert taken is not None
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            address.tell(name, address.Wish("nightly", "0" * 32))
+    recorder_of(make("a"))
+    address.release(taken)
+
+
+SHORT = """
+import headway
+headway.open("BOARD", capacity=8, workers=8).task("one", total=3).succeed()
+"""
+
+
+def test_a_short_program_whose_word_is_lost_is_recorded(
+    board_name: str, headway_dir: Path, run_python: RunPython
+) -> None:
+    """Whoever has the address never reads there, as a recorder that is killed before it does."""
+    taken = address.take(address.of(str(headway_dir)))
+    assert taken is not None
+    run_python(SHORT.replace("BOARD", f"{board_name}-short"))
+    eventually(lambda: not list(shm.SHM.glob(f"*-{board_name}-*")))
+    assert snapshot.read(headway_dir / f"{board_name}-short").counts["success"] == 1
+    address.release(taken)
+
+
+MANY = """
+import os, resource, sys, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (88, 88))  # enough for three boards, says the recorder
+import headway
+
+boards = [headway.open(f"BOARD-{number}", capacity=8, workers=8) for number in range(7)]
+until = time.monotonic() + 60
+while not all(board._segment.recorder_alive for board in boards):
+    assert time.monotonic() < until
+    for board in boards:
+        board.task("one", total=9) if board.get("one") is None else board.attach("one").update()
+    time.sleep(0.05)
+print(*(board._segment.recorder_pid for board in boards))
+"""
+
+
+def test_a_recorder_takes_up_as_many_boards_as_it_has_descriptors_for_and_the_next_one_the_others(
+    board_name: str, headway_dir: Path, run_python: RunPython
+) -> None:
+    pids = run_python(MANY.replace("BOARD", board_name)).stdout.split()
+    assert len(pids) == 7
+    assert max(pids.count(pid) for pid in pids) == 3
+
+
+def test_a_program_of_the_version_before_gets_a_recorder(
+    make: Make, headway_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It starts what is installed by now, with what it knows: the name of its board and a uuid."""
+    monkeypatch.setenv("HEADWAY_RECORD", "0")
+    board = make("a")
+    board._segment.want_recorder()
+    launch.beside(launch.RECORDER, board.name, board._segment.uuid)
+    recorder_of(board)
 
 
 def test_one_that_is_recorded_by_hand_stays_so(make: Make, board_name: str, headway_dir: Path) -> None:

@@ -14,7 +14,7 @@
  * Step of the model            Line of the code
  *   may start                  core may_start_recorder: recorder word, is it alive, CAS of the deadline, what it was
  *   tell                       address.tell: connect (refused where nobody has the name, or who has it leaves), send
- *   take the name              address.take: bind
+ *   take the name              address.take: bind; at once where it was told before, in vain
  *   start                      launch.beside, with the socket as descriptor 3; then the program closes its own
  *   elect                      core elect: load, ask the kernel, CAS; then the deadline is taken back
  *   take up                    Desk: accept, read
@@ -243,14 +243,16 @@ look:
             fi;
 #else
             do
+#ifndef MUTANT_NEVER_ALONE
+            :: earlier -> take_name(mine); alone = !mine; break /* it was told in vain */
+#endif
             :: atomic { /* tell */
+#ifndef MUTANT_NEVER_ALONE
+                    !earlier ->
+#endif
                     somebody_has_it(somebody);
                     if
-                    :: somebody && !shut -> somebody = false; told[me] = true;
-#ifndef MUTANT_NEVER_ALONE
-                        alone = earlier;
-#endif
-                        break
+                    :: somebody && !shut -> somebody = false; told[me] = true; break
                     :: else -> somebody = false
                     fi
                 };

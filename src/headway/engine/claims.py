@@ -168,18 +168,20 @@ def end_owned(at: Attachment, reason: str, error: BaseException | None) -> None:
 
 def leave_all() -> None:
     """Leave every board at the end of this process: end its tasks, give up its identity."""
-    error = uncaught()
+    error, until = uncaught(), time.monotonic() + launch.AT_EXIT_S
     with contextlib.ExitStack() as boards:  # each is left, whatever another one raises
         for at in attached.all_of_them():
             if not at.segment.closed and at.segment.incarnation:
-                boards.callback(_leave, at, error)
+                boards.callback(_leave, at, error, until)
 
 
-def _leave(at: Attachment, error: BaseException | None) -> None:
+def _leave(at: Attachment, error: BaseException | None, until: float) -> None:
     segment = at.segment
     try:
         with contextlib.suppress(errors.HeadwayError, OSError):  # no descriptors, for example
             end_owned(at, LEFT_AT_EXIT, error)
+        with contextlib.suppress(errors.HeadwayError, OSError, ValueError):
+            launch.ensure_at_exit(segment, until)
         if os.getpid() == 1 and segment.recorder_wanted:  # the kernel will kill the recorder with process 1
             with contextlib.suppress(errors.HeadwayError, OSError):  # a full disk: the last snapshot stays
                 write_snapshot(at, at.copy())

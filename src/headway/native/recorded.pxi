@@ -62,6 +62,15 @@ cdef class Recorded(Presence):
         """Stop being the recorder."""
         hw_cas(&self.board.header.recorder, hw_me(self.board), 0)
 
+    def fail(self):
+        """Stop being the recorder, as this process cannot be: the deadline is set, so that the next one is another."""
+        cdef hw_header *header = self.board.header
+        if hw_me(self.board) == 0 or hw_load(&header.recorder) != hw_me(self.board):
+            return
+        # Nobody else moves the deadline while the recorder lives.
+        hw_store(&header.recorder_deadline_ns, hw_clock_ns(CLOCK_MONOTONIC) + <uint64_t>(START_SECONDS * SECOND))
+        hw_cas(&header.recorder, hw_me(self.board), 0)
+
     def beat(self):
         """Set the time of the recorder's last sign of life to now."""
         hw_store(&self.board.header.recorder_beat_ns, hw_clock_ns(CLOCK_MONOTONIC))

@@ -13,6 +13,7 @@ sides ask the kernel whose the other end is.
 from __future__ import annotations
 
 import _socket  # socket would take a program some milliseconds, for names that are not needed here
+import contextlib
 import errno
 import os
 import struct
@@ -70,6 +71,11 @@ class Wish(NamedTuple):
         return cls.read(message.decode().split("\0"))
 
 
+def _ours() -> bytes:
+    """What every name of this user begins with, in each version."""
+    return f"\0headway-{os.geteuid()}-recorder-".encode()
+
+
 def of(root: str) -> bytes:
     """The name for the boards of a directory.
 
@@ -80,7 +86,7 @@ def of(root: str) -> bytes:
     spaces = [machine.namespace(kind) for kind in ("pid", "mnt", "user", "time")]
     told = repr((root, machine.shared_memory(), spaces, os.getpriority(os.PRIO_PROCESS, 0))).encode()
     digits = f"{zlib.crc32(told):08x}{zlib.crc32(told[::-1]):08x}"  # one shared by two directories does no harm
-    return f"\0headway-{os.geteuid()}-recorder-{core.LAYOUT_VERSION}-{version}-{digits}".encode()
+    return _ours() + f"{core.LAYOUT_VERSION}-{version}-{digits}".encode()
 
 
 def _new() -> _socket.socket:
@@ -98,7 +104,8 @@ def is_ours(connected: _socket.socket) -> bool:
 def tell(name: bytes, wish: Wish) -> bool:
     """Tell the recorder of this name of a board. False if there is none, or it is leaving.
 
-    True: it reads that before it leaves. Raises NotOwner if another user has the name, OSError.
+    True: it reads that before it leaves. Raises NotOwner if another user has the name, BlockingIOError if so many wait
+    there already that the kernel takes no more, OSError.
     """
     telling = _new()
     try:
@@ -108,7 +115,7 @@ def tell(name: bytes, wish: Wish) -> bool:
             return False
         if not is_ours(telling):
             raise errors.NotOwner(f"another user listens at {name[1:].decode()}")
-        telling.send(wish.encoded())
+        telling.send(wish.encoded(), _socket.MSG_NOSIGNAL)  # who has hung up again ends no program
         return True
     finally:
         telling.close()
@@ -121,9 +128,9 @@ def take(name: bytes) -> Taken | None:
     try:
         taken.bind(name)
         taken.listen(BACKLOG)
-    except OSError as error:
+    except BaseException as error:  # Ctrl-C, too: nobody could be told of boards as long as this process lives
         release(taken)
-        if error.errno == errno.EADDRINUSE:
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
             return None
         raise
     return taken
@@ -141,26 +148,36 @@ def ask(name: bytes, wish: Wish) -> Taken | None:
     None: it was told. Raises NotOwner, OSError if neither is possible.
     """
     give_up = time.monotonic() + LEAVING_S
-    while not tell(name, wish):
-        taken = take(name)
-        if taken is not None:
-            return taken
+    while True:
+        with contextlib.suppress(BlockingIOError):  # it reads them in a moment, or somebody keeps it from that
+            if tell(name, wish):
+                return None
+            taken = take(name)
+            if taken is not None:
+                return taken
         if time.monotonic() >= give_up:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
         time.sleep(NAP_S)
-    return None
 
 
 def inherited(name: bytes, fd: int) -> Taken | None:
-    """The socket that this process was handed as this descriptor; None if it is not that of the name."""
+    """The socket that this process was handed as this descriptor; None if it is not that of the name.
+
+    One of another version, which was installed while a program was running, is closed: nobody would read there.
+    """
     try:
         handed = _socket.socket(fileno=fd)
     except OSError:
         return None
     try:
-        if handed.getsockname() == name and handed.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN):
+        of_it = handed.getsockname()
+        listens = isinstance(of_it, bytes) and handed.getsockopt(_socket.SOL_SOCKET, _socket.SO_ACCEPTCONN)
+        if listens and of_it == name:
             os.set_inheritable(fd, False)
             return handed
+        if listens and of_it.startswith(_ours()):
+            handed.close()
+            return None
     except OSError:
         pass
     handed.detach()

@@ -10,6 +10,7 @@ import errno
 import functools
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,19 @@ from headway.system.program import history_texts
 if TYPE_CHECKING:
     from headway.native.core import Segment
 
-__all__ = ["BOOTSTRAP", "FOLDER_OF_POSIX_IPC", "GUARD", "LISTENING", "RECORDER", "beside", "ensure", "wanted"]
+__all__ = [
+    "AT_EXIT_S",
+    "BOOTSTRAP",
+    "FOLDER_OF_POSIX_IPC",
+    "GUARD",
+    "LISTENING",
+    "RECORDER",
+    "beside",
+    "ensure",
+    "ensure_at_exit",
+    "pass_on",
+    "wanted",
+]
 
 GUARD = "HEADWAY_RECORDER"  # set in the environment of helper processes, which start no recorder
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
@@ -37,7 +50,11 @@ _NOT_HANDED_DOWN = frozenset(
 
 FAILED_LEAST = 8  # attempts in two seconds or more, before a program is told
 
+AT_EXIT_S = 0.15  # so long a program that ends waits for the recorder that it told; one at work takes a millisecond
+AT_EXIT_NAP_S = 0.005
+
 _warned = False
+_told_of: dict[str, int] = {}  # boards, by uuid, of which the process of this pid has told a recorder
 _told: set[str] = set()  # boards that cannot be written, by uuid
 
 
@@ -70,21 +87,47 @@ def ensure(segment: Segment) -> None:
         _warn(str(error))
 
 
+def ensure_at_exit(segment: Segment, until: float) -> None:
+    """At the end of a program: see to a recorder once more, if it has told one and there is none.
+
+    until: by the monotonic clock, so long it waits for the one that it told, which may have been killed before it was
+    elected: nobody looks again once the program has gone. One that is started needlessly finds another one elected, and
+    ends.
+    """
+    if _told_of.get(segment.uuid) != os.getpid() or not wanted():
+        return
+    while segment.recorder_wanted and not segment.retired and not segment.recorder_alive:
+        if time.monotonic() >= until:
+            _see_to(segment, in_vain=True)
+            return
+        time.sleep(AT_EXIT_NAP_S)
+
+
 def _see_to(segment: Segment, *, in_vain: bool) -> None:
     root = os.path.dirname(segment.directory)
-    wish = address.Wish(segment.name, segment.uuid, *history_texts())
+    if pass_on(root, address.Wish(segment.name, segment.uuid, *history_texts()), in_vain=in_vain):
+        _told_of[segment.uuid] = os.getpid()
+
+
+def pass_on(root: str, wish: address.Wish, *, in_vain: bool = False) -> bool:
+    """Tell the recorder of this directory of a board, or start one. Returns whether it was told.
+
+    Raises OSError, ValueError.
+
+    in_vain: one was told before, which did not take the board up.
+    """
+    name = address.of(root)
     listening = None
     try:
-        listening = address.ask(address.of(root), wish)
-        if listening is None and not in_vain:
-            return
-    except BlockingIOError:  # so many wait there already that this one is asked for again
-        if not in_vain:
-            return
-    except (OSError, errors.HeadwayError):  # no sockets here, no descriptor, another user at that name: one for itself
-        pass
-    try:
+        try:
+            # Who has been told in vain is not told again: it may be the one that failed, and would be elected again.
+            listening = address.take(name) if in_vain else address.ask(name, wish)
+            if listening is None and not in_vain:
+                return True
+        except (OSError, errors.HeadwayError):  # no sockets here, no descriptor, another user at that name, or too many
+            pass  # this board has one for itself
         beside(RECORDER, root, *wish, descriptors=() if listening is None else (listening.fileno(),))
+        return False
     finally:
         if listening is not None:
             address.release(listening)

@@ -18,6 +18,8 @@ __all__ = ["Desk"]
 SPEAK_S = 1.0  # so long a process may take from connecting to its message
 TRY_S = 1.0
 AT_ONCE = 64  # connections that are taken in one turn
+SHORT_S = 0.1  # so long it waits where a connection cannot be taken
+SHORT_NAP_S = 0.01
 FOREIGN_S = 0.005  # who is of another user is not listened to, and costs little however often it comes
 
 
@@ -29,6 +31,7 @@ class Desk:
         self._listening: socket.socket | None = None
         self._speaking: dict[int, tuple[socket.socket, float]] = {}  # by descriptor: who has connected, and until when
         self._try_at = 0.0
+        self._short = False
         self._poll = select.poll()
         if taken is not None:
             self._listen(taken)
@@ -38,6 +41,11 @@ class Desk:
         """Does this process have the name?"""
         return self._listening is not None
 
+    @property
+    def short(self) -> bool:
+        """Could a connection not be taken, as there is no descriptor left, say?"""
+        return self._short
+
     def hear(self, wait_s: float) -> list[address.Wish]:
         """What programs want, as soon as there is any; after `wait_s` without, nothing."""
         if self._listening is None and time.monotonic() >= self._try_at:
@@ -45,13 +53,18 @@ class Desk:
         ready = {fd for fd, _ in self._poll.poll(wait_s * 1000)}
         if self._listening is not None and self._listening.fileno() in ready:
             self._accept(self._listening)
+            if self._short:  # it is ready still: this would not wait at all
+                time.sleep(min(wait_s, SHORT_S))
         return self._read()
 
-    def leave(self) -> list[address.Wish]:
+    def leave(self, *, for_good: bool = False) -> list[address.Wish]:
         """Give up the name. Returns what was told until then: who comes later is refused, and takes the name.
 
         It is refused from the shutdown on; so what was told before lies in the socket, and is read, before it closes.
+        for_good: this process does not try for the name again.
         """
+        # Else, who stays for what was told takes it again, if nobody has by now.
+        self._try_at = float("inf") if for_good else 0.0
         listening, self._listening = self._listening, None
         if listening is None:
             return []
@@ -59,14 +72,19 @@ class Desk:
         with suppress(OSError):
             listening.shutdown(socket.SHUT_RD)
         heard: list[address.Wish] = []
-        while self._accept(listening):
+        until = time.monotonic() + SPEAK_S
+        while True:
+            self._short = False
+            if not self._accept(listening) and (not self._short or time.monotonic() >= until):
+                break
             heard += self._read()
+            if self._short:  # until a descriptor is free; what cannot be read in time, its programs ask for again
+                time.sleep(SHORT_NAP_S)
         until = time.monotonic() + SPEAK_S
         while self._speaking and time.monotonic() < until:
             self._poll.poll(50)
             heard += self._read()
         listening.close()
-        self._try_at = 0.0  # who stays for what was told takes the name again, if nobody has by now
         return heard
 
     def close(self) -> None:
@@ -95,7 +113,10 @@ class Desk:
         for _ in range(AT_ONCE):
             try:
                 speaker, _ = listening.accept()
-            except OSError:  # none is left; or no descriptor is
+            except (BlockingIOError, ConnectionAbortedError):  # none is left; or this one has gone again
+                break
+            except OSError:
+                self._short = True
                 break
             found = True
             speaker.setblocking(False)

@@ -7,12 +7,16 @@ uses any of them.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
+from headway import errors
+from headway.engine import segments
 from headway.process import address
-from headway.process.launch import LISTENING
+from headway.process.launch import LISTENING, pass_on
 from headway.recorder import old_loops
 from headway.recorder.desk import Desk
 from headway.recorder.recorder import DUTY, INTERVAL_S
@@ -22,6 +26,7 @@ from headway.recorder.served import Served
 __all__ = ["main"]
 
 STOP_S = 10.0  # what hangs then does not keep this process
+DESCRIPTORS_SPARE, DESCRIPTORS_EACH = 64, 8  # what a process needs besides its boards; what a board needs at most
 TIDY_S = 3600.0  # a recorder that never leaves removes old boards of loops, too
 
 
@@ -44,10 +49,19 @@ class _Tidying:
 
 
 def main(root: str, *board: str) -> None:
-    """Record boards whose directory lies in this one: at first the board of this name, uuid, days and rows."""
+    """Record boards whose directory lies in this one: at first the board of this name, uuid, days and rows.
+
+    A program of the version before, which runs while this one is installed, tells a name and a uuid alone.
+    """
     stops: list[int] = []
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, lambda number, _frame: stops.append(number))
+    if len(board) == 1:
+        board = (root, *board)
+        try:
+            root = _root_of(address.Wish.read(board))
+        except (errors.HeadwayError, OSError):
+            return  # it was removed or damaged since
     name = address.of(root)
     desk, rounds = Desk(name, address.inherited(name, LISTENING)), Rounds(DUTY, INTERVAL_S)
     rounds.add(Served(address.Wish.read(board)))
@@ -64,8 +78,25 @@ def main(root: str, *board: str) -> None:
     rounds.close()
 
 
+def _root_of(wish: address.Wish) -> str:
+    segment = segments.attach(segments.object_name(wish.name, wish.uuid), watching=True)
+    try:
+        return os.path.dirname(segment.directory)
+    finally:
+        segment.close()
+
+
+def most_boards() -> int:
+    """So many boards have descriptors enough in this process."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return max(1, ((1 << 30 if limit == resource.RLIM_INFINITY else limit) - DESCRIPTORS_SPARE) // DESCRIPTORS_EACH)
+
+
 def _serve(root: Path, desk: Desk, rounds: Rounds, stops: list[int]) -> None:
-    tidied = False
+    """Until no board is left. Once it has as many as it can, it gives up the name, and the next one takes it."""
+    tidied = full = False
+    most = most_boards()
+    left: list[address.Wish] = []
     tidy_at = time.monotonic() + TIDY_S
     while not stops:
         wishes = desk.hear(rounds.turn())
@@ -82,4 +113,15 @@ def _serve(root: Path, desk: Desk, rounds: Rounds, stops: list[int]) -> None:
             rounds.add(_Tidying(root))
         for wish in wishes:
             tidied = False
-            rounds.add(Served(wish))
+            if len(rounds) < most:
+                rounds.add(Served(wish))
+            else:
+                left.append(wish)
+        if desk.short or len(rounds) >= most:
+            full = True
+        if full:  # the next board that comes has another recorder, and so have all that cannot be taken up here
+            left += desk.leave(for_good=True)
+            for wish in left:
+                with suppress(OSError, ValueError):  # its program looks again
+                    pass_on(str(root), wish)
+            left.clear()

@@ -44,6 +44,8 @@ class Served:
             # One that was removed or damaged, or has a recorder: the next process that opens it gets the error.
             if self._recorder is not None and self._board is not None:
                 _tell(self._board.directory, traceback.format_exc())
+            if self._board is not None:
+                self._board._segment.fail()  # a process of its own may do better
         if due is None:
             self._end()
         return due

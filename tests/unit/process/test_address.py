@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -104,6 +105,38 @@ def test_so_many_that_wait_there_are_too_many_and_no_call_waits(name: bytes, mon
         address.release(taken)
 
 
+def test_who_cannot_be_told_as_too_many_wait_there_hears_so_at_once(
+    name: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then its board has a recorder for itself: to say that it was told would have it wait for seconds."""
+    monkeypatch.setattr(address, "BACKLOG", 1)
+    taken = address.take(name)
+    assert taken is not None
+    try:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                address.tell(name, Wish("nightly", UUID))
+        with pytest.raises(OSError, match="in use") as raised:
+            address.ask(name, Wish("nightly", UUID))
+        assert raised.value.errno == errno.EADDRINUSE
+    finally:
+        address.release(taken)
+
+
+def test_ctrl_c_while_the_name_is_taken_leaves_it_free(name: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted(address.Taken):
+        def listen(self, backlog: int = 0, /) -> None:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(address, "_new", lambda: Interrupted(address._socket.AF_UNIX, address._socket.SOCK_SEQPACKET))
+        with pytest.raises(KeyboardInterrupt):
+            address.take(name)
+    again = address.take(name)
+    assert again is not None
+    address.release(again)
+
+
 def test_directories_versions_layouts_and_niceness_have_addresses_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,14 +217,32 @@ def test_another_user_who_took_the_name_first_is_told_nothing(tmp_path: Path) ->
     assert done.stdout == "refused: True\n", done.stderr
 
 
-def test_what_is_no_socket_of_the_name_is_not_taken_for_one(name: bytes, listening: object) -> None:
+def test_a_socket_of_another_version_is_not_held_where_nobody_reads(
+    name: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import headway
+
+    monkeypatch.setattr(headway, "__version__", "99.0")
+    taken = address.take(address.of(str(tmp_path)))
+    assert taken is not None
+    fd = taken.detach()
+    address.release(taken)
+    assert address.inherited(name, fd) is None
+    assert not address.tell(address.of(str(tmp_path)), Wish("nightly", UUID))
+
+
+def test_what_is_no_socket_of_the_name_is_not_taken_for_one(name: bytes) -> None:
     reading, writing = os.pipe()
+    listening = address.take(b"\0" + os.urandom(8).hex().encode())
     try:
         assert address.inherited(name, reading) is None
-        assert address.inherited(b"\0another", listening.fileno()) is None  # type: ignore[attr-defined]
+        assert listening is not None
+        assert address.inherited(name, listening.fileno()) is None
         os.fstat(reading)
-        os.fstat(listening.fileno())  # type: ignore[attr-defined]
+        os.fstat(listening.fileno())
     finally:
+        if listening is not None:
+            address.release(listening)
         os.close(reading)
         os.close(writing)
     with pytest.raises(OSError, match="Bad file"):

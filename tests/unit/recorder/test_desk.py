@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -101,6 +102,29 @@ def test_nonsense_is_passed_over(name: bytes, desk: Desk) -> None:
         talking.close()
     assert address.tell(name, WISHES[1])
     assert heard(desk, 1) == [WISHES[1]]
+
+
+def test_without_a_descriptor_it_says_so_and_gives_the_name_up_for_good(
+    name: bytes, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TRY_S", 0.0)
+    for wish in WISHES:
+        assert address.tell(name, wish)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        assert desk.hear(0.0) == []
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert desk.short
+    assert desk.leave(for_good=True) == WISHES
+    assert desk.hear(0.0) == []
+    assert not desk.listens, "else it would stand in the way of one that can take boards up"
+    taken = address.take(name)
+    assert taken is not None
+    address.release(taken)
 
 
 FOREIGN = """

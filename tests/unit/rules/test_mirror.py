@@ -27,7 +27,6 @@ ELSEWHERE = {
     "bars.drawer": ("tests/integration/test_live.py", "draws on what its process was handed"),
     "bars.loops_drawer": ("tests/integration/test_live_loops.py", "draws on what its process was handed"),
     "recorder.recorder_process": ("tests/integration/test_one_recorder.py", PROCESS),
-    "recorder.served": ("tests/integration/test_one_recorder.py", HELPED),
     "recorder.old_loops": ("tests/unit/files/test_loops.py", "which boards go, and that they do"),
     "recorder.recorder": ("tests/integration/test_recorder.py", HELPED),
     "cli.demo": ("tests/integration/test_demo.py", COMMAND),
