@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import errors
 from headway.files import gate
-from headway.system import descriptors, paths
+from headway.system import descriptors, memory
 
 if TYPE_CHECKING:
     import sqlite3
@@ -350,7 +350,7 @@ def _refusal(path: Path, is_refused: bool) -> OSError | None:
     """
     try:
         os.close(descriptors.open_file(path.parent, os.O_RDONLY | os.O_DIRECTORY))  # is there a descriptor left?
-        room = paths.free_room(path.parent)
+        room = memory.free_room(path.parent)
         if room is not None and room.f_flag & os.ST_RDONLY:
             return OSError(errno.EROFS, "the file system is read-only", str(path))
         if room is not None and room.f_bavail * room.f_frsize < INDEX_BYTES:

@@ -52,7 +52,7 @@ cdef class Place:
     cdef uint64_t generation
     cdef uint64_t look_ns
     cdef str _id
-    cdef bint ready(self) except -1
+    cdef bint look_up(self) except -1
     cdef int under_lock(self, Call call, void *arguments) except -1
     cdef int read_under_lock(self, Call call, void *arguments) except -1
 

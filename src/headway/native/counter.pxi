@@ -11,7 +11,7 @@ cdef class Counter(Place):
         cdef bint looks = now >= self.look_ns, found
         if self.segment is None:
             try:
-                found = self.ready()
+                found = _ready(self)
             except (errors.HeadwayError, OSError) as error:
                 _stale(f"updates of task {self.id!r} are not counted: {error}")
                 return 0
@@ -92,7 +92,7 @@ cdef class Counter(Place):
 
     def native(self):
         """Return this process's handle for C, Cython and numba code: a NativeTask."""
-        if not self.ready():
+        if not _ready(self):
             return self._alone().native()
         return NativeTask(self)
 
@@ -101,7 +101,7 @@ cdef class Counter(Place):
         """Items done so far, by all processes together."""
         cdef char *slot
         cdef int64_t sum
-        if not self.ready():
+        if not _ready(self):
             return self._alone().count
         slot = hw_slot(self.segment.board, self.index)
         sum = hw_total_count(self.segment.board, slot, self.generation)

@@ -36,18 +36,14 @@ cdef class Place:
     def _where(self):
         return self.index, self.generation
 
-    cdef bint ready(self) except -1:
-        """Make sure that `segment` is set. Returns False if the board cannot be had: then `_alone` is used instead.
-
-        Raises UnknownTask, and what `_segment` does.
-        """
-        if self.segment is None:
-            segment = self._segment()
-            if segment is None:
-                return False
-            if self.index >= (<Segment>segment).board.capacity:
-                raise _no_slot(self.id, self.index, segment.name)
-            self.segment = segment
+    cdef bint look_up(self) except -1:
+        """Find `segment`; see _ready."""
+        segment = self._segment()
+        if segment is None:
+            return False
+        if self.index >= (<Segment>segment).board.capacity:
+            raise _no_slot(self.id, self.index, segment.name)
+        self.segment = segment
         return True
 
     def _segment(self):
@@ -93,3 +89,11 @@ cdef class Place:
 
     def _held(self):
         return _task_locked(self.id, hw_peek(&hw_control_of(hw_slot(self.segment.board, self.index)).lock_pid))
+
+
+cdef inline bint _ready(Place place) except -1:
+    """Make sure that `segment` is set. Returns False if the board cannot be had: then `_alone` is used instead.
+
+    Raises UnknownTask, and what `_segment` does. A function and no method, so that status writes pay no call.
+    """
+    return place.segment is not None or place.look_up()

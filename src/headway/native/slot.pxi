@@ -64,7 +64,7 @@ cdef class Slot(Status):
         cdef char *slot
         cdef hw_board *board
         cdef Result result
-        if not self.ready():
+        if not _ready(self):
             return self._alone()._read_result()
         board = self.segment.board
         slot = hw_slot(board, self.index)
@@ -84,7 +84,7 @@ cdef class Slot(Status):
         cdef NewResult result
         cdef bytes padded = json + b"\0" * 8
         cdef int answer
-        if not self.ready():
+        if not _ready(self):
             return self._alone()._write_result(json, expected)
         self.segment.become(True)
         if len(json) > self.segment.board.result_bytes:

@@ -54,7 +54,7 @@ cdef class Status(Counter):
     cdef int write(self, hw_change *change) except -1:
         """Make one transition: 1, or 0 if the task's state does not allow it. Everything but `now_ns` was filled in.
 
-        `ready` has found the segment.
+        `_ready` has found the segment.
         """
         cdef int answer
         cdef Written written
@@ -76,7 +76,7 @@ cdef class Status(Counter):
     def _set(self, stage=None, message=None, total=..., metrics=None):
         """Change what an open task shows, in one transition. Returns False if the task has ended."""
         cdef hw_change change
-        if not self.ready():
+        if not _ready(self):
             return self._alone()._set(stage, message, total, metrics)
         _begin(&change, 0)
         if total is not ...:
@@ -100,7 +100,7 @@ cdef class Status(Counter):
         cdef hw_change change
         cdef Py_ssize_t size
         cdef const char *data = PyUnicode_AsUTF8AndSize(stage, &size)
-        if not self.ready():
+        if not _ready(self):
             return False
         if size == 0 or size >= HW_STAGE_BYTES or memchr(data, 0, size) is not NULL:
             return False
@@ -120,7 +120,7 @@ cdef class Status(Counter):
     @stage.setter
     def stage(self, stage):
         cdef hw_change change
-        if not self.ready():
+        if not _ready(self):
             self._alone().stage = stage
             return
         _begin(&change, HW_SET_STAGE | HW_SET_RUNNING)
@@ -137,7 +137,7 @@ cdef class Status(Counter):
     @message.setter
     def message(self, message):
         cdef hw_change change
-        if not self.ready():
+        if not _ready(self):
             self._alone().message = message
             return
         _begin(&change, HW_SET_MESSAGE | HW_SET_RUNNING)
@@ -186,7 +186,7 @@ cdef class Status(Counter):
         """Id of the task that this one is part of; None if there is none."""
         cdef hw_identity identity
         cdef char *slot
-        if not self.ready():
+        if not _ready(self):
             return self._alone().parent
         slot = hw_slot(self.segment.board, self.index)
         hw_load_words(&identity, hw_identity_of(slot), sizeof(hw_identity))
@@ -205,10 +205,10 @@ cdef class Status(Counter):
         return status.base, status.resumed != 0, status.owner, status.owner_pid
 
     cdef bint _read(self, hw_status *status) except -1:
-        """Copy the status of one moment. Returns what `ready` does. Raises UnknownTask, LockTimeout, BoardClosed."""
+        """Copy the status of one moment. Returns what `_ready` does. Raises UnknownTask, LockTimeout, BoardClosed."""
         cdef char *slot
         cdef StatusRead read
-        if not self.ready():
+        if not _ready(self):
             return False
         slot = hw_slot(self.segment.board, self.index)
         if hw_read_status(slot, status) != HW_OK:  # its writers never pause
@@ -225,7 +225,7 @@ cdef class Status(Counter):
         own: become the owner; resume: a new run begins, at the count of this moment. Returns the state before, or None.
         """
         cdef hw_change change
-        if not self.ready():
+        if not _ready(self):
             return self._alone()._transition(state, allowed, error, message, stage, own, resume)
         _begin(&change, HW_SET_STATE)
         change.state = _state_number(state)
@@ -251,7 +251,7 @@ cdef class Status(Counter):
     def _own(self):
         """Make this process the owner; a pending or lost task becomes running. Returns False if it has ended."""
         cdef hw_change change
-        if not self.ready():
+        if not _ready(self):
             return self._alone()._own()
         _begin(&change, HW_SET_OWNER | HW_SET_RUNNING)
         return bool(self.write(&change))
@@ -259,7 +259,7 @@ cdef class Status(Counter):
     def _hand_to(self, uint64_t incarnation, uint64_t pid):
         """Make another process the owner. Returns False if the task has ended, or is not owned by this process."""
         cdef hw_change change
-        if not self.ready():
+        if not _ready(self):
             return False
         self.segment.become(True)
         _begin(&change, HW_SET_OWNER)
@@ -269,4 +269,4 @@ cdef class Status(Counter):
 
     def _carried_by_others(self):
         """Does a live process other than this one count on the task?"""
-        return self.ready() and hw_others(self.segment.board, hw_slot(self.segment.board, self.index)) != 0
+        return _ready(self) and hw_others(self.segment.board, hw_slot(self.segment.board, self.index)) != 0

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Limit", "limits"]
+__all__ = ["Limit", "free_room", "limits"]
 
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
@@ -89,3 +89,10 @@ def _numbers(path: Path) -> dict[str, int]:
             name, number, *_ = line.replace(":", " ").split()
             found[name] = int(number)
     return found
+
+
+def free_room(place: str | Path) -> os.statvfs_result | None:
+    """What the file system of this place has free; None where the system does not tell, so that writing has to."""
+    with contextlib.suppress(OSError):
+        return os.statvfs(place)
+    return None

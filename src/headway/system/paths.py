@@ -329,13 +329,6 @@ def closed(directory: Path) -> str | None:
     return None
 
 
-def free_room(place: str | Path) -> os.statvfs_result | None:
-    """What the file system of this place has free; None where the system does not tell, so that writing has to."""
-    with suppress(OSError):
-        return os.statvfs(place)
-    return None
-
-
 def unreadable(root: Path, error: OSError) -> errors.UnusableDirectory:
     """The typed error for a directory for boards that is there, but tells this user nothing of what is in it."""
     return errors.UnusableDirectory(

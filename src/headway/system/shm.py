@@ -16,7 +16,7 @@ import posix_ipc
 
 from headway import errors
 from headway.native import core
-from headway.system import descriptors, memory, paths
+from headway.system import descriptors, memory
 
 __all__ = [
     "SHM",
@@ -202,7 +202,7 @@ def check_room(size: int, name: str) -> None:
 
     Reserving it would take all that is left before it fails; or, where memory is limited, end in SIGKILL.
     """
-    room = paths.free_room(SHM)
+    room = memory.free_room(SHM)
     if room is not None and (
         (room.f_blocks and room.f_bavail * room.f_frsize < size) or (room.f_files and room.f_favail < FILES)
     ):
@@ -218,7 +218,7 @@ def check_room(size: int, name: str) -> None:
 
 
 def _no_room(size: int, name: str, number: int) -> errors.NoSpace:
-    room = paths.free_room(SHM)
+    room = memory.free_room(SHM)
     has = "less free"
     if room is not None:
         has = f"{room.f_bavail * room.f_frsize / 2**20:.1f} MiB and {room.f_favail} files free"

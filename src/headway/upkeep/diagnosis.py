@@ -18,7 +18,7 @@ from headway.files import directory as files_of_boards
 from headway.files import history, snapshot
 from headway.native import core
 from headway.process import launch
-from headway.system import locks, machine, paths, shm, support
+from headway.system import locks, machine, memory, paths, shm, support
 from headway.upkeep import removal
 from headway.views import words
 
@@ -105,7 +105,7 @@ def _old_module() -> Iterator[Finding]:
 
 
 def _shared_memory() -> Iterator[Finding]:
-    found = paths.free_room(shm.SHM)
+    found = memory.free_room(shm.SHM)
     if found is None:
         return  # _switches reports it
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
