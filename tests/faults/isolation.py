@@ -320,7 +320,8 @@ def _living_owner(place: Path) -> int:
         (board.directory / f"result-{'0' * 32}.json").write_text("{}")
         (board.directory / f"result-{'0' * 32}.json").chmod(0o600)
         lasting = history.Writer(board.directory)
-        lasting._opened(begin=True)  # its log and its index are there as long as it is open
+        # Its log and its index are there as long as it is open.
+        lasting._opened(begin=True, until=time.monotonic() + 10)
         os.write(writer, str(board.directory).encode())
         os.close(writer)
         signal.sigwait({signal.SIGUSR1})

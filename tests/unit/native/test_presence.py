@@ -246,8 +246,8 @@ def test_who_only_watches_is_nobody_again_after_each_copy_however_busy_the_write
     writer = fork(write)
     try:
         for _ in range(300):
-            for copy in (watcher.copy, lambda: watcher.copy_found("a"), lambda: watcher.copy_slots([task._where])):
-                assert copy()
+            for name, *arguments in (("copy",), ("copy_found", "a"), ("copy_slots", [task._where])):
+                assert getattr(watcher, name)(*arguments)
                 assert watcher.incarnation == 0, "the board would be in use for as long as it watches"
         watcher.register(with_row=False)
         assert watcher.copy_found("a")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -129,7 +130,7 @@ def test_ctrl_c_while_the_name_is_taken_leaves_it_free(name: bytes, monkeypatch:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(address, "_new", lambda: Interrupted(address._socket.AF_UNIX, address._socket.SOCK_SEQPACKET))
+        patch.setattr(address, "_new", lambda: Interrupted(socket.AF_UNIX, socket.SOCK_SEQPACKET))
         with pytest.raises(KeyboardInterrupt):
             address.take(name)
     again = address.take(name)
