@@ -96,7 +96,7 @@ def test_files_of_this_version_are_stored() -> None:
 @pytest.mark.parametrize("number", versions("snapshot-*.npz"))
 def test_a_snapshot_of_any_version_is_read(number: int, tmp_path: Path) -> None:
     view = snapshot.read(with_snapshot(tmp_path, number))
-    assert (view.name, len(view.tasks)) == (NAME, 3)
+    assert (view.name, len(view.tasks), view.meta["shared_counters"]) == (NAME, 3, 0)
     load, failed, train = (view.get(id) for id in ("load", "load/é", "train"))
     assert load is not None
     assert failed is not None

@@ -51,7 +51,10 @@ RESULT_MEMBERS = (META, f"{KEPT}.npy", "results.npy")
 _KEPT = struct.Struct("=QQII")  # generation, offset, slot, bytes
 _PLACED = struct.Struct("=IIQ")  # hw_result_record: task, bytes, offset
 _TEXTS = ("uuid", "directory", "host", "boot_id")
-_NUMBERS = ("layout_version", "capacity", "workers", "created_ns", "taken_ns", "sequence", "dropped", "retired")
+_NUMBERS = (
+    "layout_version", "capacity", "workers", "created_ns", "taken_ns", "sequence", "dropped", "retired",
+    "shared_counters",
+)  # fmt: skip
 _OF_THE_READER = ("path", "from_prev")  # set when a snapshot is read; not part of the board
 STANDING = "standing"  # how many tasks of the file are in each state, for who reads only the first member
 
@@ -203,6 +206,7 @@ def _check_meta(meta: Any) -> None:
     """Raise ValueError unless the metadata has every field that a view needs, with the right types."""
     if not isinstance(meta, dict):
         raise ValueError(f"{META} is not an object")
+    meta.setdefault("shared_counters", 0)  # files of layout 2 do not count them
     for names, kind in ((("name", *_TEXTS), str), (_NUMBERS, int)):
         for name in names:
             if not isinstance(meta.get(name), kind):

@@ -246,6 +246,8 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     if (!me) return HW_UNBOUND;
     if (hw_load(&control->generation) != generation) return HW_STALE;
     mine = hw_find_mine(board, slot, generation);
+    /* A block that was lent to another slot meanwhile has that loan's tag: who sees it sees that our task is gone. */
+    if (mine.stripe && hw_load(&control->generation) != generation) return HW_STALE;
     if (!mine.stripe && hw_slot_lock(board, slot, deadline_ns) == HW_OK) {
         int stale = hw_load(&control->generation) != generation;
         if (!stale && !hw_ended(hw_peek(&hw_status_of(slot, 0)->state))) hw_unseal(board, slot);
