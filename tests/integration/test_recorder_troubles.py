@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,7 +17,7 @@ import pytest
 
 from headway import errors
 from headway.engine.board import Board, open_board
-from headway.files import archive, history, query, retention, snapshot, tidying
+from headway.files import archive, database, history, query, retention, snapshot, tidying
 from headway.recorder import recorder as module
 from headway.recorder.recorder import Recorder
 from headway.system import locks, paths
@@ -320,6 +322,49 @@ def test_who_leaves_last_archives_in_parts_and_lets_others_have_the_lock_in_betw
         recorder.resign()
     assert seen == [4, 8, 10]
     assert board._segment.retired
+    board.remove(files=True)
+
+
+@pytest.mark.parametrize("by", ["the history", "the directory"])
+def test_who_cannot_leave_as_others_have_the_lock_of_the_directory_comes_again_at_once_else_lets_others_have_it(
+    by: str, board_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "QUIET_S", 0.0)
+    monkeypatch.setattr(database, "BUSY_S", 0.05)
+    board = open_board(board_name, capacity=8, workers=8, record=False)
+    board._segment.want_recorder()
+    task = board.task("one")
+    task.succeed()
+    done: list[str] = []
+    look, finish = Recorder._look, Recorder.finish
+    recorder = Recorder.elected(board)
+    assert recorder._look() is None  # there is a history
+    with contextlib.closing(sqlite3.connect(board.directory / "history.sqlite3", isolation_level=None)) as other:
+
+        def looked(recorder: Recorder) -> str | None:
+            done.append("look")
+            if len(done) == 6:
+                recorder.stop()
+            return look(recorder)
+
+        def finished(recorder: Recorder) -> bool:
+            done.append("finish")
+            if done.count("finish") > 1:
+                return finish(recorder)
+            if by == "the directory":
+                with locks.locked(board.directory):
+                    return finish(recorder)
+            task.update()  # which is to be archived, too
+            other.execute("BEGIN IMMEDIATE")
+            return finish(recorder)
+
+        monkeypatch.setattr(Recorder, "_look", looked)
+        monkeypatch.setattr(Recorder, "finish", finished)
+        told = recorder.run()
+    if by == "the directory":
+        assert (done, told) == (["look", "finish"] * 2, "nobody uses the board any more")
+    else:
+        assert (done, told) == (["look", "finish"] + ["look"] * 5, "it was stopped")
     board.remove(files=True)
 
 

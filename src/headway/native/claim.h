@@ -21,12 +21,6 @@ typedef struct hw_given_up {
     uint64_t generation;
 } hw_given_up;
 
-/* Is something lost with a task that has ended, if its slot is freed now? Under the slot lock. If not, its counters are
- * closed, and it stays so. */
-static int hw_loses(char *slot) {
-    return !hw_is_noted(slot) || hw_close(slot) != HW_OK;
-}
-
 /* Free the older one of two tasks of one id: who replaced it was killed before it was free (invariant 3). If another
  * process has it locked, the next claim frees it. */
 static void hw_free_older(hw_board *board, uint32_t index) {
@@ -119,7 +113,8 @@ static int hw_standing(hw_board *board, char *slot, const hw_status *status, uin
  * before, whatever may be dropped to make room, unless it was `given_up` or nobody writes a history: then it is dropped.
  * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
  * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and call again;
- * HW_TIMEOUT, with the pid of the holder, if a slot lock could not be had: call again. */
+ * HW_TIMEOUT, with the pid of the holder, if a slot lock could not be had, of the task found or (generation 0) of all
+ * that could give way: call again. */
 static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
                     hw_drop drop, hw_given_up given_up, hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
@@ -181,10 +176,12 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
     /* At most half of the board rests at a time: more would only empty it. What has to be dropped is not, while a slot
      * rests that this claim can have. */
     if (resting < (board->capacity + 1) / 2) {
-        answer = hw_evict(board, drop == HW_DROP_LAST && resting ? HW_DROP_NONE : drop);
+        uint64_t holder;
+        answer = hw_evict(board, drop == HW_DROP_LAST && resting ? HW_DROP_NONE : drop, &holder);
         if (answer == HW_OK && !resting_until) resting_until = now + HW_REST_NS;
         if (!resting_until) {
-            found->generation = found->pid = 0;
+            found->generation = 0;
+            found->pid = holder;
             return answer;
         }
     }

@@ -48,6 +48,7 @@ TIDY_S = 60.0  # between two rounds of tidying the history up
 TIDY_DUTY = 0.05  # of a core, while there is something to tidy up
 LOCK_TRIES = 60  # every 50 ms: the recorder of an earlier segment of this board may be about to leave
 LEAVE_AGAIN_S = 30.0  # between two tries to leave, where the last snapshot cannot be written
+LEAVE_SOON_S = 5.0  # the same, where another program has the history locked: for as long others may have the directory
 GIVE_UP_S = 600.0  # nobody uses the board, and its last snapshot could not be written for so long
 HOPELESS_S = 10.0  # it is used, and nothing could be written for so long, for a reason that does not go by itself
 HOPELESS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENAMETOOLONG)
@@ -83,6 +84,7 @@ class Recorder:
         self._results_synced = True
         self._written_at = self._synced_at = self._retained_at = -1e9
         self._leave_at = 0.0
+        self._kept_out = False  # did others have the lock of the directory, the last time?
 
     @classmethod
     def elected(cls, board: Board) -> Recorder:
@@ -153,15 +155,20 @@ class Recorder:
             if stopping:
                 return "it was stopped"
             if quiet_since is not None and now - quiet_since >= QUIET_S and now >= self._leave_at and not self._behind:
-                if self.finish():
+                # What this look could not write, the last one could not either: others want the lock of the directory.
+                if self.problem is None and self.finish():
                     return "nobody uses the board any more"
-                # A lock that was held, or a process that came, is no reason to wait for long: a full disk is.
-                passes = self.problem is None or isinstance(self.problem, errors.LockTimeout)
-                self._leave_at = now + (0 if self.is_behind or passes else LEAVE_AGAIN_S)
+                self._leave_at = time.monotonic() + self._rest_s()
             self._tidy()
             self._interval_s = min(max(INTERVAL_S, spent / DUTY), INTERVAL_MOST_S)
             # The interval includes the time of the cycle; a slow disk gets a pause all the same.
             self._sleep(max(due + self._interval_s, time.monotonic() + INTERVAL_S / 2))
+
+    def _rest_s(self) -> float:
+        """How long to wait until it tries to leave again."""
+        if self.is_behind or self.problem is None or self._kept_out:  # a process came, or had the lock of the directory
+            return 0.0
+        return LEAVE_SOON_S if isinstance(self.problem, errors.LockTimeout) else LEAVE_AGAIN_S
 
     def _sleep(self, until: float) -> None:
         while not self._stop and (left := until - time.monotonic()) > 0:
@@ -191,10 +198,11 @@ class Recorder:
 
         Returns why this recorder has to leave, or None.
         """
+        self._kept_out = False
         try:
             return self._looked()
         except errors.LockTimeout as problem:  # a process was stopped while it was creating or removing the segment
-            self.problem = problem
+            self.problem, self._kept_out = problem, True
         except (errors.HeadwayError, OSError) as problem:  # a lock file that is not this user's alone, for example
             self.problem = problem
             self._segment.note(getattr(problem, "errno", None) or errno.EPERM)
@@ -346,7 +354,9 @@ class Recorder:
         if self._lock is None:
             return False
         try:
+            self._kept_out = True
             with locks.locked(directory, wait_s=1.0):
+                self._kept_out = False
                 segment.announce_retirement()
                 try:
                     if segment.in_use or not self._is_ours() or not self._cycle(last=True):
@@ -358,6 +368,7 @@ class Recorder:
                     segment.announce_retirement(False)  # under the lock; it has no effect on a board that is removed
         except (errors.HeadwayError, OSError) as problem:
             self.problem = problem
+            self._kept_out = self._kept_out and isinstance(problem, errors.LockTimeout)
             return False
 
 

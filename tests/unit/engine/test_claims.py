@@ -13,6 +13,8 @@ from headway import errors
 from headway.engine import attached, claims
 from headway.engine.board import open_board
 from headway.files import archive
+from headway.native import core, records
+from tests.unit.native.handles import beside, poke, slot_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -316,6 +318,85 @@ def test_a_board_of_open_tasks_is_full_at_once_and_nothing_is_archived_for_it(bo
         board._segment.claim("new", "", "it", archive=asked.append)
     assert not asked
     board.remove(files=True)
+
+
+def test_only_one_task_is_dropped_for_a_claim(board_name: str) -> None:
+    """What goes for nothing goes by batches; what is lost with a task is not lost for the next claim."""
+    board = open_board(board_name, capacity=64, record=False)
+    try:
+        board._segment.want_recorder()
+        for number in range(64):
+            board.task(f"{number}").succeed()
+        board._segment.claim("new", "", "it", archive=cannot)
+        assert (len(board.tasks()), board._segment.dropped) == (64, 1)
+        archive_all(board)
+        for number in range(1, 64):
+            board.attach(f"{number}").update()
+        board._segment.claim("newer", "", "it", archive=cannot)
+        assert (len(board.tasks()), board._segment.dropped) == (64, 2)
+    finally:
+        board.remove(files=True)
+
+
+def archive_all(board: Board) -> None:
+    at = attached.known(board._segment.uuid)
+    assert at is not None
+    while archive.make_room(at.segment, at.directory, at.copy_meta(), None):
+        pass
+
+
+def unasked(place: tuple[int, int] | None) -> None:
+    raise AssertionError("nothing is to be archived")
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_late_counts_are_not_lost_while_a_task_can_go_with_which_nothing_is(full: Board, late: int) -> None:
+    """However much older those are that were counted on since they were archived."""
+    archive_all(full)
+    for id in "abcd"[:late]:
+        full.attach(id).update()
+    full._segment.claim("new", "", "it", archive=unasked)
+    assert {*"abcd"[:late], "new"} <= {*ids_of(full)} < {*"abcd", "new"}
+    assert full._segment.dropped == 0
+
+
+LOCK, LOCK_PID = 8, 64  # of hw_control
+
+
+def hold(board: Board, id: str, incarnation: int, pid: int) -> None:
+    """Have a process hold the lock of a slot, as one that was stopped within a write."""
+    at = slot_offset(board._segment, board.attach(id)._where[0])
+    poke(board._segment, at + LOCK_PID, pid)
+    poke(board._segment, at + LOCK, incarnation)
+
+
+def incarnation_of(board: Board, pid: int) -> int:
+    workers = board._segment.copy()[4]
+    rows = [records.worker_fields(workers, i) for i in range(len(workers) // records.RECORD_BYTES["workers"])]
+    return next(int(row["incarnation"]) for row in rows if row["pid"] == pid)
+
+
+def test_a_process_that_is_stopped_over_one_task_keeps_no_other_from_giving_way(full: Board) -> None:
+    archive_all(full)
+    with beside(full._segment.register) as (pid,):
+        hold(full, "a", incarnation_of(full, pid), pid)
+        full._segment.claim("new", "", "it", archive=unasked)
+    assert {"a", "new"} < {*ids_of(full)} < {*"abcd", "new"}
+    assert full._segment.dropped == 0
+
+
+def test_a_task_that_somebody_holds_is_not_archived_for_its_slot_and_the_holder_is_named(
+    full: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id in "abc":
+        full.task(id).update()
+    archive_all(full)
+    monkeypatch.setattr(core, "LOCK_SECONDS", 0.1)
+    with beside(full._segment.register) as (pid,):
+        hold(full, "d", incarnation_of(full, pid), pid)
+        with pytest.raises(errors.LockTimeout, match=rf"being written, one by pid {pid}, which is alive"):
+            full._segment.claim("new", "", "it", archive=unasked)
+    full._segment.claim("new", "", "it", archive=unasked)
 
 
 # --- a new task of the id of one that has ended

@@ -332,3 +332,32 @@ def test_a_slot_that_was_given_away_since_the_copy_has_its_last_row_in_the_histo
     with history.Writer(tmp_path) as writer:
         archive.add(interrupted, writer, board.snapshot().meta, [task._where])
     assert [row.count for row in history.read(tmp_path)] == [11]
+
+
+def test_who_is_overtaken_for_too_long_leaves_the_rest_for_the_next_time(
+    board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All copies together have one bound: a recorder keeps others from the directory meanwhile."""
+    monkeypatch.setattr(archive, "ADD_S", 0.0)
+    task = board.task("one")
+    task.succeed()
+    killed: Any = Killed(board._segment)
+    copies = 0
+
+    def overtake() -> None:
+        nonlocal copies
+        copies += 1
+        with history.Writer(tmp_path) as writer:
+            archive.add(killed, writer, board.snapshot().meta, [task._where])
+
+    class Overtaken(Meanwhile):
+        def copy_slots(self, places: Iterable[tuple[int, int]]) -> Any:
+            copied = self._segment.copy_slots(places)
+            overtake()
+            return copied
+
+    overtaken: Any = Overtaken(board._segment, overtake)
+    with history.Writer(tmp_path) as writer:
+        assert archive.add(overtaken, writer, board.snapshot().meta, [task._where]) == 1
+    assert copies == 1
+    assert board._segment.finished(16) == [task._where]
