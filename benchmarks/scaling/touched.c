@@ -239,6 +239,7 @@ static void lines(int workers) {
     tell("count");
     if (sum != workers + 2) stop("the sum is wrong");
     hw_copy_begin(&copy, last->board);
+    copy.may_lock = 1;
     watch(last);
     int answer = hw_copy_task(&copy, SLOT, generation);
     tell("copy");

@@ -284,6 +284,7 @@ static void archive(person *p, uint32_t slot, uint64_t generation) {
     HW_STEP("numbered");
     p->armed = 0; /* its memory would be lost */
     hw_copy_begin(&copy, p->board);
+    copy.may_lock = 1;
     answer = hw_copy_task(&copy, slot, generation);
     if (answer == HW_OK) task = *(hw_task_record *)copy.tasks.data;
     hw_copy_end(&copy);
@@ -497,6 +498,7 @@ static void *a_watcher(void *argument) {
     while (!__atomic_load_n(&stop_now, __ATOMIC_ACQUIRE)) {
         hw_copy copy;
         hw_copy_begin(&copy, p->board);
+        copy.may_lock = 1;
         CHECK(hw_copy_board(&copy) == HW_OK, "no copy");
         CHECK(copy.unread == 0, "%u tasks were not read", copy.unread);
         look_at(&copy);

@@ -118,6 +118,7 @@ static void copy_all(uint64_t word) {
     hw_glance glance;
     hw_glance_at(board, &glance);
     hw_copy_begin(&copy, board);
+    copy.may_lock = 1;
     copy.bare = word & 1;
     if (hw_copy_board(&copy) == HW_OK) look_at(&copy);
     hw_copy_end(&copy);
@@ -126,6 +127,7 @@ static void copy_all(uint64_t word) {
 static void copy_one(uint32_t slot, uint64_t word) {
     hw_copy copy;
     hw_copy_begin(&copy, board);
+    copy.may_lock = 1;
     hw_copy_task(&copy, slot, generation_of(slot, word));
     if (!copy.failed) look_at(&copy);
     hw_copy_end(&copy);

@@ -258,9 +258,9 @@ def test_the_first_look_writes_and_old_rows_go_afterwards_without_the_lock_of_th
     monkeypatch.setattr(tidying, "STEP_ROWS", 5)
     monkeypatch.setattr(module, "STEP_ROWS", 5)
     board = open_board(board_name, capacity=8, workers=8)
-    for pid in recorders(board_name):
+    for pid in eventually(lambda: recorders(board_name)):  # its command line is not there in its first moment
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not board._segment.recorder_alive)
+    eventually(lambda: not recorders(board_name))
     add(board.directory, ended(rows, at=time.time() - 40 * 24 * 3600))
     recorder = Recorder.elected(board)
     try:

@@ -91,8 +91,9 @@ static inline void hw_take_status(hw_status *numbers, hw_task_record *to, const 
 }
 
 /* Status and stage log of one moment: some tries without a lock, then one copy under the slot lock. */
-static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_task_record *to, hw_stage *log,
+static int hw_copy_status(hw_copy *copy, char *slot, hw_status *status, hw_task_record *to, hw_stage *log,
                           uint64_t *at, uint64_t deadline_ns) {
+    hw_board *board = copy->board;
     const uint64_t *seq = &hw_control_of(slot)->status_seq;
     for (int i = 0; i < HW_READ_TRIES; i++) {
         uint64_t seen = hw_latch_begin(seq), n;
@@ -103,8 +104,9 @@ static int hw_copy_status(hw_board *board, char *slot, hw_status *status, hw_tas
         if (hw_latch_whole(seq, seen)) return HW_OK;
         if (i > 16) hw_pause();
     }
-    /* A process that is not registered cannot hold a lock. */
-    if (!hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    /* A process that is not registered cannot hold a lock; nor may this thread with an identity that another one of
+     * this process borrowed, and gives back: the lock would have a dead holder that is at work. */
+    if (!copy->may_lock || !hw_me(board) || hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
     hw_take_status(status, to, hw_status_of(slot, 0));
     hw_load_words(log, hw_stages_of(slot), sizeof(hw_stage) * HW_STAGES);
     *at = hw_peek(seq);
@@ -135,7 +137,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     size_t indexes = copy->index.bytes, results = copy->results.bytes;
     uint64_t results_version = copy->results_version;
     uint32_t number = copy->count, bytes = 0;
-    int moved = 0;
+    int moved = 0, unread = 0;
     hw_task_record *to;
     hw_identity identity;
     hw_status status;
@@ -150,7 +152,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_load_words(&identity.created_ns, &hw_identity_of(slot)->created_ns,
                   offsetof(hw_identity, pad) - offsetof(hw_identity, created_ns));
     /* The status before the stripes: otherwise a finished task could show a count that is too low. */
-    if (hw_copy_status(board, slot, &status, to, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
+    if (hw_copy_status(copy, slot, &status, to, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
         copy->tasks.bytes = tasks;
         copy->unread++;
         return HW_TIMEOUT;
@@ -203,9 +205,11 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     if (!copy->bare && hw_load(&control->has_result)) {
         char *json = (char *)hw_sink_add(copy, &copy->results, hw_align(board->result_bytes, 8));
         uint64_t until = copy->monotonic_ns + 1000000000u;
-        if (json && (hw_read_result(board, slot, json, &bytes, &seq) == HW_OK ||
-                     hw_read_result_locked(board, slot, json, &bytes, &seq, until) == HW_OK) &&
-            bytes) {
+        int got = json && hw_read_result(board, slot, json, &bytes, &seq) == HW_OK;
+        if (json && !got && copy->may_lock)
+            got = hw_read_result_locked(board, slot, json, &bytes, &seq, until) == HW_OK;
+        unread = json && !got && !copy->may_lock; /* its writers never pause, and this thread may not keep them out */
+        if (got && bytes) {
             hw_result_record *where = (hw_result_record *)hw_sink_add(copy, &copy->index, sizeof *where);
             if (where) {
                 where->task = number;
@@ -218,14 +222,15 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         moved = !apart && !hw_latch_whole(&control->status_seq, at);
     }
     /* A slot freed meanwhile is no task of this copy. Acquire: then `frees` has moved, too, which is read after it. */
-    if (moved || copy->failed || hw_load(&control->generation) != generation) {
+    if (moved || unread || copy->failed || hw_load(&control->generation) != generation) {
         copy->tasks.bytes = tasks;
         copy->stages.bytes = stages;
         copy->shares.bytes = shares;
         copy->index.bytes = indexes;
         copy->results.bytes = results;
         copy->results_version = results_version;
-        return copy->failed ? HW_TIMEOUT : moved ? HW_MOVED : HW_ABSENT;
+        copy->unread += (uint32_t)unread;
+        return copy->failed || unread ? HW_TIMEOUT : moved ? HW_MOVED : HW_ABSENT;
     }
     mix = hw_mix(mix, to->version ^ (uint64_t)to->state << 56 ^ (uint64_t)to->archived << 48);
     for (size_t i = shares / sizeof(hw_share_record); i < copy->shares.bytes / sizeof(hw_share_record); i++)

@@ -25,7 +25,8 @@ typedef struct hw_copy {
     uint64_t results_version; /* changes when a result changed */
     uint32_t open;            /* tasks that have not ended */
     int bare;                 /* 1: without the results */
-    uint32_t unread;          /* tasks left out because a stopped process holds their slot lock */
+    int may_lock;             /* 1: slot locks may be taken: nobody gives this process's identity back meanwhile */
+    uint32_t unread;          /* tasks left out because a stopped process holds their slot lock, or may_lock is 0 */
     hw_asked asked;  /* who was found alive: the kernel is asked once for each process */
 } hw_copy;
 

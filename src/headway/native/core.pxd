@@ -17,11 +17,13 @@ cdef class MappedSegment:
 
 cdef class Presence(MappedSegment):
     cdef bint _watching
-    cdef bint _borrowed
+    cdef uint64_t _borrowed  # the identity that the last of its borrowers gives back; 0: this process's is here to stay
+    cdef uint32_t _borrowers  # how many calls need it
     cdef int become(self, bint with_row) except -1
     cdef int come_alive(self, bint with_row, bint borrowed) except -1
-    cdef int borrow(self) except -1
-    cdef int give_back(self) except -1
+    cdef bint stays(self) noexcept
+    cdef uint64_t borrow(self) except 0
+    cdef int give_back(self, uint64_t identity) noexcept
     cdef bint quiet(self) except -1
 
 
@@ -52,6 +54,7 @@ cdef class Place:
     cdef str _id
     cdef bint ready(self) except -1
     cdef int under_lock(self, Call call, void *arguments) except -1
+    cdef int read_under_lock(self, Call call, void *arguments) except -1
 
 
 cdef class Counter(Place):

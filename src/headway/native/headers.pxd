@@ -366,6 +366,7 @@ cdef extern from "copying.h" nogil:
         uint64_t results_version
         uint32_t open
         bint bare
+        bint may_lock
         uint32_t unread
         int failed
         bint more

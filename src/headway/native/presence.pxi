@@ -6,7 +6,7 @@ cdef class Presence(MappedSegment):
     cdef int become(self, bint with_row) except -1:
         """Make sure that this process has an identity, and if `with_row` a row: each write comes by here."""
         if not self._closed and hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
-            self._borrowed = False
+            self._borrowed = 0
             return 0
         return self.come_alive(with_row, False)
 
@@ -17,7 +17,7 @@ cdef class Presence(MappedSegment):
             raise _board_removed(self.name) if self.retired else _board_closed(self.name)
         if hw_me(self.board) and (self.board.row != 0xFFFFFFFFu or not with_row):
             if not borrowed:
-                self._borrowed = False
+                self._borrowed = 0
             return 0
         cdef int64_t started_ns = hw_started_ns()
         cdef bytes name = _process_name()
@@ -28,24 +28,51 @@ cdef class Presence(MappedSegment):
             raise _no_identity(self.name, errno)
         if answer != HW_OK:
             raise _no_identities(self.name)
-        self._borrowed = borrowed
+        self._borrowed = hw_me(self.board) if borrowed else 0
+        self._borrowers = 0  # of an identity before this one, or of the parent's: theirs is another number
         if with_row and _on_arrival is not None:
             _on_arrival()
         return 0
 
-    cdef int borrow(self) except -1:
-        """Have an identity for a copy, as only a registered process can take a slot lock.
+    # A process that only watches has an identity for no longer than a call that may take a slot lock, as only a
+    # registered process can: else the board would be in use for as long as it watches, and who leaves last would not
+    # remove it. All of this changes under the GIL, with no Python code in between:
+    # - `_borrowers` counts the calls that need the identity `_borrowed`, each from before its native call until after
+    #   it. The last one gives it back, whatever other threads do meanwhile that take no slot lock with it.
+    # - Whoever else may take a slot lock has made the identity one that stays (`become`), and nobody gives it back.
+    # - So no identity is given back while a call of this process may hold a slot lock with it.
 
-        A process that only watches gives it back when no copy needs it: else the board would be in use for as long as
-        it watches, and who leaves last would not remove it.
+    cdef bint stays(self) noexcept:
+        """Has this process an identity that no call gives back?"""
+        return hw_me(self.board) != 0 and self._borrowed == 0
+
+    cdef uint64_t borrow(self) except 0:
+        """Have an identity for one call that takes a slot lock. Returns what `give_back` has to be told.
+
+        Who does more than watch becomes somebody to stay.
         """
-        return self.come_alive(False, True) if self._watching else self.become(False)
+        cdef uint64_t me
+        if self._watching:
+            self.come_alive(False, True)
+        else:
+            self.become(False)
+        me = hw_me(self.board)
+        if me == self._borrowed:
+            self._borrowers += 1
+        return me
 
-    cdef int give_back(self) except -1:
-        """The end of a copy. Of copies in several threads the last one gives the borrowed identity back."""
-        if self._borrowed and not hw_inside(self.board):
-            self._borrowed = False
-            hw_leave(self.board)
+    cdef int give_back(self, uint64_t identity) noexcept:
+        """The end of the call. The last of its borrowers gives an identity back, unless it stays by now.
+
+        In a child that a signal handler forked meanwhile, identity and borrowers are the parent's: it has other ones.
+        """
+        if identity == 0 or identity != self._borrowed:
+            return 0
+        self._borrowers -= 1
+        if self._borrowers == 0:
+            self._borrowed = 0
+            if hw_me(self.board) == identity:
+                hw_leave(self.board)
         return 0
 
     def register(self, bint with_row=True):

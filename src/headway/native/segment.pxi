@@ -60,29 +60,32 @@ cdef class Segment(TaskTable):
         cdef int answer
         cdef bytearray tasks
         cdef size_t room = hw_live(self.board) + 16
-        for _ in range(16):
-            tasks = PyByteArray_FromStringAndSize(NULL, 0)
-            hw_copy_begin(&copy, self.board)
-            copy.bare = not results
-            try:
-                # In two steps: if there is no memory for a large one at once, CPython 3.11 also prints a SystemError.
-                PyByteArray_Resize(tasks, room * sizeof(hw_task_record))
-                hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
-                answer = _outside(self.board, _copy_board, &copy)
-                if copy.more:  # many tasks began meanwhile
-                    room *= 2
-                    continue
-                if copy.unread and not self._closed and not hw_me(self.board):
-                    self.borrow()
-                    continue
-                self._content_version, self._states_version = copy.content_version, copy.states_version
-                self._results_version = copy.results_version
-                self._open_tasks = copy.open
-                self.give_back()
-                return _arrays(&copy, answer, tasks)
-            finally:
-                hw_copy_end(&copy)
-        self.give_back()
+        cdef uint64_t identity = 0  # borrowed once a copy needs one
+        try:
+            for _ in range(16):
+                tasks = PyByteArray_FromStringAndSize(NULL, 0)
+                hw_copy_begin(&copy, self.board)
+                copy.bare = not results
+                try:
+                    # In two steps: without memory for a large one at once, CPython 3.11 also prints a SystemError.
+                    PyByteArray_Resize(tasks, room * sizeof(hw_task_record))
+                    hw_copy_lend(&copy, PyByteArray_AS_STRING(tasks), room * sizeof(hw_task_record))
+                    copy.may_lock = identity != 0 or self.stays()
+                    answer = _outside(self.board, _copy_board, &copy)
+                    if copy.more:  # many tasks began meanwhile
+                        room *= 2
+                        continue
+                    if copy.unread and not copy.may_lock and not self._closed:
+                        identity = self.borrow()
+                        continue
+                    self._content_version, self._states_version = copy.content_version, copy.states_version
+                    self._results_version = copy.results_version
+                    self._open_tasks = copy.open
+                    return _arrays(&copy, answer, tasks)
+                finally:
+                    hw_copy_end(&copy)
+        finally:
+            self.give_back(identity)
         raise _not_copied(self.name)
 
     def standing(self):
@@ -140,15 +143,18 @@ cdef class Segment(TaskTable):
 
     cdef int copy_into(self, hw_copy *copy, uint32_t index, uint64_t generation) except -1:
         cdef Copied copied
+        cdef uint64_t identity
         cdef int answer
         copied.copy, copied.index, copied.generation = copy, index, generation
         if not self._closed and not self._watching:
             self.become(False)
+        copy.may_lock = self.stays()
         answer = _outside(self.board, _copy_task, &copied)
-        if answer == HW_TIMEOUT and not copy.failed and not self._closed and not hw_me(self.board):
-            self.borrow()
+        if answer == HW_TIMEOUT and not copy.failed and not copy.may_lock and not self._closed:
+            identity = self.borrow()
+            copy.may_lock = True
             answer = _outside(self.board, _copy_task, &copied)
-        self.give_back()
+            self.give_back(identity)
         if answer == HW_TIMEOUT and not copy.failed:
             raise _slot_locked(self.name, hw_peek(&hw_control_of(hw_slot(self.board, index)).lock_pid))
         return 0

@@ -71,7 +71,7 @@ cdef class Slot(Status):
         cdef bytearray room = bytearray((board.result_bytes + 7) // 8 * 8)
         result.slot, result.json, result.bytes, result.seq = slot, room, 0, 0
         if hw_read_result(board, slot, result.json, &result.bytes, &result.seq) != HW_OK:  # its writers never pause
-            self.under_lock(_read_result, &result)
+            self.read_under_lock(_read_result, &result)
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             raise self._gone()
         return bytes(room[:result.bytes]), result.seq

@@ -213,7 +213,7 @@ cdef class Status(Counter):
         slot = hw_slot(self.segment.board, self.index)
         if hw_read_status(slot, status) != HW_OK:  # its writers never pause
             read.slot, read.status = slot, status
-            self.under_lock(_read_status, &read)
+            self.read_under_lock(_read_status, &read)
         if hw_load(&hw_control_of(slot).generation) != self.generation:
             raise self._gone()
         return True

@@ -175,13 +175,43 @@ def hw_add(native: core.NativeTask, n: int, times: int = 1) -> int:
     return int(kernel().add(native.address, n, times))
 
 
+@contextlib.contextmanager
+def churned(segment: core.Segment, slot: int) -> Iterator[None]:
+    """The status of a slot with a writer that never pauses: a process that does nothing but turn its latch on.
+
+    It changes nothing else, and never by one, so readers see the same copy all the time, but never at rest.
+    """
+    path = SHM / segments.object_name(segment.name, segment.uuid)[1:]
+    place = slot_offset(segment, slot)
+
+    def turn() -> None:
+        with path.open("r+b") as file:
+            memory = mmap.mmap(file.fileno(), 0)
+        kernel().turn(ctypes.addressof(ctypes.c_char.from_buffer(memory)) + place)
+
+    kernel()  # compiled here, not in the child
+    pid = fork(turn)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 @functools.cache
 def kernel() -> ctypes.CDLL:
-    """hw_add of headway.h in a library: called without the GIL."""
+    """hw_add of headway.h in a library, called without the GIL, and what `churned` does."""
     with tempfile.TemporaryDirectory() as folder:
         source, binary = Path(folder, "kernel.c"), Path(folder, "kernel.so")
         source.write_text("""
+#include <stddef.h>
 #include "headway.h"
+#include "headway_layout.h"
+size_t lock_at(void) { return HW_CONTROL_OFFSET + offsetof(hw_control, lock); }
+void turn(char *slot) {
+    volatile uint64_t *seq = (uint64_t *)(slot + HW_CONTROL_OFFSET + offsetof(hw_control, status_seq));
+    for (;;) *seq += 2;
+}
 int add(hw_task *task, int64_t n, int64_t times) {
     int answer = HW_OK;
     while (times-- > 0) answer |= hw_add(task, n);
@@ -193,5 +223,6 @@ int add(hw_task *task, int64_t n, int64_t times) {
         command = [compiler, "-O2", "-shared", "-fPIC", f"-I{include}", "-o", str(binary), str(source)]
         subprocess.run(command, check=True, timeout=60)
         found = ctypes.CDLL(str(binary))
+    found.turn.argtypes = (ctypes.c_void_p,)
     found.add.argtypes = (ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
     return found

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import struct
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +19,21 @@ from headway import errors
 from headway.engine import segments
 from headway.native import core
 from headway.native import records as native_records
-from tests.unit.native.handles import beside, claim, end, fork, handle, hw_add, killed_after, shares_of, tasks_of
+from tests.unit.native.handles import (
+    beside,
+    churned,
+    claim,
+    end,
+    file_of,
+    fork,
+    handle,
+    hw_add,
+    kernel,
+    killed_after,
+    shares_of,
+    slot_offset,
+    tasks_of,
+)
 
 if TYPE_CHECKING:
     from tests.conftest import RunPython
@@ -240,3 +256,129 @@ def test_who_only_watches_is_nobody_again_after_each_copy_however_busy_the_write
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
         watcher.close()
+
+
+@pytest.fixture
+def watched(board_name: str) -> Iterator[tuple[core.Segment, core.Segment, core.Slot]]:
+    """A board, a watcher of it, and a task there, whose status is written without a pause."""
+    segment, directory, _ = segments.open_or_create(f"{board_name}-watched", capacity=2048, workers=8, result_bytes=64)
+    watcher = segments.attach(segments.object_name(segment.name, segment.uuid), watching=True)
+    task = claim(segment)
+    task.update(3)
+    for number in range(16):  # much to copy: while one is at it, the writer has come by
+        metrics = {f"metric {place}": float(place) for place in range(8)}
+        task._set(stage=f"{number:02}" + "s" * 45, message="m" * 191, metrics=metrics)
+    task._transition("running", ("running",), error="e" * 191)
+    with churned(segment, task._where[0]):
+        yield segment, watcher, task
+    segments.unlink(directory, segment)
+    segment.close()
+    watcher.close()
+
+
+def again() -> Iterator[None]:
+    """Some thousand times: the writer is at work on the other core only now and then."""
+    until = time.monotonic() + 2.0
+    while time.monotonic() < until:
+        yield
+
+
+def aside(*works: Callable[[], object]) -> contextlib.ExitStack:
+    """Threads that do this again and again, until the end of the block."""
+    stop = threading.Event()
+
+    def repeat(work: Callable[[], object]) -> None:
+        while not stop.is_set():
+            work()
+
+    stack = contextlib.ExitStack()
+    for thread in [threading.Thread(target=repeat, args=(work,)) for work in works]:
+        thread.start()
+        stack.callback(thread.join)
+    stack.callback(stop.set)
+    return stack
+
+
+def test_a_watcher_is_nobody_again_after_a_copy_whatever_its_other_threads_do(
+    watched: tuple[core.Segment, core.Segment, core.Slot],
+) -> None:
+    _, watcher, task = watched
+    with aside(watcher.standing, watcher.standing):
+        for _ in again():
+            assert watcher.copy_task(*task._where) is not None
+            assert watcher.incarnation == 0, "the board would be in use for as long as it watches"
+
+
+def test_a_watcher_whose_threads_copy_at_once_is_nobody_when_the_last_has_its_copy_and_holds_no_lock(
+    watched: tuple[core.Segment, core.Segment, core.Slot],
+) -> None:
+    segment, watcher, task = watched
+    seen: list[int] = []
+
+    def copy() -> None:
+        copied = watcher.copy()
+        seen.append(np.frombuffer(copied[1], np.dtype(native_records.DTYPES["tasks"]))["count"].sum())
+
+    def copy_one() -> None:
+        assert watcher.copy_task(*task._where) is not None
+
+    with aside(copy, copy, copy_one, copy_one):
+        for _ in again():
+            time.sleep(0.001)
+    assert set(seen) == {3}
+    assert watcher.incarnation == 0
+    with file_of(segment) as memory:
+        lock = slot_offset(segment, task._where[0]) + int(kernel().lock_at())
+        assert struct.unpack_from("<Q", memory, lock) == (0,), "a lock whose holder is dead and at work"
+
+
+def test_a_watcher_that_reads_a_handle_is_nobody_again(watched: tuple[core.Segment, core.Segment, core.Slot]) -> None:
+    _, watcher, task = watched
+    mine = handle(watcher, *task._where, "a")
+    for _ in again():
+        for _ in range(20):
+            assert mine.total is None
+        assert (mine.state, mine.stage[:2], len(mine._metrics), mine._read_result()[0]) == ("running", "15", 8, b"")
+        assert watcher.incarnation == 0
+    with contextlib.suppress(errors.LockTimeout):  # it changes something: then it is somebody, to stay
+        mine._own()
+    me = watcher.incarnation
+    assert me
+    assert (mine.state, watcher.copy_task(*task._where) is not None, watcher.incarnation) == ("running", True, me)
+
+
+def test_an_identity_that_is_taken_to_stay_while_it_is_borrowed_stays(
+    watched: tuple[core.Segment, core.Segment, core.Slot],
+) -> None:
+    _, watcher, task = watched
+
+    def copy() -> None:
+        assert watcher.copy_task(*task._where) is not None
+
+    for _ in again():
+        with aside(copy, copy):
+            me = watcher.register(with_row=False)
+            assert me
+            for _ in range(20):
+                time.sleep(0.0005)
+                assert watcher.incarnation == me
+        watcher.leave()
+
+
+def test_a_watcher_without_memory_for_its_copy_is_nobody_again(
+    watched: tuple[core.Segment, core.Segment, core.Slot],
+) -> None:
+    testcapi = pytest.importorskip("_testcapi", reason="this Python cannot be made to run out of memory")
+    _, watcher, _ = watched
+    failed = 0
+    for _ in again():
+        for allocation in range(24):  # a copy that had to borrow an identity makes twice as many
+            testcapi.set_nomemory(allocation, allocation + 1)
+            try:
+                watcher.copy()
+            except MemoryError:
+                failed += 1
+            finally:
+                testcapi.remove_mem_hooks()
+            assert watcher.incarnation == 0
+    assert failed
