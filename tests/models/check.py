@@ -2,7 +2,7 @@
 
 A model names its runs in its head, one a line: ` * Runs: safety|liveness -DNAME=VALUE ...`; `Long runs:` are searched
 with --long only. Every name MUTANT_... that occurs in it is a broken variant, and checked as the safety runs are, one
-after the other until one finds it; MUTANT_LIVENESS_... as the liveness runs are.
+after the other until one finds it, the long ones last; MUTANT_LIVENESS_... as the liveness runs are.
 Nothing is believed that was not searched to its end: a search cut short fails, and so does a mutant without an error.
 """
 
@@ -69,13 +69,15 @@ class Outcome:
 def runs_of(model: Path, long: bool = False) -> list[Run]:
     """The runs that a model names, and one for each of its mutants."""
     text = model.read_text(encoding="utf-8")
-    runs = []
-    kind = "(?:Runs|Long runs)" if long else "Runs"
-    for mode, rest in re.findall(rf"^[ /]\*.*?{kind}: (safety|liveness)(.*)$", text, re.MULTILINE):
+    runs: list[Run] = []
+    too_long: list[Run] = []
+    for kind, mode, rest in re.findall(r"^[ /]\*.*?(Runs|Long runs): (safety|liveness)(.*)$", text, re.MULTILINE):
         defines = tuple(rest.split())
         shown = " ".join(define.removeprefix("-D") for define in defines)
-        runs.append(Run(model, shown or "as it is", mode, defines, broken=False))
-    sound = {mode: [run for run in reversed(runs) if run.mode == mode] for mode in ("safety", "liveness")}
+        found = runs if long or kind == "Runs" else too_long
+        found.append(Run(model, shown or "as it is", mode, defines, broken=False))
+    searched = [*reversed(too_long), *reversed(runs)]
+    sound = {mode: [run for run in searched if run.mode == mode] for mode in ("safety", "liveness")}
     mutants = sorted(set(re.findall(r"\bMUTANT_[A-Z_]+\b", text)))
     if not runs or not mutants:
         raise NotChecked(f"{model.name} names {len(runs)} runs and {len(mutants)} mutants: a model needs both.")
@@ -122,7 +124,7 @@ def search_once(run: Run) -> Outcome:
         if not (folder / "pan.c").is_file():
             raise NotChecked(f"spin made no verifier of {run.model.name} ({run.name}).")
         kind = ["-DSAFETY", "-DNOFAIR"] if run.mode == "safety" else []
-        effort = "-O1" if run.broken else "-O2"  # most mutants are found sooner than a compiler takes pains
+        effort = "-O0" if run.broken else "-O2"  # most mutants are found sooner than a compiler takes pains
         call(["gcc", effort, "-w", f"-DMEMLIM={MEMORY_MIB}", *kind, "-o", "pan", "pan.c"], folder)
         began = time.monotonic()
         fair = [] if run.mode == "safety" else ["-a", "-f"]

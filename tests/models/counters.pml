@@ -3,7 +3,7 @@
  * Runs: safety -DROUNDS=1 -DCRASHES=1
  * Runs: safety -DROUNDS=2
  * Runs: safety -DROUNDS=1 -DREADS=1
- * Runs: safety -DROUNDS=2 -DCRASHES=1
+ * Long runs: safety -DROUNDS=2 -DCRASHES=1
  *
  * Two slots, and a pool of two blocks with a counter each. Workers begin to count on the task of either slot, again and
  * again, and use the handles that they got at any later moment. Somebody frees the slots and fills them again; before

@@ -5,7 +5,7 @@
  * Runs: safety -DPROGRAMS=3 -DCRASHES=0 -DSTOPS=0 -DSTAY
  * Runs: safety -DPROGRAMS=2 -DCRASHES=1 -DSTOPS=0
  * Runs: safety -DPROGRAMS=2 -DCRASHES=0 -DSTOPS=1
- * Runs: safety -DPROGRAMS=2 -DCRASHES=1 -DSTOPS=1
+ * Long runs: safety -DPROGRAMS=2 -DCRASHES=1 -DSTOPS=1
  *
  * Each program has a board of its own, which wants a recorder; the election of a board, its removal, and who opens it
  * meanwhile are in election.pml. At the address of the directory (a socket of that name) listens the recorder that takes
