@@ -6,7 +6,7 @@ Arguments name the steps to run; without any, all are run.
 
 A step that fails ends its lane, and the run. What a step prints is shown when it has ended, and kept in build/ci.
 
-Much of what is tested waits: a lane keeps half a core busy, so four on two cores take little longer than one. As root
+Much of what is tested waits: a lane keeps half a core busy, so three on two cores take little longer than one. As root
 each step of a lane has a /dev/shm of its own, so that the boards of one lane are not taken for leaks of another.
 Without root the lanes run one after the other.
 
