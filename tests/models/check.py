@@ -124,7 +124,7 @@ def search_once(run: Run) -> Outcome:
         if not (folder / "pan.c").is_file():
             raise NotChecked(f"spin made no verifier of {run.model.name} ({run.name}).")
         kind = ["-DSAFETY", "-DNOFAIR"] if run.mode == "safety" else []
-        effort = "-O0" if run.broken else "-O2"  # most mutants are found sooner than a compiler takes pains
+        effort = "-O1" if run.broken else "-O2"  # most mutants are found sooner than a compiler takes pains
         call(["gcc", effort, "-w", f"-DMEMLIM={MEMORY_MIB}", *kind, "-o", "pan", "pan.c"], folder)
         began = time.monotonic()
         fair = [] if run.mode == "safety" else ["-a", "-f"]
