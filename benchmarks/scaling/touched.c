@@ -160,7 +160,7 @@ static int update(mine *own, int64_t n) {
     if (hw_peek(own->task.identity) == own->task.worker) {
         uint64_t now = hw_now(&own->task);
         if (now < own->look_ns && hw_count(own->task.stripe, own->task.tag, n) == HW_OK) {
-            hw_beat(own->task.stripe, now);
+            if (hw_is_tick(own->task.stripe, now)) hw_tick(&own->task, n, now);
             return HW_OK;
         }
     }

@@ -34,6 +34,8 @@ cdef extern from "headway.h" nogil:
 
     int hw_add(hw_task *task, int64_t n)
     int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns)
+    int hw_item(hw_task *task, const char *text)
+    int hw_item_number(hw_task *task, int64_t number)
     uint64_t hw_clock_ns(int clock)
 
     ctypedef struct hw_batch:

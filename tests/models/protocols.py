@@ -278,6 +278,93 @@ SEALED = Protocol(
     },
 )
 
+# --- the item in hand: one writer, which goes from a text to a number and to another text
+
+
+def take_up(cpu: Cpu) -> None:
+    """items.h: hw_put_at_beat, then hw_put_words. The name of a text is its hash; here that is not looked at."""
+    cpu.store("name", "number", name="number")
+    cpu.store("name", "none", name="text: none")
+    cpu.store("since", "b", name="text: since")
+    cpu.store("word", "b", name="text: word")
+    cpu.store("name", "b", name="text: name")
+
+
+def load_item(cpu: Cpu) -> tuple[str, str, str]:
+    """items.h: hw_load_item, one try."""
+    name = str(cpu.load("name", ACQUIRE, name="item: name"))
+    since = str(cpu.load("since", ACQUIRE, name="item: since"))
+    word = str(cpu.load("word", ACQUIRE, name="item: word"))
+    if cpu.load("name", ACQUIRE, name="item: name again") != name or name in ("none", "number"):
+        return "", "", ""
+    return name, since, word
+
+
+ITEM = Protocol(
+    "item",
+    "hw_put_at_beat, hw_put_words and hw_drop_item beside hw_load_item",
+    {"name": "a", "since": "a", "word": "a"},
+    (take_up, load_item),
+    lambda _, seen: len(set(seen)) > 1,
+    {
+        "number:relaxed": FOLLOWED,
+        "text: none:relaxed": FOLLOWED,
+        "item: name again:relaxed": LAST,
+    },
+)
+
+
+def take_over(cpu: Cpu) -> None:
+    """stripes.h: hw_take_stripe of a dead worker's stripe; then items.h: hw_put_at_beat of its new worker."""
+    cpu.store("item", "none", name="take: item")
+    cpu.store("worker", 2, name="take: worker")
+    cpu.store("item", 2, name="item")
+
+
+def whose_item(cpu: Cpu) -> tuple[int, object]:
+    """shares.h: hw_copy_stripe, one try."""
+    worker = int(cpu.load("worker", ACQUIRE, name="copy: worker"))
+    item = cpu.load("item", ACQUIRE, name="copy: item")
+    if cpu.load("worker", ACQUIRE, name="copy: worker again") != worker:
+        return 0, "none"
+    return worker, item
+
+
+ITEMS = Protocol(
+    "item's",
+    "hw_take_stripe and hw_put_at_beat beside hw_copy_stripe and hw_load_item",
+    {"worker": 1, "item": 1},
+    (take_over, whose_item),
+    lambda _, seen: seen[1] not in ("none", seen[0]),
+    {
+        "take: item:relaxed": FOLLOWED,
+        "copy: worker again:relaxed": LAST,
+    },
+)
+
+
+def note_duration(cpu: Cpu) -> None:
+    """durations.h: hw_note_duration: the word of its kind, then the bit by which readers find it."""
+    cpu.change("many", lambda _: 1, PLAIN)
+    cpu.change("timed", lambda _: 1, RELEASE, name="timed: bit")
+
+
+def copy_durations(cpu: Cpu) -> tuple[int, int]:
+    """copy.h: hw_try_task; shares.h: hw_copy_durations."""
+    if not cpu.load("timed", ACQUIRE, name="copy: bits"):
+        return 0, 0
+    return 1, int(cpu.load("many", ACQUIRE, name="copy: many"))
+
+
+TIMED = Protocol(
+    "timed",
+    "hw_note_duration beside hw_try_task and hw_copy_durations",
+    {"timed": 0, "many": 0},
+    (note_duration, copy_durations),
+    lambda _, seen: seen == (1, 0),
+    {"copy: many:relaxed": LAST},
+)
+
 # --- a block of counters is linked, and lent to another task
 
 
@@ -592,7 +679,7 @@ RESULT = Protocol(
 )
 
 PROTOCOLS = (
-    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, LINK, LEND, ARCHIVED, NUMBERED, ROW, LOCK, RETIRE, STRIPE,
+    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, ITEM, ITEMS, TIMED, LINK, LEND, ARCHIVED, NUMBERED, ROW, LOCK, RETIRE, STRIPE,
     DEAD, RESULT,
 )  # fmt: skip
 

@@ -57,10 +57,16 @@ def build_raw(count: int = 3, *, edit: Callable[[Arrays], object] | None = None,
             share["task"], share["worker"], share["pid"] = number, 7 + place, 700 + place
             share["count"], share["known"], share["alive"] = 10 + place, 1 - place, 1 - place
             share["beat_ns"] = (NOW - 2 - place) * SECOND
+            if place == 0:
+                share["item"], share["item_ns"] = f"item {number}".encode(), (NOW - 1) * SECOND
     workers = zeros("workers", 2)
     for place, worker in enumerate(workers):
         worker["incarnation"], worker["pid"], worker["alive"] = 7 + place, 700 + place, 1 - place
         worker["started_ns"], worker["name"] = (NOW - 20) * SECOND, f"Worker-{place}".encode()
+    durations = zeros("durations", count)
+    for number, duration in enumerate(durations):
+        duration["task"], duration["count"][6], duration["slowest_ns"] = number, 12, 1_500_000_000
+        duration["slowest"] = b"item 3"
     index, results = zeros("index", (count + 1) // 2), b""
     for place, entry in enumerate(index):
         json = b'{"auc": 0.%d}' % place
@@ -73,6 +79,7 @@ def build_raw(count: int = 3, *, edit: Callable[[Arrays], object] | None = None,
         "workers": workers,
         "index": index,
         "results": np.frombuffer(results, np.uint8).copy(),
+        "durations": durations,
     }
     if edit is not None:
         edit(arrays)

@@ -33,7 +33,8 @@ def restore(segment: Segment, directory: Path) -> None:
         return
     raw = view.raw
     kept, _ = scans.restorable(raw.tasks, segment.capacity)
-    segment.restore(kept, raw.tasks, raw.stages, raw.shares, raw.result_index, raw.results, raw.meta["taken_ns"])
+    records = (raw.tasks, raw.stages, raw.shares, raw.result_index, raw.results, raw.durations or b"")
+    segment.restore(kept, *records, raw.meta["taken_ns"])
     segment.resume_sequence(view.sequence)
 
 

@@ -14,7 +14,7 @@ from headway.standin.records import Record  # here, as the first use may come wh
 from headway.standin.task import StandinTask
 from headway.system import machine
 from headway.tasks import checks
-from headway.tasks.methods import OnEnd, OnTick, TaskMethods
+from headway.tasks.methods import Label, OnEnd, OnTick, TaskMethods
 
 if TYPE_CHECKING:
     from headway.views.task_view import TaskView
@@ -128,8 +128,10 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         assert self._apart is not None
         return self._apart
 
-    def _loop(self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
-        return (core.SizedTracker if sized else core.Tracker)(self, iterable, on_end, on_tick)
+    def _loop(
+        self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None, label: Label | None
+    ) -> Any:
+        return (core.SizedTracker if sized else core.Tracker)(self, iterable, on_end, on_tick, label=label)
 
     def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> Task:
         if self._segment() is None:

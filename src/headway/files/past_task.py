@@ -6,6 +6,7 @@ them; lists and dicts are stored as JSON. Everything that is read is checked: an
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headway.errors import CorruptBoard, DamagedSnapshot
 from headway.tasks.states import FINAL_STATES
 from headway.views.board_view import Raw, ShareView, StageView, TaskView
+from headway.views.durations import KINDS, Durations
 from headway.views.frame import frame_of
 from headway.views.html import tasks_html
 
@@ -120,12 +122,15 @@ def _optional(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return lambda value: None if value is None else read(value)
 
 
-def _rows(text: Any, *kinds: Callable[[Any], Any]) -> Iterable[tuple[Any, ...]]:
+def _rows(
+    text: Any, *kinds: Callable[[Any], Any], some: tuple[Callable[[Any], Any], ...] = ()
+) -> Iterable[tuple[Any, ...]]:
+    """some: further values, which rows of older versions do not have."""
     rows = [] if text == "[]" else _load(text)
     _expect(isinstance(rows, list), rows)
     for row in rows:
-        _expect(isinstance(row, list) and len(row) == len(kinds), row)
-        yield tuple(read(one) for read, one in zip(kinds, row, strict=True))
+        _expect(isinstance(row, list) and len(row) in (len(kinds), len(kinds) + len(some)), row)
+        yield tuple(read(one) for read, one in zip((*kinds, *some), row, strict=False))
 
 
 def _constant(name: str) -> Any:
@@ -169,7 +174,23 @@ def _stages(text: Any) -> tuple[StageView, ...]:
 
 def _workers(text: Any) -> tuple[ShareView, ...]:
     kinds = (_integer, _integer, _optional(_integer), _optional(_time), _flag)
-    return tuple(ShareView(*row) for row in _rows(text, *kinds))
+    return tuple(ShareView(*row) for row in _rows(text, *kinds, some=(_text, _optional(_time))))
+
+
+def _durations(text: Any) -> Durations | None:
+    """"": the version that wrote the row did not time items."""
+    if text == "":
+        return None
+    row = _load(text)
+    _expect(isinstance(row, list) and len(row) == 4, row)
+    counts, quick, slowest, item = row
+    _expect(isinstance(counts, list) and len(counts) in (0, KINDS), counts)
+    return Durations(tuple(map(_natural, counts)), _natural(quick), _time(slowest), _text(item))
+
+
+def _natural(value: Any) -> int:
+    _expect(_integer(value) >= 0, value)
+    return int(value)
 
 
 def _columns(series: Sequence[tuple[float, int]]) -> str:
@@ -192,7 +213,13 @@ def _series(text: Any) -> tuple[tuple[float, int], ...]:
 
 
 def _listed(shares: Iterable[ShareView]) -> str:
-    return json.dumps([[one.pid, one.incarnation, one.count, one.beat, one.alive] for one in shares])
+    return json.dumps([list(dataclasses.astuple(one)) for one in shares])
+
+
+def _timed(durations: Durations | None) -> str:
+    if durations is None:
+        return ""
+    return json.dumps([list(durations.counts), durations.quick, durations.slowest, durations.item])
 
 
 _TEXT = ("TEXT NOT NULL", _same, _text)
@@ -247,6 +274,7 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     "workers_lost": _SHARES,
     "result": ("TEXT", _same, _optional(_result)),
     "series": ("TEXT NOT NULL", _columns, _series),
+    "durations": ("TEXT NOT NULL DEFAULT ''", _timed, _durations),  # last, where version 4 added it
 }
 COLUMNS = {name: sql for name, (sql, _, _) in _FIELDS.items()}
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from headway import errors
 from headway.files import database
 from headway.files.past_task import COLUMNS, PastTask, PastTasks, decode
-from headway.files.schema import BY_PLACE, HISTORY, OLDER, RUNS, WHEN, check, tables
+from headway.files.schema import BY_PLACE, HISTORY, OLDER, RUNS, WHEN, check, selected, tables
 from headway.tasks import checks
 from headway.tasks.states import FINAL_STATES
 
@@ -310,7 +310,7 @@ def _at(path: Path, places: Sequence[_Place]) -> list[_Row]:
             present = table != OLDER
             rowids = [place.rowid for place in places if place.present == present]
             some = ", ".join("?" * len(rowids))
-            select = f"SELECT {WHEN}, rowid, {', '.join(COLUMNS)} FROM {table} WHERE rowid IN ({some})"
+            select = f"SELECT {WHEN}, rowid, {selected(connection, table, tuple(COLUMNS))} FROM {table} WHERE rowid IN ({some})"
             found += [
                 _Row(_place(when, present, rowid), tuple(rest))
                 for when, rowid, *rest in connection.execute(select, rowids)
@@ -332,7 +332,8 @@ def _of_table(
         values += [after.when, after.when, ceiling]
     order = f"ORDER BY {WHEN} DESC, rowid DESC"
     chosen = f"SELECT rowid FROM {source} WHERE {where} {order} LIMIT ?"  # reads an index alone
-    select = f"SELECT {WHEN}, rowid, {', '.join(columns)} FROM {table} WHERE rowid IN ({chosen}) {order}"
+    wanted = selected(connection, table, columns)
+    select = f"SELECT {WHEN}, rowid, {wanted} FROM {table} WHERE rowid IN ({chosen}) {order}"
     rows = connection.execute(select, [*values, limit])  # negative: no limit
     return [_Row(_place(when, present, rowid), tuple(rest)) for when, rowid, *rest in rows]
 

@@ -6,7 +6,8 @@ the place of its task (segment, slot, generation) and by the time at which the r
 A history outlives the release that wrote it. Columns keep their names and meanings for ever, so readers can read older
 versions, too. Versions 1 and 2 kept one row for each task, in a table `tasks`. The next writer adds the table `runs`
 beside it, which takes a moment however many rows there are, and moves the rows a few at a time (`move_older`); readers
-read both. `_LATER` has the columns that older versions may lack, with the value that their rows get.
+read both. Version 3 had the table `runs` without the columns of `_ADDED`, which the next writer adds in a moment. `_LATER`
+has the columns that older versions may lack, with the value that their rows get.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from headway.files.past_task import COLUMNS, NO_SERIES
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "ADD",
@@ -36,26 +37,37 @@ __all__ = [
     "WHEN",
     "check",
     "move_older",
+    "selected",
     "tables",
     "upgrade",
 ]
 
 HISTORY = "history.sqlite3"
-SCHEMA_VERSION = 3  # version 1 was before the first release
+SCHEMA_VERSION = 4  # version 1 was before the first release
 APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: it marks the database as a history
 RUNS, OLDER = "runs", "tasks"  # the table of this version, and that of versions 1 and 2
 BY_PLACE = "runs_by_place"  # its index by segment, slot and generation
 _BEGUN = "coalesce(started, 0)"
 _KEY = ("uuid", "slot", "generation")
-_WRITTEN = COLUMNS | {"version": "INTEGER NOT NULL"}  # readers do not need the version: it tells one copy from another
+_ADDED = ("durations",)  # since version 3: they stand last, where they are in a table to which they were added
+# Readers do not need the version: it tells one copy from another.
+_WRITTEN_3 = {name: sql for name, sql in COLUMNS.items() if name not in _ADDED} | {"version": "INTEGER NOT NULL"}
+_WRITTEN = _WRITTEN_3 | {name: COLUMNS[name] for name in _ADDED}
 WHEN = "coalesce(ended, archived)"
+
+
+def _table(columns: Mapping[str, str]) -> str:
+    return f"CREATE TABLE runs ({', '.join(f'{name} {sql}' for name, sql in columns.items())})"
+
+
 _SCHEMA = {
-    RUNS: f"CREATE TABLE runs ({', '.join(f'{name} {sql}' for name, sql in _WRITTEN.items())})",
+    RUNS: _table(_WRITTEN),
     BY_PLACE: f"CREATE UNIQUE INDEX {BY_PLACE} ON runs ({', '.join(_KEY)}, {_BEGUN})",
     # All that rows are chosen by, so that a search through a million runs reads this index alone.
     "runs_by_end": f"CREATE INDEX runs_by_end ON runs ({WHEN}, state, id, label, uuid, ended, archived)",
     "runs_by_id": "CREATE INDEX runs_by_id ON runs (id, created)",
 }
+_SCHEMA_3 = _SCHEMA | {RUNS: _table(_WRITTEN_3)}
 NEW = (
     "PRAGMA auto_vacuum=INCREMENTAL",
     "BEGIN IMMEDIATE",
@@ -88,13 +100,23 @@ WHERE (excluded.version, excluded.taken_at, excluded.count) <> (runs.version, ru
 FETCH_OLDER = f"""
 SELECT rowid FROM {OLDER} WHERE (uuid, slot, generation) = (:uuid, :slot, :generation)
 UNION SELECT rowid FROM {OLDER} WHERE id = :id AND created = :created"""
-_LATER = {"version": "0"}  # columns that version 1 may lack, with the value of its rows
+_LATER = {"version": "0", "durations": "''"}  # columns that older versions may lack, with the value of their rows
 
 
 def tables(connection: sqlite3.Connection) -> list[str]:
     """The tables that hold runs: that of this version, and that of older ones as long as it is not moved."""
     found = connection.execute(f"SELECT name FROM sqlite_master WHERE type = 'table' AND name IN ('{RUNS}', '{OLDER}')")
     return sorted(name for (name,) in found)
+
+
+def selected(connection: sqlite3.Connection, table: str, columns: Sequence[str]) -> str:
+    """These columns of a table for a SELECT: of an older version, with the values that stand in for those it lacks."""
+    names = _names(connection, table)
+    return ", ".join(name if name in names else f"{_LATER[name]} AS {name}" for name in columns)
+
+
+def _names(connection: sqlite3.Connection, table: str) -> set[str]:
+    return {name for (name,) in connection.execute(f"SELECT name FROM pragma_table_info('{table}')")}
 
 
 def check(connection: sqlite3.Connection, path: Path) -> int:
@@ -109,18 +131,19 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
         raise database.damaged(path, "it is not the history of a board")
     if any(kind == "trigger" for kind, _ in found.values()):
         raise database.damaged(path, "it has triggers")
-    whole = all(found.get(name, ("", ""))[1] == sql for name, sql in _SCHEMA.items())
+    schema = _SCHEMA_3 if version == 3 else _SCHEMA
+    whole = all(found.get(name, ("", ""))[1] == sql for name, sql in schema.items())
     if SCHEMA_VERSION < version < 1000 and not whole:
         raise errors.LayoutMismatch(
             f"{path} was written by a newer version of Headway (its version is {version}, this one knows up to "
             f"{SCHEMA_VERSION}): read it with that version, or move it away"
         )
     older = OLDER in found and _is_older(connection, *found[OLDER])
-    if 0 < version < SCHEMA_VERSION and older and RUNS not in found:
+    if 0 < version < 3 and older and RUNS not in found:
         return int(version)
-    if not whole or version != SCHEMA_VERSION or (OLDER in found and not older):
+    if not whole or version not in (3, SCHEMA_VERSION) or (OLDER in found and not older):
         raise database.damaged(path, "its tables are not those of a history")
-    return SCHEMA_VERSION
+    return int(version)
 
 
 def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
@@ -132,17 +155,19 @@ def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Give an older history that `check` accepted the table of this version. Its rows are moved by `move_older`."""
+    """Give an older history that `check` accepted the table of this version. Rows of `tasks` are moved by `move_older`."""
     from headway.native.core import at_once
 
-    statements = ("BEGIN IMMEDIATE", *_SCHEMA.values(), f"PRAGMA user_version={SCHEMA_VERSION}", "COMMIT")
+    made = [f"ALTER TABLE {RUNS} ADD COLUMN {name} {COLUMNS[name]}" for name in _ADDED]
+    if RUNS not in tables(connection):
+        made = list(_SCHEMA.values())
+    statements = ("BEGIN IMMEDIATE", *made, f"PRAGMA user_version={SCHEMA_VERSION}", "COMMIT")
     at_once([partial(connection.execute, statement) for statement in statements], connection.rollback)
 
 
 def move_older(connection: sqlite3.Connection, which: str, values: Mapping[str, Any] | None = None) -> int:
     """Move the rows of the older table that the SELECT `which` names by their rowids. Within a transaction."""
-    names = {name for (name,) in connection.execute(f"SELECT name FROM pragma_table_info('{OLDER}')")}
-    columns = ", ".join(name if name in names else _LATER[name] for name in _WRITTEN)
+    columns = selected(connection, OLDER, tuple(_WRITTEN))
     chosen = f"FROM {OLDER} WHERE rowid IN ({which})"
     connection.execute(f"INSERT OR IGNORE INTO {RUNS} ({', '.join(_WRITTEN)}) SELECT {columns} {chosen}", values or {})
     return connection.execute(f"DELETE {chosen}", values or {}).rowcount

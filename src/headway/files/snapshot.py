@@ -37,13 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FILES", "PREVIOUS", "RESULTS", "SNAPSHOT", "glance", "read", "remove", "write", "write_results"]
 
-VERSION = 2  # files of version 1, from before the first release, have no version number
+VERSION = 3  # files of version 1, from before the first release, have no version number; 2 has no items, no durations
 SNAPSHOT = "snapshot.npz"
 PREVIOUS = previous_of(SNAPSHOT)
 RESULTS = "results.npz"
 FILES = (SNAPSHOT, PREVIOUS, RESULTS, previous_of(RESULTS))
 ABANDONED_AFTER_S = 10.0  # if any process uses the board, a killed recorder is replaced within seconds
-ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results")  # in the order of Raw
+ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results", "durations")  # in the order of Raw
+OLDER_ARRAYS = ARRAYS[:-1]  # of versions 1 and 2
 MEMBERS = (META, *(f"{name}.npy" for name in ARRAYS))
 
 KEPT = "kept"  # the array that says to which slot and generation each result belongs
@@ -56,6 +57,7 @@ _NUMBERS = (
     "shared_counters",
 )  # fmt: skip
 _OF_THE_READER = ("path", "from_prev")  # set when a snapshot is read; not part of the board
+UNTIMED = "untimed"  # true: it is the copy of a file that knew no durations
 STANDING = "standing"  # how many tasks of the file are in each state, for who reads only the first member
 
 
@@ -176,20 +178,21 @@ def _item_bytes(name: str) -> int:
 
 def _pieces(raw: Raw, sync: bool) -> list[Buffer]:
     """The pieces of the file. They are checked first, as when it is read: nothing unreadable is written."""
-    from headway.native.records import check
     from headway.native.scans import counts
 
     meta = {key: value for key, value in raw.meta.items() if key not in _OF_THE_READER}
     meta |= {"version": VERSION, "synced": sync}
+    if raw.durations is None:
+        meta[UNTIMED] = True
     try:
         _check_meta(meta)
-        check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+        _check_records(raw)
         meta[STANDING] = counts(raw.tasks, raw.taken_at, STALL_AFTER_SECONDS)
     except ValueError as error:
         raise raw.damage(error) from None
     encoded = json.dumps(meta).encode()
     members: list[tuple[str, list[Buffer]]] = [(META, [encoded])]
-    for name, content in zip(ARRAYS, raw[1:], strict=True):
+    for name, content in zip(ARRAYS, (*raw[1:-1], raw.durations or b""), strict=True):
         header = npz.npy_header(_description(name), len(content) // _item_bytes(name))
         members.append((f"{name}.npy", [header, content]))
     return _packed(raw, members)
@@ -294,10 +297,16 @@ def _with_results(raw: Raw, directory: Path) -> Raw:
         for offset, size in (found,)
     )
     raw = raw._replace(result_index=index, results=results)
+    _check_records(raw)
+    return raw
+
+
+def _check_records(raw: Raw) -> None:
+    """Raise ValueError for the first impossible record."""
     from headway.native.records import check
 
-    check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
-    return raw
+    arrays = raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index
+    check(*arrays, len(raw.results), raw.durations or b"")
 
 
 def _read_results(path: Path, uuid: str) -> tuple[bytes, bytes]:
@@ -346,8 +355,6 @@ def _open(path: Path) -> int:
 
 
 def _decode(path: Path, descriptor: int, from_prev: bool) -> Raw:
-    from headway.native.records import check
-
     # A newer version may have other members, so the version is checked first.
     head = npz.first_member(descriptor, META, META_BYTES_MAX)
     version = _version_said(head) if head is not None else VERSION
@@ -356,13 +363,16 @@ def _decode(path: Path, descriptor: int, from_prev: bool) -> Raw:
             f"{path} was written by a newer version of Headway (its format is {version}, this one reads up to "
             f"{VERSION}): read it with that version"
         )
-    members = npz.unpack(descriptor, MEMBERS)
+    there = ARRAYS if version >= 3 else OLDER_ARRAYS
+    members = npz.unpack(descriptor, (META, *(f"{name}.npy" for name in there)))
     meta = json.loads(members[META])
     _check_meta(meta)
     meta.pop(STANDING, None)  # the records tell it
-    arrays = [_payload(members, name, meta) for name in ARRAYS]
+    arrays = [_payload(members, name, meta) for name in there]
     raw = Raw({**meta, "version": VERSION, "path": str(path), "from_prev": from_prev}, *arrays)
-    check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+    if there is not ARRAYS or meta.get(UNTIMED):
+        raw = raw._replace(durations=None)
+    _check_records(raw)
     return raw
 
 

@@ -30,8 +30,10 @@
  *   +--------------------+ 2944
  *   | hw_stage [16]      |  16 x 64          slot lock holder      through the latch `status_seq`
  *   +--------------------+ 3968
- *   | hw_lost [8]        |  8 x 32           slot lock holder      below `lost_count`; an entry is written once
- *   +--------------------+ 4224
+ *   | hw_lost [8]        |  8 x 96           slot lock holder      below `lost_count`; an entry is written once
+ *   +--------------------+ 4736
+ *   | hw_durations       |  256              every counter         any time: see native/durations.h
+ *   +--------------------+ 4992
  *   | result [2]         |  2 x stride       slot lock holder      through the latch `result_seq`
  *   +--------------------+ slot_bytes
  *
@@ -77,6 +79,7 @@ extern "C" {
 #define HW_ERROR_BYTES 192
 #define HW_METRIC_BYTES 24
 #define HW_NAME_BYTES 72
+#define HW_ITEM_BYTES 48 /* of the item in hand */
 #define HW_DIRECTORY_BYTES 3072
 #define HW_RESULT_BYTES_MAX 1048576u
 #define HW_CAPACITY_MAX 1048576u
@@ -226,10 +229,40 @@ typedef struct hw_control {
     uint64_t sealed;       /* the generation whose stripes take no more counts; 1 more while they are being closed or opened */
     uint64_t copies;       /* copies begun for the history, of all tasks of this slot; see hw_begin_archive */
     uint64_t linking;      /* the block that is being linked, + 1; see native/blocks.h */
-    uint64_t pad;
+    uint64_t timed;        /* bit i: the task has durations of kind i; so readers of others look at no line of them */
 } hw_control;
 
 HW_ASSERT(sizeof(hw_control) == HW_LINE);
+
+/* The item that a worker has in hand: what it works on between two counts. `name` says which, in one word:
+ *
+ *   63     48 47    45 44                        0
+ *   +--------+--------+--------------------------+
+ *   |  tag   |  kind  |  value                   |  tag: of the counts of the stripe; kind: enum hw_item_kind
+ *   +--------+--------+--------------------------+
+ *
+ * so a number needs one store, and what a stale handle writes is nobody's item. A text has its hash for a value, so that
+ * one that was written by two at once is none. See native/items.h. */
+typedef struct hw_in_hand {
+    uint64_t name;
+    uint64_t since; /* tag | when it was taken up: coarse monotonic time, >> HW_SINCE_SHIFT */
+    char text[HW_ITEM_BYTES];
+} hw_in_hand;
+
+#define HW_KIND_SHIFT 45
+#define HW_VALUE_MASK ((((uint64_t)1) << HW_KIND_SHIFT) - 1)
+#define HW_VALUE_LIMIT (((int64_t)1) << (HW_KIND_SHIFT - 1)) /* |number| stays below it */
+#define HW_SINCE_SHIFT 10 /* 48 bits of about a microsecond: nine years since the machine started */
+
+enum hw_item_kind {
+    HW_ITEM_NONE = 0,
+    HW_ITEM_AT_BEAT = 1, /* added to a number or an ordinal: it was taken up at the stripe's last count, not at `since` */
+    HW_ITEM_NUMBER = 2,  /* the item is an integer: the value */
+    HW_ITEM_ORDINAL = 4, /* it has no name: the value says the how manieth item of the loop it is */
+    HW_ITEM_TEXT = 6     /* `text`; the value is the hash of `since` and text */
+};
+
+HW_ASSERT(sizeof(hw_in_hand) == 64);
 
 /* One counter of a task. A process always adds to the same one. Its tag is that of the slot's generation, in a block that
  * of the block's own generation. */
@@ -242,9 +275,7 @@ typedef struct hw_stripe {
     uint64_t pid;
     uint64_t shared; /* 1: more than one process adds here, so their shares are unknown */
     uint64_t pad;
-    /* Reserved, and not used yet: the item that its worker has in hand, a line of 64 bytes: a sequence number, when it was
-     * taken up (coarse monotonic), and a text of 47 bytes. */
-    uint64_t item[8];
+    hw_in_hand item; /* of `worker`; cleared before another one is */
 } hw_stripe;
 
 HW_ASSERT(offsetof(hw_stripe, item) == 64);
@@ -312,10 +343,25 @@ typedef struct hw_lost {
     uint64_t worker;
     uint64_t pid;
     uint64_t beat_ns;
-    int64_t share; /* INT64_MIN = unknown */
+    int64_t share;       /* INT64_MIN = unknown */
+    uint64_t item_ns;    /* coarse monotonic: it took up the item that it had in hand; 0 = it had none */
+    char item[HW_ITEM_BYTES];
+    uint64_t pad;
 } hw_lost;
 
-HW_ASSERT(sizeof(hw_lost) == 32);
+HW_ASSERT(sizeof(hw_lost) == 96);
+
+#define HW_DURATIONS 23
+#define HW_DURATION_SHIFT 24 /* 2^24 ns: at 100 ticks a second quicker counts cannot be told from one another */
+
+/* How long the counts of a task took: see native/durations.h. All words have the tag of the slot's generation. */
+typedef struct hw_durations {
+    uint64_t count[HW_DURATIONS]; /* tag | how many took 2^(24 + i) ns, and less than twice as long; the last: or longer */
+    uint64_t naming;              /* tag | when somebody began to write the name of the slowest, as `since`; 0 = nobody */
+    hw_in_hand slowest;           /* `since`: tag | how long it took, >> HW_SINCE_SHIFT */
+} hw_durations;
+
+HW_ASSERT(sizeof(hw_durations) == 256);
 
 #define HW_CONTROL_OFFSET 0
 #define HW_STRIPES_OFFSET 128
@@ -323,12 +369,14 @@ HW_ASSERT(sizeof(hw_lost) == 32);
 #define HW_STATUS_OFFSET 1408
 #define HW_STAGES_OFFSET 2944
 #define HW_LOST_OFFSET 3968
-#define HW_RESULT_OFFSET 4224
+#define HW_DURATIONS_OFFSET 4736
+#define HW_RESULT_OFFSET 4992
 HW_ASSERT(HW_IDENTITY_OFFSET == HW_STRIPES_OFFSET + HW_STRIPES * sizeof(hw_stripe));
 HW_ASSERT(HW_STATUS_OFFSET == HW_IDENTITY_OFFSET + sizeof(hw_identity));
 HW_ASSERT(HW_STAGES_OFFSET == HW_STATUS_OFFSET + 2 * sizeof(hw_status));
 HW_ASSERT(HW_LOST_OFFSET == HW_STAGES_OFFSET + HW_STAGES * sizeof(hw_stage));
-HW_ASSERT(HW_RESULT_OFFSET == HW_LOST_OFFSET + HW_LOST * sizeof(hw_lost));
+HW_ASSERT(HW_DURATIONS_OFFSET == HW_LOST_OFFSET + HW_LOST * sizeof(hw_lost));
+HW_ASSERT(HW_RESULT_OFFSET == HW_DURATIONS_OFFSET + sizeof(hw_durations));
 HW_ASSERT(HW_RESULT_OFFSET % HW_LINE == 0);
 
 #ifdef __cplusplus

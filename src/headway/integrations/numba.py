@@ -1,10 +1,11 @@
 """Count from functions that numba compiles, without the GIL, also in the threads of `prange`.
 
-    from headway.integrations.numba import add
+    from headway.integrations.numba import add, item
 
     @njit(nogil=True, parallel=True)
     def smooth(values, out, handle):
         for block in prange(values.size // 1000):
+            item(handle, block)
             for i in range(1000 * block, 1000 * (block + 1)):
                 ...
             add(handle, 1000)
@@ -12,7 +13,8 @@
     smooth(values, out, task.native())
 
 All threads of a process add to one counter, whose cache line moves from core to core with every add. So count a block
-of iterations at a time, large enough to take some microseconds.
+of iterations at a time, large enough to take some microseconds. They have one place for the item in hand, too, which is
+that of the thread that wrote last.
 """
 
 from __future__ import annotations
@@ -34,14 +36,15 @@ except ImportError as error:
         f"counting from numba needs the package {error.name}: install it with pip install 'headway[numba]'"
     ) from error
 
-__all__ = ["add"]
+__all__ = ["add", "item"]
 
 # Copied from headway.h. Tests check that they are equal, and that the code generated here returns what hw_add returns.
 HW_OK, HW_STALE, HW_OVERFLOW, HW_UNBOUND = 0, 1, 2, 3
 TAG_SHIFT = 48
 COUNT_LIMIT = 1 << (TAG_SHIFT - 1)
 CLOCK_MONOTONIC_COARSE = 6
-TASK = {"stripe": 0, "identity": 8, "worker": 16, "tag": 24, "clock": 32}  # offsets of hw_task
+TASK = {"stripe": 0, "identity": 8, "worker": 16, "tag": 24, "clock": 32, "calls": 40}  # offsets of hw_task
+CALLS = {"tick": 0, "number": 16}  # offsets of hw_calls
 STRIPE = {"count": 0, "beat_ns": 8, "shared": 48}  # offsets of hw_stripe
 
 WORD, ANSWER, FLAG = ir.IntType(64), ir.IntType(32), ir.IntType(1)
@@ -88,7 +91,7 @@ def _add(_context: Any, handle: Any, n: Any) -> Any:
         pointer, number = arguments
         if isinstance(signature.args[0], HandleType):
             pointer = builder.ptrtoint(pointer, WORD)
-        return builder.call(_function(builder.module), [pointer, number])
+        return builder.call(_function(builder.module, "headway_add", _write), [pointer, number])
 
     address = handle if isinstance(handle, HandleType) else types.uintp
     return types.int32(address, types.int64), generate
@@ -97,14 +100,57 @@ def _add(_context: Any, handle: Any, n: Any) -> Any:
 add = intrinsic(_add)
 
 
-def _function(module: Any) -> Any:
-    """The function hw_add in this LLVM module: defined once, to be inlined."""
-    function = cgutils.get_or_insert_function(module, ir.FunctionType(ANSWER, [WORD, WORD]), "headway_add")
+def _item(_context: Any, handle: Any, number: Any) -> Any:
+    """Say which item is in hand, by its number, from code that numba compiles, as hw_item_number of headway.h does.
+
+    handle: what Task.native() returns, or its address as an integer; number: an integer. Returns 0 if it was written, 1
+    if the task's slot was given to another task, 2 if the number needs more than 45 bits, 3 if the task is a stand-in.
+    """
+    if not isinstance(handle, HandleType | types.Integer):
+        raise numba_errors.TypingError(f"item(handle, number): handle is {handle}, not what Task.native() returns")
+    if not isinstance(number, types.Integer):
+        raise numba_errors.TypingError(f"item(handle, number): number is {number}, not an integer")
+
+    def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, number = arguments
+        if isinstance(signature.args[0], HandleType):
+            pointer = builder.ptrtoint(pointer, WORD)
+        return builder.call(_function(builder.module, "headway_item", _write_item), [pointer, number])
+
+    address = handle if isinstance(handle, HandleType) else types.uintp
+    return types.int32(address, types.int64), generate
+
+
+item = intrinsic(_item)
+
+
+def _function(module: Any, name: str, write: Any) -> Any:
+    """A function of two words in this LLVM module: defined once, to be inlined."""
+    function = cgutils.get_or_insert_function(module, ir.FunctionType(ANSWER, [WORD, WORD]), name)
     if function.is_declaration:
         function.linkage = "linkonce_odr"
         function.attributes.add("alwaysinline")
-        _write(function)
+        write(function)
     return function
+
+
+def _at(builder: Any, base: Any, offset: int) -> Any:
+    return builder.inttoptr(builder.add(base, WORD(offset)), WORD.as_pointer())
+
+
+def _write_item(function: Any) -> None:
+    """Emit the instructions of hw_item_number."""
+    builder = ir.IRBuilder(function.append_basic_block("begin"))
+    task, number = function.args
+    if sys.platform != "linux":
+        builder.ret(ANSWER(HW_UNBOUND))
+        return
+    clock, calls = (builder.load(_at(builder, task, TASK[name])) for name in ("clock", "calls"))
+    with builder.if_then(builder.icmp_unsigned("==", clock, WORD(0)), likely=False):
+        builder.ret(ANSWER(HW_UNBOUND))
+    call = builder.load(_at(builder, calls, CALLS["number"]))
+    kind = ir.FunctionType(ANSWER, [WORD, WORD]).as_pointer()
+    builder.ret(builder.call(builder.inttoptr(call, kind), [task, number]))
 
 
 def _write(function: Any) -> None:
@@ -117,13 +163,13 @@ def _write(function: Any) -> None:
     timespec = builder.alloca(ir.ArrayType(WORD, 2))
 
     def at(base: Any, offset: int) -> Any:
-        return builder.inttoptr(builder.add(base, WORD(offset)), WORD.as_pointer())
+        return _at(builder, base, offset)
 
     def refuse_if(condition: Any, answer: int) -> None:
         with builder.if_then(condition, likely=False):
             builder.ret(ANSWER(answer))
 
-    stripe, identity, worker, tag, clock = (builder.load(at(task, TASK[name])) for name in TASK)
+    stripe, identity, worker, tag, clock, calls = (builder.load(at(task, TASK[name])) for name in TASK)
     refuse_if(builder.icmp_unsigned("==", clock, WORD(0)), HW_UNBOUND)
     me = builder.load_atomic(at(identity, 0), RELAXED, 8)
     with builder.if_then(builder.icmp_unsigned("!=", me, worker), likely=False):
@@ -156,5 +202,8 @@ def _write(function: Any) -> None:
     builder.call(builder.inttoptr(clock, clock_type.as_pointer()), [ANSWER(CLOCK_MONOTONIC_COARSE), timespec])
     seconds, nanoseconds = (builder.extract_value(builder.load(timespec), place) for place in (0, 1))
     now = builder.add(builder.mul(seconds, WORD(1_000_000_000)), nanoseconds)
-    builder.store_atomic(now, at(stripe, STRIPE["beat_ns"]), RELAXED, 8)
+    beat = builder.load_atomic(at(stripe, STRIPE["beat_ns"]), RELAXED, 8)
+    with builder.if_then(builder.icmp_unsigned("!=", beat, now), likely=False):
+        tick = ir.FunctionType(ir.VoidType(), [WORD, WORD, WORD]).as_pointer()
+        builder.call(builder.inttoptr(builder.load(at(calls, CALLS["tick"])), tick), [task, n, now])
     builder.ret(ANSWER(HW_OK))

@@ -78,6 +78,7 @@ static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, cons
         HW_STEP("stripe zeroed");
         hw_store(&stripes[i].count, hw_tag(generation) << HW_TAG_SHIFT);
     }
+    hw_begin_durations(slot, hw_tag(generation));
     identity->serial = serial;
     hw_store_words(hw_identity_of(slot), identity, sizeof *identity);
     hw_store_words(hw_status_of(slot, 0), status, sizeof *status);

@@ -12,13 +12,6 @@
 #define HW_MOVED (-1)
 #define HW_APART_TRIES 16
 
-/* Copy a text and zero the bytes after its end. */
-static inline void hw_take_text(char *to, const char *from, size_t room) {
-    size_t n = strnlen(from, room - 1);
-    memcpy(to, from, n);
-    memset(to + n, 0, room - n);
-}
-
 static void hw_copy_stages(hw_copy *copy, uint32_t number, const hw_stage *log, const hw_status *status,
                            uint32_t *left_out) {
     /* The place of the next entry may be half written, so the last 15 of 16 entries are read. */
@@ -74,10 +67,10 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_board *board = copy->board;
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
-    uint64_t generation = hw_load(&control->generation), beat, seq, used, at = 0, mix;
+    uint64_t generation = hw_load(&control->generation), beat, seq, used, timed, at = 0, mix;
     uint64_t result_seq = hw_load(&control->result_seq);
     size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
-    size_t indexes = copy->index.bytes, results = copy->results.bytes;
+    size_t indexes = copy->index.bytes, results = copy->results.bytes, durations = copy->durations.bytes;
     uint64_t results_version = copy->results_version;
     uint32_t number = copy->count, bytes = 0;
     int moved = 0, unread = 0;
@@ -111,10 +104,10 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         hw_stripe *stripe = stripes + i;
         stripe->worker = stripe->base_of = 0;
         if (!(used >> i & 1)) continue;
-        hw_copy_stripe(stripe, hw_stripes_of(slot) + i);
+        hw_copy_stripe(stripe, hw_stripes_of(slot) + i, hw_tag(generation));
         if (hw_counts_for(stripe->count, hw_tag(generation))) to->count += hw_count_of(stripe->count);
         if (stripe->beat_ns > beat) beat = stripe->beat_ns;
-        mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
+        mix = hw_mix_stripe(mix, stripe);
     }
     copy->linked.bytes = 0;
     if (HW_UNLIKELY(used >> HW_LINK_SHIFT)) hw_copy_linked(copy, slot, generation, &to->count, &beat, &mix);
@@ -148,6 +141,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_copy_shares(copy, number, slot, stripes, &lost_left_out);
     to->stages_left_out = stages_left_out;
     to->lost_left_out = lost_left_out;
+    timed = hw_load(&control->timed); /* acquire: its words are whole */
+    if (HW_UNLIKELY(timed)) hw_copy_durations(copy, number, slot, generation, timed);
     if (hw_load(&control->has_result))
         copy->results_version = hw_mix(copy->results_version, hw_mix(generation, index) ^ result_seq);
     if (!copy->bare && hw_load(&control->has_result)) {
@@ -174,6 +169,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         copy->tasks.bytes = tasks;
         copy->stages.bytes = stages;
         copy->shares.bytes = shares;
+        copy->durations.bytes = durations;
         copy->index.bytes = indexes;
         copy->results.bytes = results;
         copy->results_version = results_version;
@@ -227,6 +223,7 @@ static void hw_copy_compact(hw_copy *copy, const uint8_t *gone, uint32_t *renumb
     hw_task_record *tasks = (hw_task_record *)copy->tasks.data;
     hw_stage_record *stages = (hw_stage_record *)copy->stages.data;
     hw_share_record *shares = (hw_share_record *)copy->shares.data;
+    hw_duration_record *durations = (hw_duration_record *)copy->durations.data;
     hw_result_record *index = (hw_result_record *)copy->index.data;
     size_t kept = 0, n;
     for (uint32_t i = 0; i < copy->count; i++) {
@@ -245,6 +242,7 @@ static void hw_copy_compact(hw_copy *copy, const uint8_t *gone, uint32_t *renumb
     copy->sink.bytes = kept * sizeof *records
     HW_KEEP(stages, stages);
     HW_KEEP(shares, shares);
+    HW_KEEP(durations, durations);
     HW_KEEP(index, index);
 #undef HW_KEEP
 }

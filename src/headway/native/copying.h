@@ -17,6 +17,7 @@ typedef struct hw_copy {
     uint64_t monotonic_ns;
     hw_sink tasks, stages, shares, workers, index, results;
     hw_sink hashes; /* of the tasks' ids, while copying */
+    hw_sink durations;
     hw_sink linked; /* the stripes that the task at hand has in blocks */
     int failed; /* 1: out of memory */
     int more;   /* 1: the caller's array for the tasks was too small */
@@ -72,6 +73,7 @@ static void hw_copy_end(hw_copy *copy) {
     free(copy->stages.data);
     free(copy->shares.data);
     free(copy->workers.data);
+    free(copy->durations.data);
     free(copy->index.data);
     free(copy->results.data);
     free(copy->hashes.data);
@@ -86,6 +88,13 @@ static int hw_copy_alive(hw_copy *copy, uint64_t incarnation) {
 static inline int64_t hw_wall(const hw_copy *copy, uint64_t beat_ns) {
     if (!beat_ns) return 0;
     return copy->now_ns - (int64_t)(copy->monotonic_ns > beat_ns ? copy->monotonic_ns - beat_ns : 0);
+}
+
+/* Copy a text and zero the bytes after its end. */
+static inline void hw_take_text(char *to, const char *from, size_t room) {
+    size_t n = strnlen(from, room - 1);
+    memcpy(to, from, n);
+    memset(to + n, 0, room - n);
 }
 
 #endif

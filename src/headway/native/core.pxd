@@ -78,15 +78,38 @@ cdef class NativeTask:
     cdef uint64_t _generation
 
 
+cdef class ItemBlock:
+    cdef Slot slot
+    cdef object item
+    cdef str function
+    cdef public bint counts
+    cdef bint taken
+    cdef uint64_t name  # of the item as it was written
+    cdef hw_in_hand outer  # what was in hand before
+
+
 cdef class Tracker:
     cdef Slot slot
     cdef object iterator
     cdef bint pending
+    # The hot path: where the item is written, NULL = by `take`; what each name begins with; the last one; and what the
+    # next one of a range has more.
+    cdef hw_in_hand *place
+    cdef uint64_t prefix
+    cdef uint64_t name
+    cdef uint64_t step
+    cdef uint64_t number  # of the item in hand, 1 = the first; not of those of a range
+    cdef bint quick  # the next item is there at once, and no label tells which it is
+    cdef bint taken
+    cdef hw_in_hand outer  # what was in hand before
+    cdef object label
     cdef object on_end
     cdef object on_tick
     cdef uint64_t tick_ns
     cdef uint64_t next_tick_ns
     cdef int tick(self) except -1
+    cdef int take(self, found) except -1
+    cdef int wait(self) except -1
     cdef bint over(self) except -1
     cdef int end(self, error) except -1
 

@@ -20,6 +20,7 @@ from posix.unistd cimport close
 
 import operator
 import os
+import sys
 
 from headway import errors
 from headway.native.records import STATES as _STATES
@@ -83,5 +84,6 @@ include "place.pxi"
 include "counter.pxi"
 include "status.pxi"
 include "slot.pxi"
+include "items.pxi"
 include "native_task.pxi"
 include "tracker.pxi"

@@ -111,13 +111,17 @@ cdef class Counter(Place):
 
 
 cdef inline int _count(Counter slot, int64_t n) except -1:
-    """As hw_add. Also registers this process first if needed, and checks the board once a second."""
+    """As hw_add. Also registers this process first if needed, and checks the board once a second.
+
+    Returns 1 if the count was this stripe's, and all is as before: then the stripe may be written to.
+    """
     cdef uint64_t now
     if hw_peek(slot.handle.identity) == slot.handle.worker:  # equal only if the handle has a stripe and a clock
         now = hw_now(&slot.handle)
         if now < slot.look_ns and hw_count(slot.handle.stripe, slot.handle.tag, n) == HW_OK:
-            hw_beat(slot.handle.stripe, now)
-            return 0
+            if hw_is_tick(slot.handle.stripe, now):
+                hw_tick(&slot.handle, n, now)
+            return 1
     return slot.add(n)
 
 

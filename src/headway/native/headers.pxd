@@ -97,8 +97,20 @@ cdef extern from "headway.h" nogil:
         uint64_t archived
         int64_t archived_count
 
+    ctypedef struct hw_in_hand:
+        uint64_t name
+
+    enum:
+        HW_ITEM_BYTES
+        HW_ITEM_AT_BEAT
+        HW_ITEM_NUMBER
+        HW_ITEM_ORDINAL
+    int64_t HW_VALUE_LIMIT
+    uint64_t HW_VALUE_MASK
+
     ctypedef struct hw_stripe:
-        pass
+        uint64_t beat_ns
+        hw_in_hand item
 
     ctypedef struct hw_identity:
         char id[96]
@@ -138,11 +150,13 @@ cdef extern from "headway.h" nogil:
     void hw_load_words(void *to, const void *source, size_t bytes)
     uint64_t hw_clock_ns(int clock)
     uint64_t hw_tag(uint64_t generation)
-    void hw_beat(hw_stripe *stripe, uint64_t now_ns)
+    bint hw_is_tick(const hw_stripe *stripe, uint64_t now_ns)
     uint64_t hw_now(const hw_task *task)
     int hw_count(hw_stripe *stripe, uint64_t tag, int64_t n)
     int hw_add_at(hw_task *task, int64_t n, uint64_t now_ns)
     int hw_add(hw_task *task, int64_t n)
+    int hw_item(hw_task *task, const char *text)
+    int hw_item_number(hw_task *task, int64_t number)
 
 cdef extern from "board.h" nogil:
     ctypedef struct hw_board:
@@ -195,6 +209,21 @@ cdef extern from "lock.h" nogil:
 
 cdef extern from "clock.h" nogil:
     void hw_use_kernel_clock()
+
+cdef extern from "items.h" nogil:
+    uint64_t hw_since(uint64_t tag, uint64_t ns)
+    void hw_drop_item(hw_in_hand *item, uint64_t tag)
+    uint64_t hw_item_name(uint64_t tag, uint64_t kind, uint64_t value)
+    void hw_put_at_beat(hw_in_hand *item, uint64_t name)
+    void hw_put_number(hw_in_hand *item, uint64_t tag, uint64_t kind, int64_t value, uint64_t now_ns)
+    void hw_put_words(hw_in_hand *item, uint64_t tag, const char *text, uint64_t since)
+    void hw_keep_item(hw_in_hand *to, const hw_stripe *stripe, uint64_t tag)
+    void hw_put_back(hw_in_hand *item, const hw_in_hand *kept, uint64_t tag)
+    bint hw_is_named(const hw_in_hand *item, uint64_t name)
+    int hw_may_take(const hw_task *task)
+
+cdef extern from "durations.h" nogil:
+    void hw_tick(const hw_task *task, int64_t n, uint64_t now_ns)
 
 cdef extern from "stripes.h" nogil:
     int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns)
@@ -325,6 +354,9 @@ cdef extern from "record.h" nogil:
     ctypedef struct hw_share_record:
         pass
 
+    ctypedef struct hw_duration_record:
+        pass
+
     ctypedef struct hw_result_record:
         uint32_t task
         uint32_t bytes
@@ -337,6 +369,7 @@ cdef extern from "restore.h" nogil:
         size_t stage_count
         const char *shares
         size_t share_count
+        const char *durations
         const char *json
         uint32_t json_bytes
         int64_t taken_ns
@@ -360,6 +393,7 @@ cdef extern from "copying.h" nogil:
         hw_sink stages
         hw_sink shares
         hw_sink workers
+        hw_sink durations
         hw_sink index
         hw_sink results
         uint64_t content_version

@@ -41,6 +41,16 @@ cdef class NativeTask:
         return <size_t>&_add
 
     @property
+    def item_function(self):
+        """Address of hw_item as a C function, as an int: `int (*)(hw_task *, const char *)`; NULL: nothing is in hand."""
+        return <size_t>&_item
+
+    @property
+    def number_function(self):
+        """Address of hw_item_number as a C function, as an int: `int (*)(hw_task *, int64_t)`."""
+        return <size_t>&_number
+
+    @property
     def capsule(self):
         """A PyCapsule named "headway.hw_task" that keeps this handle alive."""
         capsule = PyCapsule_New(&self.task, b"headway.hw_task", _free_capsule)
@@ -51,6 +61,14 @@ cdef class NativeTask:
 
 cdef int _add(hw_task *task, int64_t n) noexcept nogil:
     return hw_add(task, n)
+
+
+cdef int _item(hw_task *task, const char *text) noexcept nogil:
+    return hw_item(task, text)
+
+
+cdef int _number(hw_task *task, int64_t number) noexcept nogil:
+    return hw_item_number(task, number)
 
 
 cdef void _free_capsule(object capsule) noexcept:

@@ -1,4 +1,4 @@
-/* record.h - what one consistent copy of a board consists of: five arrays of fixed-size records.
+/* record.h - what one consistent copy of a board consists of: six arrays of fixed-size records.
  *
  * The same bytes stand in memory, in a snapshot file (as NumPy arrays), and under BoardView.array. Times are wall
  * clock, in nanoseconds since 1970, 0 = never. Texts are UTF-8, filled up with NUL.
@@ -64,12 +64,25 @@ typedef struct hw_share_record {
     uint64_t worker; /* incarnation */
     int64_t count;   /* its share */
     int64_t beat_ns;
+    int64_t item_ns; /* it took up the item that it has, or had, in hand; 0 = it has none */
+    char item[HW_ITEM_BYTES];
     uint8_t known; /* 1: `count` is its share; 0: the stripe was shared */
     uint8_t alive; /* 0: it died; 1: it lives; HW_SHARE_LEFT: it closed the board or ended normally */
     uint8_t pad[6];
 } hw_share_record;
 
-HW_ASSERT(sizeof(hw_share_record) == 40);
+HW_ASSERT(sizeof(hw_share_record) == 96);
+
+/* How long the counts of a task took; a task without any has none. */
+typedef struct hw_duration_record {
+    uint32_t task;
+    uint32_t pad;
+    uint64_t count[HW_DURATIONS]; /* how many took 2^(24 + i) ns, and less than twice as long; the last: or longer */
+    uint64_t slowest_ns;          /* about: to the next microsecond below */
+    char slowest[HW_ITEM_BYTES];  /* its item, "" = unknown */
+} hw_duration_record;
+
+HW_ASSERT(sizeof(hw_duration_record) == 248);
 
 typedef struct hw_worker_record {
     uint64_t incarnation;

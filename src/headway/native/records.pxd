@@ -8,6 +8,7 @@ cdef extern from "record.h" nogil:
         HW_LAYOUT_VERSION
         HW_METRICS
         HW_METRIC_BYTES
+        HW_DURATIONS
         HW_ID_BYTES
         HW_CAPACITY_MAX
         HW_WORKERS_MAX
@@ -61,6 +62,8 @@ cdef extern from "record.h" nogil:
         uint64_t worker
         int64_t count
         int64_t beat_ns
+        int64_t item_ns
+        char item[48]
         uint8_t known
         uint8_t alive
 
@@ -70,6 +73,12 @@ cdef extern from "record.h" nogil:
         uint8_t alive
         int64_t started_ns
         char name[48]
+
+    ctypedef struct hw_duration_record:
+        uint32_t task
+        uint64_t count[23]
+        uint64_t slowest_ns
+        char slowest[48]
 
     ctypedef struct hw_result_record:
         uint32_t task

@@ -43,9 +43,11 @@ cdef extern from *:
         HW_UNSIGNED(task, written), HW_UNSIGNED(task, archived), HW_FIELD(task, pad, 'V', 1),
         HW_UNSIGNED(stage, task), HW_UNSIGNED(stage, number), HW_SIGNED(stage, entered_ns), HW_TEXT(stage, stage),
         HW_UNSIGNED(share, task), HW_UNSIGNED(share, pid), HW_UNSIGNED(share, worker), HW_SIGNED(share, count),
-        HW_SIGNED(share, beat_ns), HW_UNSIGNED(share, known), HW_UNSIGNED(share, alive), HW_FIELD(share, pad, 'V', 1),
+        HW_SIGNED(share, beat_ns), HW_SIGNED(share, item_ns), HW_TEXT(share, item), HW_UNSIGNED(share, known), HW_UNSIGNED(share, alive), HW_FIELD(share, pad, 'V', 1),
         HW_UNSIGNED(worker, incarnation), HW_UNSIGNED(worker, pid), HW_UNSIGNED(worker, alive),
         HW_FIELD(worker, pad, 'V', 1), HW_SIGNED(worker, started_ns), HW_TEXT(worker, name),
+        HW_UNSIGNED(duration, task), HW_FIELD(duration, pad, 'V', 1), HW_FIELD(duration, count, 'u', HW_DURATIONS),
+        HW_UNSIGNED(duration, slowest_ns), HW_TEXT(duration, slowest),
         HW_UNSIGNED(result, task), HW_UNSIGNED(result, bytes), HW_UNSIGNED(result, offset),
     };
     #define HW_FIELDS (sizeof hw_fields / sizeof *hw_fields)
@@ -73,6 +75,7 @@ RECORD_BYTES = MappingProxyType({
     "shares": sizeof(hw_share_record),
     "workers": sizeof(hw_worker_record),
     "index": sizeof(hw_result_record),
+    "durations": sizeof(hw_duration_record),
 })
 assert len(STATES) == HW_STATES
 
@@ -101,7 +104,7 @@ def _describe(str record, size_t record_bytes):
 DTYPES = MappingProxyType({
     array: _describe(record, RECORD_BYTES[array])
     for array, record in (("tasks", "task"), ("stages", "stage"), ("shares", "share"), ("workers", "worker"),
-                          ("index", "result"))
+                          ("index", "result"), ("durations", "duration"))
 })
 
 
@@ -293,8 +296,9 @@ def stage_rows(buffer, uint32_t task):
 
 
 def share_rows(buffer, uint32_t task):
-    """Who counts on task number `task`: a list of (pid, incarnation, count or None, beat, alive).
+    """Who counts on task number `task`: a list of (pid, incarnation, count or None, beat, alive, item, taken up).
 
+    item: "" if it has none in hand; taken up: when, as `beat` in seconds since 1970, or None.
     alive: 0 = it died, 1 = it lives, 2 = it left (closed the board, or ended normally).
     """
     cdef hw_share_record r
@@ -304,8 +308,22 @@ def share_rows(buffer, uint32_t task):
         array.take(i, &r)
         if r.task != task:
             break
-        rows.append((r.pid, r.worker, r.count if r.known else None, _seconds(r.beat_ns), r.alive))
+        rows.append((r.pid, r.worker, r.count if r.known else None, _seconds(r.beat_ns), r.alive,
+                     _field_text(r.item, sizeof(r.item)), _seconds(r.item_ns)))
     return rows
+
+
+def duration_row(buffer, uint32_t task):
+    """The durations of task number `task`: (how many of each kind, the slowest in seconds, its item), or None."""
+    cdef hw_duration_record r
+    cdef _Array array = _Array(buffer, sizeof(r))
+    cdef Py_ssize_t i = array.first_of(task)
+    if i == array.count:
+        return None
+    array.take(i, &r)
+    if r.task != task:
+        return None
+    return tuple([r.count[i] for i in range(HW_DURATIONS)]), r.slowest_ns / 1e9, _field_text(r.slowest, sizeof(r.slowest))
 
 
 def result_place(buffer, uint32_t task, uint64_t results_bytes):
@@ -366,12 +384,14 @@ cdef int _check_order(object buffer, size_t record_bytes, Py_ssize_t tasks, bint
     return 0
 
 
-def check(tasks, stages, shares, workers, index, uint64_t results_bytes):
+def check(tasks, stages, shares, workers, index, uint64_t results_bytes, durations=b""):
     """Check every record of a snapshot. Raises ValueError, which names the first impossible one."""
     cdef hw_task_record task
     cdef hw_stage_record stage
+    cdef hw_share_record share
     cdef hw_worker_record worker
     cdef hw_result_record place
+    cdef hw_duration_record duration
     cdef const char *fault
     cdef _Array array = _Array(tasks, sizeof(task))
     cdef Py_ssize_t count = array.count
@@ -383,11 +403,22 @@ def check(tasks, stages, shares, workers, index, uint64_t results_bytes):
     _check_order(stages, sizeof(stage), count, False, "stages")
     _check_order(shares, sizeof(hw_share_record), count, False, "shares")
     _check_order(index, sizeof(place), count, True, "index")
+    _check_order(durations, sizeof(duration), count, True, "durations")
     array = _Array(stages, sizeof(stage))
     for i in range(array.count):
         array.take(i, &stage)
         if stage.stage[sizeof(stage.stage) - 1]:
             raise ValueError(f"record {i} of the stages: its text has no end")
+    array = _Array(shares, sizeof(share))
+    for i in range(array.count):
+        array.take(i, &share)
+        if share.item[sizeof(share.item) - 1]:
+            raise ValueError(f"record {i} of the shares: its item has no end")
+    array = _Array(durations, sizeof(duration))
+    for i in range(array.count):
+        array.take(i, &duration)
+        if duration.slowest[sizeof(duration.slowest) - 1]:
+            raise ValueError(f"record {i} of the durations: the item of the slowest has no end")
     array = _Array(workers, sizeof(worker))
     for i in range(array.count):
         array.take(i, &worker)

@@ -17,6 +17,7 @@ typedef struct hw_past {
     size_t stage_count;
     const char *shares; /* hw_share_record [share_count], unaligned */
     size_t share_count;
+    const char *durations; /* hw_duration_record, unaligned; NULL = none */
     const char *json; /* readable up to a multiple of eight bytes */
     uint32_t json_bytes;
     int64_t taken_ns; /* of the snapshot, wall clock */
@@ -74,13 +75,30 @@ static void hw_restore_lost(hw_control *control, char *slot, const hw_past *past
         memcpy(&share, past->shares + i * sizeof share, sizeof share);
         if (share.alive == HW_SHARE_LEFT && !ended) continue; /* here it would read as a worker that died */
         if (n++ >= HW_LOST) continue;
-        lost.worker = 0; /* incarnations of the earlier segment are not valid here */
+        memset(&lost, 0, sizeof lost); /* no worker: incarnations of the earlier segment are not valid here */
         lost.pid = share.pid;
         lost.beat_ns = hw_beat_of(share.beat_ns);
         lost.share = share.known ? share.count : INT64_MIN;
+        lost.item_ns = hw_beat_of(share.item_ns);
+        memcpy(lost.item, share.item, sizeof lost.item);
         hw_store_words(hw_lost_of(slot) + n - 1, &lost, sizeof lost);
     }
     hw_store(&control->lost_count, n + past->task.lost_left_out);
+}
+
+static void hw_restore_durations(hw_control *control, hw_durations *to, uint64_t tag, const hw_past *past) {
+    hw_duration_record from;
+    uint64_t timed = 0;
+    if (!past->durations) return;
+    memcpy(&from, past->durations, sizeof from);
+    for (int i = 0; i < HW_DURATIONS; i++) {
+        hw_store(&to->count[i], tag << HW_TAG_SHIFT | (from.count[i] & HW_COUNT_MASK));
+        if (from.count[i]) timed |= (uint64_t)1 << i;
+    }
+    hw_store(&to->slowest.since, hw_since(tag, from.slowest_ns));
+    from.slowest[sizeof from.slowest - 1] = 0;
+    if (from.slowest[0]) hw_put_words(&to->slowest, tag, from.slowest, hw_since(tag, from.slowest_ns));
+    hw_store(&control->timed, timed);
 }
 
 /* Put one task into slot `index`, which is free. */
@@ -110,6 +128,7 @@ static void hw_restore(hw_board *board, uint32_t index, const hw_past *past) {
         hw_store_words(hw_stages_of(slot) + (past->task.stages_left_out + i) % HW_STAGES, &to, sizeof to);
     }
     hw_restore_lost(control, slot, past);
+    hw_restore_durations(control, hw_durations_of(slot), hw_tag(hw_peek(&control->generation)), past);
     if (past->json_bytes && past->json_bytes <= board->result_bytes) {
         for (int copy = 0; copy < 2; copy++) {
             hw_store(hw_result_of(board, slot, copy), past->json_bytes);

@@ -51,7 +51,7 @@ cdef class Segment(TaskTable):
         return self._open_tasks
 
     def copy(self, bint results=True):
-        """Copy every task and worker: (now_ns, tasks, stages, shares, workers, index, results), arrays of records.
+        """Copy every task and worker: (now_ns, tasks, stages, shares, workers, index, results, durations), as arrays.
 
         results=False: leave out the results. Sets content_version, states_version, results_version and open_tasks.
         Raises LockTimeout, MemoryError.
@@ -174,4 +174,5 @@ cdef tuple _arrays(hw_copy *copy, int answer, bytearray tasks):
         PyBytes_FromStringAndSize(copy.workers.data, copy.workers.bytes),
         PyBytes_FromStringAndSize(copy.index.data, copy.index.bytes),
         PyBytes_FromStringAndSize(copy.results.data, copy.results.bytes),
+        PyBytes_FromStringAndSize(copy.durations.data, copy.durations.bytes),
     )

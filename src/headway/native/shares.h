@@ -13,15 +13,21 @@ static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
     return ((hash ^ hash >> 29) * odd ^ value) * odd;
 }
 
-/* Copy one stripe. The count is read last, so that it is not below the base; if the worker did not change meanwhile,
- * all counts are its own. If the worker of the stripe keeps changing, the share is unknown. */
-static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
+/* Copy one stripe of this tag. The count is read last, so that it is not below the base; if the worker did not change
+ * meanwhile, all counts are its own, and so is the item. If the worker of the stripe keeps changing, the share is unknown. */
+static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from, uint64_t tag) {
     for (int i = 0; i < 4; i++) {
         hw_load_words(to, from, offsetof(hw_stripe, pad));
+        hw_load_item(&to->item, &from->item, tag);
         to->count = hw_load(&from->count);
         if (hw_load(&from->worker) == to->worker) return;
     }
     to->shared = 1;
+}
+
+/* Mix in what may have changed on a stripe. `since` and text are in the name of an item. */
+static inline uint64_t hw_mix_stripe(uint64_t mix, const hw_stripe *stripe) {
+    return hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1 ^ stripe->item.name << 3);
 }
 
 /* Copy the stripes that the task has in blocks to copy->linked, and add them to what was found in the slot. */
@@ -33,10 +39,10 @@ static HW_APART void hw_copy_linked(hw_copy *copy, char *slot, uint64_t generati
     while ((stripe = hw_next_stripe(&it)) != NULL) {
         hw_stripe *to = (hw_stripe *)hw_sink_add(copy, &copy->linked, sizeof *to);
         if (!to) return;
-        hw_copy_stripe(to, stripe);
+        hw_copy_stripe(to, stripe, it.tag);
         if (hw_counts_for(to->count, it.tag)) *count = (int64_t)((uint64_t)*count + (uint64_t)hw_count_of(to->count));
         if (to->beat_ns > *beat) *beat = to->beat_ns;
-        *mix = hw_mix(*mix, to->count ^ to->beat_ns ^ to->worker << 1);
+        *mix = hw_mix_stripe(*mix, to);
     }
 }
 
@@ -59,6 +65,10 @@ static void hw_copy_share(hw_copy *copy, uint32_t number, char *slot, const hw_s
         to->count = to->known ? hw_share(stripe->count, stripe->base) : 0;
     }
     to->beat_ns = hw_wall(copy, stripe->beat_ns);
+    if (stripe->worker && to->known && stripe->item.name) { /* else it left, or the item may be another process's */
+        to->item_ns = hw_wall(copy, hw_taken_up(&stripe->item, stripe->beat_ns));
+        hw_tell_item(to->item, &stripe->item);
+    }
     to->alive = stripe->worker ? (uint8_t)hw_copy_alive(copy, worker) : HW_SHARE_LEFT;
 }
 
@@ -77,11 +87,33 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
         to->known = one.share != INT64_MIN;
         to->count = to->known ? one.share : 0;
         to->beat_ns = hw_wall(copy, one.beat_ns);
+        to->item_ns = hw_wall(copy, one.item_ns);
+        hw_take_text(to->item, one.item, sizeof to->item);
     }
     for (int i = 0; i < HW_STRIPES; i++)
         if (stripes[i].worker | stripes[i].base_of) hw_copy_share(copy, number, slot, stripes + i);
     for (size_t i = 0; i < copy->linked.bytes / sizeof(hw_stripe); i++)
         hw_copy_share(copy, number, slot, (hw_stripe *)copy->linked.data + i);
+}
+
+/* The durations of a task, of which it has some. A word of another task is 0 here: its generation is looked at afterwards. */
+static HW_APART void hw_copy_durations(hw_copy *copy, uint32_t number, char *slot, uint64_t generation, uint64_t timed) {
+    hw_durations *from = hw_durations_of(slot);
+    hw_duration_record *to = (hw_duration_record *)hw_sink_add(copy, &copy->durations, sizeof *to);
+    uint64_t tag = hw_tag(generation), word;
+    hw_in_hand slowest;
+    if (!to) return;
+    memset(to, 0, sizeof *to);
+    to->task = number;
+    for (int i = 0; i < HW_DURATIONS; i++) {
+        if (!(timed >> i & 1)) continue;
+        word = hw_load(&from->count[i]);
+        if (word >> HW_TAG_SHIFT == tag) to->count[i] = word & HW_COUNT_MASK;
+    }
+    word = hw_load(&from->slowest.since);
+    if (word >> HW_TAG_SHIFT == tag) to->slowest_ns = hw_since_ns(word);
+    hw_load_item(&slowest, &from->slowest, tag);
+    if (slowest.name && slowest.since == word) hw_tell_item(to->slowest, &slowest);
 }
 
 #endif

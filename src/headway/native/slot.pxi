@@ -57,6 +57,20 @@ cdef class Slot(Status):
             self._leave_block(interrupt if error is None else error)
             raise
 
+    # Item ---------------------------------------------------------------------------------------------------
+
+    def item(self, item):
+        """item($self, item, /)\n--\n\nA block in which this process has an item in hand; counts one at its end.
+
+        item: a number, a text, a path or a tuple of those; 47 bytes are shown of it, here and if the process dies or
+        stalls. Left by an exception, nothing is counted.
+        """
+        return ItemBlock(self, item)
+
+    def _called(self, str function not None, tuple arguments not None):
+        """The same for a call of a function."""
+        return ItemBlock(self, arguments, function)
+
     # Result -------------------------------------------------------------------------------------------------
 
     def _read_result(self):

@@ -24,6 +24,7 @@
 #include "clock.h" /* first: it defines _GNU_SOURCE */
 
 #include "blocks.h"
+#include "durations.h"
 
 /* Is this dead worker noted already? The process that noted it may have been killed before it took the stripe. */
 static int hw_is_remembered(char *slot, uint64_t worker) {
@@ -38,18 +39,26 @@ static inline int64_t hw_share(uint64_t count, int64_t base) {
     return (int64_t)((uint64_t)hw_count_of(count) - (uint64_t)base);
 }
 
-/* Note the dead worker of a stripe that is about to be taken over. Called under the slot lock. */
-static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker) {
+/* Note the dead worker of a stripe that is about to be taken over, and what it had in hand. `tag`: of the stripe. Called
+ * under the slot lock. */
+static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker, uint64_t tag) {
     hw_control *control = hw_control_of(slot);
     uint64_t n = hw_peek(&control->lost_count);
     hw_lost lost;
     if (hw_is_remembered(slot, worker)) return;
     if (n < HW_LOST) {
         int known = hw_load(&stripe->base_of) == worker && !hw_load(&stripe->shared);
+        hw_in_hand item;
+        memset(&lost, 0, sizeof lost);
         lost.worker = worker;
         lost.pid = hw_load(&stripe->base_of) == worker ? hw_load(&stripe->pid) : 0;
         lost.beat_ns = hw_load(&stripe->beat_ns);
         lost.share = known ? hw_share(hw_load(&stripe->count), (int64_t)hw_load(&stripe->base)) : INT64_MIN;
+        hw_load_item(&item, &stripe->item, tag);
+        if (item.name && known) {
+            lost.item_ns = hw_taken_up(&item, lost.beat_ns);
+            hw_tell_item(lost.item, &item);
+        }
         hw_store_words(hw_lost_of(slot) + n, &lost, sizeof lost);
     }
     HW_STEP("lost");
@@ -88,6 +97,8 @@ static void hw_take_stripe(hw_board *board, char *slot, hw_block *block, uint32_
     hw_stripe *stripe = (block ? block->stripe : hw_stripes_of(slot)) + at;
     uint64_t me = hw_me(board);
     hw_use_stripe(block ? &block->used : &hw_control_of(slot)->stripes_used, at);
+    hw_store(&stripe->item.name, 0); /* of who had it before; a reader that sees it gone looks for whose it was */
+    HW_STEP("item cleared");
     hw_store(&stripe->worker, me);
     HW_STEP("stripe");
     hw_store(&stripe->pid, hw_pid(board));
@@ -144,7 +155,7 @@ static hw_mine hw_take_dead(hw_board *board, char *slot, uint64_t generation, ui
         /* Under the lock the task keeps its blocks. The tag of a block is that of before: it has not been lent since. */
         is_ours = hw_load(&hw_control_of(slot)->generation) == generation && hw_load(&stripe->worker) == worker;
         if (is_ours) {
-            hw_remember_lost(slot, stripe, worker);
+            hw_remember_lost(slot, stripe, worker, it.tag);
             hw_take_stripe(board, slot, it.block, (uint32_t)(stripe - it.stripes));
         }
         hw_slot_unlock(slot);
@@ -272,6 +283,9 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     task->identity = board->page;
     task->worker = me;
     task->tag = mine.tag;
+    task->calls = &hw_own_calls;
+    task->durations = hw_durations_of(slot);
+    task->task_tag = hw_tag(generation);
     task->clock = hw_clock;
     return HW_OK;
 }

@@ -290,18 +290,18 @@ cdef class TaskTable(Recorded):
         self.under_lock(_free_idle, &freed)
         return freed.answer == HW_OK
 
-    def restore(self, numbers, tasks, stages, shares, index, results, int64_t taken_ns):
+    def restore(self, numbers, tasks, stages, shares, index, results, durations, int64_t taken_ns):
         """Put tasks of a snapshot, given by their record numbers, into slots; open tasks become lost.
 
         No other process may be attached, and records.check must have passed the records. Returns how many found room.
         """
         cdef const unsigned char[::1] of_tasks = tasks, of_stages = stages, of_shares = shares
-        cdef const unsigned char[::1] of_index = index, of_results = results
+        cdef const unsigned char[::1] of_index = index, of_results = results, of_durations = durations
         cdef hw_past past
         cdef hw_result_record place
         cdef bytes json
         cdef uint32_t slot = 0
-        cdef size_t number
+        cdef size_t number, timed
         places = {}
         for at in range(0, of_index.shape[0], sizeof(place)):
             memcpy(&place, &of_index[at], sizeof(place))
@@ -317,6 +317,7 @@ cdef class TaskTable(Recorded):
             memcpy(&past.task, &of_tasks[number * sizeof(hw_task_record)], sizeof(hw_task_record))
             past.stages = _of_task(of_stages, sizeof(hw_stage_record), number, &past.stage_count)
             past.shares = _of_task(of_shares, sizeof(hw_share_record), number, &past.share_count)
+            past.durations = _of_task(of_durations, sizeof(hw_duration_record), number, &timed)
             begin, size = places.get(number, (0, 0))
             json = bytes(of_results[begin:begin + size]) + b"\0" * 8
             past.json = json

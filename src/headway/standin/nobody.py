@@ -24,8 +24,8 @@ def _nowhere() -> Any:
     """A hw_task without a stripe, and the word that it takes for this process's identity: hw_add answers HW_UNBOUND."""
     import ctypes
 
-    words = (ctypes.c_uint64 * 6)()
-    words[:] = [0, ctypes.addressof(words) + 5 * ctypes.sizeof(ctypes.c_uint64), 1, 0, 0, 0]
+    words = (ctypes.c_uint64 * 9)()
+    words[:] = [0, ctypes.addressof(words) + 8 * ctypes.sizeof(ctypes.c_uint64), 1, 0, 0, 0, 0, 0, 0]
     return words
 
 
@@ -62,6 +62,16 @@ class StandinNative:
         return ctypes.cast(_refusal(), ctypes.c_void_p).value or 0
 
     @property
+    def item_function(self) -> int:
+        """The same in place of hw_item."""
+        return self.function
+
+    @property
+    def number_function(self) -> int:
+        """The same in place of hw_item_number."""
+        return self.function
+
+    @property
     def capsule(self) -> Any:
         """A PyCapsule named "headway.hw_task"."""
         import ctypes
@@ -81,6 +91,20 @@ class _Ignored:
         return self._value
 
     def __set__(self, task: object, value: object) -> None:
+        return
+
+
+class _Nothing:
+    """A block that does nothing."""
+
+    __slots__ = ("counts",)
+
+    def __enter__(self) -> _Nothing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return
 
 
@@ -136,13 +160,17 @@ class Nobody:
         """Change nothing."""
         return True
 
-    def track(self, iterable: Any, *, total: int | None = None) -> Any:
+    def track(self, iterable: Any, *, total: int | None = None, label: Callable[[Any], object] | None = None) -> Any:
         """Return an iterator over the iterable that counts nothing."""
         if is_async(iterable):
             return aiter(iterable)
         check_iterable(iterable)
         iterator = iter(iterable)
         return iterator if length_of(iterable) is None else Sized(iterator, iterable)
+
+    def item(self, item: object, /) -> _Nothing:
+        """A block that does nothing."""
+        return _Nothing()
 
     def counts(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function itself."""

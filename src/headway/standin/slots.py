@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from types import TracebackType
 from typing import SupportsIndex
 
 from headway import errors
@@ -73,6 +74,13 @@ class PlainSlot:
     def count(self) -> int:
         """As Task.count, of this process."""
         return self._readable().count
+
+    def item(self, item: object, /) -> PlainBlock:
+        """As Task.item. Nobody sees which item it is."""
+        return PlainBlock(self)
+
+    def _called(self, function: str, arguments: tuple[object, ...]) -> PlainBlock:
+        return PlainBlock(self)
 
     # What it shows
 
@@ -219,6 +227,26 @@ class PlainSlot:
             record.result = json
             record.result_version += 1
             return True
+
+
+class PlainBlock:
+    """What ItemBlock of the native code is: its end counts one."""
+
+    __slots__ = ("_slot", "counts")
+
+    def __init__(self, slot: PlainSlot) -> None:
+        self._slot = slot
+        self.counts = True
+
+    def __enter__(self) -> PlainBlock:
+        self._slot.update(0)  # it runs from here on
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self.counts:
+            self._slot.update()
 
 
 _told_stale = False

@@ -9,7 +9,7 @@ from headway.standin.nobody import StandinNative
 from headway.standin.records import Record, register_of, registers
 from headway.standin.slots import PlainSlot
 from headway.tasks.counting import Sized, counting
-from headway.tasks.methods import OnEnd, OnTick, TaskMethods
+from headway.tasks.methods import Label, OnEnd, OnTick, TaskMethods
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -73,7 +73,9 @@ class StandinTask(TaskMethods, PlainSlot):
         """None: children of this process cannot reach the task."""
         return
 
-    def _loop(self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
+    def _loop(
+        self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None, label: Label | None
+    ) -> Any:
         tracker = counting(self, iter(iterable), on_end, on_tick)
         next(tracker)
         return Sized(tracker, iterable) if sized else tracker

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable, Iterator
+from types import TracebackType
 from typing import Any, Protocol
 
 from headway import errors
@@ -16,10 +17,23 @@ __all__ = ["AsyncTracker", "Counted", "Sized", "check_iterable", "counting", "is
 TICK_NS = 100_000_000
 
 
+class Block(Protocol):
+    """A block in which a task has an item in hand, as `ItemBlock` of native/core. `counts`: does its end count one?"""
+
+    counts: bool
+
+    def __enter__(self) -> object: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 class Countable(Protocol):
     """The part of a task that is used here."""
 
     def update(self, n: int = 1) -> None: ...
+    def item(self, item: object, /) -> Block: ...
+    def _called(self, function: str, arguments: tuple[object, ...]) -> Block: ...
 
 
 def length_of(iterable: object) -> int | None:
@@ -71,21 +85,27 @@ class Counted:
         functools.update_wrapper(self, function)  # before all else: it copies the attributes of a Counted function, too
         self._task = task
         self._function = function
+        name = getattr(function, "__name__", None) or type(function).__name__  # a partial has none
+        self._name = name if isinstance(name, str) else type(function).__name__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Counted, (self._task, self._function)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        found = self._function(*args, **kwargs)
-        if isinstance(found, Coroutine):
-            return self._awaited(found)
-        self._task.update()
-        return found
+        with self._call(args, kwargs) as block:
+            found = self._function(*args, **kwargs)
+            if not isinstance(found, Coroutine):
+                return found
+            block.counts = False
+        return self._awaited(found, args, kwargs)
 
-    async def _awaited(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        found = await coroutine
-        self._task.update()
-        return found
+    async def _awaited(self, coroutine: Coroutine[Any, Any, Any], args: Any, kwargs: Any) -> Any:
+        with self._call(args, kwargs):
+            return await coroutine
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The block of a call, which is what is in hand: by the name of the function, and the arguments that have one."""
+        return self._task._called(self._name, (*args, *kwargs.values()) if kwargs else args)
 
 
 def counting(
@@ -142,7 +162,10 @@ class AsyncTracker(AsyncIterator[Any]):
     iterable, or with GeneratorExit when the loop was left early. So does Tracker of native/core.
     """
 
-    __slots__ = ("__weakref__", "_iterator", "_next_tick_ns", "_on_end", "_on_tick", "_pending", "_task", "_tick_ns")
+    __slots__ = (
+        "__weakref__", "_block", "_iterator", "_label", "_next_tick_ns", "_on_end", "_on_tick", "_pending", "_task",
+        "_tick_ns",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -151,8 +174,10 @@ class AsyncTracker(AsyncIterator[Any]):
         on_end: Callable[[BaseException | None], object] | None = None,
         on_tick: Callable[[], object] | None = None,
         tick_ns: int = TICK_NS,
+        label: Callable[[Any], object] | None = None,
     ) -> None:
         self._on_end: Callable[[BaseException | None], object] | None = None  # nothing has begun if aiter() fails
+        self._block: Block | None = None  # of the item in hand
         self._task = task
         self._iterator: AsyncIterator[Any] | None = aiter(iterable)
         self._pending = False
@@ -160,6 +185,7 @@ class AsyncTracker(AsyncIterator[Any]):
         self._on_tick = on_tick
         self._tick_ns = tick_ns
         self._next_tick_ns = 0
+        self._label = label
 
     def __aiter__(self) -> AsyncTracker:
         return self
@@ -167,7 +193,7 @@ class AsyncTracker(AsyncIterator[Any]):
     async def __anext__(self) -> Any:
         if self._pending:
             self._pending = False
-            self._task.update()
+            self._let_go(counts=True)
             if self._on_tick is not None:
                 now_ns = time.monotonic_ns()
                 if now_ns >= self._next_tick_ns:
@@ -185,11 +211,23 @@ class AsyncTracker(AsyncIterator[Any]):
                 self._end(error)
             raise
         self._pending = True
+        self._block = self._task.item(item if self._label is None else str(self._label(item)))
+        self._block.__enter__()
         return item
+
+    def _let_go(self, *, counts: bool) -> None:
+        """The item in hand is done, or dropped."""
+        block, self._block = self._block, None
+        if block is not None:
+            block.counts = counts
+            block.__exit__(None, None, None)
+        elif counts:
+            self._task.update()
 
     def _end(self, error: BaseException | None) -> None:
         on_end, self._on_end = self._on_end, None
         self._iterator = None
+        self._let_go(counts=False)
         if on_end is not None:
             on_end(error)
 
@@ -202,5 +240,5 @@ class AsyncTracker(AsyncIterator[Any]):
             await close()
 
     def __del__(self) -> None:
-        if self._on_end is not None:
+        if self._on_end is not None or self._block is not None:
             self._end(GeneratorExit())

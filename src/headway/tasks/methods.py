@@ -27,6 +27,7 @@ __all__ = ["TaskMethods"]
 T = TypeVar("T")
 OnEnd = Callable[[BaseException | None], object]
 OnTick = Callable[[], object]
+Label = Callable[[Any], object]
 
 _told: set[tuple[int, object]] = set()  # (process, task) that were told that a write came too late
 _TOLD_MOST = 10_000
@@ -86,7 +87,11 @@ class TaskMethods:
         def _write_result(self, json: bytes, expected: int | None = None) -> bool: ...
         def _key(self) -> object: ...
         def _handed_down(self) -> object: ...
-        def _loop(self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None) -> Any: ...
+        def item(self, item: object, /) -> Any: ...
+        def _called(self, function: str, arguments: tuple[object, ...]) -> Any: ...
+        def _loop(
+            self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None, label: Label | None
+        ) -> Any: ...
         def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> Self: ...
 
     # ---------------------------------------------------------------------------------------------------- ownership
@@ -215,19 +220,34 @@ class TaskMethods:
         return Metrics(self._metrics)
 
     @overload
-    def track(self, iterable: Iterable[T], *, total: int | None = None) -> Iterator[T]: ...
+    def track(
+        self, iterable: Iterable[T], *, total: int | None = None, label: Callable[[T], object] | None = None
+    ) -> Iterator[T]: ...
     @overload
-    def track(self, iterable: AsyncIterable[T], *, total: int | None = None) -> AsyncIterator[T]: ...
-    def track(self, iterable: Any, *, total: int | None = None) -> Any:
+    def track(
+        self, iterable: AsyncIterable[T], *, total: int | None = None, label: Callable[[T], object] | None = None
+    ) -> AsyncIterator[T]: ...
+    def track(self, iterable: Any, *, total: int | None = None, label: Label | None = None) -> Any:
         """Iterate and count: an item counts when the next one is asked for, so not the one that breaks or raises.
 
         total: items, set on the task; default: the iterable's length, if it has one and the task has no total yet.
-        Above 2**63 - 1 it is unknown.
+        Above 2**63 - 1 it is unknown. Until an item counts it is in hand, and seen if this process dies or stalls: by
+        what label(item) returns; without label, numbers, texts, paths and tuples of those by themselves, others by
+        their number in the loop.
         The iterator has a length if the iterable can tell one. An asynchronous iterable gives an asynchronous iterator.
         """
-        return self._tracker(iterable, total, None, None)
+        if label is not None and not callable(label):
+            raise TypeError(f"label is a function that names an item, and {label!r:.60} cannot be called")
+        return self._tracker(iterable, total, None, None, label)
 
-    def _tracker(self, iterable: Any, total: int | None, on_end: OnEnd | None, on_tick: OnTick | None) -> Any:
+    def _tracker(
+        self,
+        iterable: Any,
+        total: int | None,
+        on_end: OnEnd | None,
+        on_tick: OnTick | None,
+        label: Label | None = None,
+    ) -> Any:
         check_iterable(iterable)
         length = length_of(iterable)
         if total is None and length is not None and self.total is None:
@@ -235,11 +255,14 @@ class TaskMethods:
         if (total := total_kept(total)) is not None:
             self._set(total=total)
         if is_async(iterable):
-            return AsyncTracker(self, iterable, on_end, on_tick)
-        return self._loop(iterable, length is not None, on_end, on_tick)
+            return AsyncTracker(self, iterable, on_end, on_tick, label=label)
+        return self._loop(iterable, length is not None, on_end, on_tick, label)
 
     def counts(self, function: Callable[..., T]) -> Callable[..., T]:
-        """Wrap a function so that each call that returns counts one item here. Picklable if the function is."""
+        """Wrap a function so that each call that returns counts one item here. Picklable if the function is.
+
+        While it runs the call is the item in hand: the function's name, and the arguments that `track` would name.
+        """
         return Counted(self, function)
 
     def task(

@@ -13,9 +13,10 @@ from headway.errors import CorruptBoard, DamagedSnapshot
 from headway.tasks.metrics import Metrics
 from headway.tasks.states import FINAL_STATES
 from headway.views import numbers
+from headway.views.durations import Durations
 from headway.views.numbers import STALL_AFTER_SECONDS
 
-__all__ = ["Raw", "ShareView", "StageView", "TaskView"]
+__all__ = ["Durations", "Raw", "ShareView", "StageView", "TaskView"]
 
 
 class Raw(NamedTuple):
@@ -28,6 +29,7 @@ class Raw(NamedTuple):
     workers: bytes
     result_index: bytes
     results: bytes
+    durations: bytes | None = b""  # None: a file of before, which did not time items
 
     @property
     def taken_at(self) -> float:
@@ -55,13 +57,19 @@ class StageView:
 
 @dataclass(frozen=True, slots=True)
 class ShareView:
-    """A process that counts, or counted, on a task. `count` is its share; None: it shared its place with others."""
+    """A process that counts, or counted, on a task. `count` is its share; None: it shared its place with others.
+
+    item: what it has in hand, or had when it died, "" if it is not known; item_seconds: since it took that up. Of a
+    process that died it is not known when: the time goes on until the task ends.
+    """
 
     pid: int
     incarnation: int
     count: int | None
     beat: float | None
     alive: bool
+    item: str = ""
+    item_seconds: float | None = None
 
 
 def _none() -> None:
@@ -83,7 +91,7 @@ class TaskView:
     while the task is stalled.
     `workers` count on the task, or did so and ended in good order (then they are not `alive`; if several had the same
     counter in turn, only the last one is listed). `workers_lost` died while it ran. Once the task has ended, all are in
-    `workers`.
+    `workers`. `durations`: how long its items took; None where that was not noted.
     """
 
     __module__ = "headway"
@@ -120,6 +128,7 @@ class TaskView:
     workers: tuple[ShareView, ...] = field(default_factory=tuple)
     workers_lost: tuple[ShareView, ...] = field(default_factory=tuple)
     result: Any = field(default_factory=_none)
+    durations: Durations | None = field(default_factory=_none)
 
     @classmethod
     def from_raw(cls, raw: Raw, number: int = 0, *, stall_after: float = STALL_AFTER_SECONDS) -> TaskView:
@@ -201,6 +210,7 @@ class TaskView:
         values["metrics"] = {name: _json_number(value) for name, value in self.metrics.items()}
         for name in ("stages", "workers", "workers_lost"):
             values[name] = [asdict(one) for one in values[name]]
+        values["durations"] = None if self.durations is None else self.durations.to_dict()
         values["error"] = error_told(self)
         for name in ("final", "fraction", "eta", "elapsed", "idle", "stalled"):
             values[name] = getattr(self, name)
@@ -236,8 +246,11 @@ def _shares(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
     ended = view.final and view.state != "lost"
     workers: list[ShareView] = []
     lost: list[ShareView] = []
-    for pid, incarnation, count, beat, alive in share_rows(raw.shares, number):
-        (workers if alive or ended else lost).append(ShareView(pid, incarnation, count, beat, alive == 1))
+    until = view.taken_at if view.ended is None else view.ended
+    for pid, incarnation, count, beat, alive, item, since in share_rows(raw.shares, number):
+        took = None if since is None else max(0.0, until - since)
+        share = ShareView(pid, incarnation, count, beat, alive == 1, item, took)
+        (workers if alive or ended else lost).append(share)
     return {"workers": tuple(workers), "workers_lost": tuple(lost)}
 
 
@@ -251,10 +264,20 @@ def _result(_view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
     return {"result": json.loads(text, parse_constant=_number, parse_float=_number)}
 
 
+def _durations(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
+    from headway.native.records import duration_row
+
+    if raw.durations is None:
+        return {"durations": None}
+    counts, slowest, item = duration_row(raw.durations, number) or ((), 0.0, "")
+    return {"durations": Durations(counts, max(0, view.count - sum(counts)), slowest, item)}
+
+
 _LAZY: dict[str, Callable[[TaskView, Raw, int], dict[str, Any]]] = {
     "metrics": _metrics,
     "stages": _stages,
     "workers": _shares,
     "workers_lost": _shares,
     "result": _result,
+    "durations": _durations,
 }

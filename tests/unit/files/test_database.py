@@ -90,7 +90,7 @@ DAMAGED_BY_SQL = {
     "a view instead of the table": ["ALTER TABLE runs RENAME TO t", "CREATE VIEW runs AS SELECT * FROM t"],
     "nobody's": ["PRAGMA application_id=0"],
     "no version": ["PRAGMA user_version=0"],
-    "its version only": ["PRAGMA user_version=4"],
+    "its version only": ["PRAGMA user_version=5"],
 }
 for name, statements in DAMAGED_BY_SQL.items():
     DAMAGES[name] = lambda path, statements=statements: run_sql(path.parent, *statements)  # type: ignore[misc]
@@ -191,8 +191,8 @@ def test_a_whole_history_passes_the_check_and_stays(tmp_path: Path) -> None:
 
 def test_a_history_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) -> None:
     add(tmp_path, ended(3))
-    run_sql(tmp_path, "DROP INDEX runs_by_id", "ALTER TABLE runs ADD COLUMN mood TEXT", "PRAGMA user_version=4")
-    with pytest.raises(errors.LayoutMismatch, match=r"newer version of Headway \(its version is 4, .* up to 3\)"):
+    run_sql(tmp_path, "DROP INDEX runs_by_id", "ALTER TABLE runs ADD COLUMN mood TEXT", "PRAGMA user_version=5")
+    with pytest.raises(errors.LayoutMismatch, match=r"newer version of Headway \(its version is 5, .* up to 4\)"):
         history.read(tmp_path)
     with pytest.raises(errors.LayoutMismatch):
         add(tmp_path, ended(3, generation=3))

@@ -67,7 +67,20 @@ def tasks_of(segment: core.Segment) -> dict[str, Any]:
 def shares_of(segment: core.Segment, task: core.Slot) -> list[tuple[int, int, int | None, float | None, int]]:
     raw = segment.copy_task(*task._where)
     assert raw is not None
-    return native_records.share_rows(raw[3], 0)
+    return [row[:5] for row in native_records.share_rows(raw[3], 0)]
+
+
+def items_of(segment: core.Segment, task: core.Slot) -> dict[int, tuple[str, float | None]]:
+    """What each process has in hand, by its pid, and since when."""
+    raw = segment.copy_task(*task._where)
+    assert raw is not None
+    return {pid: (item, since) for pid, _, _, _, _, item, since in native_records.share_rows(raw[3], 0)}
+
+
+def durations_of(segment: core.Segment, task: core.Slot) -> tuple[tuple[int, ...], float, str]:
+    raw = segment.copy_task(*task._where)
+    assert raw is not None
+    return native_records.duration_row(raw[7], 0) or ((0,) * 23, 0.0, "")
 
 
 def stages_of(segment: core.Segment, task: core.Slot) -> list[str]:

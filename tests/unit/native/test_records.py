@@ -101,7 +101,7 @@ def test_a_task_that_cannot_be_is_a_value_error(make_raw: MakeRaw, edit: Callabl
     with pytest.raises(ValueError, match="record 1 of the tasks"):
         native_records.task_fields(raw.tasks, 1)
     with pytest.raises(ValueError, match="record 1 of the tasks"):
-        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations)
     assert native_records.task_fields(raw.tasks, 0)["id"] == "task-0"
 
 
@@ -119,6 +119,10 @@ def test_a_task_that_cannot_be_is_a_value_error(make_raw: MakeRaw, edit: Callabl
         (set_field("index", "bytes", 13), "index: it points outside"),
         (set_field("index", "offset", 2**64 - 1), "index: it points outside"),
         (set_field("index", "offset", 13), "index: it points outside"),
+        (set_field("shares", "item", b"x" * 48), "shares: its item has no end"),
+        (set_field("durations", "task", 9), "durations: there is no task number 9"),
+        (set_field("durations", "task", 0), "durations: it stands out of order"),
+        (set_field("durations", "slowest", b"x" * 48), "durations: the item of the slowest has no end"),
     ],
 )
 def test_records_that_contradict_each_other_are_a_value_error(
@@ -126,13 +130,13 @@ def test_records_that_contradict_each_other_are_a_value_error(
 ) -> None:
     raw = make_raw(edit=edit)
     with pytest.raises(ValueError, match=message):
-        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations)
 
 
 def test_what_a_board_writes_is_accepted(make_raw: MakeRaw) -> None:
     for count in (0, 1, 3, 100):
         raw = make_raw(count)
-        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results))
+        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations)
 
 
 # --- what belongs to a task
@@ -143,8 +147,8 @@ def test_each_task_gets_its_own_stages_shares_and_result(make_raw: MakeRaw) -> N
     for number in range(50):
         assert native_records.stage_rows(raw.stages, number) == [("load", 1_699_999_991.0), ("fit", 1_699_999_998.0)]
         assert native_records.share_rows(raw.shares, number) == [
-            (700, 7, 10, 1_699_999_998.0, True),
-            (701, 8, None, 1_699_999_997.0, False),
+            (700, 7, 10, 1_699_999_998.0, True, f"item {number}", 1_699_999_999.0),
+            (701, 8, None, 1_699_999_997.0, False, "", None),
         ]
         place = native_records.result_place(raw.result_index, number, len(raw.results))
         if number % 2:
@@ -213,6 +217,10 @@ READERS: dict[str, list[Callable[[bytes], object]]] = {
     "shares": [
         lambda data: native_records.share_rows(data, 1),
         lambda data: native_records.shares_of_workers(data, bytes(native_records.RECORD_BYTES["tasks"])),
+    ],
+    "durations": [
+        lambda data: native_records.duration_row(data, 1),
+        lambda data: native_records.check(b"", b"", b"", b"", b"", 0, data),
     ],
     "workers": [
         lambda data: native_records.worker_fields(data, 0),

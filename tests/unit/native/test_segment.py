@@ -17,7 +17,7 @@ from tests.unit.native.handles import beside, claim, end, fork, killed_after, ta
 def test_a_copy_of_an_empty_board_is_empty(segment: core.Segment) -> None:
     now, *arrays = segment.copy()
     assert now == pytest.approx(time.time_ns(), abs=5e9)
-    assert [len(array) for array in arrays] == [0] * 6
+    assert [len(array) for array in arrays] == [0] * 7
 
 
 def test_a_copy_has_every_task_and_its_own_memory(segment: core.Segment) -> None:

@@ -26,7 +26,7 @@ def test_a_result_is_what_was_written(json: bytes, segment: core.Segment) -> Non
 def test_results_lie_apart_so_that_each_is_copied_word_by_word(segment: core.Segment) -> None:
     for id in "abc":
         claim(segment, id)._write_result(b"12345")
-    _, _, _, _, _, index, results = segment.copy()
+    _, _, _, _, _, index, results, _ = segment.copy()
     offsets = np.frombuffer(index, np.dtype(native_records.DTYPES["index"]))["offset"]
     assert list(offsets) == [0, 8, 16]
     assert results == b"12345\0\0\0" * 3

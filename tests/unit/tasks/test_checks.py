@@ -60,7 +60,7 @@ def shown(board: Any) -> dict[str, Any]:
     """All that the task shows but for its times and its processes."""
     view = board.get("one").to_dict()
     times = {"created", "started", "ended", "beat", "elapsed", "idle", "rate", "eta", "taken_at", "stage_entered"}
-    processes = {"workers", "workers_lost", "owner", "owner_pid", "owner_alive", "stages"}
+    processes = {"durations", "workers", "workers_lost", "owner", "owner_pid", "owner_alive", "stages"}
     names = [stage["name"] for stage in view["stages"]]
     return {name: value for name, value in view.items() if name not in times | processes} | {"stage names": names}
 

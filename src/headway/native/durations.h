@@ -1,0 +1,107 @@
+/* durations.h - how long the counts of a task take: a histogram of powers of two, and the slowest one with its item.
+ *
+ * A duration is the time between two counts of one counter, or since the item in hand was taken up, if that was later. The
+ * clock is the coarse one, with a tick of 1 to 10 ms. A count in the tick of the count before pays a comparison, and no
+ * more. What took less than 2^24 ns (17 ms) cannot be told from nothing at ten milliseconds a tick, and is not noted:
+ * readers know how many items there are in all.
+ *
+ * There is one histogram for all workers of a task: each of them adds once in a tick at most. Its words are tag and count,
+ * as those of stripes, so that a stale handle cannot add to the task that has the slot now. Bit i of `timed` in the control
+ * words is set with the first duration of kind i; a stale handle may set one, which then leads to a word that says 0.
+ *
+ *   the slowest     `since` has how long it took, and only grows, by compare and swap. Who made it grow writes the name, as
+ *                   that of any item, with `naming` taken. The hash of a name holds for the time beside it alone: so
+ *                   between two slowest there is a time without a name, never with another one's. Who has taken
+ *                   `naming` and is killed or stopped has it for a second.
+ */
+#ifndef HEADWAY_DURATIONS_H
+#define HEADWAY_DURATIONS_H
+
+#include "items.h"
+
+#define HW_NAMING_TRIES 64
+#define HW_NAMING_NS 1000000000u
+
+#define HW_COLD __attribute__((noinline, cold))
+
+static inline hw_durations *hw_durations_of(char *slot) { return (hw_durations *)(slot + HW_DURATIONS_OFFSET); }
+
+/* The control words of the slot that has these durations. */
+static inline hw_control *hw_control_beside(hw_durations *durations) {
+    return (hw_control *)((char *)durations - HW_DURATIONS_OFFSET + HW_CONTROL_OFFSET);
+}
+
+/* The kind of a duration: its place in the histogram; -1 = too quick to be told. */
+static inline int hw_duration_kind(uint64_t ns) {
+    int kind;
+    if (ns >> HW_DURATION_SHIFT == 0) return -1;
+    kind = 63 - __builtin_clzll(ns) - HW_DURATION_SHIFT;
+    return kind < HW_DURATIONS ? kind : HW_DURATIONS - 1;
+}
+
+/* Begin the durations of a new task. Under the slot lock, before the task is published. */
+static void hw_begin_durations(char *slot, uint64_t tag) {
+    hw_durations *durations = hw_durations_of(slot);
+    for (int i = 0; i < HW_DURATIONS; i++) hw_store(&durations->count[i], tag << HW_TAG_SHIFT);
+    hw_store(&durations->naming, tag << HW_TAG_SHIFT);
+    hw_store(&durations->slowest.since, tag << HW_TAG_SHIFT);
+    hw_store(&durations->slowest.name, 0);
+    hw_store(&hw_control_beside(durations)->timed, 0);
+}
+
+/* Write the name of what took longest, unless something took longer meanwhile. Acquire and release: the name of who had
+ * `naming` before is complete, or its writer was stopped, and the hash tells. */
+static void hw_name_slowest(hw_durations *durations, uint64_t tag, const hw_in_hand *item, uint64_t took, uint64_t now_ns) {
+    uint64_t mine = hw_since(tag, now_ns), seen;
+    char text[HW_ITEM_BYTES];
+    for (int i = 0; i < HW_NAMING_TRIES; i++) {
+        seen = hw_peek(&durations->naming);
+        if (seen >> HW_TAG_SHIFT != tag || hw_load(&durations->slowest.since) != took) return;
+        if (seen & HW_COUNT_MASK && hw_since_ns(mine) - hw_since_ns(seen) < HW_NAMING_NS) continue; /* as it is now */
+        if (!hw_cas(&durations->naming, seen, mine)) continue;
+        HW_STEP("naming");
+        hw_tell_item(text, item);
+        if (hw_load(&durations->slowest.since) == took) hw_put_words(&durations->slowest, tag, text, took);
+        hw_cas(&durations->naming, mine, tag << HW_TAG_SHIFT);
+        return;
+    }
+}
+
+/* Note what took so long, with the item that was in hand. */
+static void hw_note_duration(const hw_task *task, uint64_t ns, const hw_in_hand *item, uint64_t now_ns) {
+    hw_durations *durations = task->durations;
+    uint64_t tag = task->task_tag, took = hw_since(tag, ns), old;
+    hw_control *control = hw_control_beside(durations);
+    int kind = hw_duration_kind(ns);
+    if (kind < 0) return;
+    old = hw_peek(&durations->count[kind]);
+    do {
+        if (old >> HW_TAG_SHIFT != tag) return;
+    } while (!__atomic_compare_exchange_n(&durations->count[kind], &old, old + 1, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    HW_STEP("timed");
+    /* Release: who sees the bit sees the word. */
+    if (!(hw_peek(&control->timed) >> kind & 1)) __atomic_fetch_or(&control->timed, (uint64_t)1 << kind, __ATOMIC_RELEASE);
+    old = hw_peek(&durations->slowest.since);
+    do {
+        if (old >> HW_TAG_SHIFT != tag || old >= took) return;
+    } while (!__atomic_compare_exchange_n(&durations->slowest.since, &old, took, 1, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    HW_STEP("slowest");
+    if (item->name) hw_name_slowest(durations, tag, item, took, now_ns);
+}
+
+/* The first count of a stripe in this tick of the clock: note the time, and how long it took. Relaxed: for people. */
+static HW_COLD void hw_tick(const hw_task *task, int64_t n, uint64_t now_ns) {
+    hw_stripe *stripe = task->stripe;
+    uint64_t begun = hw_peek(&stripe->beat_ns), taken;
+    hw_in_hand item;
+    __atomic_store_n(&stripe->beat_ns, now_ns, __ATOMIC_RELAXED);
+    if (n <= 0 || !begun || now_ns <= begun || hw_duration_kind(now_ns - begun) < 0) return;
+    hw_load_item(&item, &stripe->item, task->tag);
+    taken = item.name ? hw_taken_up(&item, begun) : begun;
+    if (taken > begun) begun = taken;
+    if (now_ns > begun) hw_note_duration(task, now_ns - begun, &item, now_ns);
+}
+
+static const hw_calls hw_own_calls = {hw_tick, hw_take_named, hw_take_numbered};
+
+#endif

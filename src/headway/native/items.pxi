@@ -1,0 +1,158 @@
+# Items in hand: their names, and the block in which one is.
+
+cdef enum: _NAMELESS, _A_TEXT, _A_NUMBER, _A_BOOL, _A_PATH, _A_TUPLE
+
+cdef dict _kinds = {}  # of types: few are iterated over in one program
+cdef int _KINDS_MOST = 256
+cdef int _NESTED_MOST = 3  # enumerate(zip(a, b)) has tuples in tuples
+cdef Py_ssize_t _PARTS_MOST = 8
+cdef Py_ssize_t _LETTERS_MOST = 64  # more have no room
+cdef int _BITS_MOST = 150
+
+
+cdef int _kind_of(kind) except -1:
+    """How items of this type are named. Nothing that may be expensive is asked for its name."""
+    found = _kinds.get(kind)
+    if found is not None:
+        return found
+    paths = getattr(sys.modules.get("pathlib"), "PurePath", None)
+    if issubclass(kind, str):
+        found = _A_TEXT
+    elif issubclass(kind, bool):
+        found = _A_BOOL
+    elif issubclass(kind, int) or (kind.__module__ == "numpy" and kind.__name__.startswith(("int", "uint"))):
+        found = _A_NUMBER
+    elif issubclass(kind, tuple):
+        found = _A_TUPLE
+    else:
+        found = _A_PATH if paths is not None and issubclass(kind, paths) else _NAMELESS
+    if len(_kinds) >= _KINDS_MOST:
+        _kinds.clear()
+    _kinds[kind] = found
+    return found
+
+
+cdef str _named(item, int nested=0):
+    """The name of an item that is a number, a text, a path or a tuple of those; else None."""
+    cdef int kind = _kind_of(type(item))
+    cdef str text
+    if kind == _A_TEXT:
+        text = PyUnicode_FromObject(item)
+        return text if len(text) <= _LETTERS_MOST else text[:_LETTERS_MOST]
+    if kind == _A_NUMBER:
+        number = int(item)
+        return str(number) if number.bit_length() <= _BITS_MOST else None
+    if kind == _A_BOOL:
+        return "True" if item else "False"
+    if kind == _A_PATH:
+        return _end_of(str(item))
+    if kind == _A_TUPLE and nested < _NESTED_MOST:
+        return _listed(tuple(item), nested + 1)
+    return None
+
+
+cdef str _listed(tuple items, int nested):
+    """The names of those that have one."""
+    names = []
+    for part in items[:_PARTS_MOST]:
+        name = _named(part, nested)
+        if name is not None:
+            names.append(name)
+    return ", ".join(names) if names else None
+
+
+cdef str _end_of(str path):
+    """The end of a path, as much as there is room for: it tells more than the beginning."""
+    if len(path) < HW_ITEM_BYTES // 4:
+        return path
+    whole = path.encode("utf-8", "replace")
+    if len(whole) < HW_ITEM_BYTES:
+        return path
+    return "\u2026" + whole[4 - HW_ITEM_BYTES:].decode("utf-8", "ignore")
+
+
+cdef str _called(str function, tuple arguments):
+    """The name of a call."""
+    names = _listed(arguments, 1)
+    return function if names is None else f"{function[:_LETTERS_MOST]}({names})"
+
+
+cdef inline bint _takes(Counter slot) except -1:
+    """May this handle write an item? Also takes a stripe first, if needed, and looks at the board, as a count does."""
+    if hw_peek(slot.handle.identity) != slot.handle.worker:
+        slot.add(0)
+        if hw_peek(slot.handle.identity) != slot.handle.worker:
+            return False
+    return hw_may_take(&slot.handle) == HW_OK
+
+
+cdef int _take(Counter slot, item, uint64_t ordinal, uint64_t now) except -1:
+    """Write the item that is taken up now: by its name, else by its ordinal. The handle has a stripe."""
+    cdef int64_t number
+    if type(item) is int and hw_small(item, &number):
+        hw_put_number(&slot.handle.stripe.item, slot.handle.tag, HW_ITEM_NUMBER, number, now)
+        return 0
+    name = _named(item)
+    if name is not None:
+        return _take_text(slot, name, now)
+    if ordinal:
+        hw_put_number(&slot.handle.stripe.item, slot.handle.tag, HW_ITEM_ORDINAL, <int64_t>ordinal, now)
+    else:
+        hw_drop_item(&slot.handle.stripe.item, slot.handle.tag)
+    return 0
+
+
+cdef int _take_text(Counter slot, str text, uint64_t now) except -1:
+    cdef char words[HW_ITEM_BYTES]
+    _put_text(words, sizeof(words), text)
+    hw_put_words(&slot.handle.stripe.item, slot.handle.tag, words, hw_since(slot.handle.tag, now))
+    return 0
+
+
+cdef int _take_labelled(Counter slot, label, item, uint64_t now) except -1:
+    name = label(item)
+    return _take_text(slot, name if type(name) is str else str(name), now)
+
+
+cdef class ItemBlock:
+    """ItemBlock(slot, item, function=None)\n--\n\nA block in which this process has an item in hand; counts one at its end.
+
+    Left by an exception, nothing is counted. The item that was in hand before is so again afterwards. function: a name;
+    then `item` is the tuple of the arguments of its call. `counts`: does the end count?
+    """
+
+    def __init__(self, Slot slot not None, item, str function=None):
+        self.slot = slot
+        self.item = item
+        self.function = function
+        self.counts = True
+        self.taken = False
+        self.name = 0
+
+    def __enter__(self):
+        cdef uint64_t now
+        if not _takes(self.slot):
+            return self
+        hw_keep_item(&self.outer, self.slot.handle.stripe, self.slot.handle.tag)
+        now = hw_now(&self.slot.handle)
+        if self.function is not None:
+            _take_text(self.slot, _called(self.function, self.item), now)
+        else:
+            _take(self.slot, self.item, 0, now)
+        self.name = hw_peek(&self.slot.handle.stripe.item.name)
+        self.taken = True
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is None and self.counts:
+            _count(self.slot, 1)
+        if self.taken:
+            self.taken = False
+            _put_back(self.slot, self.name, &self.outer)
+
+
+cdef int _put_back(Counter slot, uint64_t name, const hw_in_hand *outer) noexcept:
+    """What was in hand before is so again, unless something else is in hand by now."""
+    if hw_may_take(&slot.handle) == HW_OK and hw_is_named(&slot.handle.stripe.item, name):
+        hw_put_back(&slot.handle.stripe.item, outer, slot.handle.tag)
+    return 0

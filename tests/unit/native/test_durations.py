@@ -1,0 +1,158 @@
+"""How long counts take: the histogram of a task, and the slowest with its item."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from headway.native import core
+from tests.unit.native.handles import (
+    STRIPES,
+    beside,
+    claim,
+    durations_of,
+    end,
+    file_of,
+    killed_after,
+    quiet,
+    slot_offset,
+)
+
+FIRST, LINE = 128, 128  # the stripes of a slot
+WORKER = 16
+SECOND = 10**9
+
+
+def take_back(segment: core.Segment, task: core.Slot, ns: int) -> None:
+    """Have the last count of this process be so much longer ago."""
+    with file_of(segment) as memory:
+        first = slot_offset(segment, task._where[0]) + FIRST
+        for at in range(first, first + STRIPES * LINE, LINE):
+            (beat,) = struct.unpack_from("<Q", memory, at + 8)
+            if struct.unpack_from("<Q", memory, at + WORKER)[0]:
+                struct.pack_into("<Q", memory, at + 8, beat - ns)
+
+
+def kind(ns: int) -> int:
+    return min(22, max(0, ns.bit_length() - 25))
+
+
+@pytest.mark.parametrize("seconds", [0.1, 1.5, 10, 60])
+def test_the_time_between_two_counts_is_noted_once_by_its_power_of_two(seconds: float, segment: core.Segment) -> None:
+    task = claim(segment)
+    ns = int(seconds * SECOND)
+    took = []
+    for _ in range(3):
+        task.update()
+        take_back(segment, task, ns)
+        began = time.monotonic_ns()
+        task.update(1000)
+        took.append(time.monotonic_ns() - began + ns + SECOND // 50)
+    counts, slowest, item = durations_of(segment, task)
+    assert sum(counts) == 3
+    assert {n for n, count in enumerate(counts) if count} <= set(range(kind(ns - SECOND // 50), kind(max(took)) + 1))
+    assert seconds - 0.02 <= slowest <= max(took) / 1e9
+    assert item == ""
+
+
+def test_a_quick_loop_has_none(segment: core.Segment) -> None:
+    task = claim(segment)
+    take_back(segment, task, 0)
+    for _ in core.Tracker(task, range(1000)):
+        pass
+    counts, _, _ = durations_of(segment, task)
+    assert sum(counts) <= 3, "but for what the machine was busy with"
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_what_counts_nothing_takes_no_time(n: int, segment: core.Segment) -> None:
+    task = claim(segment)
+    task.update(5)
+    take_back(segment, task, 5 * SECOND)
+    task.update(n)
+    assert durations_of(segment, task) == ((0,) * 23, 0.0, "")
+
+
+def test_the_slowest_is_told_with_its_item(segment: core.Segment) -> None:
+    task = claim(segment)
+    for item, seconds in (("quick", 1), ("BTC", 9), ("ETH", 3)):
+        for _ in core.Tracker(task, [item, "after"]):
+            take_back(segment, task, seconds * SECOND)
+            break  # not counted
+        with task.item(item):
+            time.sleep(0.001)
+    for numbers, seconds in ((range(2), 20), (range(7, 9), 30)):
+        for _ in core.Tracker(task, numbers):
+            if _ == numbers[-1]:
+                take_back(segment, task, seconds * SECOND)
+    counts, slowest, item = durations_of(segment, task)
+    assert 30 <= slowest < 60
+    assert item == "8"
+    assert sum(counts) >= 2
+
+
+def test_waiting_for_the_next_item_is_no_part_of_it(segment: core.Segment) -> None:
+    task = claim(segment)
+    task.update()
+
+    def source() -> Iterator[int]:
+        for number in range(3):
+            take_back(segment, task, 100 * SECOND)  # so long nothing came
+            yield number
+
+    for _ in core.Tracker(task, source()):
+        pass
+    assert durations_of(segment, task)[1] < 50
+
+
+def test_all_workers_of_a_task_add_to_one_histogram(segment: core.Segment) -> None:
+    task = claim(segment)
+
+    def work() -> None:
+        for _ in range(10):
+            task.update()
+            take_back(segment, task, 5 * SECOND)
+            task.update()
+
+    with beside(work):
+        pass
+    killed_after(work)
+    work()
+    counts, _, _ = durations_of(segment, task)
+    assert sum(counts[kind(4 * SECOND) :]) >= 30
+
+
+def test_a_handle_of_a_task_that_is_gone_adds_nothing_to_the_next_one(segment: core.Segment) -> None:
+    old = claim(segment)
+    old.update()
+    end(old)
+    assert segment.free(*old._where, 2**63)
+    time.sleep(0.15)  # a freed slot rests
+    for n in range(16):
+        new = claim(segment, f"new {n}")
+        if new._where[0] == old._where[0]:
+            break
+    new.update()
+    take_back(segment, new, 1000 * SECOND)
+    with quiet():
+        old.update()
+    assert durations_of(segment, new) == ((0,) * 23, 0.0, "")
+    new.update()
+    assert 1000 <= durations_of(segment, new)[1] < 2000
+
+
+def test_the_next_task_of_a_slot_begins_with_none(segment: core.Segment) -> None:
+    for n in range(40):
+        task = claim(segment, f"task {n}")
+        assert durations_of(segment, task) == ((0,) * 23, 0.0, "")
+        for item in core.Tracker(task, [0, n + 1]):
+            if item:
+                take_back(segment, task, 50 * SECOND)
+        assert durations_of(segment, task)[2] == str(n + 1)
+        end(task)
+        segment.free(*task._where, 2**63)
+        if n % 12 == 11:
+            time.sleep(0.12)
