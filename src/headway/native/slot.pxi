@@ -60,7 +60,7 @@ cdef class Slot(Status):
     # Item ---------------------------------------------------------------------------------------------------
 
     def item(self, item):
-        """item($self, item, /)\n--\n\nA block in which this process has an item in hand; counts one at its end.
+        """item($self, item)\n--\n\nA block in which this process has an item in hand; counts one at its end.
 
         item: a number, a text, a path or a tuple of those; 47 bytes are shown of it, here and if the process dies or
         stalls. Left by an exception, nothing is counted.

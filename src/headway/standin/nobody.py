@@ -168,7 +168,7 @@ class Nobody:
         iterator = iter(iterable)
         return iterator if length_of(iterable) is None else Sized(iterator, iterable)
 
-    def item(self, item: object, /) -> _Nothing:
+    def item(self, item: object) -> _Nothing:
         """A block that does nothing."""
         return _Nothing()
 

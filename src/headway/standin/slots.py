@@ -75,7 +75,7 @@ class PlainSlot:
         """As Task.count, of this process."""
         return self._readable().count
 
-    def item(self, item: object, /) -> PlainBlock:
+    def item(self, item: object) -> PlainBlock:
         """As Task.item. Nobody sees which item it is."""
         return PlainBlock(self)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 import sys
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,24 @@ def test_a_past_task_says_what_it_is(tmp_path: Path) -> None:
     told = task.to_dict()
     assert (told["series"], told["slot"], told["generation"]) == ([[NOW - 1.0, 0], [float(NOW), 20]], 0, 1)
     assert (told["stages"][1]["name"], told["result"], told["elapsed"]) == ("fit", {"auc": 0.0}, 10.0)
+
+
+def test_what_workers_had_in_hand_and_how_long_items_took_is_kept(tmp_path: Path) -> None:
+    add(tmp_path, ended(2))
+    for number, task in enumerate(sorted(history.read(tmp_path), key=lambda task: task.id)):
+        assert [(share.item, share.item_seconds) for share in task.workers] == [(f"item {number}", 1.0), ("", None)]
+        assert task.durations is not None
+        assert (task.durations.timed, task.durations.slowest, task.durations.item) == (12, 1.5, "item 3")
+        assert task.durations.counts[6] == 12
+
+
+def test_rows_of_before_have_neither_items_nor_durations(tmp_path: Path) -> None:
+    add(tmp_path, ended(1))
+    with contextlib.closing(sqlite3.connect(tmp_path / history.HISTORY)) as database:
+        database.execute("UPDATE runs SET durations = '', workers = '[[700, 7, 10, 1.0, true]]'")
+        database.commit()
+    (task,) = history.read(tmp_path)
+    assert (task.durations, task.workers[0].item, task.workers[0].item_seconds) == (None, "", None)
 
 
 def test_a_result_that_is_no_json_is_left_out_and_keeps_no_task_back(tmp_path: Path) -> None:

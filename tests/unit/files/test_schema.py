@@ -54,6 +54,20 @@ def test_one_of_a_newer_version_is_told_from_damage_by_its_tables(connection: sq
         schema.check(connection, WHERE)
 
 
+def test_one_of_version_3_is_accepted_and_gets_the_columns_that_it_lacks(connection: sqlite3.Connection) -> None:
+    connection.execute(f"ALTER TABLE {schema.RUNS} DROP COLUMN durations")
+    connection.execute("PRAGMA user_version=3")
+    assert schema.check(connection, WHERE) == 3
+    assert schema.selected(connection, schema.RUNS, ("id", "durations")) == "id, '' AS durations"
+    schema.upgrade(connection)
+    assert schema.check(connection, WHERE) == schema.SCHEMA_VERSION
+    assert schema.selected(connection, schema.RUNS, ("id", "durations")) == "id, durations"
+    assert schema.tables(connection) == [schema.RUNS]
+    connection.execute("PRAGMA user_version=3")
+    with pytest.raises(errors.DamagedHistory):
+        schema.check(connection, WHERE)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_older_one_is_accepted_and_gets_the_table_of_this_version_beside_its_own(
     connection: sqlite3.Connection, version: int
