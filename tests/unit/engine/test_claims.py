@@ -452,7 +452,7 @@ def test_a_task_that_gives_way_and_is_archived_or_runs_does_not_count_as_dropped
 
 
 def made_twin(board: Board, old: str, new: str) -> None:
-    """Give a task the id of a newer one, as if who started that one anew had been killed before the old one was free."""
+    """Give a task the id of a newer one, as if who started that one anew had been killed before the old one went."""
     segment = board._segment
     slots = [board.attach(id)._where[0] for id in (old, new)]
     path = SHM / segments.object_name(segment.name, segment.uuid)[1:]
