@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from headway.engine.board import Board, open_board
+from headway.views.task_view import ShareView
 from tests.blocks import lend_all
 from tests.faults.children import fresh, told
 from tests.faults.instructions import Shared, Walk, killed_at, masked, volatile, walk
@@ -109,6 +110,47 @@ def joined(least: int, board: Board) -> bool:
     listed = [worker.pid for worker in board.snapshot().workers if worker.alive]
     assert listed.count(os.getpid()) == 1, listed
     return shows
+
+
+def named(board: Board) -> None:
+    """A task of which this process's worker had an item of many words in hand, and was killed."""
+    victim(board)
+    fresh(lambda: board.attach("victim").item("old " * 10).__enter__())
+
+
+def taking(board: Board) -> Callable[[], object]:
+    """From one text to another one, of other words."""
+    task = board.attach("victim")
+    task.item("old " * 10).__enter__()
+    return task.item("new " * 10).__enter__
+
+
+def taken_up(board: Board) -> None:
+    """A whole item, or none. What the next one takes up is seen."""
+    items = {share.item for share in (*shares_of_victim(board), *shares_of_victim(board, lost=True))}
+    assert items <= {"", "old " * 10, "new " * 10, "2", "3"}, items
+    with board.attach("victim").item("next"):
+        mine = [share.item for share in shares_of_victim(board) if share.pid == os.getpid()]
+        assert mine == ["next"], mine
+
+
+def looping(board: Board) -> Callable[[], object]:
+    """It counts item 2, and takes up item 3."""
+    loop = board.attach("victim").track(range(100))
+    for _ in range(3):
+        next(loop)
+    return partial(next, loop)
+
+
+def looped(board: Board) -> bool:
+    taken_up(board)
+    return counted(board, 3)  # with that of taken_up
+
+
+def shares_of_victim(board: Board, *, lost: bool = False) -> tuple[ShareView, ...]:
+    view = board.get("victim")
+    assert view is not None
+    return view.workers_lost if lost else view.workers
 
 
 def present(board: Board) -> Callable[[], object]:
@@ -333,6 +375,8 @@ CALLS = {
     "a first update: identity, row, stripe and count": Call(victim, joining, partial(joined, 0), joining),
     "a first update where dead ones have all places": Call(crowded, joining, partial(joined, STRIPES), joining),
     "a first update that links a block": Call(filled, joining, partial(joined, STRIPES), joining),
+    "an item": Call(named, taking, taken_up, taking),
+    "the next item of a loop": Call(named, looping, looped, taking),
     "an identity": Call(victim, present, nothing_shows),
     "leave": Call(victim, leaving, nothing_shows),
     "a status": Call(wordy, partial(saying, "B"), says, partial(saying, "C")),

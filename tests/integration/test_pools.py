@@ -32,6 +32,10 @@ def die_at(number):
         os.kill(os.getpid(), signal.SIGKILL)
     return number
 
+def die_with(task, item):
+    with task.item(item):
+        os.kill(os.getpid(), signal.SIGKILL)
+
 def count_and_kill(task, number):
     task.update()
     die_at(number)
@@ -121,6 +125,31 @@ print(board.get("all").state)
 """
     done = run_python(script(body), board_name, method)
     assert done.stdout.split() == ["running", "True", "True", "True", "50", "success"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_worker_killed_in_an_executor_is_told_with_the_call_that_it_had_in_hand(
+    method: str, run_python: RunPython, board_name: str
+) -> None:
+    body = """
+with board.task("all", total=20) as task:
+    try:
+        with ProcessPoolExecutor(2, mp_context=context) as pool:
+            list(pool.map(task.counts(die_at), range(8)))
+    except BrokenProcessPool:
+        pass
+(past,) = board.tasks()
+shares = [*past.workers, *past.workers_lost]
+print(*(share.item for share in shares if share.item))
+print(all(share.item_seconds >= 0 for share in shares if share.item))
+with board.task("by hand") as task, context.Pool(1) as pool:
+    pool.apply_async(die_with, (task, "BTC-1h"))
+    while not (lost := board.get("by hand").workers_lost):
+        time.sleep(0.02)
+    print(*(share.item for share in lost))
+"""
+    done = run_python(script(body), board_name, method)
+    assert done.stdout.split() == ["die_at(7)", "True", "BTC-1h"]
 
 
 def test_a_pool_that_replaces_its_workers_all_the_time_counts_exactly(run_python: RunPython, board_name: str) -> None:

@@ -210,7 +210,9 @@ def test_the_next_writer_makes_a_history_of_any_version_one_of_this(number: int,
         writer.add(view.raw, ended)  # twice is once
         assert writer.aside == []
     found = history.read(tmp_path)
-    assert len(found) == len(before) + (0 if number == schema.SCHEMA_VERSION else len(ended))  # stored at the same moment
+    assert len(found) == len(before) + (
+        0 if number == schema.SCHEMA_VERSION else len(ended)
+    )  # stored at the same moment
     with contextlib.closing(sqlite3.connect(writer.path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (schema.SCHEMA_VERSION,)
 
@@ -246,7 +248,9 @@ def test_a_later_copy_of_a_run_in_an_older_history_takes_its_place(number: int, 
     raw = view.raw._replace(meta=view.raw.meta | {"taken_ns": view.raw.meta["taken_ns"] + 10**9})
     table = schema.OLDER if number < 3 else schema.RUNS
     run_at = {task.id: (task.created, task.started) for task in view.tasks}
-    with contextlib.closing(sqlite3.connect(tmp_path / history.HISTORY)) as database:  # of another moment: make it this one's
+    with contextlib.closing(
+        sqlite3.connect(tmp_path / history.HISTORY)
+    ) as database:  # of another moment: make it this one's
         for id, (created, started) in run_at.items():
             database.execute(f"UPDATE {table} SET created = ?, started = ? WHERE id = ?", (created, started, id))
         database.commit()

@@ -178,7 +178,7 @@ def _workers(text: Any) -> tuple[ShareView, ...]:
 
 
 def _durations(text: Any) -> Durations | None:
-    """"": the version that wrote the row did not time items."""
+    """ "": the version that wrote the row did not time items."""
     if text == "":
         return None
     row = _load(text)

@@ -310,7 +310,8 @@ def _at(path: Path, places: Sequence[_Place]) -> list[_Row]:
             present = table != OLDER
             rowids = [place.rowid for place in places if place.present == present]
             some = ", ".join("?" * len(rowids))
-            select = f"SELECT {WHEN}, rowid, {selected(connection, table, tuple(COLUMNS))} FROM {table} WHERE rowid IN ({some})"
+            wanted = selected(connection, table, tuple(COLUMNS))
+            select = f"SELECT {WHEN}, rowid, {wanted} FROM {table} WHERE rowid IN ({some})"
             found += [
                 _Row(_place(when, present, rowid), tuple(rest))
                 for when, rowid, *rest in connection.execute(select, rowids)

@@ -6,8 +6,8 @@ the place of its task (segment, slot, generation) and by the time at which the r
 A history outlives the release that wrote it. Columns keep their names and meanings for ever, so readers can read older
 versions, too. Versions 1 and 2 kept one row for each task, in a table `tasks`. The next writer adds the table `runs`
 beside it, which takes a moment however many rows there are, and moves the rows a few at a time (`move_older`); readers
-read both. Version 3 had the table `runs` without the columns of `_ADDED`, which the next writer adds in a moment. `_LATER`
-has the columns that older versions may lack, with the value that their rows get.
+read both. Version 3 had the table `runs` without the columns of `_ADDED`, which the next writer adds in a moment.
+`_LATER` has the columns that older versions may lack, with the value that their rows get.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
 
 
 def upgrade(connection: sqlite3.Connection) -> None:
-    """Give an older history that `check` accepted the table of this version. Rows of `tasks` are moved by `move_older`."""
+    """Give an older history that `check` accepted the table of this version. `move_older` moves rows of `tasks`."""
     from headway.native.core import at_once
 
     made = [f"ALTER TABLE {RUNS} ADD COLUMN {name} {COLUMNS[name]}" for name in _ADDED]

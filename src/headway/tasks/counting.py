@@ -104,7 +104,7 @@ class Counted:
             return await coroutine
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The block of a call, which is what is in hand: by the name of the function, and the arguments that have one."""
+        """The block of a call, which is what is in hand: the name of the function, and the arguments that have one."""
         return self._task._called(self._name, (*args, *kwargs.values()) if kwargs else args)
 
 

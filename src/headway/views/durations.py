@@ -15,10 +15,10 @@ QUICK_S = 2**24 / 1e9  # what took no longer is not timed
 class Durations:
     """How long the items of a task took, in seconds: the time between two counts of one worker.
 
-    If the item was taken up later than the last count, since then. An update counts as one, whatever its n. counts: how
-    many took 2**24 * 2**i nanoseconds and less than twice as long, the last: or longer; quick: items that took less than
-    the first of them, 17 ms; max: the slowest, about to the tick of the coarse clock, 1 to 10 ms; item: its name, "" if
-    it is unknown. All of it is of all workers and all runs of the task on this board.
+    If the item was taken up later than the last count, since then. An update counts as one, whatever its n.
+    counts: how many took 2**24 * 2**i nanoseconds and less than twice as long, the last: or longer; quick: items that
+    took less than the first of them, 17 ms; max: the slowest, about to the tick of the coarse clock, 1 to 10 ms; item:
+    its name, "" if it is unknown. All of it is of all workers and all runs of the task on this board.
     """
 
     counts: tuple[int, ...] = ()
@@ -60,7 +60,7 @@ class Durations:
             return QUICK_S if self.quick else None
         for kind, count in enumerate(self.counts):
             if count and wanted <= count:
-                least = QUICK_S * 2**kind
+                least = QUICK_S * 2.0**kind
                 most = max(least, min(2 * least if kind < KINDS - 1 else self.slowest, self.slowest))
                 return least + (most - least) * wanted / count
             wanted -= count

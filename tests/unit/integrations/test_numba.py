@@ -115,6 +115,45 @@ def test_a_slot_that_was_given_away_is_not_counted_on(board: Board) -> None:
     assert [other.count for other in others] == [0, 0]
 
 
+@njit(nogil=True)  # type: ignore[untyped-decorator]
+def take(handle: Any, number: int) -> int:
+    return int(ours.item(handle, number))
+
+
+def test_a_kernel_says_which_item_it_has_in_hand(board: Board) -> None:
+    with board.task("one") as task:
+        native = task.native()
+        for handle in (native, native.address):
+            for number in (17, -1, 2**44 - 1):
+                assert take(handle, number) == ours.HW_OK
+                assert task.view().workers[0].item == str(number)
+        assert take(native, 2**44) == ours.HW_OVERFLOW
+    assert take(NOBODY.native(), 1) == ours.HW_UNBOUND
+    with pytest.raises(TypingError, match=re.escape("item(handle, number): number is float64")):
+        take(native, 1.5)
+
+
+def test_the_item_of_a_kernel_whose_slot_was_given_away_is_nobodys(board: Board) -> None:
+    old = board.task("one")
+    native = old.native()
+    old.succeed()
+    for name in ("two", "three"):
+        board.task(name).update()
+    assert take(native, 5) == ours.HW_STALE
+    assert {share.item for task in board.tasks() for share in task.workers} == {""}
+
+
+def test_counts_of_a_kernel_are_timed(board: Board) -> None:
+    with board.task("one") as task:
+        native = task.native()
+        assert take(native, 7) == count(native, 1, 1) == ours.HW_OK
+        time.sleep(0.1)
+        count(native, 1, 1)
+        durations = task.view().durations
+        assert durations is not None
+        assert (durations.timed, durations.item) == (1, "7")
+
+
 def test_a_stand_in_counts_nothing() -> None:
     assert count(NOBODY.native(), 1, 10) == ours.HW_UNBOUND == in_c(NOBODY.native(), 1)
 
@@ -141,10 +180,10 @@ def test_another_type_is_refused_by_its_name(handle: Any, n: Any, wrong: str) ->
 def test_the_offsets_are_those_of_the_header() -> None:
     folder = Path(headway.get_include())
     text = "".join((folder / name).read_text() for name in ("headway_layout.h", "headway.h"))
-    for struct, offsets in (("hw_task", ours.TASK), ("hw_stripe", ours.STRIPE)):
+    for struct, offsets in (("hw_task", ours.TASK), ("hw_stripe", ours.STRIPE), ("hw_calls", ours.CALLS)):
         body = re.search(rf"typedef struct {struct} \{{(.*?)\}} {struct};", text, re.DOTALL)
         assert body is not None
-        names = re.findall(r"(\w+)(?:\[\d+\])?;", re.sub(r"/\*.*?\*/", "", body[1], flags=re.DOTALL))
+        names = re.findall(r"(\w+)(?:\[\d+\]|\)\(.*?\))?;", re.sub(r"/\*.*?\*/", "", body[1], flags=re.DOTALL))
         assert {name: 8 * names.index(name) for name in offsets} == offsets, "every field before them is a word"
     for name, value in (("HW_OK", 0), ("HW_STALE", 1), ("HW_OVERFLOW", 2), ("HW_UNBOUND", 3)):
         assert f"{name} = {value}," in text

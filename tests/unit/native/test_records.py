@@ -101,7 +101,9 @@ def test_a_task_that_cannot_be_is_a_value_error(make_raw: MakeRaw, edit: Callabl
     with pytest.raises(ValueError, match="record 1 of the tasks"):
         native_records.task_fields(raw.tasks, 1)
     with pytest.raises(ValueError, match="record 1 of the tasks"):
-        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations)
+        native_records.check(
+            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations
+        )
     assert native_records.task_fields(raw.tasks, 0)["id"] == "task-0"
 
 
@@ -130,13 +132,17 @@ def test_records_that_contradict_each_other_are_a_value_error(
 ) -> None:
     raw = make_raw(edit=edit)
     with pytest.raises(ValueError, match=message):
-        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations)
+        native_records.check(
+            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations
+        )
 
 
 def test_what_a_board_writes_is_accepted(make_raw: MakeRaw) -> None:
     for count in (0, 1, 3, 100):
         raw = make_raw(count)
-        native_records.check(raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations)
+        native_records.check(
+            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations
+        )
 
 
 # --- what belongs to a task
