@@ -58,7 +58,7 @@ def build_raw(count: int = 3, *, edit: Callable[[Arrays], object] | None = None,
             share["count"], share["known"], share["alive"] = 10 + place, 1 - place, 1 - place
             share["beat_ns"] = (NOW - 2 - place) * SECOND
             if place == 0:
-                share["item"], share["item_ns"] = f"item {number}".encode(), (NOW - 1) * SECOND
+                share["item"], share["item_ns"] = f"item {number}".encode(), (NOW - 5) * SECOND
     workers = zeros("workers", 2)
     for place, worker in enumerate(workers):
         worker["incarnation"], worker["pid"], worker["alive"] = 7 + place, 700 + place, 1 - place

@@ -46,6 +46,7 @@ from headway.files.schema import (
     SCHEMA_VERSION,
     check,
     move_older,
+    selected,
     tables,
     upgrade,
 )
@@ -191,7 +192,7 @@ class Writer:
             if told != "ok":
                 raise database.damaged(self.path, told)
             for table in tables(connection):
-                for row in connection.execute(f"SELECT {', '.join(COLUMNS)} FROM {table}"):
+                for row in connection.execute(f"SELECT {selected(connection, table, tuple(COLUMNS))} FROM {table}"):
                     try:
                         decode(row)
                     except ValueError as error:

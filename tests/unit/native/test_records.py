@@ -153,7 +153,7 @@ def test_each_task_gets_its_own_stages_shares_and_result(make_raw: MakeRaw) -> N
     for number in range(50):
         assert native_records.stage_rows(raw.stages, number) == [("load", 1_699_999_991.0), ("fit", 1_699_999_998.0)]
         assert native_records.share_rows(raw.shares, number) == [
-            (700, 7, 10, 1_699_999_998.0, True, f"item {number}", 1_699_999_999.0),
+            (700, 7, 10, 1_699_999_998.0, True, f"item {number}", 1_699_999_995.0),
             (701, 8, None, 1_699_999_997.0, False, "", None),
         ]
         place = native_records.result_place(raw.result_index, number, len(raw.results))
