@@ -38,6 +38,10 @@ PHASES = {  # what is counted, the loop around it, which is subtracted, and the 
     "hw_add in C": (NATIVE, TIMES),
     "hw_batch_add in C": (NATIVE, TIMES),
     "track, an item": (ITERATION, TIMES),
+    "track, a number of a list": (ITERATION, TIMES),
+    "track, a text of a list": (ITERATION, TIMES),
+    "a block of task.item": (PYTHON, TIMES),
+    "a call of task.counts": (PYTHON, TIMES),
     "task.stage = text": (PYTHON, TIMES),
     "task.message = text": (PYTHON, TIMES),
     "task.count": (PYTHON, TIMES),
@@ -146,6 +150,7 @@ def _program() -> None:
     empty = floor.Empty()
     items = range(TIMES)
     native = task.native()  # its memory is what hw_add works on
+    numbers, texts = list(items), [f"BTC-{number}" for number in items]
 
     def loop(function: Callable[[], object], times: int = TIMES) -> Callable[[], None]:
         def run() -> None:
@@ -171,6 +176,11 @@ def _program() -> None:
         for _ in repeat(None, TIMES):
             task.message = "fold 3/5"
 
+    def block() -> None:
+        for _ in repeat(None, TIMES):
+            with task.item("BTC-1h"):
+                pass
+
     def get_count() -> None:
         for _ in repeat(None, TIMES):
             _ = task.count
@@ -184,6 +194,10 @@ def _program() -> None:
         lambda: floor.add(native.address, TIMES),
         lambda: floor.add_in_batches(native.address, TIMES, 1000),
         lambda: iterate(task.track(items)),
+        lambda: iterate(task.track(numbers)),
+        lambda: iterate(task.track(texts)),
+        block,
+        loop(task.counts(empty.update)),
         stage,
         message,
         get_count,

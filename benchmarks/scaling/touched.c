@@ -111,7 +111,7 @@ static void in_slot(const char *operation, size_t offset, int access) {
         size_t from;
     } places[] = {{"control", HW_CONTROL_OFFSET}, {"stripes", HW_STRIPES_OFFSET}, {"identity", HW_IDENTITY_OFFSET},
                   {"status", HW_STATUS_OFFSET},   {"stages", HW_STAGES_OFFSET},   {"lost", HW_LOST_OFFSET},
-                  {"result", HW_RESULT_OFFSET}};
+                  {"durations", HW_DURATIONS_OFFSET}, {"result", HW_RESULT_OFFSET}};
     size_t i = sizeof places / sizeof *places - 1;
     while (offset < places[i].from) i--;
     say(operation, places[i].name, (offset - places[i].from) / LINE, access);

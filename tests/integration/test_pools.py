@@ -138,7 +138,7 @@ with board.task("all", total=20) as task:
             list(pool.map(task.counts(die_at), range(8)))
     except BrokenProcessPool:
         pass
-(past,) = board.tasks()
+past = board.get("all")
 shares = [*past.workers, *past.workers_lost]
 print(*(share.item for share in shares if share.item))
 print(all(share.item_seconds >= 0 for share in shares if share.item))
@@ -150,6 +150,24 @@ with board.task("by hand") as task, context.Pool(1) as pool:
 """
     done = run_python(script(body), board_name, method)
     assert done.stdout.split() == ["die_at(7)", "True", "BTC-1h"]
+
+
+def test_the_error_of_a_broken_pool_says_who_died_and_with_what_in_hand(run_python: RunPython, board_name: str) -> None:
+    body = """
+try:
+    with board.task("all", total=20) as task, ProcessPoolExecutor(2, mp_context=context) as pool:
+        list(pool.map(task.counts(die_at), range(8)))
+except BrokenProcessPool as error:
+    (note,) = error.__notes__
+    print("on task 'all' died: pid" in note, "(die_at(7), taken up" in note)
+try:
+    with board.task("other"):
+        raise ValueError
+except ValueError as error:
+    print(getattr(error, "__notes__", None))
+"""
+    done = run_python(script(body), board_name, "fork")
+    assert done.stdout.split() == ["True", "True", "None"]
 
 
 def test_a_pool_that_replaces_its_workers_all_the_time_counts_exactly(run_python: RunPython, board_name: str) -> None:

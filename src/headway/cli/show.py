@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from headway.views.board_view import BoardView, TaskView, WorkerView
+    from headway.views.board_view import BoardView, ShareView, TaskView, WorkerView
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -159,12 +159,33 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
     for title, shares in (("workers", task.workers), ("died", task.workers_lost)):
         for share in shares:
             known = "its share is not known" if share.count is None else counted(share.count, None, task.unit)
-            yield title, f"pid {share.pid}: {known}"
+            yield title, f"pid {share.pid}: {known}{_item(share)}"
             title = ""
+    yield from _durations(task)
     for at, (name, value) in enumerate(task.metrics.items()):
         yield "metrics" if at == 0 else "", f"{name} = {measured(value)}"
     if task.result is not None:
         yield "result", json.dumps(task.result, ensure_ascii=False)
+
+
+def _item(share: ShareView) -> str:
+    if not share.item:
+        return ""
+    verb = "has" if share.alive else "had"
+    since = "" if share.item_seconds is None else f" for {duration(share.item_seconds)}"
+    return f", {verb} {share.item} in hand{since}"
+
+
+def _durations(task: TaskView) -> Iterator[tuple[str, str]]:
+    told = task.durations
+    if told is None or told.max is None or not told.timed:
+        return
+    p50, p90, p99 = (
+        f"{name} {duration(value or 0.0)}"
+        for name, value in (("half of them", told.p50), ("9 of 10", told.p90), ("99 of 100", told.p99))
+    )
+    slowest = f" ({told.item})" if told.item else ""
+    yield "items took", f"{p50}, {p90}, {p99} at most; the slowest {duration(told.max)}{slowest}"
 
 
 def _timeline(task: TaskView) -> Iterator[tuple[str, str]]:

@@ -86,6 +86,7 @@ _WHOLE_TASK: Schema = {
     "lost_left_out": _COUNT,
     "owner": _COUNT,
     "stall_after": {"type": "number"},
+    "durations": _or_null(_named("Durations")),
     "taken_at": _TIME,
     "result": {"description": "any JSON"},
     "series": _list(_pair({"type": "integer"})),
@@ -97,7 +98,20 @@ _SCHEMAS: dict[str, Schema] = {
     "TimeLeft": _object(seconds=_or_null({"type": "number", "minimum": 0}), at_least=_FLAG, stalled=_COUNT),
     "Stage": _object(name=_TEXT, entered=_or_null(_TIME), left=_or_null(_TIME)),
     "Share": _object(
-        pid=_COUNT, incarnation=_COUNT, count=_or_null({"type": "integer"}), beat=_or_null(_TIME), alive=_FLAG
+        pid=_COUNT,
+        incarnation=_COUNT,
+        count=_or_null({"type": "integer"}),
+        beat=_or_null(_TIME),
+        alive=_FLAG,
+        item=_TEXT,
+        item_seconds=_or_null({"type": "number"}),
+    ),
+    "Durations": _object(
+        timed=_COUNT,
+        quick=_COUNT,
+        **{name: _or_null({"type": "number", "minimum": 0}) for name in ("p50", "p90", "p99", "max")},
+        item=_TEXT,
+        counts=_list(_COUNT),
     ),
     "Problem": _object(
         type=_TEXT,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +96,20 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         view = self._apart.view()
         return view.total, view.unit, view.label, view.parent
 
+    def _leave_block(self, error: BaseException | None) -> None:
+        """Leave a `with` block. The error of a pool whose worker died gets a note of what it had in hand."""
+        if error is not None and _is_broken_pool(error):
+            self._note_who_died(error)
+        TaskMethods._leave_block(self, error)
+
+    def _note_who_died(self, error: BaseException) -> None:
+        with contextlib.suppress(errors.HeadwayError, OSError, ImportError):  # the error itself matters more
+            from headway.views.words import who_died
+
+            told = who_died(self.view())
+            if told:
+                error.add_note(f"headway: of the workers on task {self.id!r} died: {told}")
+
     def _attachment(self) -> Attachment:
         at = self._at
         if at is None:
@@ -166,6 +182,12 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         if copied is None:
             raise self._gone()
         return at.view_of(copied)
+
+
+def _is_broken_pool(error: BaseException) -> bool:
+    """Is it what an executor raises when one of its workers died? The class is there only if somebody loaded it."""
+    broken = getattr(sys.modules.get("concurrent.futures"), "BrokenExecutor", None)
+    return broken is not None and isinstance(error, broken)
 
 
 _told: set[tuple[int, str]] = set()  # (process, uuid of a board) that were told that nobody sees its work there

@@ -181,8 +181,7 @@ typedef struct hw_task {
     uint64_t tag;             /* hw_tag(generation), of the slot, or of the block that has the stripe */
     hw_clock_function clock;  /* see hw_now; NULL: there is no stripe */
     const hw_calls *calls;
-    hw_durations *durations; /* of the task */
-    uint64_t task_tag;       /* hw_tag(generation) of the slot */
+    uint64_t durations;       /* hw_tag(generation) of the slot, 16 bits | the address of the task's hw_durations */
 } hw_task;
 
 /* Live generations are odd, so their lowest bit tells nothing. */

@@ -243,11 +243,11 @@ HW_ASSERT(sizeof(hw_control) == HW_LINE);
  *
  * so a number needs one store, and what a stale handle writes is nobody's item. A text has its hash for a value, so that
  * one that was written by two at once is none. See native/items.h. */
-typedef struct hw_in_hand {
-    uint64_t name;
+typedef struct hw_text {
     uint64_t since; /* tag | when it was taken up: coarse monotonic time, >> HW_SINCE_SHIFT */
     char text[HW_ITEM_BYTES];
-} hw_in_hand;
+    uint64_t name; /* of the slowest item of a task; that of a stripe's item stands beside its count */
+} hw_text;
 
 #define HW_KIND_SHIFT 45
 #define HW_VALUE_MASK ((((uint64_t)1) << HW_KIND_SHIFT) - 1)
@@ -262,7 +262,7 @@ enum hw_item_kind {
     HW_ITEM_TEXT = 6     /* `text`; the value is the hash of `since` and text */
 };
 
-HW_ASSERT(sizeof(hw_in_hand) == 64);
+HW_ASSERT(sizeof(hw_text) == 64);
 
 /* One counter of a task. A process always adds to the same one. Its tag is that of the slot's generation, in a block that
  * of the block's own generation. */
@@ -274,8 +274,8 @@ typedef struct hw_stripe {
     int64_t base;     /* where the count stood when it was taken */
     uint64_t pid;
     uint64_t shared; /* 1: more than one process adds here, so their shares are unknown */
-    uint64_t pad;
-    hw_in_hand item; /* of `worker`; cleared before another one is */
+    uint64_t name;   /* of the item in hand of `worker`; cleared before another one is. Here, as most need no other line */
+    hw_text item;
 } hw_stripe;
 
 HW_ASSERT(offsetof(hw_stripe, item) == 64);
@@ -358,7 +358,7 @@ HW_ASSERT(sizeof(hw_lost) == 96);
 typedef struct hw_durations {
     uint64_t count[HW_DURATIONS]; /* tag | how many took 2^(24 + i) ns, and less than twice as long; the last: or longer */
     uint64_t naming;              /* tag | when somebody began to write the name of the slowest, as `since`; 0 = nobody */
-    hw_in_hand slowest;           /* `since`: tag | how long it took, >> HW_SINCE_SHIFT */
+    hw_text slowest;              /* `since`: tag | how long it took, >> HW_SINCE_SHIFT; `name`: of its item */
 } hw_durations;
 
 HW_ASSERT(sizeof(hw_durations) == 256);

@@ -2,6 +2,7 @@
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from headway.native.headers cimport *
+from headway.native.reading cimport *
 
 # A native call that may wait, made without the GIL (waiting.pxi).
 ctypedef int (*Call)(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil
@@ -47,10 +48,10 @@ cdef class Segment(TaskTable):
 
 cdef class Place:
     cdef hw_task handle
+    cdef uint64_t look_ns  # here, as each count reads it
     cdef Segment segment
     cdef uint32_t index
     cdef uint64_t generation
-    cdef uint64_t look_ns
     cdef str _id
     cdef bint look_up(self) except -1
     cdef int under_lock(self, Call call, void *arguments) except -1
@@ -82,7 +83,7 @@ cdef class ItemBlock:
     cdef Slot slot
     cdef object item
     cdef str function
-    cdef public bint counts
+    cdef bint counted  # by the end of the block
     cdef bint taken
     cdef uint64_t name  # of the item as it was written
     cdef hw_in_hand outer  # what was in hand before
@@ -94,7 +95,7 @@ cdef class Tracker:
     cdef bint pending
     # The hot path: where the item is written, NULL = by `take`; what each name begins with; the last one; and what the
     # next one of a range has more.
-    cdef hw_in_hand *place
+    cdef uint64_t *place
     cdef uint64_t prefix
     cdef uint64_t name
     cdef uint64_t step

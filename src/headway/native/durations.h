@@ -39,6 +39,11 @@ static inline int hw_duration_kind(uint64_t ns) {
     return kind < HW_DURATIONS ? kind : HW_DURATIONS - 1;
 }
 
+/* As a handle has them: Linux gives no process addresses of more than 47 bits that does not ask for them. */
+static inline uint64_t hw_durations_in(char *slot, uint64_t tag) {
+    return tag << HW_TAG_SHIFT | (uint64_t)(uintptr_t)hw_durations_of(slot);
+}
+
 /* Begin the durations of a new task. Under the slot lock, before the task is published. */
 static void hw_begin_durations(char *slot, uint64_t tag) {
     hw_durations *durations = hw_durations_of(slot);
@@ -61,7 +66,8 @@ static void hw_name_slowest(hw_durations *durations, uint64_t tag, const hw_in_h
         if (!hw_cas(&durations->naming, seen, mine)) continue;
         HW_STEP("naming");
         hw_tell_item(text, item);
-        if (hw_load(&durations->slowest.since) == took) hw_put_words(&durations->slowest, tag, text, took);
+        if (hw_load(&durations->slowest.since) == took) 
+            hw_put_words(&durations->slowest.name, &durations->slowest, tag, text, took);
         hw_cas(&durations->naming, mine, tag << HW_TAG_SHIFT);
         return;
     }
@@ -69,8 +75,8 @@ static void hw_name_slowest(hw_durations *durations, uint64_t tag, const hw_in_h
 
 /* Note what took so long, with the item that was in hand. */
 static void hw_note_duration(const hw_task *task, uint64_t ns, const hw_in_hand *item, uint64_t now_ns) {
-    hw_durations *durations = task->durations;
-    uint64_t tag = task->task_tag, took = hw_since(tag, ns), old;
+    hw_durations *durations = (hw_durations *)(uintptr_t)(task->durations & HW_COUNT_MASK);
+    uint64_t tag = task->durations >> HW_TAG_SHIFT, took = hw_since(tag, ns), old;
     hw_control *control = hw_control_beside(durations);
     int kind = hw_duration_kind(ns);
     if (kind < 0) return;
@@ -96,7 +102,7 @@ static HW_COLD void hw_tick(const hw_task *task, int64_t n, uint64_t now_ns) {
     hw_in_hand item;
     __atomic_store_n(&stripe->beat_ns, now_ns, __ATOMIC_RELAXED);
     if (n <= 0 || !begun || now_ns <= begun || hw_duration_kind(now_ns - begun) < 0) return;
-    hw_load_item(&item, &stripe->item, task->tag);
+    hw_load_item(&item, &stripe->name, &stripe->item, task->tag);
     taken = item.name ? hw_taken_up(&item, begun) : begun;
     if (taken > begun) begun = taken;
     if (now_ns > begun) hw_note_duration(task, now_ns - begun, &item, now_ns);

@@ -97,8 +97,8 @@ cdef extern from "headway.h" nogil:
         uint64_t archived
         int64_t archived_count
 
-    ctypedef struct hw_in_hand:
-        uint64_t name
+    ctypedef struct hw_text:
+        pass
 
     enum:
         HW_ITEM_BYTES
@@ -110,7 +110,8 @@ cdef extern from "headway.h" nogil:
 
     ctypedef struct hw_stripe:
         uint64_t beat_ns
-        hw_in_hand item
+        uint64_t name
+        hw_text item
 
     ctypedef struct hw_identity:
         char id[96]
@@ -211,15 +212,18 @@ cdef extern from "clock.h" nogil:
     void hw_use_kernel_clock()
 
 cdef extern from "items.h" nogil:
-    uint64_t hw_since(uint64_t tag, uint64_t ns)
-    void hw_drop_item(hw_in_hand *item, uint64_t tag)
+    ctypedef struct hw_in_hand:
+        uint64_t name
+
     uint64_t hw_item_name(uint64_t tag, uint64_t kind, uint64_t value)
-    void hw_put_at_beat(hw_in_hand *item, uint64_t name)
-    void hw_put_number(hw_in_hand *item, uint64_t tag, uint64_t kind, int64_t value, uint64_t now_ns)
-    void hw_put_words(hw_in_hand *item, uint64_t tag, const char *text, uint64_t since)
+    uint64_t hw_since(uint64_t tag, uint64_t ns)
+    void hw_drop_item(uint64_t *name, uint64_t tag)
+    void hw_put_at_beat(uint64_t *name, uint64_t value)
+    void hw_put_number(hw_stripe *stripe, uint64_t tag, uint64_t kind, int64_t value, uint64_t now_ns)
+    void hw_put_words(uint64_t *name, hw_text *item, uint64_t tag, const char *text, uint64_t since)
     void hw_keep_item(hw_in_hand *to, const hw_stripe *stripe, uint64_t tag)
-    void hw_put_back(hw_in_hand *item, const hw_in_hand *kept, uint64_t tag)
-    bint hw_is_named(const hw_in_hand *item, uint64_t name)
+    void hw_put_back(hw_stripe *stripe, const hw_in_hand *kept, uint64_t tag)
+    bint hw_is_named(const hw_stripe *stripe, uint64_t name)
     int hw_may_take(const hw_task *task)
 
 cdef extern from "durations.h" nogil:
@@ -344,78 +348,7 @@ cdef extern from "slots.h" nogil:
     int hw_free_idle(hw_board *board, uint32_t index, uint64_t generation, uint64_t before_ns)
     int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation)
 
-cdef extern from "record.h" nogil:
-    ctypedef struct hw_task_record:
-        uint64_t serial
-
-    ctypedef struct hw_stage_record:
-        pass
-
-    ctypedef struct hw_share_record:
-        pass
-
-    ctypedef struct hw_duration_record:
-        pass
-
-    ctypedef struct hw_result_record:
-        uint32_t task
-        uint32_t bytes
-        uint64_t offset
-
-cdef extern from "restore.h" nogil:
-    ctypedef struct hw_past:
-        hw_task_record task
-        const char *stages
-        size_t stage_count
-        const char *shares
-        size_t share_count
-        const char *durations
-        const char *json
-        uint32_t json_bytes
-        int64_t taken_ns
-
-    void hw_restore(hw_board *board, uint32_t index, const hw_past *past)
-
 cdef extern from "start.h" nogil:
     enum:
         HW_KEPT_MOST
     int hw_start(char **argv, char **envp, const int *kept, int n_kept)
-
-cdef extern from "copying.h" nogil:
-    ctypedef struct hw_sink:
-        char *data
-        size_t bytes
-        bint lent
-
-    ctypedef struct hw_copy:
-        int64_t now_ns
-        hw_sink tasks
-        hw_sink stages
-        hw_sink shares
-        hw_sink workers
-        hw_sink durations
-        hw_sink index
-        hw_sink results
-        uint64_t content_version
-        uint64_t states_version
-        uint64_t results_version
-        uint32_t open
-        bint bare
-        bint may_lock
-        uint32_t unread
-        int failed
-        bint more
-
-    uint32_t hw_live(const hw_board *board)
-    void hw_copy_lend(hw_copy *copy, char *data, size_t bytes)
-    void hw_copy_begin(hw_copy *copy, hw_board *board)
-    void hw_copy_end(hw_copy *copy)
-
-cdef extern from "copy.h" nogil:
-    int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted)
-    int hw_copy_board(hw_copy *copy)
-
-cdef extern from "standing.h" nogil:
-    ctypedef struct hw_glance:
-        uint64_t standing
-    void hw_glance_at(hw_board *board, hw_glance *glance)

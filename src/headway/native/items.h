@@ -1,6 +1,7 @@
 /* items.h - the item that a worker has in hand.
  *
- * Each counter has a place for one, which its worker writes without a lock.
+ * Each counter has a place for one, which its worker writes without a lock: its name beside the count, the rest on a line of
+ * its own, which few items need.
  *
  *   a number      one store of `name`, with release. The tag in it says whose it is: what a stale handle writes there is
  *                 no item of the task that has the stripe by now.
@@ -49,31 +50,38 @@ static inline uint64_t hw_item_hash(uint64_t since, const char *text) {
     return (hash ^ hash >> 32) & HW_VALUE_MASK;
 }
 
+/* An item in memory of this process: a copy. */
+typedef struct hw_in_hand {
+    uint64_t name; /* 0 = none */
+    uint64_t since;
+    char text[HW_ITEM_BYTES];
+} hw_in_hand;
+
 /* Nothing is in hand. */
-static inline void hw_drop_item(hw_in_hand *item, uint64_t tag) {
+static inline void hw_drop_item(uint64_t *name, uint64_t tag) {
     HW_STEP("item dropped");
-    hw_store(&item->name, hw_item_name(tag, HW_ITEM_NONE, 0)); /* release: see the head of this file */
+    hw_store(name, hw_item_name(tag, HW_ITEM_NONE, 0)); /* release: see the head of this file */
 }
 
 /* A number that was taken up at the last count: its name is tag and kind, and the value. */
-static inline void hw_put_at_beat(hw_in_hand *item, uint64_t name) {
+static inline void hw_put_at_beat(uint64_t *name, uint64_t value) {
     HW_STEP("item");
-    hw_store(&item->name, name);
+    hw_store(name, value);
 }
 
 /* A number that is taken up now. */
-static inline void hw_put_number(hw_in_hand *item, uint64_t tag, uint64_t kind, int64_t value, uint64_t now_ns) {
-    hw_drop_item(item, tag);
+static inline void hw_put_number(hw_stripe *stripe, uint64_t tag, uint64_t kind, int64_t value, uint64_t now_ns) {
+    hw_drop_item(&stripe->name, tag);
     HW_STEP("item since");
-    hw_store(&item->since, hw_since(tag, now_ns));
+    hw_store(&stripe->item.since, hw_since(tag, now_ns));
     HW_STEP("item");
-    hw_store(&item->name, hw_item_name(tag, kind, (uint64_t)value));
+    hw_store(&stripe->name, hw_item_name(tag, kind, (uint64_t)value));
 }
 
 /* A text, filled up with NUL, and what stands beside it: a time with its tag. */
-static inline void hw_put_words(hw_in_hand *item, uint64_t tag, const char *text, uint64_t since) {
+static inline void hw_put_words(uint64_t *name, hw_text *item, uint64_t tag, const char *text, uint64_t since) {
     uint64_t word;
-    hw_drop_item(item, tag);
+    hw_drop_item(name, tag);
     HW_STEP("item since");
     hw_store(&item->since, since);
     for (size_t at = 0; at < HW_ITEM_BYTES; at += 8) {
@@ -83,21 +91,20 @@ static inline void hw_put_words(hw_in_hand *item, uint64_t tag, const char *text
         if (!word) break; /* readers stop there, too */
     }
     HW_STEP("item");
-    hw_store(&item->name, hw_item_name(tag, HW_ITEM_TEXT, hw_item_hash(since, text)));
+    hw_store(name, hw_item_name(tag, HW_ITEM_TEXT, hw_item_hash(since, text)));
 }
 
-/* Copy the item of this tag: it is whole, or there is none, and `name` is 0. */
-static inline void hw_load_item(hw_in_hand *to, const hw_in_hand *from, uint64_t tag) {
+/* Copy the item of this tag: it is whole, or there is none. A number that was taken up at the last count is its name. */
+static inline void hw_load_item(hw_in_hand *to, const uint64_t *at, const hw_text *from, uint64_t tag) {
     for (int i = 0; i < HW_ITEM_TRIES; i++) {
-        uint64_t name = hw_load(&from->name), kind = hw_item_kind_of(name);
+        uint64_t name = hw_load(at), kind = hw_item_kind_of(name);
         if (name >> HW_TAG_SHIFT != tag || kind == HW_ITEM_NONE) break;
+        to->name = name;
+        if (kind & HW_ITEM_AT_BEAT) return;
         to->since = hw_load(&from->since);
         if (kind == HW_ITEM_TEXT) hw_load_text(to->text, from->text, HW_ITEM_BYTES);
-        if (hw_load(&from->name) != name) continue;
-        if (!(kind & HW_ITEM_AT_BEAT) && to->since >> HW_TAG_SHIFT != tag) continue;
-        if (kind == HW_ITEM_TEXT && hw_item_hash(to->since, to->text) != (name & HW_VALUE_MASK)) continue;
-        to->name = name;
-        return;
+        if (hw_load(at) != name || to->since >> HW_TAG_SHIFT != tag) continue;
+        if (kind != HW_ITEM_TEXT || hw_item_hash(to->since, to->text) == (name & HW_VALUE_MASK)) return;
     }
     to->name = 0;
 }
@@ -126,21 +133,22 @@ static inline void hw_tell_item(char *to, const hw_in_hand *item) {
 
 /* A copy of an item that can be put back when what is taken up within it is done: it knows when it was taken up itself. */
 static inline void hw_keep_item(hw_in_hand *to, const hw_stripe *stripe, uint64_t tag) {
-    hw_load_item(to, &stripe->item, tag);
+    hw_load_item(to, &stripe->name, &stripe->item, tag);
     if (!to->name || !(hw_item_kind_of(to->name) & HW_ITEM_AT_BEAT)) return;
     to->since = hw_since(tag, hw_peek(&stripe->beat_ns)); /* relaxed: for people */
     to->name &= ~((uint64_t)HW_ITEM_AT_BEAT << HW_KIND_SHIFT);
 }
 
-static inline void hw_put_back(hw_in_hand *item, const hw_in_hand *kept, uint64_t tag) {
-    if (!kept->name || kept->name >> HW_TAG_SHIFT != tag) hw_drop_item(item, tag);
-    else if (hw_item_kind_of(kept->name) == HW_ITEM_TEXT) hw_put_words(item, tag, kept->text, kept->since);
-    else hw_put_number(item, tag, hw_item_kind_of(kept->name), (int64_t)kept->name, hw_since_ns(kept->since));
+static inline void hw_put_back(hw_stripe *stripe, const hw_in_hand *kept, uint64_t tag) {
+    uint64_t kind = hw_item_kind_of(kept->name);
+    if (!kept->name || kept->name >> HW_TAG_SHIFT != tag) hw_drop_item(&stripe->name, tag);
+    else if (kind == HW_ITEM_TEXT) hw_put_words(&stripe->name, &stripe->item, tag, kept->text, kept->since);
+    else hw_put_number(stripe, tag, kind, (int64_t)kept->name, hw_since_ns(kept->since));
 }
 
 /* Is this item in hand, by its name? When it was taken up does not matter. */
-static inline int hw_is_named(const hw_in_hand *item, uint64_t name) {
-    return ((hw_peek(&item->name) ^ name) & ~((uint64_t)HW_ITEM_AT_BEAT << HW_KIND_SHIFT)) == 0; /* of this process */
+static inline int hw_is_named(const hw_stripe *stripe, uint64_t name) {
+    return ((hw_peek(&stripe->name) ^ name) & ~((uint64_t)HW_ITEM_AT_BEAT << HW_KIND_SHIFT)) == 0; /* of this process */
 }
 
 /* May this handle write an item? Its stripe is looked at as a count does; and in a forked child it is the parent's. */
@@ -156,7 +164,7 @@ static int hw_take_named(const hw_task *task, const char *text) {
     int answer = hw_may_take(task);
     if (answer != HW_OK) return answer;
     if (!text) {
-        hw_drop_item(&task->stripe->item, task->tag);
+        hw_drop_item(&task->stripe->name, task->tag);
         return HW_OK;
     }
     n = strnlen(text, HW_ITEM_BYTES);
@@ -164,7 +172,7 @@ static int hw_take_named(const hw_task *task, const char *text) {
         for (n--; n && ((unsigned char)text[n] & 0xc0) == 0x80; n--); /* cut at a character */
     memcpy(words, text, n);
     memset(words + n, 0, sizeof words - n);
-    hw_put_words(&task->stripe->item, task->tag, words, hw_since(task->tag, hw_now(task)));
+    hw_put_words(&task->stripe->name, &task->stripe->item, task->tag, words, hw_since(task->tag, hw_now(task)));
     return HW_OK;
 }
 
@@ -173,7 +181,7 @@ static int hw_take_numbered(const hw_task *task, int64_t number) {
     int answer = hw_may_take(task);
     if (answer != HW_OK) return answer;
     if (number >= HW_VALUE_LIMIT || number <= -HW_VALUE_LIMIT) return HW_OVERFLOW;
-    hw_put_number(&task->stripe->item, task->tag, HW_ITEM_NUMBER, number, hw_now(task));
+    hw_put_number(task->stripe, task->tag, HW_ITEM_NUMBER, number, hw_now(task));
     return HW_OK;
 }
 

@@ -90,22 +90,22 @@ cdef int _take(Counter slot, item, uint64_t ordinal, uint64_t now) except -1:
     """Write the item that is taken up now: by its name, else by its ordinal. The handle has a stripe."""
     cdef int64_t number
     if type(item) is int and hw_small(item, &number):
-        hw_put_number(&slot.handle.stripe.item, slot.handle.tag, HW_ITEM_NUMBER, number, now)
+        hw_put_number(slot.handle.stripe, slot.handle.tag, HW_ITEM_NUMBER, number, now)
         return 0
     name = _named(item)
     if name is not None:
         return _take_text(slot, name, now)
     if ordinal:
-        hw_put_number(&slot.handle.stripe.item, slot.handle.tag, HW_ITEM_ORDINAL, <int64_t>ordinal, now)
+        hw_put_number(slot.handle.stripe, slot.handle.tag, HW_ITEM_ORDINAL, <int64_t>ordinal, now)
     else:
-        hw_drop_item(&slot.handle.stripe.item, slot.handle.tag)
+        hw_drop_item(&slot.handle.stripe.name, slot.handle.tag)
     return 0
 
 
 cdef int _take_text(Counter slot, str text, uint64_t now) except -1:
     cdef char words[HW_ITEM_BYTES]
     _put_text(words, sizeof(words), text)
-    hw_put_words(&slot.handle.stripe.item, slot.handle.tag, words, hw_since(slot.handle.tag, now))
+    hw_put_words(&slot.handle.stripe.name, &slot.handle.stripe.item, slot.handle.tag, words, hw_since(slot.handle.tag, now))
     return 0
 
 
@@ -118,16 +118,25 @@ cdef class ItemBlock:
     """ItemBlock(slot, item, function=None)\n--\n\nA block in which this process has an item in hand; counts one at its end.
 
     Left by an exception, nothing is counted. The item that was in hand before is so again afterwards. function: a name;
-    then `item` is the tuple of the arguments of its call. `counts`: does the end count?
+    then `item` is the tuple of the arguments of its call.
     """
 
     def __init__(self, Slot slot not None, item, str function=None):
         self.slot = slot
         self.item = item
         self.function = function
-        self.counts = True
+        self.counted = True
         self.taken = False
         self.name = 0
+
+    @property
+    def counts(self):
+        """Does the end of the block count one?"""
+        return self.counted
+
+    @counts.setter
+    def counts(self, bint counts):
+        self.counted = counts
 
     def __enter__(self):
         cdef uint64_t now
@@ -139,12 +148,12 @@ cdef class ItemBlock:
             _take_text(self.slot, _called(self.function, self.item), now)
         else:
             _take(self.slot, self.item, 0, now)
-        self.name = hw_peek(&self.slot.handle.stripe.item.name)
+        self.name = hw_peek(&self.slot.handle.stripe.name)
         self.taken = True
         return self
 
     def __exit__(self, kind, error, trace):
-        if kind is None and self.counts:
+        if kind is None and self.counted:
             _count(self.slot, 1)
         if self.taken:
             self.taken = False
@@ -153,6 +162,6 @@ cdef class ItemBlock:
 
 cdef int _put_back(Counter slot, uint64_t name, const hw_in_hand *outer) noexcept:
     """What was in hand before is so again, unless something else is in hand by now."""
-    if hw_may_take(&slot.handle) == HW_OK and hw_is_named(&slot.handle.stripe.item, name):
-        hw_put_back(&slot.handle.stripe.item, outer, slot.handle.tag)
+    if hw_may_take(&slot.handle) == HW_OK and hw_is_named(slot.handle.stripe, name):
+        hw_put_back(slot.handle.stripe, outer, slot.handle.tag)
     return 0

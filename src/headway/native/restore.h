@@ -97,7 +97,8 @@ static void hw_restore_durations(hw_control *control, hw_durations *to, uint64_t
     }
     hw_store(&to->slowest.since, hw_since(tag, from.slowest_ns));
     from.slowest[sizeof from.slowest - 1] = 0;
-    if (from.slowest[0]) hw_put_words(&to->slowest, tag, from.slowest, hw_since(tag, from.slowest_ns));
+    if (from.slowest[0]) 
+        hw_put_words(&to->slowest.name, &to->slowest, tag, from.slowest, hw_since(tag, from.slowest_ns));
     hw_store(&control->timed, timed);
 }
 

@@ -13,12 +13,28 @@ static inline uint64_t hw_mix(uint64_t hash, uint64_t value) {
     return ((hash ^ hash >> 29) * odd ^ value) * odd;
 }
 
+/* The part of an item that is on a line of its own. */
+static HW_APART void hw_take_item(hw_stripe *to, const hw_in_hand *item) {
+    to->item.since = item->since;
+    memcpy(to->item.text, item->text, sizeof to->item.text);
+}
+
+/* The item of a copied stripe. */
+static inline void hw_item_of(hw_in_hand *to, const hw_stripe *stripe) {
+    to->name = stripe->name;
+    to->since = stripe->item.since;
+    memcpy(to->text, stripe->item.text, sizeof to->text);
+}
+
 /* Copy one stripe of this tag. The count is read last, so that it is not below the base; if the worker did not change
  * meanwhile, all counts are its own, and so is the item. If the worker of the stripe keeps changing, the share is unknown. */
 static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from, uint64_t tag) {
     for (int i = 0; i < 4; i++) {
-        hw_load_words(to, from, offsetof(hw_stripe, pad));
-        hw_load_item(&to->item, &from->item, tag);
+        hw_in_hand item;
+        hw_load_words(to, from, offsetof(hw_stripe, name));
+        hw_load_item(&item, &from->name, &from->item, tag);
+        to->name = item.name;
+        if (HW_UNLIKELY(item.name && !(hw_item_kind_of(item.name) & HW_ITEM_AT_BEAT))) hw_take_item(to, &item);
         to->count = hw_load(&from->count);
         if (hw_load(&from->worker) == to->worker) return;
     }
@@ -27,7 +43,7 @@ static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from, uint64_t tag) {
 
 /* Mix in what may have changed on a stripe. `since` and text are in the name of an item. */
 static inline uint64_t hw_mix_stripe(uint64_t mix, const hw_stripe *stripe) {
-    return hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1 ^ stripe->item.name << 3);
+    return hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1 ^ stripe->name << 3);
 }
 
 /* Copy the stripes that the task has in blocks to copy->linked, and add them to what was found in the slot. */
@@ -65,9 +81,11 @@ static void hw_copy_share(hw_copy *copy, uint32_t number, char *slot, const hw_s
         to->count = to->known ? hw_share(stripe->count, stripe->base) : 0;
     }
     to->beat_ns = hw_wall(copy, stripe->beat_ns);
-    if (stripe->worker && to->known && stripe->item.name) { /* else it left, or the item may be another process's */
-        to->item_ns = hw_wall(copy, hw_taken_up(&stripe->item, stripe->beat_ns));
-        hw_tell_item(to->item, &stripe->item);
+    if (stripe->worker && to->known && stripe->name) { /* else it left, or the item may be another process's */
+        hw_in_hand item;
+        hw_item_of(&item, stripe);
+        to->item_ns = hw_wall(copy, hw_taken_up(&item, stripe->beat_ns));
+        hw_tell_item(to->item, &item);
     }
     to->alive = stripe->worker ? (uint8_t)hw_copy_alive(copy, worker) : HW_SHARE_LEFT;
 }
@@ -112,7 +130,7 @@ static HW_APART void hw_copy_durations(hw_copy *copy, uint32_t number, char *slo
     }
     word = hw_load(&from->slowest.since);
     if (word >> HW_TAG_SHIFT == tag) to->slowest_ns = hw_since_ns(word);
-    hw_load_item(&slowest, &from->slowest, tag);
+    hw_load_item(&slowest, &from->slowest.name, &from->slowest, tag);
     if (slowest.name && slowest.since == word) hw_tell_item(to->slowest, &slowest);
 }
 

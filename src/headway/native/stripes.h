@@ -54,7 +54,7 @@ static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker, uin
         lost.pid = hw_load(&stripe->base_of) == worker ? hw_load(&stripe->pid) : 0;
         lost.beat_ns = hw_load(&stripe->beat_ns);
         lost.share = known ? hw_share(hw_load(&stripe->count), (int64_t)hw_load(&stripe->base)) : INT64_MIN;
-        hw_load_item(&item, &stripe->item, tag);
+        hw_load_item(&item, &stripe->name, &stripe->item, tag);
         if (item.name && known) {
             lost.item_ns = hw_taken_up(&item, lost.beat_ns);
             hw_tell_item(lost.item, &item);
@@ -97,7 +97,7 @@ static void hw_take_stripe(hw_board *board, char *slot, hw_block *block, uint32_
     hw_stripe *stripe = (block ? block->stripe : hw_stripes_of(slot)) + at;
     uint64_t me = hw_me(board);
     hw_use_stripe(block ? &block->used : &hw_control_of(slot)->stripes_used, at);
-    hw_store(&stripe->item.name, 0); /* of who had it before; a reader that sees it gone looks for whose it was */
+    hw_store(&stripe->name, 0); /* of who had it before; a reader that sees it gone looks for whose it was */
     HW_STEP("item cleared");
     hw_store(&stripe->worker, me);
     HW_STEP("stripe");
@@ -284,8 +284,7 @@ static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t gene
     task->worker = me;
     task->tag = mine.tag;
     task->calls = &hw_own_calls;
-    task->durations = hw_durations_of(slot);
-    task->task_tag = hw_tag(generation);
+    task->durations = hw_durations_in(slot, hw_tag(generation));
     task->clock = hw_clock;
     return HW_OK;
 }

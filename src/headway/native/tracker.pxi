@@ -80,9 +80,9 @@ cdef class Tracker:
             _take(self.slot, found, self.number, now)
         else:
             _take_labelled(self.slot, self.label, found, now)
-        self.name = hw_peek(&self.slot.handle.stripe.item.name)
+        self.name = hw_peek(&self.slot.handle.stripe.name)
         if self.quick:
-            self.place = &self.slot.handle.stripe.item
+            self.place = &self.slot.handle.stripe.name
             self.prefix = hw_item_name(self.slot.handle.tag, HW_ITEM_NUMBER | HW_ITEM_AT_BEAT, 0)
         if self.step:  # `found` is of a range
             self.name = self.prefix | <uint64_t>found
@@ -91,8 +91,8 @@ cdef class Tracker:
     cdef int wait(self) except -1:
         """Nothing is in hand until the next item comes."""
         if self.taken and _takes(self.slot):
-            hw_drop_item(&self.slot.handle.stripe.item, self.slot.handle.tag)
-            self.name = hw_peek(&self.slot.handle.stripe.item.name)
+            hw_drop_item(&self.slot.handle.stripe.name, self.slot.handle.tag)
+            self.name = hw_peek(&self.slot.handle.stripe.name)
         return 0
 
     cdef bint over(self) except -1:

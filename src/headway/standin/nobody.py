@@ -24,8 +24,8 @@ def _nowhere() -> Any:
     """A hw_task without a stripe, and the word that it takes for this process's identity: hw_add answers HW_UNBOUND."""
     import ctypes
 
-    words = (ctypes.c_uint64 * 9)()
-    words[:] = [0, ctypes.addressof(words) + 8 * ctypes.sizeof(ctypes.c_uint64), 1, 0, 0, 0, 0, 0, 0]
+    words = (ctypes.c_uint64 * 8)()
+    words[:] = [0, ctypes.addressof(words) + 7 * ctypes.sizeof(ctypes.c_uint64), 1, 0, 0, 0, 0, 0]
     return words
 
 

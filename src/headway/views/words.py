@@ -22,6 +22,7 @@ __all__ = [
     "counted",
     "duration",
     "error_told",
+    "in_hand",
     "measured",
     "number",
     "percent",
@@ -31,6 +32,7 @@ __all__ = [
     "state",
     "tally",
     "time_left",
+    "who_died",
     "why",
 ]
 
@@ -192,6 +194,12 @@ class _Share(Protocol):
     def count(self) -> int | None: ...
     @property
     def beat(self) -> float | None: ...
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def item(self) -> str: ...
+    @property
+    def item_seconds(self) -> float | None: ...
 
 
 class _Task(Protocol):
@@ -216,24 +224,28 @@ class _Task(Protocol):
     @property
     def taken_at(self) -> float: ...
     @property
+    def stalled(self) -> bool: ...
+    @property
+    def workers(self) -> Sequence[_Share]: ...
+    @property
     def workers_lost(self) -> Sequence[_Share]: ...
     @property
     def lost_left_out(self) -> int: ...
 
 
 def why(task: _Task) -> str:
-    """Why a task, or a worker of it, died or ended early. "" if there is nothing to tell.
+    """Why a task, or a worker of it, died, hangs or ended early. "" if there is nothing to tell.
 
     Its texts are those of the program, as they are: whoever shows them escapes them.
     """
     if task.state == "lost":
-        return f"pid {task.owner_pid} died {_where(task)}"
+        return f"pid {task.owner_pid} died {_last_item(task)}{_where(task)}"
     if task.state in ("failed", "cancelled"):
         return task.error
     if task.state == "running" and task.workers_lost:
         lost = task.workers_lost
         if len(lost) > 1:
-            pids = ", ".join(str(share.pid) for share in lost[:4]) + (", ..." if len(lost) > 4 else "")
+            pids = ", ".join(map(_with_item, lost[:4])) + (", ..." if len(lost) > 4 else "")
             return f"{number(len(lost) + task.lost_left_out)} workers died here: pid {pids}"
         share = lost[0]
         known = share.count is not None
@@ -243,8 +255,47 @@ def why(task: _Task) -> str:
             else "its share of the count is not known"
         )
         seen = "" if share.beat is None else f", last {duration(max(0.0, task.taken_at - share.beat))} ago"
-        return f"worker pid {share.pid} died here: {counts}{seen}"
-    return ""
+        return f"worker pid {_with_item(share, since=True)} died here: {counts}{seen}"
+    return in_hand(task.workers) if task.stalled else ""
+
+
+def in_hand(workers: Sequence[_Share]) -> str:
+    """What those that are alive have in hand, the longest first: "pid 12 has had BTC-1h in hand for 3:12"."""
+    having = [share for share in workers if share.alive and share.item and share.item_seconds is not None]
+    if not having:
+        return ""
+    having.sort(key=lambda share: -(share.item_seconds or 0.0))
+    first = having[0]
+    more = f", {plural(len(having) - 1, 'other')} have theirs for less" if len(having) > 1 else ""
+    return f"pid {first.pid} has had {first.item} in hand for {duration(first.item_seconds or 0.0)}{more}"
+
+
+def who_died(task: _Task) -> str:
+    """The workers that died on a task, with what they had in hand: "pid 12 (BTC-1h, taken up 3.2 s ago), pid 13"."""
+    named = [f"pid {_with_item(share, since=True)}" for share in task.workers_lost[:8]]
+    more = len(task.workers_lost) - len(named) + task.lost_left_out
+    return ", ".join(named) + (f" and {plural(more, 'other')}" if more and named else "")
+
+
+def _with_item(share: _Share, *, since: bool = False) -> str:
+    """A process that died, with what it had in hand: "12 (BTC-1h)", "12 (BTC-1h, taken up 3.2 s ago)"."""
+    if not share.item:
+        return str(share.pid)
+    ago = f", taken up {duration(share.item_seconds)} ago" if since and share.item_seconds is not None else ""
+    return f"{share.pid} ({share.item}{ago})"
+
+
+def _last_item(task: _Task) -> str:
+    """What the owner of a lost task had in hand, else another one that died: "with BTC-1h in hand for 12 s, "."""
+    having = [share for share in task.workers_lost if share.item]
+    having.sort(key=lambda share: (share.pid != task.owner_pid, -(share.beat or 0.0)))
+    if not having:
+        return ""
+    share = having[0]
+    took = "" if share.item_seconds is None else f" for {duration(share.item_seconds)}"
+    if share.pid == task.owner_pid:
+        return f"with {share.item} in hand{took}, "
+    return f"and pid {share.pid}, which had {share.item} in hand{took}, "
 
 
 def error_told(task: _Task) -> str:

@@ -86,9 +86,10 @@ def _counted(task: Task, n: int) -> int:
     return task.count
 
 
-def _worked(task: Task) -> None:
+def _counted_by_hand(task: Task) -> int:
     with task.item("BTC-1h"):
         pass
+    return task.count
 
 
 def _in_block(task: Task) -> tuple[Any, ...]:
@@ -119,7 +120,7 @@ USES: dict[str, Callable[[Task], Any]] = {
     "fail": lambda task: (task.fail(OSError("away")), task.fail("later"), _numbers(task.view())),
     "cancel": lambda task: (task.cancel("why"), task.set(message="late"), _numbers(task.view())),
     "track": lambda task: (list(task.track("abc")), asyncio.run(_tracked(task)), task.count, task.total),
-    "item": lambda task: (_worked(task), task.count, task.state),
+    "item": lambda task: (_counted_by_hand(task), task.state),
     "counts": lambda task: (task.counts(abs)(-3), task.count),
     "task": lambda task: _numbers(task.task("part", total=4, unit="B", label="first", join=True, resume=True).view()),
     "view": lambda task: (_numbers(task.view()), task.view().result, task.view().metrics),

@@ -28,7 +28,10 @@ def test_a_past_task_says_what_it_is(tmp_path: Path) -> None:
 def test_what_workers_had_in_hand_and_how_long_items_took_is_kept(tmp_path: Path) -> None:
     add(tmp_path, ended(2))
     for number, task in enumerate(sorted(history.read(tmp_path), key=lambda task: task.id)):
-        assert [(share.item, share.item_seconds) for share in task.workers] == [(f"item {number}", 4.0 + number), ("", None)]
+        assert [(share.item, share.item_seconds) for share in task.workers] == [
+            (f"item {number}", 4.0 + number),
+            ("", None),
+        ]
         assert task.durations is not None
         assert (task.durations.timed, task.durations.slowest, task.durations.item) == (12, 1.5, "item 3")
         assert task.durations.counts[6] == 12

@@ -115,7 +115,7 @@ def test_a_slot_that_was_given_away_is_not_counted_on(board: Board) -> None:
     assert [other.count for other in others] == [0, 0]
 
 
-@njit(nogil=True)  # type: ignore[untyped-decorator]
+@njit(nogil=True)
 def take(handle: Any, number: int) -> int:
     return int(ours.item(handle, number))
 

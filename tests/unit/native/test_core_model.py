@@ -257,7 +257,7 @@ class BoardMachine(RuleBasedStateMachine):
     def is_as_the_model_says(self) -> None:
         if not hasattr(self, "segment"):
             return
-        _, tasks, stages, _, _, index, results = self.segment.copy()
+        _, tasks, stages, _, _, index, results, _ = self.segment.copy()
         found = {
             bytes(record["id"]).decode(): (i, record)
             for i, record in enumerate(np.frombuffer(tasks, np.dtype(records.DTYPES["tasks"])))

@@ -130,10 +130,7 @@ def test_a_handle_of_a_task_that_is_gone_adds_nothing_to_the_next_one(segment: c
     end(old)
     assert segment.free(*old._where, 2**63)
     time.sleep(0.15)  # a freed slot rests
-    for n in range(16):
-        new = claim(segment, f"new {n}")
-        if new._where[0] == old._where[0]:
-            break
+    new = next(new for n in range(16) if (new := claim(segment, f"new {n}"))._where[0] == old._where[0])
     new.update()
     take_back(segment, new, 1000 * SECOND)
     with quiet():

@@ -29,7 +29,7 @@ from tests.unit.native.handles import (
     slot_offset,
 )
 
-STRIPE, ITEM, LINE = 128, 64, 128  # where the stripes of a slot begin, the item of a stripe, and the next one
+STRIPE, NAME, LINE = 128, 56, 128  # where the stripes of a slot begin, the name in a stripe, and the next one
 
 
 class Day(enum.IntEnum):
@@ -101,11 +101,12 @@ def test_each_number_of_a_range_is_told(numbers: range, segment: core.Segment) -
 
 def test_a_label_names_items_and_its_error_passes_through(segment: core.Segment) -> None:
     task = claim(segment)
-    tracker = core.Tracker(task, [{"id": 4}], label=lambda item: f"order {item['id']}")
+    orders = [{"id": 4}]
+    tracker = core.Tracker(task, orders, label=lambda item: f"order {item['id']}")
     assert [mine(segment, task) for _ in tracker] == ["order 4"]
     assert [mine(segment, task) for _ in core.Tracker(task, [3], label=lambda item: item + 1)] == ["4"]
     with pytest.raises(KeyError):
-        list(core.Tracker(task, [{}], label=lambda item: item["id"]))
+        list(core.Tracker(task, orders, label=lambda item: item["no"]))
 
 
 def test_nothing_is_in_hand_while_the_next_item_is_waited_for(segment: core.Segment) -> None:
@@ -199,17 +200,18 @@ def test_who_left_has_nothing_in_hand(segment: core.Segment) -> None:
 def test_a_handle_of_a_task_that_is_gone_writes_no_item_of_the_next_one(segment: core.Segment) -> None:
     old = claim(segment)
     native = core.NativeTask(old)
-    loops = [core.Tracker(old, range(100)), core.Tracker(old, iter("ab" * 50)), core.Tracker(old, [Nameless()] * 100)]
+    loops: list[core.Tracker[Any]] = [
+        core.Tracker(old, range(100)),
+        core.Tracker(old, iter("ab" * 50)),
+        core.Tracker(old, [Nameless()] * 100),
+    ]
     for loop in loops:
         next(loop)
         next(loop)
     end(old)
     assert segment.free(*old._where, 2**63)
     time.sleep(0.15)  # a freed slot rests
-    for _ in range(16):  # the slot is among those that are claimed
-        new = claim(segment, f"new {_}")
-        if new._where[0] == old._where[0]:
-            break
+    new = next(new for n in range(16) if (new := claim(segment, f"new {n}"))._where[0] == old._where[0])
     assert generation_of(new) != generation_of(old)
     with new.item("new"):
         text = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(native.item_function)
@@ -246,7 +248,7 @@ def test_an_item_with_another_tag_is_no_item(segment: core.Segment) -> None:
     task = claim(segment)
     for item in (5, "BTC"):
         with task.item(item), file_of(segment) as memory:
-            first = slot_offset(segment, task._where[0]) + STRIPE + ITEM
+            first = slot_offset(segment, task._where[0]) + STRIPE + NAME
             places = [first + LINE * n for n in range(STRIPES) if struct.unpack_from("<Q", memory, first + LINE * n)[0]]
             (at,) = places
             (name,) = struct.unpack_from("<Q", memory, at)

@@ -102,7 +102,7 @@ def test_a_task_that_cannot_be_is_a_value_error(make_raw: MakeRaw, edit: Callabl
         native_records.task_fields(raw.tasks, 1)
     with pytest.raises(ValueError, match="record 1 of the tasks"):
         native_records.check(
-            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations
+            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations or b""
         )
     assert native_records.task_fields(raw.tasks, 0)["id"] == "task-0"
 
@@ -133,7 +133,7 @@ def test_records_that_contradict_each_other_are_a_value_error(
     raw = make_raw(edit=edit)
     with pytest.raises(ValueError, match=message):
         native_records.check(
-            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations
+            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations or b""
         )
 
 
@@ -141,7 +141,7 @@ def test_what_a_board_writes_is_accepted(make_raw: MakeRaw) -> None:
     for count in (0, 1, 3, 100):
         raw = make_raw(count)
         native_records.check(
-            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations
+            raw.tasks, raw.stages, raw.shares, raw.workers, raw.result_index, len(raw.results), raw.durations or b""
         )
 
 

@@ -46,6 +46,26 @@ def test_a_dead_worker_of_a_running_task_is_named_with_its_share() -> None:
     assert "worker pid 77 died here: it counted 1,200 bar, last 3.0 s ago" in line
 
 
+def test_who_died_is_named_with_what_it_had_in_hand() -> None:
+    one = ShareView(77, 3, 1200, NOW - 3, False, "BTC-1h", 42.0)
+    other = ShareView(78, 4, 5, NOW - 3, False)
+    running = lines(board([task("x", workers_lost=(one,))]), 120)[2]
+    assert "worker pid 77 (BTC-1h, taken up 42 s ago) died here: it counted 1,200 bar" in running
+    assert "2 workers died here: pid 77 (BTC-1h), 78" in lines(board([task("x", workers_lost=(one, other))]), 120)[2]
+    lost = task("x", "lost", count=12, total=40, owner_pid=77, workers_lost=(other, one))
+    assert "pid 77 died with BTC-1h in hand for 42 s, at 12/40 bar" in lines(board([lost]), 120)[2]
+    parents = task("x", "lost", count=12, total=40, owner_pid=9, workers_lost=(one,))
+    assert "pid 9 died and pid 77, which had BTC-1h in hand for 42 s, at 12/40" in lines(board([parents]), 120)[2]
+
+
+def test_a_stalled_task_says_what_its_workers_have_in_hand() -> None:
+    shares = (ShareView(77, 3, 9, NOW - 60, True, "ETH", 60.0), ShareView(78, 4, 9, NOW - 90, True, "BTC", 192.0))
+    hangs = task("x", beat=NOW - 60, workers=shares)
+    assert "pid 78 has had BTC in hand for 3:12, 1 other have theirs" in lines(board([hangs]), 120)[2]
+    assert len(lines(board([task("x", beat=NOW - 1, workers=shares)]), 120)) == 2, "only if it is stalled"
+    assert len(lines(board([task("x", beat=NOW - 60)]), 120)) == 2, "there is nothing to tell"
+
+
 @pytest.mark.parametrize("total", [0, 10])
 def test_a_count_above_its_total_drops_the_total(total: int) -> None:
     shown = bar(task("x", total=total, count=35, rate=2.0), 200, PLAIN)

@@ -55,6 +55,19 @@ export interface Share {
   count: number | null;
   beat: number | null;
   alive: boolean;
+  item: string;
+  item_seconds: number | null;
+}
+
+export interface Durations {
+  timed: number;
+  quick: number;
+  p50: number | null;
+  p90: number | null;
+  p99: number | null;
+  max: number | null;
+  item: string;
+  counts: number[];
 }
 
 export interface Problem {
@@ -153,6 +166,7 @@ export interface Task {
   lost_left_out: number;
   owner: number;
   stall_after: number;
+  durations: Durations | null;
   taken_at: number;
   result: unknown;
   series: [number, number][];
@@ -195,6 +209,7 @@ export interface PastTask {
   lost_left_out: number;
   owner: number;
   stall_after: number;
+  durations: Durations | null;
   taken_at: number;
   result: unknown;
   series: [number, number][];
