@@ -28,8 +28,8 @@ HURRY = (
     ("native/pool.h", "HW_NO_BLOCK_NS 2000000ull", "HW_NO_BLOCK_NS 0ull"),
     ("native/bind.h", "HW_SHARING_TICKS 15u", "HW_SHARING_TICKS 0u"),
 )
-# As if a slot had no counters, and a block two: then six workers use blocks. And the pool is so small that those of tasks
-# that have ended are taken back.
+# As if a slot had no counters, and a block two: then six workers use blocks. And the pool is so small that those of
+# tasks that have ended are taken back.
 CROWDED = (
     ("native/bind.h", "for (uint32_t i = 0; i < HW_STRIPES; i++) {", "for (uint32_t i = 0; i < 0; i++) {"),
     ("native/blocks.h", "(((uint64_t)1 << HW_BLOCK_STRIPES) - 1)", "(uint64_t)3"),

@@ -408,7 +408,7 @@ def find_mine(cpu: Cpu) -> str:
 
 
 def lend_to_me(cpu: Cpu) -> None:
-    """pool.h: hw_free_block with hw_has_blocks, hw_claim_block and hw_fill_block; bind.h: hw_take_stripe, on that task."""
+    """pool.h: hw_free_block, hw_claim_block and hw_fill_block; bind.h: hw_take_stripe, on that task."""
     if cpu.load("generation", ACQUIRE, name="lend: generation") == 1:
         return
     cpu.change("owner", lambda _: "other", BOTH, name="lend: owner")
@@ -679,8 +679,8 @@ RESULT = Protocol(
 )
 
 PROTOCOLS = (
-    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, LINK, LEND, FOLD, REBIND, ARCHIVED, NUMBERED, ROW, LOCK, RETIRE, STRIPE,
-    DEAD, RESULT,
+    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, LINK, LEND, FOLD, REBIND, ARCHIVED, NUMBERED, ROW, LOCK,
+    RETIRE, STRIPE, DEAD, RESULT,
 )  # fmt: skip
 
 # --- with more threads
