@@ -31,7 +31,7 @@ for board in boards:
     board.remove()
 """
 
-# Programs, each of a name of its own, that have a loop at the same moment; forked, as forty of them need a lot of memory.
+# Programs, each of a name of its own, that have a loop at the same moment; forked, as forty need a lot of memory.
 FORTY = """
 import os, sys, time
 from pathlib import Path
@@ -52,7 +52,8 @@ for n in range(int(sys.argv[1])):
 for _ in children:
     os.read(here[0], 1)
 segments = [path for path in Path("/dev/shm").iterdir() if path.name.startswith("headway-")]
-print(len(segments), sum(path.stat().st_size for path in segments), sum(path.stat().st_blocks * 512 for path in segments))
+sizes = [path.stat() for path in segments]
+print(len(sizes), sum(one.st_size for one in sizes), sum(one.st_blocks * 512 for one in sizes))
 os.close(went[1])
 print(*{os.waitpid(pid, 0)[1] for pid in children})
 """
@@ -101,16 +102,16 @@ def test_a_board_that_somebody_named_or_opened_has_the_default_size_for_loops_to
     del headway_dir
     monkeypatch.delenv("HEADWAY_BOARD", raising=False)
     monkeypatch.setattr(sys, "argv", [f"{board_name}.py"])
-    for _ in headway.track(range(1)):
-        board = headway.open(record=False)
-        assert board._segment.capacity == loops.SIZES["capacity"], "made for loops alone"
+    list(headway.track(range(1)))
+    board = headway.open(record=False)
+    assert board._segment.capacity == loops.SIZES["capacity"], "made for loops alone"
     board.write_snapshot()
     board.remove(files=False)
-    for _ in headway.track(range(1)):
-        again = headway.open(record=False)
-        assert again._segment.capacity == 1024, "somebody opens it, so the next one has room for more"
-    again.remove()
-    for _ in headway.track(range(1), board=f"{board_name}-2"):
-        named = headway.open(f"{board_name}-2", record=False)
-        assert named._segment.capacity == 1024
-    named.remove()
+    list(headway.track(range(1)))
+    board = headway.open(record=False)
+    assert board._segment.capacity == 1024, "somebody has opened it, so the next one has room for more"
+    board.remove()
+    list(headway.track(range(1), board=f"{board_name}-2"))
+    board = headway.open(f"{board_name}-2", record=False)
+    assert board._segment.capacity == 1024
+    board.remove()

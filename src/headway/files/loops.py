@@ -1,7 +1,7 @@
 """Boards that nobody named: a plain loop of `headway.track` opened them. They go some days after their last use.
 
 A file in the directory of such a board says so. Whoever opens the board by its name takes it away, and the board stays.
-A segment that is made for loops alone is small: forty programs with a loop each fit into the 64 MiB that a container has.
+A segment that is made for loops alone is small: forty programs with a loop each fit into the 64 MiB of a container.
 """
 
 from __future__ import annotations
