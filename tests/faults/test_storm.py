@@ -239,7 +239,7 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
     ),
     "a block that is being linked is not noted": (
         KILLS,
-        (*CROWDED, ("native/pool.h", "        hw_store(&control->linking, link);", "        (void)link;")),
+        (*CROWDED[:2], ("native/pool.h", "        hw_store(&control->linking, link);", "        (void)link;")),
     ),
     "a block that is linked hides the one before it": (
         KILLS,
@@ -262,10 +262,6 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
                 'while (it.left && (stripe = hw_next_stripe(&it)) != NULL) {\n            HW_STEP("seal");',
             ),
         ),
-    ),
-    "a counter is taken of a task that is closed": (
-        SMALL,
-        (*CROWDED, ("native/bind.h", "} else if (hw_is_closed(slot)) {", "} else if (0) {")),
     ),
     "blocks are taken back of a task that is not closed": (
         SMALL,
