@@ -185,7 +185,7 @@ WRITERS = {
         "sequence",
     ],
     "whoever unlinks": ["retired"],
-    "who finds no free counter": ["shared_counters"],
+    "who finds no free counter": ["shared_counters", "block_hint", "no_block_ns"],
     "the lock's holder": [
         *("next_serial", "frees", "dropped", "free_hint", "repairs", "gone", "gone_note", "gone_before"),
     ],
