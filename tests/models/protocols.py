@@ -314,6 +314,29 @@ ITEM = Protocol(
 )
 
 
+def count_and_take_up(cpu: Cpu) -> None:
+    """durations.h: hw_tick; then items.h: hw_put_at_beat."""
+    cpu.store("beat", 2, PLAIN)
+    cpu.store("name", 2, name="item")
+
+
+def taken_up_when(cpu: Cpu) -> tuple[int, int]:
+    """shares.h: hw_copy_stripe: the beat once more, after the name of an item that was taken up at it."""
+    cpu.load("beat", ACQUIRE, name="copy: beat")
+    name = int(cpu.load("name", ACQUIRE, name="copy: name"))
+    return name, int(cpu.load("beat", ACQUIRE, name="copy: beat again"))
+
+
+TAKEN_UP = Protocol(
+    "taken up",
+    "hw_tick and hw_put_at_beat beside hw_copy_stripe and hw_load_item",
+    {"beat": 1, "name": 1},
+    (count_and_take_up, taken_up_when),
+    lambda _, seen: seen[1] < seen[0],
+    {"copy: beat:relaxed": "the beat that counts is loaded after the name", "copy: beat again:relaxed": LAST},
+)
+
+
 def take_over(cpu: Cpu) -> None:
     """stripes.h: hw_take_stripe of a dead worker's stripe; then items.h: hw_put_at_beat of its new worker."""
     cpu.store("item", "none", name="take: item")
@@ -766,7 +789,8 @@ RESULT = Protocol(
 )
 
 PROTOCOLS = (
-    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, ITEM, ITEMS, TIMED, LINK, LEND, FOLD, REBIND, ARCHIVED,
+    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, ITEM, TAKEN_UP, ITEMS, TIMED, LINK, LEND, FOLD, REBIND,
+    ARCHIVED,
     NUMBERED, ROW, LOCK, RETIRE, STRIPE, DEAD, RESULT,
 )  # fmt: skip
 

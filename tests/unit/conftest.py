@@ -66,6 +66,7 @@ def build_raw(count: int = 3, *, edit: Callable[[Arrays], object] | None = None,
     durations = zeros("durations", count)
     for number, duration in enumerate(durations):
         duration["task"], duration["count"][6], duration["slowest_ns"] = number, 12, 1_500_000_000
+        duration["items"] = 12
         duration["slowest"] = b"item 3"
     index, results = zeros("index", (count + 1) // 2), b""
     for place, entry in enumerate(index):

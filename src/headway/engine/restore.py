@@ -33,7 +33,7 @@ def restore(segment: Segment, directory: Path) -> None:
         return
     raw = view.raw
     kept, _ = scans.restorable(raw.tasks, segment.capacity)
-    records = (raw.tasks, raw.stages, raw.shares, raw.result_index, raw.results, raw.durations or b"")
+    records = (raw.tasks, raw.stages, raw.shares, raw.result_index, raw.results, raw.durations)
     segment.restore(kept, *records, raw.meta["taken_ns"])
     segment.resume_sequence(view.sequence)
 

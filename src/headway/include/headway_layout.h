@@ -363,12 +363,14 @@ typedef struct hw_lost {
 
 HW_ASSERT(sizeof(hw_lost) == 96);
 
-#define HW_DURATIONS 23
+#define HW_DURATIONS 22
+#define HW_UNTIMED ((uint64_t)1 << 63) /* in `timed`: what was counted before it was restored was not timed */
 #define HW_DURATION_SHIFT 24 /* 2^24 ns: at 100 ticks a second quicker counts cannot be told from one another */
 
 /* How long the counts of a task took: see native/durations.h. All words have the tag of the slot's generation. */
 typedef struct hw_durations {
     uint64_t count[HW_DURATIONS]; /* tag | how many took 2^(24 + i) ns, and less than twice as long; the last: or longer */
+    uint64_t items;               /* tag | how many items these updates counted: all others of the task were quick */
     uint64_t naming;              /* tag | when somebody began to write the name of the slowest, as `since`; 0 = nobody */
     hw_text slowest;              /* `since`: tag | how long it took, >> HW_SINCE_SHIFT; `name`: of its item */
 } hw_durations;

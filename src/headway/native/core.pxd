@@ -49,6 +49,8 @@ cdef class Segment(TaskTable):
 cdef class Place:
     cdef hw_task handle
     cdef uint64_t look_ns  # here, as each count reads it
+    cdef uint64_t bound  # how often the handle got a stripe
+    cdef hw_nested *last  # of the blocks and loops that have an item in hand, by this handle
     cdef Segment segment
     cdef uint32_t index
     cdef uint64_t generation
@@ -86,9 +88,8 @@ cdef class ItemBlock:
     cdef object item
     cdef str function
     cdef bint counted  # by the end of the block
-    cdef bint taken
     cdef uint64_t name  # of the item as it was written
-    cdef hw_in_hand outer  # what was in hand before
+    cdef hw_nested *open  # NULL = it has not begun, or was left
 
 
 cdef class Tracker:
@@ -103,8 +104,8 @@ cdef class Tracker:
     cdef uint64_t step
     cdef uint64_t number  # of the item in hand, 1 = the first; not of those of a range
     cdef bint quick  # the next item is there at once, and no label tells which it is
-    cdef bint taken
-    cdef hw_in_hand outer  # what was in hand before
+    cdef uint64_t bound  # of the slot, when `place` was set
+    cdef hw_nested *open  # NULL = no item was taken up, or it has ended
     cdef object label
     cdef object on_end
     cdef object on_tick

@@ -136,7 +136,7 @@ class TaskTable(Recorded):
         shares: bytes,
         index: bytes,
         results: bytes,
-        durations: bytes,
+        durations: bytes | None,
         taken_ns: int,
     ) -> int: ...
     def resume_sequence(self, sequence: int) -> None: ...

@@ -48,6 +48,7 @@ cdef class Counter(Place):
         if answer == HW_STALE and self.goes_on():
             answer = self.bind()
             if answer == HW_OK:
+                hw_store(&self.handle.stripe.beat_ns, now)  # it begins anew: how long nothing was counted is no duration
                 answer = hw_add_at(&self.handle, n, now)
         if answer == HW_OVERFLOW:
             raise _count_out_of_range(self.id, n)
@@ -71,6 +72,7 @@ cdef class Counter(Place):
             answer = hw_try_bind(board, &self.handle, self.index, self.generation,
                                  hw_clock_ns(CLOCK_MONOTONIC) + BIND_TRY, hw_clock_ns(CLOCK_MONOTONIC) < give_up)
             if answer != HW_TIMEOUT:
+                self.bound += 1
                 return answer
             _outside(board, _wait_for_slot, &waited)
 

@@ -48,6 +48,7 @@ static inline uint64_t hw_durations_in(char *slot, uint64_t tag) {
 static void hw_begin_durations(char *slot, uint64_t tag) {
     hw_durations *durations = hw_durations_of(slot);
     for (int i = 0; i < HW_DURATIONS; i++) hw_store(&durations->count[i], tag << HW_TAG_SHIFT);
+    hw_store(&durations->items, tag << HW_TAG_SHIFT);
     hw_store(&durations->naming, tag << HW_TAG_SHIFT);
     hw_store(&durations->slowest.since, tag << HW_TAG_SHIFT);
     hw_store(&durations->slowest.name, 0);
@@ -73,19 +74,27 @@ static void hw_name_slowest(hw_durations *durations, uint64_t tag, const hw_in_h
     }
 }
 
-/* Note what took so long, with the item that was in hand. */
-static void hw_note_duration(const hw_task *task, uint64_t ns, const hw_in_hand *item, uint64_t now_ns) {
+/* Add to one word of the durations. Relaxed, as a count. 0 if it is another task's by now. */
+static int hw_add_timed(uint64_t *word, uint64_t tag, uint64_t n) {
+    uint64_t old = hw_peek(word);
+    do {
+        if (old >> HW_TAG_SHIFT != tag) return 0;
+    } while (!__atomic_compare_exchange_n(word, &old, tag << HW_TAG_SHIFT | ((old + n) & HW_COUNT_MASK), 1,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    return 1;
+}
+
+/* Note that n items took so long, with the item that was in hand. */
+static void hw_note_duration(const hw_task *task, int64_t n, uint64_t ns, const hw_in_hand *item, uint64_t now_ns) {
     hw_durations *durations = (hw_durations *)(uintptr_t)(task->durations & HW_COUNT_MASK);
     uint64_t tag = task->durations >> HW_TAG_SHIFT, took = hw_since(tag, ns), old;
     hw_control *control = hw_control_beside(durations);
     int kind = hw_duration_kind(ns);
     if (kind < 0) return;
-    old = hw_peek(&durations->count[kind]);
-    do {
-        if (old >> HW_TAG_SHIFT != tag) return;
-    } while (!__atomic_compare_exchange_n(&durations->count[kind], &old, old + 1, 1, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+    if (!hw_add_timed(&durations->count[kind], tag, 1)) return;
     HW_STEP("timed");
-    /* Release: who sees the bit sees the word. */
+    hw_add_timed(&durations->items, tag, (uint64_t)n);
+    /* Release: who sees the bit sees the words. */
     if (!(hw_peek(&control->timed) >> kind & 1)) __atomic_fetch_or(&control->timed, (uint64_t)1 << kind, __ATOMIC_RELEASE);
     old = hw_peek(&durations->slowest.since);
     do {
@@ -100,12 +109,15 @@ static HW_COLD void hw_tick(const hw_task *task, int64_t n, uint64_t now_ns) {
     hw_stripe *stripe = task->stripe;
     uint64_t begun = hw_peek(&stripe->beat_ns), taken;
     hw_in_hand item;
+    if (now_ns < begun && begun - now_ns < HW_NAMING_NS) return; /* another thread was here since we read the clock */
     __atomic_store_n(&stripe->beat_ns, now_ns, __ATOMIC_RELAXED);
     if (n <= 0 || !begun || now_ns <= begun || hw_duration_kind(now_ns - begun) < 0) return;
-    hw_load_item(&item, &stripe->name, &stripe->item, task->tag);
+    item.name = 0;
+    if (hw_peek(&stripe->worker) == task->worker) /* else the item is another worker's */
+        hw_load_item(&item, &stripe->name, &stripe->item, task->tag);
     taken = item.name ? hw_taken_up(&item, begun) : begun;
     if (taken > begun) begun = taken;
-    if (now_ns > begun) hw_note_duration(task, now_ns - begun, &item, now_ns);
+    if (now_ns > begun) hw_note_duration(task, n, now_ns - begun, &item, now_ns);
 }
 
 static const hw_calls hw_own_calls = {hw_tick, hw_take_named, hw_take_numbered};

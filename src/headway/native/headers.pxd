@@ -222,11 +222,17 @@ cdef extern from "items.h" nogil:
     void hw_drop_item(uint64_t *name, uint64_t tag)
     void hw_put_at_beat(uint64_t *name, uint64_t value)
     void hw_put_number(hw_stripe *stripe, uint64_t tag, uint64_t kind, int64_t value, uint64_t now_ns)
-    void hw_put_words(uint64_t *name, hw_text *item, uint64_t tag, const char *text, uint64_t since)
-    void hw_keep_item(hw_in_hand *to, const hw_stripe *stripe, uint64_t tag)
+    void hw_put_text_item(hw_stripe *stripe, uint64_t tag, const char *text, uint64_t since)
     void hw_put_back(hw_stripe *stripe, const hw_in_hand *kept, uint64_t tag)
     bint hw_is_named(const hw_stripe *stripe, uint64_t name)
     int hw_may_take(const hw_task *task)
+
+    ctypedef struct hw_nested:
+        int is_open
+
+    hw_nested *hw_open_item(hw_nested **last, const hw_stripe *stripe, uint64_t tag)
+    int hw_close_item(hw_nested **last, hw_nested *one, hw_in_hand *outer)
+    void hw_let_go(hw_nested *one)
 
 cdef extern from "durations.h" nogil:
     void hw_tick(const hw_task *task, int64_t n, uint64_t now_ns)

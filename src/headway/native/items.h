@@ -20,6 +20,7 @@
 #ifndef HEADWAY_ITEMS_H
 #define HEADWAY_ITEMS_H
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "headway.h"
@@ -78,12 +79,10 @@ static inline void hw_put_number(hw_stripe *stripe, uint64_t tag, uint64_t kind,
     hw_store(&stripe->name, hw_item_name(tag, kind, (uint64_t)value));
 }
 
-/* A text, filled up with NUL, and what stands beside it: a time with its tag. */
+/* A text, filled up with NUL, beside a time that stands there already. */
 static inline void hw_put_words(uint64_t *name, hw_text *item, uint64_t tag, const char *text, uint64_t since) {
     uint64_t word;
     hw_drop_item(name, tag);
-    HW_STEP("item since");
-    hw_store(&item->since, since);
     for (size_t at = 0; at < HW_ITEM_BYTES; at += 8) {
         memcpy(&word, text + at, 8);
         HW_STEP("item word");
@@ -94,12 +93,21 @@ static inline void hw_put_words(uint64_t *name, hw_text *item, uint64_t tag, con
     hw_store(name, hw_item_name(tag, HW_ITEM_TEXT, hw_item_hash(since, text)));
 }
 
+/* A text that is taken up at this time, which has its tag. */
+static inline void hw_put_text_item(hw_stripe *stripe, uint64_t tag, const char *text, uint64_t since) {
+    hw_drop_item(&stripe->name, tag);
+    HW_STEP("item since");
+    hw_store(&stripe->item.since, since);
+    hw_put_words(&stripe->name, &stripe->item, tag, text, since);
+}
+
 /* Copy the item of this tag: it is whole, or there is none. A number that was taken up at the last count is its name. */
 static inline void hw_load_item(hw_in_hand *to, const uint64_t *at, const hw_text *from, uint64_t tag) {
     for (int i = 0; i < HW_ITEM_TRIES; i++) {
         uint64_t name = hw_load(at), kind = hw_item_kind_of(name);
-        if (name >> HW_TAG_SHIFT != tag || kind == HW_ITEM_NONE) break;
+        if (name >> HW_TAG_SHIFT != tag || kind < HW_ITEM_NUMBER || kind > HW_ITEM_TEXT) break; /* none, or damage */
         to->name = name;
+        to->since = 0;
         if (kind & HW_ITEM_AT_BEAT) return;
         to->since = hw_load(&from->since);
         if (kind == HW_ITEM_TEXT) hw_load_text(to->text, from->text, HW_ITEM_BYTES);
@@ -142,7 +150,7 @@ static inline void hw_keep_item(hw_in_hand *to, const hw_stripe *stripe, uint64_
 static inline void hw_put_back(hw_stripe *stripe, const hw_in_hand *kept, uint64_t tag) {
     uint64_t kind = hw_item_kind_of(kept->name);
     if (!kept->name || kept->name >> HW_TAG_SHIFT != tag) hw_drop_item(&stripe->name, tag);
-    else if (kind == HW_ITEM_TEXT) hw_put_words(&stripe->name, &stripe->item, tag, kept->text, kept->since);
+    else if (kind == HW_ITEM_TEXT) hw_put_text_item(stripe, tag, kept->text, kept->since);
     else hw_put_number(stripe, tag, kind, (int64_t)kept->name, hw_since_ns(kept->since));
 }
 
@@ -151,9 +159,11 @@ static inline int hw_is_named(const hw_stripe *stripe, uint64_t name) {
     return ((hw_peek(&stripe->name) ^ name) & ~((uint64_t)HW_ITEM_AT_BEAT << HW_KIND_SHIFT)) == 0; /* of this process */
 }
 
-/* May this handle write an item? Its stripe is looked at as a count does; and in a forked child it is the parent's. */
+/* May this handle write an item? Its stripe is looked at as a count does; in a forked child it is the parent's, and one that
+ * is shared has the item of its worker alone. */
 static inline int hw_may_take(const hw_task *task) {
     if (hw_peek(task->identity) != task->worker) return HW_UNBOUND;
+    if (hw_peek(&task->stripe->worker) != task->worker) return HW_UNBOUND;
     return hw_peek(&task->stripe->count) >> HW_TAG_SHIFT == task->tag ? HW_OK : HW_STALE;
 }
 
@@ -172,7 +182,7 @@ static int hw_take_named(const hw_task *task, const char *text) {
         for (n--; n && ((unsigned char)text[n] & 0xc0) == 0x80; n--); /* cut at a character */
     memcpy(words, text, n);
     memset(words + n, 0, sizeof words - n);
-    hw_put_words(&task->stripe->name, &task->stripe->item, task->tag, words, hw_since(task->tag, hw_now(task)));
+    hw_put_text_item(task->stripe, task->tag, words, hw_since(task->tag, hw_now(task)));
     return HW_OK;
 }
 
@@ -183,6 +193,68 @@ static int hw_take_numbered(const hw_task *task, int64_t number) {
     if (number >= HW_VALUE_LIMIT || number <= -HW_VALUE_LIMIT) return HW_OVERFLOW;
     hw_put_number(task->stripe, task->tag, HW_ITEM_NUMBER, number, hw_now(task));
     return HW_OK;
+}
+
+/* ------------------------------------------------------------------------------------------------ one within another
+ * A block or loop within another one puts back what was in hand before it. Others may be left meanwhile, in any order, by
+ * threads and coroutines: what was theirs is not put back. Of one handle, under the GIL. The handle has the last one that
+ * is open; each has those before it, as long as they are open. */
+typedef struct hw_nested {
+    int is_open, refs;
+    hw_in_hand outer; /* what was in hand before */
+    struct hw_nested *before;
+} hw_nested;
+
+static inline void hw_let_go(hw_nested *one) {
+    while (one && !--one->refs) {
+        hw_nested *before = one->before;
+        free(one);
+        one = before;
+    }
+}
+
+/* Those before it that are closed are no more. */
+static inline void hw_skip_closed(hw_nested *one) {
+    while (one->before && !one->before->is_open) {
+        hw_nested *closed = one->before;
+        one->outer = closed->outer;
+        one->before = closed->before;
+        if (one->before) one->before->refs++;
+        hw_let_go(closed);
+    }
+}
+
+/* Open one, which the caller lets go of by hw_close_item. NULL: there is no memory, and nothing will be put back. */
+static inline hw_nested *hw_open_item(hw_nested **last, const hw_stripe *stripe, uint64_t tag) {
+    hw_nested *one = (hw_nested *)malloc(sizeof *one), *closed;
+    if (!one) return NULL;
+    while ((closed = *last) != NULL && !closed->is_open) { /* it was dropped without being left */
+        *last = closed->before;
+        if (*last) (*last)->refs++;
+        hw_let_go(closed);
+    }
+    one->is_open = 1;
+    one->refs = 2; /* the caller's, and the handle's */
+    hw_keep_item(&one->outer, stripe, tag);
+    one->before = *last; /* with the handle's reference */
+    if (one->before) hw_skip_closed(one->before);
+    *last = one;
+    return one;
+}
+
+/* Close one. *outer: what is in hand after it, if it was the last one. Returns whether it was. */
+static inline int hw_close_item(hw_nested **last, hw_nested *one, hw_in_hand *outer) {
+    int was_last = *last == one;
+    one->is_open = 0;
+    while (*last && !(*last)->is_open) {
+        hw_nested *closed = *last;
+        *outer = closed->outer;
+        *last = closed->before;
+        if (*last) (*last)->refs++;
+        hw_let_go(closed);
+    }
+    hw_let_go(one);
+    return was_last;
 }
 
 #endif

@@ -1,6 +1,6 @@
 # Items in hand: their names, and the block in which one is.
 
-cdef enum: _NAMELESS, _A_TEXT, _A_NUMBER, _A_BOOL, _A_PATH, _A_TUPLE
+cdef enum: _NAMELESS, _A_TEXT, _A_NUMBER, _A_BOOL, _A_PATH, _A_TUPLE, _OF_NUMPY
 
 cdef dict _kinds = {}  # of types: few are iterated over in one program
 cdef int _KINDS_MOST = 256
@@ -20,42 +20,59 @@ cdef int _kind_of(kind) except -1:
         found = _A_TEXT
     elif issubclass(kind, bool):
         found = _A_BOOL
-    elif issubclass(kind, int) or (kind.__module__ == "numpy" and kind.__name__.startswith(("int", "uint"))):
+    elif issubclass(kind, int):
         found = _A_NUMBER
     elif issubclass(kind, tuple):
         found = _A_TUPLE
+    elif paths is not None and issubclass(kind, paths):
+        found = _A_PATH
+    elif type(kind) is type and kind.__module__ == "numpy" and kind.__name__.startswith(("int", "uint")):
+        found = _OF_NUMPY
     else:
-        found = _A_PATH if paths is not None and issubclass(kind, paths) else _NAMELESS
+        found = _NAMELESS
     if len(_kinds) >= _KINDS_MOST:
         _kinds.clear()
     _kinds[kind] = found
     return found
 
 
-cdef str _named(item, int nested=0):
-    """The name of an item that is a number, a text, a path or a tuple of those; else None."""
+cdef str _named(item):
+    """The name of an item that is a number, a text, a path or a tuple of those; else None.
+
+    No loop and no call may stop because of a name: what goes wrong in the item's own code means that it has none.
+    """
+    try:
+        return _name_of(item, 0)
+    except Exception:
+        return None
+
+
+cdef str _name_of(item, int nested):
+    """As _named. The methods are those of the types themselves: a subclass may do anything in its own."""
     cdef int kind = _kind_of(type(item))
     cdef str text
     if kind == _A_TEXT:
         text = PyUnicode_FromObject(item)
         return text if len(text) <= _LETTERS_MOST else text[:_LETTERS_MOST]
     if kind == _A_NUMBER:
-        number = int(item)
-        return str(number) if number.bit_length() <= _BITS_MOST else None
+        return int.__repr__(item) if int.bit_length(item) <= _BITS_MOST else None
+    if kind == _OF_NUMPY:
+        return str(int(item))
     if kind == _A_BOOL:
         return "True" if item else "False"
     if kind == _A_PATH:
-        return _end_of(str(item))
+        return _end_of(sys.modules["pathlib"].PurePath.__str__(item))
     if kind == _A_TUPLE and nested < _NESTED_MOST:
-        return _listed(tuple(item), nested + 1)
+        return _listed(<tuple>item, nested + 1)
     return None
 
 
 cdef str _listed(tuple items, int nested):
     """The names of those that have one."""
+    cdef Py_ssize_t i
     names = []
-    for part in items[:_PARTS_MOST]:
-        name = _named(part, nested)
+    for i in range(min(PyTuple_GET_SIZE(items), _PARTS_MOST)):
+        name = _name_of(<object>PyTuple_GET_ITEM(items, i), nested)
         if name is not None:
             names.append(name)
     return ", ".join(names) if names else None
@@ -73,7 +90,7 @@ cdef str _end_of(str path):
 
 cdef str _called(str function, tuple arguments):
     """The name of a call."""
-    names = _listed(arguments, 1)
+    names = _named(arguments)
     return function if names is None else f"{function[:_LETTERS_MOST]}({names})"
 
 
@@ -105,7 +122,7 @@ cdef int _take(Counter slot, item, uint64_t ordinal, uint64_t now) except -1:
 cdef int _take_text(Counter slot, str text, uint64_t now) except -1:
     cdef char words[HW_ITEM_BYTES]
     _put_text(words, sizeof(words), text)
-    hw_put_words(&slot.handle.stripe.name, &slot.handle.stripe.item, slot.handle.tag, words, hw_since(slot.handle.tag, now))
+    hw_put_text_item(slot.handle.stripe, slot.handle.tag, words, hw_since(slot.handle.tag, now))
     return 0
 
 
@@ -126,8 +143,11 @@ cdef class ItemBlock:
         self.item = item
         self.function = function
         self.counted = True
-        self.taken = False
+        self.open = NULL
         self.name = 0
+
+    def __dealloc__(self):
+        _forget(self.open)
 
     @property
     def counts(self):
@@ -140,28 +160,36 @@ cdef class ItemBlock:
 
     def __enter__(self):
         cdef uint64_t now
-        if not _takes(self.slot):
+        if self.open is not NULL or not _takes(self.slot):
             return self
-        hw_keep_item(&self.outer, self.slot.handle.stripe, self.slot.handle.tag)
+        self.open = hw_open_item(&self.slot.last, self.slot.handle.stripe, self.slot.handle.tag)
         now = hw_now(&self.slot.handle)
         if self.function is not None:
             _take_text(self.slot, _called(self.function, self.item), now)
         else:
             _take(self.slot, self.item, 0, now)
         self.name = hw_peek(&self.slot.handle.stripe.name)
-        self.taken = True
         return self
 
     def __exit__(self, kind, error, trace):
         if kind is None and self.counted:
             _count(self.slot, 1)
-        if self.taken:
-            self.taken = False
-            _put_back(self.slot, self.name, &self.outer)
+        _put_back(self.slot, self.name, self.open)
+        self.open = NULL
 
 
-cdef int _put_back(Counter slot, uint64_t name, const hw_in_hand *outer) noexcept:
+cdef int _put_back(Counter slot, uint64_t name, hw_nested *one) noexcept:
     """What was in hand before is so again, unless something else is in hand by now."""
-    if hw_may_take(&slot.handle) == HW_OK and hw_is_named(slot.handle.stripe, name):
-        hw_put_back(slot.handle.stripe, outer, slot.handle.tag)
+    cdef hw_in_hand outer
+    if one is not NULL and hw_close_item(&slot.last, one, &outer):
+        if hw_may_take(&slot.handle) == HW_OK and hw_is_named(slot.handle.stripe, name):
+            hw_put_back(slot.handle.stripe, &outer, slot.handle.tag)
+    return 0
+
+
+cdef int _forget(hw_nested *one) noexcept:
+    """It was dropped without being left. The slot lets go of it when it opens or closes another one."""
+    if one is not NULL:
+        one.is_open = 0
+        hw_let_go(one)
     return 0

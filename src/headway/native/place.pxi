@@ -12,7 +12,12 @@ cdef class Place:
         self.index = 0
         self.generation = 0
         self.look_ns = 0
+        self.bound = 0
+        self.last = NULL
         self._id = ""
+
+    def __dealloc__(self):
+        hw_let_go(self.last)
 
     def _place(self, Segment segment, uint32_t index, uint64_t generation, id not None):
         """Set the task that this handle refers to. segment None: it is looked up on first use."""

@@ -29,6 +29,7 @@ cdef extern from "restore.h" nogil:
         const char *shares
         size_t share_count
         const char *durations
+        int untimed
         const char *json
         uint32_t json_bytes
         int64_t taken_ns

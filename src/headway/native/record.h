@@ -76,7 +76,8 @@ HW_ASSERT(sizeof(hw_share_record) == 96);
 /* How long the counts of a task took; a task without any has none. */
 typedef struct hw_duration_record {
     uint32_t task;
-    uint32_t pad;
+    uint32_t untimed; /* 1: what was counted before it was restored was not timed */
+    uint64_t items;   /* how many were counted by these: all others were quick */
     uint64_t count[HW_DURATIONS]; /* how many took 2^(24 + i) ns, and less than twice as long; the last: or longer */
     uint64_t slowest_ns;          /* about: to the next microsecond below */
     char slowest[HW_ITEM_BYTES];  /* its item, "" = unknown */

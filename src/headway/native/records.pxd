@@ -76,7 +76,9 @@ cdef extern from "record.h" nogil:
 
     ctypedef struct hw_duration_record:
         uint32_t task
-        uint64_t count[23]
+        uint32_t untimed
+        uint64_t items
+        uint64_t count[22]
         uint64_t slowest_ns
         char slowest[48]
 

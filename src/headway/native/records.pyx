@@ -46,7 +46,7 @@ cdef extern from *:
         HW_SIGNED(share, beat_ns), HW_SIGNED(share, item_ns), HW_TEXT(share, item), HW_UNSIGNED(share, known), HW_UNSIGNED(share, alive), HW_FIELD(share, pad, 'V', 1),
         HW_UNSIGNED(worker, incarnation), HW_UNSIGNED(worker, pid), HW_UNSIGNED(worker, alive),
         HW_FIELD(worker, pad, 'V', 1), HW_SIGNED(worker, started_ns), HW_TEXT(worker, name),
-        HW_UNSIGNED(duration, task), HW_FIELD(duration, pad, 'V', 1), HW_FIELD(duration, count, 'u', HW_DURATIONS),
+        HW_UNSIGNED(duration, task), HW_UNSIGNED(duration, untimed), HW_UNSIGNED(duration, items), HW_FIELD(duration, count, 'u', HW_DURATIONS),
         HW_UNSIGNED(duration, slowest_ns), HW_TEXT(duration, slowest),
         HW_UNSIGNED(result, task), HW_UNSIGNED(result, bytes), HW_UNSIGNED(result, offset),
     };
@@ -314,7 +314,9 @@ def share_rows(buffer, uint32_t task):
 
 
 def duration_row(buffer, uint32_t task):
-    """The durations of task number `task`: (how many of each kind, the slowest in seconds, its item), or None."""
+    """The durations of task number `task`: (how many of each kind, of how many items, the slowest in seconds, its item,
+    was what was counted before it was restored not timed?), or None.
+    """
     cdef hw_duration_record r
     cdef _Array array = _Array(buffer, sizeof(r))
     cdef Py_ssize_t i = array.first_of(task)
@@ -323,7 +325,8 @@ def duration_row(buffer, uint32_t task):
     array.take(i, &r)
     if r.task != task:
         return None
-    return tuple([r.count[i] for i in range(HW_DURATIONS)]), r.slowest_ns / 1e9, _field_text(r.slowest, sizeof(r.slowest))
+    counts = tuple([r.count[i] for i in range(HW_DURATIONS)])
+    return counts, r.items, r.slowest_ns / 1e9, _field_text(r.slowest, sizeof(r.slowest)), r.untimed != 0
 
 
 def result_place(buffer, uint32_t task, uint64_t results_bytes):

@@ -18,6 +18,7 @@ typedef struct hw_past {
     const char *shares; /* hw_share_record [share_count], unaligned */
     size_t share_count;
     const char *durations; /* hw_duration_record, unaligned; NULL = none */
+    int untimed;           /* 1: the snapshot knows no durations */
     const char *json; /* readable up to a multiple of eight bytes */
     uint32_t json_bytes;
     int64_t taken_ns; /* of the snapshot, wall clock */
@@ -88,13 +89,16 @@ static void hw_restore_lost(hw_control *control, char *slot, const hw_past *past
 
 static void hw_restore_durations(hw_control *control, hw_durations *to, uint64_t tag, const hw_past *past) {
     hw_duration_record from;
-    uint64_t timed = 0;
+    uint64_t timed = past->untimed ? HW_UNTIMED : 0;
+    if (timed) hw_store(&control->timed, timed);
     if (!past->durations) return;
     memcpy(&from, past->durations, sizeof from);
     for (int i = 0; i < HW_DURATIONS; i++) {
         hw_store(&to->count[i], tag << HW_TAG_SHIFT | (from.count[i] & HW_COUNT_MASK));
         if (from.count[i]) timed |= (uint64_t)1 << i;
     }
+    if (from.untimed) timed |= HW_UNTIMED;
+    hw_store(&to->items, tag << HW_TAG_SHIFT | (from.items & HW_COUNT_MASK));
     hw_store(&to->slowest.since, hw_since(tag, from.slowest_ns));
     from.slowest[sizeof from.slowest - 1] = 0;
     if (from.slowest[0]) 

@@ -34,6 +34,7 @@ static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from, uint64_t tag) {
         hw_load_words(to, from, offsetof(hw_stripe, name));
         hw_load_item(&item, &from->name, &from->item, tag);
         to->name = item.name;
+        if (hw_item_kind_of(item.name) & HW_ITEM_AT_BEAT) to->beat_ns = hw_load(&from->beat_ns); /* not an older one's */
         if (HW_UNLIKELY(item.name && !(hw_item_kind_of(item.name) & HW_ITEM_AT_BEAT))) hw_take_item(to, &item);
         to->count = hw_load(&from->count);
         if (hw_load(&from->worker) == to->worker) return;
@@ -131,6 +132,9 @@ static HW_APART void hw_copy_durations(hw_copy *copy, uint32_t number, char *slo
         word = hw_load(&from->count[i]);
         if (word >> HW_TAG_SHIFT == tag) to->count[i] = word & HW_COUNT_MASK;
     }
+    word = hw_load(&from->items);
+    if (word >> HW_TAG_SHIFT == tag) to->items = word & HW_COUNT_MASK;
+    to->untimed = (timed & HW_UNTIMED) != 0;
     word = hw_load(&from->slowest.since);
     if (word >> HW_TAG_SHIFT == tag) to->slowest_ns = hw_since_ns(word);
     hw_load_item(&slowest, &from->slowest.name, &from->slowest, tag);

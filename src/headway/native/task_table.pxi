@@ -299,7 +299,7 @@ cdef class TaskTable(Recorded):
         No other process may be attached, and records.check must have passed the records. Returns how many found room.
         """
         cdef const unsigned char[::1] of_tasks = tasks, of_stages = stages, of_shares = shares
-        cdef const unsigned char[::1] of_index = index, of_results = results, of_durations = durations
+        cdef const unsigned char[::1] of_index = index, of_results = results, of_durations = durations or b""
         cdef hw_past past
         cdef hw_result_record place
         cdef bytes json
@@ -320,6 +320,7 @@ cdef class TaskTable(Recorded):
             memcpy(&past.task, &of_tasks[number * sizeof(hw_task_record)], sizeof(hw_task_record))
             past.stages = _of_task(of_stages, sizeof(hw_stage_record), number, &past.stage_count)
             past.shares = _of_task(of_shares, sizeof(hw_share_record), number, &past.share_count)
+            past.untimed = durations is None
             past.durations = _of_task(of_durations, sizeof(hw_duration_record), number, &timed)
             begin, size = places.get(number, (0, 0))
             json = bytes(of_results[begin:begin + size]) + b"\0" * 8

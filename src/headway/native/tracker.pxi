@@ -24,12 +24,15 @@ cdef class Tracker:
         self.next_tick_ns = 0
         self.label = label
         self.quick = label is None and type(self.iterator) in _QUICK
-        self.taken = False
-        self.number = self.name = self.step = self.prefix = 0
+        self.open = NULL
+        self.number = self.name = self.step = self.prefix = self.bound = 0
         self.place = NULL
-        if self.quick and type(iterable) is range and iterable.step > 0 and 0 <= iterable.start \
+        if self.quick and type(iterable) is range and 0 < iterable.step < HW_VALUE_LIMIT and 0 <= iterable.start \
                 and iterable.stop < HW_VALUE_LIMIT:
             self.step = iterable.step
+
+    def __dealloc__(self):
+        _forget(self.open)
 
     def __iter__(self):
         return self
@@ -51,9 +54,10 @@ cdef class Tracker:
         item = hw_next_item(self.iterator)
         if item is NULL and self.over():
             raise StopIteration
-        self.pending = True
         found = <object>item
         Py_DECREF(found)  # the reference that hw_next_item returned; `found` has its own
+        if self.bound != self.slot.bound:
+            self.place = NULL  # it was that of another counter: of this process's parent, say
         if self.place is not NULL and self.step:
             self.name += self.step
             hw_put_at_beat(self.place, self.name)
@@ -64,6 +68,7 @@ cdef class Tracker:
                 hw_put_at_beat(self.place, self.name)
             else:
                 self.take(found)
+        self.pending = True
         return found
 
     cdef int take(self, found) except -1:
@@ -73,14 +78,14 @@ cdef class Tracker:
             self.place = NULL
             return 0
         now = hw_now(&self.slot.handle) if self.place is NULL else hw_peek(&self.slot.handle.stripe.beat_ns)
-        if not self.taken:
-            hw_keep_item(&self.outer, self.slot.handle.stripe, self.slot.handle.tag)
-            self.taken = True
+        if self.open is NULL:
+            self.open = hw_open_item(&self.slot.last, self.slot.handle.stripe, self.slot.handle.tag)
         if self.label is None:
             _take(self.slot, found, self.number, now)
         else:
             _take_labelled(self.slot, self.label, found, now)
         self.name = hw_peek(&self.slot.handle.stripe.name)
+        self.bound = self.slot.bound
         if self.quick:
             self.place = &self.slot.handle.stripe.name
             self.prefix = hw_item_name(self.slot.handle.tag, HW_ITEM_NUMBER | HW_ITEM_AT_BEAT, 0)
@@ -90,7 +95,7 @@ cdef class Tracker:
 
     cdef int wait(self) except -1:
         """Nothing is in hand until the next item comes."""
-        if self.taken and _takes(self.slot):
+        if self.open is not NULL and _takes(self.slot):
             hw_drop_item(&self.slot.handle.stripe.name, self.slot.handle.tag)
             self.name = hw_peek(&self.slot.handle.stripe.name)
         return 0
@@ -112,9 +117,8 @@ cdef class Tracker:
     cdef int end(self, error) except -1:
         on_end, self.on_end = self.on_end, None
         self.iterator = None
-        if self.taken:
-            self.taken = False
-            _put_back(self.slot, self.name, &self.outer)
+        _put_back(self.slot, self.name, self.open)
+        self.open = NULL
         if on_end is not None:
             try:
                 on_end(error)

@@ -210,9 +210,9 @@ class AsyncTracker(AsyncIterator[Any]):
             if self._on_end is not None:
                 self._end(error)
             raise
-        self._pending = True
-        self._block = self._task.item(item if self._label is None else str(self._label(item)))
-        self._block.__enter__()
+        block = self._task.item(item if self._label is None else str(self._label(item)))
+        block.__enter__()
+        self._pending, self._block = True, block
         return item
 
     def _let_go(self, *, counts: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 __all__ = ["KINDS", "QUICK_S", "Durations"]
 
-KINDS = 23  # of durations: one for each power of two (native/durations.h)
+KINDS = 22  # of durations: one for each power of two (native/durations.h)
 QUICK_S = 2**24 / 1e9  # what took no longer is not timed
 
 

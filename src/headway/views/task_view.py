@@ -269,8 +269,10 @@ def _durations(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
 
     if raw.durations is None:
         return {"durations": None}
-    counts, slowest, item = duration_row(raw.durations, number) or ((), 0.0, "")
-    return {"durations": Durations(counts, max(0, view.count - sum(counts)), slowest, item)}
+    counts, items, slowest, item, untimed = duration_row(raw.durations, number) or ((), 0, 0.0, "", False)
+    if untimed and not any(counts):
+        return {"durations": None}
+    return {"durations": Durations(counts, 0 if untimed else max(0, view.count - items), slowest, item)}
 
 
 _LAZY: dict[str, Callable[[TaskView, Raw, int], dict[str, Any]]] = {

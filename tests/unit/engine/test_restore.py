@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+
 import pytest
 
 from headway.engine.board import open_board
+from headway.files import snapshot
+from headway.views.durations import Durations
 
 
 def left_behind(name: str) -> None:
@@ -27,6 +31,28 @@ def test_ended_tasks_are_as_they_were_and_open_ones_are_lost(board_name: str) ->
         assert (was_open.state, was_open.count, was_open.total) == ("lost", 4, 10)
     finally:
         board.remove(files=True)
+
+
+def test_items_and_durations_are_restored_and_what_was_not_timed_stays_so(board_name: str) -> None:
+    """The first time from a snapshot that knows durations, the second time from one of before."""
+    for knows in (True, False):
+        board = open_board(board_name, capacity=4, record=False)
+        with board.task("one") as task:
+            task.update(5)
+            native = task.native()
+            address = native.item_function
+            ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(address)(native.address, b"BTC")
+            view = board.snapshot()
+        snapshot.write(view.raw if knows else view.raw._replace(durations=None), board.directory)
+        board.remove(files=False)
+        board = open_board(board_name, capacity=4, record=False)
+        try:
+            found = board.get("one")
+            assert found is not None
+            assert [share.item for share in found.workers_lost] == ["BTC"]
+            assert found.durations == (Durations(quick=5) if knows else None)
+        finally:
+            board.remove(files=True)
 
 
 def test_with_less_room_the_newest_are_taken(board_name: str) -> None:

@@ -80,7 +80,8 @@ def items_of(segment: core.Segment, task: core.Slot) -> dict[int, tuple[str, flo
 def durations_of(segment: core.Segment, task: core.Slot) -> tuple[tuple[int, ...], float, str]:
     raw = segment.copy_task(*task._where)
     assert raw is not None
-    return native_records.duration_row(raw[7], 0) or ((0,) * 23, 0.0, "")
+    counts, _, slowest, item, _ = native_records.duration_row(raw[7], 0) or ((0,) * 22, 0, 0.0, "", False)
+    return counts, slowest, item
 
 
 def stages_of(segment: core.Segment, task: core.Slot) -> list[str]:

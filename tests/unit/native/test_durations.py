@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from headway.native import core
+from headway.native import records as native_records
 from tests.unit.native.handles import (
     STRIPES,
     beside,
@@ -37,7 +38,7 @@ def take_back(segment: core.Segment, task: core.Slot, ns: int) -> None:
 
 
 def kind(ns: int) -> int:
-    return min(22, max(0, ns.bit_length() - 25))
+    return min(21, max(0, ns.bit_length() - 25))
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1.5, 10, 60])
@@ -66,13 +67,49 @@ def test_a_quick_loop_has_none(segment: core.Segment) -> None:
     assert sum(counts) <= 3, "but for what the machine was busy with"
 
 
+def test_what_was_counted_by_slow_updates_is_not_quick(segment: core.Segment) -> None:
+    task = claim(segment)
+    for _ in range(10):
+        task.update(0)
+        take_back(segment, task, 10 * SECOND)
+        task.update(1000)
+    raw = segment.copy_task(*task._where)
+    assert raw is not None
+    row = native_records.duration_row(raw[7], 0)
+    assert row is not None
+    assert (sum(row[0]), row[1]) == (10, 10_000)
+
+
+def test_who_read_the_clock_before_another_thread_counted_notes_nothing(segment: core.Segment) -> None:
+    task = claim(segment)
+    task.update()
+    take_back(segment, task, -SECOND // 2)  # as if another thread had counted a moment later
+    task.update()
+    take_back(segment, task, 0)
+    task.update()
+    assert sum(durations_of(segment, task)[0]) == 0
+
+
+def test_the_slowest_is_never_lowered_by_who_names_it(segment: core.Segment) -> None:
+    task = claim(segment)
+    longest = 0.0
+    for seconds in (3, 50, 7, 20, 51, 1):
+        for number in core.Tracker(task, [0, seconds]):
+            if number:
+                take_back(segment, task, seconds * SECOND)
+        longest = max(longest, float(seconds))
+        _, slowest, item = durations_of(segment, task)
+        assert slowest >= longest - 0.02
+        assert item == str(int(longest))
+
+
 @pytest.mark.parametrize("n", [0, -1])
 def test_what_counts_nothing_takes_no_time(n: int, segment: core.Segment) -> None:
     task = claim(segment)
     task.update(5)
     take_back(segment, task, 5 * SECOND)
     task.update(n)
-    assert durations_of(segment, task) == ((0,) * 23, 0.0, "")
+    assert durations_of(segment, task) == ((0,) * 22, 0.0, "")
 
 
 def test_the_slowest_is_told_with_its_item(segment: core.Segment) -> None:
@@ -135,7 +172,7 @@ def test_a_handle_of_a_task_that_is_gone_adds_nothing_to_the_next_one(segment: c
     take_back(segment, new, 1000 * SECOND)
     with quiet():
         old.update()
-    assert durations_of(segment, new) == ((0,) * 23, 0.0, "")
+    assert durations_of(segment, new) == ((0,) * 22, 0.0, "")
     new.update()
     assert 1000 <= durations_of(segment, new)[1] < 2000
 
@@ -143,7 +180,7 @@ def test_a_handle_of_a_task_that_is_gone_adds_nothing_to_the_next_one(segment: c
 def test_the_next_task_of_a_slot_begins_with_none(segment: core.Segment) -> None:
     for n in range(40):
         task = claim(segment, f"task {n}")
-        assert durations_of(segment, task) == ((0,) * 23, 0.0, "")
+        assert durations_of(segment, task) == ((0,) * 22, 0.0, "")
         for item in core.Tracker(task, [0, n + 1]):
             if item:
                 take_back(segment, task, 50 * SECOND)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
+import itertools
 import os
 import signal
 import struct
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 
 from headway.native import core
+from headway.native import records as native_records
 from tests.unit.native.handles import (
     STRIPES,
     beside,
@@ -289,6 +291,133 @@ def test_a_forked_child_writes_no_item_of_its_parent(segment: core.Segment) -> N
 
     with beside(child):
         assert mine(segment, task) == "parent's"
+
+
+def test_a_forked_child_that_goes_on_with_its_parents_loop_writes_no_item_of_its_parent(segment: core.Segment) -> None:
+    task = claim(segment)
+    loops: list[core.Tracker[Any]] = [core.Tracker(task, range(100)), core.Tracker(task, list(range(50, 150)))]
+    for loop in loops:
+        next(loop)
+        next(loop)
+    before = mine(segment, task)
+
+    def child() -> None:
+        task.update()  # the handle is bound anew: it has the child's counter
+        for loop in loops:
+            for _ in range(3):
+                item = next(loop)
+                assert mine(segment, task) == str(item)
+
+    with beside(child):
+        assert mine(segment, task) == before
+
+
+@pytest.mark.parametrize("kind", [1, 7])
+def test_a_kind_that_there_is_not_is_no_item(kind: int, segment: core.Segment) -> None:
+    task = claim(segment)
+    with task.item("BTC"), file_of(segment) as memory:
+        first = slot_offset(segment, task._where[0]) + STRIPE + NAME
+        (at,) = [first + LINE * n for n in range(STRIPES) if struct.unpack_from("<Q", memory, first + LINE * n)[0]]
+        (name,) = struct.unpack_from("<Q", memory, at)
+        struct.pack_into("<Q", memory, at, name & ~(7 << 45) | kind << 45)
+        assert mine(segment, task) == ""
+        native_records.check(*segment.copy()[1:6], 0)
+        struct.pack_into("<Q", memory, at, name)
+        assert mine(segment, task) == "BTC"
+
+
+def test_what_was_left_meanwhile_is_not_put_back(segment: core.Segment) -> None:
+    """Threads and coroutines leave their blocks in any order."""
+    task = claim(segment)
+    first, second, third = (task.item(name) for name in ("a", "b", "c"))
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert mine(segment, task) == "b"
+    second.__exit__(None, None, None)
+    assert mine(segment, task) == ""
+    with task.item("outer"):
+        blocks = [task.item(n) for n in range(200)]
+        for block, next_one in itertools.pairwise(blocks):
+            block.__enter__()
+            next_one.__enter__()
+            block.__exit__(None, None, None)
+            next_one.__exit__(None, None, None)
+            assert mine(segment, task) == "outer"
+        third.__enter__()
+        del third  # never left
+        assert mine(segment, task) == "c"
+    with task.item("d"):
+        pass
+    assert mine(segment, task) in ("", "c"), "what was never left stays, until something else is in hand"
+
+
+class Endless(tuple[int, ...]):
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[int]:
+        raise RuntimeError("asked")
+
+
+class Liar(int):
+    def __int__(self) -> int:
+        raise RuntimeError("asked")
+
+    __str__ = __repr__ = __index__ = __int__  # type: ignore[assignment]
+
+
+class Lost(PurePosixPath):
+    def __str__(self) -> str:
+        raise RuntimeError("asked")
+
+
+def unhashable() -> Any:
+    """An item of a class that cannot be looked up: made here, as pytest asks each class of a module what it is."""
+
+    class Hostile(type):
+        __hash__ = None  # type: ignore[assignment]
+
+        def __eq__(cls, other: object) -> bool:
+            raise RuntimeError("asked")
+
+    return Hostile("Unhashable", (), {})()
+
+
+HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
+    "unhashable": (unhashable, "#1"),
+    "endless": (lambda: Endless((1, 2)), "1, 2"),
+    "liar": (lambda: Liar(5), "5"),
+    "lost": (lambda: Lost("/a/b"), "/a/b"),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_no_name_stops_a_loop_a_block_or_a_call(what: str, segment: core.Segment) -> None:
+    make, name = HOSTILE[what]
+    item = make()
+    task = claim(segment)
+    for source in ([item], iter([item])):
+        assert [mine(segment, task) for _ in core.Tracker(task, source)] == [name]
+    with task.item(item):
+        pass
+    with task._called("f", (item,)):
+        assert mine(segment, task) == (f"f({name})" if name != "#1" else "f")
+    assert task.count == 4
+    assert len(list(core.Tracker(task, range(0, 10, 2**70)))) == 1
+
+
+def test_who_shares_a_counter_writes_no_item_of_its_worker(segment: core.Segment) -> None:
+    task = claim(segment)
+    with task.item("its own"), file_of(segment) as memory:
+        first = slot_offset(segment, task._where[0]) + STRIPE
+        (at,) = [first + LINE * n for n in range(STRIPES) if struct.unpack_from("<Q", memory, first + LINE * n + 16)[0]]
+        (worker,) = struct.unpack_from("<Q", memory, at + 16)
+        struct.pack_into("<Q", memory, at + 16, worker + 1)  # somebody else's
+        name = bytes(memory[at + NAME : at + NAME + 8])
+        with task.item("another one's"):
+            pass
+        assert bytes(memory[at + NAME : at + NAME + 8]) == name
+        struct.pack_into("<Q", memory, at + 16, worker)
 
 
 def test_an_item_is_seen_by_who_looks_whether_anything_changed(segment: core.Segment) -> None:
