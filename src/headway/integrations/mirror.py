@@ -65,10 +65,10 @@ class Mirror(Loop):
 
     def add(self, n: Any) -> None:
         """Count n more, which may have a fraction: that is carried on to the next one."""
-        try:
-            exact = self._fraction + float(n)
-        except (TypeError, ValueError, OverflowError):  # not a number: the library has something to say about it
+        number = _number(n)
+        if number is None:  # the library has something to say about it
             return
+        exact = self._fraction + number
         if math.isfinite(exact):
             items = math.floor(exact + NEARLY)
             self._fraction = exact - items
@@ -104,7 +104,7 @@ class Mirror(Loop):
             self.task._set(total=shown[0], message=shown[1])
 
     def measure(self, values: Mapping[str, Any], postfix: Any) -> None:
-        """Write the numbers among these values as metrics; postfix: the text of them all."""
+        """Write the numbers among these values as metrics; the rest comes with `show`. postfix: the text of all."""
         metrics: dict[str, float] = {}
         words = []
         for key, value in values.items():

@@ -175,10 +175,8 @@ def _begin(bar: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         bar._headway_add = found.task.update
         if bar.n:
             found.add(bar.n)
-        _show(bar, found)
         postfix = asked(POSTFIX, "postfix", None)
-        if isinstance(postfix, dict):
-            _measure(bar, found, None, postfix)
+        _measure(bar, found, None, postfix if isinstance(postfix, dict) else {})
     except Exception as error:
         _give_up(bar, error)
 
@@ -196,11 +194,13 @@ def _show(bar: Any, found: Mirror, *, anew: bool = False) -> None:
 
 
 def _measure(bar: Any, found: Mirror, pairs: Any, values: dict[str, Any]) -> None:
-    """Write the numbers of a postfix as metrics."""
+    """Write the numbers of a postfix as metrics, and all else that the bar shows."""
     try:
-        found.measure({**dict(pairs or ()), **values}, bar.postfix)
+        found.measure({**dict(pairs or ()), **values}, getattr(bar, "postfix", None))
     except Exception as error:
         _give_up(bar, error)
+    else:
+        _show(bar, found)
 
 
 def _add_else(bar: Any, n: Any, error: Exception) -> None:
