@@ -35,6 +35,26 @@ if __name__ == "__main__":
         pool.join()
 """
 
+LIVE = """
+import multiprocessing, sys
+import headway
+from headway.integrations.tqdm import tqdm
+
+def work(number):
+    for _ in tqdm(range(10), desc=f"part {number}"):
+        pass
+
+if __name__ == "__main__":
+    with headway.open(sys.argv[1]).live():
+        bar = tqdm(total=2, desc="all")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            for _ in pool.imap_unordered(work, range(2)):
+                bar.update()
+            pool.close()
+            pool.join()
+        bar.close()
+"""
+
 KILLED = """
 import os, signal, sys
 from headway.integrations.tqdm import install, process_map, tqdm
@@ -94,6 +114,13 @@ def test_bars_of_a_pool_are_on_the_board_of_their_parent(run_python: RunPython, 
     parts = {f"part {number}": ("success", 10, 10) for number in range(4)}
     assert found(board) == {"all": ("success", 4, 4), **parts}
     assert len({task.owner_pid for task in board}) >= 2
+
+
+def test_workers_use_the_board_that_their_parents_bars_are_on_though_nobody_named_it(
+    run_python: RunPython, board: Board
+) -> None:
+    run_python(LIVE, board.name)
+    assert found(board) == {"all": ("success", 2, 2), "part 0": ("success", 10, 10), "part 1": ("success", 10, 10)}
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])

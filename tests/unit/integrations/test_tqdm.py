@@ -447,6 +447,15 @@ def test_uninstall_leaves_tqdm_as_it_was(board_name: str, monkeypatch: pytest.Mo
     board_here().remove()
 
 
+def test_a_bar_of_the_module_counts_once_when_all_are_mirrored_as_well(bar: Bars) -> None:
+    ours.install()
+    with ours.tqdm(total=3, file=io.StringIO()) as one:
+        for _ in range(3):
+            one.update()
+        assert seen("tqdm").count == 3
+    assert [task.state for task in board_here()] == ["success"]
+
+
 def test_bars_go_to_the_board_that_was_named(board_name: str) -> None:
     with headway.open(board_name) as board:
         use_board(board)
