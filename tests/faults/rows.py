@@ -49,7 +49,7 @@ NATIVE, ATTACH = "tests/fuzz/native.py", "tests/fuzz/attach.py"
 ROWS = [
     Row(
         MODELS,
-        "lock, latch, slots, archive, election and the one recorder, and mutants of them, with Spin",
+        "lock, latch, slots, counters, archive, identity, election, one recorder, and mutants, with Spin",
         ("tests/models/check.py",),
         ("tests/models/check.py", "--long"),
         600.0,

@@ -46,7 +46,7 @@ def build(folder: Path, *edits: Edit, flags: tuple[str, ...] = ("-O2",), compile
     binary = folder / "storm"
     command = [compiler, "-std=gnu11", "-w", *flags, "-D_GNU_SOURCE", "-DHW_HOOKS", "-pthread"]
     paths = [f"-I{headers / 'include'}", f"-I{headers / 'native'}", str(HERE / "storm.c"), "-o", str(binary)]
-    subprocess.run([*command, *paths], check=True, timeout=100)
+    subprocess.run([*command, *paths], check=True, timeout=500)
     return binary
 
 
@@ -55,7 +55,7 @@ def storm(binary: Path, seconds: float, how: How) -> subprocess.CompletedProcess
         ["setarch", "-R", binary, str(seconds), "6", *map(str, how)],  # TSan knows no randomised addresses
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=500,
         check=False,
         env={**os.environ, "TSAN_OPTIONS": "halt_on_error=1"},
     )
