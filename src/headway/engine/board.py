@@ -367,7 +367,7 @@ def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Boar
             board = _boards[directory, name] = _on(at)
         if record and launch.wanted():
             at.segment.want_recorder()
-            launch.ensure(at.segment)
+            launch.ensure(at.segment, opens=True)
     return board, None if created else at.segment
 
 

@@ -86,6 +86,8 @@ extern "C" {
 #define HW_RETIRING 2
 #define HW_RETIRED_FOR_GOOD 1
 
+#define HW_NO_RECORDER 4096 /* no errno: none can be started */
+
 #define HW_NO_TOTAL (-1) /* total of a task that has none */
 
 #define HW_TAG_SHIFT 48                                  /* a count word: tag, 16 bits | count, 48 bits */
@@ -152,7 +154,8 @@ typedef struct hw_header {
     uint64_t recorder_errors;      /* snapshots and archive steps that failed */
     uint64_t recorder_errno;       /* of the last attempt, 0 = it succeeded */
     uint64_t sequence;             /* snapshot files begun so far; goes on when the board is restored */
-    uint64_t pad3[8];
+    uint64_t recorder_told;        /* of what one of the processes has warned for all: an errno, or HW_NO_RECORDER */
+    uint64_t pad3[7];
 
     /* 640: HW_RETIRED_FOR_GOOD when the board was removed; counts of processes still attached are then seen by
      * nobody. */

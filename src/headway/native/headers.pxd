@@ -23,6 +23,7 @@ cdef extern from "headway.h" nogil:
         HW_WORKERS_MAX
         HW_LAYOUT_VERSION
         HW_NO_TOTAL
+        HW_NO_RECORDER
     enum:
         CLOCK_REALTIME
         CLOCK_MONOTONIC
@@ -82,6 +83,7 @@ cdef extern from "headway.h" nogil:
         uint64_t recorder_pid
         uint64_t recorder_errors
         uint64_t recorder_errno
+        uint64_t recorder_told
         uint64_t sequence
         uint64_t retired
         uint64_t dropped
