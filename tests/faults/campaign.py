@@ -76,8 +76,6 @@ def main() -> int:
         outcomes = [running[row].result() for row in rows]
     wrong = [outcome for outcome in outcomes if outcome.wrong]
     print(json.dumps([asdict(one) for one in outcomes], indent=2) if given.json else _table(outcomes))
-    for outcome in wrong:
-        print(f"\n{outcome.part}: {outcome.what}\n{outcome.wrong}", file=sys.stderr)
     _say(f"{len(outcomes)} rows in {time.monotonic() - began:.0f} s, {len(wrong)} failed")
     if not _root():
         _say("without root no row had a /dev/shm of its own: what was left there was not looked at")
@@ -112,6 +110,8 @@ def _run(row: Row, long: bool) -> Outcome:
         wrong = f"{wrong}\n{' '.join(command)}\n{output[-6000:]}"
     outcome = Outcome(row.part, row.what, tried, of, failed, note, round(seconds, 1), wrong)
     _say(f"{row.part}: {row.what}: {'FAILED' if wrong else 'held'}, {tried:,} {of}, {seconds:.0f} s")
+    if wrong:  # at once: the table comes after an hour or two
+        print(f"\n{row.part}: {row.what}\n{wrong}\n", file=sys.stderr, flush=True)
     return outcome
 
 
@@ -128,6 +128,8 @@ def _call(command: tuple[str, ...], folder: Path, bound_s: float) -> tuple[str, 
             "no:cacheprovider",
             "-o",
             "junit_family=xunit1",
+            "-o",
+            f"timeout={bound_s:.0f}",  # rows run side by side, on a busy machine
             f"--junit-xml={folder / 'junit.xml'}",
         ]
     environment = {**os.environ, "HEADWAY_DIR": str(folder / "state"), "PYTHONPATH": str(ROOT), "CI": "true"}

@@ -211,7 +211,7 @@ static void give_back(uint32_t slot, uint64_t word) {
     if (hw_lock(board, 0) != HW_OK) return;
     if (word & 2) hw_free_archived(board, slot, generation);
     if (word & 4) hw_free_idle(board, slot, generation, word);
-    if (word & 8) hw_evict(board, (hw_drop)((word >> 4 & 3) % 3));
+    if (word & 8) hw_evict(board, (hw_drop)((word >> 4 & 3) % 3), &number);
     if (word & 32) hw_repair(board);
     hw_unlock(board);
 }

@@ -27,9 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["claim", "end_owned", "leave_all", "reap", "restart", "slot_at", "write_snapshot"]
 
-# Who may not use SQLite waits for the recorder: for one at work, longer than the longest of its intervals.
+# Who may not use SQLite waits for the recorder: for one at work, longer than the longest of its intervals;
 RECORDER_WAIT_S = 10.0
-NO_RECORDER_WAIT_S = 2.0  # while there is none, or it cannot write
+# while there is none, until another one is at work: until the silence of the last one is noticed, then, if the one that
+# is seen to first does not come, until somebody else may see to one, and for that one's start.
+NO_RECORDER_WAIT_S = core.SILENT_SECONDS + core.START_SECONDS + 1.0
+CANNOT_WRITE_WAIT_S = 2.0  # for one that is at work or not
 RECORDER_NAP_S = 0.05
 
 
@@ -108,7 +111,7 @@ def _recorded(segment: core.Segment, places: list[tuple[int, int]]) -> int | Non
 
     For a process that may not use SQLite. As with a full disk, the caller drops tasks, or goes on with one, then.
     """
-    began = time.monotonic()
+    began = alive_at = time.monotonic()
     while places:
         launch.ensure(segment)
         try:
@@ -117,8 +120,14 @@ def _recorded(segment: core.Segment, places: list[tuple[int, int]]) -> int | Non
             return None
         if left < len(places):
             return len(places) - left
-        at_work = segment.recorder_alive and not segment.recorder_errors[1]
-        if time.monotonic() - began >= (RECORDER_WAIT_S if at_work else NO_RECORDER_WAIT_S):
+        now = time.monotonic()
+        if segment.recorder_alive:
+            alive_at = now
+        if (
+            now - alive_at >= NO_RECORDER_WAIT_S
+            or alive_at - began >= RECORDER_WAIT_S
+            or (segment.recorder_errors[1] and now - began >= CANNOT_WRITE_WAIT_S)
+        ):
             return None
         time.sleep(RECORDER_NAP_S)
     return 0

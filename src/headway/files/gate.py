@@ -15,6 +15,7 @@ collected.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 
@@ -84,4 +85,11 @@ def _after_fork_in_parent() -> None:
     _forking.discard(threading.get_ident())
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=is_closed)
+def _after_fork_in_child() -> None:
+    is_closed()
+    core = sys.modules.get("headway.native.core")
+    if core is not None:
+        core.collect_again()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -191,9 +191,11 @@ def _board() -> str | Board | None:
     name = context.board_handed_down()
     if name is None:
         return None
-    from headway.engine.board import open_board
+    from headway.engine.board import open_or_make
+    from headway.files import loops
 
-    return open_board(name)  # which stays what it is to the parent: that of a loop, or one with a name
+    # It stays what it is to the parent: that of a loop, or one with a name.
+    return open_or_make(name, **(loops.SIZES if loops.is_of_loops(name) else {}))
 
 
 def whole(number: Any) -> int | None:

@@ -21,42 +21,58 @@ typedef struct hw_given_up {
     uint64_t generation;
 } hw_given_up;
 
-/* Is something lost with a task that has ended, if its slot is freed now? Under the slot lock. If not, its counters are
- * closed, and it stays so. */
-static int hw_loses(hw_board *board, char *slot) {
-    return !hw_is_noted(slot) || hw_close(board, slot) != HW_OK;
+/* May what is lost with a task of this slot be lost for a claim: because nobody writes a history, or as archiving this very
+ * one has failed? */
+static int hw_lets_go(hw_drop drop, hw_given_up given_up, uint32_t slot, uint64_t generation) {
+    return drop == HW_DROP_FREELY || (given_up.slot == slot && given_up.generation == generation);
 }
 
 /* Free the older one of two tasks of one id: who replaced it was killed before it was free (invariant 3). If another
- * process has it locked, the next claim frees it. */
-static void hw_free_older(hw_board *board, uint32_t index) {
+ * process has it locked, the next claim frees it. HW_UNARCHIVED if it has to be archived first: it is lost, say, as who
+ * was killed while starting it anew had it. */
+static int hw_free_older(hw_board *board, uint32_t index, hw_drop drop, hw_given_up given_up) {
     char *slot = hw_slot(board, index);
     hw_status status;
-    if (hw_slot_try(board, slot) != HW_OK) return;
+    if (hw_slot_try(board, slot) != HW_OK) return HW_OK;
     hw_load_life(slot, &status);
-    if (hw_final(hw_state_of(board, NULL, slot, &status)) && hw_loses(board, slot)) hw_drop_locked(board, index);
-    else hw_free_locked(board, index);
+    if (!hw_final(hw_state_of(board, NULL, slot, &status)) || !hw_loses(board, slot)) {
+        hw_free_locked(board, index);
+    } else if (hw_lets_go(drop, given_up, index, hw_peek(&hw_control_of(slot)->generation))) {
+        hw_drop_locked(board, index);
+    } else {
+        hw_slot_unlock(slot);
+        return HW_UNARCHIVED;
+    }
+    return HW_OK;
 }
 
-/* The live task of this id, under the structural lock. An older one of the same id is freed (invariant 3). */
-static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t hash, hw_found *found) {
+/* The live task of this id, under the structural lock. An older one of the same id is freed (invariant 3); HW_UNARCHIVED
+ * if that one, which is found then, has to be archived first. */
+static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t hash, hw_drop drop, hw_given_up given_up,
+                          hw_found *found) {
     const uint64_t *hashes = board->hashes;
     uint32_t capacity = board->capacity;
     uint64_t best = 0;
     int answer = HW_ABSENT;
     for (uint32_t i = 0; i < capacity; i++) {
         uint64_t serial, generation;
+        hw_found older;
         if (HW_LIKELY(hw_peek(hashes + i) != hash)) continue; /* relaxed: only lock holders write hashes */
         generation = hw_holds(board, i, want, &serial);
         if (!generation) continue;
-        if (answer == HW_OK && serial < best) {
-            hw_free_older(board, i);
-            continue;
+        older = *found;
+        if (answer != HW_OK || serial > best) {
+            best = serial;
+            found->slot = i;
+            found->generation = generation;
+        } else {
+            older.slot = i;
+            older.generation = generation;
         }
-        if (answer == HW_OK) hw_free_older(board, found->slot);
-        best = serial;
-        found->slot = i;
-        found->generation = generation;
+        if (answer == HW_OK && hw_free_older(board, older.slot, drop, given_up) != HW_OK) {
+            *found = older;
+            return HW_UNARCHIVED;
+        }
         answer = HW_OK;
     }
     return answer;
@@ -125,7 +141,8 @@ static int hw_standing(hw_board *board, char *slot, const hw_status *status, uin
  * before, whatever may be dropped to make room, unless it was `given_up` or nobody writes a history: then it is dropped.
  * HW_OK with the new place, HW_ENDED, HW_EXISTS, HW_RESTING with the time to wait outside of the lock, HW_FULL;
  * HW_UNARCHIVED: archive the task found (generation 0: the oldest ones) outside of the lock, and call again;
- * HW_TIMEOUT, with the pid of the holder, if a slot lock could not be had: call again. */
+ * HW_TIMEOUT, with the pid of the holder, if a slot lock could not be had, of the task found or (generation 0) of all
+ * that could give way: call again. */
 static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
                     hw_drop drop, hw_given_up given_up, hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
@@ -135,7 +152,9 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
     char *replaced = NULL;
     int answer, loses = 0;
     memset(found, 0, sizeof *found);
-    if (hw_find_locked(board, identity, hash, found) == HW_OK) {
+    answer = hw_find_locked(board, identity, hash, drop, given_up, found);
+    if (answer == HW_UNARCHIVED) return answer;
+    if (answer == HW_OK) {
         char *slot = hw_slot(board, found->slot);
         hw_status status;
         found->pid = hw_peek(&hw_control_of(slot)->lock_pid);
@@ -150,8 +169,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
             return answer;
         }
         loses = (!anew || hw_final(status.state)) && hw_loses(board, slot);
-        if (loses && drop != HW_DROP_FREELY &&
-            !(given_up.slot == found->slot && given_up.generation == found->generation)) {
+        if (loses && !hw_lets_go(drop, given_up, found->slot, found->generation)) {
             hw_slot_unlock(slot);
             return HW_UNARCHIVED;
         }
@@ -187,10 +205,12 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
     /* At most half of the board rests at a time: more would only empty it. What has to be dropped is not, while a slot
      * rests that this claim can have. */
     if (resting < (board->capacity + 1) / 2) {
-        answer = hw_evict(board, drop == HW_DROP_LAST && resting ? HW_DROP_NONE : drop);
+        uint64_t holder;
+        answer = hw_evict(board, drop == HW_DROP_LAST && resting ? HW_DROP_NONE : drop, &holder);
         if (answer == HW_OK && !resting_until) resting_until = now + HW_REST_NS;
         if (!resting_until) {
-            found->generation = found->pid = 0;
+            found->generation = 0;
+            found->pid = holder;
             return answer;
         }
     }

@@ -131,6 +131,12 @@ static inline void hw_slot_taken(hw_board *board, hw_control *control) {
     __atomic_store_n(&control->lock_pid, hw_pid(board), __ATOMIC_RELAXED); /* relaxed: for people */
 }
 
+/* Does somebody have a slot lock, who is not dead? Another thread of this process counts, too. A look only. */
+static inline int hw_slot_held(hw_board *board, char *slot) {
+    uint64_t seen = hw_peek(&hw_control_of(slot)->lock);
+    return seen && (seen == hw_me(board) || !hw_dead(board, seen));
+}
+
 /* Try once to take a slot lock; a holder that the kernel says is dead loses it. HW_OK or HW_TIMEOUT. */
 static int hw_slot_try(hw_board *board, char *slot) {
     hw_control *control = hw_control_of(slot);

@@ -82,12 +82,46 @@ def on_arrival(callback):
     _on_arrival = callback
 
 
+cdef extern from "Python.h":
+    int PyGC_Disable()
+    int PyGC_Enable()
+
+cdef int _at_once = 0  # how many threads are in at_once; changed with the GIL
+cdef bint _collected = False  # was garbage collected when the first of them came?
+
+
+cdef void _begin_at_once() noexcept:
+    global _at_once, _collected
+    if not _at_once:
+        _collected = PyGC_Disable()
+    _at_once += 1
+
+
+cdef void _end_at_once() noexcept:
+    global _at_once
+    if _at_once > 0:  # in a child that was forked in it, collect_again has set it
+        _at_once -= 1
+        if not _at_once and _collected:
+            PyGC_Enable()
+
+
+def collect_again():
+    """To be called in a forked child: a thread that it does not have may have been in at_once."""
+    global _at_once
+    if _at_once:
+        _at_once = 1
+        _end_at_once()
+
+
 def at_once(steps, undo):
     """Call each of `steps`, and return what they returned. If one raises, call `undo`, and raise that exception.
 
     Python calls a signal handler between two bytecodes of the main thread. Here are none: where the steps are native
     functions, no handler comes between the first and the last, and so none finds this thread with half of them done.
+    Nor is garbage collected meanwhile: CPython 3.11 does that wherever it allocates, and a finalizer, or a callback of
+    `gc`, has bytecodes.
     """
+    _begin_at_once()
     try:
         return [step() for step in steps]
     except BaseException:
@@ -96,3 +130,5 @@ def at_once(steps, undo):
         except Exception:
             pass  # the first one tells more
         raise
+    finally:
+        _end_at_once()

@@ -146,6 +146,12 @@ cdef object _old_task_locked(id, board, pid):
         f"alive but has not moved for {2 * LOCK_SECONDS:g} s: resume or end it (kill -CONT, kill)")
 
 
+cdef object _slots_held(board, pid):
+    return errors.LockTimeout(
+        f"no slot of board {board!r} could be claimed in {2 * LOCK_SECONDS:g} s: all tasks on it that have ended are being "
+        f"written, one by pid {pid}, which is alive but has not moved: resume or end it (kill -CONT, kill)")
+
+
 cdef object _slots_taken(board):
     return errors.LockTimeout(f"no slot of board {board!r} could be claimed in {2 * LOCK_SECONDS:g} s: others "
                               f"take every slot as it falls free; open the board with a larger capacity")

@@ -6,7 +6,7 @@
  *     its own generation cannot write into another task.
  *  3. Ids are unique among live slots but for one moment: a task that starts anew is published before the ended one of
  *     the same id is freed, so that a kill between leaves the new state, not none. The larger serial counts; the next
- *     claim of the id frees the other.
+ *     claim of the id frees the other, which is archived first if it has ended, or is lost.
  *  4. The stripes carry the tag of the generation for which they were zeroed, or, sealed, the next one (stripes.h). Those
  *     of blocks: of the block's generation. A block is that task's alone which its owner word names, while that has its
  *     slot (blocks.h).
@@ -180,61 +180,10 @@ static int hw_free_archived(hw_board *board, uint32_t index, uint64_t generation
     return HW_OK;
 }
 
-/* What making room may lose. */
-typedef enum hw_loss {
-    HW_NOTHING,     /* only tasks go that the history has, with their last count */
-    HW_LAST_COUNTS, /* and those that it has, but not what was counted on them since */
-    HW_WHOLE_TASKS  /* and those that it does not have */
-} hw_loss;
-
-/* The tasks that ended longest ago and may go at this loss: a batch, as their rest then ends together. */
-static void hw_seek_oldest(hw_board *board, hw_asked *asked, hw_loss loss, hw_oldest *oldest) {
-    int drop = loss == HW_WHOLE_TASKS;
-    oldest->n = 0;
-    oldest->most = board->capacity / 8 ? board->capacity / 8 : 1;
-    if (oldest->most > HW_OLDEST) oldest->most = HW_OLDEST;
-    for (uint32_t i = 0; i < board->capacity; i++) {
-        char *slot = hw_slot(board, i);
-        hw_passed task;
-        hw_status status;
-        task.index = i;
-        task.generation = hw_load(&hw_control_of(slot)->generation);
-        if (!(task.generation & 1) || !(drop || hw_is_noted(slot)) || hw_read_numbers(slot, &status) != HW_OK) continue;
-        task.owner = status.owner;
-        task.ended_ns = hw_final(status.state) ? status.ended_ns : status.started_ns;
-        if (hw_is_older(oldest, task.ended_ns) && hw_may_go(board, asked, slot, &status, drop))
-            hw_add_older(oldest, task);
-    }
-}
-
-/* Free the tasks that ended longest ago and may go at this loss. HW_OK; HW_FULL if there is none; HW_TIMEOUT if other
- * processes had locked or resumed all of them; HW_UNARCHIVED if all were counted on after they were archived. */
-static int hw_free_oldest(hw_board *board, hw_asked *asked, hw_loss loss) {
-    hw_oldest oldest;
-    uint32_t freed = 0, owed = 0;
-    hw_seek_oldest(board, asked, loss, &oldest);
-    for (uint32_t i = 0; i < oldest.n; i++) {
-        char *slot = hw_slot(board, oldest.tasks[i].index);
-        hw_status status;
-        if (hw_slot_try(board, slot) != HW_OK) continue;
-        hw_load_life(slot, &status);
-        if (!hw_may_go(board, NULL, slot, &status, loss == HW_WHOLE_TASKS)) { /* resumed since */
-            hw_slot_unlock(slot);
-            continue;
-        }
-        if (hw_close(board, slot) != HW_OK) {
-            if (loss == HW_NOTHING) {
-                hw_slot_unlock(slot);
-                owed++;
-                continue;
-            }
-            hw_drop_locked(board, oldest.tasks[i].index);
-        } else {
-            hw_free_locked(board, oldest.tasks[i].index);
-        }
-        freed++;
-    }
-    return freed ? HW_OK : owed ? HW_UNARCHIVED : oldest.n ? HW_TIMEOUT : HW_FULL;
+/* Is something lost with a task that has ended, if its slot is freed now? Under the slot lock. If not, its counters are
+ * closed, and it stays so. */
+static int hw_loses(hw_board *board, char *slot) {
+    return !hw_is_noted(slot) || hw_close(board, slot) != HW_OK;
 }
 
 /* May a claim free tasks that the history does not have? */
@@ -244,25 +193,95 @@ typedef enum hw_drop {
     HW_DROP_FREELY /* yes: nobody writes a history */
 } hw_drop;
 
-/* Make room, under the structural lock: free a batch of the tasks that ended longest ago. As the last resort means: if at
- * this moment nothing can go that the history has. Other processes archive tasks, and end some, since the caller found
- * that it has to drop.
- * HW_OK; HW_UNARCHIVED: there are tasks that have ended, and have to be archived first; HW_FULL: no task has ended;
- * HW_TIMEOUT if other processes had locked or resumed all of them. */
-static int hw_evict(hw_board *board, hw_drop drop) {
-    hw_asked asked;
-    int answer;
-    memset(&asked, 0, sizeof asked);
-    if (drop == HW_DROP_FREELY) return hw_free_oldest(board, &asked, HW_WHOLE_TASKS);
-    answer = hw_free_oldest(board, &asked, HW_NOTHING);
-    if (answer == HW_OK) return answer;
-    if (drop == HW_DROP_NONE) {
-        hw_oldest others;
-        hw_seek_oldest(board, &asked, HW_WHOLE_TASKS, &others);
-        return others.n ? HW_UNARCHIVED : answer;
+/* The tasks that have ended, by what is lost if they go; of each kind a batch of those that ended longest ago, as their
+ * rest then ends together. Passed over are those whose slot lock another process has, which may be stopped. */
+typedef struct hw_choice {
+    hw_oldest whole;   /* nothing: the history has them, with their last count */
+    hw_oldest late;    /* the last counts: the history has them, but not what was counted on them since */
+    hw_oldest missing; /* all of it: the history does not have them, or nobody asks */
+    int held;          /* was one passed over? */
+    uint64_t holder;   /* the pid of who holds it, for people */
+} hw_choice;
+
+static void hw_choose(hw_board *board, hw_asked *asked, hw_drop drop, hw_choice *choice) {
+    uint32_t most = board->capacity / 8 ? board->capacity / 8 : 1;
+    if (most > HW_OLDEST) most = HW_OLDEST;
+    choice->whole.n = choice->late.n = choice->missing.n = 0;
+    choice->whole.most = choice->late.most = choice->missing.most = most;
+    choice->held = 0;
+    choice->holder = 0;
+    for (uint32_t i = 0; i < board->capacity; i++) {
+        char *slot = hw_slot(board, i);
+        hw_passed task;
+        hw_status status;
+        hw_oldest *kind = &choice->missing;
+        task.index = i;
+        task.generation = hw_load(&hw_control_of(slot)->generation);
+        if (!(task.generation & 1) || hw_read_numbers(slot, &status) != HW_OK) continue;
+        task.owner = status.owner;
+        task.ended_ns = hw_final(status.state) ? status.ended_ns : status.started_ns;
+        if (drop != HW_DROP_FREELY && hw_is_noted(slot)) {
+            if (!hw_is_older(&choice->whole, task.ended_ns) && !hw_is_older(&choice->late, task.ended_ns)) continue;
+            kind = hw_is_archived(board, slot) ? &choice->whole : &choice->late;
+        }
+        if (!hw_is_older(kind, task.ended_ns) || !hw_may_go(board, asked, slot, &status, 1)) continue;
+        if (hw_slot_held(board, slot)) {
+            choice->held = 1;
+            choice->holder = hw_peek(&hw_control_of(slot)->lock_pid);
+            continue;
+        }
+        hw_add_older(kind, task);
     }
-    answer = hw_free_oldest(board, &asked, HW_LAST_COUNTS);
-    return answer == HW_OK ? answer : hw_free_oldest(board, &asked, HW_WHOLE_TASKS);
+}
+
+/* Free up to `most` of these tasks, the oldest first. Returns how many. With `lossy` also those with which something is
+ * lost; without, their counters are closed, and `owed` says how many there are: the next copy has their last count. */
+static uint32_t hw_free_oldest(hw_board *board, const hw_oldest *oldest, uint32_t most, int lossy, uint32_t *owed) {
+    uint32_t freed = 0;
+    for (uint32_t i = 0; i < oldest->n && freed < most; i++) {
+        char *slot = hw_slot(board, oldest->tasks[i].index);
+        hw_status status;
+        if (hw_slot_try(board, slot) != HW_OK) continue;
+        hw_load_life(slot, &status);
+        if (!hw_may_go(board, NULL, slot, &status, 1)) { /* resumed since */
+            hw_slot_unlock(slot);
+        } else if (!hw_loses(board, slot)) {
+            hw_free_locked(board, oldest->tasks[i].index);
+            freed++;
+        } else if (lossy) {
+            hw_drop_locked(board, oldest->tasks[i].index);
+            freed++;
+        } else {
+            hw_slot_unlock(slot);
+            (*owed)++;
+        }
+    }
+    return freed;
+}
+
+/* Make room, under the structural lock: free a batch of the tasks that ended longest ago. As the last resort one task is
+ * dropped, first the last counts of an archived one, if at this moment nothing can go that the history has. Other processes
+ * archive tasks, and end some, since the caller found that it has to drop.
+ * HW_OK; HW_UNARCHIVED: there are tasks that have ended, and have to be archived first; HW_FULL: no task has ended;
+ * HW_TIMEOUT if other processes have locked or resumed all of them; `holder`: the pid of one that has had a lock. */
+static int hw_evict(hw_board *board, hw_drop drop, uint64_t *holder) {
+    hw_asked asked;
+    hw_choice choice;
+    uint32_t owed = 0;
+    memset(&asked, 0, sizeof asked);
+    hw_choose(board, &asked, drop, &choice);
+    *holder = choice.holder;
+    if (drop == HW_DROP_FREELY) {
+        if (hw_free_oldest(board, &choice.missing, HW_OLDEST, 1, &owed)) return HW_OK;
+    } else {
+        if (hw_free_oldest(board, &choice.whole, HW_OLDEST, 0, &owed)) return HW_OK;
+        if (drop == HW_DROP_LAST && choice.whole.n) return HW_TIMEOUT; /* somebody came in between: look again */
+        if (hw_free_oldest(board, &choice.late, HW_OLDEST, 0, &owed)) return HW_OK;
+        if (drop == HW_DROP_NONE && (owed || choice.missing.n)) return HW_UNARCHIVED;
+        if (drop == HW_DROP_LAST && (hw_free_oldest(board, &choice.late, 1, 1, &owed) ||
+                                     hw_free_oldest(board, &choice.missing, 1, 1, &owed))) return HW_OK;
+    }
+    return choice.whole.n || choice.late.n || choice.missing.n || choice.held ? HW_TIMEOUT : HW_FULL;
 }
 
 #endif

@@ -183,7 +183,8 @@ cdef class TaskTable(Recorded):
                         claim.given_up = owed  # this one alone: to make room is another matter
                     else:
                         claim.drop = HW_DROP_LAST  # from now on: this happens once
-                    give_up = max(give_up, hw_clock_ns(CLOCK_MONOTONIC) + SECOND)  # what was dropped rests first
+                    # What was dropped rests first, and each of those who wait drops one.
+                    give_up = max(give_up, hw_clock_ns(CLOCK_MONOTONIC) + SECOND, _in_seconds(LOCK_SECONDS))
                 lock_by = _in_seconds(LOCK_SECONDS)  # archiving may have taken longer than that
                 continue
             if claim.answer == HW_FULL:
@@ -191,7 +192,9 @@ cdef class TaskTable(Recorded):
             now = hw_clock_ns(CLOCK_MONOTONIC)
             if now >= give_up:
                 if claim.answer == HW_TIMEOUT and claim.found.pid:
-                    raise _old_task_locked(id, self.name, claim.found.pid)
+                    if claim.found.generation:
+                        raise _old_task_locked(id, self.name, claim.found.pid)
+                    raise _slots_held(self.name, claim.found.pid)
                 raise _slots_taken(self.name)
             lock_by = _in_seconds(LOCK_SECONDS)
             nap = min(claim.found.wait_ns, SLICE) if claim.answer == HW_RESTING else 1_000_000

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import pickle
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import headway
 from headway import errors
-from headway.engine import attached, claims
+from headway.engine import attached, claims, segments
 from headway.engine.board import open_board
 from headway.files import archive
+from headway.native import core, records
+from tests.unit.native.handles import SHM, beside, killed_after, poke, slot_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -318,6 +322,86 @@ def test_a_board_of_open_tasks_is_full_at_once_and_nothing_is_archived_for_it(bo
     board.remove(files=True)
 
 
+def test_only_one_task_is_dropped_for_a_claim(board_name: str) -> None:
+    """What goes for nothing goes by batches; what is lost with a task is not lost for the next claim."""
+    board = open_board(board_name, capacity=64, record=False)
+    try:
+        board._segment.want_recorder()
+        for number in range(64):
+            board.task(f"{number}").succeed()
+        board._segment.claim("new", "", "it", archive=cannot)
+        assert (len(board.tasks()), board._segment.dropped) == (64, 1)
+        archive_all(board)
+        for number in range(1, 64):
+            board.attach(f"{number}").update()
+        board._segment.claim("newer", "", "it", archive=cannot)
+        assert (len(board.tasks()), board._segment.dropped) == (64, 2)
+    finally:
+        board.remove(files=True)
+
+
+def archive_all(board: Board) -> None:
+    at = attached.known(board._segment.uuid)
+    assert at is not None
+    while archive.make_room(at.segment, at.directory, at.copy_meta(), None):
+        pass
+
+
+def unasked(place: tuple[int, int] | None) -> None:
+    raise AssertionError("nothing is to be archived")
+
+
+@pytest.mark.parametrize("late", [1, 3])
+def test_late_counts_are_not_lost_while_a_task_can_go_with_which_nothing_is(full: Board, late: int) -> None:
+    """However much older those are that were counted on since they were archived."""
+    archive_all(full)
+    for id in "abcd"[:late]:
+        full.attach(id).update()
+    full._segment.claim("new", "", "it", archive=unasked)
+    assert {*"abcd"[:late], "new"} <= {*ids_of(full)} < {*"abcd", "new"}
+    assert full._segment.dropped == 0
+
+
+LOCK, LOCK_PID = 8, 64  # of hw_control
+HASHES_OFFSET = 48  # in hw_header
+
+
+def hold(board: Board, id: str, incarnation: int, pid: int) -> None:
+    """Have a process hold the lock of a slot, as one that was stopped within a write."""
+    at = slot_offset(board._segment, board.attach(id)._where[0])
+    poke(board._segment, at + LOCK_PID, pid)
+    poke(board._segment, at + LOCK, incarnation)
+
+
+def incarnation_of(board: Board, pid: int) -> int:
+    workers = board._segment.copy()[4]
+    rows = [records.worker_fields(workers, i) for i in range(len(workers) // records.RECORD_BYTES["workers"])]
+    return next(int(row["incarnation"]) for row in rows if row["pid"] == pid)
+
+
+def test_a_process_that_is_stopped_over_one_task_keeps_no_other_from_giving_way(full: Board) -> None:
+    archive_all(full)
+    with beside(full._segment.register) as (pid,):
+        hold(full, "a", incarnation_of(full, pid), pid)
+        full._segment.claim("new", "", "it", archive=unasked)
+    assert {"a", "new"} < {*ids_of(full)} < {*"abcd", "new"}
+    assert full._segment.dropped == 0
+
+
+def test_a_task_that_somebody_holds_is_not_archived_for_its_slot_and_the_holder_is_named(
+    full: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id in "abc":
+        full.task(id).update()
+    archive_all(full)
+    monkeypatch.setattr(core, "LOCK_SECONDS", 0.1)
+    with beside(full._segment.register) as (pid,):
+        hold(full, "d", incarnation_of(full, pid), pid)
+        with pytest.raises(errors.LockTimeout, match=rf"being written, one by pid {pid}, which is alive"):
+            full._segment.claim("new", "", "it", archive=unasked)
+    full._segment.claim("new", "", "it", archive=unasked)
+
+
 # --- a new task of the id of one that has ended
 
 
@@ -363,6 +447,45 @@ def test_a_task_that_gives_way_and_is_archived_or_runs_does_not_count_as_dropped
         for _ in range(2):
             board._segment.claim("c", "", "it", archive=cannot, anew=True)
         assert (len(board.history(None)), board._segment.dropped) == (3, 0)
+    finally:
+        board.remove(files=True)
+
+
+def made_twin(board: Board, old: str, new: str) -> None:
+    """Give a task the id of a newer one, as if who started that one anew had been killed before the old one went."""
+    segment = board._segment
+    slots = [board.attach(id)._where[0] for id in (old, new)]
+    path = SHM / segments.object_name(segment.name, segment.uuid)[1:]
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        (hashes,) = struct.unpack_from("<Q", memory, HASHES_OFFSET)
+        at = memory.find(old.encode() + bytes(8), slot_offset(segment, slots[0]))
+        memory[at : at + len(old)] = new.encode()
+        memory[hashes + 8 * slots[0] : hashes + 8 * slots[0] + 8] = memory[
+            hashes + 8 * slots[1] : hashes + 8 * slots[1] + 8
+        ]
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_what_a_killed_restart_left_is_archived_before_it_goes_and_dropped_only_if_it_cannot_be(
+    writes: bool, board_name: str
+) -> None:
+    """Who is killed while it starts its own task anew leaves two of the id, and the old one is lost."""
+    board = open_board(board_name, capacity=8, record=False)
+    try:
+        board._segment.want_recorder()
+        killed_after(lambda: board.task("old").update(41))
+        board.task("new").update(1)
+        made_twin(board, "old", "new")
+        at = attached.known(board._segment.uuid)
+        assert at is not None
+        if writes:
+            claims.restart(at, "new", "again")
+        else:
+            board._segment.claim("new", "again", "it", archive=cannot, anew=True)
+        rows = [(task.id, task.state, task.count) for task in board.history(None)]
+        assert [(task.label, task.count) for task in board.tasks()] == [("again", 0)]
+        assert rows == ([("new", "lost", 41)] if writes else [])
+        assert board._segment.dropped == (not writes)
     finally:
         board.remove(files=True)
 
@@ -414,6 +537,56 @@ def test_a_claim_that_has_waited_for_the_disk_to_the_end_has_what_it_then_drops(
 ) -> None:
     """The slot rests for a moment, for which there is time still."""
     assert run_python(LATE, board_name).stdout == "b c d new\n"
+
+
+CLOSED = """
+import os, sys, threading, time
+from headway.engine import attached
+from headway.engine.board import open_board
+from headway.files import archive, gate
+
+board = open_board(sys.argv[1], capacity=4, record=False)
+board._segment.want_recorder()
+for id in "abcd":
+    board.task(id).succeed()
+if sys.argv[2] == "failing":
+    board._segment.note(28)
+within, done = threading.Event(), threading.Event()
+
+def use():
+    token = gate.enter()
+    within.set()
+    done.wait()
+    gate.leave(token)
+
+threading.Thread(target=use).start()
+within.wait()
+pid = os.fork()
+if pid == 0:
+    code = 1
+    try:
+        assert gate.is_closed()
+        board.task("new")
+        code = 0
+    finally:
+        os._exit(code)
+done.set()
+at = attached.known(board._segment.uuid)
+if sys.argv[2] == "killed":
+    time.sleep(4)  # until another recorder is at work
+    while archive.make_room(at.segment, at.directory, at.copy_meta(), None):
+        pass
+ended = os.waitpid(pid, 0)[1]
+print(ended, board._segment.dropped)
+board.remove(files=True)
+"""
+
+
+@pytest.mark.parametrize(("recorder", "dropped"), [("killed", 0), ("failing", 1)])
+def test_who_may_not_use_sqlite_waits_for_the_recorder_that_follows_a_killed_one(
+    recorder: str, dropped: int, run_python: RunPython, board_name: str
+) -> None:
+    assert run_python(CLOSED, board_name, recorder, env={"HEADWAY_RECORD": "0"}).stdout == f"0 {dropped}\n"
 
 
 # --- leaving

@@ -56,10 +56,11 @@ def ended(segment: core.Segment, id: str, state: str = "success") -> core.Slot:
 
 
 def test_what_is_counted_after_the_archive_is_archived_before_the_slot_goes(full: core.Segment) -> None:
-    """The older one of two makes room."""
-    task, _ = [ended(full, id) for id in ("a", "b")]
+    """The older one of two makes room, if both were counted on."""
+    task, other = [ended(full, id) for id in ("a", "b")]
     note(full)
-    task.update(10)  # a straggler
+    for one in (task, other):
+        one.update(10)  # a straggler
     noted: list[dict[str, int]] = []
 
     def archive(_place: object) -> int:

@@ -86,3 +86,68 @@ assert before <= started <= time.time(), (before, started)
 """,
         board_name,
     )
+
+
+# --- steps that no handler interrupts
+
+AT_ONCE = """
+import gc, signal, sqlite3, sys
+from functools import partial
+from headway.native import core
+
+connection = sqlite3.connect(":memory:", isolation_level=None)
+connection.execute("CREATE TABLE some (one)")
+within = []
+signal.signal(signal.SIGUSR1, lambda *_: within.append(connection.in_transaction))
+gc.callbacks.append(lambda phase, info: signal.raise_signal(signal.SIGUSR1))
+rows = [(n,) for n in range(2000)]
+made = []
+steps = [
+    partial(connection.execute, "BEGIN IMMEDIATE"),
+    partial(made.extend, map(list, rows)),
+    partial(connection.executemany, "INSERT INTO some VALUES (?)", rows),
+    partial(connection.execute, "COMMIT"),
+]
+if sys.argv[1] == "failing":
+    steps.insert(-1, partial(connection.execute, "SELECT * FROM none"))
+if sys.argv[1] == "off":
+    gc.disable()
+gc.set_threshold(1)
+try:
+    core.at_once(steps, connection.rollback)
+except sqlite3.OperationalError:
+    assert sys.argv[1] == "failing"
+gc.set_threshold(0)
+gc.callbacks.clear()
+assert len(made) == 2000 and not connection.in_transaction
+print(any(within), gc.isenabled())
+"""
+
+
+@pytest.mark.parametrize("how", ["well", "failing", "off"])
+def test_what_is_done_at_once_is_not_interrupted_by_what_collects_garbage(how: str, run_python: RunPython) -> None:
+    """CPython 3.11 collects wherever it allocates; what is called then is Python, and serves signals."""
+    assert run_python(AT_ONCE, how).stdout == f"False {how != 'off'}\n"
+
+
+FORKED = """
+import gc, os, threading
+from headway.files import gate
+from headway.native import core
+
+def fork():
+    global told
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.write(writer, b"1" if gc.isenabled() else b"0")
+        os._exit(0)
+    told = os.read(reader, 1)
+
+forking = threading.Thread(target=fork)
+core.at_once([forking.start, forking.join], int)
+print(told == b"1", gc.isenabled())
+"""
+
+
+def test_a_child_that_is_forked_meanwhile_collects_its_garbage(run_python: RunPython) -> None:
+    assert run_python(FORKED).stdout == "True True\n"
