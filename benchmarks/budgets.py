@@ -93,6 +93,7 @@ BUDGETS = (
     Budget("bench_spawned_worker", Kind.DIFFERENCE, 80 * MS, _START, "bare Python"),
     Budget("bench_command[--version]", Kind.DIFFERENCE, 40 * MS, _START, "bare Python"),
     Budget("bench_command[ls]", Kind.DIFFERENCE, 120 * MS, _START, "bare Python"),
+    Budget("bench_run", Kind.DIFFERENCE, 15 * MS, "`headway run` starts ≤ 15 ms later than Python alone", "Python"),
     Budget("bench_first_update", Kind.SECONDS, 1 * MS, "first update of a worker ≤ 1 ms of CPU"),
 )
 
@@ -177,6 +178,7 @@ _TITLES = {
     "bench_first_update": "first update of a forked worker",
     "bench_command[--version]": "headway --version",
     "bench_command[ls]": "headway ls",
+    "bench_run": "headway run, of an empty program",
     **{f"bench_tracker[{call}]": f"tracker: {_WITH.get(call, '')}{call}" for call in TRACKER_CALLS},
     "bench_lock_after_kill[waiting]": "lock of a killed holder: waiting",
     "bench_lock_after_kill[arriving]": "lock of a killed holder: arriving",
