@@ -1,0 +1,13 @@
+from typing import TypeAlias
+
+_Buffer: TypeAlias = bytes | bytearray | memoryview
+_Arrays: TypeAlias = tuple[_Buffer, _Buffer, _Buffer, _Buffer]
+
+class Base:
+    def __init__(self, tasks: _Buffer, shares: _Buffer) -> None: ...
+    def runs(self, tasks: _Buffer, shares: _Buffer) -> tuple[bytes, int]: ...
+
+def kept(
+    runs: _Buffer, tasks: _Buffer, stages: _Buffer, shares: _Buffer, durations: _Buffer
+) -> tuple[bytes, bytes, bytes, bytes, bytes]: ...
+def joined(runs: _Buffer, earlier: _Arrays, later: _Arrays) -> tuple[bytes, bytes, bytes, bytes]: ...
