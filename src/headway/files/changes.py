@@ -219,12 +219,12 @@ def _joined(raw: Raw, descriptor: int) -> Changed:
         of[task]: new.results[offset : offset + size]
         for task, size, offset in members.placed_record.iter_unpack(new.result_index)
     }
-    *arrays, durations = joined(runs, _of_tasks(raw), _of_tasks(new))
+    tasks, stages, shares, durations = joined(runs, _of_tasks(raw), _of_tasks(new))
     for key in (STANDING, OF):
         meta.pop(key, None)
     own = {key: raw.meta[key] for key in (*OF_THE_READER, "version")}
-    known = raw.durations is not None
-    return Changed(Raw({**meta, **own}, *arrays, new.workers, b"", b"", durations if known else None), results)
+    timed = None if raw.durations is None else durations
+    return Changed(Raw({**meta, **own}, tasks, stages, shares, new.workers, b"", b"", timed), results)
 
 
 def _of_tasks(raw: Raw) -> tuple[bytes | bytearray, bytes, bytes, bytes]:

@@ -45,7 +45,8 @@ def without(raw: Raw, gone: set[int]) -> Raw:
         chosen = arrays[name][[number not in gone for number in arrays[name]["task"]]]
         chosen["task"] = [place[number] for number in chosen["task"]]
         arrays[name] = chosen
-    return raw._replace(**{name: array.tobytes() for name, array in arrays.items()})
+    found: dict[str, Any] = {name: array.tobytes() for name, array in arrays.items()}
+    return raw._replace(**found)
 
 
 def test_tasks_that_change_come_and_go_are_all_that_is_kept(make_raw: MakeRaw) -> None:
