@@ -37,6 +37,8 @@ typedef struct hw_board {
     hw_header *header;
     hw_row *rows;
     uint64_t *hashes;
+    uint64_t *firsts; /* lists.h */
+    uint64_t *nexts;
     char *slots;
     uint32_t capacity;
     uint32_t workers;
@@ -79,7 +81,7 @@ static inline void hw_geometry(hw_header *header, uint32_t capacity, uint32_t wo
     header->workers = workers;
     header->rows_offset = sizeof(hw_header);
     header->hashes_offset = header->rows_offset + (uint64_t)workers * sizeof(hw_row);
-    header->slots_offset = hw_align(header->hashes_offset + (uint64_t)capacity * 8, 4096);
+    header->slots_offset = hw_align(header->hashes_offset + (uint64_t)capacity * 24, 4096);
     header->blocks_offset = header->slots_offset + (uint64_t)capacity * header->slot_bytes;
     header->blocks = hw_pool_blocks(capacity);
     header->block_bytes = sizeof(hw_block);

@@ -186,7 +186,19 @@ WRITERS = {
     "whoever unlinks": ["retired"],
     "who finds no free counter": ["shared_counters"],
     "the lock's holder": [
-        *("next_serial", "frees", "dropped", "free_hint", "repairs", "gone", "gone_note", "gone_before"),
+        *(
+            "next_serial",
+            "frees",
+            "dropped",
+            "evict_hint",
+            "free_ends",
+            "free_count",
+            "fresh",
+            "repairs",
+            "gone",
+            "gone_note",
+            "gone_before",
+        ),
     ],
 }
 
