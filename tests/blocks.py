@@ -21,6 +21,7 @@ __all__ = [
     "USED",
     "lend_all",
     "lent_to",
+    "name_of",
     "pool_of",
 ]
 
@@ -30,7 +31,7 @@ BLOCKS_OFFSET = 200  # of hw_header: blocks_offset, blocks, block_bytes
 SLOT_BYTES, SLOTS_OFFSET = 24, 56  # of hw_header
 GENERATION, USED, LINKING = 0, 48, 112  # of hw_control
 OWNER, NEXT = 0, 16  # of hw_block
-TASK_SHIFT = 44
+TASK_SHIFT, FOLDS_SHIFT, FOLDS_BITS = 44, 8, 12
 
 
 def _map(segment: core.Segment) -> mmap.mmap:
@@ -49,9 +50,10 @@ def pool_of(segment: core.Segment) -> range:
     return range(offset, offset + count * size, size)
 
 
-def _name(place: tuple[int, int]) -> int:
-    slot, generation = place
-    return slot << TASK_SHIFT | generation
+def name_of(slot: int, generation: int, used: int = 0) -> int:
+    """What stands in the owner word of a block: hw_task_name, by the word `stripes_used` of the slot."""
+    folds = used >> FOLDS_SHIFT & (1 << FOLDS_BITS) - 1
+    return slot << TASK_SHIFT | (generation & 0xFFFFFFFF) << FOLDS_BITS | folds
 
 
 def lent_to(segment: core.Segment, task: core.Slot) -> list[int]:
@@ -65,10 +67,11 @@ def lent_to(segment: core.Segment, task: core.Slot) -> list[int]:
         at = first + slot * size
         if struct.unpack_from("<Q", memory, at + GENERATION)[0] != generation:
             return []
-        link = struct.unpack_from("<Q", memory, at + USED)[0] >> 32
+        (used,) = struct.unpack_from("<Q", memory, at + USED)
+        link = used >> 32
         while link:
             block = pool[link - 1]
-            assert struct.unpack_from("<Q", memory, block + OWNER)[0] == _name((slot, generation))
+            assert struct.unpack_from("<Q", memory, block + OWNER)[0] == name_of(slot, generation, used)
             found.append(link - 1)
             (link,) = struct.unpack_from("<Q", memory, block + NEXT)
     return found
@@ -79,4 +82,4 @@ def lend_all(segment: core.Segment, task: core.Slot) -> None:
     with _map(segment) as memory:
         for block in pool_of(segment):
             if not struct.unpack_from("<Q", memory, block + OWNER)[0]:
-                struct.pack_into("<Q", memory, block + OWNER, _name(task._where))
+                struct.pack_into("<Q", memory, block + OWNER, name_of(*task._where))

@@ -128,6 +128,8 @@ def _call(command: tuple[str, ...], folder: Path, bound_s: float) -> tuple[str, 
             "no:cacheprovider",
             "-o",
             "junit_family=xunit1",
+            "-o",
+            f"timeout={bound_s:.0f}",  # rows run side by side, on a busy machine
             f"--junit-xml={folder / 'junit.xml'}",
         ]
     environment = {**os.environ, "HEADWAY_DIR": str(folder / "state"), "PYTHONPATH": str(ROOT), "CI": "true"}

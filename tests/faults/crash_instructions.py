@@ -92,6 +92,29 @@ def crowded(board: Board) -> None:
     lend_all(board._segment, board.attach("steady"))
 
 
+def short(board: Board) -> None:
+    """The same, and the only block that can be had is that of a task that has ended."""
+    filled(board)
+    old = board.task("old")
+    for n in range(STRIPES + 2):
+        fresh(partial(board.attach("old").update, n + 1))
+    old.succeed()
+    lend_all(board._segment, board.attach("steady"))
+    time.sleep(RESTS_S)
+
+
+def joined_with_what_was_another_ones(board: Board) -> bool:
+    """As joined, and the task that gave its block up has its count, in the one form or in the other."""
+    old = look(board)["old"]
+    assert (old.count, old.state) == (sum(range(1, STRIPES + 3)), "success"), old
+    shares = [share.count or 0 for share in (*old.workers, *old.workers_lost)]
+    assert sum(shares) in (old.count, sum(range(1, STRIPES + 1))), shares
+    shows = joined(STRIPES, board)
+    assert board.attach("old").count == old.count
+    assert board._segment.shared_counters == 0
+    return shows
+
+
 def with_blocks(board: Board) -> None:
     """A task that has ended, and has a block."""
     ended_before(board)
@@ -333,6 +356,9 @@ CALLS = {
     "a first update: identity, row, stripe and count": Call(victim, joining, partial(joined, 0), joining),
     "a first update where dead ones have all places": Call(crowded, joining, partial(joined, STRIPES), joining),
     "a first update that links a block": Call(filled, joining, partial(joined, STRIPES), joining),
+    "a first update that takes back the block of another task": Call(
+        short, joining, joined_with_what_was_another_ones, joining
+    ),
     "an identity": Call(victim, present, nothing_shows),
     "leave": Call(victim, leaving, nothing_shows),
     "a status": Call(wordy, partial(saying, "B"), says, partial(saying, "C")),

@@ -25,7 +25,7 @@ from headway.engine import segments
 from headway.engine.board import Board
 from headway.native import core
 from headway.system import shm
-from tests.blocks import BLOCKS_OFFSET, LINKING, NEXT, TASK_SHIFT, USED
+from tests.blocks import BLOCKS_OFFSET, LINKING, NEXT, TASK_SHIFT, USED, name_of
 from tests.faults.tracing import PC, STACK, killed, peek, register, run_to, start, step
 
 __all__ = ["Shared", "Walk", "killed_at", "masked", "volatile", "walk"]
@@ -72,12 +72,15 @@ class Shared:
         found = []
         for number in range(count):
             (owner,) = struct.unpack_from("Q", segment, pool + number * size)
-            slot, generation = owner >> TASK_SHIFT, owner & ((1 << TASK_SHIFT) - 1)
+            slot = owner >> TASK_SHIFT
             at = slots + slot * slot_bytes
-            if not owner or slot >= capacity or struct.unpack_from("Q", segment, at)[0] != generation:
+            if not owner or slot >= capacity:
                 continue  # it is free
+            (generation,), (used,) = (struct.unpack_from("Q", segment, at + field) for field in (0, USED))
+            if owner != name_of(slot, generation, used):
+                continue
             kept = {struct.unpack_from("Q", segment, at + LINKING)[0]}
-            link = struct.unpack_from("Q", segment, at + USED)[0] >> 32
+            link = used >> 32
             while link and link not in kept:
                 kept.add(link)
                 (link,) = struct.unpack_from("Q", segment, pool + (link - 1) * size + NEXT)

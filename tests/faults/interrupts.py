@@ -47,7 +47,7 @@ def compiled(folder: Path) -> ctypes.PyDLL:
     library = folder / "interrupt.so"
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     command = [compiler, "-O1", "-shared", "-fPIC", f"-I{sysconfig.get_path('include')}", str(HERE / "interrupt.c")]
-    subprocess.run([*command, "-o", str(library)], check=True, timeout=60)
+    subprocess.run([*command, "-o", str(library)], check=True, timeout=500)
     native = ctypes.PyDLL(str(library))
     native.interrupt_arm.argtypes, native.interrupt_arm.restype = (ctypes.c_long,), None
     native.interrupt_disarm.restype = ctypes.c_long

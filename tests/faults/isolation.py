@@ -1,6 +1,6 @@
 """What another user of the machine can do to a board: nothing. Needs root, which becomes two other users.
 
-    isolation.py reach|squat|links [--seed N] [--most N] [--mistake NAME]
+    isolation.py reach|squat|links [--seed N] [--most N] [--file NAME] [--mistake NAME]
 
 reach: the intruder tries all that the system has on every file of a board in use, made under umask 000. squat: the
 intruder is there first, wherever names can be foreseen or seen. links: something else stands in the place of every file
@@ -497,9 +497,9 @@ def _make(path: Path, kind: str, place: Path) -> None:
     os.chown(path, INTRUDER, INTRUDER, follow_symlinks=False)
 
 
-def links(trials: Trials, chance: random.Random, most: int) -> None:
+def links(trials: Trials, chance: random.Random, most: int, files: tuple[str, ...] = FILES) -> None:
     """Something else in the place of every file of the directory."""
-    cases = list(itertools.product(FILES, TRAPS, (False, True)))
+    cases = list(itertools.product(files, TRAPS, (False, True)))
     for file, trap, used_before in chance.sample(cases, min(most, len(cases))):
         what = f"{trap} as {file}{', in a directory that was used before' if used_before else ''}"
         with a_place() as place:
@@ -566,7 +566,7 @@ def _keeps_what_names_a_segment() -> None:
 
 
 MISTAKES: dict[str, tuple[str, Callable[[], None]]] = {
-    "locks are opened through any name": ("links --most 100", _no_look_at_locks),
+    "locks are opened through any name": ("links --file board.lock", _no_look_at_locks),
     "a foreign fallback is looked into": ("squat", _no_look_at_the_fallback),
     "directories are open to all": ("reach", _directories_for_all),
     "who takes a name in /dev/shm keeps others out": ("squat", _keeps_what_names_a_segment),
@@ -578,6 +578,7 @@ def main() -> int:
     parser.add_argument("attack", choices=("reach", "squat", "links"))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 30))
     parser.add_argument("--most", type=int, default=1 << 30, help="so many links at most, chosen at random")
+    parser.add_argument("--file", choices=FILES, help="of links: in the place of this file alone")
     parser.add_argument("--mistake", choices=tuple(MISTAKES))
     given = parser.parse_args()
     if os.geteuid() != 0:
@@ -595,7 +596,11 @@ def main() -> int:
     if given.mistake:
         MISTAKES[given.mistake][1]()
     trials = Trials()
-    {"reach": reach, "squat": squat, "links": links}[given.attack](trials, random.Random(given.seed), given.most)
+    chance = random.Random(given.seed)
+    if given.attack == "links":
+        links(trials, chance, given.most, (given.file,) if given.file else FILES)
+    else:
+        {"reach": reach, "squat": squat}[given.attack](trials, chance, given.most)
     for what in trials.failed:
         print(f"isolation: {what}", file=sys.stderr)
     if trials.failed:

@@ -1,10 +1,16 @@
-/* many_workers.c - threads that take themselves for processes begin to count on one task, all at the same moment.
+/* many_workers.c - threads that take themselves for processes begin to count on one task, all at the same moment; or on
+ * one task after the other.
  *
  *     many_workers WORKERS DEAD
+ *     many_workers WORKERS TASKS HISTORY
  *
  * Each thread has a hold of its own on one mapping, as in storm.c: its own open of the file, so its own locked byte in the
  * kernel. Each counts its number for the first time when all are there, then once more. Then so many of them are dead: the
  * kernel has let go of their bytes. Prints, as JSON, what a copy of the task says. Ends with 1 where a call failed.
+ *
+ * With three numbers so many workers count on each of so many tasks, one after the other, which end and stay on the board,
+ * and then with the handles that they have of all of them. HISTORY: 1 if each task is archived, 2 if none is though
+ * somebody wants that, 0 if nobody writes a history.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -15,7 +21,7 @@
 #include "claim.h"
 #include "copy.h"
 
-#define CAPACITY 16
+static uint32_t capacity = 16;
 #define SECOND 1000000000ull
 #define CHECK(what) \
     do { \
@@ -39,7 +45,7 @@ typedef struct worker {
 
 static void make_board(uint32_t workers) {
     int layout;
-    hw_geometry(&said, CAPACITY, workers, 64);
+    hw_geometry(&said, capacity, workers, 64);
     said.magic = HW_MAGIC;
     said.byte_order = HW_BYTE_ORDER;
     said.layout_version = HW_LAYOUT_VERSION;
@@ -64,21 +70,22 @@ static hw_board *newcomer(void) {
     return board;
 }
 
-static void claim(hw_board *board) {
+static uint32_t claim(hw_board *board, const char *id) {
     hw_identity identity;
     hw_status first;
     hw_found place;
     memset(&identity, 0, sizeof identity);
     memset(&first, 0, sizeof first);
-    strcpy(identity.id, "task");
+    strcpy(identity.id, id);
     first.state = HW_RUNNING;
     first.total = HW_NO_TOTAL;
     first.owner = hw_me(board);
     CHECK(hw_lock(board, hw_clock_ns(CLOCK_MONOTONIC) + 20 * SECOND) == HW_OK);
     int answer = hw_claim(board, &identity, &first, 0, 0, HW_DROP_NONE, (hw_given_up){0, 0}, &place);
-    CHECK(answer == HW_OK && place.slot == 0);
+    CHECK(answer == HW_OK);
     hw_unlock(board);
     generation = place.generation;
+    return place.slot;
 }
 
 static void *work(void *argument) {
@@ -91,7 +98,98 @@ static void *work(void *argument) {
     return NULL;
 }
 
+/* A task as it was when it had ended. */
+typedef struct past {
+    uint32_t slot;
+    uint64_t generation;
+    int64_t acknowledged;
+    hw_task *handles;
+} past;
+
+static void end(hw_board *board, const past *one) {
+    hw_change change;
+    memset(&change, 0, sizeof change);
+    change.fields = HW_SET_STATE | HW_SET_ENDED;
+    change.allowed = HW_OPEN_STATES;
+    change.state = HW_SUCCESS;
+    change.now_ns = (int64_t)hw_clock_ns(CLOCK_REALTIME);
+    CHECK(hw_write(board, one->slot, one->generation, &change, hw_clock_ns(CLOCK_MONOTONIC) + SECOND) == HW_OK);
+}
+
+/* As files/archive.py does. How many shares the row has. */
+static size_t archive(hw_board *board, const past *one) {
+    uint64_t number, until = hw_clock_ns(CLOCK_MONOTONIC) + SECOND;
+    hw_copy copy;
+    if (hw_is_owed(board, NULL, one->slot, one->generation, &number) != HW_OK) return 0;
+    hw_copy_begin(&copy, board);
+    CHECK(hw_copy_task(&copy, one->slot, one->generation) == HW_OK);
+    hw_task_record *task = (hw_task_record *)copy.tasks.data;
+    size_t shares = copy.shares.bytes / sizeof(hw_share_record);
+    CHECK(task->count == one->acknowledged);
+    CHECK(hw_begin_archive(board, one->slot, one->generation, number, until) == HW_OK);
+    CHECK(hw_mark_archived(board, one->slot, one->generation, number, task->version, task->count, until) == HW_OK);
+    hw_copy_end(&copy);
+    return shares;
+}
+
+static int one_after_the_other(uint32_t workers, uint32_t tasks, int history) {
+    worker *all = (worker *)calloc(workers + 1, sizeof *all);
+    past *of = (past *)calloc(tasks, sizeof *of);
+    uint32_t kept = 0, late = 0, listed = 0, links = 0;
+    capacity = tasks < 1024 ? 1024 : tasks;
+    make_board(workers + 1);
+    for (uint32_t i = 0; i <= workers; i++) all[i].board = newcomer();
+    all[0].board->header->recorder_wanted = history != 0;
+    for (uint32_t n = 0; n < tasks; n++) {
+        past *one = of + n;
+        char id[32];
+        snprintf(id, sizeof id, "task-%u", n);
+        one->slot = claim(all[0].board, id);
+        one->generation = generation;
+        one->handles = (hw_task *)calloc(workers + 1, sizeof(hw_task));
+        for (uint32_t i = 1; i <= workers; i++) {
+            CHECK(hw_bind(all[i].board, one->handles + i, one->slot, generation, 0) == HW_OK);
+            CHECK(hw_add(one->handles + i, i) == HW_OK);
+            one->acknowledged += i;
+        }
+        end(all[0].board, one);
+        if (history == 1) CHECK(archive(all[0].board, one) == workers);
+        hw_nap(1000000); /* as tasks of processes take; blocks rest for a moment */
+    }
+    uint64_t shared = hw_load(&all[0].board->header->shared_counters);
+    for (uint32_t n = 0; n < tasks; n++) {
+        past *one = of + n;
+        char *slot = hw_slot(all[0].board, one->slot);
+        uint64_t used = hw_load(&hw_control_of(slot)->stripes_used);
+        hw_copy copy;
+        CHECK(hw_total_count(all[0].board, slot, one->generation) == one->acknowledged);
+        for (uint32_t i = 1; i <= workers; i++) { /* stragglers, with old handles and with new ones */
+            hw_task again;
+            memset(&again, 0, sizeof again);
+            if (hw_add(one->handles + i, 1) == HW_OK) one->acknowledged++, late++;
+            CHECK(hw_bind(all[i].board, &again, one->slot, one->generation, 0) == HW_OK);
+            if (hw_add(&again, 1) == HW_OK) one->acknowledged++, late++;
+        }
+        kept += used >> HW_LINK_SHIFT != 0;
+        links += hw_load(&hw_control_of(slot)->stripes_used) >> HW_LINK_SHIFT != used >> HW_LINK_SHIFT;
+        CHECK(hw_total_count(all[0].board, slot, one->generation) == one->acknowledged);
+        hw_copy_begin(&copy, all[0].board);
+        CHECK(hw_copy_task(&copy, one->slot, one->generation) == HW_OK);
+        CHECK(((hw_task_record *)copy.tasks.data)->count == one->acknowledged);
+        if (!shared)
+            CHECK(copy.shares.bytes / sizeof(hw_share_record) + ((hw_task_record *)copy.tasks.data)->lost_left_out == workers);
+        for (size_t i = 0; i < copy.shares.bytes / sizeof(hw_share_record); i++)
+            CHECK(((hw_share_record *)copy.shares.data)[i].alive != 0); /* nobody has died */
+        listed += copy.shares.bytes / sizeof(hw_share_record);
+        hw_copy_end(&copy);
+    }
+    printf("{\"pool\": %u, \"shared\": %llu, \"kept\": %u, \"late\": %u, \"listed\": %u, \"links\": %u}\n",
+           all[0].board->blocks, (unsigned long long)shared, kept, late, listed, links);
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 4) return one_after_the_other((uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]), atoi(argv[3]));
     uint32_t workers = argc == 3 ? (uint32_t)atoi(argv[1]) : 0, dead = argc == 3 ? (uint32_t)atoi(argv[2]) : 0;
     pthread_t *threads = (pthread_t *)calloc(workers + 1, sizeof *threads);
     worker *all = (worker *)calloc(workers + 1, sizeof *all);
@@ -102,7 +200,7 @@ int main(int argc, char **argv) {
     hw_use_kernel_clock();
     make_board(workers + 1);
     all[0].board = newcomer();
-    claim(all[0].board);
+    CHECK(claim(all[0].board, "task") == 0);
     CHECK(pthread_barrier_init(&all_here, NULL, workers) == 0 && pthread_barrier_init(&all_counted, NULL, workers) == 0);
     for (uint32_t i = 1; i <= workers; i++) {
         all[i].board = newcomer();

@@ -120,14 +120,14 @@ def build(sanitizer: str, folder: Path | None = None, mistake: str | None = None
     source, binary = folder / "kernel.c", folder / "kernel.so"
     source.write_text(KERNEL)
     paths = [f"-I{folder / 'src' / 'headway' / 'include'}", "-o", str(binary), str(source)]
-    subprocess.run([COMPILER, "-g", "-O1", "-shared", "-fPIC", *FLAGS[sanitizer], *paths], check=True, timeout=100)
+    subprocess.run([COMPILER, "-g", "-O1", "-shared", "-fPIC", *FLAGS[sanitizer], *paths], check=True, timeout=500)
     return folder
 
 
 def environment_of(sanitizer: str, folder: Path) -> dict[str, str]:
     """What a process needs that loads the package of this folder."""
     asked = [COMPILER, f"-print-file-name={LIBRARIES[sanitizer]}"]
-    library = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
+    library = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=500).stdout.strip()
     return {
         **os.environ,
         **OPTIONS,
@@ -258,7 +258,7 @@ def run_tests(sanitizer: str, folder: Path, names: Sequence[str]) -> tuple[int, 
     """The native unit tests on the package of this folder: how many passed, the exit code, what was said."""
     environment = environment_of(sanitizer, folder)
     where = [sys.executable, "-c", "from headway.native import core; print(core.__file__)"]
-    found = subprocess.run(where, env=environment, capture_output=True, text=True, timeout=100, check=True).stdout
+    found = subprocess.run(where, env=environment, capture_output=True, text=True, timeout=500, check=True).stdout
     if not found.startswith(str(folder)):
         raise SystemExit(f"sanitized: {found.strip()} is not the package that was built")
     options = [

@@ -64,7 +64,7 @@ typedef struct past {
 } past;
 static past *history;
 static pthread_mutex_t history_lock = PTHREAD_MUTEX_INITIALIZER; /* SQLite's; of who is killed it is taken */
-static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused, archives;
+static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused, archives, taken_back;
 
 typedef struct person {
     hw_board *board;
@@ -104,7 +104,7 @@ static void add(uint64_t *word, uint64_t n) { __atomic_fetch_add(word, n, __ATOM
 
 void hw_step(const char *where) {
     person *p = self;
-    (void)where;
+    if (!strcmp(where, "taken back")) add(&taken_back, 1);
     if (!p || !p->armed) return;
     if (stall_one_in && chance(p) % (uint64_t)stall_one_in == 0) {
         add(&stalls, 1);
@@ -482,7 +482,7 @@ static void look_at(hw_copy *copy) {
         CHECK(!shares[i].known || shares[i].count >= 0, "a share of %s is %lld", tasks[shares[i].task].id,
               (long long)shares[i].count);
         for (size_t j = 0; j < i; j++)
-            CHECK(shares[i].task != shares[j].task || shares[i].worker != shares[j].worker,
+            CHECK(shares[i].task != shares[j].task || shares[i].worker != shares[j].worker || !shares[i].worker,
                   "worker %llu stands twice on %s", (unsigned long long)shares[i].worker, tasks[shares[i].task].id);
     }
     for (size_t i = 0; i < copy->index.bytes / sizeof *index; i++) {
@@ -578,7 +578,7 @@ static uint64_t check_pool(hw_board *board) {
     CHECK(known != NULL, "no memory");
     for (uint32_t i = 0; i < board->capacity; i++) {
         hw_control *control = hw_control_of(hw_slot(board, i));
-        uint64_t generation = hw_load(&control->generation), task = hw_task_name(i, generation);
+        uint64_t generation = hw_load(&control->generation);
         hw_counters it = hw_counters_of(board, hw_slot(board, i), generation, 0);
         if (!(generation & 1)) continue;
         while (hw_next_block(&it)) {
@@ -587,10 +587,11 @@ static uint64_t check_pool(hw_board *board) {
                   "the blocks of a task are not numbered");
             in_use++;
         }
+        uint64_t task = hw_task_name(i, generation, it.folds);
         if (hw_linked(board, hw_load(&control->linking), task)) known[control->linking - 1] = 1;
     }
     for (uint32_t i = 0; i < board->blocks; i++)
-        CHECK(known[i] || !board->pool[i].owner || !hw_has_slot(board, board->pool[i].owner), "block %u is lost", i);
+        CHECK(known[i] || !board->pool[i].owner || !hw_has_blocks(board, board->pool[i].owner), "block %u is lost", i);
     free(known);
     return in_use;
 }
@@ -707,13 +708,13 @@ int main(int argc, char **argv) {
     }
     printf("{\"kills\": %llu, \"stalls\": %llu, \"claims\": %llu, \"writes\": %llu, \"copies\": %llu, \"finds\": %llu, "
            "\"resumes\": %llu, \"refused\": %llu, \"archives\": %llu, \"repairs\": %llu, \"count\": %llu, "
-           "\"in_history\": %llu, \"shared\": %llu, \"links\": %llu, \"blocks\": %llu}\n",
+           "\"in_history\": %llu, \"shared\": %llu, \"links\": %llu, \"blocks\": %llu, \"taken_back\": %llu}\n",
            (unsigned long long)kills, (unsigned long long)stalls, (unsigned long long)claims, (unsigned long long)writes,
            (unsigned long long)copies, (unsigned long long)finds, (unsigned long long)resumes,
            (unsigned long long)refused, (unsigned long long)archives, (unsigned long long)hw_load(&owner->board->header->repairs),
            (unsigned long long)count, (unsigned long long)in_history,
            (unsigned long long)hw_load(&owner->board->header->shared_counters), (unsigned long long)links_so_far(owner->board),
-           (unsigned long long)in_use);
+           (unsigned long long)in_use, (unsigned long long)taken_back);
     dismiss(owner);
     free(issued);
     free(acknowledged);

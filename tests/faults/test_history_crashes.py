@@ -87,7 +87,7 @@ def on_a_tmpfs(run: str, tmp_path: Path, size: str = "4m") -> str:
         ["unshare", "-m", "sh", "-c", mount, sys.executable, str(script), str(place)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=500,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )

@@ -94,7 +94,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
     "a block that is being linked is not noted": (
         "a first update that links a block",
         (),
-        (("native/blocks.h", "        hw_store(&control->linking, link);", "        (void)link;"),),
+        (("native/pool.h", "        hw_store(&control->linking, link);", "        (void)link;"),),
     ),
     "the old task is freed before the new one is published": (
         "claim of an id that has ended",

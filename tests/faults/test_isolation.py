@@ -19,7 +19,7 @@ needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="becoming two other us
 
 def attack(*words: str) -> subprocess.CompletedProcess[str]:
     command = [*OWN_SHARED_MEMORY, sys.executable, "-m", "tests.faults.isolation", *words]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=500, check=False)
 
 
 @needs_root

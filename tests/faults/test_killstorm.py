@@ -31,7 +31,7 @@ def test_a_storm_of_kills_loses_no_count_and_leaves_nothing(run_python: RunPytho
 MISTAKES: dict[str, tuple[Edit, ...]] = {
     "a block that is linked hides the one before it": (
         (
-            "native/blocks.h",
+            "native/pool.h",
             "hw_store(&block->next, hw_peek(&control->stripes_used) >> HW_LINK_SHIFT);",
             "hw_store(&block->next, 0);",
         ),

@@ -24,7 +24,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     command = [compiler, "-std=gnu11", "-O2", "-w", "-D_GNU_SOURCE", "-pthread"]
     paths = [f"-I{PACKAGE / 'include'}", f"-I{PACKAGE / 'native'}", str(HERE / "many_workers.c"), "-o", str(binary)]
-    subprocess.run([*command, *paths], check=True, timeout=100)
+    subprocess.run([*command, *paths], check=True, timeout=500)
     return binary
 
 
@@ -32,7 +32,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_workers_that_begin_at_once_have_a_counter_each_and_the_dead_are_named_with_their_shares(
     workers: int, program: Path
 ) -> None:
-    done = subprocess.run([program, str(workers), str(DEAD)], capture_output=True, text=True, timeout=90, check=True)
+    done = subprocess.run([program, str(workers), str(DEAD)], capture_output=True, text=True, timeout=500, check=True)
     said = json.loads(done.stdout)
     assert said["shared"] == 0
     assert said["count"] == said["total"] == 2 * sum(range(1, workers + 1))
@@ -44,10 +44,38 @@ def test_workers_that_begin_at_once_have_a_counter_each_and_the_dead_are_named_w
 
 
 def test_more_than_a_task_can_have_share_a_counter_and_the_count_is_exact(program: Path) -> None:
-    done = subprocess.run([program, "560", "0"], capture_output=True, text=True, timeout=90, check=False)
+    done = subprocess.run([program, "560", "0"], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["count"] == said["total"] == 2 * sum(range(1, 561))
     assert said["shared"] == 560 - 518
     assert len(said["shares"]) == 518
     assert sum(not known for _, _, known, _ in said["shares"]) in range(1, 9)
+
+
+@pytest.mark.parametrize(("workers", "history"), [(16, 0), (24, 1)])
+def test_blocks_of_tasks_that_have_ended_come_back_when_they_are_needed(
+    workers: int, history: int, program: Path
+) -> None:
+    """Three times as many tasks as the pool has blocks, all still on the board: with a history, and without one."""
+    said = one_after_the_other(program, workers, 3 * 290, history)
+    assert said["pool"] == 290
+    assert said["shared"] == 0
+    assert said["kept"] <= 290, "the last ones"
+    assert said["late"] == 2 * workers * said["kept"], "what is closed takes no more counts"
+    assert said["links"] == 0, "nobody borrows a block for a task that is closed"
+    assert said["listed"] >= 16 * 3 * 290, "eight by their counters in the slot, and eight of the others"
+
+
+def test_who_counted_how_much_is_kept_as_long_as_the_history_does_not_have_it(program: Path) -> None:
+    said = one_after_the_other(program, 16, 300, 2)
+    assert said["kept"] == 290
+    assert said["shared"] > 0
+
+
+def one_after_the_other(program: Path, workers: int, tasks: int, history: int) -> dict[str, int]:
+    command = [str(program), str(workers), str(tasks), str(history)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+    assert done.returncode == 0, done.stderr
+    said: dict[str, int] = json.loads(done.stdout)
+    return said

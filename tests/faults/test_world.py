@@ -27,7 +27,7 @@ def told(module: str, *arguments: str, source: Path | None = None) -> tuple[dict
         [sys.executable, "-m", f"tests.faults.{module}", *arguments],
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=500,
         check=False,
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": path},

@@ -24,7 +24,7 @@ def c_code(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The native module as C, which is the same whatever the headers are."""
     path = tmp_path_factory.mktemp("c") / "core.c"
     command = [sys.executable, "-m", "cython", "-3", "-I", "src", "-o", str(path), str(PACKAGE / "native" / "core.pyx")]
-    subprocess.run(command, cwd=ROOT, check=True, timeout=100)
+    subprocess.run(command, cwd=ROOT, check=True, timeout=500)
     return path
 
 
@@ -37,5 +37,5 @@ def build(folder: Path, c_code: Path, edits: tuple[Edit, ...]) -> Path:
     module = package / "native" / f"core{sysconfig.get_config_var('EXT_SUFFIX')}"
     flags = ["-std=c11", "-w", "-O1", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden", "-D_GNU_SOURCE=1"]
     command = [COMPILER, *flags, *(f"-I{path}" for path in paths), str(c_code), "-o", str(module)]
-    subprocess.run(command, check=True, timeout=100)
+    subprocess.run(command, check=True, timeout=500)
     return folder

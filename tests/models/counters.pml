@@ -1,4 +1,4 @@
-/* counters.pml - blocks of counters are lent to tasks, and come back (src/headway/native/blocks.h and stripes.h).
+/* counters.pml - blocks of counters are lent to tasks, and come back (src/headway/native/blocks.h, pool.h and bind.h).
  *
  * Runs: safety -DROUNDS=1 -DCRASHES=1
  * Runs: safety -DROUNDS=2
@@ -8,12 +8,14 @@
  * Two slots, and a pool of two blocks with a counter each. Workers begin to count on the task of either slot, again and
  * again, and use the handles that they got at any later moment. Somebody frees the slots and fills them again; before
  * that the counters may be closed for a while, and be opened by who begins to count. A reader adds up the counters of
- * the first slot without a lock. Workers and the one who frees may be killed between any two stores, and go on as the
+ * the first slot without a lock. A task may end, and be resumed; who finds no free block takes back those of one that has
+ * ended. Workers and the one who frees may be killed between any two stores, and go on as the
  * next ones; a slot lock of a dead one is free at once (see latch.pml).
  *
  * Step of the model            Line of C
- *   bind                       stripes.h hw_bind, under the slot lock
- *   choose, claim, link        blocks.h hw_link: note, owner by compare and swap, words, next, head
+ *   bind                       bind.h hw_bind, under the slot lock; find_mine: hw_find_mine, without it
+ *   take_back                  pool.h hw_take_back and hw_fold, under that slot's lock, which is only tried
+ *   choose, claim, link        pool.h hw_link: note, owner by compare and swap, words, next, head
  *   open_all                   stripes.h hw_open_stripes
  *   add                        headway.h hw_count: one compare and swap of tag and count
  *   seal, free                 stripes.h hw_seal, slots.h hw_free_locked: a block is given back by the generation alone
@@ -50,16 +52,20 @@
 #define NOBODY 0 /* else a worker, 1 to WORKERS, or: */
 #define FREER 7
 
-#define task_of(slot, generation) (slot * 16 + generation)
-#define slot_of(task) (task / 16)
-#define generation_of(task) (task % 16)
-#define lives(task) (task != 0 && generation[slot_of(task)] == generation_of(task))
+/* The task that has a slot, as owners name it: with how often its blocks were taken back. */
+#define task_of(slot) (slot * 32 + generation[slot] * 4 + folds[slot])
+#define slot_of(task) (task / 32)
+#define lives(task) (task != 0 && task_of(slot_of(task)) == task)
 
 byte generation[2] = 1;
 byte locked[2];       /* who has the slot lock */
 byte head[2];         /* the block that was linked last, + 1 */
 byte note[2];         /* the block that is being linked, + 1 */
 byte sealed[2];       /* 0 no, 1 begun, 2 done */
+bool ended[2];        /* and the history has it */
+byte folds[2];        /* one word with `head` */
+byte folded[4];       /* of each slot the count of blocks that were taken back, in two places */
+#define folded_of(s) folded[s * 2 + folds[s] % 2]
 
 byte owner[2];        /* of each block: the task */
 byte own[2];          /* its generation; the tag of closed counters is that of the next one */
@@ -104,11 +110,78 @@ inline choose() {
 inline write_words() {
     own[c]++;
     worker[c] = NOBODY;
-#ifdef MUTANT_LINKS_OPEN_COUNTERS_TO_A_CLOSED_TASK
     d_step { tag[c] = tag_for(c, s); count[c] = 0 }
+}
+
+inline close(x) {
+    sealed[x] = 1;
+    c = head[x];
+#ifndef MUTANT_CLOSES_THE_SLOT_ALONE
+    do
+    :: c == 0 -> break
+    :: d_step {
+        c != 0 ->
+        if :: tag[c - 1] == tag_for(c - 1, x) -> tag[c - 1] = closed(tag_for(c - 1, x)) :: else fi;
+#ifdef MUTANT_CLOSES_ONE_BLOCK
+        c = 0
 #else
-    d_step { tag[c] = (sealed[s] -> closed(tag_for(c, s)) : tag_for(c, s)); count[c] = 0 }
+        c = next[c - 1]
 #endif
+       }
+    od;
+#endif
+    sealed[x] = 2
+}
+
+inline add_up(x) {
+    d_step {
+        sum = (folds[x] -> folded_of(x) : 0);
+        c = head[x];
+        do
+        :: c == 0 -> break
+        :: else -> sum = sum + count[c - 1]; c = next[c - 1]
+        od
+    }
+}
+
+/* Take back the blocks of the task in the other slot. */
+inline take_back(me) {
+    if
+#ifdef MUTANT_TAKES_BACK_WITHOUT_THE_LOCK
+    :: true ->
+#else
+    :: atomic { locked[1 - s] == NOBODY -> locked[1 - s] = me };
+#endif
+        if
+        :: generation[1 - s] % 2 && ended[1 - s] && head[1 - s] && folds[1 - s] < 3 ->
+#ifndef MUTANT_TAKES_BACK_BEFORE_IT_CLOSES
+            if :: sealed[1 - s] != 2 -> close(1 - s) :: else fi;
+#endif
+            add_up(1 - s);
+#ifdef MUTANT_TAKES_BACK_BEFORE_THE_SUM_IS_WRITTEN
+            d_step { head[1 - s] = 0; folds[1 - s]++ };
+            folded_of(1 - s) = sum;
+#else
+#ifdef MUTANT_ONE_PLACE_FOR_THE_SUM
+            folded_of(1 - s) = sum;
+            d_step { folded[(1 - s) * 2 + (folds[1 - s] + 1) % 2] = sum; head[1 - s] = 0; folds[1 - s]++ };
+#else
+            folded[(1 - s) * 2 + (folds[1 - s] + 1) % 2] = sum;
+#ifdef MUTANT_THE_NAME_STAYS
+            d_step { head[1 - s] = 0; owner[0] = (slot_of(owner[0]) == 1 - s -> 0 : owner[0]) };
+#else
+            d_step { head[1 - s] = 0; folds[1 - s]++ };
+#endif
+#endif
+#endif
+            sum = 0
+        :: else
+        fi;
+#ifndef MUTANT_TAKES_BACK_WITHOUT_THE_LOCK
+        give(1 - s)
+#endif
+    :: locked[1 - s] != NOBODY
+    fi
 }
 
 /* Link a block to the task; c: the block, or 2. */
@@ -122,6 +195,10 @@ inline link(me) {
 #endif
     :: else ->
         choose();
+        if
+        :: c == 2 -> take_back(me); choose()
+        :: else
+        fi;
         if
         :: c < 2 ->
 #ifndef MUTANT_NO_NOTE
@@ -176,23 +253,56 @@ inline open_all() {
     sealed[s] = 0
 }
 
-inline bind(me) {
-    mine = task_of(s, generation[s]);
+/* The counter that it has already, by another handle: found without the lock. */
+inline find_mine(me) {
+    c = head[s];
     if
-    :: generation[s] % 2 ->
+    :: c != 0 && owner[c - 1] == mine ->
+        with = own[c - 1];
+        if
+        :: worker[c - 1] == me ->
+#ifndef MUTANT_FINDS_ITS_COUNTER_WITHOUT_A_SECOND_LOOK
+            if
+            :: d_step { lives(mine) -> at = c - 1; for_ = mine; bound = true }
+            :: !lives(mine) -> bound = false
+            fi
+#else
+            d_step { at = c - 1; for_ = mine; bound = true }
+#endif
+        :: else -> bound = false
+        fi
+    :: else -> bound = false
+    fi
+}
+
+inline bind(me) {
+    d_step { mine = task_of(s); bound = false };
+    if
+    :: (mine / 4) % 2 ->
+        find_mine(me)
+    :: else
+    fi;
+    if
+    :: (mine / 4) % 2 && !bound ->
 #ifndef MUTANT_LINKS_WITHOUT_THE_LOCK
         take(s, me);
 #endif
         if
         :: lives(mine) ->
             if
-            :: sealed[s] -> open_all() /* it is lost, not ended */
-            :: true
+            :: sealed[s] && !ended[s] -> open_all() /* it is lost */
+            :: else
             fi;
             c = head[s];
             if
+#ifndef MUTANT_BORROWS_FOR_A_CLOSED_TASK
+            :: sealed[s] -> c = 2 /* refused */
+            :: !sealed[s] && c != 0 && worker[c - 1] == NOBODY -> c--
+            :: !sealed[s] && !(c != 0 && worker[c - 1] == NOBODY) -> link(me)
+#else
             :: c != 0 && worker[c - 1] == NOBODY -> c--
             :: else -> link(me)
+#endif
             fi;
             if
             :: c < 2 ->
@@ -222,7 +332,7 @@ inline add() {
 }
 
 proctype Worker(byte me) {
-    byte s, c, seen, mine, at, with, for_, binds, adds;
+    byte s, c, seen, mine, at, with, for_, binds, adds, sum;
     bool bound;
 start:
     {
@@ -238,41 +348,10 @@ start:
             killed == me ->
             if :: locked[0] == me -> give(0) :: else fi;
             if :: locked[1] == me -> give(1) :: else fi;
-            s = 0; c = 0; seen = 0; mine = 0; at = 0; with = 0; for_ = 0; bound = false; killed = NOBODY;
+            s = 0; c = 0; seen = 0; mine = 0; sum = 0; at = 0; with = 0; for_ = 0; bound = false; killed = NOBODY;
             goto start
        }
     fi
-}
-
-inline seal() {
-    sealed[s] = 1;
-    c = head[s];
-#ifndef MUTANT_CLOSES_THE_SLOT_ALONE
-    do
-    :: c == 0 -> break
-    :: d_step {
-        c != 0 ->
-        if :: tag[c - 1] == tag_for(c - 1, s) -> tag[c - 1] = closed(tag_for(c - 1, s)) :: else fi;
-#ifdef MUTANT_CLOSES_ONE_BLOCK
-        c = 0
-#else
-        c = next[c - 1]
-#endif
-       }
-    od;
-#endif
-    sealed[s] = 2
-}
-
-inline final_sum() {
-    d_step {
-        sum = 0;
-        c = head[s];
-        do
-        :: c == 0 -> break
-        :: else -> sum = sum + count[c - 1]; c = next[c - 1]
-        od
-    }
 }
 
 proctype Freer() {
@@ -283,12 +362,16 @@ start:
         :: atomic { rounds < ROUNDS -> if :: s = 0 :: s = 1 fi; rounds++ };
             take(s, FREER);
             if
+            :: generation[s] % 2 && !ended[s] -> ended[s] = true
+            :: generation[s] % 2 && ended[s] -> /* it is resumed */
+                if :: sealed[s] -> open_all() :: else fi;
+                ended[s] = false
             :: generation[s] % 2 ->
 #ifdef MUTANT_GIVES_BACK_BEFORE_IT_CLOSES
                 if :: head[s] -> owner[head[s] - 1] = 0 :: else fi;
 #endif
-                if :: sealed[s] != 2 -> seal() :: else fi;
-                final_sum();
+                if :: sealed[s] != 2 -> close(s) :: else fi;
+                add_up(s);
                 assert(sum == acknowledged[s]);
                 if
                 :: generation[s]++
@@ -300,8 +383,9 @@ start:
             :: generation[s] % 2 == 0 ->
                 acknowledged[s] = 0;
 #ifndef MUTANT_NEW_TASK_KEEPS_THE_BLOCKS
-                head[s] = 0;
+                d_step { head[s] = 0; folds[s] = 0 };
 #endif
+                ended[s] = false;
                 note[s] = 0;
                 sealed[s] = 0;
                 generation[s]++
@@ -325,16 +409,18 @@ start:
 }
 
 proctype Reader() {
-    byte sum, c, t, before, seen, steps;
+    byte sum, c, t, before, seen, mine, steps;
     atomic { seen = generation[0]; before = acknowledged[0] };
+again:
     if
     :: seen % 2 ->
-        c = head[0];
+        d_step { c = head[0]; mine = task_of(0); steps = 0 }; /* one word; of a later generation it does not matter */
+        sum = (mine % 4 -> folded[mine % 2] : 0);
         do
         :: c == 0 || steps == 2 -> break
         :: else ->
             if
-            :: owner[c - 1] != task_of(0, seen) -> break
+            :: owner[c - 1] != mine -> break
             :: else
             fi;
             t = tag_for(c - 1, 0);
@@ -347,6 +433,12 @@ proctype Reader() {
             c = next[c - 1];
             steps++
         od;
+#ifndef MUTANT_READER_DOES_NOT_LOOK_WHETHER_BLOCKS_WERE_TAKEN_BACK
+        if
+        :: generation[0] == seen && folds[0] != mine % 4 -> goto again
+        :: else
+        fi;
+#endif
 #ifdef MUTANT_READER_TRUSTS_WHAT_IT_READ
         assert(before <= sum)
 #else

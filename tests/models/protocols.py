@@ -282,7 +282,7 @@ SEALED = Protocol(
 
 
 def link(cpu: Cpu) -> None:
-    """blocks.h: hw_fill_block and hw_link, of a block that was another task's; closed words have the next tag."""
+    """pool.h: hw_fill_block and hw_link, of a block that was another task's; closed words have the next tag."""
     cpu.store("count", (8, 0), name="link: count")
     cpu.change("head", lambda _: 1, BOTH, name="link: head")
 
@@ -315,7 +315,7 @@ def free_owner(cpu: Cpu) -> None:
 
 
 def lend(cpu: Cpu) -> str:
-    """blocks.h: hw_free_block with hw_has_slot, hw_claim_block and hw_fill_block, for another task."""
+    """pool.h: hw_free_block with hw_has_blocks, hw_claim_block and hw_fill_block, for another task."""
     if cpu.load("generation", ACQUIRE, name="lend: generation") == 1:
         return "in use"
     cpu.change("owner", lambda _: "other", BOTH, name="lend: owner")
@@ -334,7 +334,7 @@ def sum_of_lent(cpu: Cpu) -> str:
 
 LEND = Protocol(
     "lend",
-    "hw_free_locked and hw_has_slot, hw_claim_block, hw_fill_block beside hw_linked and hw_total_count",
+    "hw_free_locked and hw_has_blocks, hw_claim_block, hw_fill_block beside hw_linked and hw_total_count",
     {"generation": 1, "owner": "mine", "count": "mine"},
     (free_owner, lend, sum_of_lent),
     lambda _free, _lent, seen: seen in ("other's", "nothing"),
@@ -346,6 +346,93 @@ LEND = Protocol(
         "lend: count:relaxed": "the look at the generation before it is an acquire",
         "sum: generation:relaxed": "read later, it says that the task is gone",
         "sum: generation again:relaxed": LAST,
+    },
+)
+
+# --- the blocks of a task that has ended are taken back
+
+
+def take_back(cpu: Cpu) -> None:
+    """pool.h: hw_fold, under the slot lock: the sum, and then that it counts instead of the blocks."""
+    cpu.store("folded", "mine", name="fold: sum")
+    cpu.change("used", lambda _: "none", BOTH, name="fold: used")
+
+
+def lend_folded(cpu: Cpu) -> str:
+    """pool.h: hw_free_block with hw_has_blocks, hw_claim_block and hw_fill_block, for another task."""
+    if cpu.load("used", ACQUIRE, name="lend: used") == "linked":
+        return "in use"
+    cpu.change("owner", lambda _: "other", BOTH, name="lend: owner")
+    cpu.store("count", "other's", name="lend: count")
+    return "lent"
+
+
+def sum_of_folded(cpu: Cpu) -> str:
+    """stripes.h: hw_count_with_blocks; copy.h: hw_try_task."""
+    if cpu.load("used", ACQUIRE, name="sum: used") == "none":
+        return str(cpu.load("folded", ACQUIRE, name="sum: folded"))
+    is_mine = cpu.load("owner", ACQUIRE, name="sum: owner") == "mine"
+    count = str(cpu.load("count", ACQUIRE, name="sum: count")) if is_mine else "nothing"
+    return count if cpu.load("used", ACQUIRE, name="sum: used again") == "linked" else "again"
+
+
+FOLD = Protocol(
+    "fold",
+    "hw_fold beside hw_has_blocks, hw_claim_block, hw_fill_block and hw_count_with_blocks, hw_kept_blocks, hw_folded",
+    {"used": "linked", "folded": "nothing", "owner": "mine", "count": "mine"},
+    (take_back, lend_folded, sum_of_folded),
+    lambda _fold, _lent, seen: seen in ("other's", "nothing"),
+    {
+        "fold: sum:relaxed": FOLLOWED,
+        "fold: used:release": "what is read after it, the slot lock orders",
+        "lend: used:relaxed": "the compare and swap after it is a release",
+        "lend: owner:acquire": "the look at the number of times before it is an acquire",
+        "lend: owner:release": "the look at the number of times before it is an acquire",
+        "lend: count:relaxed": "the look at the number of times before it is an acquire",
+        "sum: folded:relaxed": LAST,
+        "sum: used again:relaxed": LAST,
+    },
+)
+
+
+def find_mine(cpu: Cpu) -> str:
+    """bind.h: hw_find_mine without a lock. The tag of the handle."""
+    if cpu.load("generation", ACQUIRE, name="find: generation") != 1:
+        return "gone"
+    if cpu.load("owner", ACQUIRE, name="find: owner") != "mine":
+        return "none"
+    tag = str(cpu.load("tag", ACQUIRE, name="find: tag"))
+    if cpu.load("worker", ACQUIRE, name="find: worker") != "me":
+        return "none"
+    return tag if cpu.load("generation", ACQUIRE, name="find: generation again") == 1 else "gone"
+
+
+def lend_to_me(cpu: Cpu) -> None:
+    """pool.h: hw_free_block, hw_claim_block and hw_fill_block; bind.h: hw_take_stripe, on that task."""
+    if cpu.load("generation", ACQUIRE, name="lend: generation") == 1:
+        return
+    cpu.change("owner", lambda _: "other", BOTH, name="lend: owner")
+    cpu.store("tag", "other's", name="lend: tag")
+    cpu.store("worker", "me", name="lend: worker")
+
+
+REBIND = Protocol(
+    "rebind",
+    "hw_find_mine beside hw_free_locked, hw_has_blocks, hw_fill_block and hw_take_stripe",
+    {"generation": 1, "owner": "mine", "tag": "mine", "worker": "me"},
+    (free_owner, lend_to_me, find_mine),
+    lambda _free, _lent, tag: tag == "other's",
+    {
+        "free: generation:relaxed": elsewhere("find"),
+        "lend: generation:relaxed": "the compare and swap after it is a release",
+        "lend: owner:acquire": "the look at the generation before it is an acquire",
+        "lend: owner:release": "the look at the generation before it is an acquire",
+        "lend: tag:relaxed": "the look at the generation before it is an acquire",
+        "lend: worker:relaxed": "the look at the generation before it is an acquire",
+        "find: generation:relaxed": "read later, it says that the task is gone",
+        "find: owner:relaxed": "the tag decides",
+        "find: worker:relaxed": LAST,
+        "find: generation again:relaxed": LAST,
     },
 )
 
@@ -592,8 +679,8 @@ RESULT = Protocol(
 )
 
 PROTOCOLS = (
-    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, LINK, LEND, ARCHIVED, NUMBERED, ROW, LOCK, RETIRE, STRIPE,
-    DEAD, RESULT,
+    FIND, COPY, PLACE, REFILL, LATCH, FINISHED, SEALED, LINK, LEND, FOLD, REBIND, ARCHIVED, NUMBERED, ROW, LOCK,
+    RETIRE, STRIPE, DEAD, RESULT,
 )  # fmt: skip
 
 # --- with more threads

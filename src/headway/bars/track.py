@@ -193,7 +193,7 @@ def _opened(name: str | None) -> Board:
     from headway.files import loops
 
     known = set(engine._boards.values())
-    board = loops.opened(engine.open_board, name)
+    board = loops.opened(engine.open_or_make, name)
     if board not in known:
         _boards[board._segment.uuid] = board
     return board

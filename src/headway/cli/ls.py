@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
     from pathlib import Path
 
-    from headway.upkeep.listing import BoardGlance, BoardInfo
+    from headway.upkeep.listing import BoardGlance, BoardInfo, BoardSizes
 
 __all__ = ["EXAMPLES", "configure", "run"]
 
@@ -33,6 +33,7 @@ snapshot only the head is read: 'headway doctor' reads all of it.
 examples:
   headway ls           those in use, then the newest ones
   headway ls --all     every board
+  headway ls --sizes   what each board takes of /dev/shm and of the disk, and for how many tasks and workers
   headway ls --names   one name a line, for scripts
   headway ls --json    every board, with the progress of every task
 """
@@ -44,6 +45,7 @@ _TASK = ("id", "label", "parent", "state", "stage", "message", "count", "total",
 def configure(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--all", action="store_true", help=f"every board, not the first {SHOWN}")
+    form.add_argument("--sizes", action="store_true", help="what the boards take of /dev/shm and of the disk")
     form.add_argument("--names", action="store_true", help="only the names, sorted; no board is looked into")
     add_json(form)
 
@@ -58,6 +60,9 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.json:
         emit(list_lines(map(_parts, listing.boards()), "\n"))
+        return 0
+    if options.sizes:
+        _tell_sizes(list(listing.sizes()))
         return 0
     there = listing.newest_first()
     shown: list[BoardGlance] = []
@@ -77,6 +82,34 @@ def run(options: argparse.Namespace) -> int:
         say(f"and {number(more)} more, older ones: 'headway ls --all' shows them")
     _tell_loops(there)
     return 0
+
+
+def _tell_sizes(found: list[BoardSizes]) -> None:
+    """A line for each board, the largest in shared memory first, and what is left there."""
+    from headway.system import memory, shm
+
+    found.sort(key=lambda one: (-one.bytes, -one.files, one.name))
+    rows = [("BOARD", "MEMORY", "TASKS", "WORKERS", "RESULT", "FILES", "")]
+    rows += [
+        (
+            one.name,
+            *((size(one.bytes), number(one.capacity), number(one.workers)) if one.bytes else ("", "", "")),
+            size(one.result_bytes) if one.bytes else "",
+            size(one.files),
+            one.error or "",
+        )
+        for one in found
+    ]
+    for line in table(rows, right=(1, 2, 3, 4, 5)):
+        say(line, columns())
+    room = memory.free_room(shm.SHM)
+    taken = size(sum(one.bytes for one in found))
+    free = (
+        ""
+        if room is None
+        else f": it has {size(room.f_blocks * room.f_frsize)}, {size(room.f_bavail * room.f_frsize)} free"
+    )
+    say(f"they take {taken} of {shm.SHM}{free}")
 
 
 def _tell_loops(there: list[Path]) -> None:

@@ -340,9 +340,12 @@ def open_board(
     return board
 
 
-def open_or_make(name: str, *, capacity: int, result_bytes: int) -> Board:
+def open_or_make(
+    name: str, *, capacity: int | None = None, workers: int | None = None, result_bytes: int | None = None
+) -> Board:
     """Open a board whatever its sizes are; the sizes given here are used only if it has to be created."""
-    return _opened(name, {"capacity": capacity, "result_bytes": result_bytes}, record=True)[0]
+    given = {"capacity": capacity, "workers": workers, "result_bytes": result_bytes}
+    return _opened(name, given, record=True)[0]
 
 
 def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Board, core.Segment | None]:
@@ -367,7 +370,7 @@ def _opened(name: str, given: dict[str, int | None], record: bool) -> tuple[Boar
             board = _boards[directory, name] = _on(at)
         if record and launch.wanted():
             at.segment.want_recorder()
-            launch.ensure(at.segment)
+            launch.ensure(at.segment, opens=True)
     return board, None if created else at.segment
 
 

@@ -1,6 +1,7 @@
 """Boards that nobody named: a plain loop of `headway.track` opened them. They go some days after their last use.
 
 A file in the directory of such a board says so. Whoever opens the board by its name takes it away, and the board stays.
+A segment that is made for loops alone is small: forty programs with a loop each fit into the 64 MiB of a container.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from headway.files.directory import LOOPS, last_sign_of_life
 from headway.system import locks, paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["DAYS", "VARIABLE", "goes_at", "kept_days", "mark", "opened", "unmark"]
+__all__ = ["DAYS", "SIZES", "VARIABLE", "goes_at", "kept_days", "mark", "opened", "unmark"]
 
 
 class _Placed(Protocol):
@@ -25,9 +26,18 @@ class _Placed(Protocol):
     def directory(self) -> Path: ...
 
 
-B = TypeVar("B", bound=_Placed)
+B = TypeVar("B", bound=_Placed, covariant=True)
+
+
+class _Opener(Protocol[B]):
+    def __call__(
+        self, name: str, *, capacity: int | None = None, workers: int | None = None, result_bytes: int | None = None
+    ) -> B: ...
+
 
 DAYS = 7.0
+# Of a segment that is made for loops alone: loops at a time, their processes by name, and room for a short result.
+SIZES = {"capacity": 128, "workers": 512, "result_bytes": 512}
 VARIABLE = "HEADWAY_LOOP_DAYS"
 DAY_S = 86400.0
 
@@ -56,12 +66,19 @@ def mark(name: str) -> None:
                 (directory / LOOPS).touch(mode=0o600)
 
 
-def opened(opener: Callable[[str], B], name: str | None) -> B:
+def is_of_loops(name: str) -> bool:
+    """Do loops alone use this board? Else it has the default sizes, also where a loop makes its segment anew."""
+    with contextlib.suppress(errors.HeadwayError, OSError):
+        return os.path.lexists(paths.board_directory(name) / LOOPS)
+    return False
+
+
+def opened(opener: _Opener[B], name: str | None) -> B:
     """The board that a loop opens. name: None if nobody named it."""
     if name is None and paths.chosen_name() is None:
         chosen = paths.default_name()
         mark(chosen)
-        return opener(chosen)
+        return opener(chosen, **(SIZES if is_of_loops(chosen) else {}))
     board = opener(paths.default_name() if name is None else paths.check_name(name))
     unmark(board.directory)
     return board

@@ -66,6 +66,7 @@ NEW = (
     "PRAGMA journal_mode=WAL",  # last, so that everything is in the database itself and the log is empty
 )
 
+_FOLDED = ("workers", "workers_lost", "lost_left_out")
 # The same run, in an earlier segment.
 _ELSEWHERE = f"id = :id AND created = :created AND {_BEGUN} = coalesce(:started, 0) AND uuid <> :uuid"
 MOVE = f"""
@@ -74,15 +75,21 @@ WHERE {_ELSEWHERE} AND taken_at < :taken_at"""
 ADD = """
 INSERT INTO runs ({}) SELECT {} WHERE NOT EXISTS (SELECT 1 FROM runs WHERE {})
 ON CONFLICT ({}, {}) DO UPDATE SET {},
-    series = CASE excluded.series WHEN '{}' THEN runs.series ELSE excluded.series END
+    series = CASE excluded.series WHEN '{}' THEN runs.series ELSE excluded.series END, {}
 WHERE (excluded.version, excluded.taken_at, excluded.count) <> (runs.version, runs.taken_at, runs.count)""".format(
     ", ".join(_WRITTEN),
     ", ".join(f":{name}" for name in _WRITTEN),
     _ELSEWHERE,
     ", ".join(_KEY),
     _BEGUN,
-    ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name not in (*_KEY, "series")),
+    ", ".join(f"{name} = excluded.{name}" for name in _WRITTEN if name not in (*_KEY, "series", *_FOLDED)),
     NO_SERIES,  # a worker that archives tasks has no series: keep the recorder's
+    # A task that has ended may lose the counters of its workers to another one: keep what was known of them before.
+    ", ".join(
+        f"{name} = CASE WHEN excluded.state <> 'lost' AND (excluded.state, excluded.ended) = (runs.state, runs.ended) "
+        f"AND excluded.lost_left_out > runs.lost_left_out THEN runs.{name} ELSE excluded.{name} END"
+        for name in _FOLDED
+    ),
 )
 # The older rows that a new row may replace have to be in the new table before it.
 FETCH_OLDER = f"""

@@ -88,6 +88,8 @@ extern "C" {
 #define HW_RETIRING 2
 #define HW_RETIRED_FOR_GOOD 1
 
+#define HW_NO_RECORDER 4096 /* no errno: none can be started */
+
 #define HW_NO_TOTAL (-1) /* total of a task that has none */
 
 #define HW_TAG_SHIFT 48                                  /* a count word: tag, 16 bits | count, 48 bits */
@@ -154,7 +156,8 @@ typedef struct hw_header {
     uint64_t recorder_errors;      /* snapshots and archive steps that failed */
     uint64_t recorder_errno;       /* of the last attempt, 0 = it succeeded */
     uint64_t sequence;             /* snapshot files begun so far; goes on when the board is restored */
-    uint64_t pad3[8];
+    uint64_t recorder_told;        /* of what one of the processes has warned for all: an errno, or HW_NO_RECORDER */
+    uint64_t pad3[7];
 
     /* 640: HW_RETIRED_FOR_GOOD when the board was removed; counts of processes still attached are then seen by
      * nobody. */
@@ -177,7 +180,10 @@ typedef struct hw_header {
 
     /* 896: how many first counts had to share a counter, for want of one that was free. */
     uint64_t shared_counters;
-    uint64_t pad6[15];
+    /* Hints of native/pool.h: where the search for a free block begins, and when it last found none (coarse monotonic). */
+    uint64_t block_hint;
+    uint64_t no_block_ns;
+    uint64_t pad6[13];
 
     /* 1024: the directory of the board's files, immutable. */
     char directory[HW_DIRECTORY_BYTES];
@@ -218,9 +224,10 @@ typedef struct hw_control {
     uint64_t status_seq;   /* latch of status and stage log: readers use copy (seq & 1) */
     uint64_t result_seq;   /* latch of the result */
     uint64_t beat_ns;      /* coarse monotonic time of the last status write */
-    uint64_t lost_count;   /* dead workers whose stripe was taken over */
+    uint64_t lost_count;   /* dead workers whose stripe was taken over, and those whose block was taken back */
     /* Bit i: stripe i was taken at some time; set before it counts. The upper 32 bits: the number of the block that was
-     * linked last, + 1, from where `next` leads to the others. One word, as every reader needs both. */
+     * linked last, + 1, from where `next` leads to the others. Bits 8 to 19: how often the task's blocks were taken back
+     * after it had ended, see `folded`. One word, as every reader needs all of it. */
     uint64_t stripes_used;
     uint64_t has_result;   /* 1: a result was written; set before it is */
     uint64_t lock_pid;     /* for people */
@@ -229,7 +236,7 @@ typedef struct hw_control {
     int64_t archived_count; /* the count that the history holds; see hw_is_archived */
     uint64_t sealed;       /* the generation whose stripes take no more counts; 1 more while they are being closed or opened */
     uint64_t copies;       /* copies begun for the history, of all tasks of this slot; see hw_begin_archive */
-    uint64_t linking;      /* the block that is being linked, + 1; see native/blocks.h */
+    uint64_t linking;      /* the block that is being linked, + 1; see native/pool.h */
     uint64_t pad;
 } hw_control;
 
@@ -254,15 +261,16 @@ typedef struct hw_stripe {
 HW_ASSERT(offsetof(hw_stripe, item) == 64);
 HW_ASSERT(sizeof(hw_stripe) == HW_LINE);
 
-/* Counters that are lent to one task at a time: see native/blocks.h. Its first line is read by every reader of the task,
+/* Counters that are lent to one task at a time: see native/blocks.h and native/pool.h. Its first line is read by every reader of the task,
  * and written only when the block is linked and when a stripe is taken for the first time. */
 typedef struct hw_block {
-    uint64_t owner;      /* the task that has it: hw_task_name; 0 = it was never linked. Free once that task is gone */
+    uint64_t owner;      /* the task that has it: hw_task_name; 0 = it was never linked. Free once that name is nobody's */
     uint64_t generation; /* odd; another one each time that it is linked */
     uint64_t next;       /* the block that was linked before it, + 1; 0 = none */
     uint64_t rank;       /* which one of the task's blocks it is, 1 = the first */
     uint64_t used;       /* bit i: stripe i was taken since it was linked; set before it counts */
-    uint64_t pad[11];
+    uint64_t linked_ns;  /* coarse monotonic: when it was linked; it is not linked again for a moment */
+    uint64_t pad[10];
     hw_stripe stripe[HW_BLOCK_STRIPES];
 } hw_block;
 
@@ -276,7 +284,9 @@ typedef struct hw_identity {
     int64_t created_ns;    /* wall clock */
     uint64_t serial;       /* of two live slots with one id the larger serial counts */
     uint64_t parent_bytes; /* the parent's id is the first so many bytes of the id, 0 = no parent */
-    uint64_t pad[3];
+    /* The count of the blocks that were taken back from the task, so often as `stripes_used` says: in place (times & 1). */
+    int64_t folded[2];
+    uint64_t pad;
 } hw_identity;
 
 HW_ASSERT(sizeof(hw_identity) == 256);
@@ -312,9 +322,11 @@ typedef struct hw_stage {
 
 HW_ASSERT(sizeof(hw_stage) == 64);
 
+#define HW_LOST_LEFT (((uint64_t)1) << 63)
+
 typedef struct hw_lost {
     uint64_t worker;
-    uint64_t pid;
+    uint64_t pid; /* with HW_LOST_LEFT: it did not die, but its counter was taken back after the task had ended */
     uint64_t beat_ns;
     int64_t share; /* INT64_MIN = unknown */
 } hw_lost;

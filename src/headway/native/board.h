@@ -23,6 +23,7 @@ enum hw_page {
     HW_PAGE_INSIDE = 16 /* threads in a native call without the GIL; not on the line that each add reads */
 };
 
+#define HW_SHARING 64 /* tasks of which it is remembered that this process shares a counter: see bind.h */
 #define HW_KNOWN 2048 /* processes whose life is remembered for a second */
 
 /* A stripe that this process took, to be given back when it leaves in good order. */
@@ -48,6 +49,7 @@ typedef struct hw_board {
     hw_block *pool;
     uint32_t blocks;
     uint64_t *page; /* enum hw_page; every word reads 0 after a fork */
+    uint64_t sharing[HW_SHARING];
     uint64_t known[HW_KNOWN]; /* who was alive when the kernel was last asked: see lost.h */
     int lock_fd;    /* asks about locks; holds none of its own, so children may have it, too */
     int locking_fd; /* while this process registers: its lock is being taken by this one */

@@ -69,7 +69,7 @@ static int hw_copy_status(hw_copy *copy, char *slot, hw_status *status, hw_task_
 }
 
 /* Append the task in this slot to the copy. HW_OK, HW_ABSENT (free, or not of this generation; 0 = any), HW_TIMEOUT;
- * HW_MOVED if status and result are not of one moment, unless `apart` allows it. */
+ * HW_MOVED if status and result are not of one moment, unless `apart` allows it, or blocks were taken back meanwhile. */
 static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart) {
     hw_board *board = copy->board;
     char *slot = hw_slot(board, index);
@@ -117,7 +117,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         mix = hw_mix(mix, stripe->count ^ stripe->beat_ns ^ stripe->worker << 1);
     }
     copy->linked.bytes = 0;
-    if (HW_UNLIKELY(used >> HW_LINK_SHIFT)) hw_copy_linked(copy, slot, generation, &to->count, &beat, &mix);
+    if (HW_UNLIKELY(used >> HW_STRIPES)) hw_copy_linked(copy, slot, generation, &to->count, &beat, &mix);
     status.state = hw_state_read(&status, hw_ended(status.state) ||
                                               hw_carried(board, &copy->asked, status.owner, stripes, used,
                                                          (hw_stripe *)copy->linked.data,
@@ -169,6 +169,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
         /* A result has its own latch: if the status is the same before and after, both were valid at one moment. */
         moved = !apart && !hw_latch_whole(&control->status_seq, at);
     }
+    /* Blocks taken back meanwhile: some of it may be missing, or be here twice. */
+    moved |= hw_folds_of(hw_load(&control->stripes_used)) != hw_folds_of(used);
     /* A slot freed meanwhile is no task of this copy. Acquire: then `frees` has moved, too, which is read after it. */
     if (moved || unread || copy->failed || hw_load(&control->generation) != generation) {
         copy->tasks.bytes = tasks;
@@ -198,7 +200,10 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
         if (answer != HW_MOVED) return answer;
         hw_pause();
     }
-    return hw_try_task(copy, index, wanted, 1);
+    for (;;) { /* once, but where blocks are taken back meanwhile: that needs a task that is resumed and ends each time */
+        int answer = hw_try_task(copy, index, wanted, 1);
+        if (answer != HW_MOVED) return answer;
+    }
 }
 
 static void hw_copy_workers(hw_copy *copy) {

@@ -59,7 +59,9 @@ cdef class Place:
 
 cdef class Counter(Place):
     cdef int add(self, int64_t n) except -1
+    cdef int bind(self) except -1
     cdef int look(self) except -1
+    cdef bint goes_on(self) except -1
     cdef int look_around(self, uint64_t now) except -1
 
 

@@ -63,6 +63,7 @@ cdef tuple STATES = _STATES
 cdef dict _STATE_NUMBERS = {name: number for number, name in enumerate(STATES)}
 cdef uint64_t SECOND = 1_000_000_000
 cdef uint64_t SLICE = 50_000_000  # how long a call without the GIL waits at most before signals are served
+cdef uint64_t BIND_TRY = 1_000_000  # how long it waits with the GIL
 cdef uint64_t BIND_WAIT = 50_000_000  # how long counting waits at most for a stripe of its own
 cdef uint64_t _nobody = 0  # what `identity` of a handle without a stripe points to
 cdef bint _warned_stale = False

@@ -1,5 +1,16 @@
 # Counting on a task.
 
+cdef struct Waited:
+    uint32_t index
+    uint64_t until
+
+
+cdef int _wait_for_slot(hw_board *board, void *arguments, uint64_t deadline_ns) noexcept nogil:
+    cdef Waited *waited = <Waited *>arguments
+    hw_wait_for_slot(board, hw_slot(board, waited.index), waited.until)
+    return HW_OK
+
+
 @cython.no_gc_clear  # as of Place
 cdef class Counter(Place):
     """Counter()\n--\n\nThis process's stripe of a task."""
@@ -28,18 +39,51 @@ cdef class Counter(Place):
             except OSError as error:  # no free descriptor to register with: tried again at the next update
                 _stale(f"updates of task {self.id!r} are not counted: {error}")
                 return 0
-            answer = hw_bind(self.segment.board, &self.handle, self.index, self.generation,
-                             hw_clock_ns(CLOCK_MONOTONIC) + BIND_WAIT)
+            answer = self.bind()
             looks = True
         if looks and answer == HW_OK:
             answer = self.look()
         if answer == HW_OK:
             answer = hw_add_at(&self.handle, n, now)
+        if answer == HW_STALE and self.goes_on():
+            answer = self.bind()
+            if answer == HW_OK:
+                answer = hw_add_at(&self.handle, n, now)
         if answer == HW_OVERFLOW:
             raise _count_out_of_range(self.id, n)
         if answer == HW_STALE:
-            _stale(f"updates of task {self.id!r} are not counted: it ended and its slot was given to another task")
+            found = hw_load(&hw_control_of(hw_slot(self.segment.board, self.index)).generation) == self.generation
+            _stale(f"updates of task {self.id!r} are not counted: it "
+                   f"{'has ended, and its count was closed' if found else 'ended and its slot was given to another task'}")
         return 0
+
+    cdef int bind(self) except -1:
+        """Take a stripe: HW_OK or HW_STALE; HW_UNBOUND if the board was closed meanwhile.
+
+        The slot lock is waited for without the GIL, and for BIND_WAIT at most: then a stripe is shared.
+        """
+        cdef hw_board *board = self.segment.board
+        cdef uint64_t give_up = hw_clock_ns(CLOCK_MONOTONIC) + BIND_WAIT
+        cdef Waited waited
+        cdef int answer
+        waited.index, waited.until = self.index, give_up
+        while True:
+            answer = hw_try_bind(board, &self.handle, self.index, self.generation,
+                                 hw_clock_ns(CLOCK_MONOTONIC) + BIND_TRY, hw_clock_ns(CLOCK_MONOTONIC) < give_up)
+            if answer != HW_TIMEOUT:
+                return answer
+            _outside(board, _wait_for_slot, &waited)
+
+    cdef bint goes_on(self) except -1:
+        """Has the task not ended, though this handle's counter is closed? It was resumed, or is lost, and counted on here.
+
+        Its counter may be another task's by now, if its block was taken back: so it needs a new one.
+        """
+        cdef hw_status status
+        cdef char *slot = hw_slot(self.segment.board, self.index)
+        if hw_read_status(slot, &status) != HW_OK or hw_ended(status.state):
+            return False
+        return self.look() == HW_OK
 
     cdef int look_around(self, uint64_t now) except -1:
         """Once a second: check whether the board was removed, and whether its recorder is alive and writes."""

@@ -23,6 +23,7 @@ cdef extern from "headway.h" nogil:
         HW_WORKERS_MAX
         HW_LAYOUT_VERSION
         HW_NO_TOTAL
+        HW_NO_RECORDER
     enum:
         CLOCK_REALTIME
         CLOCK_MONOTONIC
@@ -82,6 +83,7 @@ cdef extern from "headway.h" nogil:
         uint64_t recorder_pid
         uint64_t recorder_errors
         uint64_t recorder_errno
+        uint64_t recorder_told
         uint64_t sequence
         uint64_t next_serial
         uint64_t retired
@@ -200,8 +202,12 @@ cdef extern from "lock.h" nogil:
 cdef extern from "clock.h" nogil:
     void hw_use_kernel_clock()
 
+cdef extern from "bind.h" nogil:
+    int hw_try_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns,
+                    int may_come_back)
+    void hw_wait_for_slot(hw_board *board, char *slot, uint64_t deadline_ns)
+
 cdef extern from "stripes.h" nogil:
-    int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns)
     int64_t hw_total_count(hw_board *board, char *slot, uint64_t generation)
 
 cdef extern from "status.h" nogil:

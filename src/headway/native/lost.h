@@ -117,7 +117,7 @@ static int hw_slot_carried(hw_board *board, hw_asked *asked, char *slot, uint64_
     it = hw_counters_of(board, slot, hw_load(&hw_control_of(slot)->generation), 0);
     while ((stripe = hw_next_stripe(&it)) != NULL)
         if (hw_is_counted_on(board, asked, stripe, now_ns)) return 1;
-    return 0;
+    return !hw_kept_blocks(&it, slot); /* else it has ended meanwhile: that it is lost would be an answer of neither moment */
 }
 
 /* The state as it reads, by the rule at the head of this file. `carried` matters for open tasks only. */

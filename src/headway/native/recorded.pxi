@@ -100,6 +100,16 @@ cdef class Recorded(Presence):
         recorder = hw_load(&header.recorder)
         return recorder == 0 or hw_dead(self.board, recorder)
 
+    def may_tell(self, uint64_t number):
+        """May this process warn of this error of the recorder, 0: that there is none? Yes for the first of all processes.
+
+        Relaxed: nothing else is read by it. A board of which two are told in turn is told again of the first.
+        """
+        cdef uint64_t told = hw_peek(&self.board.header.recorder_told)
+        if number == 0:
+            number = HW_NO_RECORDER
+        return told != number and hw_cas(&self.board.header.recorder_told, told, number)
+
     def may_start_recorder(self):
         """Is the wanted recorder missing, and may this process see to one? Not 0 for one process at a time.
 

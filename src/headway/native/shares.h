@@ -24,12 +24,14 @@ static void hw_copy_stripe(hw_stripe *to, const hw_stripe *from) {
     to->shared = 1;
 }
 
-/* Copy the stripes that the task has in blocks to copy->linked, and add them to what was found in the slot. */
+/* Copy the stripes that the task has in blocks to copy->linked, and add them, and what stands there of blocks that were
+ * taken back, to what was found in the slot. */
 static HW_APART void hw_copy_linked(hw_copy *copy, char *slot, uint64_t generation, int64_t *count, uint64_t *beat,
                            uint64_t *mix) {
     hw_counters it = hw_counters_of(copy->board, slot, generation, 0);
     const hw_stripe *stripe;
     it.left = 0; /* without those of the slot */
+    *count = (int64_t)((uint64_t)*count + hw_folded(&it, slot));
     while ((stripe = hw_next_stripe(&it)) != NULL) {
         hw_stripe *to = (hw_stripe *)hw_sink_add(copy, &copy->linked, sizeof *to);
         if (!to) return;
@@ -74,6 +76,7 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
         to->task = number;
         to->pid = (uint32_t)one.pid;
         to->worker = one.worker;
+        to->alive = one.pid & HW_LOST_LEFT ? HW_SHARE_LEFT : 0;
         to->known = one.share != INT64_MIN;
         to->count = to->known ? one.share : 0;
         to->beat_ns = hw_wall(copy, one.beat_ns);

@@ -2,7 +2,7 @@
 #ifndef HEADWAY_STATUS_H
 #define HEADWAY_STATUS_H
 
-#include "stripes.h"
+#include "bind.h"
 
 #define HW_READ_TRIES 4096
 

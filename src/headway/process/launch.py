@@ -63,7 +63,7 @@ def wanted() -> bool:
     return os.environ.get("HEADWAY_RECORD", "1") not in ("0", "") and GUARD not in os.environ
 
 
-def ensure(segment: Segment) -> None:
+def ensure(segment: Segment, *, opens: bool = False) -> None:
     """See to a recorder for a board that should have one and has none. If several processes call it, one does.
 
     The recorder at work for this directory is told of the board, which takes it up at once; if there is none, it is
@@ -71,20 +71,21 @@ def ensure(segment: Segment) -> None:
     board alone.
 
     It never raises: progress is counted with or without a recorder. If none can be started, or if the recorder says
-    that it cannot write, it warns once per process.
+    that it cannot write, the first of the board's processes that notices warns, for all of its workers; and each that
+    opens the board by its name.
     """
     if not wanted():
         return
-    _tell_errors(segment)
+    _tell_errors(segment, opens)
     asked = segment.may_start_recorder()
     if not asked:
         return
     try:
         _see_to(segment, in_vain=asked > 1)
     except OSError as error:
-        _warn(error.strerror or str(error))
+        _warn(segment, opens, error.strerror or str(error))
     except ValueError as error:
-        _warn(str(error))
+        _warn(segment, opens, str(error))
 
 
 def ensure_at_exit(segment: Segment, until: float) -> None:
@@ -175,7 +176,7 @@ def _is_copy(program: str) -> bool:
     return False
 
 
-def _tell_errors(segment: Segment) -> None:
+def _tell_errors(segment: Segment, opens: bool) -> None:
     """Warn once, if the recorder of a board says that its files cannot be written."""
     failed, number = segment.recorder_errors
     if not number or segment.uuid in _told:
@@ -193,11 +194,12 @@ def _tell_errors(segment: Segment) -> None:
     else:
         return  # it may pass
     _told.add(segment.uuid)
-    errors.tell(text)
+    if segment.may_tell(number) or opens:
+        errors.tell(text)
 
 
-def _warn(reason: str) -> None:
+def _warn(segment: Segment, opens: bool, reason: str) -> None:
     global _warned
-    if not _warned:
+    if (segment.may_tell(0) or opens) and not _warned:
         _warned = True
         errors.tell(f"the boards of this program have no recorder: {reason}; run 'headway record', or use record=False")

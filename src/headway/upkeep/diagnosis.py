@@ -24,7 +24,7 @@ from headway.views import words
 
 __all__ = ["Finding", "diagnose"]
 
-SMALL_BYTES = 32 << 20  # of /dev/shm: two boards of the default size fill it
+SMALL_BYTES = 32 << 20  # of /dev/shm: three boards of the default size fill it
 FULL_SHARE = 0.9
 LOGIND = ("/etc/systemd/logind.conf", "/etc/systemd/logind.conf.d", "/run/systemd/logind.conf.d")
 SYSTEMD = Path("/run/systemd/system")  # there if systemd runs
@@ -110,13 +110,24 @@ def _shared_memory() -> Iterator[Finding]:
         return  # _switches reports it
     size, free = found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize
     told = f"{shm.SHM} has {words.size(size)}, {words.size(free)} of them free"
+    if ours := _taken():
+        told += f"; your boards take {words.size(ours)} ('headway ls --sizes')"
     mount = f"mount -o remount,size=1g {shm.SHM} (in a container: start it with --shm-size=1g)"
     if size and size < SMALL_BYTES:
-        yield Finding("warning", "shared memory", f"{told}: little more than one board of the default size", mount)
+        yield Finding("warning", "shared memory", f"{told}: room for few boards of the default size", mount)
     elif size and free < (1 - FULL_SHARE) * size:
         yield Finding("warning", "shared memory", told, "headway gc")
     else:
         yield Finding("ok", "shared memory", told)
+
+
+def _taken() -> int:
+    """Bytes of the segments of this user."""
+    taken = 0
+    for path in shm.SHM.glob(f"headway-{os.geteuid()}-*"):
+        with contextlib.suppress(OSError):  # it goes just now
+            taken += path.lstat().st_size
+    return taken
 
 
 def _logout() -> Iterator[Finding]:

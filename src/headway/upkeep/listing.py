@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BoardGlance",
     "BoardInfo",
+    "BoardSizes",
     "attach",
     "boards",
     "find",
@@ -35,6 +36,7 @@ __all__ = [
     "memory",
     "memory_in_use",
     "newest_first",
+    "sizes",
     "snapshot_files",
 ]
 
@@ -70,6 +72,19 @@ class BoardGlance:
     counts: Counts | None
     taken_at: float | None
     workers_alive: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoardSizes:
+    """What a board takes: bytes of shared memory, 0 if it is not there, and of its files; and for how much that is."""
+
+    name: str
+    bytes: int
+    capacity: int
+    workers: int
+    result_bytes: int
+    files: int
     error: str | None = None
 
 
@@ -142,6 +157,28 @@ def glance(directory: Path) -> BoardGlance | None:
         return BoardGlance(name, directory, "snapshot", sum(files.values()), *snapshot.glance(directory), 0)
     except (errors.HeadwayError, OSError) as error:
         return BoardGlance(name, directory, "damaged", 0, None, None, 0, str(error))
+
+
+def sizes() -> Iterator[BoardSizes]:
+    """What each board of this user on this host takes."""
+    return (found for directory in directories() if (found := _sizes(directory)) is not None)
+
+
+def _sizes(directory: Path) -> BoardSizes | None:
+    name, files = directory.name, 0
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(directory):
+            with contextlib.suppress(OSError):  # removed meanwhile
+                files += entry.stat(follow_symlinks=False).st_size
+    try:
+        board = _attached(directory)
+        if board is not None:
+            with contextlib.closing(board):
+                segment = board._segment
+                return BoardSizes(name, segment.size, segment.capacity, segment.workers, segment.result_bytes, files)
+    except (errors.HeadwayError, OSError) as error:
+        return BoardSizes(name, 0, 0, 0, 0, files, str(error))
+    return BoardSizes(name, 0, 0, 0, 0, files) if files else None
 
 
 def _info(directory: Path) -> BoardInfo | None:

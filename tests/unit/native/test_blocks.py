@@ -252,7 +252,7 @@ def test_the_view_of_a_board_says_how_many_share_a_counter(board_name: str) -> N
         board.remove(files=True)
 
 
-def test_a_counter_that_is_taken_in_a_closed_task_is_closed(segment: core.Segment) -> None:
+def test_who_comes_to_a_closed_task_is_refused_and_borrows_no_block_until_it_is_resumed(segment: core.Segment) -> None:
     """Its last count is final, and may be in the history already."""
     task = claim(segment)
     with beside(*(counted(task, 1) for _ in range(STRIPES))):
@@ -264,12 +264,42 @@ def test_a_counter_that_is_taken_in_a_closed_task_is_closed(segment: core.Segmen
         assert not segment.free_archived([(index, generation)]), "another count: it was closed, and stays"
         with quiet():
             native = task.native()
-        assert len(lent_to(segment, task)) == 1
+            task.update(1)
+        assert lent_to(segment, task) == []
         assert hw_add(native, 1) == HW_STALE
         assert task.count == STRIPES
         task._transition("running", ("success",), own=True, resume=True)
-        assert hw_add(native, 1) == 0
-        assert task.count == STRIPES + 1
+        assert hw_add(native, 1) == HW_STALE, "a handle of C that was refused stays so"
+        task.update(1)
+        assert hw_add(task.native(), 1) == 0
+        assert task.count == STRIPES + 2
+        assert len(lent_to(segment, task)) == 1
+        assert [share for pid, _, share, _, _ in shares_of(segment, task) if pid == os.getpid()] == [2]
+
+
+def test_the_blocks_of_a_task_that_has_ended_are_taken_back_and_its_count_stays(segment: core.Segment) -> None:
+    task = claim(segment)
+    shares = list(range(1, STRIPES + 4))
+    with beside(*(counted(task, n) for n in shares)):
+        task.update(100)
+        end(task)
+        assert len(lent_to(segment, task)) == 1
+        lend_all(segment, claim(segment, "holder"))
+        other = claim(segment, "other")
+        with beside(*(counted(other, 1) for _ in range(STRIPES + 1))):
+            assert len(lent_to(segment, other)) == 1
+        assert segment.shared_counters == 0
+        assert lent_to(segment, task) == []
+        assert task.count == tasks_of(segment)["a"]["count"] == sum(shares) + 100
+        told = [(share, alive) for _, _, share, _, alive in shares_of(segment, task)]
+        assert sorted(share or 0 for share, _ in told) == [*shares, 100], "eight of them have room in the list"
+        assert {alive for _, alive in told} <= {1, LEFT}, "nobody has died"
+        with quiet():
+            task.update(1)
+        assert task.count == sum(shares) + 100, "it is closed"
+        task._transition("running", ("success",), own=True, resume=True)
+        task.update(7)
+        assert task.count == tasks_of(segment)["a"]["count"] == sum(shares) + 107
 
 
 # ------------------------------------------------------------------------------------------------------- stale handles

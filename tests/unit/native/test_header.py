@@ -181,6 +181,7 @@ WRITERS = {
         "recorder_pid",
         "recorder_errors",
         "recorder_errno",
+        "recorder_told",
         "sequence",
     ],
     "whoever unlinks": ["retired"],

@@ -159,6 +159,20 @@ def test_why_there_is_no_recorder_is_said_once(board: Board, monkeypatch: pytest
     assert "the boards of this program have no recorder: /nowhere/python3 could not be started" in str(seen[0].message)
 
 
+def test_of_the_workers_of_a_board_one_says_that_there_is_no_recorder(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment = board._segment
+    told = []
+    for opens in (False, False, True, False):  # as four processes, each of which may see to a recorder
+        monkeypatch.setattr(launch, "_warned", False)
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            launch._warn(segment, opens, "no reason")
+        told.append(len(seen))
+    assert told == [1, 0, 1, 0]
+
+
 def test_a_helper_gets_what_it_is_handed_and_nothing_else_of_the_program(
     board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

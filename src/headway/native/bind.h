@@ -1,0 +1,229 @@
+/* bind.h - how a process gets a counter of a task: its own, a free one, that of a dead worker, or a share of another one. */
+#ifndef HEADWAY_BIND_H
+#define HEADWAY_BIND_H
+
+#include "clock.h" /* first: it defines _GNU_SOURCE */
+
+#include "pool.h"
+
+#define HW_NO_TAG ((uint64_t)1 << 16) /* of no word: a handle that has it is refused */
+#define HW_SHARING_TICK_BITS 26       /* a tick is 2^26 ns, 67 ms */
+#define HW_SHARING_TICKS 15u
+
+/* Before the first count: see the fence of hw_bind. `used`: of the slot, or of a block. */
+static inline void hw_use_stripe(uint64_t *used, uint32_t stripe) {
+    __atomic_fetch_or(used, (uint64_t)1 << stripe, __ATOMIC_ACQ_REL);
+}
+
+/* A counter as a process has it: number as of hw_stripe_at, and the tag of its counts. */
+typedef struct hw_mine {
+    hw_stripe *stripe; /* NULL = none */
+    uint32_t number;
+    uint64_t tag;
+} hw_mine;
+
+/* The stripe so many of the slot, or of a block. */
+static hw_mine hw_mine_of(const hw_board *board, char *slot, hw_block *block, uint32_t at, uint64_t tag) {
+    hw_mine mine;
+    mine.stripe = (block ? block->stripe : hw_stripes_of(slot)) + at;
+    mine.number = block ? HW_STRIPES + (uint32_t)(block - board->pool) * HW_BLOCK_STRIPES + at : at;
+    mine.tag = tag;
+    return mine;
+}
+
+/* The stripe that `it` has just come to. */
+static hw_mine hw_mine_at(const hw_counters *it, char *slot, hw_stripe *stripe) {
+    return hw_mine_of(it->board, slot, it->block, (uint32_t)(stripe - it->stripes), it->tag);
+}
+
+/* Write whose a stripe is. Under the slot lock, so that the slot cannot get a new task meanwhile. */
+static void hw_take_stripe(hw_board *board, char *slot, hw_block *block, uint32_t at) {
+    hw_stripe *stripe = (block ? block->stripe : hw_stripes_of(slot)) + at;
+    uint64_t me = hw_me(board);
+    hw_use_stripe(block ? &block->used : &hw_control_of(slot)->stripes_used, at);
+    hw_store(&stripe->worker, me);
+    HW_STEP("stripe");
+    hw_store(&stripe->pid, hw_pid(board));
+    hw_store(&stripe->base, (uint64_t)hw_count_of(hw_load(&stripe->count)));
+    hw_store(&stripe->beat_ns, hw_clock_ns(CLOCK_MONOTONIC_COARSE));
+    hw_store(&stripe->base_of, me); /* release: base and pid are ours from here on */
+}
+
+/* Take a stripe that nobody has: a new one; else one that was given back, which still names its last worker; else the
+ * first of one more block. Under the slot lock, which is held for some stores: who is alive is not asked here. None if
+ * the task has as many as it can have, or the pool is used up. */
+static hw_mine hw_take_free(hw_board *board, char *slot, uint64_t generation) {
+    hw_stripe *stripes = hw_stripes_of(slot), *stripe;
+    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used), me = hw_me(board);
+    hw_counters it = hw_counters_of(board, slot, generation, 0);
+    hw_mine mine = {NULL, 0, 0};
+    hw_block *block = hw_linked(board, it.link, it.task); /* when it was linked, the others had no new ones left */
+    uint64_t used_there = block ? hw_load(&block->used) & HW_ALL_OF_BLOCK : HW_ALL_OF_BLOCK;
+    for (int left = 0; left <= (used_there == HW_ALL_OF_BLOCK); left++) {
+        for (uint32_t i = 0; i < HW_STRIPES; i++) {
+            uint32_t at = (uint32_t)((me + i) % HW_STRIPES);
+            if (left ? hw_load(&stripes[at].worker) : used >> at & 1) continue;
+            hw_take_stripe(board, slot, NULL, at);
+            return hw_mine_of(board, slot, NULL, at, it.tag);
+        }
+    }
+    it.left = 0;
+    while (used_there == HW_ALL_OF_BLOCK && (stripe = hw_next_stripe(&it)) != NULL) {
+        if (hw_load(&stripe->worker)) continue;
+        hw_take_stripe(board, slot, it.block, (uint32_t)(stripe - it.stripes));
+        return hw_mine_at(&it, slot, stripe);
+    }
+    if (used_there == HW_ALL_OF_BLOCK) {
+        block = hw_link(board, slot, generation);
+        used_there = 0;
+    }
+    if (!block) return mine;
+    mine = hw_mine_of(board, slot, block, (uint32_t)__builtin_ctzll(~used_there), hw_tag(hw_peek(&block->generation)));
+    hw_take_stripe(board, slot, block, (uint32_t)(mine.stripe - block->stripe));
+    return mine;
+}
+
+/* Take the stripe of a dead worker. The kernel is asked without the lock: for hundreds that takes a millisecond,
+ * and whoever is found dead stays dead. */
+static hw_mine hw_take_dead(hw_board *board, char *slot, uint64_t generation, uint64_t deadline_ns) {
+    hw_counters it = hw_counters_of(board, slot, generation, 0);
+    hw_stripe *stripe;
+    hw_mine none = {NULL, 0, 0};
+    while ((stripe = hw_next_stripe(&it)) != NULL) {
+        uint64_t worker = hw_load(&stripe->worker);
+        int is_ours;
+        if (!hw_dead(board, worker)) continue;
+        if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) break;
+        /* Under the lock the task keeps its blocks. The tag of a block is that of before: it has not been lent since. */
+        is_ours = hw_load(&hw_control_of(slot)->generation) == generation && hw_kept_blocks(&it, slot) &&
+                  hw_load(&stripe->worker) == worker;
+        if (is_ours) {
+            hw_remember_lost(slot, stripe, worker);
+            hw_take_stripe(board, slot, it.block, (uint32_t)(stripe - it.stripes));
+        }
+        hw_slot_unlock(slot);
+        if (is_ours) return hw_mine_at(&it, slot, stripe);
+    }
+    return none;
+}
+
+/* The stripe that this process has already, by another handle. A block that has another task by now is not looked into:
+ * there, too, this process may have a stripe. */
+static hw_mine hw_find_mine(hw_board *board, char *slot, uint64_t generation) {
+    hw_counters it = hw_counters_of(board, slot, generation, 0);
+    uint64_t me = hw_me(board);
+    hw_stripe *stripe;
+    hw_mine none = {NULL, 0, 0};
+    while ((stripe = hw_next_stripe(&it)) != NULL)
+        if (hw_load(&stripe->worker) == me) {
+            /* A block that was lent anew meanwhile has that loan's tag: who sees it sees that it is not ours any more. */
+            hw_mine mine = hw_mine_at(&it, slot, stripe);
+            int is_ours = hw_load(&hw_control_of(slot)->generation) == generation && hw_kept_blocks(&it, slot);
+            return is_ours ? mine : none;
+        }
+    return none;
+}
+
+/* This process shares a counter of the task, as it found no other one a moment ago: 40 bits of the task's name and of the
+ * process, so that a forked child looks for itself, and when that was. */
+static uint64_t hw_sharing_name(hw_board *board, uint32_t index, uint64_t generation) {
+    return ((hw_task_name(index, generation, 0) ^ hw_me(board) * 0x9e3779b97f4a7c15ull) * 0xff51afd7ed558ccdull) >> 24;
+}
+
+static inline uint64_t hw_sharing_tick(void) { return hw_clock_ns(CLOCK_MONOTONIC_COARSE) >> HW_SHARING_TICK_BITS & 0xffffff; }
+
+/* For a second, other handles on the task share at once: they neither wait for its slot lock nor search. */
+static int hw_shares_already(hw_board *board, uint64_t name) {
+    uint64_t word = hw_peek(board->sharing + name % HW_SHARING);
+    return word >> 24 == name && ((hw_sharing_tick() - word) & 0xffffff) < HW_SHARING_TICKS;
+}
+
+static void hw_note_sharing(hw_board *board, uint64_t name) {
+    /* Relaxed: the word says all. */
+    __atomic_store_n(board->sharing + name % HW_SHARING, name << 24 | hw_sharing_tick(), __ATOMIC_RELAXED);
+}
+
+/* Has the task ended, and were its counters closed, or is somebody about to? Sure under the slot lock. */
+static int hw_is_closed(char *slot) {
+    const hw_control *control = hw_control_of(slot);
+    return hw_load(&control->sealed) - hw_load(&control->generation) <= 1 &&
+           hw_ended(hw_load(&hw_status_of(slot, hw_load(&control->status_seq) & 1)->state));
+}
+
+static void hw_give_handle(hw_board *board, hw_task *task, hw_mine mine) {
+    /* Who sees a count of this process, sees that the stripe is its own, and its bit. The counts to come are relaxed, and
+     * the store of one could overtake the stores above, releases though they are. Partners: hw_seal, whose sum has to be
+     * complete, and hw_copy_stripe, which would give the count to who had the stripe before. */
+    __atomic_thread_fence(__ATOMIC_RELEASE);
+    task->stripe = mine.stripe;
+    task->identity = board->page;
+    task->worker = hw_me(board);
+    task->tag = mine.tag;
+    task->clock = hw_clock;
+}
+
+/* A counter that this process has alone, or one whose counts are refused, as those of a task that is closed are: no block
+ * is lent for them. HW_OK; HW_STALE; HW_ABSENT if there is none; HW_TIMEOUT if the slot lock was not to be had. */
+static int hw_bind_alone(hw_board *board, char *slot, uint32_t index, uint64_t generation, uint64_t deadline_ns, hw_mine *mine) {
+    int answer = HW_OK;
+    *mine = hw_find_mine(board, slot, generation);
+    if (mine->stripe) return HW_OK;
+    if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    if (hw_load(&hw_control_of(slot)->generation) != generation) {
+        answer = HW_STALE;
+    } else if (hw_is_closed(slot)) {
+        *mine = hw_mine_of(board, slot, NULL, 0, HW_NO_TAG);
+    } else {
+        hw_unseal(board, slot);
+        *mine = hw_take_free(board, slot, generation);
+    }
+    hw_slot_unlock(slot);
+    if (answer != HW_OK) return answer;
+    if (!mine->stripe) *mine = hw_take_dead(board, slot, generation, deadline_ns);
+    if (!mine->stripe) return HW_ABSENT;
+    if (mine->tag != HW_NO_TAG) hw_hold(board, index, mine->number, generation);
+    return HW_OK;
+}
+
+/* Give this process a stripe of a task: its own, a free one, or a dead worker's; else a shared one. If the slot lock cannot
+ * be had before the deadline, it shares one, too, as counting must hardly wait; unless it `may_come_back`: then HW_TIMEOUT. */
+static int hw_try_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns,
+                       int may_come_back) {
+    char *slot = hw_slot(board, index);
+    hw_control *control = hw_control_of(slot);
+    uint64_t me = hw_me(board), name = hw_sharing_name(board, index, generation);
+    hw_mine mine;
+    int answer = HW_ABSENT;
+    if (!me) return HW_UNBOUND;
+    if (hw_load(&control->generation) != generation) return HW_STALE;
+    if (!hw_shares_already(board, name)) {
+        answer = hw_bind_alone(board, slot, index, generation, deadline_ns, &mine);
+        if (answer == HW_TIMEOUT && may_come_back) return HW_TIMEOUT;
+        if (answer == HW_STALE) return HW_STALE;
+        if (answer != HW_OK) hw_note_sharing(board, name);
+    }
+    if (answer != HW_OK) {
+        if (hw_load(&control->generation) != generation) return HW_STALE; /* mark no stripe of another task */
+        mine = hw_mine_of(board, slot, NULL, (uint32_t)(me % HW_STRIPES), hw_tag(generation));
+        hw_use_stripe(&control->stripes_used, mine.number);
+        hw_store(&mine.stripe->shared, 1);
+        hw_next(&board->header->shared_counters);
+    }
+    hw_give_handle(board, task, mine);
+    return HW_OK;
+}
+
+/* Wait until a slot lock seems to be free, or its holder is dead, without taking it. */
+static void hw_wait_for_slot(hw_board *board, char *slot, uint64_t deadline_ns) {
+    for (uint64_t nap = 20000; hw_clock_ns(CLOCK_MONOTONIC) < deadline_ns; nap += nap < 1000000 ? nap : 0) {
+        uint64_t holder = hw_peek(&hw_control_of(slot)->lock);
+        if (!holder || hw_dead(board, holder)) return;
+        hw_nap(nap);
+    }
+}
+
+static int hw_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns) {
+    return hw_try_bind(board, task, index, generation, deadline_ns, 0);
+}
+
+#endif
