@@ -185,7 +185,7 @@ WRITERS = {
         "sequence",
     ],
     "whoever unlinks": ["retired"],
-    "who finds no free counter": ["shared_counters"],
+    "who finds no free counter, or looks for a block of them": ["shared_counters", "block_hint", "no_block_ns"],
     "the lock's holder": [
         *(
             "next_serial",
