@@ -34,6 +34,7 @@ __all__ = ["add", "make_room"]
 
 BATCH = 256
 PART, PARTS = 128, 8  # slots of a part of a board at least, and parts at most
+ENOUGH = 64  # tasks of a part
 OVERTAKEN_S = 0.001  # who overtook this one marks them in a moment: most need no second copy
 ROUNDS = 4  # of copies, of tasks that others began to archive meanwhile
 ADD_S = 5.0  # all of them together wait for others: the recorder has the lock of the directory, which openers want
@@ -77,10 +78,13 @@ def add(
 
 
 def _some(segment: Segment) -> list[tuple[int, int]]:
-    """Tasks to be archived: of several processes that need room at once each takes others."""
+    """Tasks to be archived: of several processes that need room at once each takes others, if there are enough.
+
+    Of a few, none may be to be had: somebody may be stopped over each of them.
+    """
     parts = min(segment.capacity // PART, PARTS)
     found = segment.finished(BATCH, os.getpid() % parts, parts) if parts > 1 else []
-    return found or segment.finished(BATCH)
+    return found if len(found) >= ENOUGH else list(dict.fromkeys((*found, *segment.finished(BATCH))))
 
 
 def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:

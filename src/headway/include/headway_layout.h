@@ -11,6 +11,7 @@
  *   | hw_row [workers]   |  128 bytes each: the process table
  *   +--------------------+ hashes_offset
  *   | uint64 [capacity]  |  the hash of each slot's id, 0 = none; dense, so that finding an id reads few lines
+ *   +--------------------+ lists_offset
  *   | uint64 [capacity]  |  the first slot of each bucket of hashes, + 1; see native/lists.h
  *   | uint64 [capacity]  |  the slot that follows each one in its list, + 1
  *   +--------------------+ slots_offset
@@ -135,7 +136,8 @@ typedef struct hw_header {
     uint64_t blocks_offset;
     uint32_t blocks; /* in the pool */
     uint32_t block_bytes;
-    uint64_t pad0[4];
+    uint64_t lists_offset; /* of the two arrays of native/lists.h */
+    uint64_t pad0[3];
     uint64_t checksum;
 
     /* 256: the structural lock. `lock_owner` is the truth, the semaphore only wakes. */

@@ -235,7 +235,7 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         hw_slot_unlock(slot);
         if (replaced && loses) hw_drop_locked(board, old);
         else if (replaced) hw_free_locked(board, old);
-        hw_evict_ahead(board, drop, room.rested);
+        if (drop != HW_DROP_FREELY) hw_evict_ahead(board, room.rested); /* what would be dropped is not before it has to */
         return HW_OK;
     }
     if (replaced) hw_slot_unlock(replaced); /* freeing it may be what makes room */

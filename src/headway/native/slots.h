@@ -191,6 +191,7 @@ static int hw_loses(hw_board *board, char *slot) {
 #define HW_BATCH 64u   /* tasks that go at a time, where there is no room */
 #define HW_WINDOW 256u /* slots that are looked at for room ahead of need */
 #define HW_AHEAD 32u   /* of which so many are freed at most */
+#define HW_PASS_BY 16u /* claims that do not look, after one that looked in vain */
 
 /* May a claim free tasks that the history does not have? */
 typedef enum hw_drop {
@@ -265,14 +266,20 @@ static uint32_t hw_free_oldest(hw_board *board, const hw_oldest *oldest, uint32_
     return freed;
 }
 
-/* Make room ahead of need, under the structural lock, with nothing that is lost for it, or (HW_DROP_FREELY) as nobody asks:
- * free those that ended first of some slots, others each time, until there are enough, which rest by the time that they
- * are needed. `rested`: the slot that was just claimed had: then a few are enough. */
-static void hw_evict_ahead(hw_board *board, hw_drop drop, int rested) {
-    uint32_t capacity = board->capacity, stock = hw_stock(board), want = rested ? capacity / 64 : capacity / 8;
-    uint32_t from = (uint32_t)(hw_peek(&board->header->evict_hint) % capacity), owed = 0;
+/* Make room ahead of need, under the structural lock, with nothing that is lost for it: free those that ended first of
+ * some slots, others each time, until there are enough, which rest by the time that they are needed. `rested`: the slot
+ * that was just claimed had: then a few are enough. `evict_hint`: where to look, and how many claims in the upper 32 bits
+ * are to pass by, as the last one looked in vain. */
+static void hw_evict_ahead(hw_board *board, int rested) {
+    uint32_t capacity = board->capacity, stock = hw_stock(board), want = rested ? capacity / 64 : capacity / 8, owed = 0;
+    uint64_t hint = hw_peek(&board->header->evict_hint);
+    uint32_t from = (uint32_t)hint % capacity;
     hw_oldest oldest;
     if (stock >= want) return;
+    if (hint >> 32) {
+        hw_store(&board->header->evict_hint, hint - ((uint64_t)1 << 32));
+        return;
+    }
     oldest.n = 0;
     oldest.most = want - stock < HW_AHEAD ? want - stock : HW_AHEAD;
     for (uint32_t n = 0; n < HW_WINDOW && n < capacity; n++) {
@@ -283,15 +290,15 @@ static void hw_evict_ahead(hw_board *board, hw_drop drop, int rested) {
         slot = hw_slot(board, task.index);
         if (!hw_peek(&board->hashes[task.index]) || hw_read_numbers(slot, &status) != HW_OK) continue;
         if (!hw_final(status.state) || !hw_is_older(&oldest, status.ended_ns)) continue;
-        if (drop != HW_DROP_FREELY && !hw_is_archived(board, slot)) continue;
-        if (hw_slot_held(board, slot)) continue;
+        if (!hw_is_archived(board, slot) || hw_slot_held(board, slot)) continue;
         task.generation = hw_load(&hw_control_of(slot)->generation);
         task.owner = status.owner;
         task.ended_ns = status.ended_ns;
         hw_add_older(&oldest, task);
     }
-    hw_store(&board->header->evict_hint, (uint64_t)from + HW_WINDOW);
-    hw_free_oldest(board, &oldest, oldest.most, drop == HW_DROP_FREELY, &owed);
+    hint = ((uint64_t)from + HW_WINDOW) % capacity;
+    if (!hw_free_oldest(board, &oldest, oldest.most, 0, &owed)) hint |= (uint64_t)HW_PASS_BY << 32;
+    hw_store(&board->header->evict_hint, hint);
 }
 
 /* Make room, under the structural lock: free a batch of the tasks that ended longest ago. As the last resort one task is

@@ -186,7 +186,8 @@ class Recorder:
             self._interval_s = min(max(INTERVAL_S, spent / DUTY, self.cost / self.share), INTERVAL_MOST_S)
             # The interval includes the time of the cycle; a slow disk gets a pause all the same.
             self._whole_at = max(due + self._interval_s, time.monotonic() + INTERVAL_S / 2)
-        self.due = min(self._whole_at, self._room.lasts_until())
+        lasts_until = self._room.lasts_until(spent) if self.problem is None else self._whole_at
+        self.due = min(self._whole_at, lasts_until)
         return None
 
     def _rest_s(self) -> float:
@@ -260,9 +261,8 @@ class Recorder:
             if self._whole:
                 self._cycle()
                 self._room.look()
-            elif self.problem is None and segment.recorder_wanted:
-                self._added += self._room.archive(self._history, self._board._at.copy_meta(), self._series)
-            self._room.make()
+            else:
+                self._added += self._room.more(self._history, self._board._at.copy_meta(), self._series)
         return None
 
     def _unlock(self) -> None:

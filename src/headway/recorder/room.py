@@ -46,28 +46,39 @@ class Room:
         return min(self._segment.capacity // MOST, int(self._rate * AHEAD_S))
 
     def look(self) -> None:
-        """Note how fast tasks are claimed: after a look at the whole board."""
+        """After a look at the whole board: note how fast tasks are claimed, and make room. Raises LockTimeout."""
         claimed, now = self._segment.claimed, time.monotonic()
         self._rate = max(0, claimed - self._claimed) / max(now - self._at, SOONEST_S)
         self._claimed, self._at, self._in_vain = claimed, now, False
+        self._make()
 
-    def lasts_until(self) -> float:
-        """When there is need to look again, by the monotonic clock: before half of what is wanted is used up."""
+    def lasts_until(self, took_s: float) -> float:
+        """When there is need to look again, by the monotonic clock: before half of what is wanted is used up.
+
+        took_s: of a core, by the last look: as much time is left to others.
+        """
         if not self._rate or self._in_vain:  # the next look at the whole board is soon enough
             return float("inf")
-        return time.monotonic() + max(SOONEST_S, (self._segment.stock - self._wanted() / 2) / self._rate)
+        left_s = (self._segment.stock - self._wanted() / 2) / self._rate
+        return time.monotonic() + max(SOONEST_S, took_s, left_s)
 
-    def archive(self, writer: Writer, meta: Mapping[str, Any], series: Series) -> int:
-        """Archive some of the tasks that ended first. Returns how many; raises what archive.add does."""
-        places = self._segment.finished(BATCH)
-        self._in_vain = not places
-        return archive.add(self._segment, writer, meta, places, series) if places else 0
+    def more(self, writer: Writer, meta: Mapping[str, Any], series: Series) -> int:
+        """Between looks at the whole board: archive some tasks, the oldest first, and make room.
 
-    def make(self) -> None:
-        """Free slots of tasks that the history has, the oldest first. Raises LockTimeout."""
-        if (lacks := self._wanted() - self._segment.stock) > 0:
-            freed = self._segment.free_archived(self._segment.archived(lacks))
-            self._in_vain = self._in_vain and not freed
+        Returns how many it archived; raises what archive.add does.
+        """
+        self._in_vain = True  # also if it raises
+        places = self._segment.finished(BATCH) if self._segment.recorder_wanted else []
+        if places:
+            archive.add(self._segment, writer, meta, places, series)
+        added = len(places) - len(self._segment.owed(places))
+        self._in_vain = not self._make() and not added
+        return added
+
+    def _make(self) -> int:
+        """Free slots of tasks that the history has, the oldest first. Returns how many."""
+        lacks = self._wanted() - self._segment.stock
+        return self._segment.free_archived(self._segment.archived(lacks)) if lacks > 0 else 0
 
     def free_old(self, raw: Raw) -> None:
         """Free slots of tasks that ended a day ago, and that the history has. Raises LockTimeout."""

@@ -379,6 +379,57 @@ def test_claims_keep_slots_free_ahead_of_need_where_nothing_is_lost_for_it(board
         board.remove(files=True)
 
 
+def test_without_a_history_nothing_is_dropped_as_long_as_there_is_a_free_slot(board_name: str) -> None:
+    board = open_board(board_name, capacity=128, record=False)
+    try:
+        for number in range(128):
+            board.task(f"{number}").succeed()
+        assert (len(board), board._segment.dropped) == (128, 0)
+    finally:
+        board.remove(files=True)
+
+
+EVICT_HINT = 792  # in hw_header
+
+
+def test_a_claim_that_finds_nothing_that_may_go_ahead_of_need_lets_others_pass_by(board_name: str) -> None:
+    board = open_board(board_name, capacity=512, record=False)
+    try:
+        board._segment.want_recorder()
+        for number in range(506):
+            board.task(f"{number}")
+        looked = set()
+        for _ in range(34):
+            board._restart("one", "again")
+            path = SHM / segments.object_name(board.name, board._segment.uuid)[1:]
+            looked.add(struct.unpack_from("<I", path.read_bytes(), EVICT_HINT)[0])
+        assert len(looked) <= 3
+    finally:
+        board.remove(files=True)
+
+
+def test_who_makes_room_archives_others_where_one_of_its_part_of_the_board_is_held(board_name: str) -> None:
+    """Who is stopped over the only one that is left in it keeps the claimer from no other."""
+    board = open_board(board_name, capacity=256, record=False)
+    try:
+        segment = board._segment
+        segment.want_recorder()
+        for number in range(256):
+            board.task(f"{number}").succeed()
+        own = [place for place in segment.finished(256) if place[0] // 32 % 2 == os.getpid() % 2]
+        at = attached.known(segment.uuid)
+        assert at is not None
+        for place in own[1:]:
+            assert archive.make_room(at.segment, at.directory, at.copy_meta(), place) == 1
+        id = next(view.id for view in board.tasks() if board.attach(view.id)._where == own[0])
+        with beside(segment.register) as (pid,):
+            hold(board, id, incarnation_of(board, pid), pid)
+            archive.make_room(at.segment, at.directory, at.copy_meta(), None)
+        assert segment.finished(256) == own[:1]
+    finally:
+        board.remove(files=True)
+
+
 LOCK, LOCK_PID = 8, 64  # of hw_control
 HASHES_OFFSET, LOCK_OWNER = 48, 256  # in hw_header
 
