@@ -11,6 +11,9 @@
  *   | hw_row [workers]   |  128 bytes each: the process table
  *   +--------------------+ hashes_offset
  *   | uint64 [capacity]  |  the hash of each slot's id, 0 = none; dense, so that finding an id reads few lines
+ *   +--------------------+ lists_offset
+ *   | uint64 [capacity]  |  the first slot of each bucket of hashes, + 1; see native/lists.h
+ *   | uint64 [capacity]  |  the slot that follows each one in its list, + 1
  *   +--------------------+ slots_offset
  *   | slot [capacity]    |  slot_bytes each
  *   +--------------------+ blocks_offset
@@ -136,7 +139,8 @@ typedef struct hw_header {
     uint64_t blocks_offset;
     uint32_t blocks; /* in the pool */
     uint32_t block_bytes;
-    uint64_t pad0[4];
+    uint64_t lists_offset; /* of the two arrays of native/lists.h */
+    uint64_t pad0[3];
     uint64_t checksum;
 
     /* 256: the structural lock. `lock_owner` is the truth, the semaphore only wakes. */
@@ -169,13 +173,15 @@ typedef struct hw_header {
     uint64_t next_serial; /* tasks claimed so far */
     uint64_t frees;       /* tasks freed so far: a search that missed while this moved looks again */
     uint64_t dropped;     /* finished tasks that gave up their slot unarchived */
-    uint64_t free_hint;   /* where the search for a free slot begins */
+    uint64_t evict_hint;  /* where the search for tasks that may go ahead of need begins */
     uint64_t repairs;     /* times the lock was taken over from a dead holder */
     /* How many of the tasks freed so far were in each state; the other two words are the note of hw_count_gone. */
     uint64_t gone[HW_STATES];
     uint64_t gone_note;
     uint64_t gone_before;
-    uint64_t pad5[3];
+    uint64_t free_ends;  /* the first free slot, + 1, and in the upper 32 bits the last; see native/lists.h */
+    uint64_t free_count; /* how many are between them */
+    uint64_t fresh;      /* the first slot that was never used */
 
     /* 896: how many first counts had to share a counter, for want of one that was free. */
     uint64_t shared_counters;
@@ -241,15 +247,9 @@ typedef struct hw_control {
 
 HW_ASSERT(sizeof(hw_control) == HW_LINE);
 
-/* The item that a worker has in hand: what it works on between two counts. `name` says which, in one word:
- *
- *   63     48 47    45 44                        0
- *   +--------+--------+--------------------------+
- *   |  tag   |  kind  |  value                   |  tag: of the counts of the stripe; kind: enum hw_item_kind
- *   +--------+--------+--------------------------+
- *
- * so a number needs one store, and what a stale handle writes is nobody's item. A text has its hash for a value, so that
- * one that was written by two at once is none. See native/items.h. */
+/* The item that a worker has in hand: what it works on between two counts. `name` says which, in one word: tag of the counts
+ * of the stripe, 16 bits | enum hw_item_kind, 3 bits | value, 45 bits. So a number needs one store, and what a stale handle
+ * writes is nobody's item. A text has its hash for a value: one that two wrote at once is none. See native/items.h. */
 typedef struct hw_text {
     uint64_t since; /* tag | when it was taken up: coarse monotonic time, >> HW_SINCE_SHIFT */
     char text[HW_ITEM_BYTES];
