@@ -103,7 +103,7 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
             (
                 "native/claim.h",
                 "        hw_fill(board, room.index,",
-                "        if (replaced) hw_free_locked(board, old), replaced = NULL;\n        hw_fill(board, room.index,",
+                "        if (replaced) hw_free_locked(board, old), replaced = NULL;\n hw_fill(board, room.index,",
             ),
         ),
     ),
