@@ -5,14 +5,19 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import pytest
 
 import headway
 from headway.engine.board import open_board
 from headway.native import core
+from headway.native import records as native_records
 from tests.blocks import BLOCK_STRIPES, BLOCKS, MOST, lend_all, lent_to, pool_of
 from tests.unit.native.handles import (
     HW_STALE,
@@ -27,10 +32,18 @@ from tests.unit.native.handles import (
     in_child,
     kernel,
     killed_after,
+    poke,
     quiet,
     shares_of,
+    slot_offset,
     tasks_of,
 )
+
+LOCK = 8  # in hw_control
+
+
+def workers_of(segment: core.Segment) -> Any:
+    return np.frombuffer(segment.copy()[4], np.dtype(native_records.DTYPES["workers"]))
 
 
 def counted(task: core.Slot, n: int) -> Callable[[], None]:
@@ -300,6 +313,42 @@ def test_the_blocks_of_a_task_that_has_ended_are_taken_back_and_its_count_stays(
         task._transition("running", ("success",), own=True, resume=True)
         task.update(7)
         assert task.count == tasks_of(segment)["a"]["count"] == sum(shares) + 107
+
+
+# ------------------------------------------------------------------------------------------- a stopped holder of a lock
+
+
+def test_a_first_count_on_a_locked_task_lets_other_threads_go_on_and_further_handles_share_at_once(
+    segment: core.Segment,
+) -> None:
+    """The slot lock is that of a process that is there and does not let go, as one that is stopped."""
+    task = claim(segment)
+    other = handle(segment, *task._where, "a")
+    rounds, over = [0], threading.Event()
+
+    def go_on() -> None:
+        while not over.is_set():
+            rounds[0] += 1
+            time.sleep(0)
+
+    with beside(segment.register) as (pid,):
+        (holder,) = (int(row["incarnation"]) for row in workers_of(segment) if row["pid"] == pid)
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        poke(segment, slot_offset(segment, task._where[0]) + LOCK, holder)
+        try:
+            before = rounds[0]
+            task.update(2)
+            meanwhile = rounds[0] - before
+            assert meanwhile > 100, "it did not keep the GIL"
+            poke(segment, slot_offset(segment, task._where[0]) + LOCK, 0)
+            other.update(3)
+        finally:
+            poke(segment, slot_offset(segment, task._where[0]) + LOCK, 0)
+            over.set()
+            thread.join()
+    assert task.count == 5
+    assert segment.shared_counters == 2, "for a moment the second one does not try, though it could have one now"
 
 
 # ------------------------------------------------------------------------------------------------------- stale handles
