@@ -15,13 +15,14 @@ from collections import Counter
 
 from headway import errors
 from headway.engine.board import Board, open_board
-from headway.files import history, snapshot
+from headway.files import changes, history, snapshot
 from headway.recorder.recorder import Recorder
 from headway.upkeep import listing, removal
 from tests.faults.children import fresh
 from tests.faults.syscalls import calls, killed_at
 
 ENDED = {"good": "success", "bad": "failed", "gone": "lost"}
+MORE = {f"more {number}": "success" for number in range(8)}
 SPARE = 80  # after a kill the work may take so many more or fewer calls than without
 
 
@@ -46,22 +47,25 @@ def fill(name: str) -> Board:
     return board
 
 
-def record_once(name: str, last: bool) -> None:
-    """What a recorder does in one look; last: with the removal of the board."""
+def record_once(name: str, last: bool, looks: int = 1) -> None:
+    """What a recorder does in one look, or several of which each finds a count more; last: and removes the board."""
     board = listing.attach(name)
     assert board is not None
     recorder = Recorder.elected(board)
-    if not (recorder.finish() if last else recorder._cycle()):
-        raise AssertionError(f"it did not work: {recorder.problem}")
+    for at in range(looks):
+        if at:
+            board.attach("going on").update()
+        if not (recorder.finish() if last else recorder._cycle()):
+            raise AssertionError(f"it did not work: {recorder.problem}")
     recorder.resign()
 
 
-def look(board: Board, *, open_state: str) -> None:
+def look(board: Board, *, open_state: str, counted: int = 7) -> None:
     """Nothing is missing: each ended task is on the board, or in the history, and nowhere twice."""
     past = Counter(task.id for task in history.read(board.directory))
     assert max(past.values(), default=1) == 1, f"twice in the history: {past}"
     for task in history.read(board.directory):
-        assert task.state == (open_state if task.id == "going on" else ENDED[task.id]), task
+        assert task.state == (open_state if task.id == "going on" else (ENDED | MORE)[task.id]), task
         assert (task.id != "good") or (task.count, task.result) == (3, {"answer": 42})
     for id, state in ENDED.items():
         view = board.get(id)
@@ -69,7 +73,8 @@ def look(board: Board, *, open_state: str) -> None:
         assert view.state == state, view
     view = board.get("going on")
     assert view is not None
-    assert (view.state, view.count) == (open_state, 7), view
+    assert view.state == open_state, view
+    assert 7 <= view.count <= counted, view
     gone = board.get("gone")
     assert gone is not None
     assert (gone.stage, gone.message, gone.count) == ("fit", "on item 4", 4)
@@ -111,6 +116,39 @@ def cycle(name: str, stride: int) -> int:
         board.remove(files=True)
 
 
+def changing(name: str, stride: int) -> int:
+    """Looks that write what has changed since the first one: whatever is read is of one moment, and none goes back."""
+    made, number, looks = 0, -os.getpid() % stride, 4
+    while True:
+        board = fill(name)
+        for id in MORE:
+            board.task(id).succeed()
+        board.write_snapshot()
+        least = board._segment.sequence
+        if not made:
+            made = len(calls(lambda: record_once(name, last=False, looks=looks)))
+            assert made > 100, made
+            assert changes.FILES[1] in {path.name for path in board.directory.iterdir()}, "it has written no changes"
+        else:
+            number += stride
+            killed = killed_at(number, lambda: record_once(name, last=False, looks=looks))
+            readable(board, least)
+            look(board, open_state="running", counted=7 + looks)
+            fresh(lambda: record_once(name, last=False))
+            readable(board, least + 1)
+            view, now = snapshot.read(board.directory), board.get("going on")
+            found = view.get("going on")
+            assert found is not None
+            assert now is not None
+            assert (found.count, len(view)) == (now.count, len(ENDED | MORE) + 1)
+            assert all(not path.name.startswith(".") for path in board.directory.iterdir()), "something was left over"
+            if not killed:
+                board.remove(files=True)
+                return made
+            assert number < made + SPARE + stride
+        board.remove(files=True)
+
+
 def finish(name: str, stride: int) -> int:
     """The end: the last snapshot, and the removal of the segment."""
     removal.GRACE_S = 0.0  # what a killed one left in /dev/shm is tidied up at once
@@ -142,7 +180,7 @@ def finish(name: str, stride: int) -> int:
         assert number < made + SPARE + stride
 
 
-SCENARIOS = {one.__name__: one for one in (cycle, finish)}
+SCENARIOS = {one.__name__: one for one in (cycle, changing, finish)}
 
 if __name__ == "__main__":
     try:

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 @pytest.mark.slow
 @pytest.mark.timeout(590)
-@pytest.mark.parametrize("scenario", ["cycle", "finish"])
+@pytest.mark.parametrize("scenario", ["cycle", "changing", "finish"])
 def test_a_kill_at_any_system_call_leaves_every_task_on_the_board_or_in_the_history_and_a_snapshot_that_loads(
     scenario: str, run_python: RunPython, board_name: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -38,9 +38,9 @@ def corpus(target: str) -> Path:
 
 
 def _no_names_of_members() -> None:
-    from headway.files import snapshot
+    from headway.files import members
 
-    snapshot._version = lambda meta: meta["version"]  # older files have none
+    members.version_of = lambda meta: meta["version"]  # older files have none
 
 
 def _failures_of_sqlite_are_its_own() -> None:

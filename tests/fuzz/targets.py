@@ -27,23 +27,25 @@ from headway.cli import main as cli
 from headway.dashboard import create_app
 from headway.engine import restore, segments
 from headway.engine.board import open_board
-from headway.files import history, npz, snapshot
+from headway.files import changes, history, npz, snapshot
+from headway.files.members import VERSION
 from headway.native import core
+from headway.native.changes import Base
 
 __all__ = ["TARGETS", "Target"]
 
 Target = Callable[[bytes], None]
 STORED = Path(__file__).resolve().parents[1] / "data" / "upgrade"
-NEWEST = f"snapshot-{snapshot.VERSION}.npz"
+NEWEST = f"snapshot-{VERSION}.npz"
 
 
 # ------------------------------------------------------------------------------------------------------------ snapshots
 
 
-def _members(path: Path) -> list[tuple[str, bytearray]]:
+def _members(path: Path, names: tuple[str, ...] = snapshot.MEMBERS) -> list[tuple[str, bytearray]]:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        return [(name, bytearray(content)) for name, content in npz.unpack(descriptor, snapshot.MEMBERS).items()]
+        return [(name, bytearray(content)) for name, content in npz.unpack(descriptor, names).items()]
     finally:
         os.close(descriptor)
 
@@ -63,21 +65,29 @@ def _edited(members: list[tuple[str, bytearray]], edits: bytes) -> None:
 
 
 def snapshots(folder: Path) -> Target:
-    """snapshot.npz and results.npz: read, used as a view, and restored from, or a typed error."""
+    """snapshot.npz, changes.npz and results.npz: read, used as a view, and restored from, or a typed error."""
     for name in ("", ".prev"):
         (folder / f"snapshot{name}.npz").touch()
     older, newer = _members(STORED / "snapshot-1.npz"), _members(STORED / NEWEST)
     board = open_board("fuzzed", capacity=8, workers=4, result_bytes=64)
     board.task("a").result = {"b": 1}
-    board._write(board._copy(), sync=False, interval_s=0.25)
-    snapshot.write_results(board._copy(), board.directory)
+    board.task("c")
+    raw = board._copy()
+    board._write(raw, sync=False, interval_s=0.25)
+    snapshot.write_results(raw, board.directory)
     apart = (board.directory / snapshot.SNAPSHOT).read_bytes(), (board.directory / snapshot.RESULTS).read_bytes()
+    board.task("d").result = {"e": 2}
+    now, on = board._copy(), (snapshot.SNAPSHOT, board._segment.sequence)
+    runs, _ = Base(raw.tasks, raw.shares).runs(now.tasks, now.shares)
+    changes.write(now, runs, on, changes.results_in(now, runs), board.directory, sync=False)
+    changed = _members(board.directory / changes.CHANGES, changes.MEMBERS)
     board.remove(files=True)
 
     def target(data: bytes) -> None:
         how, rest = data[:1], data[1:]
         (folder / snapshot.PREVIOUS).unlink(missing_ok=True)
         (folder / snapshot.RESULTS).unlink(missing_ok=True)
+        (folder / changes.CHANGES).unlink(missing_ok=True)
         content = rest
         if how in (b"\1", b"\2", b"\3"):
             members = [(name, bytearray(one)) for name, one in (older if how == b"\1" else newer)]
@@ -86,6 +96,11 @@ def snapshots(folder: Path) -> Target:
             else:
                 _edited(members, rest)
             content = b"".join(npz.pack([(name, [bytes(one)]) for name, one in members]))
+        elif how == b"\6":
+            members = [(name, bytearray(one)) for name, one in changed]
+            _edited(members, rest)
+            (folder / changes.CHANGES).write_bytes(b"".join(npz.pack([(name, [bytes(one)]) for name, one in members])))
+            content = apart[0]
         elif how in (b"\4", b"\5"):
             whole = bytearray(apart[how == b"\5"])
             _edited([("", whole)], rest)

@@ -19,6 +19,7 @@ import pytest
 from headway import errors
 from headway.engine.board import open_board
 from headway.files import history, query, schema, snapshot, tidying
+from headway.files.members import VERSION
 from headway.files.query import Query
 from headway.native import core
 from headway.system import machine
@@ -89,7 +90,7 @@ def in_memory(headway_dir: Path) -> Iterator[Any]:
 def test_files_of_this_version_are_stored() -> None:
     """A number that was raised needs its files: tests/data/upgrade/make.py."""
     assert versions("segment-*.gz")[-1] == core.LAYOUT_VERSION
-    assert versions("snapshot-*.npz")[-1] == snapshot.VERSION
+    assert versions("snapshot-*.npz")[-1] == VERSION
     assert versions("history-*.gz")[-1] == schema.SCHEMA_VERSION
 
 
@@ -199,7 +200,7 @@ def test_a_history_of_any_version_is_read(number: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", versions("history-*.gz"))
 def test_the_next_writer_makes_a_history_of_any_version_one_of_this(number: int, tmp_path: Path) -> None:
     with_history(tmp_path, number)
-    view = snapshot.read(with_snapshot(tmp_path / "snapshot", snapshot.VERSION))
+    view = snapshot.read(with_snapshot(tmp_path / "snapshot", VERSION))
     before = history.read(tmp_path)
     with history.Writer(tmp_path) as writer:
         assert writer.check()
@@ -209,7 +210,7 @@ def test_the_next_writer_makes_a_history_of_any_version_one_of_this(number: int,
         writer.add(view.raw, ended)  # twice is once
         assert writer.aside == []
     found = history.read(tmp_path)
-    assert len(found) == len(before) + (0 if number == snapshot.VERSION else len(ended))  # stored at the same moment
+    assert len(found) == len(before) + (0 if number == VERSION else len(ended))  # stored at the same moment
     with contextlib.closing(sqlite3.connect(writer.path)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (schema.SCHEMA_VERSION,)
 
@@ -241,9 +242,9 @@ def test_rows_of_an_older_history_move_step_by_step_and_are_read_all_the_time(
 def test_a_later_copy_of_a_run_in_an_older_history_takes_its_place(number: int, tmp_path: Path) -> None:
     """The row may still be in the older table, in which nothing is written any more."""
     with_history(tmp_path, number)
-    view = snapshot.read(with_snapshot(tmp_path / "snapshot", snapshot.VERSION))
+    view = snapshot.read(with_snapshot(tmp_path / "snapshot", VERSION))
     raw = view.raw._replace(meta=view.raw.meta | {"taken_ns": view.raw.meta["taken_ns"] + 10**9})
-    if number != snapshot.VERSION:  # that of another moment: make it this one's
+    if number != VERSION:  # that of another moment: make it this one's
         run_at = {task.id: (task.created, task.started) for task in view.tasks}
         with contextlib.closing(sqlite3.connect(tmp_path / history.HISTORY)) as database:
             for id, (created, started) in run_at.items():
@@ -262,11 +263,9 @@ def test_a_later_copy_of_a_run_in_an_older_history_takes_its_place(number: int, 
 def test_a_snapshot_of_a_newer_version_is_refused_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    view = snapshot.read(with_snapshot(tmp_path, snapshot.VERSION))
-    monkeypatch.setattr(snapshot, "VERSION", snapshot.VERSION + 1)
+    view = snapshot.read(with_snapshot(tmp_path, VERSION))
+    monkeypatch.setattr(snapshot, "VERSION", VERSION + 1)
     path = snapshot.write(view, tmp_path)
     monkeypatch.undo()
-    with pytest.raises(
-        errors.LayoutMismatch, match=f"newer version .*{snapshot.VERSION + 1}.*read it with that version"
-    ):
+    with pytest.raises(errors.LayoutMismatch, match=f"newer version .*{VERSION + 1}.*read it with that version"):
         snapshot.read(path)

@@ -16,6 +16,7 @@ from headway.analysis.document import View, document_of, files_of, key_of, progr
 from headway.analysis.frozen import Frozen
 from headway.analysis.model import AnalysisProgress
 from headway.engine.board import Board
+from headway.files.changes import CHANGES
 from headway.files.snapshot import SNAPSHOT, read
 from headway.system import paths
 from headway.tasks.ending import LEFT_OPEN
@@ -93,7 +94,7 @@ class Past:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._read: tuple[tuple[str, int, int], BoardView] | None = None  # the file, and what it held
+        self._read: tuple[tuple[Any, ...], BoardView] | None = None  # the files, and what they held
         self._of = ""  # the board of the last snapshot: its later ones need not be read
         self._recent = _Recent(float("inf"), None, {})
         self._open: tuple[Any, list[str]] = (None, [])
@@ -236,12 +237,12 @@ class Past:
         """The last snapshot, unless it is of this board, whose shared memory is newer."""
         if board is not None and board._segment.uuid == self._of:
             return None
-        path = self._directory(board) / SNAPSHOT
+        directory = self._directory(board)
         try:
-            found = path.stat()
-            seen = (str(path), found.st_ino, found.st_mtime_ns)
+            found = (directory / SNAPSHOT).stat()
+            seen = (str(directory), found.st_ino, found.st_mtime_ns, *_stand_of_changes(directory))
             if self._read is None or self._read[0] != seen:
-                self._read = seen, read(path.parent)
+                self._read = seen, read(directory)
         except (errors.HeadwayError, OSError):
             return None
         view = self._read[1]
@@ -256,6 +257,14 @@ def _is_open(view: View) -> bool:
 
 def _later(one: Any, other: Any) -> bool:
     return (one.created or 0.0, one.taken_at) > (other.created or 0.0, other.taken_at)
+
+
+def _stand_of_changes(directory: Path) -> tuple[int, ...]:
+    try:
+        found = (directory / CHANGES).stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns
 
 
 def _stand(directory: Path) -> Any:

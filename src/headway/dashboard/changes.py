@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import watchfiles
 
+from headway.files.changes import CHANGES
 from headway.files.snapshot import SNAPSHOT
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Bell:
         """Watch until the roots change."""
         async for changes in watchfiles.awatch(
             *roots,
-            watch_filter=lambda _, path: path.endswith(f"{os.sep}{SNAPSHOT}"),
+            watch_filter=lambda _, path: path.endswith((f"{os.sep}{SNAPSHOT}", f"{os.sep}{CHANGES}")),
             step=STEP_MS,
             debounce=DEBOUNCE_MS,
             rust_timeout=AGAIN_MS,

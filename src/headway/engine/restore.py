@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headway import errors
-from headway.files import snapshot
+from headway.files import changes, snapshot
 from headway.native import scans
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def restore(segment: Segment, directory: Path) -> None:
 
 def _set_aside(directory: Path, error: errors.HeadwayError) -> None:
     moved = []
-    for name in (snapshot.SNAPSHOT, snapshot.PREVIOUS):
+    for name in (snapshot.SNAPSHOT, snapshot.PREVIOUS, *changes.FILES):
         aside = directory / f"{name.removesuffix('.npz')}.damaged-{time.time_ns()}.npz"
         with contextlib.suppress(OSError):  # missing, or not ours to move: the next snapshot replaces it
             os.rename(directory / name, aside)

@@ -6,6 +6,7 @@ with the name of this one. So a temporary file that can be locked has no writer,
 
 A program and the recorder of its board may write at the same moment: who comes last must not put an older copy in the
 place of a newer one. So the times of the copies are compared, and the file is replaced, under a lock of the folder.
+A file may say by its `of` that it belongs to one of this number, and is later: it is compared with, too.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
     from headway.files.npz import Buffer
 
-__all__ = ["META", "META_BYTES_MAX", "Copied", "previous_of", "remove", "replace"]
+__all__ = ["META", "META_BYTES_MAX", "OF", "Copied", "previous_of", "remove", "replace"]
 
 META = "meta.json"  # the first member of each file: its `synced` says whether the file was forced to the disk
 META_BYTES_MAX = 1 << 16
+OF = "of"  # in the first member: the number (`sequence`) of the file to which this one belongs
 PUBLISH_WAIT_S = 1.0
 
 _TEMPORARY = re.compile(r"\.snapshot\.[0-9a-f]{16}\.tmp\Z")
@@ -52,11 +54,19 @@ def previous_of(name: str) -> str:
 
 
 def replace(
-    directory: str | os.PathLike[str], name: str, pieces: Sequence[Buffer], copied: Copied, *, sync: bool
-) -> None:
-    """Replace a file of a directory, unless a newer copy of the same board is there.
+    directory: str | os.PathLike[str],
+    name: str,
+    pieces: Sequence[Buffer],
+    copied: Copied,
+    *,
+    sync: bool,
+    later: str | None = None,
+    on: tuple[str, int] | None = None,
+) -> bool:
+    """Replace a file of a directory, unless a newer copy of the same board is there. Returns whether it was replaced.
 
-    sync: force it to the disk, so that it survives a crash of the machine.
+    sync: force it to the disk, so that it survives a crash of the machine; later: a file that may belong to the present
+    one and be newer; on: only if this file has this number.
     Raises NoSpace, DamagedSnapshot if there is a folder of that name, and OSError if the directory cannot be written.
     Each error names the file, which is then unchanged.
     """
@@ -64,7 +74,7 @@ def replace(
         folder = descriptors.open_file(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
             _remove_abandoned(folder)
-            _replace(folder, name, pieces, copied, sync)
+            return _replace(folder, name, pieces, copied, sync, later, on)
         finally:
             os.close(folder)
     except IsADirectoryError:
@@ -91,7 +101,15 @@ def remove(directory: str | os.PathLike[str], *names: str) -> None:
             os.close(folder)
 
 
-def _replace(folder: int, name: str, pieces: Sequence[Buffer], copied: Copied, sync: bool) -> None:
+def _replace(
+    folder: int,
+    name: str,
+    pieces: Sequence[Buffer],
+    copied: Copied,
+    sync: bool,
+    later: str | None,
+    on: tuple[str, int] | None,
+) -> bool:
     temporary, descriptor = _create(folder)
     try:
         descriptors.close_to_others(descriptor, temporary)
@@ -99,9 +117,12 @@ def _replace(folder: int, name: str, pieces: Sequence[Buffer], copied: Copied, s
         if sync:
             descriptors.to_disk(descriptor)
         with _publishing(folder):
-            if _is_newer(folder, name, copied):
-                _force(folder, name, sync)
-            else:
+            stands = on is None or _number(folder, on[0], copied.uuid) == on[1]
+            newer = _newer(folder, name, later, copied) if stands else ()
+            done = stands and not newer
+            for one in newer:
+                _force(folder, one, sync)
+            if done:
                 _publish(folder, temporary, name)
     finally:
         try:
@@ -111,6 +132,7 @@ def _replace(folder: int, name: str, pieces: Sequence[Buffer], copied: Copied, s
             os.close(descriptor)  # from here on the next writer removes whatever is left
     if sync:
         descriptors.to_disk(folder)
+    return done
 
 
 def _create(folder: int) -> tuple[str, int]:
@@ -198,13 +220,29 @@ def _publishing(folder: int) -> Iterator[None]:
             fcntl.flock(folder, fcntl.LOCK_UN)  # closing is not enough: a child may still have the descriptor
 
 
-def _is_newer(folder: int, name: str, copied: Copied) -> bool:
-    """Is the present file a later copy of the same board? One from the future is not: the clock was set back."""
+def _newer(folder: int, name: str, later: str | None, copied: Copied) -> tuple[str, ...]:
+    """The files that a later copy of the same board consists of; () if there is none."""
     meta = _meta(folder, name) or {}
+    if later is not None:
+        more = _meta(folder, later) or {}
+        belongs = OF in more and (more[OF], more.get("uuid")) == (meta.get("sequence"), meta.get("uuid"))
+        if belongs and _is_newer(more, copied):
+            return name, later
+    return (name,) if _is_newer(meta, copied) else ()
+
+
+def _is_newer(meta: dict[str, Any], copied: Copied) -> bool:
+    """Is it a later copy of the same board? One from the future is not: the clock was set back."""
     taken_ns = meta.get("taken_ns")
     if meta.get("uuid") != copied.uuid or not isinstance(taken_ns, int):
         return False
     return copied.taken_ns < taken_ns <= time.time_ns()
+
+
+def _number(folder: int, name: str, uuid: str) -> Any:
+    """The number of this file, if it is of this board."""
+    meta = _meta(folder, name) or {}
+    return meta.get("sequence") if meta.get("uuid") == uuid else None
 
 
 def _force(folder: int, name: str, sync: bool) -> None:

@@ -25,11 +25,12 @@ import time
 from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
-from headway.files import archive, retention, snapshot
+from headway.files import archive, retention
 from headway.files.history import Writer
 from headway.files.tidying import STEP_ROWS, Round
 from headway.native import scans
 from headway.native.series import Series
+from headway.recorder.writer import Writer as FilesWriter
 from headway.system import locks, paths
 from headway.views.board_view import Raw
 
@@ -39,8 +40,6 @@ INTERVAL_S = 0.25
 INTERVAL_MOST_S = 5.0
 DUTY = 0.02  # of a core, at most: what all boards of one process part among them
 LOOKS = 10  # so many make the mean of what a look costs
-SYNC_S = 5.0
-REFRESH_S = 5.0  # a board with open tasks is written even if unchanged: rates fade, tasks stall
 QUIET_S = 3.0
 BEAT_S = 0.5
 RETENTION_S = 24 * 3600.0  # on the board
@@ -80,11 +79,8 @@ class Recorder:
         self._added = 0  # tasks that were archived since the last step of tidying up
         self._stop = False
         self._interval_s = INTERVAL_S
-        self._seen: tuple[int, int] | None = None  # pulse and states of the last snapshot file
-        self._synced_states = 0
-        self._results_seen: int | None = None  # of the last file of results
-        self._results_synced = True
-        self._written_at = self._synced_at = self._retained_at = -1e9
+        self._files = FilesWriter(board)
+        self._retained_at = -1e9
         self._leave_at = 0.0
         self._kept_out = False  # did others have the lock of the directory, the last time?
         self._quiet_since: float | None = None  # since when nobody has used the board
@@ -270,8 +266,7 @@ class Recorder:
         """The directory was removed or replaced while the board was in use: all of its files are written again."""
         self._history.close()
         self._unlock()
-        self._seen = self._results_seen = None
-        self._synced_states = -1
+        self._files.begin_anew()
         self._remade_until = time.monotonic() + REMADE_S
 
     def _cycle(self, *, last: bool = False) -> bool:
@@ -306,21 +301,7 @@ class Recorder:
         return bool(found)
 
     def _write(self, raw: Raw, last: bool) -> None:
-        now = time.monotonic()
-        seen = (self._segment.content_version, self._segment.states_version)
-        stale = self._segment.open_tasks and now - self._written_at >= REFRESH_S
-        if seen == self._seen and not stale and not last:
-            return
-        sync = last or seen[1] != self._synced_states or now - self._synced_at >= SYNC_S
-        if self._segment.results_version != self._results_seen or (sync and not self._results_synced):
-            with_results = self._board._copy()
-            seen_results = self._segment.results_version
-            snapshot.write_results(with_results, self._board.directory, sync=sync)
-            self._results_seen, self._results_synced = seen_results, sync
-        self._board._write(raw, sync=sync, interval_s=self._interval_s)
-        self._seen, self._written_at = seen, now
-        if sync:
-            self._synced_states, self._synced_at = seen[1], now
+        self._files.write(raw, last=last, interval_s=self._interval_s)
 
     def _archive(self, raw: Raw, last: bool) -> None:
         """Put tasks that ended into the history; free the slots of those that ended a day ago."""

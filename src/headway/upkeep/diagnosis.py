@@ -14,8 +14,8 @@ from typing import Any
 
 from headway import errors
 from headway.engine import segments
+from headway.files import changes, history, snapshot
 from headway.files import directory as files_of_boards
-from headway.files import history, snapshot
 from headway.native import core
 from headway.process import launch
 from headway.system import locks, machine, memory, paths, shm, support
@@ -216,14 +216,14 @@ def _files(directory: Path) -> Iterator[Finding]:
     reason = locks.refusal(directory)
     if reason is not None:
         yield Finding("error", name, f"{reason.filename}: {reason.strerror}", "set HEADWAY_DIR to another file system")
-    for file in (snapshot.SNAPSHOT, snapshot.PREVIOUS):
+    for file in (snapshot.SNAPSHOT, snapshot.PREVIOUS, *changes.FILES):
         path = directory / file
         try:
-            snapshot.read(path)
+            (changes.check if file in changes.FILES else snapshot.read)(path)
         except errors.UnknownBoard:
             continue
         except (errors.HeadwayError, OSError) as error:
-            level = "warning" if file == snapshot.PREVIOUS else "error"
+            level = "warning" if file in (snapshot.PREVIOUS, changes.FILES[1]) else "error"
             theirs = isinstance(error, errors.NotOwner)
             yield Finding(level, name, str(error), "leave it to that user" if theirs else f"rm '{path}'")
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from headway import errors
 from headway.engine import segments
 from headway.engine.board import Board
-from headway.files import snapshot
+from headway.files import changes, snapshot
 from headway.files.directory import directories, last_sign_of_life
 from headway.native import core
 from headway.system import descriptors, paths, shm
@@ -205,6 +205,9 @@ def snapshot_files(directory: Path) -> dict[Path, int]:
     """The snapshot files of a board, and their sizes."""
     found = {}
     for path in (directory / snapshot.SNAPSHOT, directory / snapshot.PREVIOUS):
+        with contextlib.suppress(FileNotFoundError):
+            found[path] = path.lstat().st_size
+    for path in (directory / name for name in changes.FILES if found):
         with contextlib.suppress(FileNotFoundError):
             found[path] = path.lstat().st_size
     return found

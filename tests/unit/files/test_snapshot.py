@@ -12,11 +12,21 @@ import numpy as np
 import pytest
 
 from headway import errors
-from headway.files import snapshot
+from headway.files import changes, snapshot
+from headway.files.changes import CHANGES
+from headway.native.changes import Base
 from headway.views.numbers import Counts
 
 if TYPE_CHECKING:
+    from headway.views.board_view import Raw
     from tests.unit.conftest import Arrays, MakeRaw
+
+
+def change(directory: Path, base: Raw, raw: Raw, *, sync: bool = False, results: changes.Results | None = None) -> bool:
+    """Write what of a copy differs from the snapshot that is there."""
+    runs, _ = Base(base.tasks, base.shares).runs(raw.tasks, raw.shares)
+    on = (snapshot.SNAPSHOT, base.meta["sequence"])
+    return changes.write(raw, runs, on, results or {}, directory, sync=sync) is not None
 
 
 def test_what_is_written_is_read(make_raw: MakeRaw, tmp_path: Path) -> None:
@@ -85,6 +95,10 @@ def test_a_removal_takes_all_files_and_nothing_else(make_raw: MakeRaw, tmp_path:
     for sequence in (1, 2):
         snapshot.write_results(make_raw(1), tmp_path)
         snapshot.write(make_raw(1, sequence=sequence), tmp_path, results_apart=True)
+        change(tmp_path, make_raw(1, sequence=sequence), make_raw(1, sequence=9), sync=True)
+        (tmp_path / CHANGES).rename(tmp_path / "kept")
+        change(tmp_path, make_raw(1, sequence=sequence), make_raw(1, sequence=9), sync=True)
+        (tmp_path / "kept").rename(tmp_path / changes.FILES[1])
     assert {path.name for path in tmp_path.iterdir()} == set(snapshot.FILES)
     (tmp_path / "notes.txt").write_text("mine")
     snapshot.remove(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.dashboard.state.faults import code_of, detail_of
+from headway.files.changes import CHANGES
 from headway.files.directory import entries
 from headway.files.snapshot import ABANDONED_AFTER_S, PREVIOUS, SNAPSHOT
 from headway.system import locks, paths
@@ -87,10 +89,14 @@ def _found(directory: Path, name: str) -> Found | None:
         except OSError as error:  # we may not enter it: reading it gives the reason
             return Found(name, directory, (-(error.errno or 0),), "unknown", 0.0)
         recorder, seen = _recorder(directory)
+        both = [status]
+        with contextlib.suppress(OSError):
+            both.append(os.lstat(directory / CHANGES))
         # When the recorder has been gone for a while, the same snapshot shows its tasks as lost.
-        abandoned = recorder == "gone" and time.time() - status.st_mtime > ABANDONED_AFTER_S
+        abandoned = recorder == "gone" and time.time() - max(one.st_mtime for one in both) > ABANDONED_AFTER_S
         # A rename changes the inode; a freed inode may be used again at once, so the time is included, too.
-        signature = (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size, abandoned)
+        files = (value for one in both for value in (one.st_mtime_ns, one.st_ino, one.st_dev, one.st_size))
+        signature = (*files, abandoned)
         return Found(name, directory, signature, recorder, seen)
     return None
 
