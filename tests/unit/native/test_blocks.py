@@ -26,6 +26,7 @@ from tests.unit.native.handles import (
     beside,
     claim,
     end,
+    file_of,
     fork,
     handle,
     hw_add,
@@ -282,7 +283,7 @@ def test_who_comes_to_a_closed_task_is_refused_and_borrows_no_block_until_it_is_
         assert hw_add(native, 1) == HW_STALE
         assert task.count == STRIPES
         task._transition("running", ("success",), own=True, resume=True)
-        assert hw_add(native, 1) == HW_STALE, "a handle of C that was refused stays so"
+        assert hw_add(native, 1) == HW_STALE, "a handle of C that found no counter in the slot stays refused"
         task.update(1)
         assert hw_add(task.native(), 1) == 0
         assert task.count == STRIPES + 2
@@ -313,6 +314,49 @@ def test_the_blocks_of_a_task_that_has_ended_are_taken_back_and_its_count_stays(
         task._transition("running", ("success",), own=True, resume=True)
         task.update(7)
         assert task.count == tasks_of(segment)["a"]["count"] == sum(shares) + 107
+
+
+def test_a_handle_of_c_that_is_taken_of_a_closed_task_counts_when_it_is_resumed(segment: core.Segment) -> None:
+    task = claim(segment)
+    kernel()
+    in_child(counted(task, 3))
+    end(task)
+    index, generation = task._where
+    ((_, _, number),) = segment.owed([(index, generation)])
+    assert segment.begin_archive(index, generation, number)
+    segment.mark_archived(index, generation, number, int(tasks_of(segment)["a"]["version"]), 4)
+    assert not segment.free_archived([(index, generation)]), "another count: it was closed, and stays"
+    with quiet():
+        native = task.native()
+    assert hw_add(native, 1) == HW_STALE
+    task._transition("running", ("success",), own=True, resume=True)
+    assert hw_add(native, 1) == 0
+    assert task.count == 4
+
+
+def test_a_counter_that_was_taken_back_is_not_counted_on_when_its_tag_comes_again(segment: core.Segment) -> None:
+    task = claim(segment)
+    with beside(*(counted(task, 1) for _ in range(STRIPES))):
+        task.update(100)
+        end(task)
+        assert len(lent_to(segment, task)) == 1, (shares_of(segment, task), segment.shared_counters)
+        (block,) = lent_to(segment, task)
+        at = pool_of(segment)[block]
+        with file_of(segment) as memory:
+            before = memory[at : at + 2048]
+        lend_all(segment, claim(segment, "holder"))
+        other = claim(segment, "other")
+        with beside(*(counted(other, 1) for _ in range(STRIPES + 1))):
+            assert lent_to(segment, other) == [block]
+            with file_of(segment) as memory:
+                for stripe in range(at + 128, at + 2048, 128):  # as if it had been lent 65536 times
+                    memory[stripe : stripe + 8] = before[stripe - at : stripe - at + 8]
+                lent = memory[at : at + 2048]
+            time.sleep(1.1)  # a handle looks once a second
+            with quiet():
+                task.update(7)
+            with file_of(segment) as memory:
+                assert memory[at : at + 2048] == lent, "it counts for another task"
 
 
 # ------------------------------------------------------------------------------------------- a stopped holder of a lock
