@@ -65,3 +65,12 @@ def bench_command(contest: Contest, make_board: Callable[..., Board], word: str)
     headway = str(Path(sys.executable).with_name("headway"))
     beside = {"bare Python": python("pass"), "import argparse": python("import argparse")}
     contest(command(headway, word), beside, rounds=30)
+
+
+def bench_run(contest: Contest, tmp_path: Path) -> None:
+    """`headway run` of a program that does nothing, beside Python's own start with that program."""
+    program = tmp_path / "nothing.py"
+    program.write_text("pass\n")
+    headway = str(Path(sys.executable).with_name("headway"))
+    beside = {"Python": command(sys.executable, str(program)), "import argparse": python("import argparse")}
+    contest(command(headway, "run", str(program)), beside, rounds=30)

@@ -53,6 +53,7 @@ class Budget:
 _HW_ADD = "`hw_add` in C, clock included ≤ 5 ns"
 _IMPORT = "`import headway` ≤ 5 ms (first 15)"
 _TRACK = "`task.track(it)` over a bare loop ≤ 8 ns an item; tqdm's overhead ≥ 12 × ours"
+_TQDM = "a tqdm loop that is mirrored ≤ 1.05 × tqdm alone, `bar.update()` ≤ 1.4 ×"
 _GET = "`board.get(id)` ≤ 3 µs of 1 000 tasks, ≤ 40 µs of 100 000"
 _RECORDER = "recorder, 1 000 live tasks at 4 Hz, CPU without waits for fsync ≤ 1 % of a core; 10 000 tasks ≤ 2 %"
 _BOARDS = "the recorder of 40 boards with a loop each: 1 process, ≤ 20 MiB, ≤ 3 % of a core"
@@ -68,6 +69,8 @@ BUDGETS = (
     Budget("bench_update", Kind.RATIO, 1.1, _UPDATE, "empty Cython method"),
     Budget("bench_track", Kind.DIFFERENCE, 8 * NS, _TRACK, "bare loop"),
     Budget("bench_track", Kind.OVERHEAD, 12, _TRACK, "tqdm", floor="bare loop"),
+    Budget("bench_tqdm_loop", Kind.RATIO, 1.05, _TQDM, "tqdm alone"),
+    Budget("bench_tqdm_update", Kind.RATIO, 1.4, _TQDM, "tqdm alone"),
     Budget("bench_hw_add", Kind.SECONDS, 5 * NS, _HW_ADD),
     Budget("bench_kernel", Kind.RATIO, 1.02, "counting costs ≤ 2 % of an iteration of 100 ns", "the kernel alone"),
     Budget("bench_two_processes_native", Kind.RATE, 0.95, _TWO, "two tasks"),
@@ -90,6 +93,7 @@ BUDGETS = (
     Budget("bench_spawned_worker", Kind.DIFFERENCE, 80 * MS, _START, "bare Python"),
     Budget("bench_command[--version]", Kind.DIFFERENCE, 40 * MS, _START, "bare Python"),
     Budget("bench_command[ls]", Kind.DIFFERENCE, 120 * MS, _START, "bare Python"),
+    Budget("bench_run", Kind.DIFFERENCE, 15 * MS, "`headway run` starts ≤ 15 ms later than Python alone", "Python"),
     Budget("bench_first_update", Kind.SECONDS, 1 * MS, "first update of a worker ≤ 1 ms of CPU"),
 )
 
@@ -138,6 +142,8 @@ _WITH = dict.fromkeys(("complete_analysis", "fail_analysis"), "start and ")
 _TITLES = {
     "bench_update": "task.update()",
     "bench_track": "task.track, an item",
+    "bench_tqdm_loop": "a mirrored tqdm loop, an item",
+    "bench_tqdm_update": "update() of a mirrored tqdm bar",
     "bench_hw_add": "hw_add in C",
     "bench_kernel": "a kernel's iteration, counted",
     "bench_two_processes_native": "2 processes, one task: hw_add",
@@ -172,6 +178,7 @@ _TITLES = {
     "bench_first_update": "first update of a forked worker",
     "bench_command[--version]": "headway --version",
     "bench_command[ls]": "headway ls",
+    "bench_run": "headway run, of an empty program",
     **{f"bench_tracker[{call}]": f"tracker: {_WITH.get(call, '')}{call}" for call in TRACKER_CALLS},
     "bench_lock_after_kill[waiting]": "lock of a killed holder: waiting",
     "bench_lock_after_kill[arriving]": "lock of a killed holder: arriving",

@@ -36,7 +36,7 @@ def commands() -> str:
 
 def _placeholder(action: argparse.Action) -> str:
     name = str(action.metavar)
-    return {"?": f"[{name}]", "*": f"[{name}...]"}.get(str(action.nargs), name)
+    return {"?": f"[{name}]", "*": f"[{name}...]", "...": f"[{name}...]"}.get(str(action.nargs), name)
 
 
 TABLES = {"rooms": (ROOT / "ARCHITECTURE.md", rooms), "commands": (ROOT / "README.md", commands)}

@@ -45,9 +45,10 @@ ROOMS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("bars",), "one loop with one bar; live bars of a board"),
     (("top",), "the full-screen view"),
     (
-        ("analysis", "exporters", "integrations", "demo"),
-        "analysis trackers; other formats and libraries; the demo",
+        ("analysis", "exporters", "demo"),
+        "analysis trackers; other formats; the demo",
     ),
+    (("integrations",), "other libraries: what counts from them, and what mirrors their bars"),
     (("dashboard",), "boards in a browser"),
     (("__init__",), "the public names"),
     (("cli",), "the command `headway`, a module for each of its commands"),

@@ -596,6 +596,30 @@ static uint64_t check_pool(hw_board *board) {
     return in_use;
 }
 
+/* Each slot that was ever used is in one list, once: in the chain of its hash, or in the queue of those that are free. */
+static void check_lists(hw_board *board) {
+    uint8_t *known = (uint8_t *)calloc(board->capacity, 1);
+    uint64_t next, free_count = 0;
+    CHECK(known != NULL, "no memory");
+    CHECK(hw_lock(board, soon()) == HW_OK, "the structural lock was not to be had"); /* which repairs what a dead one left */
+    for (uint32_t i = 0; i < board->capacity; i++)
+        for (next = hw_load(board->firsts + i); next; next = hw_load(board->nexts + next - 1)) {
+            CHECK(!known[next - 1]++, "slot %llu is in two lists", (unsigned long long)next - 1);
+            CHECK(hw_load(board->hashes + next - 1) % board->capacity == i, "slot %llu is in another's chain",
+                  (unsigned long long)next - 1);
+        }
+    for (next = hw_load(&board->header->free_ends) & UINT32_MAX; next; next = hw_load(board->nexts + next - 1)) {
+        CHECK(!known[next - 1]++, "slot %llu is in two lists", (unsigned long long)next - 1);
+        CHECK(!hw_load(board->hashes + next - 1), "slot %llu is not free", (unsigned long long)next - 1);
+        free_count++;
+    }
+    CHECK(free_count == hw_load(&board->header->free_count), "%llu slots are free", (unsigned long long)free_count);
+    for (uint32_t i = 0; i < board->capacity; i++)
+        CHECK(known[i] == (i < hw_load(&board->header->fresh)), "slot %u is in no list", i);
+    hw_unlock(board);
+    free(known);
+}
+
 /* How often blocks were linked, of all: each time takes two generations of a block. */
 static uint64_t links_so_far(hw_board *board) {
     uint64_t links = 0;
@@ -668,6 +692,7 @@ int main(int argc, char **argv) {
     CHECK(acked_all <= count && count <= meant, "%llu acknowledged, %llu counted, %llu issued",
           (unsigned long long)acked_all, (unsigned long long)count, (unsigned long long)meant);
     uint64_t in_history = check_history(owner->board), in_use = check_pool(owner->board);
+    check_lists(owner->board);
     /* Nothing is lost: the board can be filled to its last slot. */
     hw_nap(HW_SHARED_GRACE_NS + 20000000u); /* the coarse clock, by which it is told, lags behind by some milliseconds */
     for (uint32_t i = 0;; i++) {

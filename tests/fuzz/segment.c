@@ -246,7 +246,8 @@ static void attach(uint64_t word) {
     if (hw_validate(&header, said.total_bytes, &layout) != NULL) return;
     CHECK(header.total_bytes == said.total_bytes);
     CHECK(header.slots_offset + (uint64_t)header.capacity * header.slot_bytes <= said.total_bytes);
-    CHECK(header.hashes_offset + (uint64_t)header.capacity * 8 <= header.slots_offset);
+    CHECK(header.hashes_offset + (uint64_t)header.capacity * 8 <= header.lists_offset);
+    CHECK(header.lists_offset + (uint64_t)header.capacity * 16 <= header.slots_offset);
     CHECK(header.rows_offset + (uint64_t)header.workers * sizeof(hw_row) <= header.hashes_offset);
     CHECK(ends(header.name, sizeof header.name) && ends(header.directory, sizeof header.directory));
 }

@@ -182,8 +182,26 @@ def test_a_segment_of_this_layout_is_attached_to_and_reads_as_it_was_written(in_
         assert (train.state, train.count) == ("lost", 40)
         board.attach("load").update()
         assert board.attach("load").count == 4
+        again = board.task("load/é")  # the list of ids has it: there are not two of that id now
+        assert (again.state, again.count) == ("pending", 0)
+        assert sorted(task.id for task in board.tasks()) == ["load", "load/é", "train"]
+        assert board.task("train", resume=True).resumed_from == 40
     finally:
         board.remove(files=True)
+
+
+LISTS = 216  # offset of lists_offset in hw_header
+
+
+def test_a_segment_of_this_number_that_was_made_before_it_had_lists_is_refused(in_memory: Any) -> None:
+    path = in_memory(core.LAYOUT_VERSION)
+    image = bytearray(path.read_bytes())
+    assert struct.unpack_from("<Q", image, LISTS)[0] > 0
+    struct.pack_into("<Q", image, LISTS, 0)
+    struct.pack_into("<Q", image, CHECKSUM, checksum(image))
+    path.write_bytes(image)
+    with pytest.raises(errors.LayoutMismatch):
+        open_board(NAME)
 
 
 @pytest.mark.parametrize("number", versions("history-*.gz"))

@@ -40,6 +40,7 @@ COMMANDS = {
     "serve": "show all boards in a browser",
     "history": "show the tasks of a board that have ended or were lost",
     "export": "write a board as JSON, CSV or Parquet, or as a snapshot file for NumPy",
+    "run": "run a program of Python, unchanged, with its tqdm bars on a board",
     "record": "record a board in the foreground, instead of its helper process",
     "doctor": "look for what is wrong with boards and machine, or soon will be, each with its remedy",
     "gc": "remove what dead programs left in shared memory",
@@ -62,6 +63,10 @@ environment: HEADWAY_BOARD the board to use, HEADWAY_DIR where the files are, NO
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line. Returns the exit status; argv: default the arguments of this process."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["run"]:  # whatever ends that program shall end it as if Python ran it
+        from headway.cli.run import run_at_once
+
+        run_at_once(arguments[1:])
     _fill_closed_streams()
     try:
         status = _run(arguments)

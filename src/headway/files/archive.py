@@ -12,6 +12,7 @@ are closed, before the slot is freed (stripes.h).
 
 from __future__ import annotations
 
+import os
 import time
 from functools import partial
 from itertools import starmap
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "make_room"]
 
-BATCH = 64
+BATCH = 256
+PART, PARTS = 128, 8  # slots of a part of a board at least, and parts at most
+ENOUGH = 64  # tasks of a part
 OVERTAKEN_S = 0.001  # who overtook this one marks them in a moment: most need no second copy
 ROUNDS = 4  # of copies, of tasks that others began to archive meanwhile
 ADD_S = 5.0  # all of them together wait for others: the recorder has the lock of the directory, which openers want
@@ -74,6 +77,16 @@ def add(
     return many
 
 
+def _some(segment: Segment) -> list[tuple[int, int]]:
+    """Tasks to be archived: of several processes that need room at once each takes others, if there are enough.
+
+    Of a few, none may be to be had: somebody may be stopped over each of them.
+    """
+    parts = min(segment.capacity // PART, PARTS)
+    found = segment.finished(BATCH, os.getpid() % parts, parts) if parts > 1 else []
+    return found if len(found) >= ENOUGH else list(dict.fromkeys((*found, *segment.finished(BATCH))))
+
+
 def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place: tuple[int, int] | None) -> int | None:
     """Archive one task, or without `place` a batch of those that ended first. Returns how many; None if it failed.
 
@@ -83,7 +96,7 @@ def make_room(segment: Segment, directory: Path, meta: Mapping[str, Any], place:
         from headway.files.history import Writer  # imported only here, so that most workers never load SQLite
 
         with Writer(directory) as writer:
-            return add(segment, writer, meta, [place] if place is not None else segment.finished(BATCH))
+            return add(segment, writer, meta, [place] if place is not None else _some(segment))
     except (errors.HeadwayError, OSError, ImportError):
         # A full disk, for example, or a signal handler that came during that import. The caller drops the oldest tasks,
         # and counts them as dropped.

@@ -11,6 +11,9 @@
  *   | hw_row [workers]   |  128 bytes each: the process table
  *   +--------------------+ hashes_offset
  *   | uint64 [capacity]  |  the hash of each slot's id, 0 = none; dense, so that finding an id reads few lines
+ *   +--------------------+ lists_offset
+ *   | uint64 [capacity]  |  the first slot of each bucket of hashes, + 1; see native/lists.h
+ *   | uint64 [capacity]  |  the slot that follows each one in its list, + 1
  *   +--------------------+ slots_offset
  *   | slot [capacity]    |  slot_bytes each
  *   +--------------------+ blocks_offset
@@ -133,7 +136,8 @@ typedef struct hw_header {
     uint64_t blocks_offset;
     uint32_t blocks; /* in the pool */
     uint32_t block_bytes;
-    uint64_t pad0[4];
+    uint64_t lists_offset; /* of the two arrays of native/lists.h */
+    uint64_t pad0[3];
     uint64_t checksum;
 
     /* 256: the structural lock. `lock_owner` is the truth, the semaphore only wakes. */
@@ -166,13 +170,15 @@ typedef struct hw_header {
     uint64_t next_serial; /* tasks claimed so far */
     uint64_t frees;       /* tasks freed so far: a search that missed while this moved looks again */
     uint64_t dropped;     /* finished tasks that gave up their slot unarchived */
-    uint64_t free_hint;   /* where the search for a free slot begins */
+    uint64_t evict_hint;  /* where the search for tasks that may go ahead of need begins */
     uint64_t repairs;     /* times the lock was taken over from a dead holder */
     /* How many of the tasks freed so far were in each state; the other two words are the note of hw_count_gone. */
     uint64_t gone[HW_STATES];
     uint64_t gone_note;
     uint64_t gone_before;
-    uint64_t pad5[3];
+    uint64_t free_ends;  /* the first free slot, + 1, and in the upper 32 bits the last; see native/lists.h */
+    uint64_t free_count; /* how many are between them */
+    uint64_t fresh;      /* the first slot that was never used */
 
     /* 896: how many first counts had to share a counter, for want of one that was free. */
     uint64_t shared_counters;

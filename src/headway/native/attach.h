@@ -44,6 +44,8 @@ static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, con
     board->header = (hw_header *)base;
     board->rows = (hw_row *)(board->base + header->rows_offset);
     board->hashes = (uint64_t *)(board->base + header->hashes_offset);
+    board->firsts = (uint64_t *)(board->base + header->lists_offset);
+    board->nexts = board->firsts + header->capacity;
     board->slots = board->base + header->slots_offset;
     board->capacity = header->capacity;
     board->workers = header->workers;

@@ -38,6 +38,8 @@ typedef struct hw_board {
     hw_header *header;
     hw_row *rows;
     uint64_t *hashes;
+    uint64_t *firsts; /* lists.h */
+    uint64_t *nexts;
     char *slots;
     uint32_t capacity;
     uint32_t workers;
@@ -81,7 +83,8 @@ static inline void hw_geometry(hw_header *header, uint32_t capacity, uint32_t wo
     header->workers = workers;
     header->rows_offset = sizeof(hw_header);
     header->hashes_offset = header->rows_offset + (uint64_t)workers * sizeof(hw_row);
-    header->slots_offset = hw_align(header->hashes_offset + (uint64_t)capacity * 8, 4096);
+    header->lists_offset = header->hashes_offset + (uint64_t)capacity * 8;
+    header->slots_offset = hw_align(header->lists_offset + (uint64_t)capacity * 16, 4096);
     header->blocks_offset = header->slots_offset + (uint64_t)capacity * header->slot_bytes;
     header->blocks = hw_pool_blocks(capacity);
     header->block_bytes = sizeof(hw_block);
@@ -128,7 +131,7 @@ static const char *hw_validate(const hw_header *header, uint64_t bytes, int *lay
     if (header->header_bytes != want.header_bytes || header->row_bytes != want.row_bytes ||
         header->slot_bytes != want.slot_bytes || header->rows_offset != want.rows_offset ||
         header->hashes_offset != want.hashes_offset || header->slots_offset != want.slots_offset ||
-        header->blocks_offset != want.blocks_offset || header->blocks != want.blocks ||
+        header->lists_offset != want.lists_offset || header->blocks_offset != want.blocks_offset || header->blocks != want.blocks ||
         header->block_bytes != want.block_bytes || header->total_bytes != want.total_bytes) {
         *layout = 1;
         return "its records have other sizes than this version's";

@@ -4,6 +4,8 @@
 
 #include "slots.h"
 
+#define HW_ROOM_TRIES 8 /* slots that a claim tries to lock */
+
 /* The result of a claim: which process prevents it, or where the task is. */
 typedef struct hw_found {
     uint32_t slot;
@@ -50,14 +52,14 @@ static int hw_free_older(hw_board *board, uint32_t index, hw_drop drop, hw_given
  * if that one, which is found then, has to be archived first. */
 static int hw_find_locked(hw_board *board, const hw_identity *want, uint64_t hash, hw_drop drop, hw_given_up given_up,
                           hw_found *found) {
-    const uint64_t *hashes = board->hashes;
-    uint32_t capacity = board->capacity;
-    uint64_t best = 0;
+    uint64_t best = 0, next = hw_peek(hw_bucket(board, hash));
     int answer = HW_ABSENT;
-    for (uint32_t i = 0; i < capacity; i++) {
+    for (uint32_t n = 0; n < board->capacity && next && next <= board->capacity; n++) {
         uint64_t serial, generation;
         hw_found older;
-        if (HW_LIKELY(hw_peek(hashes + i) != hash)) continue; /* relaxed: only lock holders write hashes */
+        uint32_t i = (uint32_t)next - 1;
+        next = hw_peek(&board->nexts[i]); /* before `i` is freed */
+        if (hw_peek(&board->hashes[i]) != hash) continue; /* relaxed: only lock holders write hashes and lists */
         generation = hw_holds(board, i, want, &serial);
         if (!generation) continue;
         older = *found;
@@ -108,8 +110,57 @@ static void hw_fill(hw_board *board, uint32_t index, hw_identity *identity, cons
     HW_STEP("filled");
     hw_store(&board->hashes[index], hash);
     HW_STEP("hashed");
+    hw_chain(board, index, hash);
+    if (index >= hw_fresh(board)) hw_store(&board->header->fresh, (uint64_t)index + 1); /* a board is restored */
     hw_store(&control->generation, generation); /* publishes: live */
     HW_STEP("published");
+}
+
+/* A slot for a new task. */
+typedef struct hw_room {
+    int answer; /* HW_OK: its lock is held; HW_RESTING: one will do after `wait_ns`; HW_FULL */
+    uint32_t index;
+    int rested;
+    uint64_t wait_ns;
+} hw_room;
+
+/* For how long a free slot is to rest still. A time that is too late is damage. */
+static inline uint64_t hw_rest_left(hw_board *board, uint32_t index, uint64_t now) {
+    uint64_t until = hw_load(&hw_control_of(hw_slot(board, index))->reuse_ns);
+    return until > now && until <= now + HW_REST_NS ? until - now : 0;
+}
+
+/* Take a free slot: the one that has rested longest, if that was long enough, else one that was never used, else that one
+ * if it had the least of rests. One that a late writer has locked goes to the end of the queue. */
+static hw_room hw_take_room(hw_board *board, uint64_t now) {
+    hw_room room = {HW_FULL, 0, 1, HW_REST_LEAST_NS};
+    for (uint32_t tries = 0; tries < HW_ROOM_TRIES; tries++) {
+        uint32_t i = hw_first_free(board), fresh = hw_fresh(board);
+        uint64_t left = i < board->capacity ? hw_rest_left(board, i, now) : HW_REST_NS;
+        if (left && fresh < board->capacity) {
+            hw_store(&board->header->fresh, (uint64_t)fresh + 1);
+            HW_STEP("fresh");
+            i = fresh;
+            left = 0;
+        } else if (i == board->capacity) {
+            return room;
+        } else if (left > HW_REST_NS - HW_REST_LEAST_NS) {
+            room.answer = HW_RESTING;
+            room.wait_ns = left - (HW_REST_NS - HW_REST_LEAST_NS);
+            return room;
+        } else {
+            hw_pop_free(board, i);
+        }
+        room.index = i;
+        room.rested = !left;
+        if (hw_load(&hw_control_of(hw_slot(board, i))->generation) & 1) continue; /* damage */
+        if (hw_slot_try(board, hw_slot(board, i)) == HW_OK) {
+            room.answer = HW_OK;
+            return room;
+        }
+        hw_push_free(board, i);
+    }
+    return room;
 }
 
 /* What the task that has the id means for a claim: HW_EXISTS, HW_ENDED, or HW_OK if it may be replaced. */
@@ -146,9 +197,8 @@ static int hw_standing(hw_board *board, char *slot, const hw_status *status, uin
 static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *first, uint32_t resumable, int anew,
                     hw_drop drop, hw_given_up given_up, hw_found *found) {
     uint64_t hash = hw_hash(identity->id, strlen(identity->id)), now = hw_clock_ns(CLOCK_MONOTONIC);
-    uint64_t resting_until = 0;
-    uint32_t resting = 0;
-    uint32_t hint = (uint32_t)(hw_peek(&board->header->free_hint) % board->capacity), old;
+    hw_room room;
+    uint32_t old;
     char *replaced = NULL;
     int answer, loses = 0;
     memset(found, 0, sizeof *found);
@@ -176,45 +226,32 @@ static int hw_claim(hw_board *board, hw_identity *identity, const hw_status *fir
         replaced = slot;
     }
     old = found->slot;
-    for (uint32_t n = 0; n < board->capacity; n++) {
-        uint32_t i = (hint + n) % board->capacity;
-        char *slot;
-        hw_control *control;
-        uint64_t until;
-        if (hw_peek(&board->hashes[i])) continue;
-        slot = hw_slot(board, i);
-        control = hw_control_of(slot);
-        if (hw_load(&control->generation) & 1) continue;
-        until = hw_load(&control->reuse_ns);
-        if (until > now && until <= now + HW_REST_NS) { /* a later time is damage */
-            if (!resting_until || until < resting_until) resting_until = until;
-            resting++;
-            continue;
-        }
-        if (hw_slot_try(board, slot) != HW_OK) continue; /* a late writer has it locked */
-        hw_fill(board, i, identity, first, hash);
-        found->slot = i;
-        found->generation = hw_load(&control->generation);
+    room = hw_take_room(board, now);
+    if (room.answer == HW_OK) {
+        char *slot = hw_slot(board, room.index);
+        hw_fill(board, room.index, identity, first, hash);
+        found->slot = room.index;
+        found->generation = hw_load(&hw_control_of(slot)->generation);
         hw_slot_unlock(slot);
-        hw_store(&board->header->free_hint, i + 1);
         if (replaced && loses) hw_drop_locked(board, old);
         else if (replaced) hw_free_locked(board, old);
+        if (drop != HW_DROP_FREELY) hw_evict_ahead(board, room.rested); /* what would be dropped is not before it has to */
         return HW_OK;
     }
     if (replaced) hw_slot_unlock(replaced); /* freeing it may be what makes room */
     /* At most half of the board rests at a time: more would only empty it. What has to be dropped is not, while a slot
      * rests that this claim can have. */
-    if (resting < (board->capacity + 1) / 2) {
+    if (room.answer == HW_FULL || hw_stock(board) < (board->capacity + 1) / 2) {
         uint64_t holder;
+        int resting = room.answer == HW_RESTING;
         answer = hw_evict(board, drop == HW_DROP_LAST && resting ? HW_DROP_NONE : drop, &holder);
-        if (answer == HW_OK && !resting_until) resting_until = now + HW_REST_NS;
-        if (!resting_until) {
+        if (!resting && answer != HW_OK) {
             found->generation = 0;
             found->pid = holder;
             return answer;
         }
     }
-    found->wait_ns = resting_until - now;
+    found->wait_ns = room.wait_ns;
     return HW_RESTING;
 }
 

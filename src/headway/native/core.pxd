@@ -33,7 +33,7 @@ cdef class Recorded(Presence):
 
 cdef class TaskTable(Recorded):
     cdef int wait_for_lock(self, uint64_t give_up) except -1
-    cdef list walk(self, hw_sought sought, int limit=*)
+    cdef list walk(self, hw_sought sought, int limit=*, uint32_t part=*, uint32_t parts=*)
     cdef int under_lock(self, Call call, void *arguments) except -1
 
 

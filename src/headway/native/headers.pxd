@@ -85,6 +85,7 @@ cdef extern from "headway.h" nogil:
         uint64_t recorder_errno
         uint64_t recorder_told
         uint64_t sequence
+        uint64_t next_serial
         uint64_t retired
         uint64_t dropped
         uint64_t repairs
@@ -189,6 +190,9 @@ cdef extern from "attach.h" nogil:
     void hw_detach(hw_board *board)
     void hw_discard(hw_board *board)
 
+cdef extern from "lists.h" nogil:
+    uint32_t hw_stock(hw_board *board)
+
 cdef extern from "lock.h" nogil:
     void hw_nap(uint64_t ns)
     int hw_lock(hw_board *board, uint64_t deadline_ns)
@@ -268,6 +272,7 @@ cdef extern from "walk.h" nogil:
         HW_OWNED
         HW_ABANDONED
         HW_FINISHED
+        HW_KEPT
 
     ctypedef struct hw_passed:
         uint32_t index
@@ -275,7 +280,7 @@ cdef extern from "walk.h" nogil:
         uint64_t owner
 
     ctypedef struct hw_oldest:
-        hw_passed tasks[64]
+        hw_passed tasks[256]
         uint32_t n
         uint32_t most
 
@@ -283,6 +288,8 @@ cdef extern from "walk.h" nogil:
         hw_sought sought
         uint32_t next
         uint32_t n
+        uint32_t part
+        uint32_t parts
         hw_passed found[4096]
         hw_oldest oldest
 

@@ -19,9 +19,11 @@
 
 #include "compat.h"
 #include "identity.h"
+#include "lists.h"
 
 #define HW_TOKEN_WAIT_NS 20000000ull
-#define HW_REST_NS 100000000ull /* a freed slot is not claimed again for so long */
+#define HW_REST_NS 100000000ull /* a freed slot is not claimed again for so long, while there is another one */
+#define HW_REST_LEAST_NS (HW_REST_NS / 10) /* and never sooner */
 
 static inline void hw_pause(void) {
 #if defined(__x86_64__)
@@ -51,7 +53,8 @@ static void hw_uncount_gone(hw_board *board) {
     hw_store(&header->gone_note, 0);
 }
 
-/* After a dead holder: make the hashes agree with the generations, and correct the count of tasks that are gone. */
+/* After a dead holder: make the hashes agree with the generations, and the lists with the hashes, and correct the count of
+ * tasks that are gone. */
 static void hw_repair(hw_board *board) {
     for (uint32_t i = 0; i < board->capacity; i++) {
         char *slot = hw_slot(board, i);
@@ -66,6 +69,7 @@ static void hw_repair(hw_board *board) {
             hw_store(&board->hashes[i], hw_hash(id, strlen(id)));
         }
     }
+    hw_make_lists(board);
     hw_uncount_gone(board);
     __atomic_fetch_add(&board->header->repairs, 1, __ATOMIC_RELAXED); /* relaxed: for people */
 }

@@ -53,6 +53,7 @@ static void hw_count_gone(hw_board *board, uint32_t index, char *slot) {
 static void hw_free_locked(hw_board *board, uint32_t index) {
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
+    uint64_t hash = hw_peek(&board->hashes[index]);
     hw_store(&control->reuse_ns, hw_clock_ns(CLOCK_MONOTONIC) + HW_REST_NS);
     HW_STEP("free");
     hw_seal(board, slot); /* invariant 5; who compared the count has sealed it already */
@@ -63,6 +64,7 @@ static void hw_free_locked(hw_board *board, uint32_t index) {
     hw_store(&control->generation, hw_peek(&control->generation) + 1); /* publishes: free, and so are its blocks */
     HW_STEP("freed");
     hw_store(&board->hashes[index], 0);
+    hw_list_free(board, index, hash);
     hw_slot_unlock(slot);
 }
 
@@ -186,6 +188,11 @@ static int hw_loses(hw_board *board, char *slot) {
     return !hw_is_noted(slot) || hw_close(board, slot) != HW_OK;
 }
 
+#define HW_BATCH 64u   /* tasks that go at a time, where there is no room */
+#define HW_WINDOW 256u /* slots that are looked at for room ahead of need */
+#define HW_AHEAD 32u   /* of which so many are freed at most */
+#define HW_PASS_BY 16u /* claims that do not look, after one that looked in vain */
+
 /* May a claim free tasks that the history does not have? */
 typedef enum hw_drop {
     HW_DROP_NONE,  /* no: they have to be archived first */
@@ -205,7 +212,7 @@ typedef struct hw_choice {
 
 static void hw_choose(hw_board *board, hw_asked *asked, hw_drop drop, hw_choice *choice) {
     uint32_t most = board->capacity / 8 ? board->capacity / 8 : 1;
-    if (most > HW_OLDEST) most = HW_OLDEST;
+    if (most > HW_BATCH) most = HW_BATCH;
     choice->whole.n = choice->late.n = choice->missing.n = 0;
     choice->whole.most = choice->late.most = choice->missing.most = most;
     choice->held = 0;
@@ -257,6 +264,41 @@ static uint32_t hw_free_oldest(hw_board *board, const hw_oldest *oldest, uint32_
         }
     }
     return freed;
+}
+
+/* Make room ahead of need, under the structural lock, with nothing that is lost for it: free those that ended first of
+ * some slots, others each time, until there are enough, which rest by the time that they are needed. `rested`: the slot
+ * that was just claimed had: then a few are enough. `evict_hint`: where to look, and how many claims in the upper 32 bits
+ * are to pass by, as the last one looked in vain. */
+static void hw_evict_ahead(hw_board *board, int rested) {
+    uint32_t capacity = board->capacity, stock = hw_stock(board), want = rested ? capacity / 64 : capacity / 8, owed = 0;
+    uint64_t hint = hw_peek(&board->header->evict_hint);
+    uint32_t from = (uint32_t)hint % capacity;
+    hw_oldest oldest;
+    if (stock >= want) return;
+    if (hint >> 32) {
+        hw_store(&board->header->evict_hint, hint - ((uint64_t)1 << 32));
+        return;
+    }
+    oldest.n = 0;
+    oldest.most = want - stock < HW_AHEAD ? want - stock : HW_AHEAD;
+    for (uint32_t n = 0; n < HW_WINDOW && n < capacity; n++) {
+        char *slot;
+        hw_passed task;
+        hw_status status;
+        task.index = (from + n) % capacity;
+        slot = hw_slot(board, task.index);
+        if (!hw_peek(&board->hashes[task.index]) || hw_read_numbers(slot, &status) != HW_OK) continue;
+        if (!hw_final(status.state) || !hw_is_older(&oldest, status.ended_ns)) continue;
+        if (!hw_is_archived(board, slot) || hw_slot_held(board, slot)) continue;
+        task.generation = hw_load(&hw_control_of(slot)->generation);
+        task.owner = status.owner;
+        task.ended_ns = status.ended_ns;
+        hw_add_older(&oldest, task);
+    }
+    hint = ((uint64_t)from + HW_WINDOW) % capacity;
+    if (!hw_free_oldest(board, &oldest, oldest.most, 0, &owed)) hint |= (uint64_t)HW_PASS_BY << 32;
+    hw_store(&board->header->evict_hint, hint);
 }
 
 /* Make room, under the structural lock: free a batch of the tasks that ended longest ago. As the last resort one task is

@@ -102,7 +102,7 @@ cdef class TaskTable(Recorded):
                 return 0
             self.wait_for_lock(give_up)
 
-    cdef list walk(self, hw_sought sought, int limit=0):
+    cdef list walk(self, hw_sought sought, int limit=0, uint32_t part=0, uint32_t parts=0):
         """The tasks that are sought, as (slot, generation, owner). The GIL is let go for each stretch of slots: a large board takes some time."""
         cdef hw_walk *walk = <hw_walk *>calloc(1, sizeof(hw_walk))
         cdef hw_passed *task
@@ -110,7 +110,7 @@ cdef class TaskTable(Recorded):
         if walk is NULL:
             raise MemoryError("there is no memory to look through the board's tasks")
         try:
-            walk.sought = sought
+            walk.sought, walk.part, walk.parts = sought, part, parts
             walk.oldest.most = min(limit, HW_OLDEST)
             found = []
             while walk.next < self.board.capacity:
@@ -220,9 +220,26 @@ cdef class TaskTable(Recorded):
         """Return (slot, generation, owner) of the tasks that are lost but not yet written as lost."""
         return self.walk(HW_ABANDONED)
 
-    def finished(self, int limit):
-        """Return (slot, generation) of up to 64 tasks that have ended and are not archived, the oldest first."""
-        return [(index, generation) for index, generation, _ in self.walk(HW_FINISHED, limit)]
+    def finished(self, int limit, uint32_t part=0, uint32_t parts=0):
+        """Return (slot, generation) of up to 256 tasks that have ended and are not archived, the oldest first.
+
+        part, parts: only those in the slots of one of so many parts of the board.
+        """
+        return [(index, generation) for index, generation, _ in self.walk(HW_FINISHED, limit, part, parts)]
+
+    def archived(self, int limit):
+        """Return (slot, generation) of up to 256 tasks that have ended and are archived, the oldest first."""
+        return [(index, generation) for index, generation, _ in self.walk(HW_KEPT, limit)]
+
+    @property
+    def stock(self):
+        """How many slots have no task."""
+        return hw_stock(self.board)
+
+    @property
+    def claimed(self):
+        """How many tasks have been claimed so far."""
+        return hw_peek(&self.board.header.next_serial)
 
     def owed(self, places):
         """Those of these tasks, given as (slot, generation), that have ended and that the history does not have as they are.

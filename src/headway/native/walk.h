@@ -6,7 +6,8 @@
 #include "lost.h"
 
 #define HW_STRETCH 4096u /* slots that are looked at in one call */
-#define HW_OLDEST 64
+#define HW_OLDEST 256
+#define HW_PART 32u /* slots in a row that are of one part, where a walk looks at one in several parts */
 
 /* The numbers of a status, without tearing, as hw_read_status. */
 static int hw_read_numbers(char *slot, hw_status *status) {
@@ -52,13 +53,15 @@ static void hw_add_older(hw_oldest *oldest, hw_passed task) {
 typedef enum hw_sought {
     HW_OWNED,     /* open tasks of this process */
     HW_ABANDONED, /* tasks that are lost, but not written as lost */
-    HW_FINISHED   /* tasks that have ended, of which the history does not have the last count; `oldest` has them */
+    HW_FINISHED,  /* tasks that have ended, of which the history does not have the last count; `oldest` has them */
+    HW_KEPT       /* tasks that have ended, and that the history has as they are; as above */
 } hw_sought;
 
 typedef struct hw_walk {
     hw_sought sought;
     uint32_t next; /* the slot to go on with; the capacity: the walk is over */
     uint32_t n;    /* found in this stretch */
+    uint32_t part, parts; /* only the slots of one of so many parts; 0: of all */
     hw_passed found[HW_STRETCH];
     hw_oldest oldest;
     hw_asked asked;
@@ -73,6 +76,7 @@ static void hw_go_on(hw_board *board, hw_walk *walk) {
         hw_status status;
         hw_passed task;
         int found = 0;
+        if (walk->parts && walk->next / HW_PART % walk->parts != walk->part) continue;
         task.index = walk->next;
         task.generation = hw_load(&hw_control_of(slot)->generation);
         if (!(task.generation & 1) || hw_read_numbers(slot, &status) != HW_OK) continue;
@@ -82,8 +86,8 @@ static void hw_go_on(hw_board *board, hw_walk *walk) {
         if (walk->sought == HW_ABANDONED)
             found = !hw_final(status.state) && hw_state_of(board, &walk->asked, slot, &status) == HW_LOST_STATE;
         if (found) walk->found[walk->n++] = task;
-        if (walk->sought == HW_FINISHED && hw_final(status.state) && hw_is_older(&walk->oldest, task.ended_ns) &&
-            !hw_is_archived(board, slot))
+        if (walk->sought >= HW_FINISHED && hw_final(status.state) && hw_is_older(&walk->oldest, task.ended_ns) &&
+            hw_is_archived(board, slot) == (walk->sought == HW_KEPT))
             hw_add_older(&walk->oldest, task);
     }
 }

@@ -30,6 +30,7 @@ from headway.files.history import Writer
 from headway.files.tidying import STEP_ROWS, Round
 from headway.native import scans
 from headway.native.series import Series
+from headway.recorder.room import Room
 from headway.recorder.writer import Writer as FilesWriter
 from headway.system import locks, paths
 from headway.views.board_view import Raw
@@ -42,7 +43,6 @@ DUTY = 0.02  # of a core, at most: what all boards of one process part among the
 LOOKS = 10  # so many make the mean of what a look costs
 QUIET_S = 3.0
 BEAT_S = 0.5
-RETENTION_S = 24 * 3600.0  # on the board
 BATCH = 256
 ARCHIVE_S = 1.0  # a look archives for so long at most
 TIDY_S = 60.0  # between two rounds of tidying the history up
@@ -75,21 +75,16 @@ class Recorder:
         self._behind = False  # are there tasks that the last look had no time to archive?
         self._retention = keep or retention.kept()
         self._tidying: Round | None = None
-        self._tidy_at = 0.0
         self._added = 0  # tasks that were archived since the last step of tidying up
-        self._stop = False
-        self._interval_s = INTERVAL_S
+        self._stop, self._interval_s = False, INTERVAL_S
         self._files = FilesWriter(board)
-        self._retained_at = -1e9
-        self._leave_at = 0.0
+        self._leave_at = self._tidy_at = 0.0
         self._kept_out = False  # did others have the lock of the directory, the last time?
         self._quiet_since: float | None = None  # since when nobody has used the board
-        self.share = DUTY
-        """The share of a core that it may take, in the mean."""
-        self.cost = 0.0
-        """Seconds of a core that a look takes, in the mean."""
-        self.due = 0.0
-        """When the next look is due."""
+        self._room = Room(board._segment)
+        self._whole, self._whole_at = True, 0.0  # is this look one at the whole board, and when is the next one due?
+        self.share = DUTY  # of a core: how much it may take, in the mean
+        self.cost = self.due = 0.0  # seconds of a core that a look takes, in the mean; when the next look is due
 
     @classmethod
     def elected(cls, board: Board) -> Recorder:
@@ -157,6 +152,7 @@ class Recorder:
         """One look, and what is due beside it. Returns why it is no longer needed; None: look again at `due`."""
         stopping = self._stop  # one that comes during a look is followed by another look: it may have copied before
         due, began = time.monotonic(), time.thread_time()
+        self._whole = stopping or due >= self._whole_at
         self._segment.beat()
         if self._lock is not None:
             self._lock.touch()
@@ -179,11 +175,14 @@ class Recorder:
             if self.problem is None and self.finish():
                 return "nobody uses the board any more"
             self._leave_at = time.monotonic() + self._rest_s()
-        self._tidy()
-        self.cost += (spent - self.cost) / LOOKS
-        self._interval_s = min(max(INTERVAL_S, spent / DUTY, self.cost / self.share), INTERVAL_MOST_S)
-        # The interval includes the time of the cycle; a slow disk gets a pause all the same.
-        self.due = max(due + self._interval_s, time.monotonic() + INTERVAL_S / 2)
+        if self._whole:
+            self._tidy()
+            self.cost += (spent - self.cost) / LOOKS
+            self._interval_s = min(max(INTERVAL_S, spent / DUTY, self.cost / self.share), INTERVAL_MOST_S)
+            # The interval includes the time of the cycle; a slow disk gets a pause all the same.
+            self._whole_at = max(due + self._interval_s, time.monotonic() + INTERVAL_S / 2)
+        lasts_until = self._room.lasts_until(spent) if self.problem is None else self._whole_at
+        self.due = min(self._whole_at, lasts_until)
         return None
 
     def _rest_s(self) -> float:
@@ -254,7 +253,11 @@ class Recorder:
             if self._lock is None:
                 holder = locks.lock_holder(directory)
                 raise errors.BoardElsewhere(f"{directory} is recorded by {holder}, in another /dev/shm")
-            self._cycle()
+            if self._whole:
+                self._cycle()
+                self._room.look()
+            else:
+                self._added += self._room.more(self._history, self._board._at.copy_meta(), self._series)
         return None
 
     def _unlock(self) -> None:
@@ -317,11 +320,8 @@ class Recorder:
                 return
             self._added += archive.add(self._segment, self._history, raw.meta, places[at : at + BATCH], self._series)
             self._segment.beat()
-        now = time.monotonic()
-        if not last and now - self._retained_at >= 60.0:
-            self._retained_at = now
-            before_ns = raw.meta["taken_ns"] - int(RETENTION_S * 1e9)
-            self._segment.free_archived(scans.archived_before(raw.tasks, before_ns))
+        if not last:
+            self._room.free_old(raw)
 
     def _tidy(self) -> None:
         """A step of tidying the history up, or as many as what was archived meanwhile asks for."""

@@ -20,8 +20,12 @@ def program_name() -> str:
     """A legal name of a board for this program.
 
     A notebook has the name of its file; where that cannot be known, "notebook-" and the number of its kernel. What
-    runs by `python -m` has the module's name, `python -c` is "python-c", and a script has its own name.
+    runs by `python -m` has the module's name, `python -c` is "python-c", and a script has its own name. Where
+    `headway run` runs a program, all of its processes have the name of that one.
     """
+    if told := os.environ.get("HEADWAY_RUN", ""):
+        module = told.removeprefix("-m ")
+        return _legal(module.removesuffix(".__main__") if module != told else _stem(Path(told))) or "python"
     arguments = getattr(sys, "argv", None) or [""]
     script = Path(arguments[0])
     if script.stem in KERNELS or script.parent.name == "ipykernel":

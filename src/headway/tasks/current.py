@@ -10,9 +10,21 @@ from typing import Any
 
 from headway.system import workers
 
-__all__ = ["enter", "handed_down", "inherit", "innermost", "is_inherited", "leave", "of_this_context", "put"]
+__all__ = [
+    "board_handed_down",
+    "enter",
+    "hand_down_board",
+    "handed_down",
+    "inherit",
+    "innermost",
+    "is_inherited",
+    "leave",
+    "of_this_context",
+    "put",
+]
 
 _KEY = "headway"
+_BOARD_KEY = "headway.board"
 
 _context: ContextVar[Any] = ContextVar("headway_task", default=None)
 # (task, handle), innermost last: threads, which inherit no context, take the last. Replaced, never changed, as threads
@@ -114,6 +126,19 @@ def handed_down() -> Any:
     library = workers.library()
     present = None if library is None else library.current_process()._config.get(_KEY)
     return None if present is None else present[1]
+
+
+def hand_down_board(name: str) -> None:
+    """Have the children that multiprocessing starts from here on use this board where they are told of no other."""
+    for config in _configs():
+        config[_BOARD_KEY] = name
+
+
+def board_handed_down() -> str | None:
+    """The name of the board that the parent handed down when multiprocessing started this process, if it did."""
+    library = workers.library()
+    name: str | None = None if library is None else library.current_process()._config.get(_BOARD_KEY)
+    return name
 
 
 def inherit(task: Any, handle: Any) -> None:

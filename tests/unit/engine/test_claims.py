@@ -6,6 +6,7 @@ import mmap
 import os
 import pickle
 import struct
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -362,8 +363,76 @@ def test_late_counts_are_not_lost_while_a_task_can_go_with_which_nothing_is(full
     assert full._segment.dropped == 0
 
 
+def test_claims_keep_slots_free_ahead_of_need_where_nothing_is_lost_for_it(board_name: str) -> None:
+    """Of an eighth of the board, and other slots than those that were freed a moment ago are taken first."""
+    board = open_board(board_name, capacity=64, record=False)
+    try:
+        board._segment.want_recorder()
+        for number in range(64):
+            board.task(f"{number}").succeed()
+        archive_all(board)
+        assert board._segment.stock == 0
+        for number in range(21):
+            board._segment.claim(f"new {number}", "", "it", archive=unasked)
+        assert (board._segment.stock, board._segment.dropped) == (8, 0)
+        assert {f"new {number}" for number in range(21)} <= {*ids_of(board)}
+    finally:
+        board.remove(files=True)
+
+
+def test_without_a_history_nothing_is_dropped_as_long_as_there_is_a_free_slot(board_name: str) -> None:
+    board = open_board(board_name, capacity=128, record=False)
+    try:
+        for number in range(128):
+            board.task(f"{number}").succeed()
+        assert (len(board), board._segment.dropped) == (128, 0)
+    finally:
+        board.remove(files=True)
+
+
+EVICT_HINT = 792  # in hw_header
+
+
+def test_a_claim_that_finds_nothing_that_may_go_ahead_of_need_lets_others_pass_by(board_name: str) -> None:
+    board = open_board(board_name, capacity=512, record=False)
+    try:
+        board._segment.want_recorder()
+        for number in range(506):
+            board.task(f"{number}")
+        hints = []
+        path = SHM / segments.object_name(board.name, board._segment.uuid)[1:]
+        for _ in range(34):
+            board._restart("one", "again")
+            hints.append(struct.unpack_from("<I", path.read_bytes(), EVICT_HINT)[0])
+        assert 1 <= sum(one != other for one, other in pairwise(hints)) <= 3
+    finally:
+        board.remove(files=True)
+
+
+def test_who_makes_room_archives_others_where_one_of_its_part_of_the_board_is_held(board_name: str) -> None:
+    """Who is stopped over the only one that is left in it keeps the claimer from no other."""
+    board = open_board(board_name, capacity=256, record=False)
+    try:
+        segment = board._segment
+        segment.want_recorder()
+        for number in range(256):
+            board.task(f"{number}").succeed()
+        own = [place for place in segment.finished(256) if place[0] // 32 % 2 == os.getpid() % 2]
+        at = attached.known(segment.uuid)
+        assert at is not None
+        for place in own[1:]:
+            assert archive.make_room(at.segment, at.directory, at.copy_meta(), place) == 1
+        id = next(view.id for view in board.tasks() if board.attach(view.id)._where == own[0])
+        with beside(segment.register) as (pid,):
+            hold(board, id, incarnation_of(board, pid), pid)
+            archive.make_room(at.segment, at.directory, at.copy_meta(), None)
+        assert segment.finished(256) == own[:1]
+    finally:
+        board.remove(files=True)
+
+
 LOCK, LOCK_PID = 8, 64  # of hw_control
-HASHES_OFFSET = 48  # in hw_header
+HASHES_OFFSET, LOCK_OWNER = 48, 256  # in hw_header
 
 
 def hold(board: Board, id: str, incarnation: int, pid: int) -> None:
@@ -451,8 +520,8 @@ def test_a_task_that_gives_way_and_is_archived_or_runs_does_not_count_as_dropped
         board.remove(files=True)
 
 
-def made_twin(board: Board, old: str, new: str) -> None:
-    """Give a task the id of a newer one, as if who started that one anew had been killed before the old one went."""
+def made_twin(board: Board, old: str, new: str, pid: int) -> None:
+    """Give a task the id of a newer one, as if process `pid` had been killed before it freed the old one."""
     segment = board._segment
     slots = [board.attach(id)._where[0] for id in (old, new)]
     path = SHM / segments.object_name(segment.name, segment.uuid)[1:]
@@ -463,6 +532,7 @@ def made_twin(board: Board, old: str, new: str) -> None:
         memory[hashes + 8 * slots[0] : hashes + 8 * slots[0] + 8] = memory[
             hashes + 8 * slots[1] : hashes + 8 * slots[1] + 8
         ]
+    poke(segment, LOCK_OWNER, incarnation_of(board, pid))
 
 
 @pytest.mark.parametrize("writes", [True, False])
@@ -473,9 +543,9 @@ def test_what_a_killed_restart_left_is_archived_before_it_goes_and_dropped_only_
     board = open_board(board_name, capacity=8, record=False)
     try:
         board._segment.want_recorder()
-        killed_after(lambda: board.task("old").update(41))
+        pid = killed_after(lambda: board.task("old").update(41))
         board.task("new").update(1)
-        made_twin(board, "old", "new")
+        made_twin(board, "old", "new", pid)
         at = attached.known(board._segment.uuid)
         assert at is not None
         if writes:

@@ -10,7 +10,7 @@ import pytest
 
 import headway
 from headway import errors
-from headway.bars import track
+from headway.bars import loop
 from headway.engine import board as engine
 from headway.files import loops
 from headway.files.directory import LOOPS, last_sign_of_life
@@ -23,12 +23,12 @@ DAY_S = 86400.0
 
 def finished(name: str, *, days_ago: float = 8.0, named: str | None = None, opened: bool = False) -> Path:
     """The directory of a board whose loops are over since then. named: its name in `track`; opened: by open(), too."""
-    board = track._opened(named)
+    board = loop._opened(named)
     assert board.name == name
     if opened:
         assert headway.open(name, record=False) is board
     board.task("work", total=1).succeed()
-    del track._boards[board._segment.uuid]
+    del loop._boards[board._segment.uuid]
     board.write_snapshot()
     directory = board.directory
     board.remove(files=False)
@@ -83,8 +83,8 @@ def test_a_board_that_somebody_named_stays(how: str, name: str, monkeypatch: pyt
 
 def test_a_board_in_shared_memory_stays_however_old_its_files_are(name: str) -> None:
     directory = finished(name)
-    board = track._opened(None)
-    del track._boards[board._segment.uuid]
+    board = loop._opened(None)
+    del loop._boards[board._segment.uuid]
     for path in directory.iterdir():
         os.utime(path, (0, 0))
     assert old_loops.remove_due(directory, 7.0) is False

@@ -185,9 +185,21 @@ WRITERS = {
         "sequence",
     ],
     "whoever unlinks": ["retired"],
-    "who finds no free counter": ["shared_counters"],
+    "who finds no free counter, or looks for a block of them": ["shared_counters", "block_hint", "no_block_ns"],
     "the lock's holder": [
-        *("next_serial", "frees", "dropped", "free_hint", "repairs", "gone", "gone_note", "gone_before"),
+        *(
+            "next_serial",
+            "frees",
+            "dropped",
+            "evict_hint",
+            "free_ends",
+            "free_count",
+            "fresh",
+            "repairs",
+            "gone",
+            "gone_note",
+            "gone_before",
+        ),
     ],
 }
 
