@@ -48,8 +48,7 @@ def _hours(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway.exporters._gathered import BARS_MOST
-    from headway.exporters.report import report_of
+    from headway.exporters.report import BARS_MOST, report_of
     from headway.files.query import Query, wholes
     from headway.files.sketches import picked, scale
 

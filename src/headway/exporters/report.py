@@ -12,7 +12,7 @@ import time
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from headway.exporters._gathered import Gathered, end_of
+from headway.exporters._gathered import BARS_MOST, Gathered, end_of
 from headway.exporters._plots import Lane, area, colour_class, gantt
 from headway.files.sketches import Scale, Sketch
 from headway.tasks.states import STATES
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Passes = Callable[[Sequence[tuple[Any, ...]]], list[bool]]
 
-__all__ = ["report", "report_of"]
+__all__ = ["BARS_MOST", "report", "report_of"]
 
 KINDS_MOST = 100
 UNITS_MOST = 3
