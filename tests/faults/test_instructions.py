@@ -102,8 +102,8 @@ MISTAKES: dict[str, tuple[str, tuple[str, ...], tuple[Edit, ...]]] = {
         (
             (
                 "native/claim.h",
-                "        hw_fill(board, i, identity, first, hash);\n",
-                "if (replaced) hw_free_locked(board, old), replaced = NULL; hw_fill(board, i, identity, first, hash);",
+                "        hw_fill(board, room.index,",
+                "        if (replaced) hw_free_locked(board, old), replaced = NULL;\n hw_fill(board, room.index,",
             ),
         ),
     ),

@@ -96,9 +96,9 @@ MISTAKES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     ),
     "a loop counts as ended before it is": (
         (
-            "bars/track.py",
-            "        global _output\n        with",
-            "        global _output\n        self._ended = True\n        with",
+            "bars/loop.py",
+            "        with contextlib.suppress(errors.HeadwayError, OSError):  # removed",
+            "        self._ended = True\n        with contextlib.suppress(errors.HeadwayError, OSError):  # removed",
         ),
         ("interrupts", "loop", "--stride", "7"),
     ),
