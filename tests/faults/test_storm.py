@@ -127,6 +127,20 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         KILLS,
         (("native/lock.h", "            if (seen) hw_repair(board);\n", ""),),
     ),
+    "lists that a dead holder left are not made anew": (
+        KILLS,
+        (
+            (
+                "native/lock.h",
+                "    hw_make_lists(board);\n    hw_uncount_gone(board);\n",
+                "    hw_uncount_gone(board);\n",
+            ),
+        ),
+    ),
+    "a slot that is freed stays in the chain of its hash": (
+        STALLS,
+        (("native/lists.h", "            hw_store(link, hw_peek(&board->nexts[index]));\n", ""),),
+    ),
     "a living holder is robbed": (KILLS, (("native/lock.h", "hw_dead(board, seen)) &&", "now % 64 == 0) &&"),)),
     "the owner is written in two steps": (
         KILLS,

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 PLUGINS = {
     "tqdm_alone": "",
     "in_place": "from headway.integrations import tqdm\ntqdm.install()\n",
-    "as_subclass": "import tqdm\nfrom headway.integrations import tqdm as ours\ntqdm.tqdm = ours.tqdm\n",
+    "as_subclass": (
+        "import tqdm\nfrom headway.integrations import tqdm as ours\ntqdm.tqdm, tqdm.trange = ours.tqdm, ours.trange\n"
+    ),
 }
 # They delete attributes of the class tqdm, which a subclass merely inherits.
 OF_THE_CLASS = ("test_external_write", "test_monitor_thread", "test_monitoring_and_cleanup", "test_monitoring_multi")
