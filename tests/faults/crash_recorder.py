@@ -22,7 +22,7 @@ from tests.faults.children import fresh
 from tests.faults.syscalls import calls, killed_at
 
 ENDED = {"good": "success", "bad": "failed", "gone": "lost"}
-MORE = {f"more {number}": "success" for number in range(8)}
+MORE = {f"more {number}": "success" for number in range(16)}
 SPARE = 80  # after a kill the work may take so many more or fewer calls than without
 
 

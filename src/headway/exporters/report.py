@@ -10,24 +10,26 @@ import base64
 import hashlib
 import time
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from headway.exporters._gathered import Gathered, end_of
+from headway.exporters._gathered import BARS_MOST, Gathered, end_of
 from headway.exporters._plots import Lane, area, colour_class, gantt
+from headway.files.sketches import Scale, Sketch
 from headway.tasks.states import STATES
 from headway.terminal.text import safe
 from headway.views.words import counted, duration, number, plural, rate, state, tally
 from headway.views.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from headway.exporters._gathered import Kind
     from headway.files.history import PastTask
-    from headway.files.query import Sketch
     from headway.views.board_view import BoardView, TaskView
 
-__all__ = ["report", "report_of"]
+    Passes = Callable[[Sequence[tuple[Any, ...]]], list[bool]]
+
+__all__ = ["BARS_MOST", "report", "report_of"]
 
 KINDS_MOST = 100
 UNITS_MOST = 3
@@ -64,23 +66,29 @@ summary { cursor: pointer; } td ul { margin: 4px 0; padding-left: 18px; columns:
 def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
     """The page. past: runs of the history; of those that are also on the board, their series."""
     runs = list(past)
-    return report_of(view, {(task.parent, task.unit) for task in runs if task.count}, lambda _: runs)
+    wholes = {(task.parent, task.unit) for task in runs if task.count}
+    return report_of(view, wholes, lambda _: runs, Scale(0.0, None))
 
 
 def report_of(
     view: BoardView,
     wholes: Collection[tuple[str | None, str]],
-    pick: Callable[[Callable[[Sketch], bool]], Iterable[PastTask]],
+    pick: Callable[[Passes], Iterable[PastTask]],
+    scale: Scale,
 ) -> str:
     """The page of any number of runs, each looked at once.
 
-    wholes, pick: as `wholes` and `picked` of `headway.files.query` give them: (id, unit) of tasks that have parts, and
-    the runs but for those that are passed.
+    wholes, pick, scale: (id, unit) of tasks that have parts, the runs but for those that are passed, and the scale of
+    all, as `query.wholes`, `sketches.picked` and `sketches.scale` of `headway.files` give them.
     """
     gathered = Gathered(view.taken_at, {*wholes, *((task.parent, task.unit) for task in view if task.count)})
     left = {(task.serial, task.started) for task in view}  # on the board, and not in the history
 
-    def passes(run: Sketch) -> bool:
+    def passes(runs: Sequence[tuple[Any, ...]]) -> list[bool]:
+        passed = gathered.passes_many(runs, scale, view.uuid, left)
+        return [one or passes_alone(Sketch._make(run)) for one, run in zip(passed, runs, strict=True)]
+
+    def passes_alone(run: Sketch) -> bool:
         if (run.serial, run.started) in left and run.uuid == view.uuid:
             return False
         return gathered.passes(run, former=run.uuid != view.uuid)

@@ -99,22 +99,28 @@ def write(
 
 
 @contextlib.contextmanager
-def held(directory: Path) -> Iterator[list[int | None]]:
-    """Open the changes of a directory, the later ones first; None: they are there, and cannot be a file of changes.
+def held(directory: Path, *, given: bool = False) -> Iterator[list[int | None]]:
+    """Open the changes of a directory, the later ones first; None: they are there, and cannot be changes.
 
-    Raises NotOwner, OSError."""
+    given: a user gave a file in there, which need not be the directory of a board: then there are no others than those
+    that can be read. Raises NotOwner, OSError, but not for a file that was given.
+    """
     with contextlib.ExitStack() as stack:
         found: list[int | None] = []
         for name in FILES:
-            with contextlib.suppress(FileNotFoundError):
-                try:
-                    descriptor = members.open_file(directory / name)
-                except errors.DamagedSnapshot:
-                    found.append(None)
-                else:
-                    stack.callback(os.close, descriptor)
-                    found.append(descriptor)
-        yield found
+            try:
+                descriptor = members.open_file(directory / name)
+            except FileNotFoundError:
+                continue
+            except errors.DamagedSnapshot:
+                found.append(None)
+            except (errors.NotOwner, OSError):
+                if not given:
+                    raise
+            else:
+                stack.callback(os.close, descriptor)
+                found.append(descriptor)
+        yield [one for one in found if not given or _head(one) is not None]
 
 
 def _head(descriptor: int | None) -> dict[str, Any] | None:
@@ -178,7 +184,7 @@ def on(raw: Raw, descriptors: list[int | None]) -> Changed:
         if meta is None or descriptor is None:
             damaged = True
         elif _belongs(meta, raw.meta):
-            members.refuse_newer(Path(raw.meta["path"]).with_name(CHANGES), json.dumps(meta).encode())
+            members.refuse_newer(Path(raw.meta["path"]).with_name(CHANGES), members.version_of(meta))
             try:
                 found = _joined(raw, descriptor)
             except (ValueError, RecursionError):

@@ -45,6 +45,7 @@ __all__ = [
     "placed_record",
     "refuse_newer",
     "run_record",
+    "version_in",
     "version_of",
 ]
 
@@ -152,12 +153,16 @@ def version_of(meta: Any) -> int:
     return version if type(version) is int else VERSION
 
 
-def refuse_newer(path: Path, head: bytes | None) -> None:
-    """Raise LayoutMismatch if a newer version wrote this first member. One that is damaged is found out later."""
+def version_in(head: bytes | None) -> int:
+    """The version that a first member says; that of this one if it is damaged, which is found out later."""
     try:
-        version = VERSION if head is None else version_of(json.loads(head))
+        return VERSION if head is None else version_of(json.loads(head))
     except (ValueError, RecursionError):
-        return
+        return VERSION
+
+
+def refuse_newer(path: Path, version: int) -> None:
+    """Raise LayoutMismatch if a newer version wrote this file."""
     if version > VERSION:
         raise errors.LayoutMismatch(
             f"{path} was written by a newer version of Headway (its format is {version}, this one reads up to "

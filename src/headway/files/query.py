@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from headway import errors
 from headway.files import database
@@ -33,10 +33,8 @@ __all__ = [
     "TEXT_MOST",
     "Page",
     "Query",
-    "Sketch",
     "count",
     "page",
-    "picked",
     "read",
     "read_columns",
     "stream",
@@ -46,7 +44,6 @@ __all__ = [
 T = TypeVar("T")
 
 FEW = 1024  # rows
-SKETCHES = 4096  # rows that `picked` looks at together
 PAGE = 256  # rows that `stream` has in memory
 TRIES = 4  # where the file is moved aside or removed while it is read
 TEXT_MOST = 1000  # letters: SQLite refuses patterns beyond some ten thousand
@@ -138,38 +135,6 @@ def stream(directory: str | os.PathLike[str], query: Query, *, limit: int | None
         if len(rows) < asked:
             return
         place, left = rows[-1].place, left - asked
-
-
-class Sketch(NamedTuple):
-    """The numbers of a run, as they stand in the file, unchecked. workers_lost: as JSON."""
-
-    uuid: Any
-    serial: Any
-    id: Any
-    unit: Any
-    state: Any
-    count: Any
-    base: Any
-    started: Any
-    ended: Any
-    workers_lost: Any
-
-
-def picked(directory: str | os.PathLike[str], query: Query, passes: Callable[[Sketch], bool]) -> Iterator[PastTask]:
-    """The runs that fit, the newest first, but for those of which `passes`, called for each, needs nothing else.
-
-    Reading and checking a run whole takes ten times as long as its sketch. Raises as `read` does, at any of them.
-    """
-    path, place = Path(directory, HISTORY), None
-    while True:
-        rows = _fetched(path, Sketch._fields, query, SKETCHES, place)
-        wanted = [row.place for row in rows if not passes(Sketch._make(row.values))]
-        for first in range(0, len(wanted), PAGE):
-            for row in _at(path, wanted[first : first + PAGE]):
-                yield _decoded(path, row.values)
-        if len(rows) < SKETCHES:
-            return
-        place = rows[-1].place
 
 
 def count(directory: str | os.PathLike[str], query: Query) -> int:

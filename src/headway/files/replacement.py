@@ -223,11 +223,12 @@ def _publishing(folder: int) -> Iterator[None]:
 def _newer(folder: int, name: str, later: str | None, copied: Copied) -> tuple[str, ...]:
     """The files that a later copy of the same board consists of; () if there is none."""
     meta = _meta(folder, name) or {}
-    if later is not None:
-        more = _meta(folder, later) or {}
+    # Without hard links, who is killed between two renames leaves the latest as the previous one.
+    for one in () if later is None else (later, previous_of(later)):
+        more = _meta(folder, one) or {}
         belongs = OF in more and (more[OF], more.get("uuid")) == (meta.get("sequence"), meta.get("uuid"))
         if belongs and _is_newer(more, copied):
-            return name, later
+            return name, one
     return (name,) if _is_newer(meta, copied) else ()
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,14 +38,28 @@ from headway.views.board_view import BoardView, Raw
 from headway.views.numbers import STALL_AFTER_SECONDS, Counts, counts_in, gone_in
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from headway.files.npz import Buffer
 
-__all__ = ["FILES", "PREVIOUS", "RESULTS", "SNAPSHOT", "glance", "read", "remove", "write", "write_results"]
+__all__ = [
+    "FILES",
+    "MAY_HAVE_CHANGES",
+    "PREVIOUS",
+    "RESULTS",
+    "SNAPSHOT",
+    "glance",
+    "read",
+    "remove",
+    "write",
+    "write_results",
+]
 
 SNAPSHOT = "snapshot.npz"
 PREVIOUS = previous_of(SNAPSHOT)
 RESULTS = "results.npz"
 FILES = (SNAPSHOT, PREVIOUS, RESULTS, previous_of(RESULTS), CHANGES, previous_of(CHANGES))
+MAY_HAVE_CHANGES = "may_have_changes"  # in the metadata: a recorder wrote it, and will write what changes since
 ABANDONED_AFTER_S = 10.0  # if any process uses the board, a killed recorder is replaced within seconds
 MEMBERS = (META, *(f"{name}.npy" for name in ARRAYS))
 RESULT_MEMBERS = (META, f"{KEPT}.npy", "results.npy")
@@ -95,7 +110,7 @@ def read(where: str | os.PathLike[str], *, results: bool = True) -> BoardView:
     path = Path(where)
     if not path.is_dir():
         try:
-            with changes.held(path.parent) as found:
+            with _beside(path) as found:
                 return _load(path, found, False, results)
         except (FileNotFoundError, NotADirectoryError):
             raise errors.UnknownBoard(f"there is no file {path}: give a snapshot, or a board's directory") from None
@@ -177,6 +192,16 @@ def _load(
         ) from None
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[list[int | None]]:
+    """The changes beside a file that a user gave: such as it may have by its name."""
+    if path.name in (SNAPSHOT, PREVIOUS):
+        with changes.held(path.parent, given=True) as found:
+            yield found
+    else:
+        yield []
 
 
 def _settled(raw: Raw, directory: Path) -> Raw:
@@ -261,7 +286,7 @@ def _read_results(path: Path, uuid: str) -> tuple[bytes, bytes]:
 def _decode(path: Path, descriptor: int, from_prev: bool) -> Raw:
     # A newer version may have other members, so the version is checked first.
     head = npz.first_member(descriptor, META, META_BYTES_MAX)
-    members.refuse_newer(path, head)
+    members.refuse_newer(path, members.version_in(head))
     if changes.is_head(head):
         raise errors.DamagedSnapshot(f"{path} has only what changed since the snapshot beside it: give that one")
     there = members.arrays_of(members.version_of(json.loads(head)) if head is not None else VERSION)

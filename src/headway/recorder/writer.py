@@ -2,11 +2,14 @@
 
 A board of a thousand tasks is more than a megabyte, and four times a second somebody has counted. So the whole of it is
 written once, and then the tasks that differ from it, as long as that pays: until what was written more, as ended tasks
-add up among those that differ, is as much as the board itself; or four times as much was written in all, so that the
-whole one does not get old. Where half of the tasks differ, the whole is written each time.
+add up among those that differ, is as much as the board itself. Where half of the tasks differ, or the board is small,
+the whole is written each time.
+
+Should the snapshot be damaged, all that changed since is of no use. So none gets older than a minute; one of many
+megabytes gets as old as keeps what is written of it at some gigabytes a day.
 
 What is forced to the disk has to be of use there alone: so changes are forced only where the snapshot was that they
-belong to.
+belong to. The whole is due together with what is forced, so it costs no more waits for the disk.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from headway import errors
 from headway.files import changes, snapshot
 from headway.native.changes import Base
 from headway.native.records import RECORD_BYTES
@@ -26,30 +30,32 @@ __all__ = ["Writer"]
 
 SYNC_S = 5.0
 REFRESH_S = 5.0  # a board with open tasks is written even if unchanged: rates fade, tasks stall
-OLD = 4  # so many times its size may be written as changes of a snapshot
+SMALL = 16 << 10  # bytes of a file: changes would be a third of it
+AGE_S = 60.0  # of a whole snapshot, at most
+PACE = 32 << 10  # bytes a second: a large one gets older, so that no more is written for its age
 
 
 class _Standing:
     """The whole snapshot that changes belong to."""
 
-    def __init__(self, raw: Raw, synced: bool) -> None:
+    def __init__(self, raw: Raw, size: int, synced: bool) -> None:
         self.base = Base(raw.tasks, raw.shares)
-        self.bytes = len(raw.tasks) + len(raw.stages) + len(raw.shares) + len(raw.workers)
+        self.bytes = size  # of all that is written with it
         self.number: int = raw.meta["sequence"]
         self.synced = synced
-        self.spent = self.more = 0  # bytes of changes, and what of it is more than the least that was needed
-        self.least = self.bytes
+        self.more = 0  # bytes of changes beyond the least that was needed
+        self.least = size
+        self.old_at = time.monotonic() + max(AGE_S, size / PACE)
 
     @property
     def is_spent(self) -> bool:
         """Is it time for another one?"""
-        return self.more >= self.bytes or self.spent >= OLD * self.bytes
+        return self.more >= self.bytes or time.monotonic() >= self.old_at
 
     def add(self, size: int) -> None:
         """Count what was written as changes."""
         self.least = min(self.least, size)
         self.more += size - self.least
-        self.spent += size
 
 
 class Writer:
@@ -87,18 +93,26 @@ class Writer:
             raw = self._board._copy()
         seen = self._versions()
         sync = last or seen[1] != self._synced_states or now - self._synced_at >= SYNC_S
-        if last or not self._changes(raw, whole, sync, interval_s):
-            sync = sync or (self._standing is not None and self._standing.is_spent)
-            self._all(raw, whole, sync, interval_s)
+        problem = None
+        try:
+            done = not last and self._changes(raw, whole, sync, interval_s)
+        except errors.NoSpace:
+            raise
+        except (errors.DamagedSnapshot, OSError) as refused:  # something stands in the place of the changes
+            done, problem = False, refused
+        if not done:
+            self._all(raw, whole, sync, interval_s, last=last)
         self._seen, self._written_at = seen, now
         if sync:
             self._synced_states, self._synced_at = seen[1], now
+        if problem is not None:
+            raise problem
 
     def _versions(self) -> tuple[int, int]:
         """Those of the last copy."""
         return self._segment.content_version, self._segment.states_version
 
-    def _all(self, raw: Raw, whole: bool, sync: bool, interval_s: float) -> None:
+    def _all(self, raw: Raw, whole: bool, sync: bool, interval_s: float, *, last: bool) -> None:
         """Write all of it: the results first, so that their file is never older. whole: they are in the copy."""
         self._standing = None
         if self._segment.results_version != self._results_filed or (sync and not self._results_synced):
@@ -106,14 +120,17 @@ class Writer:
             snapshot.write_results(with_results, self._board.directory, sync=sync)
             self._results_filed, self._results_synced = self._segment.results_version, sync
         raw = self._numbered(raw, interval_s)
-        snapshot.write(raw, self._board.directory, sync=sync, results_apart=True)
-        self._standing = _Standing(raw, sync)
+        raw.meta[snapshot.MAY_HAVE_CHANGES] = not last
+        path = snapshot.write(raw, self._board.directory, sync=sync, results_apart=True)
+        size = path.stat().st_size
+        if size > SMALL:
+            self._standing = _Standing(raw, size + (path.parent / snapshot.RESULTS).stat().st_size, sync)
         self._results_seen, self._newer = None, {}
 
     def _changes(self, raw: Raw, whole: bool, sync: bool, interval_s: float) -> bool:
         """Write what has changed. False: all of it is to be written."""
         standing = self._standing
-        if standing is None or standing.is_spent or (sync and not standing.synced):
+        if standing is None or (sync and (standing.is_spent or not standing.synced)):
             return False
         runs, kept = standing.base.runs(raw.tasks, raw.shares)
         if 2 * kept * RECORD_BYTES["tasks"] >= len(raw.tasks):

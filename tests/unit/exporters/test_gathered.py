@@ -11,7 +11,7 @@ from headway.exporters import _gathered
 from headway.exporters._gathered import Gathered, Throughput
 from headway.exporters.report import report
 from headway.files.past_task import PastTask
-from headway.files.query import Sketch
+from headway.files.sketches import Scale, Sketch
 from headway.views.board_view import BoardView, TaskView
 from headway.views.numbers import Counts
 
@@ -146,6 +146,46 @@ def test_runs_of_which_only_numbers_are_read_change_nothing_that_is_shown(monkey
         assert by_numbers.throughput[unit].spread() == grown.spread()
 
 
+def test_runs_that_are_looked_at_all_at_once_change_nothing_that_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_gathered, "BARS_MOST", 20)
+    uuid, other = "f" * 32, "e" * 32
+    runs = [
+        past(
+            number,
+            id=f"t{number % 50}",
+            state=("success", "success", "failed", "cancelled")[number % 4],
+            ended=100.0 + number + (number * 7919 % 101) / 50,
+            count=number % 13,
+            base=number % 3,
+            unit=("file", "bar")[number % 2],
+            uuid=(uuid, other)[number % 5 == 0],
+        )
+        for number in reversed(range(2000))
+    ]
+    quiet = sorted(((run.elapsed, run.started or 0.0) for run in runs if run.state != "failed"), reverse=True)
+    scale, wholes, left = Scale(1999.0, quiet[19]), {("t1", "bar"), ("t2", "file")}, {(1000, 1100.0)}
+    whole, at_once, passed = Gathered(9e6, wholes), Gathered(9e6, wholes), 0
+    for first in range(0, len(runs), 100):
+        texts = {"workers_lost": "[]"}
+        some = runs[first : first + 100]
+        sketches = [tuple(texts.get(name, getattr(run, name, None)) for name in Sketch._fields) for run in some]
+        for run, passes in zip(some, at_once.passes_many(sketches, scale, uuid, left), strict=True):
+            assert not (passes and run.serial == 1000)
+            passed += passes
+            whole.add(run, former=run.uuid != uuid)
+            if not passes:
+                at_once.add(run, former=run.uuid != uuid)
+    assert passed > 1300
+    for name in ("tasks", "begun", "begin", "end", "former"):
+        assert getattr(at_once, name) == getattr(whole, name)
+    assert at_once.bars.tasks() == whole.bars.tasks()
+    assert at_once.slow.tasks() == whole.slow.tasks()
+    assert {key: kind.count for key, kind in at_once.kinds.items()} == {k: v.count for k, v in whole.kinds.items()}
+    for unit, grown in whole.throughput.items():
+        assert at_once.throughput[unit].tasks == grown.tasks
+        assert at_once.throughput[unit].spread()[2] == pytest.approx(grown.spread()[2])
+
+
 @pytest.mark.parametrize(
     "odd",
     [
@@ -170,5 +210,8 @@ def test_what_is_shown_or_odd_is_read_whole(odd: dict[str, Any], monkeypatch: py
     usual: dict[str, Any] = {"uuid": "f" * 32, "serial": 1, "id": "a", "unit": "file", "state": "success"}
     usual |= {"count": 3, "base": 0, "started": 200.0, "ended": 201.0, "workers_lost": "[]"}
     assert not gathered.passes(Sketch(**{**usual, **odd}))
+    scale = Scale(9000.0, (500.0, 0.0))
+    assert gathered.passes_many([tuple(Sketch(**{**usual, **odd}))], scale, "", ()) == [False]
     assert gathered.tasks == 1
     assert gathered.passes(Sketch(**usual))
+    assert gathered.passes_many([tuple(Sketch(**usual))], scale, "", ()) == [True]

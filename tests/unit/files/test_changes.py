@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from headway import errors
-from headway.files import changes, npz, snapshot
+from headway.files import changes, members, npz, snapshot
 from headway.files.changes import CHANGES, FILES
 from headway.upkeep import diagnosis
 from tests.unit.conftest import NOW, SECOND
@@ -185,3 +185,62 @@ def test_changes_that_do_not_fit_their_snapshot_are_damage(make_raw: MakeRaw, tm
     (tmp_path / CHANGES).write_bytes(b"".join(npz.pack([(name, [one]) for name, one in content.items()])))
     view = snapshot.read(tmp_path)
     assert (view.sequence, view.from_prev) == (1, True)
+
+
+@pytest.mark.parametrize("what", ["nonsense", "foreign", "folder"])
+def test_a_file_that_is_given_is_read_whatever_lies_beside_it(
+    what: str, make_raw: MakeRaw, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may put a file of that name into /tmp."""
+    write(at(make_raw, 1), tmp_path)
+    (tmp_path / "mine.npz").write_bytes((tmp_path / snapshot.SNAPSHOT).read_bytes())
+    (tmp_path / CHANGES).write_bytes(b"nonsense") if what != "folder" else (tmp_path / CHANGES).mkdir()
+    if what == "foreign":
+        opened = members.open_file
+
+        def foreign(path: Path) -> int:
+            if path.name == CHANGES:
+                raise errors.NotOwner(f"{path} belongs to another user: read your own copy")
+            return opened(path)
+
+        monkeypatch.setattr(members, "open_file", foreign)
+    for name in ("mine.npz", snapshot.SNAPSHOT):
+        view = snapshot.read(tmp_path / name)
+        assert (view.sequence, view.from_prev) == (1, False)
+
+
+def test_changes_are_joined_to_a_snapshot_of_that_name_only(make_raw: MakeRaw, tmp_path: Path) -> None:
+    first = at(make_raw, 1)
+    write(first, tmp_path)
+    change(tmp_path, first, at(make_raw, 2))
+    (tmp_path / "mine.npz").write_bytes((tmp_path / snapshot.SNAPSHOT).read_bytes())
+    assert snapshot.read(tmp_path / "mine.npz").sequence == 1
+    assert snapshot.read(tmp_path / snapshot.SNAPSHOT).sequence == 2
+
+
+def test_an_older_copy_gives_way_to_changes_that_a_killed_recorder_left_as_the_previous_ones(
+    make_raw: MakeRaw, tmp_path: Path
+) -> None:
+    """Without hard links a file is renamed before the next one takes its place."""
+    first = at(make_raw, 1)
+    write(first, tmp_path)
+    change(tmp_path, first, at(make_raw, 5))
+    (tmp_path / CHANGES).rename(tmp_path / PREVIOUS)
+    write(at(make_raw, 3), tmp_path)
+    assert count(tmp_path) == 5
+
+
+def test_metadata_that_are_nested_as_deep_as_can_be_are_damage_of_the_changes_alone(
+    make_raw: MakeRaw, tmp_path: Path
+) -> None:
+    first = at(make_raw, 1)
+    write(first, tmp_path)
+    change(tmp_path, first, at(make_raw, 2))
+    descriptor = os.open(tmp_path / CHANGES, os.O_RDONLY)
+    content = npz.unpack(descriptor, changes.MEMBERS)
+    os.close(descriptor)
+    for depth in range(800, 1000):
+        meta = content["meta.json"][:-1] + b', "deep": ' + b"[" * depth + b"]" * depth + b"}"
+        pieces = npz.pack([(name, [meta if name == "meta.json" else one]) for name, one in content.items()])
+        (tmp_path / CHANGES).write_bytes(b"".join(pieces))
+        assert snapshot.read(tmp_path).sequence in (1, 2)

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from headway import errors
-from headway.files import database, history, past_task, query, schema
+from headway.files import database, history, query, schema
 from headway.files.query import Query
 from tests.unit.conftest import FAILED, LOST, NOW, SECOND, add, ended
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from headway.files.past_task import PastTask
     from tests.unit.conftest import Arrays
 
 STATES = {2: "success", 3: "failed", 4: "cancelled", 5: "lost"}
@@ -152,48 +151,6 @@ def test_few_runs_of_a_segment_are_found_without_a_walk_through_those_of_others(
         monkeypatch.undo()
         work.append(len(done))
     assert work[1] <= work[0] + 2, "it grows with the rows of others"
-
-
-def test_runs_that_pass_are_not_read_whole_and_each_is_asked_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(tmp_path)
-    everything = history.read(tmp_path)
-    monkeypatch.setattr(query, "SKETCHES", 10)
-    monkeypatch.setattr(query, "PAGE", 3)
-    decoded: list[int] = []
-    decode = past_task.decode
-
-    def counting(row: Sequence[Any]) -> PastTask:
-        decoded.append(1)
-        return decode(row)
-
-    monkeypatch.setattr(query, "decode", counting)
-    asked: list[query.Sketch] = []
-
-    def passes(run: query.Sketch) -> bool:
-        asked.append(run)
-        return bool(run.state != "lost")
-
-    found = list(query.picked(tmp_path, Query(since=NOW + 1), passes))
-    fitting = [task for task in everything if (task.ended or 0) >= NOW + 1]
-    assert found == [task for task in fitting if task.state == "lost"]
-    assert len(decoded) == len(found)
-    told = [(run.serial, run.state, run.started, run.ended, run.workers_lost) for run in asked]
-    assert [one[:4] for one in told] == [(task.serial, task.state, task.started, task.ended) for task in fitting]
-    assert all((one[4] == "[]") == (not task.workers_lost) for one, task in zip(told, fitting, strict=True))
-    assert list(query.picked(tmp_path, Query(), lambda _: False)) == everything
-
-
-def test_a_run_that_is_deleted_before_it_is_read_whole_is_left_out(tmp_path: Path) -> None:
-    fill(tmp_path)
-
-    def passes(run: query.Sketch) -> bool:
-        with history.Writer(tmp_path) as writer:
-            writer.prune(keep_rows=5)
-        return False
-
-    assert len(list(query.picked(tmp_path, Query(), passes))) == 5
 
 
 def test_many_runs_of_a_segment_are_read_by_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
