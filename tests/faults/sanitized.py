@@ -55,7 +55,7 @@ MISTAKES: dict[str, tuple[str, Edit, str]] = {
     "a beat is stored as a plain word": (
         "thread",
         (
-            "include/headway.h",
+            "native/durations.h",
             "    __atomic_store_n(&stripe->beat_ns, now_ns, __ATOMIC_RELAXED);",
             "    stripe->beat_ns = now_ns;",
         ),
