@@ -3,6 +3,7 @@
  *
  *     many_workers WORKERS DEAD
  *     many_workers WORKERS TASKS HISTORY
+ *     many_workers WORKERS TIMES HANDLES again
  *
  * Each thread has a hold of its own on one mapping, as in storm.c: its own open of the file, so its own locked byte in the
  * kernel. Each counts its number for the first time when all are there, then once more. Then so many of them are dead: the
@@ -11,6 +12,9 @@
  * With three numbers so many workers count on each of so many tasks, one after the other, which end and stay on the board,
  * and then with the handles that they have of all of them. HISTORY: 1 if each task is archived, 2 if none is though
  * somebody wants that, 0 if nobody writes a history.
+ *
+ * With "again" a task of so many workers is freed and claimed anew so often, while each worker has that many handles of earlier
+ * tasks, the latest and the earliest ones, and counts by all of them: none may count on a task that is not its own.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -74,16 +78,21 @@ static uint32_t claim(hw_board *board, const char *id) {
     hw_identity identity;
     hw_status first;
     hw_found place;
+    hw_drop drop = hw_load(&board->header->recorder_wanted) ? HW_DROP_NONE : HW_DROP_FREELY;
     memset(&identity, 0, sizeof identity);
     memset(&first, 0, sizeof first);
     strcpy(identity.id, id);
     first.state = HW_RUNNING;
     first.total = HW_NO_TOTAL;
     first.owner = hw_me(board);
-    CHECK(hw_lock(board, hw_clock_ns(CLOCK_MONOTONIC) + 20 * SECOND) == HW_OK);
-    int answer = hw_claim(board, &identity, &first, 0, 0, HW_DROP_NONE, (hw_given_up){0, 0}, &place);
-    CHECK(answer == HW_OK);
-    hw_unlock(board);
+    for (;;) {
+        CHECK(hw_lock(board, hw_clock_ns(CLOCK_MONOTONIC) + 20 * SECOND) == HW_OK);
+        int answer = hw_claim(board, &identity, &first, 0, 0, drop, (hw_given_up){0, 0}, &place);
+        hw_unlock(board);
+        if (answer == HW_OK) break;
+        CHECK(answer == HW_RESTING);
+        hw_nap(place.wait_ns);
+    }
     generation = place.generation;
     return place.slot;
 }
@@ -188,7 +197,50 @@ static int one_after_the_other(uint32_t workers, uint32_t tasks, int history) {
     return 0;
 }
 
+static int again_and_again(uint32_t workers, uint32_t times, uint32_t handles) {
+    worker *all = (worker *)calloc(workers + 1, sizeof *all);
+    hw_task *old = (hw_task *)calloc((size_t)(workers + 1) * handles, sizeof *old);
+    uint64_t refused = 0, most = 0, tags = 0;
+    CHECK(all && old && handles >= 2);
+    capacity = 1024;
+    make_board(workers + 1);
+    for (uint32_t i = 0; i <= workers; i++) all[i].board = newcomer();
+    for (uint32_t n = 0; n < times; n++) {
+        past one = {0, 0, 0, NULL};
+        one.slot = claim(all[0].board, "task"); /* frees the one before */
+        one.generation = generation;
+        char *slot = hw_slot(all[0].board, one.slot);
+        for (uint32_t i = 1; i <= workers; i++) {
+            CHECK(hw_bind(all[i].board, &all[i].task, one.slot, generation, 0) == HW_OK);
+            CHECK(hw_add(&all[i].task, i) == HW_OK);
+            one.acknowledged += i;
+        }
+        for (uint32_t i = 1; i <= workers; i++) { /* one of the latest, and one of the earliest */
+            hw_task *stale = old + (size_t)i * handles;
+            if (n) refused += hw_add(stale + (n - 1) % handles, 1000000) == HW_STALE;
+            if (n > 1) refused += hw_add(stale + (n * 7 + i) % (n < handles ? n : handles), 1000000) == HW_STALE;
+        }
+        CHECK(hw_total_count(all[0].board, slot, generation) == one.acknowledged);
+        /* The later half of the places has the latest ones, the first half those of the beginning. */
+        uint32_t place = n < handles ? n : handles / 2 + n % (handles - handles / 2);
+        for (uint32_t i = 1; i <= workers; i++) old[(size_t)i * handles + place] = all[i].task;
+        end(all[0].board, &one);
+        hw_nap(200000); /* as it takes, if they are processes; blocks rest for a moment */
+    }
+    for (uint32_t i = 0; i < all[0].board->blocks; i++)
+        if (all[0].board->pool[i].generation / 2 > most) most = all[0].board->pool[i].generation / 2;
+    for (uint32_t i = 0; i < capacity; i++)
+        if (hw_control_of(hw_slot(all[0].board, i))->generation / 2 > tags)
+            tags = hw_control_of(hw_slot(all[0].board, i))->generation / 2;
+    printf("{\"refused\": %llu, \"shared\": %llu, \"block\": %llu, \"slot\": %llu}\n", (unsigned long long)refused,
+           (unsigned long long)hw_load(&all[0].board->header->shared_counters), (unsigned long long)most,
+           (unsigned long long)tags);
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 5)
+        return again_and_again((uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]), (uint32_t)atoi(argv[3]));
     if (argc == 4) return one_after_the_other((uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]), atoi(argv[3]));
     uint32_t workers = argc == 3 ? (uint32_t)atoi(argv[1]) : 0, dead = argc == 3 ? (uint32_t)atoi(argv[2]) : 0;
     pthread_t *threads = (pthread_t *)calloc(workers + 1, sizeof *threads);

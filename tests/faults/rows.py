@@ -259,6 +259,13 @@ ROWS = [
     ),
     Row(
         WORLD,
+        "hundreds of processes begin to count on one task at once, and three are killed",
+        ("-m", "tests.faults.workers_at_once", "--workers", "64"),
+        ("-m", "tests.faults.workers_at_once", "--workers", "512"),
+        bound_s=240.0,
+    ),
+    Row(
+        WORLD,
         "many boards, tasks, workers and threads",
         ("-m", "tests.faults.crowds"),
         ("-m", "tests.faults.crowds", "--long"),

@@ -443,7 +443,19 @@ static long long said_by(const char *text, const char *format) {
     return sscanf(text, format, &n, &m) == 2 && n == m ? (long long)n : -1;
 }
 
-static void look_at(hw_copy *copy) {
+/* What was acknowledged of the task of each slot before a copy began. */
+typedef struct known {
+    uint64_t generation, acknowledged;
+} known;
+
+static void know(hw_board *board, known *before) {
+    for (uint32_t i = 0; i < capacity; i++) {
+        before[i].generation = hw_load(&hw_control_of(hw_slot(board, i))->generation);
+        before[i].acknowledged = hw_load(acknowledged + number_of(i, before[i].generation));
+    }
+}
+
+static void look_at(hw_copy *copy, const known *before) {
     hw_task_record *tasks = (hw_task_record *)copy->tasks.data;
     hw_stage_record *stages = (hw_stage_record *)copy->stages.data;
     hw_share_record *shares = (hw_share_record *)copy->shares.data;
@@ -458,6 +470,9 @@ static void look_at(hw_copy *copy) {
         CHECK(task->count >= 0 && (uint64_t)task->count <= hw_load(issued_for(task->slot, task->generation)),
               "%s counts what was not meant for it: %lld of %llu", task->id, (long long)task->count,
               (unsigned long long)hw_load(issued_for(task->slot, task->generation)));
+        if (task->generation == before[task->slot].generation)
+            CHECK((uint64_t)task->count >= before[task->slot].acknowledged, "%s lacks counts: %lld of %llu", task->id,
+                  (long long)task->count, (unsigned long long)before[task->slot].acknowledged);
         if (task->stage[0]) {
             long long n = said_by(task->stage, STAGE);
             CHECK(n >= 0 && said_by(task->message, MESSAGE) == n && task->total == n && task->metric[0] == (double)n,
@@ -495,16 +510,20 @@ static void look_at(hw_copy *copy) {
 
 static void *a_watcher(void *argument) {
     person *p = (person *)argument;
+    known *before = (known *)calloc(capacity, sizeof *before);
+    CHECK(before != NULL, "no memory");
     while (!__atomic_load_n(&stop_now, __ATOMIC_ACQUIRE)) {
         hw_copy copy;
+        know(p->board, before);
         hw_copy_begin(&copy, p->board);
         copy.may_lock = 1;
         CHECK(hw_copy_board(&copy) == HW_OK, "no copy");
         CHECK(copy.unread == 0, "%u tasks were not read", copy.unread);
-        look_at(&copy);
+        look_at(&copy, before);
         hw_copy_end(&copy);
         add(&copies, 1);
     }
+    free(before);
     return NULL;
 }
 

@@ -87,7 +87,7 @@ def tried(run_python: RunPython, hooks_build: Path, scenario: str, board: str, r
     """The kinds of steps at which processes were killed or stopped."""
     file, _, name = scenario.partition(".")
     path = os.pathsep.join((str(hooks_build), str(ROOT)))
-    done = run_python(HERE / f"crash_{file}.py", name, board, env={"PYTHONPATH": path}, timeout_s=100)
+    done = run_python(HERE / f"crash_{file}.py", name, board, env={"PYTHONPATH": path}, timeout_s=600)
     times, steps = done.stdout.splitlines()
     record_property("kills and stops", int(times))
     assert int(times) >= len(steps.split(","))

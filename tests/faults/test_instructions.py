@@ -26,7 +26,7 @@ ROOT = HERE.parents[1]
 
 def killed_everywhere(run_python: RunPython, *words: str, path: str = str(ROOT), check: bool = True) -> Finished:
     script = HERE / "crash_instructions.py"
-    return run_python(script, *words, env={"PYTHONPATH": path}, timeout_s=120, check=check)
+    return run_python(script, *words, env={"PYTHONPATH": path}, timeout_s=600, check=check)
 
 
 @pytest.mark.parametrize("call", ["update", "a status", "free", "a first update that links a block", "lock and unlock"])

@@ -1,7 +1,6 @@
 """Hundreds of workers begin to count on one task at the same moment: each has a counter of its own.
 
-The workers are threads that take themselves for processes (many_workers.c), because 512 processes that do nothing else
-need more memory than a small machine has; tests/unit/native/test_blocks.py has the real ones.
+The workers are threads that take themselves for processes (many_workers.c), or real ones (workers_at_once.py).
 """
 
 from __future__ import annotations
@@ -10,8 +9,12 @@ import json
 import subprocess
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import RunPython
 
 HERE = Path(__file__).parent
 PACKAGE = HERE.parents[1] / "src" / "headway"
@@ -71,6 +74,36 @@ def test_who_counted_how_much_is_kept_as_long_as_the_history_does_not_have_it(pr
     said = one_after_the_other(program, 16, 300, 2)
     assert said["kept"] == 290
     assert said["shared"] > 0
+
+
+@pytest.mark.parametrize("times", [2000, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])])
+def test_no_stale_handle_counts_on_a_task_of_64_workers_that_is_freed_and_begun_anew(times: int, program: Path) -> None:
+    command = [str(program), "64", str(times), "8", "again"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said["refused"] == 64 * (2 * times - 3), "by each worker, with one of the latest handles and an older one"
+    assert said["shared"] < times, "blocks rest, and threads may be quicker than that"
+    assert said["block"] < 2**16, "no tag came again"
+
+
+@pytest.mark.parametrize(
+    ("workers", "method"),
+    [
+        (24, "fork"),
+        (64, "fork"),
+        pytest.param(24, "spawn", marks=pytest.mark.slow),
+        pytest.param(64, "spawn", marks=pytest.mark.slow),
+        pytest.param(512, "fork", marks=pytest.mark.slow),
+    ],
+)
+def test_real_processes_have_exact_shares_and_those_that_are_killed_are_named(
+    workers: int, method: str, run_python: RunPython
+) -> None:
+    options = ("--workers", str(workers), "--method", method)
+    environment = {"PYTHONPATH": str(HERE.parents[1])}
+    said = json.loads(run_python(HERE / "workers_at_once.py", *options, env=environment, timeout_s=280).stdout)
+    assert (said["tried"], said["failed"]) == (workers, 0)
 
 
 def one_after_the_other(program: Path, workers: int, tasks: int, history: int) -> dict[str, int]:

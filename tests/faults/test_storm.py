@@ -127,6 +127,20 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         KILLS,
         (("native/lock.h", "            if (seen) hw_repair(board);\n", ""),),
     ),
+    "lists that a dead holder left are not made anew": (
+        KILLS,
+        (
+            (
+                "native/lock.h",
+                "    hw_make_lists(board);\n    hw_uncount_gone(board);\n",
+                "    hw_uncount_gone(board);\n",
+            ),
+        ),
+    ),
+    "a slot that is freed stays in the chain of its hash": (
+        STALLS,
+        (("native/lists.h", "            hw_store(link, hw_peek(&board->nexts[index]));\n", ""),),
+    ),
     "a living holder is robbed": (KILLS, (("native/lock.h", "hw_dead(board, seen)) &&", "now % 64 == 0) &&"),)),
     "the owner is written in two steps": (
         KILLS,
@@ -271,19 +285,12 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         SMALL,
         (*CROWDED, ("native/blocks.h", "return it->folds ? hw_load", "return 0 ? hw_load")),
     ),
-    "a sum does not look whether blocks were taken back": (
+    "blocks are taken back, and nothing says so": (
         SMALL,
-        (*CROWDED, ("native/stripes.h", "if (HW_LIKELY(hw_kept_blocks(&it, slot))) return", "return")),
+        (*CROWDED, ("native/pool.h", "| next << HW_FOLDS_SHIFT", "| (next - 1) << HW_FOLDS_SHIFT")),
     ),
-    "blocks that were taken back are counted twice": (
-        SMALL,
-        (
-            *CROWDED,
-            ("native/pool.h", "(used & HW_ALL_OF_SLOT) | next << HW_FOLDS_SHIFT", "used | next << HW_FOLDS_SHIFT"),
-        ),
-    ),
-    "a block is lent while its task is being resumed": (
-        SMALL,
+    "blocks are taken back without the lock of their task": (
+        STALLS,
         (*CROWDED, ("native/pool.h", "hw_slot_try(board, slot) != HW_OK) return 0;", "0) return 0;")),
     ),
     "a copy looks once at a board that moves": (KILLS, (("native/copy.h", "tries < 8", "tries < 1"),)),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from headway.files import loops
 from headway.native import core
 from headway.tasks import checks
 
@@ -69,8 +68,8 @@ def in_a_container(script: str, *arguments: str, headway_dir: Path) -> list[str]
 
 
 def test_what_a_loop_opens_takes_less_than_a_mebibyte_and_forty_of_them_forty() -> None:
-    assert core.segment_bytes(**loops.SIZES) < 2**20
-    assert 40 * core.segment_bytes(**loops.SIZES) <= 40 * 2**20
+    assert core.segment_bytes(**checks.board_geometry(**checks.LOOPS)) < 2**20
+    assert 40 * core.segment_bytes(**checks.board_geometry(**checks.LOOPS)) <= 40 * 2**20
 
 
 def test_five_boards_of_the_default_size_take_less_than_a_container_has() -> None:
@@ -104,7 +103,7 @@ def test_a_board_that_somebody_named_or_opened_has_the_default_size_for_loops_to
     monkeypatch.setattr(sys, "argv", [f"{board_name}.py"])
     list(headway.track(range(1)))
     board = headway.open(record=False)
-    assert board._segment.capacity == loops.SIZES["capacity"], "made for loops alone"
+    assert board._segment.capacity == checks.LOOPS["capacity"], "made for loops alone"
     board.write_snapshot()
     board.remove(files=False)
     list(headway.track(range(1)))

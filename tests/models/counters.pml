@@ -2,10 +2,14 @@
  *
  * Runs: safety -DROUNDS=1 -DCRASHES=1
  * Runs: safety -DROUNDS=2
- * Runs: safety -DROUNDS=1 -DREADS=1
+ * Runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1
+ * Runs: safety -DPOOL=1 -DROUNDS=2
  * Long runs: safety -DROUNDS=2 -DCRASHES=1
+ * Long runs: safety -DPOOL=1 -DROUNDS=1 -DCRASHES=2
+ * Long runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
+ * Long runs: safety -DPOOL=1 -DROUNDS=1 -DBINDS=2
  *
- * Two slots, and a pool of two blocks with a counter each. Workers begin to count on the task of either slot, again and
+ * Two slots, and a pool of two blocks with a counter each, or of one. Workers begin to count on the task of either slot, again and
  * again, and use the handles that they got at any later moment. Somebody frees the slots and fills them again; before
  * that the counters may be closed for a while, and be opened by who begins to count. A reader adds up the counters of
  * the first slot without a lock. A task may end, and be resumed; who finds no free block takes back those of one that has
@@ -45,6 +49,9 @@
 #endif
 #ifndef ADDS
 #define ADDS 1
+#endif
+#ifndef POOL
+#define POOL 2
 #endif
 #ifndef READS
 #define READS 0
@@ -93,8 +100,8 @@ inline give(slot) { locked[slot] = NOBODY }
 inline choose() {
     c = 0;
     do
-    :: c == 2 -> break
-    :: c < 2 ->
+    :: c == POOL -> c = 2; break
+    :: c < POOL ->
         seen = owner[c];
 #ifndef MUTANT_TAKES_A_BLOCK_IN_USE
         if
@@ -452,7 +459,7 @@ again:
 proctype Killer() {
     byte kills;
     do
-    :: kills < CRASHES -> atomic { killed == NOBODY -> if :: killed = 1 :: killed = FREER fi }; kills++
+    :: atomic { kills < CRASHES && killed == NOBODY -> if :: killed = 1 :: killed = FREER fi; kills++ }
     :: break
     od
 }
@@ -471,7 +478,9 @@ proctype Auditor() {
 init {
     atomic {
         run Worker(1);
+#if WORKERS > 1
         run Worker(2);
+#endif
 #if WORKERS > 2
         run Worker(3);
 #endif

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from headway import errors
 from headway.files.directory import LOOPS, last_sign_of_life
 from headway.system import locks, paths
+from headway.tasks import checks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["DAYS", "SIZES", "VARIABLE", "goes_at", "kept_days", "mark", "opened", "unmark"]
+__all__ = ["DAYS", "VARIABLE", "goes_at", "kept_days", "mark", "opened", "unmark"]
 
 
 class _Placed(Protocol):
@@ -36,8 +37,6 @@ class _Opener(Protocol[B]):
 
 
 DAYS = 7.0
-# Of a segment that is made for loops alone: loops at a time, their processes by name, and room for a short result.
-SIZES = {"capacity": 128, "workers": 512, "result_bytes": 512}
 VARIABLE = "HEADWAY_LOOP_DAYS"
 DAY_S = 86400.0
 
@@ -78,7 +77,7 @@ def opened(opener: _Opener[B], name: str | None) -> B:
     if name is None and paths.chosen_name() is None:
         chosen = paths.default_name()
         mark(chosen)
-        return opener(chosen, **(SIZES if is_of_loops(chosen) else {}))
+        return opener(chosen, **(checks.LOOPS if is_of_loops(chosen) else {}))
     board = opener(paths.default_name() if name is None else paths.check_name(name))
     unmark(board.directory)
     return board

@@ -193,9 +193,10 @@ def _board() -> str | Board | None:
         return None
     from headway.engine.board import open_or_make
     from headway.files import loops
+    from headway.tasks import checks
 
     # It stays what it is to the parent: that of a loop, or one with a name.
-    return open_or_make(name, **(loops.SIZES if loops.is_of_loops(name) else {}))
+    return open_or_make(name, **(checks.LOOPS if loops.is_of_loops(name) else {}))
 
 
 def whole(number: Any) -> int | None:

@@ -55,6 +55,8 @@ static hw_board *hw_attach(void *base, const hw_header *header, int lock_fd, con
     board->pool = (hw_block *)(board->base + header->blocks_offset);
     board->blocks = header->blocks;
     memset(board->page, 0, 4096);
+    memset(board->known, 0, sizeof board->known); /* of the board that had this entry before: its numbers begin at 1, too */
+    memset(board->sharing, 0, sizeof board->sharing);
     board->anchor = NULL;
     board->locking_fd = -1;
     hw_forget(board);

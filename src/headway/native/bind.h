@@ -49,24 +49,33 @@ static void hw_take_stripe(hw_board *board, char *slot, hw_block *block, uint32_
     hw_store(&stripe->base_of, me); /* release: base and pid are ours from here on */
 }
 
+/* Take a stripe of the slot that nobody has: a new one, or, with `left`, one that was given back. Under the slot lock. */
+static hw_mine hw_take_of_slot(hw_board *board, char *slot, uint64_t generation, int left) {
+    hw_stripe *stripes = hw_stripes_of(slot);
+    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used), me = hw_me(board);
+    hw_mine none = {NULL, 0, 0};
+    for (int given_back = 0; given_back <= left; given_back++) {
+        for (uint32_t i = 0; i < HW_STRIPES; i++) {
+            uint32_t at = (uint32_t)((me + i) % HW_STRIPES);
+            if (given_back ? hw_load(&stripes[at].worker) : used >> at & 1) continue;
+            hw_take_stripe(board, slot, NULL, at);
+            return hw_mine_of(board, slot, NULL, at, hw_tag(generation));
+        }
+    }
+    return none;
+}
+
 /* Take a stripe that nobody has: a new one; else one that was given back, which still names its last worker; else the
  * first of one more block. Under the slot lock, which is held for some stores: who is alive is not asked here. None if
  * the task has as many as it can have, or the pool is used up. */
 static hw_mine hw_take_free(hw_board *board, char *slot, uint64_t generation) {
-    hw_stripe *stripes = hw_stripes_of(slot), *stripe;
-    uint64_t used = hw_load(&hw_control_of(slot)->stripes_used), me = hw_me(board);
+    hw_stripe *stripe;
     hw_counters it = hw_counters_of(board, slot, generation, 0);
-    hw_mine mine = {NULL, 0, 0};
+    hw_mine mine;
     hw_block *block = hw_linked(board, it.link, it.task); /* when it was linked, the others had no new ones left */
     uint64_t used_there = block ? hw_load(&block->used) & HW_ALL_OF_BLOCK : HW_ALL_OF_BLOCK;
-    for (int left = 0; left <= (used_there == HW_ALL_OF_BLOCK); left++) {
-        for (uint32_t i = 0; i < HW_STRIPES; i++) {
-            uint32_t at = (uint32_t)((me + i) % HW_STRIPES);
-            if (left ? hw_load(&stripes[at].worker) : used >> at & 1) continue;
-            hw_take_stripe(board, slot, NULL, at);
-            return hw_mine_of(board, slot, NULL, at, it.tag);
-        }
-    }
+    mine = hw_take_of_slot(board, slot, generation, used_there == HW_ALL_OF_BLOCK);
+    if (mine.stripe) return mine;
     it.left = 0;
     while (used_there == HW_ALL_OF_BLOCK && (stripe = hw_next_stripe(&it)) != NULL) {
         if (hw_load(&stripe->worker)) continue;
@@ -150,6 +159,17 @@ static int hw_is_closed(char *slot) {
            hw_ended(hw_load(&hw_status_of(slot, hw_load(&control->status_seq) & 1)->state));
 }
 
+/* How often the blocks of the task in a slot were taken back. */
+static inline uint64_t hw_folds_at(const hw_board *board, uint32_t index) {
+    return hw_folds_of(hw_load(&hw_control_of(hw_slot(board, index))->stripes_used));
+}
+
+/* Is the counter of a handle still this task's, which has its slot? `folds`: of before it was bound. The tag does not tell
+ * it for ever: it recurs when a block was lent 65536 times more. */
+static inline int hw_keeps_counter(const hw_board *board, uint32_t index, const hw_task *task, uint64_t folds) {
+    return (const char *)task->stripe < (const char *)board->pool || hw_folds_at(board, index) == folds;
+}
+
 static void hw_give_handle(hw_board *board, hw_task *task, hw_mine mine) {
     /* Who sees a count of this process, sees that the stripe is its own, and its bit. The counts to come are relaxed, and
      * the store of one could overtake the stores above, releases though they are. Partners: hw_seal, whose sum has to be
@@ -172,7 +192,9 @@ static int hw_bind_alone(hw_board *board, char *slot, uint32_t index, uint64_t g
     if (hw_load(&hw_control_of(slot)->generation) != generation) {
         answer = HW_STALE;
     } else if (hw_is_closed(slot)) {
-        *mine = hw_mine_of(board, slot, NULL, 0, HW_NO_TAG);
+        /* One of the slot, if there is one: should the task be resumed, the handle counts. */
+        *mine = hw_take_of_slot(board, slot, generation, 1);
+        if (!mine->stripe) *mine = hw_mine_of(board, slot, NULL, 0, HW_NO_TAG);
     } else {
         hw_unseal(board, slot);
         *mine = hw_take_free(board, slot, generation);

@@ -200,10 +200,13 @@ static int hw_copy_task(hw_copy *copy, uint32_t index, uint64_t wanted) {
         if (answer != HW_MOVED) return answer;
         hw_pause();
     }
-    for (;;) { /* once, but where blocks are taken back meanwhile: that needs a task that is resumed and ends each time */
+    /* Once, but where blocks are taken back meanwhile: that needs a task that is resumed and ends each time, or damage. */
+    for (int i = 0; i < HW_APART_TRIES; i++) {
         int answer = hw_try_task(copy, index, wanted, 1);
         if (answer != HW_MOVED) return answer;
     }
+    copy->unread++;
+    return HW_TIMEOUT;
 }
 
 static void hw_copy_workers(hw_copy *copy) {

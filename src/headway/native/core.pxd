@@ -58,6 +58,7 @@ cdef class Place:
 
 
 cdef class Counter(Place):
+    cdef uint64_t folds  # how often the blocks of the task had been taken back when its counter was bound
     cdef int add(self, int64_t n) except -1
     cdef int bind(self) except -1
     cdef int look(self) except -1

@@ -42,7 +42,8 @@ cdef class Counter(Place):
             answer = self.bind()
             looks = True
         if looks and answer == HW_OK:
-            answer = self.look()
+            found = hw_keeps_counter(self.segment.board, self.index, &self.handle, self.folds)
+            answer = self.look() if found else HW_STALE
         if answer == HW_OK:
             answer = hw_add_at(&self.handle, n, now)
         if answer == HW_STALE and self.goes_on():
@@ -68,6 +69,7 @@ cdef class Counter(Place):
         cdef int answer
         waited.index, waited.until = self.index, give_up
         while True:
+            self.folds = hw_folds_at(board, self.index)
             answer = hw_try_bind(board, &self.handle, self.index, self.generation,
                                  hw_clock_ns(CLOCK_MONOTONIC) + BIND_TRY, hw_clock_ns(CLOCK_MONOTONIC) < give_up)
             if answer != HW_TIMEOUT:

@@ -203,11 +203,10 @@ cdef extern from "clock.h" nogil:
     void hw_use_kernel_clock()
 
 cdef extern from "bind.h" nogil:
-    int hw_try_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns,
-                    int may_come_back)
+    int hw_try_bind(hw_board *board, hw_task *task, uint32_t index, uint64_t generation, uint64_t deadline_ns, int later)
+    uint64_t hw_folds_at(const hw_board *board, uint32_t index)
+    bint hw_keeps_counter(const hw_board *board, uint32_t index, const hw_task *task, uint64_t folds)
     void hw_wait_for_slot(hw_board *board, char *slot, uint64_t deadline_ns)
-
-cdef extern from "stripes.h" nogil:
     int64_t hw_total_count(hw_board *board, char *slot, uint64_t generation)
 
 cdef extern from "status.h" nogil:

@@ -58,19 +58,23 @@ static void hw_remember_lost(char *slot, hw_stripe *stripe, uint64_t worker) {
     HW_STEP("remembered");
 }
 
+#define HW_SUMS 64
+
 /* As hw_total_count, for a task that has blocks, or had. It adds up once more where they were taken back meanwhile: that
- * does not happen twice, unless the task was resumed and ended in between. */
+ * does not happen twice, unless the task was resumed and ended in between, or the segment is damaged. */
 static HW_APART int64_t hw_count_with_blocks(hw_board *board, char *slot, uint64_t generation) {
-    for (;;) {
+    uint64_t sum = 0;
+    for (int i = 0; i < HW_SUMS; i++) {
         hw_counters it = hw_counters_of(board, slot, generation, 0);
-        uint64_t sum = hw_folded(&it, slot);
         hw_stripe *stripe;
+        sum = hw_folded(&it, slot);
         while ((stripe = hw_next_stripe(&it)) != NULL) {
             uint64_t word = hw_load(&stripe->count);
             if (hw_counts_for(word, it.tag)) sum += (uint64_t)hw_count_of(word);
         }
-        if (HW_LIKELY(hw_kept_blocks(&it, slot))) return (int64_t)sum;
+        if (HW_LIKELY(hw_kept_blocks(&it, slot))) break;
     }
+    return (int64_t)sum;
 }
 
 /* The count of a task: the sum of its stripes. If no lock is held, look at the generation once more afterwards. */

@@ -19,6 +19,7 @@ __all__ = [
     "ERROR_BYTES",
     "ID_BYTES",
     "LABEL_BYTES",
+    "LOOPS",
     "MESSAGE_BYTES",
     "METRICS",
     "METRIC_BYTES",
@@ -75,6 +76,8 @@ RESULT_BYTES_MAX = 1 << 20
 _ELLIPSIS = "…".encode()
 _GEOMETRY = {"capacity": (1, CAPACITY_MAX, 1024), "workers": (1, WORKERS_MAX, 1024)}
 _GEOMETRY["result_bytes"] = (0, RESULT_BYTES_MAX, 2048)
+# Of a segment that is made for loops of headway.track alone: less than 1 MiB, with results as long as on any board.
+LOOPS = {"capacity": 96, "workers": 256}
 
 
 # -------------------------------------------------------------------------------------------------------------- texts
@@ -290,9 +293,11 @@ def board_closed(board: str) -> errors.BoardClosed:
 
 def board_full(board: str, capacity: int) -> errors.BoardFull:
     """The error for a board on which nothing has ended."""
+    remedy = "remove the board and open it with a larger capacity"
+    if capacity == LOOPS["capacity"]:
+        remedy = "open the board before the first loop: a loop of headway.track that came first made it so small"
     return errors.BoardFull(
-        f"board {board!r} has {capacity} slots and all hold tasks that have not ended: end some, or remove the board "
-        f"and open it with a larger capacity"
+        f"board {board!r} has {capacity} slots and all hold tasks that have not ended: end some, or {remedy}"
     )
 
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import pytest
 
 import headway
 from headway.engine.board import open_board
 from headway.native import core
+from headway.native import records as native_records
 from tests.blocks import BLOCK_STRIPES, BLOCKS, MOST, lend_all, lent_to, pool_of
 from tests.unit.native.handles import (
     HW_STALE,
@@ -21,16 +26,25 @@ from tests.unit.native.handles import (
     beside,
     claim,
     end,
+    file_of,
     fork,
     handle,
     hw_add,
     in_child,
     kernel,
     killed_after,
+    poke,
     quiet,
     shares_of,
+    slot_offset,
     tasks_of,
 )
+
+LOCK = 8  # in hw_control
+
+
+def workers_of(segment: core.Segment) -> Any:
+    return np.frombuffer(segment.copy()[4], np.dtype(native_records.DTYPES["workers"]))
 
 
 def counted(task: core.Slot, n: int) -> Callable[[], None]:
@@ -269,7 +283,7 @@ def test_who_comes_to_a_closed_task_is_refused_and_borrows_no_block_until_it_is_
         assert hw_add(native, 1) == HW_STALE
         assert task.count == STRIPES
         task._transition("running", ("success",), own=True, resume=True)
-        assert hw_add(native, 1) == HW_STALE, "a handle of C that was refused stays so"
+        assert hw_add(native, 1) == HW_STALE, "a handle of C that found no counter in the slot stays refused"
         task.update(1)
         assert hw_add(task.native(), 1) == 0
         assert task.count == STRIPES + 2
@@ -300,6 +314,85 @@ def test_the_blocks_of_a_task_that_has_ended_are_taken_back_and_its_count_stays(
         task._transition("running", ("success",), own=True, resume=True)
         task.update(7)
         assert task.count == tasks_of(segment)["a"]["count"] == sum(shares) + 107
+
+
+def test_a_handle_of_c_that_is_taken_of_a_closed_task_counts_when_it_is_resumed(segment: core.Segment) -> None:
+    task = claim(segment)
+    kernel()
+    in_child(counted(task, 3))
+    end(task)
+    index, generation = task._where
+    ((_, _, number),) = segment.owed([(index, generation)])
+    assert segment.begin_archive(index, generation, number)
+    segment.mark_archived(index, generation, number, int(tasks_of(segment)["a"]["version"]), 4)
+    assert not segment.free_archived([(index, generation)]), "another count: it was closed, and stays"
+    with quiet():
+        native = task.native()
+    assert hw_add(native, 1) == HW_STALE
+    task._transition("running", ("success",), own=True, resume=True)
+    assert hw_add(native, 1) == 0
+    assert task.count == 4
+
+
+def test_a_counter_that_was_taken_back_is_not_counted_on_when_its_tag_comes_again(segment: core.Segment) -> None:
+    task = claim(segment)
+    with beside(*(counted(task, 1) for _ in range(STRIPES))):
+        task.update(100)
+        end(task)
+        assert len(lent_to(segment, task)) == 1, (shares_of(segment, task), segment.shared_counters)
+        (block,) = lent_to(segment, task)
+        at = pool_of(segment)[block]
+        with file_of(segment) as memory:
+            before = memory[at : at + 2048]
+        lend_all(segment, claim(segment, "holder"))
+        other = claim(segment, "other")
+        with beside(*(counted(other, 1) for _ in range(STRIPES + 1))):
+            assert lent_to(segment, other) == [block]
+            with file_of(segment) as memory:
+                for stripe in range(at + 128, at + 2048, 128):  # as if it had been lent 65536 times
+                    memory[stripe : stripe + 8] = before[stripe - at : stripe - at + 8]
+                lent = memory[at : at + 2048]
+            time.sleep(1.1)  # a handle looks once a second
+            with quiet():
+                task.update(7)
+            with file_of(segment) as memory:
+                assert memory[at : at + 2048] == lent, "it counts for another task"
+
+
+# ------------------------------------------------------------------------------------------- a stopped holder of a lock
+
+
+def test_a_first_count_on_a_locked_task_lets_other_threads_go_on_and_further_handles_share_at_once(
+    segment: core.Segment,
+) -> None:
+    """The slot lock is that of a process that is there and does not let go, as one that is stopped."""
+    task = claim(segment)
+    other = handle(segment, *task._where, "a")
+    rounds, over = [0], threading.Event()
+
+    def go_on() -> None:
+        while not over.is_set():
+            rounds[0] += 1
+            time.sleep(0)
+
+    with beside(segment.register) as (pid,):
+        (holder,) = (int(row["incarnation"]) for row in workers_of(segment) if row["pid"] == pid)
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        poke(segment, slot_offset(segment, task._where[0]) + LOCK, holder)
+        try:
+            before = rounds[0]
+            task.update(2)
+            meanwhile = rounds[0] - before
+            assert meanwhile > 100, "it did not keep the GIL"
+            poke(segment, slot_offset(segment, task._where[0]) + LOCK, 0)
+            other.update(3)
+        finally:
+            poke(segment, slot_offset(segment, task._where[0]) + LOCK, 0)
+            over.set()
+            thread.join()
+    assert task.count == 5
+    assert segment.shared_counters == 2, "for a moment the second one does not try, though it could have one now"
 
 
 # ------------------------------------------------------------------------------------------------------- stale handles
