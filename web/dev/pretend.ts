@@ -231,8 +231,19 @@ class Pretended {
       workers_lost: [],
       lost_left_out: 0,
       stall_after: 10,
+      durations: null,
       taken_at: Date.now() / 1000,
-      workers: [{ pid: row.owner_pid, incarnation: 1, count: row.count, beat: row.beat, alive: true, item: "", item_seconds: null }],
+      workers: [
+        {
+          pid: row.owner_pid,
+          incarnation: 1,
+          count: row.count,
+          beat: row.beat,
+          alive: true,
+          item: "",
+          item_seconds: null,
+        },
+      ],
       result: row.state === "success" ? { auc: 0.9132, folds: 5, rows: 124_812, model: "boosted trees" } : null,
     };
   }
