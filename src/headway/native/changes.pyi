@@ -1,10 +1,10 @@
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 _Buffer: TypeAlias = bytes | bytearray | memoryview
 _Arrays: TypeAlias = tuple[_Buffer, _Buffer, _Buffer, _Buffer]
 
 class Base:
-    def __init__(self, tasks: _Buffer, shares: _Buffer) -> None: ...
+    def __new__(cls, tasks: _Buffer, shares: _Buffer) -> Self: ...
     def runs(self, tasks: _Buffer, shares: _Buffer) -> tuple[bytes, int]: ...
 
 def kept(
