@@ -278,7 +278,7 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
         ),
     ),
     "blocks are taken back of a task that is not closed": (
-        SMALL,
+        STALLS,
         (*CROWDED, ("native/pool.h", "        hw_seal(board, slot);\n", "")),
     ),
     "the blocks that were taken back are not counted": (

@@ -4,10 +4,10 @@
  * Runs: safety -DROUNDS=2
  * Runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1
  * Runs: safety -DPOOL=1 -DROUNDS=2
- * Long runs: safety -DROUNDS=2 -DCRASHES=1
+ * Long runs: safety -DPOOL=1 -DROUNDS=1 -DBINDS=2
+ * Long runs: safety -DROUNDS=2 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
  * Long runs: safety -DPOOL=1 -DROUNDS=1 -DCRASHES=2
  * Long runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
- * Long runs: safety -DPOOL=1 -DROUNDS=1 -DBINDS=2
  *
  * Two slots, and a pool of two blocks with a counter each, or of one. Workers begin to count on the task of either slot, again and
  * again, and use the handles that they got at any later moment. Somebody frees the slots and fills them again; before
