@@ -165,7 +165,7 @@ def test_a_killed_helper_costs_the_bars_and_nothing_else(run: Callable[..., Ran]
     ran = run("""
 with board.live(), board.task("a", total=10) as task:
     wait(helpers)
-    time.sleep(1)
+    time.sleep(4)  # the program cannot see what the cell shows
     for pid in helpers():
         os.kill(pid, signal.SIGKILL)
     wait(lambda: not helpers())
