@@ -110,9 +110,9 @@ def test_bars_move_while_a_cell_is_busy_and_a_forked_pool_works(run: Callable[..
     ran = run("""
 before = threading.active_count()
 with board.live():
-    with board.task("pool", total=200, label="Sums <b>&") as task:
+    with board.task("pool", total=800, label="Sums <b>&") as task:
         with ProcessPoolExecutor(2, multiprocessing.get_context("fork")) as pool:
-            list(pool.map(task.counts(slow), range(200)))
+            list(pool.map(task.counts(slow), range(800)))
     with board.task("loop", unit="turn") as task:
         until = time.monotonic() + 1.5
         while time.monotonic() < until:  # never lets go of the GIL
@@ -121,7 +121,7 @@ with board.live():
 print("after", task.count)
 """)
     texts = ran.texts()
-    counts = [int(found[1]) for text in texts if (found := re.search(r"(\d+)/200", text))]
+    counts = [int(found[1]) for text in texts if (found := re.search(r"(\d+)/800", text))]
     assert len(set(counts)) > 3
     assert counts == sorted(counts)
     loops = {found[1] for text in texts if (found := re.search(r"loop .* ([\d,.]+M?) turn", text))}
@@ -131,7 +131,7 @@ print("after", task.count)
     assert "2 succeeded · " in shown["text/plain"]
     page = Tags(shown["text/html"])
     assert "Sums <b>&" in page.text
-    assert "200/200" in page.text
+    assert "800/800" in page.text
     assert page.tags <= {"div", "span", "table", "tbody", "tr", "td", "bdi"}
     assert page.attributes <= {"style", "aria-hidden", "colspan"}
     assert ran.saved[1][0]["output_type"] == "display_data"  # above all that the cell printed
