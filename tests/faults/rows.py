@@ -52,7 +52,7 @@ ROWS = [
         "lock, latch, slots, counters, archive, identity, election, one recorder, and mutants, with Spin",
         ("tests/models/check.py",),
         ("tests/models/check.py", "--long"),
-        600.0,
+        1200.0,
     ),
     Row(
         MODELS,
