@@ -75,6 +75,24 @@ def _unbox(_type: Any, handle: Any, c: Any) -> Any:
     return NativeValue(c.builder.load(pointer), is_error=c.pyapi.c_api_error())
 
 
+def _call(function: str, handle: Any, what: str, number: Any, name: str, write: Any) -> tuple[Any, Any]:
+    """What numba wants of an intrinsic `function(handle, what)` that calls a function of this module."""
+    call = f"{function}(handle, {what})"
+    if not isinstance(handle, HandleType | types.Integer):
+        raise numba_errors.TypingError(f"{call}: handle is {handle}, not what Task.native() returns")
+    if not isinstance(number, types.Integer):
+        raise numba_errors.TypingError(f"{call}: {what} is {number}, not an integer")
+
+    def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, value = arguments
+        if isinstance(signature.args[0], HandleType):
+            pointer = builder.ptrtoint(pointer, WORD)
+        return builder.call(_function(builder.module, name, write), [pointer, value])
+
+    address = handle if isinstance(handle, HandleType) else types.uintp
+    return types.int32(address, types.int64), generate
+
+
 def _add(_context: Any, handle: Any, n: Any) -> Any:
     """Count `n` more items done from code that numba compiles, as hw_add of headway.h does.
 
@@ -82,19 +100,7 @@ def _add(_context: Any, handle: Any, n: Any) -> Any:
     the items were counted. Otherwise nothing was counted: 1 means that the task's slot was given to another task, 2
     that the count would leave 48 bits, 3 that the task is a stand-in.
     """
-    if not isinstance(handle, HandleType | types.Integer):
-        raise numba_errors.TypingError(f"add(handle, n): handle is {handle}, not what Task.native() returns")
-    if not isinstance(n, types.Integer):
-        raise numba_errors.TypingError(f"add(handle, n): n is {n}, not an integer")
-
-    def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer, number = arguments
-        if isinstance(signature.args[0], HandleType):
-            pointer = builder.ptrtoint(pointer, WORD)
-        return builder.call(_function(builder.module, "headway_add", _write), [pointer, number])
-
-    address = handle if isinstance(handle, HandleType) else types.uintp
-    return types.int32(address, types.int64), generate
+    return _call("add", handle, "n", n, "headway_add", _write)
 
 
 add = intrinsic(_add)
@@ -106,19 +112,7 @@ def _item(_context: Any, handle: Any, number: Any) -> Any:
     handle: what Task.native() returns, or its address as an integer; number: an integer. Returns 0 if it was written, 1
     if the task's slot was given to another task, 2 if the number needs more than 45 bits, 3 if the task is a stand-in.
     """
-    if not isinstance(handle, HandleType | types.Integer):
-        raise numba_errors.TypingError(f"item(handle, number): handle is {handle}, not what Task.native() returns")
-    if not isinstance(number, types.Integer):
-        raise numba_errors.TypingError(f"item(handle, number): number is {number}, not an integer")
-
-    def generate(_context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        pointer, number = arguments
-        if isinstance(signature.args[0], HandleType):
-            pointer = builder.ptrtoint(pointer, WORD)
-        return builder.call(_function(builder.module, "headway_item", _write_item), [pointer, number])
-
-    address = handle if isinstance(handle, HandleType) else types.uintp
-    return types.int32(address, types.int64), generate
+    return _call("item", handle, "number", number, "headway_item", _write_item)
 
 
 item = intrinsic(_item)
