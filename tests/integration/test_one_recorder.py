@@ -477,7 +477,7 @@ def test_a_board_all_of_whose_processes_were_killed_is_ended_by_the_next_recorde
     ) as program:
         assert program.stdout is not None
         assert program.stdout.readline() == b"counts\n"
-        eventually(lambda: (headway_dir / name / "snapshot.npz").exists())
+        eventually((headway_dir / name / "snapshot.npz").exists)
         for pid in recorders(headway_dir):
             os.kill(pid, signal.SIGKILL)
         program.kill()
