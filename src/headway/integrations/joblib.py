@@ -21,7 +21,8 @@ try:
     import joblib
     from joblib import delayed
 
-    from headway.integrations.joblib_place import Wanted, as_wanted, install, tracked, uninstall
+    from headway.integrations.joblib_install import install, take, tracked, uninstall
+    from headway.integrations.joblib_place import Wanted
 except ImportError as error:
     raise errors.MissingExtra(
         f"counting the calls of joblib needs the package {error.name}: install it with pip install 'headway[joblib]'"
@@ -47,4 +48,4 @@ class Parallel(joblib.Parallel):
         self._headway = Wanted(label, board)
 
     def __call__(self, iterable: Iterable[Any]) -> Any:
-        return as_wanted(joblib.Parallel.__call__, self, iterable, self._headway)
+        return take(joblib.Parallel.__call__, self, iterable, self._headway)

@@ -183,7 +183,7 @@ class _Run(Loop):
                 return retrieve(out)
             except Exception as error:
                 if is_broken_pool(error) and not self._who:
-                    self._note(error, getattr(backend._workers, "_processes", {}))
+                    self._note(error, getattr(getattr(backend, "_workers", None), "_processes", {}))  # of loky
                 raise
 
         return retrieve_result_callback
@@ -249,7 +249,7 @@ class Item:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         task = self._task
-        token, nested = context.put(task), place.nested()
+        token, nested = context.put(task), place.want(place.NESTED)
         try:
             block: Any = task._called(self._name, (*args, *kwargs.values()) if kwargs else args)
             try:
@@ -265,7 +265,7 @@ class Item:
             _leave(block, None)
             return found
         finally:
-            place.not_nested(nested)
+            place.want_no_more(nested)
             context.take_back(token)
 
 
@@ -280,7 +280,7 @@ def _leave(block: Any, error: BaseException | None) -> None:
 
 def _unpickled(function: Callable[..., Any], task: Any, name: str) -> Item:
     try:
-        place.patch()  # so that calls inside of this one are parts of it
+        place.patch(call)  # so that calls inside of this one are parts of it
     except Exception as error:
         give_up(error, TOLD)
     return Item(function, task, name)

@@ -24,7 +24,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 # By the module that is hooked into once it is imported: the module here whose install() does that.
 HOOKS = {
     "tqdm.std": "headway.integrations.tqdm_place",
-    "joblib.parallel": "headway.integrations.joblib_place",
+    "joblib.parallel": "headway.integrations.joblib_install",
 }
 
 
