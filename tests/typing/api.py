@@ -98,3 +98,14 @@ def failures() -> None:
         assert_type(error, errors.BoardFull)
     except headway.HeadwayError:
         pass
+
+
+def calls_of_joblib(board: headway.Board) -> None:
+    from headway.integrations import joblib
+
+    joblib.install()
+    joblib.install("nightly")
+    joblib.install(board)
+    with joblib.tracked(label="fits", board=board):
+        joblib.Parallel(2, label="fits", board="nightly")([joblib.delayed(square)(1)])
+    assert_type(joblib.uninstall(), None)

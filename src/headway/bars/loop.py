@@ -129,10 +129,13 @@ class Loop:
     @classmethod
     def again(cls, outer: Loop | None, label: str | None) -> Self | None:
         """A loop over the task of an ended loop with this label that ran inside `outer`, to use that task again."""
-        last = None if outer is None else outer._parts.get(label)
-        if last is None or not last._ended or not last.task._again():
+        last = None if outer is None else outer._parts.pop(label, None)  # taken out: only one of two threads has it
+        if outer is None or last is None:
             return None
-        return cls(last._home, last.task, last._parts)
+        if last._ended and last.task._again():
+            return cls(last._home, last.task, last._parts)
+        outer._parts.setdefault(label, last)
+        return None
 
     def begin(self, label: str | None) -> None:
         """Note that it runs, and what it runs in: so it is ended at the latest when the program ends."""
