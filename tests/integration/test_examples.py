@@ -27,6 +27,8 @@ SAYS = {
     "calls_of_joblib.py": r"the sum of the roots is 661\.5\nTerminatedWorkerError: .*died: pid \d+ \(parse\(broken\."
     r".*\n(.*\n)*roots +100 of 100, success \n"
     r"parse +\d of 4, failed TerminatedWorkerError: pid \d+ was ended by SIGKILL with parse\(broken\.csv\) in hand",
+    "search_with_scikit_learn.py": r"the best: \{'logisticregression__C': \d+\.\d\}\n(.*\n)*"
+    r"regularization/search +9 of 9, success\n(.*\n)*trees +20 of 20, success",
     "threads_in_c.py": r"in the end 4,000,000, exactly",
     "openmp_in_c.py": r"in the end 15,000,000, exactly",
     "kernel_in_cython.py": r"in the end 8,000,000, exactly",

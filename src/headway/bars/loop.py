@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from headway.engine.task import Task
     from headway.views.task_view import TaskView
 
-__all__ = ["AnyBoard", "AnyTask", "Loop", "claimed", "enclosing", "fresh", "running", "when_all_have_ended"]
+__all__ = ["AnyBoard", "AnyTask", "Loop", "claimed", "enclosing", "fresh", "part_of", "running", "when_all_have_ended"]
 
 AnyBoard: TypeAlias = "Board | StandinBoard"
 AnyTask: TypeAlias = "Task | StandinTask"
@@ -55,7 +55,7 @@ def fresh(id: str, label: str | None, unit: str, board: str | Board | None) -> t
     """
     outer: Any = current()
     if board is None and outer is not NOBODY:
-        return _part_of(outer, id, label, unit)
+        return part_of(outer, id, label, unit)
     if board is None and (shown := _shown_live()) is not None:
         with contextlib.suppress(errors.HeadwayError, OSError):  # full, say: then go on as if none were shown
             return shown, claimed(shown, id, label, unit)
@@ -63,7 +63,7 @@ def fresh(id: str, label: str | None, unit: str, board: str | Board | None) -> t
     return home, claimed(home, id, label, unit)
 
 
-def _part_of(outer: AnyTask, id: str, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
+def part_of(outer: AnyTask, id: str, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
     home = _home_of(outer)
     room = ID_BYTES - len(outer.id.encode()) - 1
     if room < len(id) + NUMBER_BYTES:  # nested too deeply for an id: then make it a sibling
