@@ -126,6 +126,20 @@ def test_a_search_counts_all_candidates_also_those_whose_fit_has_failed(board: B
     assert states == [("success", 2, 2) if number % 4 < 2 else ("failed", 1, 2) for number in range(8 * depth)]
 
 
+@pytest.mark.filterwarnings(r"ignore:\s*\d+ fits failed", "ignore:.*callbacks")
+def test_a_candidate_that_failed_is_told_when_the_next_one_begins(board: Board) -> None:
+    looks = []
+
+    def look() -> None:
+        candidates = sorted(id for id in told(board) if "evaluation" in id)
+        looks.append((told(board)["search/search"][1], [told(board)[id][0] for id in candidates]))
+
+    pipeline = make_pipeline(StandardScaler(), Odd(look))
+    search = GridSearchCV(pipeline, {"odd__number": [2, 1]}, cv=2, error_score=0.0, refit=False)
+    search.set_callbacks(HeadwayCallback(label="search", board=board)).fit(X, y)
+    assert looks == [(2, ["failed", "failed", "running"]), (3, ["failed", "failed", "success", "running"])]
+
+
 def test_what_goes_on_is_in_hand_and_the_current_task(board: Board) -> None:
     looks = []
 
