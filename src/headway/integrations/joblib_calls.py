@@ -68,6 +68,7 @@ class _Items:
         self._wanted = wanted
         self._begun = False
         self._run: _Run | None = None
+        self._last: Item | None = None
         self._elsewhere = False  # what is called may run where Headway is not: this process counts what has come back
 
     def __iter__(self) -> Iterator[Any]:
@@ -101,7 +102,10 @@ class _Items:
     def _wrapped(self, task: AnyTask, item: Any) -> Any:
         try:
             function, arguments, keywords = item
-            return Item(function, task, function_name(function)), arguments, keywords
+            last = self._last
+            if last is None or last.function is not function:  # one for all: a batch of items pickles it once
+                last = self._last = Item(function, task, function_name(function))
+            return last, arguments, keywords
         except Exception:  # joblib has something to say about it
             return item
 
@@ -237,15 +241,15 @@ def _how(code: int) -> str:
 class Item:
     """A function of a call. It counts one on the task when it returns, and is what is in hand meanwhile."""
 
-    __slots__ = ("_function", "_name", "_task")
+    __slots__ = ("_name", "_task", "function")
 
     def __init__(self, function: Callable[..., Any], task: Any, name: str) -> None:
-        self._function = function
+        self.function = function
         self._task = task
         self._name = name
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled, (self._function, self._task, self._name)
+        return _unpickled, (self.function, self._task, self._name)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         task = self._task
@@ -258,7 +262,7 @@ class Item:
                 give_up(error, TOLD)
                 block = None
             try:
-                found = self._function(*args, **kwargs)
+                found = self.function(*args, **kwargs)
             except BaseException as error:
                 _leave(block, error)
                 raise

@@ -338,6 +338,20 @@ def test_where_there_can_be_no_board_joblib_works_alone_after_one_warning(run_py
     assert "mount a tmpfs there" in done.stderr
 
 
+def test_a_batch_of_calls_of_one_function_carries_one_handle(board: Board) -> None:
+    backend = ThreadingBackend()
+    submit, batches = backend.submit, []
+
+    def noting(batch: Any, **kwargs: Any) -> Any:
+        batches.append(batch.items)
+        return submit(batch, **kwargs)
+
+    backend.submit = noting
+    joblib.Parallel(n_jobs=2, backend=backend, batch_size=10)([delayed(square)(n) for n in range(40)])
+    (handle,) = {function for items in batches for function, _, _ in items}
+    assert isinstance(handle, Item)
+
+
 def test_what_goes_to_a_worker_with_a_function_is_small(board: Board) -> None:
     with board.task("x" * 20) as task:
         assert len(pickle.dumps(Item(square, task, "square"))) < len(pickle.dumps(square)) + 350
