@@ -61,6 +61,26 @@ if __name__ == "__main__":
     subprocess.run([sys.executable, "-I", "-c", code.replace("itself", "-I")], check=True)
 """
 
+RICH = """
+import io, multiprocessing
+from rich.console import Console
+from rich.progress import Progress, track
+
+def work(name):
+    with Progress(console=Console(file=io.StringIO())) as progress:
+        number = progress.add_task(name, total=5)
+        for _ in range(5):
+            progress.advance(number)
+
+if __name__ == "__main__":
+    for _ in track(range(3), "tracked", console=Console(file=io.StringIO())):
+        pass
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        pool.map(work, ["spawned"])
+        pool.close()
+        pool.join()
+"""
+
 PARALLEL = """
 import subprocess, sys
 import joblib
@@ -157,6 +177,12 @@ def test_the_bars_of_all_processes_are_on_one_board(run_python: RunPython, board
     assert "Warning" not in done.stderr
     names = ("here", "fork", "spawn", "forkserver", "by itself")  # -I keeps a Python from what the environment says
     assert {task.id: (task.state, task.count) for task in board} == dict.fromkeys(names, ("success", 5))
+
+
+def test_the_bars_of_rich_in_all_processes_are_on_one_board(run_python: RunPython, board: Board) -> None:
+    assert "Warning" not in run_python(RICH, options=RUN).stderr
+    tasks = {task.id: (task.state, task.count, task.total) for task in board}
+    assert tasks == {"tracked": ("success", 3, 3), "spawned": ("success", 5, 5)}
 
 
 def test_the_calls_of_joblib_in_all_processes_are_on_one_board(run_python: RunPython, board: Board) -> None:

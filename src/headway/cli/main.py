@@ -40,7 +40,7 @@ COMMANDS = {
     "serve": "show all boards in a browser",
     "history": "show the tasks of a board that have ended or were lost",
     "export": "write a board as JSON, CSV or Parquet, or as a snapshot file for NumPy",
-    "run": "run a program of Python, unchanged, with its tqdm bars on a board",
+    "run": "run a program of Python, unchanged, with its bars and calls of joblib on a board",
     "record": "record a board in the foreground, instead of its helper process",
     "doctor": "look for what is wrong with boards and machine, or soon will be, each with its remedy",
     "gc": "remove what dead programs left in shared memory",

@@ -28,6 +28,7 @@ ELSEWHERE = {
     "integrations.joblib_calls": ("tests/unit/integrations/test_joblib.py", "a call as a task"),
     "integrations.joblib_install": ("tests/unit/integrations/test_joblib.py", "which calls are tasks"),
     "integrations.joblib_place": ("tests/unit/integrations/test_joblib.py", "where they are taken"),
+    "integrations.rich_place": ("tests/unit/integrations/test_rich.py", "where bars of rich are taken"),
     "integrations.sklearn_fits": ("tests/unit/integrations/test_sklearn.py", "what the callback sees"),
     "integrations.mirror": ("tests/unit/integrations/test_tqdm.py", "what it mirrors are bars of tqdm"),
     "integrations.tqdm_hooks": ("tests/unit/integrations/test_tqdm.py", "what it hooks are bars of tqdm"),

@@ -25,6 +25,7 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 HOOKS = {
     "tqdm.std": "headway.integrations.tqdm_place",
     "joblib.parallel": "headway.integrations.joblib_install",
+    "rich.progress": "headway.integrations.rich_place",
 }
 
 
