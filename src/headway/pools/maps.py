@@ -18,7 +18,7 @@ from headway.pools.threads import Here
 from headway.pools.work import Job
 from headway.system import support, workers
 from headway.tasks import checks
-from headway.tasks.counting import check_iterable, length_of, total_kept
+from headway.tasks.counting import check_iterable, length_of, name_of, total_kept
 from headway.tasks.ending import ending
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ def _mapped(
     for iterable in iterables:
         check_iterable(iterable)
     size = _cores() if max_workers is None else _whole(max_workers, "max_workers", 0)
-    label = _name_of(fn) if label is None else checks.check_text(label, "label")
+    label = _label_of(fn) if label is None else checks.check_text(label, "label")
     checks.check_text(unit, "unit")
     lengths = [length for iterable in iterables if (length := length_of(iterable)) is not None]
     total = checks.check_total(total_kept(min(lengths, default=None) if total is None else total))
@@ -361,11 +361,11 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _name_of(function: Callable[..., Any]) -> str:
+def _label_of(function: Callable[..., Any]) -> str:
     while isinstance(function, functools.partial):
         function = function.func
-    name = getattr(function, "__name__", None) or type(function).__name__
-    return name if isinstance(name, str) and name != "<lambda>" else ID
+    name = name_of(function)
+    return ID if name == "<lambda>" else name
 
 
 def _is_daemonic() -> bool:

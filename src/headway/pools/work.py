@@ -8,10 +8,25 @@ from collections.abc import Callable, MutableSequence, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from headway.tasks import checks, counting
+
 if TYPE_CHECKING:
     from headway.engine.task import Task
 
-__all__ = ["COUNTED", "IN_HAND", "STOP", "WORDS", "Chunk", "Job", "Part", "end", "is_ending", "name_of", "perform"]
+__all__ = [
+    "COUNTED",
+    "IN_HAND",
+    "STOP",
+    "WORDS",
+    "Chunk",
+    "Job",
+    "Part",
+    "call_name",
+    "end",
+    "is_ending",
+    "name_of",
+    "perform",
+]
 
 # The words of a journal, which the parent reads when a worker has died.
 IN_HAND = 0  # the place of the item in hand in its chunk, from 1 on; 0 = none
@@ -19,6 +34,7 @@ COUNTED = 1  # how many items this worker has counted, ever
 STOP = 2  # not 0: take no further item. The parent writes it
 WORDS = 3
 
+ITEM_BYTES = 47  # of a name are shown
 SEND_S = 0.05  # what was done is sent on this often: results of slow items come one by one
 
 _NOTHING: AbstractContextManager[Any] = contextlib.nullcontext()
@@ -117,6 +133,17 @@ def name_of(item: object, ordinal: int) -> str:
 
         name = item_name(item)
     return f"#{ordinal}" if name is None else name
+
+
+def call_name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
+    """What people call a call that a task counts: what the board shows of it."""
+    name = counting.name_of(function)
+    with contextlib.suppress(ImportError):
+        from headway.native.core import item_name
+
+        if (named := item_name(arguments)) is not None:
+            name = f"{name}({named})"
+    return checks.cut(name, ITEM_BYTES)
 
 
 def is_ending() -> bool:

@@ -12,7 +12,17 @@ from typing import Any, Protocol
 from headway import errors
 from headway.tasks.checks import TOTAL_MOST
 
-__all__ = ["AsyncTracker", "Counted", "Sized", "check_iterable", "counting", "is_async", "length_of", "total_kept"]
+__all__ = [
+    "AsyncTracker",
+    "Counted",
+    "Sized",
+    "check_iterable",
+    "counting",
+    "is_async",
+    "length_of",
+    "name_of",
+    "total_kept",
+]
 
 TICK_NS = 100_000_000
 
@@ -71,6 +81,12 @@ def total_kept(total: Any) -> Any:
     return None
 
 
+def name_of(function: Callable[..., object]) -> str:
+    """What a function is called, for people."""
+    name = getattr(function, "__name__", None) or type(function).__name__  # a partial has none
+    return name if isinstance(name, str) else type(function).__name__
+
+
 def is_async(iterable: object) -> bool:
     """Can it be iterated over only by `async for`?"""
     return isinstance(iterable, AsyncIterable) and not isinstance(iterable, Iterable)
@@ -85,8 +101,7 @@ class Counted:
         functools.update_wrapper(self, function)  # before all else: it copies the attributes of a Counted function, too
         self._task = task
         self._function = function
-        name = getattr(function, "__name__", None) or type(function).__name__  # a partial has none
-        self._name = name if isinstance(name, str) else type(function).__name__
+        self._name = name_of(function)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Counted, (self._task, self._function)
