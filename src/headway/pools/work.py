@@ -88,7 +88,8 @@ def perform(
     results: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = _NOTHING
-    counts = 0
+    in_hand = None if task is None else _item_block()
+    counts, counted = 0, journal[COUNTED]
     sent = time.monotonic()
     left = len(chunk.items)
     for place, item in enumerate(chunk.items, 1):
@@ -96,8 +97,8 @@ def perform(
             return
         journal[IN_HAND] = place
         try:
-            if task is not None:
-                block = _in_hand(task, item, chunk.first + place)
+            if in_hand is not None:
+                block = in_hand(task, item, None, chunk.first + place)
             with block:
                 found = function(*item) if starred else function(item)
         except caught as error:
@@ -108,9 +109,9 @@ def perform(
         else:
             results.append(found)
             found = None
-            if task is not None:
+            if in_hand is not None:
                 counts += 1
-                journal[COUNTED] += 1
+                journal[COUNTED] = counted = counted + 1
         left -= 1
         now = time.monotonic()
         if not left or now - sent >= SEND_S:
@@ -119,10 +120,10 @@ def perform(
     journal[IN_HAND] = 0
 
 
-def _in_hand(task: Task, item: object, ordinal: int) -> AbstractContextManager[Any]:
+def _item_block() -> Callable[..., AbstractContextManager[Any]]:
     from headway.native.core import ItemBlock
 
-    return ItemBlock(task, item, None, ordinal)
+    return ItemBlock
 
 
 def name_of(item: object, ordinal: int) -> str:

@@ -39,7 +39,6 @@ ELSEWHERE = {
     "pools.crew": ("tests/unit/pools/test_maps.py", "what is said between a map and its workers"),
     "pools.mapping": ("tests/integration/test_maps.py", MAP),
     "pools.processes": ("tests/integration/test_maps.py", MAP),
-    "pools.threads": ("tests/unit/pools/test_maps.py", MAP),
     "pools.work": ("tests/integration/test_maps.py", MAP),
     "pools.worker": ("tests/integration/test_maps.py", MAP),
     "cli.demo": ("tests/integration/test_demo.py", COMMAND),
