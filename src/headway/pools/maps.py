@@ -6,7 +6,6 @@ prices = headway.process_map(load, symbols)
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
@@ -18,7 +17,7 @@ from headway.pools.threads import Here
 from headway.pools.work import Job
 from headway.system import support, workers
 from headway.tasks import checks
-from headway.tasks.counting import check_iterable, length_of, name_of, total_kept
+from headway.tasks.counting import check_iterable, function_name, length_of, total_kept
 from headway.tasks.ending import ending
 
 if TYPE_CHECKING:
@@ -362,9 +361,7 @@ def _cores() -> int:
 
 
 def _label_of(function: Callable[..., Any]) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = name_of(function)
+    name = function_name(function)
     return ID if name == "<lambda>" else name
 
 

@@ -138,7 +138,7 @@ def name_of(item: object, ordinal: int) -> str:
 
 def call_name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
     """What people call a call that a task counts: what the board shows of it."""
-    name = counting.name_of(function)
+    name = counting.function_name(function)
     with contextlib.suppress(ImportError):
         from headway.native.core import item_name
 

@@ -18,9 +18,9 @@ __all__ = [
     "Sized",
     "check_iterable",
     "counting",
+    "function_name",
     "is_async",
     "length_of",
-    "name_of",
     "total_kept",
 ]
 
@@ -81,10 +81,12 @@ def total_kept(total: Any) -> Any:
     return None
 
 
-def name_of(function: Callable[..., object]) -> str:
-    """What a function is called, for people."""
-    name = getattr(function, "__name__", None) or type(function).__name__  # a partial has none
-    return name if isinstance(name, str) else type(function).__name__
+def function_name(function: Any) -> str:
+    """What a function is called; what it is of a partial one."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", None)
+    return name if name and isinstance(name, str) else type(function).__name__
 
 
 def is_async(iterable: object) -> bool:
@@ -101,7 +103,7 @@ class Counted:
         functools.update_wrapper(self, function)  # before all else: it copies the attributes of a Counted function, too
         self._task = task
         self._function = function
-        self._name = name_of(function)
+        self._name = function_name(function)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Counted, (self._task, self._function)
