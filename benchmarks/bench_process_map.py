@@ -116,7 +116,7 @@ if __name__ == "__main__":
             say(right=found == list(range(1000)))
             results.close()
         else:
-            say(right=False)
+            say(error="no such call")
     except BaseException as error:
         say(error=type(error).__name__)
         raise
