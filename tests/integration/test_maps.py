@@ -507,3 +507,22 @@ except SystemExit as error:
 """
     done = run_python(script(body), board_name, "fork", str(tmp_path))
     assert done.stdout == say("True", "5", "4")
+
+
+def test_a_worker_killed_within_a_chunk_of_slow_items_is_told_with_the_right_one(
+    run_python: RunPython, board_name: str, tmp_path: Path
+) -> None:
+    before = """
+def slow(number):
+    noted(number)
+    time.sleep(0.07)  # so that the results before have been sent
+    if number == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+"""
+    body = """
+found = headway.process_map(slow, range(7), on_error="return", chunksize=7, **options)
+print(found.pop(4).item, found, [times_begun(n) for n in range(7)], headway.open(name).get("slow").count)
+"""
+    done = run_python(script(body, before), board_name, "fork", str(tmp_path))
+    assert done.stdout == say("4 [0, 1, 2, 3, 5, 6] [1, 1, 1, 1, 1, 1, 1] 7")
