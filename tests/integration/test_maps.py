@@ -310,10 +310,22 @@ def slow(number):
         time.sleep(0.02)
     program.kill()
     program.wait()
-    for pid in {int(line) for line in begun.read_text().split()}:
-        while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
-            assert time.monotonic() < deadline, "a worker outlives its program"
-            time.sleep(0.02)
+    pids = {int(line) for line in begun.read_text().split()}
+    try:
+        for pid in pids:
+            while _goes_on(pid):
+                assert time.monotonic() < deadline, "a worker outlives its program"
+                time.sleep(0.02)
+    finally:
+        for pid in filter(_goes_on, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _goes_on(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_what_cannot_be_carried_to_a_worker_or_back_costs_its_own_item_alone(
