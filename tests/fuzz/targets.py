@@ -278,6 +278,8 @@ def arguments(folder: Path) -> Target:
         command = commands[data[0] % len(commands)] if data else ""
         if command in ENDLESS:
             words.append("--help")
+        if command == "exec":
+            words.insert(0, "--help")  # nothing after it is looked at: it would be run
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:

@@ -1,0 +1,69 @@
+"""The task of a command: what the command tells is written to it, and on a terminal a bar shows it."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from headway import errors
+from headway.bars import shown
+from headway.bars.loop import Loop, fresh
+from headway.integrations.told import write
+from headway.terminal.row import is_terminal
+
+if TYPE_CHECKING:
+    from headway.bars.loop import AnyBoard, AnyTask
+    from headway.bars.shown import Output
+    from headway.integrations.told import Told
+
+__all__ = ["CommandTask", "begun"]
+
+EVERY_S = 0.1
+
+
+class CommandTask(Loop):
+    """A command that runs, in place of a loop. Its bar is drawn once something was told: it may have one of its own."""
+
+    leave = True
+
+    def __init__(self, home: AnyBoard, task: AnyTask) -> None:
+        super().__init__(home, task)
+        self.began = time.monotonic()
+        self.has_bar = True
+        """Whether a bar may be drawn."""
+        self._output: Output | None = None
+        self._show_again = 0.0
+
+    def tell(self, told: Told) -> None:
+        """Write what was told. Raises nothing: the command goes on, whatever becomes of its board."""
+        with contextlib.suppress(errors.HeadwayError, OSError, ValueError, MemoryError):
+            write(told, self.task)
+        now = time.monotonic()
+        if self.has_bar and now >= self._show_again:
+            self._show_again = now + EVERY_S
+            with contextlib.suppress(OSError, ValueError, MemoryError):  # the terminal is gone: nobody can see it
+                self._show(now)
+
+    def _show(self, now: float) -> None:
+        if self._output is None and sys.stderr is not None and is_terminal(sys.stderr):
+            self._output = shown.output_here()
+        if self._output is not None:
+            self._output.show([self], now)
+
+    def has_finished(self) -> None:
+        output, self._output = self._output, None
+        if output is not None:
+            with contextlib.suppress(OSError, ValueError, MemoryError):
+                output.end(self, [], time.monotonic())
+                shown.close()
+
+
+def begun(id: str, label: str | None, unit: str, board: str | None, total: int | None) -> CommandTask:
+    """The task of a command that begins now. Raises HeadwayError, OSError, ImportError, ValueError without a board."""
+    task = CommandTask(*fresh(id, label, unit, board, by_label=False))
+    if total is not None:
+        task.task.total = total
+    task.begin(label)
+    return task
