@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import headway
+from tests.integration.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -384,6 +385,85 @@ def test_what_it_leaves_in_the_background_writes_on(board: Board, tmp_path: Path
         until((tmp_path / "done").exists)
         until(lambda: not states_of(process.pid))
     assert only(board).count == 1
+
+
+SLOW = """
+import os, threading
+os.set_blocking(1, True)
+threading.Thread(target=os.write, args=(1, b"x" * 1_000_000)).start()
+for at in range(1, 20_001):
+    os.write(int(os.environ["HEADWAY_FD"]), b"%d/20000\\n" % at)
+"""
+
+
+def test_a_stream_that_nobody_reads_just_now_keeps_no_line_waiting(board: Board) -> None:
+    with started(*EXEC, "--parse", "percent", "--", sys.executable, "-c", SLOW) as process:
+        assert process.stdout is not None
+        until(lambda: board.tasks() and only(board).count == 20_000)
+        assert only(board).state == "running"
+        assert process.stdout.read() == "x" * 1_000_000
+        assert process.wait(WAIT_S) == 0
+
+
+# --- on a terminal
+
+
+def on_terminal(*arguments: str) -> Screen:
+    return Screen(Path("-m"), "headway", "exec", *arguments)
+
+
+def test_a_bar_stands_below_what_is_printed_once_something_is_told(board: Board) -> None:
+    script = (
+        "for n in 1 2 3; do echo line $n; done; read go; echo 3/9 of them >&$HEADWAY_FD; read go; printf 'a half'; "
+        "echo; seq 40; echo 9/9 >&$HEADWAY_FD; stty size <&2"
+    )
+    with on_terminal("--label", "copying", "--", "sh", "-c", script) as shown:
+        shown.until(lambda: "line 3" in shown.said())
+        until(board.tasks)
+        assert not shown.bars()
+        shown.type("\n")
+        shown.until(shown.bars)
+        assert "copying" in shown.bars()[0]
+        assert "3/9" in shown.bars()[0]
+        shown.type("\n")
+        assert shown.end() == 0
+        lines = shown.said()
+    assert lines[:3] == ["line 1", "line 2", "line 3"]
+    assert lines[3:-1] == ["a half", *map(str, range(1, 41)), "24 80"]
+    assert "copying" in lines[-1]
+    assert "9/9" in lines[-1]
+
+
+@pytest.mark.parametrize("options", [(), ("--parse", "percent")])
+def test_a_command_that_draws_for_itself_is_left_alone(board: Board, options: tuple[str, ...]) -> None:
+    script = (
+        "[ -t 0 ] && [ -t 1 ] && [ -t 2 ] && stty size <&2; for n in 1 2 3; do printf '\\r%d0%% done' $n; done; echo"
+    )
+    with on_terminal(*options, "--", "sh", "-c", script) as shown:
+        assert shown.end() == 0
+        assert shown.said() == ["24 80", "30% done"]
+        assert b"\x1b" not in shown.written
+    assert only(board).count == (30 if options else 0)
+
+
+@pytest.mark.parametrize("options", [(), ("--parse", "percent")])
+def test_ctrl_c_reaches_the_command_once_and_it_decides(board: Board, options: tuple[str, ...]) -> None:
+    with on_terminal(*options, "--", sys.executable, "-c", HANDLES) as shown:
+        shown.until(lambda: "on" in shown.said())
+        shown.type("\x03")
+        shown.until(lambda: any("SIGINT" in line for line in shown.said()))
+        shown.type("\x04")
+        assert shown.end() == 0
+        assert sum("SIGINT" in line for line in shown.said()) == 1
+    assert only(board).state == "success"
+
+
+def test_ctrl_c_that_ends_the_command_ends_all(board: Board) -> None:
+    with on_terminal("--", "sh", "-c", "echo on; sleep 100") as shown:
+        shown.until(lambda: "on" in shown.said())
+        shown.type("\x03")
+        assert shown.end() == 254  # what stands for the shell: -2, modulo 256
+    assert (only(board).state, only(board).error) == ("cancelled", "killed by SIGINT")
 
 
 # --- as the page says

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from headway.system import descriptors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
 __all__ = ["CANNOT_RUN", "NOT_FOUND", "Child", "Ended", "Refused", "become", "die_by"]
 
@@ -70,7 +70,7 @@ class Child:
 
     def __init__(
         self,
-        command: Sequence[str],
+        command: list[str],
         environment: Mapping[str, str],
         streams: Mapping[int, int],
         resized: Callable[[], object],
@@ -84,7 +84,7 @@ class Child:
         """Readable once it has ended."""
         actions = [(os.POSIX_SPAWN_DUP2, ours, theirs) for theirs, ours in streams.items()]
 
-        def spawn(path: str, words: Sequence[str]) -> int:
+        def spawn(path: str, words: list[str]) -> int:
             return os.posix_spawnp(
                 path, words, environment, file_actions=actions, setsigmask=self.mask, setsigdef=PYTHONS
             )
@@ -118,7 +118,7 @@ class Child:
                     os.kill(self.pid, sent.si_signo)
 
 
-def _tried(run: Callable[[str, Sequence[str]], int], command: Sequence[str]) -> int:
+def _tried(run: Callable[[str, list[str]], int], command: list[str]) -> int:
     """Run a command by this function; a script without a first line that says by what, by the shell. Raises Refused."""
     name = command[0]
     try:
@@ -145,12 +145,12 @@ def _tried(run: Callable[[str, Sequence[str]], int], command: Sequence[str]) -> 
         raise Refused(CANNOT_RUN, f"{name!r} cannot be run: {why}") from None
 
 
-def become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+def become(command: list[str], environment: Mapping[str, str]) -> NoReturn:
     """Run the command in the place of this process. Raises Refused."""
     for number in PYTHONS:
         signal.signal(number, signal.SIG_DFL)
 
-    def replace(path: str, words: Sequence[str]) -> int:
+    def replace(path: str, words: list[str]) -> int:
         os.execvpe(path, words, environment)
 
     _tried(replace, command)

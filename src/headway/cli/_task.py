@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from headway import errors
 from headway.bars import shown
 from headway.bars.loop import Loop, fresh
+from headway.engine.task import handle_of
 from headway.integrations.told import write
 from headway.terminal.row import is_terminal
 
 if TYPE_CHECKING:
     from headway.bars.loop import AnyBoard, AnyTask
     from headway.bars.shown import Output
+    from headway.engine.task import Task
     from headway.integrations.told import Told
 
 __all__ = ["CommandTask", "begun"]
@@ -35,6 +37,11 @@ class CommandTask(Loop):
         """Whether a bar may be drawn."""
         self._output: Output | None = None
         self._show_again = 0.0
+
+    @property
+    def handle(self) -> tuple[str, str, int, int, str]:
+        """Everything that another process needs to find its task."""
+        return handle_of(cast("Task", self.task))
 
     def tell(self, told: Told) -> None:
         """Write what was told. Raises nothing: the command goes on, whatever becomes of its board."""

@@ -22,8 +22,6 @@ from headway.tasks import checks
 from headway.tasks import current as context
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from headway.cli._child import Ended
     from headway.cli._task import CommandTask
     from headway.integrations.told import Told
@@ -107,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
         return refused.status
 
 
-def _unseen(command: Sequence[str], reason: str | None = None) -> int:
+def _unseen(command: list[str], reason: str | None = None) -> int:
     """Run the command in the place of this process: there is no board."""
     if reason is not None:
         complain(f"{command[0]} runs, and nobody sees its progress: {reason}")
@@ -116,7 +114,7 @@ def _unseen(command: Sequence[str], reason: str | None = None) -> int:
     _child.become(command, {**os.environ, VARIABLE: str(nowhere)})
 
 
-def _seen(options: argparse.Namespace, command: Sequence[str]) -> int:
+def _seen(options: argparse.Namespace, command: list[str]) -> int:
     if support.disabled():
         return _unseen(command)
     reason = support.unusable()
@@ -139,7 +137,7 @@ def _seen(options: argparse.Namespace, command: Sequence[str]) -> int:
     return ended.status
 
 
-def _begun(options: argparse.Namespace, command: Sequence[str], unit: str) -> CommandTask:
+def _begun(options: argparse.Namespace, command: list[str], unit: str) -> CommandTask:
     from headway.cli._task import begun
 
     sys.argv[:] = command  # which names the board, and this process on it
@@ -147,10 +145,9 @@ def _begun(options: argparse.Namespace, command: Sequence[str], unit: str) -> Co
     return begun(id, options.label, options.unit or unit, options.board, options.total)
 
 
-def _run(command: Sequence[str], kind: recognisers.Kind, task: CommandTask, told: int, telling: int) -> Ended:
+def _run(command: list[str], kind: recognisers.Kind, task: CommandTask, told: int, telling: int) -> Ended:
     """Run the command to its end, and end its task."""
     from headway.cli._relay import Channel, leave_rest, relay, tees_of
-    from headway.engine.task import handle_of
     from headway.integrations.told import of_line
 
     def says(line: bytes) -> Told | None:
@@ -162,7 +159,7 @@ def _run(command: Sequence[str], kind: recognisers.Kind, task: CommandTask, told
     environment = {
         **os.environ,
         VARIABLE: str(telling),
-        context.VARIABLE: context.to_environment(handle_of(task.task)),
+        context.VARIABLE: context.to_environment(task.handle),
     }
     os.set_inheritable(telling, True)
     try:

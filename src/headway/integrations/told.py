@@ -39,9 +39,9 @@ _WHOLE = re.compile(rb"\d{1,19}\Z")
 
 
 class Told(NamedTuple):
-    """What one line says, or some together. percent: 0 to 100, of the total; more: beyond what count or percent say."""
+    """What one line says, or some together. percent: 0 to 100, of the total; more: beyond what done or percent say."""
 
-    count: int | None = None
+    done: int | None = None
     percent: float | None = None
     more: int = 0
     total: int | None = None
@@ -50,11 +50,11 @@ class Told(NamedTuple):
 
     def then(self, later: Told) -> Told:
         """The two together. later: said after this."""
-        count, percent, more = self.count, self.percent, self.more + later.more
-        if later.count is not None or later.percent is not None:
-            count, percent, more = later.count, later.percent, later.more
+        done, percent, more = self.done, self.percent, self.more + later.more
+        if later.done is not None or later.percent is not None:
+            done, percent, more = later.done, later.percent, later.more
         return Told(
-            count,
+            done,
             percent,
             more,
             self.total if later.total is None else later.total,
@@ -92,7 +92,7 @@ def _of_count(found: re.Match[bytes]) -> Told | None:
 
 def _in_range(told: Told) -> Told | None:
     """The same; None where a number has no place on a board."""
-    fits = max(told.count or 0, told.more) < checks.COUNT_LIMIT and (told.total or 0) <= checks.TOTAL_MOST
+    fits = max(told.done or 0, told.more) < checks.COUNT_LIMIT and (told.total or 0) <= checks.TOTAL_MOST
     return told if fits and (told.percent or 0.0) <= HUNDRED else None
 
 
@@ -131,7 +131,7 @@ class Lines:
 
 def write(told: Told, task: AnyTask) -> bool:
     """Write to a task what was told. Returns False if the task has ended: it shows no more."""
-    total, count = told.total, told.count
+    total, count = told.total, told.done
     if told.percent is not None:
         whole = task.total if total is None else total
         if not whole:

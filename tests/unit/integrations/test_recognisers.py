@@ -44,7 +44,7 @@ def test_curl_that_does_not_know_the_size_tells_what_it_has() -> None:
 
 
 def test_dd_counts_bytes() -> None:
-    counts = [told.count or 0 for told in said("dd", "dd.err")]
+    counts = [told.done or 0 for told in said("dd", "dd.err")]
     assert (counts[0], counts[-1]) == (135266304, 3000 << 20)
     assert counts == sorted(counts)
 

@@ -63,7 +63,7 @@ def test_a_line_that_says_nothing_is_ignored(line: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_no_line_is_too_bad(line: bytes) -> None:
     told = of_line(line)
-    assert told is None or 0 <= (told.count or 0) < checks.COUNT_LIMIT
+    assert told is None or 0 <= (told.done or 0) < checks.COUNT_LIMIT
 
 
 # --- lines
