@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from headway import errors
 from headway.bars import shown
 from headway.bars.loop import Loop, fresh
+from headway.bars.parts import parts_of
 from headway.engine.task import handle_of
 from headway.integrations.told import write
 from headway.terminal.row import is_terminal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from headway.bars.shown import Output
     from headway.engine.task import Task
     from headway.integrations.told import Told
+    from headway.views.task_view import TaskView
 
 __all__ = ["CommandTask", "begun"]
 
@@ -29,6 +31,7 @@ class CommandTask(Loop):
     """A command that runs, in place of a loop. Its bar is drawn once something was told: it may have one of its own."""
 
     leave = True
+    with_parts = True
 
     def __init__(self, home: AnyBoard, task: AnyTask) -> None:
         super().__init__(home, task)
@@ -52,6 +55,13 @@ class CommandTask(Loop):
             self._show_again = now + EVERY_S
             with contextlib.suppress(OSError, ValueError, MemoryError):  # the terminal is gone: nobody can see it
                 self._show(now)
+
+    def parts(self) -> list[tuple[TaskView, int]]:
+        """The running parts of its task, and how deep each is below it."""
+        try:
+            return parts_of(self._home, self.task.id)
+        except (errors.HeadwayError, OSError):
+            return []
 
     def _show(self, now: float) -> None:
         if self._output is None and sys.stderr is not None and is_terminal(sys.stderr):
