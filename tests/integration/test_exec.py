@@ -122,6 +122,14 @@ def test_the_last_line_needs_no_end(board: Board) -> None:
     assert (only(board).count, only(board).total) == (7, 9)
 
 
+def test_what_it_tells_last_counts_however_late_it_is_read(board: Board) -> None:
+    with started(*EXEC, "--", "sh", "-c", "kill -STOP $PPID; echo 9/9 >&$HEADWAY_FD") as process:
+        until(lambda: sorted(states_of(process.pid)) == ["T", "Z"])
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(WAIT_S) == 0
+    assert (only(board).count, only(board).total) == (9, 9)
+
+
 HOSTILE = r"""
 import os, random
 fd = int(os.environ["HEADWAY_FD"])
@@ -216,7 +224,7 @@ def test_a_killed_wrapper_leaves_the_command_alone_and_a_lost_task(board: Board,
 
 
 def test_it_inherits_what_it_would_by_itself(board: Board, tmp_path: Path) -> None:
-    command = ("sh", "-c", INHERITED, "--", "-x", "--help", "", "--")
+    command = ("bash", "-c", INHERITED, "--", "-x", "--help", "", "--")
     told = []
     for start in (command, (*EXEC, "--", *command), (*EXEC, *command)):
         with (tmp_path / "in").open("w+") as stdin, (tmp_path / "out").open("w+") as stdout:
@@ -434,6 +442,15 @@ def test_a_bar_stands_below_what_is_printed_once_something_is_told(board: Board)
     assert "9/9" in lines[-1]
 
 
+def test_parts_that_run_stand_below_its_bar(board: Board) -> None:
+    inner = "exec --id inner -- sh -c 'echo 3/4 >&$HEADWAY_FD; read go'"
+    script = f'echo 1/2 >&$HEADWAY_FD; "$0" -m headway {inner}'
+    with on_terminal("--id", "outer", "--", "sh", "-c", script, sys.executable) as shown:
+        shown.until(lambda: [bar.split()[0] for bar in shown.bars()] == ["outer", "inner"])
+        shown.type("\n")
+        assert shown.end() == 0
+
+
 @pytest.mark.parametrize("options", [(), ("--parse", "percent")])
 def test_a_command_that_draws_for_itself_is_left_alone(board: Board, options: tuple[str, ...]) -> None:
     script = (
@@ -441,8 +458,7 @@ def test_a_command_that_draws_for_itself_is_left_alone(board: Board, options: tu
     )
     with on_terminal(*options, "--", "sh", "-c", script) as shown:
         assert shown.end() == 0
-        assert shown.said() == ["24 80", "30% done"]
-        assert b"\x1b" not in shown.written
+        assert shown.written == b"24 80\r\n\r10% done\r20% done\r30% done\r\n"
     assert only(board).count == (30 if options else 0)
 
 
@@ -464,6 +480,50 @@ def test_ctrl_c_that_ends_the_command_ends_all(board: Board) -> None:
         shown.type("\x03")
         assert shown.end() == 254  # what stands for the shell: -2, modulo 256
     assert (only(board).state, only(board).error) == ("cancelled", "killed by SIGINT")
+
+
+# --- within others
+
+
+RUNS = """
+import subprocess, sys
+from tqdm import tqdm
+command = [sys.executable, "-m", "headway", "exec", "--id", "part", "--", "sh", "-c", "echo 1/1 >&$HEADWAY_FD"]
+with tqdm(total=2, desc="steps") as bar:
+    for name in tqdm(["a", "b"], desc="files"):
+        subprocess.run(command, check=True)
+    bar.update(2)
+    subprocess.run(" ".join(["exec", sys.executable, *command[1:5], name, "--", "true"]), shell=True, check=True)
+"""
+
+
+def test_under_headway_run_it_is_a_part_of_what_the_program_has_in_hand(board: Board, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(RUNS)
+    command = (sys.executable, "-m", "headway", "run", str(tmp_path / "program.py"))
+    subprocess.run(command, stderr=subprocess.DEVNULL, timeout=WAIT_S, check=True)
+    found = {task.id: (task.state, task.count) for task in board}
+    assert found == {
+        "steps": ("success", 2),
+        "steps/files": ("success", 2),
+        "steps/files/part": ("success", 1),
+        "steps/b": ("success", 0),
+    }
+
+
+def test_what_headway_does_in_its_programs_is_a_part_of_it(board: Board, tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text("import headway\nfor _ in headway.track(range(3), 'loop'): pass\n")
+    bars = "from tqdm import tqdm\nfor _ in tqdm(range(4), desc='bar'): pass\n"
+    (tmp_path / "bars.py").write_text(bars)
+    script = '"$0" program.py && "$0" -m headway run bars.py && "$0" -m headway exec --id inner -- sh -c "exit 4"'
+    env = {**os.environ, "HEADWAY_BARS": "0"}
+    assert execute("--id", "all", "--", "sh", "-c", script, sys.executable, cwd=tmp_path, env=env).returncode == 4
+    found = {task.id: (task.state, task.count) for task in board}
+    assert found == {
+        "all": ("failed", 0),
+        "all/loop": ("success", 3),
+        "all/bar": ("success", 4),
+        "all/inner": ("failed", 0),
+    }
 
 
 # --- as the page says

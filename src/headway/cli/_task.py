@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, cast
 
 from headway import errors
+from headway.api import current
 from headway.bars import shown
 from headway.bars.loop import Loop, fresh
 from headway.bars.parts import parts_of
 from headway.engine.task import handle_of
+from headway.integrations.startup import sitecustomize
 from headway.integrations.told import write
+from headway.standin.nobody import NOBODY
+from headway.system import paths
+from headway.tasks import current as context
 from headway.terminal.row import is_terminal
+from headway.upkeep import listing
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from headway.bars.loop import AnyBoard, AnyTask
     from headway.bars.shown import Output
     from headway.engine.task import Task
     from headway.integrations.told import Told
+    from headway.views.board_view import BoardView
     from headway.views.task_view import TaskView
 
-__all__ = ["CommandTask", "begun"]
+__all__ = ["CommandTask", "ancestors", "begun", "in_hand"]
 
 EVERY_S = 0.1
 
@@ -79,8 +89,51 @@ class CommandTask(Loop):
 
 def begun(id: str, label: str | None, unit: str, board: str | None, total: int | None) -> CommandTask:
     """The task of a command that begins now. Raises HeadwayError, OSError, ImportError, ValueError without a board."""
+    if board is None and sitecustomize.VARIABLE in os.environ and current() is NOBODY:
+        _enter_program()
     task = CommandTask(*fresh(id, label, unit, board, by_label=False))
     if total is not None:
         task.task.total = total
     task.begin(label)
     return task
+
+
+# ------------------------------------------------------------------------------------------------ under `headway run`
+
+
+def _enter_program() -> None:
+    """Make the task current that the program of `headway run` has in hand, which started this process."""
+    board = listing.attach(paths.default_name())
+    if board is None:
+        return
+    with contextlib.closing(board):
+        id = in_hand(board.snapshot(), ancestors())
+    if id is not None:
+        from headway.engine.board import open_or_make
+
+        with contextlib.suppress(errors.UnknownTask):  # it has ended meanwhile
+            context.put(open_or_make(board.name).attach(id))
+
+
+def in_hand(view: BoardView, pids: Iterator[int]) -> str | None:
+    """The id of the innermost running task of the first of these processes that has any; None if there are several."""
+    running = [task for task in view.tasks if task.state == "running"]
+    for pid in pids:
+        of_it = [task for task in running if task.owner_pid == pid]
+        outer = {task.parent for task in of_it}
+        innermost = [task.id for task in of_it if task.id not in outer]
+        if innermost:
+            return innermost[0] if len(innermost) == 1 else None
+    return None
+
+
+def ancestors() -> Iterator[int]:
+    """The processes that this one comes from, its parent first."""
+    pid = os.getppid()
+    while pid > 1:
+        yield pid
+        try:
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                pid = int(file.read().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):  # it has ended
+            return
