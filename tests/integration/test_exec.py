@@ -235,6 +235,12 @@ def test_it_inherits_what_it_would_by_itself(board: Board, tmp_path: Path) -> No
     assert told == [told[0]] * 3
 
 
+@pytest.mark.parametrize("disabled", ["", "1"])
+def test_it_does_not_get_the_locale_that_python_sets_for_itself(board: Board, disabled: str) -> None:
+    env = {name: value for name, value in os.environ.items() if name != "LANG" and not name.startswith("LC_")}
+    assert shell('echo "${LC_CTYPE-none}"', env={**env, "HEADWAY_DISABLE": disabled}).stdout == "none\n"
+
+
 @pytest.mark.parametrize("name", ["HUP", "INT", "TERM", "USR1"])
 def test_a_signal_that_was_sent_to_it_alone_is_passed_on(board: Board, name: str) -> None:
     with started(*EXEC, "--", sys.executable, "-c", HANDLES) as process:

@@ -7,6 +7,7 @@ The command may tell how far it is, a line at a time, on the descriptor whose nu
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
@@ -111,7 +112,16 @@ def _unseen(command: list[str], reason: str | None = None) -> int:
         complain(f"{command[0]} runs, and nobody sees its progress: {reason}")
     nowhere = descriptors.open_file(os.devnull, os.O_WRONLY)
     os.set_inheritable(nowhere, True)  # where the command tells its progress all the same
-    _child.become(command, {**os.environ, VARIABLE: str(nowhere)})
+    _child.become(command, {**_environment(), VARIABLE: str(nowhere)})
+
+
+def _environment() -> dict[str, str]:
+    """The variables that this process was started with: in the C locale Python sets one more, for its children, too."""
+    found = dict(os.environ)
+    with contextlib.suppress(OSError), open("/proc/self/environ", "rb") as file:
+        if not any(entry.startswith(b"LC_CTYPE=") for entry in file.read().split(b"\0")):
+            found.pop("LC_CTYPE", None)
+    return found
 
 
 def _seen(options: argparse.Namespace, command: list[str]) -> int:
@@ -157,7 +167,7 @@ def _run(command: list[str], kind: recognisers.Kind, task: CommandTask, told: in
     tees, streams, resized = tees_of(kind)
     task.has_bar = not tees
     environment = {
-        **os.environ,
+        **_environment(),
         VARIABLE: str(telling),
         context.VARIABLE: context.to_environment(task.handle),
     }
