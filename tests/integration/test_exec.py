@@ -33,14 +33,14 @@ cut -d " " -f 5-7 /proc/self/stat
 printf "<%s>" "$0" "$@"; env | grep -vE "^(HEADWAY_(FD|TASK)|_)=" | sort; stat -L -c %i /dev/fd/0 /dev/fd/1 /dev/fd/2
 """
 # Tells of each signal that it gets, and ends when it is told to.
-HANDLES = """
-import signal, sys
+HANDLES = r"""
+import os, signal, sys
 for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-    signal.signal(number, lambda number, _: print(signal.Signals(number).name, flush=True))
-print("on", flush=True)
-for line in sys.stdin:
+    signal.signal(number, lambda number, _: os.write(1, f"{signal.Signals(number).name}\n".encode()))
+os.write(1, b"on\n")
+while os.read(0, 100):
     pass
-print("off", flush=True)
+os.write(1, b"off\n")
 """
 
 
