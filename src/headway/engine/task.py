@@ -156,25 +156,28 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     ) -> Any:
         return (core.SizedTracker if sized else core.Tracker)(self, iterable, on_end, on_tick, label=label)
 
-    def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> Task:
+    def _part(
+        self, id: str, total: int | None, unit: str, label: str, stall_after: float | None, resume: bool, join: bool
+    ) -> Task:
         if self._segment() is None:
-            return self._part_apart(id, total, unit, label)
+            return self._part_apart(id, total, unit, label, stall_after)
         at = self._attachment()
         if at.segment.closed:  # closed for this handle, but the board may be open again
             at = attached.known(self._uuid) or at
         try:
-            return create(at, id, total, unit, label, resume, join, self.id)
+            return create(at, id, total, unit, label, stall_after, resume, join, self.id)
         except errors.BoardClosed as error:
             if at.segment.closed:
                 raise  # the program itself closed or removed the board
             _tell_unseen(self._uuid, id, error)  # somebody else removed it
-            return self._part_apart(id, total, unit, label)
+            return self._part_apart(id, total, unit, label, stall_after)
 
-    def _part_apart(self, id: str, total: int | None, unit: str, label: str) -> Task:
+    def _part_apart(self, id: str, total: int | None, unit: str, label: str, stall_after: float | None) -> Task:
         """A part that nobody sees, in no process. Its generation is even, as that of no task on a board."""
         total = checks.check_task(id, total, unit, label)
+        stall_after_ns = checks.check_stall_after(stall_after)
         part = Task._made(None, self._board, self._uuid, 0, int.from_bytes(os.urandom(8)) & ~1, id, False)
-        part._apart = _standin(self._board, id, total, unit, label, self.id)
+        part._apart = _standin(self._board, id, total, unit, label, self.id, stall_after_ns)
         return part
 
     def view(self) -> TaskView:
@@ -208,9 +211,11 @@ def _tell_unseen(uuid: str, id: str, error: errors.HeadwayError) -> None:
         errors.tell(f"nobody sees what this process counts and writes on task {id!r}: {error}", errors.StaleTaskWarning)
 
 
-def _standin(board: str, id: str, total: int | None, unit: str, label: str, parent: str | None) -> StandinTask:
+def _standin(
+    board: str, id: str, total: int | None, unit: str, label: str, parent: str | None, stall_after_ns: int = 0
+) -> StandinTask:
     """A task of this process alone, on no board."""
-    return StandinTask._of(Record(board, id, total, unit, label, parent))
+    return StandinTask._of(Record(board, id, total, unit, label, parent, stall_after_ns))
 
 
 def create(
@@ -219,12 +224,13 @@ def create(
     total: int | None,
     unit: str,
     label: str,
+    stall_after: float | None,
     resume: bool,
     join: bool,
     parent: str | None,
 ) -> Task:
     """Claim a slot for a task and return a handle on it. The arguments are those of `claims.claim`."""
-    index, generation, joined = claims.claim(at, id, total, unit, label, resume, join, parent)
+    index, generation, joined = claims.claim(at, id, total, unit, label, stall_after, resume, join, parent)
     return Task._made(at, at.meta["name"], at.meta["uuid"], index, generation, id, joined)
 
 
