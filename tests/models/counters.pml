@@ -23,7 +23,7 @@
  *   open_all                   stripes.h hw_open_stripes
  *   add                        headway.h hw_count: one compare and swap of tag and count
  *   seal, free                 stripes.h hw_seal, slots.h hw_free_locked: a block is given back by the generation alone
- *   fill                       slots.h hw_fill
+ *   fill                       claim.h hw_fill
  *   sum                        stripes.h hw_total_count, without a lock
  *
  * Promised, and asserted below
