@@ -45,7 +45,6 @@ How = tuple[int, int, int, int]
 # Kill one step in, stall one step in, slots, with a semaphore: many kills, without what makes them take turns; many
 # stalls; and a board so small that it has to make room.
 KILLS, STALLS, SMALL = (1000, 5000, 64, 0), (4000, 1000, 64, 1), (4000, 1000, 6, 1)
-BOTH = (200, 200, 64, 0)
 
 
 def build(folder: Path, *edits: Edit, flags: tuple[str, ...] = ("-O2",), compiler: str = COMPILER) -> Path:
@@ -299,10 +298,6 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
     "blocks are taken back without the lock of their task": (
         STALLS,
         (*CROWDED, ("native/pool.h", "hw_slot_try(board, slot) != HW_OK) return 0;", "0) return 0;")),
-    ),
-    "a dead worker's counter is taken by two": (
-        BOTH,
-        (*CROWDED, ("native/bind.h", "hw_load(&stripe->worker) == found->worker;", "1;")),
     ),
     "who takes a dead worker's counter has what that one counted": (
         KILLS,
