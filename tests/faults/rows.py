@@ -246,6 +246,18 @@ ROWS = [
     ),
     Row(
         WORLD,
+        "rights given up, roots changed, descriptors closed, mappings handed on: who counts is alive, nobody is robbed",
+        ("pytest", "tests/integration/test_inheritance.py"),
+    ),
+    Row(
+        WORLD,
+        "containers with one directory that start at once: one has a board, others are told by whom; and are killed",
+        ("-m", "tests.faults.containers", "--rounds", "2"),
+        ("-m", "tests.faults.containers", "--rounds", "40"),
+        bound_s=300.0,
+    ),
+    Row(
+        WORLD,
         "a recorder without locks; its directory removed, renamed, replaced; paths of any length; old rows",
         ("pytest", TROUBLES, "-m", "not slow"),
         ("pytest", TROUBLES),

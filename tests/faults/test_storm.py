@@ -289,7 +289,7 @@ MISTAKES: dict[str, tuple[How, tuple[Edit, ...]]] = {
     ),
     "the blocks that were taken back are not counted": (
         SMALL,
-        (*CROWDED, ("native/blocks.h", "return it->folds ? hw_load", "return 0 ? hw_load")),
+        (*CROWDED, ("native/blocks.h", "= it->folds ? (int64_t)hw_load", "= 0 ? (int64_t)hw_load")),
     ),
     "blocks are taken back, and nothing says so": (
         SMALL,

@@ -41,6 +41,11 @@ MISTAKES: dict[str, Edit] = {
         "        if (n > board->result_bytes) n = 0;\n        n = hw_load(from);\n",
     ),
     "a number of entries is believed": ("native/stripes.h", "i < n && i < HW_LOST", "i < n"),
+    "a sum is believed": (
+        "native/blocks.h",
+        "    if (sum >= HW_FOLDED_LIMIT) sum = HW_FOLDED_LIMIT - 1;\n",
+        "",
+    ),
     "a state is believed": (
         "native/status.h",
         "    if (to->state >= HW_STATES) to->state = HW_FAILED; /* a damaged state reads as failed */\n",

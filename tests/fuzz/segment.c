@@ -82,7 +82,8 @@ static void look_at(hw_copy *copy) {
         CHECK(ends(task->message, sizeof task->message) && ends(task->error, sizeof task->error));
         for (int m = 0; m < HW_METRICS; m++) CHECK(ends(task->metric_name[m], HW_METRIC_BYTES));
         CHECK(!task->parent_bytes || task->parent_bytes < strlen(task->id));
-        CHECK(task->count > -(((int64_t)1) << 57) && task->count < ((int64_t)1) << 57); /* the sum of 518 counters */
+        /* The sum of 518 counters, and of those that were taken back. */
+        CHECK(task->count > -(((int64_t)1) << 58) && task->count < ((int64_t)1) << 58);
     }
     for (size_t i = 0; i < copy->stages.bytes / sizeof *stages; i++) {
         CHECK(stages[i].task < copy->count && stages[i].task >= last && ends(stages[i].stage, sizeof stages[i].stage));

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SAYS = {
     "hello.py": r"the sum of the squares is 8955050",
+    "one_call.py": r"7 is missing: exit code -9\n19 of 20 squares, 2421 in all",
     "pool.py": r"400 numbers, success after \d+\.\d s",
     "stages.py": r"BTC, hourly: success, 3 of 3 folds, result \{'auc': 0.91, 'folds': 3\}\n  load +\d+\.\d ms\n  fit ",
     "crash.py": r"second: lost at \d{3,} of 1000, 'on item \d+', pid \d+\n"

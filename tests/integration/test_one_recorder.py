@@ -440,6 +440,56 @@ def test_killed_it_is_replaced_by_one_which_records_all_boards_again(make: Make,
     assert len(recorders(headway_dir)) == 1
 
 
+def test_killed_it_is_replaced_also_for_boards_whose_programs_only_wait(make: Make, headway_dir: Path) -> None:
+    counting, waiting, other = (make(end) for end in "abc")
+    for board in (counting, waiting, other):
+        board.task("one", total=100).adopt()
+    (pid,) = {recorder_of(board) for board in (counting, waiting, other)}
+    os.kill(pid, signal.SIGKILL)
+
+    def again() -> bool:
+        counting.attach("one").update()
+        return all(
+            board._segment.recorder_alive and board._segment.recorder_pid != pid for board in (counting, waiting, other)
+        )
+
+    eventually(again)
+    assert len(recorders(headway_dir)) == 1
+
+
+ONE_TASK = """
+import time
+import headway
+
+with headway.open(record=True).task("one", total=100) as task:
+    task.update(7)
+    print("counts", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_board_all_of_whose_processes_were_killed_is_ended_by_the_next_recorder(
+    make: Make, board_name: str, headway_dir: Path
+) -> None:
+    name = f"{board_name}-killed"
+    with subprocess.Popen(
+        [sys.executable, "-c", ONE_TASK], env={**os.environ, "HEADWAY_BOARD": name}, stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdout is not None
+        assert program.stdout.readline() == b"counts\n"
+        eventually((headway_dir / name / "snapshot.npz").exists)
+        for pid in recorders(headway_dir):
+            os.kill(pid, signal.SIGKILL)
+        program.kill()
+    assert list(shm.SHM.glob(f"*-{name}-*"))
+    board = make("next")
+    recorder_of(board)
+    eventually(lambda: not list(shm.SHM.glob(f"*-{name}-*")), 120)
+    (task,) = snapshot.read(headway_dir / name).tasks
+    assert (task.id, task.state, task.count) == ("one", "lost", 7)
+    assert board._segment.recorder_alive
+
+
 def test_a_stop_has_it_write_all_boards_once_more_and_another_takes_them_up(make: Make, headway_dir: Path) -> None:
     boards = [make(end) for end in "abcd"]
     tasks = [board.task("one", total=100).adopt() for board in boards]

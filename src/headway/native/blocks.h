@@ -121,9 +121,14 @@ static inline int hw_kept_blocks(const hw_counters *it, char *slot) {
     return hw_folds_of(hw_load(&hw_control_of(slot)->stripes_used)) == it->folds;
 }
 
-/* What the blocks counted that were taken back from the task before. */
+/* What the blocks counted that were taken back from the task before. The word may hold anything in a damaged segment: no
+ * more than the counters of a task can hold is believed. */
+#define HW_FOLDED_LIMIT ((int64_t)1 << 56)
 static inline uint64_t hw_folded(const hw_counters *it, char *slot) {
-    return it->folds ? hw_load(hw_identity_of(slot)->folded + (it->folds & 1)) : 0;
+    int64_t sum = it->folds ? (int64_t)hw_load(hw_identity_of(slot)->folded + (it->folds & 1)) : 0;
+    if (sum >= HW_FOLDED_LIMIT) sum = HW_FOLDED_LIMIT - 1;
+    if (sum <= -HW_FOLDED_LIMIT) sum = 1 - HW_FOLDED_LIMIT;
+    return (uint64_t)sum;
 }
 
 /* The next stripe, or NULL. */

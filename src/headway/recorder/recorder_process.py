@@ -11,35 +11,43 @@ import resource
 import signal
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
 
 from headway import errors
 from headway.engine import segments
 from headway.process import address
 from headway.process.launch import LISTENING, pass_on
-from headway.recorder import old_loops
+from headway.recorder import old_loops, orphans
 from headway.recorder.desk import Desk
 from headway.recorder.recorder import DUTY, INTERVAL_S
 from headway.recorder.rounds import Rounds
 from headway.recorder.served import Served
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["main"]
 
 STOP_S = 10.0  # what hangs then does not keep this process
 DESCRIPTORS_SPARE, DESCRIPTORS_EACH = 64, 8  # what a process needs besides its boards; what a board needs at most
 TIDY_S = 3600.0  # a recorder that never leaves removes old boards of loops, too
+ORPHANS_FIRST_S = 3.0  # it may be the successor of a killed one, whose boards are silent by then
+ORPHANS_S = 60.0
 
 
-class _Tidying:
-    """Removes old boards of loops, once."""
+class _Once:
+    """Something beside the boards that is done once, and raises nothing."""
 
     cost = 0.0
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, what: Callable[[], object]) -> None:
+        self._what = what
 
     def do(self) -> None:
-        old_loops.tidy(self._root)
+        self._what()
 
     def beat(self) -> None: ...
 
@@ -97,9 +105,12 @@ def _serve(root: Path, desk: Desk, rounds: Rounds, stops: list[int]) -> None:
     tidied = full = False
     most = most_boards()
     left: list[address.Wish] = []
-    tidy_at = time.monotonic() + TIDY_S
+    tidy_at, orphans_at = time.monotonic() + TIDY_S, time.monotonic() + ORPHANS_FIRST_S
+    orphaned: SimpleQueue[address.Wish] = SimpleQueue()  # by the thread that looked for them
     while not stops:
         wishes = desk.hear(rounds.turn())
+        while not orphaned.empty():
+            wishes.append(orphaned.get())
         if not wishes and not len(rounds):
             if tidied:
                 wishes = desk.leave()
@@ -107,10 +118,14 @@ def _serve(root: Path, desk: Desk, rounds: Rounds, stops: list[int]) -> None:
                     return
             else:
                 tidied = True
-                rounds.add(_Tidying(root))
+                rounds.add(_Once(partial(old_loops.tidy, root)))
+                rounds.add(_Once(partial(_look_for_orphans, root, orphaned)))
         elif time.monotonic() >= tidy_at:
             tidy_at = time.monotonic() + TIDY_S
-            rounds.add(_Tidying(root))
+            rounds.add(_Once(partial(old_loops.tidy, root)))
+        elif time.monotonic() >= orphans_at and not full:
+            orphans_at = time.monotonic() + ORPHANS_S
+            rounds.add(_Once(partial(_look_for_orphans, root, orphaned)))
         for wish in wishes:
             tidied = False
             if len(rounds) < most:
@@ -125,3 +140,8 @@ def _serve(root: Path, desk: Desk, rounds: Rounds, stops: list[int]) -> None:
                 with suppress(OSError, ValueError):  # its program looks again
                     pass_on(str(root), wish)
             left.clear()
+
+
+def _look_for_orphans(root: Path, found: SimpleQueue[address.Wish]) -> None:
+    for wish in orphans.find(root):
+        found.put(wish)

@@ -65,9 +65,8 @@ def faults(files: Path) -> list[str]:
     with zipfile.ZipFile(wheel, "w") as archive:
         for path in sorted(path for path in files.rglob("*") if path.is_file()):
             archive.write(path, path.relative_to(files))
-    return printed_by_the_check(
-        "print(*wheel.faults_of_wheel(pathlib.Path(sys.argv[1])), sep='\\n')", str(wheel)
-    ).splitlines()
+    script = "[print(fault) for fault in wheel.faults_of_wheel(pathlib.Path(sys.argv[1]))]"
+    return printed_by_the_check(script, str(wheel)).splitlines()
 
 
 def test_a_wheel_in_which_nothing_is_wrong_passes(good: Path) -> None:

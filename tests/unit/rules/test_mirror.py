@@ -11,6 +11,7 @@ HELPED = "only does something beside a helper process: its tests start one"
 COMMAND = (
     "a command reads its arguments and prints; what it prints is tested where it is made, the rest as people call it"
 )
+MAP = "a part of a map: processes and threads do its work"
 SERVER = "a part of the server, which is tested through its addresses"
 
 # Modules without a unit test of their own, each with the tests that hold it, and why they are elsewhere.
@@ -35,6 +36,12 @@ ELSEWHERE = {
     "recorder.recorder_process": ("tests/integration/test_one_recorder.py", PROCESS),
     "recorder.old_loops": ("tests/unit/files/test_loops.py", "which boards go, and that they do"),
     "recorder.recorder": ("tests/integration/test_recorder.py", HELPED),
+    "pools.crew": ("tests/unit/pools/test_maps.py", "what is said between a map and its workers"),
+    "pools.mapping": ("tests/integration/test_maps.py", MAP),
+    "pools.processes": ("tests/integration/test_maps.py", MAP),
+    "pools.threads": ("tests/unit/pools/test_maps.py", MAP),
+    "pools.work": ("tests/integration/test_maps.py", MAP),
+    "pools.worker": ("tests/integration/test_maps.py", MAP),
     "cli.demo": ("tests/integration/test_demo.py", COMMAND),
     "cli.serve": ("tests/integration/test_dashboard_security.py", COMMAND),
     "cli.top": ("tests/integration/test_top.py", COMMAND),

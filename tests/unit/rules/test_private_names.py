@@ -27,6 +27,7 @@ LEFT = {
     "_again": OF_A_TASK,
     "_carried_by_others": OF_A_TASK,
     "_hand_to": OF_A_TASK,
+    "_handed_down": OF_A_TASK,
     "_own": OF_A_TASK,
     "_place": OF_A_TASK,
     "_read_result": OF_A_TASK,
