@@ -100,6 +100,17 @@ def failures() -> None:
         pass
 
 
+def calls_of_joblib(board: headway.Board) -> None:
+    from headway.integrations import joblib
+
+    joblib.install()
+    joblib.install("nightly")
+    joblib.install(board)
+    with joblib.tracked(label="fits", board=board):
+        joblib.Parallel(2, label="fits", board="nightly")([joblib.delayed(square)(1)])
+    assert_type(joblib.uninstall(), None)
+
+
 def maps(names: list[str]) -> None:
     assert_type(headway.process_map(square, range(10)), list[int])
     assert_type(headway.process_map(square, range(10), mp_context="spawn", retries=2, on_error="finish"), list[int])

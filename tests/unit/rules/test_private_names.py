@@ -25,6 +25,7 @@ LEFT = {
     "_handle": OF_A_BOARD,
     "_restart": OF_A_BOARD,
     "_again": OF_A_TASK,
+    "_called": OF_A_TASK,
     "_carried_by_others": OF_A_TASK,
     "_hand_to": OF_A_TASK,
     "_handed_down": OF_A_TASK,
