@@ -123,7 +123,7 @@ def search_once(run: Run) -> Outcome:
         if not (folder / "pan.c").is_file():
             raise NotChecked(f"spin made no verifier of {run.model.name} ({run.name}).")
         kind = ["-DSAFETY", "-DNOFAIR"] if run.mode == "safety" else []
-        effort = "-O0" if run.broken else "-O1"  # a search of a million states takes less than a compiler that takes pains
+        effort = "-O0" if run.broken else "-O1"  # a compiler that takes pains takes longer than most searches
         call(["gcc", effort, "-w", f"-DMEMLIM={MEMORY_MIB}", *kind, "-o", "pan", "pan.c"], folder)
         fair = [] if run.mode == "safety" else ["-a", "-f"]
         return judge(run, *call(["./pan", f"-m{DEPTH}", *fair], folder))
