@@ -72,12 +72,15 @@ def open(
 def current() -> Task:
     """The task of this context: the innermost block or loop, inherited by threads and by the children of a pool.
 
-    Without one, and where the one that was inherited has ended: a task whose every method is a cheap no-op.
+    In a program that `headway exec` started, else that of the command. Without one, and where the one that was
+    inherited has ended: a task whose every method is a cheap no-op.
     """
     task: Task | None = context.innermost()
     if task is None:
         handle = context.handed_down()
-        if handle is not None:
+        if handle is None:
+            task = _of_command()
+        else:
             try:
                 from headway.engine.task import unpickled
             except (ImportError, AttributeError) as error:
@@ -93,6 +96,26 @@ def current() -> Task:
 
 
 _told_ended = _told_unloaded = False
+_asked = False  # was the environment looked at for a task?
+
+
+def _of_command() -> Task | None:
+    """The task of the command that this program is a part of; None without one that runs. Looked for once."""
+    global _asked
+    if _asked:
+        return None
+    _asked = True
+    handle = context.from_environment()
+    if handle is None or support.disabled():
+        return None
+    try:
+        from headway.engine.task import running
+    except (ImportError, AttributeError):  # no board can be had here
+        return None
+    task = running(*handle)
+    if task is not None:
+        context.inherit(task, handle)
+    return task
 
 
 def _tell_unloaded(id: str, error: Exception) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,17 @@ from headway.engine.attached import Attachment
 from headway.native import core
 from headway.standin.records import Record  # here, as the first use may come where no module can be read any more
 from headway.standin.task import StandinTask
-from headway.system import machine
+from headway.system import machine, paths
 from headway.tasks import checks
 from headway.tasks.methods import Label, OnEnd, OnTick, TaskMethods
+from headway.tasks.states import OPEN_STATES
 
 if TYPE_CHECKING:
     from headway.views.task_view import TaskView
 
-__all__ = ["Task", "create", "is_broken_pool", "unpickled"]
+__all__ = ["Task", "create", "handle_of", "is_broken_pool", "running", "unpickled"]
+
+_UUID = re.compile(r"[0-9a-f-]{1,64}\Z")
 
 Alike = tuple[int | None, str, str, str | None]  # total, unit, label and parent of a task that stands apart
 
@@ -245,3 +249,22 @@ def unpickled(
     task._host = host
     task._alike = alike
     return task
+
+
+def handle_of(task: Task) -> tuple[str, str, int, int, str]:
+    """Everything that a process needs to find this task again, by `running`."""
+    return task._handed_down()
+
+
+def running(board: str, uuid: str, index: int, generation: int, id: str) -> Task | None:
+    """The task of a handle that anybody may have written; None where it has ended, or cannot be had here."""
+    try:
+        if not _UUID.match(uuid):
+            return None
+        at = attached.attached(paths.check_name(board), uuid)
+        if at.opened().find(checks.check_id(id)) != (index, generation):
+            return None
+        task = Task._of(at, index, generation, id)
+        return task if task.state in OPEN_STATES else None
+    except (errors.HeadwayError, OSError, ValueError):  # another machine's, another version's, removed
+        return None

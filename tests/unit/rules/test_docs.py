@@ -63,6 +63,15 @@ def test_the_programs_of_a_page_run(page: str, count: int, tmp_path: Path, run_p
         assert not finished.stderr
 
 
+def test_the_whole_programs_of_the_page_on_other_libraries_run(tmp_path: Path, run_python: RunPython) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "integrations.md").read_text(), re.DOTALL)
+    whole = [program for program in programs if "__main__" in program]
+    assert whole
+    for program in whole:
+        finished = run_python(program, env={"HEADWAY_DIR": str(tmp_path / "boards"), "HEADWAY_BARS": "0"})
+        assert not finished.stderr
+
+
 def _members(kind: type) -> set[str]:
     """The public attributes and methods of a class, but for the ways to make one of native records."""
     fields = {field.name for field in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
