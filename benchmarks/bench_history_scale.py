@@ -17,7 +17,8 @@ import pytest
 
 from benchmarks.contest import Contest, Side
 from headway.engine.board import open_board
-from headway.files import archive, history, query, retention
+from headway.exporters.report import report_of
+from headway.files import archive, history, query, retention, snapshot
 from headway.files.query import Query
 from headway.recorder.recorder import Recorder
 from headway.upkeep import removal
@@ -134,6 +135,12 @@ def bench_fifty(contest: Contest, long: Long, asked: tuple[str, Query]) -> None:
 def bench_count(contest: Contest, long: Long) -> None:
     """How many there are of a state."""
     contest(Side(lambda: query.count(long.directory, Query(states=("failed",)))), rounds=10)
+
+
+def bench_report(contest: Contest, long: Long) -> None:
+    """The report of all runs."""
+    view = snapshot.read(long.directory)
+    contest(Side(lambda: report_of(view, long.directory, Query())), rounds=10)
 
 
 def bench_gc(contest: Contest, long: Long) -> None:

@@ -158,10 +158,11 @@ QUICK = (
     ("history", BOARD, "--search", "777"),
     ("history", BOARD, "--task", "w1/job-000777"),
     ("history", BOARD, "--limit", "1000", "--json"),
+    ("report", BOARD),
+    ("report", BOARD, "--hours", "24"),
 )
 WRONG_NAME = ("show", "bench-nigth")
 WHOLE = (
-    ("report", BOARD),
     ("history", BOARD, "--json"),
     ("history", BOARD, "--format", "csv"),
     ("export", BOARD),

@@ -48,16 +48,13 @@ def _hours(text: str) -> float:
 
 
 def run(options: argparse.Namespace) -> int:
-    from headway.exporters.report import BARS_MOST, report_of
-    from headway.files.query import Query, wholes
-    from headway.files.sketches import picked, scale
+    from headway.exporters.report import report_of
+    from headway.files.query import Query
 
     view = find(options.board).view
     hours = options.hours
     asked = Query(uuid=view.uuid) if hours is None else Query(since=time.time() - hours * 3600)
-    directory = _directory(view)
-    of_all = scale(directory, asked, BARS_MOST)
-    page = report_of(view, wholes(directory, asked), lambda passes: picked(directory, asked, passes), of_all)
+    page = report_of(view, _directory(view), asked)
     output: Path | None = options.output
     if output is None or output == STANDARD_OUTPUT:
         sys.stdout.flush()

@@ -1,7 +1,7 @@
 """What a report needs to know of the tasks of a run, gathered from one task after the other.
 
 A night has hundreds of thousands of tasks. Those that the page shows are kept, and sums over all: the memory that this
-takes does not grow with the number of tasks.
+takes does not grow with the number of tasks. Of most of a long history only sums are given (`headway.files.sums`).
 """
 
 from __future__ import annotations
@@ -10,13 +10,11 @@ import heapq
 import itertools
 import re
 from array import array
-from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from headway.files.sketches import Scale, Sketch
 from headway.tasks.states import STATES
 from headway.terminal.row import detail
 from headway.views.numbers import Counts
@@ -24,10 +22,10 @@ from headway.views.numbers import Counts
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
+    from headway.files.sums import Sums
     from headway.views.task_view import TaskView
 
 Numbers: TypeAlias = "np.ndarray[Any, np.dtype[np.float64]]"
-Flags: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 __all__ = ["Gathered", "Kind", "Throughput", "end_of"]
 
@@ -96,10 +94,6 @@ class Largest:
         elif item > self._heap[0]:
             heapq.heapreplace(self._heap, item)
 
-    def passes(self, *key: float) -> bool:
-        """Would a task with this key, and this beginning, not be kept?"""
-        return len(self._heap) == self._most and key < self._heap[0][: len(key)]
-
     def tasks(self) -> list[TaskView]:
         """Those that were kept, the largest first."""
         return [item[-1] for item in sorted(self._heap, reverse=True)]
@@ -111,6 +105,7 @@ class Throughput:
     def __init__(self) -> None:
         self.tasks = 0
         self._steps = array("d")
+        self._sums: Numbers = np.zeros(BINS)
 
     def add(self, points: Sequence[tuple[float, float]]) -> None:
         """The count of one task over time: points of (seconds since 1970, count)."""
@@ -118,31 +113,35 @@ class Throughput:
         for (at, count), (later, more) in pairwise(points):
             if later >= at and more > count:
                 self._steps.extend((at, later, more - count))
-        self._bound()
+        if len(self._steps) > 3 * STEPS_MOST:
+            self._bound()
 
-    def add_many(self, begins: Numbers, ends: Numbers, gained: Numbers) -> None:
-        """Tasks that counted evenly from their beginning to their end."""
-        self.tasks += len(gained)
-        self._steps.frombytes(np.column_stack((begins, ends, gained)).tobytes())
-        self._bound()
+    def add_sums(self, tasks: int, gained: Sequence[float]) -> None:
+        """So many tasks, and what they counted in each of BINS intervals: those that are asked for in the end."""
+        self.tasks += tasks
+        self._sums = self._sums + np.array(gained)
 
     def _bound(self) -> None:
-        if len(self._steps) > 3 * STEPS_MOST:
-            begin, end, rates = self.spread(FINE_BINS)
+        begins, ends, gained = self._columns()
+        begin, end = float(begins.min()), float(ends.max())
+        if end > begin:
             edges = np.linspace(begin, end, FINE_BINS + 1)
-            gained = np.array(rates) * (end - begin) / FINE_BINS
+            gained = _gained(begins - begin, ends - begin, gained, (end - begin) / FINE_BINS, FINE_BINS)
             self._steps = array("d", np.column_stack((edges[:-1], edges[1:], gained))[gained > 0].ravel().tolist())
 
-    def spread(self, bins: int = BINS) -> tuple[float, float, list[float]]:
-        """(begin, end, units a second in equal intervals between them); no intervals if it took no time."""
+    def _columns(self) -> tuple[Numbers, Numbers, Numbers]:
         begins, ends, gained = np.array(self._steps, dtype=np.float64).reshape(-1, 3).T
-        if not len(gained):
-            return 0.0, 0.0, []
-        begin, end = float(begins.min()), float(ends.max())
-        wide = (end - begin) / bins
-        if wide <= 0:
-            return begin, end, []
-        return begin, end, (_gained(begins - begin, ends - begin, gained, wide, bins) / wide).tolist()
+        return begins, ends, gained
+
+    def spread(self, begin: float, end: float) -> list[float]:
+        """Units a second in BINS equal intervals between these times; none if there is no time between them."""
+        begins, ends, gained = self._columns()
+        wide = (end - begin) / BINS
+        if wide <= 0 or not (len(gained) or self._sums.any()):
+            return []
+        begins, ends = (np.clip(at, begin, end) - begin for at in (begins, ends))
+        rates: list[float] = ((_gained(begins, ends, gained, wide, BINS) + self._sums) / wide).tolist()
+        return rates
 
 
 def _gained(begins: Numbers, ends: Numbers, gained: Numbers, wide: float, bins: int) -> Numbers:
@@ -173,6 +172,7 @@ class Gathered:
         self.tasks = self.begun = self.dead_of_more_kinds = 0
         self.begin: float | None = None
         self.end: float | None = None
+        self.axis: tuple[float, float] | None = None  # of the throughput, if it has sums
         self.kinds: dict[tuple[str, str], Kind] = {}
         self.throughput: dict[str, Throughput] = {}
         self.bars, self.slow = Largest(BARS_MOST), Largest(SLOWEST)
@@ -204,76 +204,17 @@ class Gathered:
         if task.count > task.base and (task.id, task.unit) not in self._wholes:
             self._add_counts(task, task.started, end_of(task, task.taken_at))
 
-    def passes(self, run: Sketch, *, former: bool = False) -> bool:
-        """Add a run of the history by its numbers alone, if the page needs no more of it. Returns whether it did.
-
-        That goes for one that went well, is not among the longest, and took less time than one interval of the charts.
-        """
-        began, ended, gained = run.started, run.ended, 0
-        if run.state not in _QUIET or run.workers_lost != "[]" or type(began) is not float or type(ended) is not float:
-            return False
-        if type(run.count) is not int or type(run.base) is not int or self.begin is None or self.end is None:
-            return False
-        elapsed = max(0.0, ended - began)
-        if not (began >= 0 and self.bars.passes(False, elapsed, began) and self.slow.passes(elapsed, began)):
-            return False
-        if run.count > run.base and (run.id, run.unit) not in self._wholes:
-            gained = run.count - run.base
-            if elapsed * BINS > self.end - self.begin or run.unit not in self.throughput:
-                return False
-        if gained:
-            self.throughput[run.unit].add([(began, 0.0), (began + elapsed, float(gained))])
-        self.tasks += 1
-        self.begun += 1
-        self.begin, self.end = min(self.begin, began), max(self.end, ended)
-        if former:
-            self._states[run.state] += 1
-        return True
-
-    def passes_many(
-        self, runs: Sequence[tuple[Any, ...]], scale: Scale, uuid: str, left: Collection[tuple[int, float | None]]
-    ) -> list[bool]:
-        """As `passes`, of many runs at once: of those that it tells without a look at each one.
-
-        runs: sketches; scale: of all runs; uuid: the segment of the view's run, of which those that are `left` (serial,
-        beginning) are looked at one by one.
-        """
-        if not runs or scale.longest is None or self.begin is None or self.end is None:
-            return [False] * len(runs)
-        columns = Sketch._make(zip(*runs, strict=True))
-        began, ended = _times(columns.started), _times(columns.ended)
-        gained = np.fromiter(map(_gain, columns.count, columns.base), np.float64, len(runs))
-        elapsed = np.maximum(0.0, ended - began)
-        least, since = scale.longest
-        passed = (elapsed < least) | ((elapsed == least) & (began < since))
-        passed &= (began >= 0) & np.isfinite(gained)
-        passed &= np.fromiter(map(_is_quiet, columns.state, columns.workers_lost), bool, len(runs))
-        runs_of_view = zip(columns.serial, columns.started, strict=True)
-        passed &= ~np.fromiter((one in left for one in runs_of_view), bool, len(runs))
-        if self._wholes:
-            pairs = zip(columns.id, columns.unit, strict=True)
-            gained[np.fromiter((pair in self._wholes for pair in pairs), bool, len(runs))] = 0.0
-        known = np.fromiter(map(self.throughput.__contains__, columns.unit), bool, len(runs))
-        passed &= (gained <= 0) | (known & (elapsed * BINS <= max(scale.seconds, self.end - self.begin)))
-        if passed.any():
-            self._add_many(columns, passed, began, ended, gained, uuid)
-        return cast("list[bool]", passed.tolist())
-
-    def _add_many(
-        self, columns: Sketch, passed: Flags, began: Numbers, ended: Numbers, gained: Numbers, uuid: str
-    ) -> None:
-        units = np.array(columns.unit, object)
-        counted = passed & (gained > 0)
-        for unit in set(units[counted].tolist()):
-            of = counted & (units == unit)
-            self.throughput[unit].add_many(began[of], np.maximum(began[of], ended[of]), gained[of])
-        self.tasks += int(passed.sum())
-        self.begun += int(passed.sum())
-        self.begin = min(self.begin or 0.0, float(began[passed].min()))
-        self.end = max(self.end or 0.0, float(ended[passed].max()))
-        of_runs = zip(columns.state, columns.uuid, passed.tolist(), strict=True)
-        for state, times in Counter(state for state, run, one in of_runs if one and run != uuid).items():
-            self._states[state] += times
+    def add_sums(self, sums: Sums) -> None:
+        """The runs of a history of which the page shows nothing but sums; their intervals are BINS."""
+        self.tasks += sums.tasks
+        self.begun += sums.tasks
+        self.begin = min((at for at in (self.begin, sums.begin) if at is not None), default=None)
+        self.end = max((at for at in (self.end, sums.end) if at is not None), default=None)
+        self.axis = None if sums.begin is None or sums.end is None else (sums.begin, sums.end)
+        for state, runs in sums.former.items():
+            self._states[state] += runs
+        for unit, gained in sums.gained.items():
+            self.throughput.setdefault(unit, Throughput()).add_sums(sums.counted[unit], gained)
 
     def _add_dead(self, task: TaskView) -> None:
         why = detail(task)
@@ -293,19 +234,6 @@ class Gathered:
         series: Sequence[tuple[float, int]] = getattr(task, "series", ())
         points: list[tuple[float, float]] = sorted(series) or [(began, task.base), (end, task.count)]
         self.throughput.setdefault(task.unit, Throughput()).add(points)
-
-
-def _times(values: Any) -> Numbers:
-    return np.fromiter((at if type(at) is float else np.nan for at in values), np.float64, len(values))
-
-
-def _gain(count: Any, base: Any) -> float:
-    """How much a run counted; NaN if its numbers are none."""
-    return max(0.0, float(count - base)) if type(count) is int and type(base) is int else np.nan
-
-
-def _is_quiet(state: Any, workers_lost: Any) -> bool:
-    return state in _QUIET and workers_lost == "[]"
 
 
 def _order(task: TaskView) -> tuple[float, int]:

@@ -10,26 +10,25 @@ import base64
 import hashlib
 import time
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from headway.exporters._gathered import BARS_MOST, Gathered, end_of
+from headway.exporters._gathered import BARS_MOST, BINS, Gathered, end_of
 from headway.exporters._plots import Lane, area, colour_class, gantt
-from headway.files.sketches import Scale, Sketch
 from headway.tasks.states import STATES
 from headway.terminal.text import safe
 from headway.views.words import counted, duration, number, plural, rate, state, tally
 from headway.views.workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    import os
+    from collections.abc import Iterable
 
     from headway.exporters._gathered import Kind
     from headway.files.history import PastTask
+    from headway.files.query import Query
     from headway.views.board_view import BoardView, TaskView
 
-    Passes = Callable[[Sequence[tuple[Any, ...]]], list[bool]]
-
-__all__ = ["BARS_MOST", "report", "report_of"]
+__all__ = ["report", "report_of"]
 
 KINDS_MOST = 100
 UNITS_MOST = 3
@@ -66,41 +65,39 @@ summary { cursor: pointer; } td ul { margin: 4px 0; padding-left: 18px; columns:
 def report(view: BoardView, past: Iterable[PastTask] = ()) -> str:
     """The page. past: runs of the history; of those that are also on the board, their series."""
     runs = list(past)
-    wholes = {(task.parent, task.unit) for task in runs if task.count}
-    return report_of(view, wholes, lambda _: runs, Scale(0.0, None))
+    wholes = {(task.parent, task.unit) for task in (*runs, *view) if task.count}
+    gathered = Gathered(view.taken_at, wholes)
+    for run in runs:
+        gathered.add(run, former=run.uuid != view.uuid)
+    known = {(run.serial, run.started) for run in runs if run.uuid == view.uuid}
+    for task in view:
+        if (task.serial, task.started) not in known:
+            gathered.add(task)
+    return _page(view, gathered)
 
 
-def report_of(
-    view: BoardView,
-    wholes: Collection[tuple[str | None, str]],
-    pick: Callable[[Passes], Iterable[PastTask]],
-    scale: Scale,
-) -> str:
-    """The page of any number of runs, each looked at once.
+def report_of(view: BoardView, directory: str | os.PathLike[str], asked: Query) -> str:
+    """The page of a board and of the runs of its history that fit, of which there may be any number.
 
-    wholes, pick, scale: (id, unit) of tasks that have parts, the runs but for those that are passed, and the scale of
-    all, as `query.wholes`, `sketches.picked` and `sketches.scale` of `headway.files` give them.
+    Raises as `headway.files.history.read` does.
     """
-    gathered = Gathered(view.taken_at, {*wholes, *((task.parent, task.unit) for task in view if task.count)})
-    left = {(task.serial, task.started) for task in view}  # on the board, and not in the history
+    from headway.files import sums
 
-    def passes(runs: Sequence[tuple[Any, ...]]) -> list[bool]:
-        passed = gathered.passes_many(runs, scale, view.uuid, left)
-        return [one or passes_alone(Sketch._make(run)) for one, run in zip(passed, runs, strict=True)]
+    begun = [(task.started, end_of(task, view.taken_at)) for task in view if task.started is not None]
+    begin = min((began for began, _ in begun), default=None)
+    board = sums.Board(view.uuid, view, begin, max((ended for _, ended in begun), default=None))
+    found = sums.summed(directory, asked, board, longest=BARS_MOST, intervals=BINS)
+    gathered = Gathered(view.taken_at, found.wholes)
+    for run in sums.whole(directory, found.rest):
+        gathered.add(run, former=run.uuid != view.uuid)
+    for task in view:
+        if (task.serial, task.started) not in found.known:
+            gathered.add(task)
+    gathered.add_sums(found)
+    return _page(view, gathered)
 
-    def passes_alone(run: Sketch) -> bool:
-        if (run.serial, run.started) in left and run.uuid == view.uuid:
-            return False
-        return gathered.passes(run, former=run.uuid != view.uuid)
 
-    for task in pick(passes):
-        former = task.uuid != view.uuid
-        if not former:
-            left.discard((task.serial, task.started))
-        gathered.add(task, former=former)
-    for one in view:
-        if (one.serial, one.started) in left:
-            gathered.add(one)
+def _page(view: BoardView, gathered: Gathered) -> str:
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
     parts = (
@@ -251,8 +248,9 @@ def _wide(label: str, picture: str) -> str:
 def _throughput(gathered: Gathered) -> str:
     """The counts over time, by unit."""
     pictures = []
+    begin, end = gathered.axis or (gathered.begin or 0.0, gathered.end or 0.0)
     for unit, grown in sorted(gathered.throughput.items(), key=lambda item: -item[1].tasks)[:UNITS_MOST]:
-        begin, end, rates = grown.spread()
+        rates = grown.spread(begin, end)
         if rates:
             name = _text(unit) or "items"
             picture = _wide(f"{name} a second", area(begin, end, rates, rate(max(rates))))

@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 BUSY_S = 5.0  # how long to wait for another process's lock
 TRY_S = 0.1  # SQLite itself waits for so long at most: see `patient`
-READ_S = 60.0  # after so long a reader gives up: a damaged file can make SQLite loop for ever
+READ_S = 60.0  # of a core: then a reader gives up, as a damaged file can make SQLite loop for ever
 SIDES = ("-wal", "-shm", "-journal")  # the endings of files that SQLite keeps beside a database
 TICK_S = 0.1  # of the clock by which files get their times; two writes within one may look like one
 INDEX_BYTES = 1 << 15  # the index of a log grows by so much; if the disk has less, SQLite reports a general I/O error
@@ -145,8 +145,8 @@ def connect(path: Path, *, write: bool, alone: bool = False) -> sqlite3.Connecti
         for setting in _CAREFUL:
             connection.execute(f"PRAGMA {setting}")
         if not write:
-            give_up = time.monotonic() + READ_S
-            connection.set_progress_handler(lambda: time.monotonic() > give_up, 100_000)
+            give_up = time.thread_time() + READ_S
+            connection.set_progress_handler(lambda: time.thread_time() > give_up, 100_000)
     except BaseException:
         connection.close()
         raise
@@ -334,7 +334,7 @@ def _fault(path: Path, error: sqlite3.Error) -> Exception:
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
         return _locked(path, "too often")
     if kind == sqlite3.SQLITE_INTERRUPT:
-        return errors.LockTimeout(f"reading {path} took longer than {READ_S:g} s: ask for less of it")
+        return errors.LockTimeout(f"reading {path} took more than {READ_S:g} s of a core: ask for less of it")
     if kind == sqlite3.SQLITE_FULL:
         return _no_space(path)
     if kind in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):

@@ -45,6 +45,7 @@ from headway.files.schema import (
     OLDER,
     SCHEMA_VERSION,
     check,
+    index_numbers,
     move_older,
     selected,
     tables,
@@ -184,7 +185,8 @@ class Writer:
     def check(self) -> bool:
         """Read the whole file, and move it aside if it is damaged. Returns False if it was.
 
-        A writer notices damage only in the pages that it touches: damage to old tasks may stay unnoticed for long.
+        A writer notices damage only in the pages that it touches: damage to old tasks may stay unnoticed for long. A
+        file of an older release gets the index that reports are quick by.
         """
 
         def work(connection: sqlite3.Connection) -> None:
@@ -197,6 +199,7 @@ class Writer:
                         decode(row)
                     except ValueError as error:
                         raise database.damaged(self.path, error) from None
+            index_numbers(connection, rows=None)
 
         before = len(self.aside)
         self._run(work, begin=False)
@@ -269,6 +272,7 @@ class Writer:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         if check(connection, self.path) < SCHEMA_VERSION:  # this opens the log of the same database, too
             upgrade(connection)
+        index_numbers(connection)
         for setting in ("PRAGMA synchronous=FULL", f"PRAGMA journal_size_limit={LOG_BYTES_MAX}"):
             connection.execute(setting).fetchall()
 

@@ -11,6 +11,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import CorruptBoard, DamagedSnapshot
@@ -78,13 +79,18 @@ def _expect(good: bool, value: object) -> None:
         raise ValueError(f"it holds {value!r:.60}")
 
 
+# Those that read most values do without `_expect`: a call more for each would be a fifth of reading a row.
+
+
 def _text(value: Any) -> str:
-    _expect(isinstance(value, str), value)
+    if type(value) is not str:
+        _expect(False, value)
     return str(value)
 
 
 def _integer(value: Any) -> int:
-    _expect(type(value) is int and -(2**63) <= value < 2**64, value)
+    if type(value) is not int or not -(2**63) <= value < 2**64:
+        _expect(False, value)
     return int(value)
 
 
@@ -103,14 +109,15 @@ def _flag(value: Any) -> bool:
 
 
 def _real(value: Any) -> float:
-    _expect(type(value) in (int, float) and math.isfinite(value), value)
+    if type(value) not in (int, float) or not math.isfinite(value):
+        _expect(False, value)
     return float(value)
 
 
 def _time(value: Any) -> float:
-    found = _real(value)
-    _expect(0 <= found <= _TIME_MAX, value)
-    return found
+    if type(value) not in (int, float) or not 0 <= value <= _TIME_MAX:  # nor NaN
+        _expect(False, value)
+    return float(value)
 
 
 def _state(value: Any) -> str:
@@ -212,8 +219,12 @@ def _series(text: Any) -> tuple[tuple[float, int], ...]:
     return tuple(zip(map(float, times), counts, strict=True))
 
 
+# `dataclasses.astuple` copies every value, which took a fifth of archiving a task.
+_share = attrgetter(*(field.name for field in dataclasses.fields(ShareView)))
+
+
 def _listed(shares: Iterable[ShareView]) -> str:
-    return json.dumps([list(dataclasses.astuple(one)) for one in shares])
+    return json.dumps(list(map(_share, shares)))
 
 
 def _timed(durations: Durations | None) -> str:

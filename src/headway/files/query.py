@@ -38,7 +38,6 @@ __all__ = [
     "read",
     "read_columns",
     "stream",
-    "wholes",
 ]
 
 T = TypeVar("T")
@@ -150,21 +149,6 @@ def count(directory: str | os.PathLike[str], query: Query) -> int:
     return _asked(Path(directory, HISTORY), counted) or 0
 
 
-def wholes(directory: str | os.PathLike[str], query: Query) -> set[tuple[str, str]]:
-    """(parent, unit) of the runs that fit and counted something as parts of another. Raises as `read` does."""
-
-    def found(connection: sqlite3.Connection) -> set[tuple[str, str]]:
-        pairs: set[tuple[str, str]] = set()
-        for table in tables(connection):
-            source, where, values = _asking(connection, table, query)
-            parts = f"parent IS NOT NULL AND count <> 0 AND {where}"
-            for parent, unit in connection.execute(f"SELECT DISTINCT parent, unit FROM {source} WHERE {parts}", values):
-                pairs.add((str(parent), str(unit)))
-        return pairs
-
-    return _asked(Path(directory, HISTORY), found) or set()
-
-
 def read(
     directory: str | os.PathLike[str],
     *,
@@ -264,26 +248,6 @@ def _asking(connection: sqlite3.Connection, table: str, query: Query) -> tuple[s
         few = connection.execute(counted, [query.uuid]).fetchone()[0] <= FEW
     where, values = query.sql(by_uuid=few)
     return f"{table} INDEXED BY {BY_PLACE}" if few else table, where, values
-
-
-def _at(path: Path, places: Sequence[_Place]) -> list[_Row]:
-    """The rows at these places, in order. What was deleted meanwhile is left out."""
-
-    def fetched(connection: sqlite3.Connection) -> list[_Row]:
-        found: list[_Row] = []
-        for table in tables(connection):
-            present = table != OLDER
-            rowids = [place.rowid for place in places if place.present == present]
-            some = ", ".join("?" * len(rowids))
-            wanted = selected(connection, table, tuple(COLUMNS))
-            select = f"SELECT {WHEN}, rowid, {wanted} FROM {table} WHERE rowid IN ({some})"
-            found += [
-                _Row(_place(when, present, rowid), tuple(rest))
-                for when, rowid, *rest in connection.execute(select, rowids)
-            ]
-        return sorted(found, key=lambda row: row.place, reverse=True)
-
-    return _asked(path, fetched) or []
 
 
 def _of_table(

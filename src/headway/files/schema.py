@@ -8,6 +8,9 @@ versions, too. Versions 1 and 2 kept one row for each task, in a table `tasks`. 
 beside it, which takes a moment however many rows there are, and moves the rows a few at a time (`move_older`); readers
 read both. Version 3 had the table `runs` without the columns of `_ADDED`, which the next writer adds in a moment.
 `_LATER` has the columns that older versions may lack, with the value that their rows get.
+
+The index `runs_by_numbers` may be missing, in a file that was begun before there was one: the next writer makes it
+where that takes a moment, `headway history --check` in any file.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ADD",
+    "BY_NUMBERS",
     "BY_PLACE",
     "FETCH_OLDER",
     "HISTORY",
@@ -36,6 +40,8 @@ __all__ = [
     "SCHEMA_VERSION",
     "WHEN",
     "check",
+    "has_numbers",
+    "index_numbers",
     "move_older",
     "selected",
     "tables",
@@ -47,6 +53,8 @@ SCHEMA_VERSION = 4  # version 1 was before the first release
 APPLICATION = int.from_bytes(b"hdwy", "big")  # in the file's header: it marks the database as a history
 RUNS, OLDER = "runs", "tasks"  # the table of this version, and that of versions 1 and 2
 BY_PLACE = "runs_by_place"  # its index by segment, slot and generation
+BY_NUMBERS = "runs_by_numbers"  # its index of what a report sums up; a file may lack it, and is slower to sum up then
+ROWS_AT_ONCE = 32_768  # so many rows are indexed in a moment
 _BEGUN = "coalesce(started, 0)"
 _KEY = ("uuid", "slot", "generation")
 _ADDED = ("durations",)  # since version 3: they stand last, where they are in a table to which they were added
@@ -68,10 +76,16 @@ _SCHEMA = {
     "runs_by_id": "CREATE INDEX runs_by_id ON runs (id, created)",
 }
 _SCHEMA_3 = _SCHEMA | {RUNS: _table(_WRITTEN_3)}
+# In the order of the rows, so that adding to it costs next to nothing; what is looked at in each row stands first.
+_NUMBERS = (
+    f"CREATE INDEX {BY_NUMBERS} ON runs "
+    f"({WHEN}, started, ended, state, workers_lost, count, base, unit, parent, uuid, id, archived)"
+)
 NEW = (
     "PRAGMA auto_vacuum=INCREMENTAL",
     "BEGIN IMMEDIATE",
     *_SCHEMA.values(),
+    _NUMBERS,
     f"PRAGMA application_id={APPLICATION}",
     f"PRAGMA user_version={SCHEMA_VERSION}",
     "COMMIT",
@@ -140,6 +154,7 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
         raise database.damaged(path, "it has triggers")
     schema = _SCHEMA_3 if version == 3 else _SCHEMA
     whole = all(found.get(name, ("", ""))[1] == sql for name, sql in schema.items())
+    whole = whole and found.get(BY_NUMBERS, ("", _NUMBERS))[1] == _NUMBERS
     if SCHEMA_VERSION < version < 1000 and not whole:
         raise errors.LayoutMismatch(
             f"{path} was written by a newer version of Headway (its version is {version}, this one knows up to "
@@ -151,6 +166,21 @@ def check(connection: sqlite3.Connection, path: Path) -> int:
     if not whole or version not in (3, SCHEMA_VERSION) or (OLDER in found and not older):
         raise database.damaged(path, "its tables are not those of a history")
     return int(version)
+
+
+def has_numbers(connection: sqlite3.Connection) -> bool:
+    """Has a history that `check` accepted the index of numbers?"""
+    found = "SELECT 1 FROM sqlite_master WHERE name = ?"
+    return connection.execute(found, [BY_NUMBERS]).fetchone() is not None
+
+
+def index_numbers(connection: sqlite3.Connection, *, rows: int | None = ROWS_AT_ONCE) -> None:
+    """Make the index of numbers if there is none, and not more than so many rows: others wait for it meanwhile."""
+    if has_numbers(connection):
+        return
+    last = connection.execute(f"SELECT max(rowid) FROM {RUNS}").fetchone()[0] or 0
+    if rows is None or last <= rows:
+        connection.execute(_NUMBERS.replace("INDEX", "INDEX IF NOT EXISTS", 1))
 
 
 def _is_older(connection: sqlite3.Connection, kind: str, sql: str) -> bool:
@@ -167,7 +197,7 @@ def upgrade(connection: sqlite3.Connection) -> None:
 
     made = [f"ALTER TABLE {RUNS} ADD COLUMN {name} {COLUMNS[name]}" for name in _ADDED]
     if RUNS not in tables(connection):
-        made = list(_SCHEMA.values())
+        made = [*_SCHEMA.values(), _NUMBERS]
     statements = ("BEGIN IMMEDIATE", *made, f"PRAGMA user_version={SCHEMA_VERSION}", "COMMIT")
     at_once([partial(connection.execute, statement) for statement in statements], connection.rollback)
 

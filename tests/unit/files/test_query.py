@@ -147,7 +147,6 @@ def test_few_runs_of_a_segment_are_found_without_a_walk_through_those_of_others(
             add(tmp_path, ended(60, at=NOW + 100 * batch + number, generation=5 + 200 * batch + 2 * number))
         asked, done = Query(uuid="f" * 32), steps(monkeypatch)
         assert len(list(query.stream(tmp_path, asked))) == query.count(tmp_path, asked) == 3
-        assert query.wholes(tmp_path, asked) == {("all", "bar")}
         monkeypatch.undo()
         work.append(len(done))
     assert work[1] <= work[0] + 2, "it grows with the rows of others"
@@ -159,7 +158,6 @@ def test_many_runs_of_a_segment_are_read_by_time(tmp_path: Path, monkeypatch: py
     asked = Query(uuid=next(iter(history.read(tmp_path))).uuid)
     assert list(query.stream(tmp_path, asked)) == history.read(tmp_path)
     assert query.count(tmp_path, asked) == 42
-    assert query.wholes(tmp_path, asked) == set()
 
 
 def test_what_ends_or_is_deleted_between_two_pages_shifts_nothing(tmp_path: Path) -> None:

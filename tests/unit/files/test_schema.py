@@ -11,6 +11,7 @@ import pytest
 
 from headway import errors
 from headway.files import schema
+from headway.files.past_task import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,12 +69,36 @@ def test_one_of_version_3_is_accepted_and_gets_the_columns_that_it_lacks(connect
         schema.check(connection, WHERE)
 
 
+def test_the_index_of_numbers_may_be_missing_and_comes_where_that_takes_a_moment(
+    connection: sqlite3.Connection,
+) -> None:
+    connection.execute(f"DROP INDEX {schema.BY_NUMBERS}")
+    assert schema.check(connection, WHERE) == schema.SCHEMA_VERSION
+    names = [name for name in COLUMNS if COLUMNS[name].endswith("NOT NULL")]
+    values = f"INSERT INTO runs (version, {', '.join(names)}) VALUES (1, {', '.join('?' * len(names))})"
+    for number in range(3):
+        connection.execute(values, [number] * len(names))
+    schema.index_numbers(connection, rows=2)
+    assert not schema.has_numbers(connection)
+    for rows in (3, None):
+        schema.index_numbers(connection, rows=rows)
+        assert schema.has_numbers(connection)
+        assert schema.check(connection, WHERE) == schema.SCHEMA_VERSION
+
+
+def test_another_index_of_that_name_is_damage(connection: sqlite3.Connection) -> None:
+    connection.execute(f"DROP INDEX {schema.BY_NUMBERS}")
+    connection.execute(f"CREATE INDEX {schema.BY_NUMBERS} ON runs (id)")
+    with pytest.raises(errors.DamagedHistory):
+        schema.check(connection, WHERE)
+
+
 @pytest.mark.parametrize("version", [1, 2])
 def test_an_older_one_is_accepted_and_gets_the_table_of_this_version_beside_its_own(
     connection: sqlite3.Connection, version: int
 ) -> None:
     connection.execute(f"ALTER TABLE {schema.RUNS} RENAME TO {schema.OLDER}")
-    for index in ("runs_by_place", "runs_by_end", "runs_by_id"):
+    for index in ("runs_by_place", "runs_by_end", "runs_by_id", "runs_by_numbers"):
         connection.execute(f"DROP INDEX {index}")
     if version == 1:
         connection.execute(f"ALTER TABLE {schema.OLDER} DROP COLUMN version")
