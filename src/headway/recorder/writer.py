@@ -58,7 +58,8 @@ class _Standing:
         self.synced = synced
         self.more = 0  # bytes of changes beyond the least that was needed
         self.least = size
-        self.old_at = time.monotonic() + max(AGE_S, size / PACE)
+        self.made_at = time.monotonic()
+        self.old_at = self.made_at + max(AGE_S, size / PACE)
 
     @property
     def stands(self) -> bool:

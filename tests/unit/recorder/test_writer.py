@@ -128,6 +128,7 @@ def test_of_a_large_board_no_more_is_written_for_its_age_than_ten_gibibytes_a_da
 
 def test_that_the_history_has_a_task_is_no_change(board: Board, recorder: Recorder) -> None:
     task = board.task("counts")
+    board._segment.want_recorder()  # nobody is started for it, but now it has a history
     for number in range(ENDED // 10):
         board.task(f"new {number}").succeed()
     forced(recorder)
