@@ -55,6 +55,7 @@ _HW_ADD = "`hw_add` in C, clock included ≤ 5 ns"
 _IMPORT = "`import headway` ≤ 5 ms (first 15)"
 _TRACK = "`task.track(it)` over a bare loop ≤ 8 ns an item; tqdm's overhead ≥ 12 × ours"
 _TQDM = "a tqdm loop that is mirrored ≤ 1.05 × tqdm alone, `bar.update()` ≤ 1.4 ×"
+_JOBLIB = "an item of a call of joblib that is a task ≤ 3 × one of joblib alone, where each item does nothing"
 _GET = "`board.get(id)` ≤ 3 µs of 1 000 tasks, ≤ 40 µs of 100 000"
 _RECORDER = "recorder, 1 000 live tasks at 4 Hz, CPU without waits for fsync ≤ 1 % of a core; 10 000 tasks ≤ 2 %"
 _BOARDS = "the recorder of 40 boards with a loop each: 1 process, ≤ 20 MiB, ≤ 3 % of a core"
@@ -72,6 +73,7 @@ BUDGETS = (
     Budget("bench_track", Kind.OVERHEAD, 12, _TRACK, "tqdm", floor="bare loop"),
     Budget("bench_tqdm_loop", Kind.RATIO, 1.05, _TQDM, "tqdm alone"),
     Budget("bench_tqdm_update", Kind.RATIO, 1.4, _TQDM, "tqdm alone"),
+    Budget("bench_joblib", Kind.RATIO, 3, _JOBLIB, "joblib alone"),
     Budget("bench_hw_add", Kind.SECONDS, 5 * NS, _HW_ADD),
     Budget("bench_kernel", Kind.RATIO, 1.02, "counting costs ≤ 2 % of an iteration of 100 ns", "the kernel alone"),
     Budget("bench_two_processes_native", Kind.RATE, 0.95, _TWO, "two tasks"),
@@ -148,6 +150,7 @@ _WITH = dict.fromkeys(("complete_analysis", "fail_analysis"), "start and ")
 _TITLES = {
     "bench_update": "task.update()",
     "bench_track": "task.track, an item",
+    "bench_joblib": "an item of joblib.Parallel that does nothing, counted",
     "bench_tqdm_loop": "a mirrored tqdm loop, an item",
     "bench_tqdm_update": "update() of a mirrored tqdm bar",
     "bench_hw_add": "hw_add in C",

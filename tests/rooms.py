@@ -43,6 +43,7 @@ ROOMS: tuple[tuple[tuple[str, ...], str], ...] = (
     (("api",), "`open`, `current`, `read`: they choose between the engine, its stand-in and files"),
     (("terminal",), "text and bars for a terminal: drawing, no policy"),
     (("bars",), "one loop with one bar; live bars of a board"),
+    (("pools",), "a function over items, in processes or threads, with its progress"),
     (("top",), "the full-screen view"),
     (
         ("analysis", "exporters", "demo"),

@@ -28,7 +28,9 @@ _HOMES = {
     "current": "headway.api",
     "get_include": "headway.api",
     "open": "headway.api",
+    "process_map": "headway.pools.maps",
     "read": "headway.api",
+    "thread_map": "headway.pools.maps",
     "track": "headway.bars.track",
 }
 # Where the native modules are missing, these stand in.

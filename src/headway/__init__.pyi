@@ -7,6 +7,8 @@ from headway.bars.track import track as track
 from headway.engine.board import Board as Board
 from headway.engine.task import Task as Task
 from headway.errors import HeadwayError as HeadwayError
+from headway.pools.maps import process_map as process_map
+from headway.pools.maps import thread_map as thread_map
 from headway.views.board_view import BoardView as BoardView
 from headway.views.board_view import TaskView as TaskView
 from headway.views.board_view import WorkerView as WorkerView
@@ -21,7 +23,9 @@ __all__ = [
     "current",
     "get_include",
     "open",
+    "process_map",
     "read",
+    "thread_map",
     "track",
 ]
 __version__: str

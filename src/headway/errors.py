@@ -30,6 +30,7 @@ __all__ = [
     "UnknownTracker",
     "Unsupported",
     "UnusableDirectory",
+    "WorkerDied",
 ]
 
 
@@ -125,6 +126,17 @@ class UnknownBoard(_NotFound):
 
 class UnknownTracker(HeadwayError, ValueError):
     """There is no analysis tracker of this kind."""
+
+
+class WorkerDied(HeadwayError, RuntimeError):
+    """A worker of a pool died. The message names what it had in hand, and how it died."""
+
+    def __init__(self, message: str, item: str = "", exitcode: int | None = None) -> None:
+        super().__init__(message)
+        self.item = item
+        """What it had in hand; "" if that was nothing, or is not known."""
+        self.exitcode = exitcode
+        """As of multiprocessing.Process: negative for signals; None where nobody can know."""
 
 
 class StaleTaskWarning(UserWarning):

@@ -254,7 +254,9 @@ WORDS = re.findall(
     "failed --limit 3 --hours 1 --check --dry-run --force --keep-files --once -o out.json out.npz out.html fuzzed a "
     "other - -- --jsn --limit=-1 --hours=nan --hours=inf 1e999",
 )
-ENDLESS = {"watch", "top", "serve", "record", "demo"}  # their options are parsed, nothing else
+# They end by themselves, and run nothing of others. Of any other command the options are parsed, nothing else: a word
+# may be the name of a file, which `headway run` would run.
+TRIED = {"ls", "show", "history", "export", "doctor", "gc", "rm", "report", "completion", ""}
 
 
 def arguments(folder: Path) -> Target:
@@ -276,8 +278,8 @@ def arguments(folder: Path) -> Target:
             )
             words.append(word if word in WORDS else word.replace("/", "_").replace("..", "_"))
         command = commands[data[0] % len(commands)] if data else ""
-        if command in ENDLESS:
-            words.append("--help")
+        if command not in TRIED:
+            words.insert(0, "--help")
         out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:

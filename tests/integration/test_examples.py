@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SAYS = {
     "hello.py": r"the sum of the squares is 8955050",
+    "one_call.py": r"7 is missing: exit code -9\n19 of 20 squares, 2421 in all",
     "pool.py": r"400 numbers, success after \d+\.\d s",
     "stages.py": r"BTC, hourly: success, 3 of 3 folds, result \{'auc': 0.91, 'folds': 3\}\n  load +\d+\.\d ms\n  fit ",
     "crash.py": r"second: lost at \d{3,} of 1000, 'on item \d+', pid \d+\n"
@@ -24,6 +25,11 @@ SAYS = {
     r"19 of 20 squares, 2421 in all",
     "market.py": r"SP500-1999-2003   1256 of 1D, .*\n(.*\n){6}NASDAQ-2014-2018  1258 of 1D, ",
     "bars_of_tqdm.py": r"epochs/batches +20 of 20, success \{'loss': 0\.05\}\n(.*\n)*all roots +4 of 4, success",
+    "calls_of_joblib.py": r"the sum of the roots is 661\.5\nTerminatedWorkerError: .*died: pid \d+ \(parse\(broken\."
+    r".*\n(.*\n)*roots +100 of 100, success \n"
+    r"parse +\d of 4, failed TerminatedWorkerError: pid \d+ was ended by SIGKILL with parse\(broken\.csv\) in hand",
+    "search_with_scikit_learn.py": r"the best: \{'logisticregression__C': \d+\.\d\}\n(.*\n)*"
+    r"regularization/search +9 of 9, success\n(.*\n)*trees +20 of 20, success",
     "threads_in_c.py": r"in the end 4,000,000, exactly",
     "openmp_in_c.py": r"in the end 15,000,000, exactly",
     "kernel_in_cython.py": r"in the end 8,000,000, exactly",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -111,3 +112,13 @@ assert open_board(sys.argv[1], record=False) is board
 print(said)
 """
     assert run_python(body, board_name).stdout.strip() == "[(True, True)]"
+
+
+def test_a_program_ended_by_ctrl_c_ends_by_that_signal(run_python: RunPython, board_name: str) -> None:
+    body = """
+import os, signal, sys, headway
+for item in headway.track([1, 2], board=sys.argv[1]):
+    os.kill(os.getpid(), signal.SIGINT)
+"""
+    done = run_python(body, board_name, check=False)
+    assert done.returncode == -signal.SIGINT, done.stderr

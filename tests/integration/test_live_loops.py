@@ -547,3 +547,29 @@ def test_many_loops_in_a_row_have_one_helper(begin: Begin, tmp_path: Path) -> No
     assert gone(program)
     rows = [text for round in range(3) for text in (f"loop{round}: 8/8 it succeeded", f"between {round}")]
     assert_said(shown, *rows)
+
+
+def test_a_map_has_one_bar_and_what_its_workers_go_through_stands_below(begin: Begin) -> None:
+    shown = begin("""
+        def work(name):
+            for _ in headway.track(range(50), name):
+                print("printed by", name)
+                while not os.path.exists(sys.argv[1]):
+                    time.sleep(0.02)
+            return name
+
+        print(headway.process_map(work, ["red", "blue"], label="colours", max_workers=2, mp_context="fork"))
+    """, os.fspath(go := Path(os.environ["HEADWAY_DIR"]).parent / "go"))  # fmt: skip
+
+    def bars() -> str:
+        return "\n".join(shown.screen.display[-4:])
+
+    shown.until(lambda: all(re.search(rf"^ *{name} .*0/50", bars(), re.MULTILINE) for name in ("red", "blue")))
+    assert re.search("^colours .*0/2", bars(), re.MULTILINE)
+    go.touch()
+    assert shown.end() == 0
+    printed = [f"printed by {name}" for name in ("red", "blue")]
+    said = shown.said()
+    assert sorted(said[:-2]) == sorted(printed * 50)
+    assert re.match("colours +▕.*▏ 100% 2/2 it", said[-2])
+    assert said[-1] == "['red', 'blue']"

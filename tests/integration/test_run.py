@@ -61,6 +61,34 @@ if __name__ == "__main__":
     subprocess.run([sys.executable, "-I", "-c", code.replace("itself", "-I")], check=True)
 """
 
+PARALLEL = """
+import subprocess, sys
+import joblib
+
+def outer(number):
+    return joblib.Parallel(n_jobs=1)(joblib.delayed(abs)(n) for n in range(3))
+
+if __name__ == "__main__":
+    for backend in ("loky", "multiprocessing", "threading"):
+        joblib.Parallel(n_jobs=2, backend=backend)([joblib.delayed(outer)(n) for n in range(4)])
+    code = "import joblib; joblib.Parallel()(joblib.delayed(max)(n, 1) for n in range(5))"
+    subprocess.run([sys.executable, "-c", code], check=True)
+"""
+
+LEARNING = """
+from sklearn.datasets import make_classification
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_validate
+
+X, y = make_classification(60, random_state=0)
+if __name__ == "__main__":
+    search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2, n_jobs=2, refit=False).fit(X, y)
+    scores = cross_validate(LogisticRegression(), X, y, cv=3, n_jobs=2)["test_score"]
+    forest = RandomForestClassifier(5, n_jobs=2, random_state=0).fit(X, y)
+    print(len(search.cv_results_["params"]) == 2, len(scores) == 3, forest.score(X, y) > 0.5)
+"""
+
 KILLED = """
 import os, signal, sys, time
 from tqdm import tqdm
@@ -129,6 +157,28 @@ def test_the_bars_of_all_processes_are_on_one_board(run_python: RunPython, board
     assert "Warning" not in done.stderr
     names = ("here", "fork", "spawn", "forkserver", "by itself")  # -I keeps a Python from what the environment says
     assert {task.id: (task.state, task.count) for task in board} == dict.fromkeys(names, ("success", 5))
+
+
+def test_the_calls_of_joblib_in_all_processes_are_on_one_board(run_python: RunPython, board: Board) -> None:
+    done = run_python(PARALLEL, options=RUN)
+    assert "Warning" not in done.stderr
+    tasks = {task.id: (task.state, task.count, task.total) for task in board}
+    assert tasks.pop("outer") == ("success", 4, 4)
+    assert tasks.pop("max") == ("success", 5, 5)
+    assert set(tasks) <= {"outer/abs", "outer/abs-2"}, "parts, also in workers"
+    assert set(tasks.values()) == {("success", 3, 3)}
+
+
+@pytest.mark.timeout(300)  # three processes import scikit-learn
+def test_what_scikit_learn_does_in_parallel_is_on_the_board_and_gives_what_it_gave(
+    run_python: RunPython, board: Board
+) -> None:
+    done = run_python(LEARNING, options=RUN, timeout_s=250)
+    assert done.stdout.split() == ["True", "True", "True"]
+    tasks = {task.id: (task.state, task.count, task.total) for task in board}
+    assert tasks.pop("_fit_and_score") == ("success", 3, 3), "of cross_validate, after that of the search"
+    assert tasks.pop("_parallel_build_trees") == ("success", 5, 5)
+    assert set(tasks.values()) == {("success", 5, 5)}, "the predictions of the trees"
 
 
 def test_the_board_is_called_like_the_program(run_python: RunPython, tmp_path: Path, headway_dir: Path) -> None:

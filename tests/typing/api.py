@@ -98,3 +98,26 @@ def failures() -> None:
         assert_type(error, errors.BoardFull)
     except headway.HeadwayError:
         pass
+
+
+def calls_of_joblib(board: headway.Board) -> None:
+    from headway.integrations import joblib
+
+    joblib.install()
+    joblib.install("nightly")
+    joblib.install(board)
+    with joblib.tracked(label="fits", board=board):
+        joblib.Parallel(2, label="fits", board="nightly")([joblib.delayed(square)(1)])
+    assert_type(joblib.uninstall(), None)
+
+
+def maps(names: list[str]) -> None:
+    assert_type(headway.process_map(square, range(10)), list[int])
+    assert_type(headway.process_map(square, range(10), mp_context="spawn", retries=2, on_error="finish"), list[int])
+    assert_type(headway.process_map(len, names, on_error="return"), list[int | BaseException])
+    assert_type(headway.process_map(len, names, lazy=True), Iterator[int])
+    assert_type(headway.thread_map(len, names, max_workers=4, chunksize=1, label="names"), list[int])
+    assert_type(headway.thread_map(len, names, on_error="return", lazy=True), Iterator[int | BaseException])
+    for error in [errors.WorkerDied("the worker died")]:
+        assert_type(error.item, str)
+        assert_type(error.exitcode, int | None)

@@ -84,7 +84,15 @@ def test_help_shows_the_public_names_with_their_signatures_and_nothing_of_the_mo
     shown = pydoc.plain(pydoc.render_doc(headway))
     functions = shown.partition("\nFUNCTIONS\n")[2].partition("\nDATA\n")[0]
     listed = re.findall(r"^    (\w+)\((.*)\) ->", functions, re.MULTILINE)
-    assert [name for name, _ in listed] == ["current", "get_include", "open", "read", "track"]
+    assert [name for name, _ in listed] == [
+        "current",
+        "get_include",
+        "open",
+        "process_map",
+        "read",
+        "thread_map",
+        "track",
+    ]
     parameters = dict(listed)
     assert "capacity: 'int | None' = None" in parameters["open"]
     assert "iterable" in parameters["track"]

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from headway.engine.task import Task
     from headway.views.task_view import TaskView
 
-__all__ = ["AnyBoard", "AnyTask", "Loop", "claimed", "enclosing", "fresh", "running", "when_all_have_ended"]
+__all__ = ["AnyBoard", "AnyTask", "Loop", "claimed", "enclosing", "fresh", "part_of", "running", "when_all_have_ended"]
 
 AnyBoard: TypeAlias = "Board | StandinBoard"
 AnyTask: TypeAlias = "Task | StandinTask"
@@ -55,7 +55,7 @@ def fresh(id: str, label: str | None, unit: str, board: str | Board | None) -> t
     """
     outer: Any = current()
     if board is None and outer is not NOBODY:
-        return _part_of(outer, id, label, unit)
+        return part_of(outer, id, label, unit)
     if board is None and (shown := _shown_live()) is not None:
         with contextlib.suppress(errors.HeadwayError, OSError):  # full, say: then go on as if none were shown
             return shown, claimed(shown, id, label, unit)
@@ -63,7 +63,7 @@ def fresh(id: str, label: str | None, unit: str, board: str | Board | None) -> t
     return home, claimed(home, id, label, unit)
 
 
-def _part_of(outer: AnyTask, id: str, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
+def part_of(outer: AnyTask, id: str, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
     home = _home_of(outer)
     room = ID_BYTES - len(outer.id.encode()) - 1
     if room < len(id) + NUMBER_BYTES:  # nested too deeply for an id: then make it a sibling
@@ -129,10 +129,13 @@ class Loop:
     @classmethod
     def again(cls, outer: Loop | None, label: str | None) -> Self | None:
         """A loop over the task of an ended loop with this label that ran inside `outer`, to use that task again."""
-        last = None if outer is None else outer._parts.get(label)
-        if last is None or not last._ended or not last.task._again():
+        last = None if outer is None else outer._parts.pop(label, None)  # taken out: only one of two threads has it
+        if outer is None or last is None:
             return None
-        return cls(last._home, last.task, last._parts)
+        if last._ended and last.task._again():
+            return cls(last._home, last.task, last._parts)
+        outer._parts.setdefault(label, last)
+        return None
 
     def begin(self, label: str | None) -> None:
         """Note that it runs, and what it runs in: so it is ended at the latest when the program ends."""

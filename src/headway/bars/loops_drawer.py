@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from headway import errors
 from headway.bars.drawer import INTERVAL_S, output, program_in_front
 from headway.bars.last_lines import Place, Terminal, can_scroll_apart
+from headway.bars.parts import parts_of
 from headway.engine import segments
 from headway.engine.board import Board
 from headway.process.drawing import OUTPUT
@@ -25,7 +26,10 @@ __all__ = ["LoopsDrawer"]
 
 
 class LoopsDrawer:
-    """Draws loops, each given by the name and uuid of its board, its id, and how many loops it is inside of."""
+    """Draws loops, each given by the name and uuid of its board, its id, how many loops it is inside of, and a text.
+
+    That is empty if the parts of the loop which other processes have are not drawn.
+    """
 
     def __init__(self, encoding: str) -> None:
         stream = output(encoding)
@@ -46,7 +50,11 @@ class LoopsDrawer:
 
     def draw(self, loops: Sequence[Sequence[str]], now: float) -> float:
         """Show these loops. now: monotonic seconds. Returns when the next frame is due."""
-        rows = [row for loop in loops if (row := self._row(*loop)) is not None]
+        found: dict[tuple[str, str], tuple[TaskView, int]] = {}
+        for loop in loops:
+            for view, depth in self._rows(*loop):
+                found[loop[1], view.id] = view, depth
+        rows = [*found.values()]
         place = Place.OTHERS if self.terminal is None else self.terminal.place()
         if place == Place.OTHERS:
             if rows and self._pace.is_due(now):
@@ -57,7 +65,7 @@ class LoopsDrawer:
         self.due = now + INTERVAL_S
         return self.due
 
-    def _row(self, name: str, uuid: str, id: str, depth: str) -> tuple[TaskView, int] | None:
+    def _rows(self, name: str, uuid: str, id: str, depth: str, parts: str) -> list[tuple[TaskView, int]]:
         if uuid not in self._boards:
             self._boards[uuid] = None
             with contextlib.suppress(errors.HeadwayError, OSError):
@@ -65,11 +73,13 @@ class LoopsDrawer:
                 self._boards[uuid] = Board(segment, Path(segment.directory))
         board = self._boards[uuid]
         view = None
+        below: list[tuple[TaskView, int]] = []
         with contextlib.suppress(errors.HeadwayError, OSError):  # removed meanwhile
             view = None if board is None else board.get(id)
+            below = parts_of(board, id) if board is not None and parts else []
         if view is None or (view.final and int(depth)):
-            return None
-        return view, int(depth)
+            return []
+        return [(view, int(depth)), *((part, int(depth) + further) for part, further in below)]
 
     def hide(self) -> bool:
         """Erase the bars. True if the program was told that there are some."""

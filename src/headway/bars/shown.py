@@ -37,6 +37,7 @@ IDLE_S = 10.0  # how long a helper waits for the next loop
 LOSSES_MOST = 3  # after this many killed helpers the program draws itself
 LOOPS_MOST = 10  # loops whose begin and end a log is told at once; later ones have to be long
 LONG_S = 60.0
+PARTS = "with parts"  # of a loop that is told to the helper
 
 _terminal: _OnTerminal | None = None  # reused, with its helper, for the next loop
 _log: _InLog | None = None  # reused, as it knows how much was told
@@ -51,9 +52,14 @@ class Shown(Protocol):
     """When it began, in monotonic seconds."""
     leave: bool
     """Whether its last row stays."""
+    with_parts: bool
+    """Whether running parts of its task are shown below it, which other processes have."""
 
     def view(self) -> TaskView | None:
         """The view of its task, if it can be read."""
+
+    def parts(self) -> Sequence[tuple[TaskView, int]]:
+        """The running parts of its task, and how far each is indented below it."""
 
     def address(self) -> tuple[str, str, str] | None:
         """Its board's name and uuid, and its id there; None on a board that no other process can read."""
@@ -132,8 +138,14 @@ def forget() -> None:
     _log = _terminal = None
 
 
-def _rows(loops: Sequence[Shown]) -> list[tuple[TaskView, int]]:
-    return [(view, loop.depth) for loop in loops if (view := loop.view()) is not None]
+def _rows(loops: Sequence[Shown], *, parts: bool = True) -> list[tuple[TaskView, int]]:
+    found: dict[str, tuple[TaskView, int]] = {}
+    for loop in loops:
+        if (view := loop.view()) is not None:
+            found[view.id] = view, loop.depth
+            if parts and loop.with_parts:
+                found |= {part.id: (part, loop.depth + depth) for part, depth in loop.parts()}
+    return [*found.values()]
 
 
 class _OnTerminal:
@@ -155,7 +167,11 @@ class _OnTerminal:
             self._hide()
             return
         due = min(loop.began for loop in loops) + START_S
-        told = [[*address, str(loop.depth)] for loop in loops[:BARS_MOST] if (address := loop.address()) is not None]
+        told = [
+            [*address, str(loop.depth), PARTS if loop.with_parts else ""]
+            for loop in loops[:BARS_MOST]
+            if (address := loop.address()) is not None
+        ]
         helper = self._there() if told else None
         if helper is None:
             if now >= due:
@@ -280,7 +296,7 @@ class _InLog:
         self._tell_untold()
 
     def _tell(self, loops: Sequence[Shown]) -> None:
-        if rows := _rows(loops):
+        if rows := _rows(loops, parts=False):
             self._painter.tell_tasks([view for view, _ in rows])
 
 

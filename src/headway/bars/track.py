@@ -17,6 +17,7 @@ from headway import errors
 from headway.api import current
 from headway.bars import shown
 from headway.bars.loop import AnyBoard, AnyTask, Loop, claimed, enclosing, fresh, running, when_all_have_ended
+from headway.bars.parts import parts_of
 from headway.standin.board import StandinTask, open_board
 from headway.standin.nobody import NOBODY
 from headway.system import paths, support
@@ -27,8 +28,9 @@ from headway.tasks.ending import ending
 if TYPE_CHECKING:
     from headway.bars.shown import Output
     from headway.engine.board import Board
+    from headway.views.task_view import TaskView
 
-__all__ = ["track"]
+__all__ = ["ShownLoop", "loop_for", "track"]
 
 T = TypeVar("T")
 
@@ -94,9 +96,8 @@ def track(
         return NOBODY.track(iterable, total=total)
     checks.check_text("" if label is None else label, "label")
     checks.check_text(unit, "unit")
-    loop = None if board is not None else _Loop.again(enclosing(), label)
-    if loop is None:
-        loop = _Loop(*_begin(label, unit, board))
+    loop, is_new = loop_for(ID, label, unit, board)
+    if is_new:
         loop.leave = leave
     else:
         total = total_kept(length_of(iterable) if total is None else total)
@@ -113,27 +114,37 @@ def track(
 # ------------------------------------------------------------------------------------------------------------ its task
 
 
-def _begin(label: str | None, unit: str, board: str | Board | None) -> tuple[AnyBoard, AnyTask]:
+def loop_for(id: str, label: str | None, unit: str, board: str | Board | None) -> tuple[ShownLoop, bool]:
+    """A loop that has not begun, and whether its task is new: not if it ran inside the enclosing loop before.
+
+    id: what the id is made of where there is no label.
+    """
+    again = None if board is not None else ShownLoop.again(enclosing(), label)
+    return (ShownLoop(*_claimed(id, label, unit, board)), True) if again is None else (again, False)
+
+
+def _claimed(id: str, label: str | None, unit: str, board: str | Board | None) -> tuple[AnyBoard, AnyTask]:
     """The task of a loop, and its board; the stand-ins where no board is possible."""
     reason = None if isinstance(current(), StandinTask) else support.unusable()
     if reason is None:
         try:
-            return fresh(ID, label, unit, board)
+            return fresh(id, label, unit, board)
         except (errors.HeadwayError, OSError, ImportError) as error:  # a full /dev/shm keeps no loop from its work
             reason = str(error)
     support.warn_once(reason)
     name: Any = paths.default_name(strict=False) if board is None else getattr(board, "name", board)
     alone = open_board(name)
-    return alone, claimed(alone, ID, label, unit)
+    return alone, claimed(alone, id, label, unit)
 
 
 # ------------------------------------------------------------------------------------------------------------ its life
 
 
-class _Loop(Loop):
+class ShownLoop(Loop):
     """A loop that is shown."""
 
     leave = True
+    with_parts = False
     began = 0.0
 
     def begin(self, label: str | None) -> None:
@@ -143,7 +154,7 @@ class _Loop(Loop):
         super().begin(label)
         self.make_current()
         shown_around = self._outer
-        while shown_around is not None and not isinstance(shown_around, _Loop):
+        while shown_around is not None and not isinstance(shown_around, ShownLoop):
             shown_around = shown_around._outer  # the bar of another library is drawn by that
         self.depth = 0 if shown_around is None else shown_around.depth + 1
         self.began = time.monotonic()
@@ -153,6 +164,13 @@ class _Loop(Loop):
                 _output = shown.output_here()
         output = _output
         _show(self.began, at_once=output is not None and not output.knows(self))
+
+    def parts(self) -> list[tuple[TaskView, int]]:
+        """The running parts of its task, and how deep each is below it."""
+        try:
+            return parts_of(self._home, self.task.id)
+        except (errors.HeadwayError, OSError):
+            return []
 
     def tick(self) -> None:
         """Update what is shown. Called at most ten times a second."""
@@ -168,8 +186,8 @@ class _Loop(Loop):
             _output = None
 
 
-def _loops() -> list[_Loop]:
-    return [loop for loop in running() if isinstance(loop, _Loop)]
+def _loops() -> list[ShownLoop]:
+    return [loop for loop in running() if isinstance(loop, ShownLoop)]
 
 
 def _forget() -> None:
@@ -194,7 +212,7 @@ when_all_have_ended(_close)
 # ------------------------------------------------------------------------------------------------------------- its bar
 
 
-def _show(now: float, *, at_once: bool = False, ended: _Loop | None = None) -> None:
+def _show(now: float, *, at_once: bool = False, ended: ShownLoop | None = None) -> None:
     """Show the running loops, nested ones below those that contain them. now: monotonic seconds.
 
     at_once: it cannot wait for the next tick; ended: an outermost loop, to be shown for the last time.

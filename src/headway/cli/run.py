@@ -1,4 +1,4 @@
-"""Run a program of Python, unchanged: its tqdm bars, in all of its processes, become tasks on one board.
+"""Run a program of Python, unchanged: its tqdm bars and calls of joblib, in all processes, are tasks on one board.
 
 It runs as by Python itself: its arguments, its exit status, its signals and what it prints are its own.
 """

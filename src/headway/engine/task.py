@@ -21,7 +21,7 @@ from headway.tasks.methods import Label, OnEnd, OnTick, TaskMethods
 if TYPE_CHECKING:
     from headway.views.task_view import TaskView
 
-__all__ = ["Task", "create", "unpickled"]
+__all__ = ["Task", "create", "is_broken_pool", "unpickled"]
 
 Alike = tuple[int | None, str, str, str | None]  # total, unit, label and parent of a task that stands apart
 
@@ -98,11 +98,14 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
 
     def _leave_block(self, error: BaseException | None) -> None:
         """Leave a `with` block. The error of a pool whose worker died gets a note of what it had in hand."""
-        if error is not None and _is_broken_pool(error):
+        if error is not None:
             self._note_who_died(error)
         TaskMethods._leave_block(self, error)
 
     def _note_who_died(self, error: BaseException) -> None:
+        """Add to the error of a broken pool who died, and what they had in hand."""
+        if not is_broken_pool(error):
+            return
         with contextlib.suppress(errors.HeadwayError, OSError, ImportError):  # the error itself matters more
             from headway.views.words import who_died
 
@@ -184,7 +187,7 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
         return at.view_of(copied)
 
 
-def _is_broken_pool(error: BaseException) -> bool:
+def is_broken_pool(error: BaseException) -> bool:
     """Is it what an executor raises when one of its workers died? The class is there only if somebody loaded it."""
     broken = getattr(sys.modules.get("concurrent.futures"), "BrokenExecutor", None)
     return broken is not None and isinstance(error, broken)

@@ -7,13 +7,8 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from headway import errors
-from headway.api import current
-from headway.bars.loop import AnyBoard, AnyTask, Loop, enclosing, fresh
-from headway.process import live
-from headway.standin.board import StandinTask
-from headway.standin.nobody import NOBODY
-from headway.system import support
+from headway.bars.loop import AnyBoard, AnyTask, Loop
+from headway.integrations.home import begun
 from headway.tasks import checks
 from headway.tasks import current as context
 from headway.tasks.ending import ending
@@ -23,12 +18,11 @@ if TYPE_CHECKING:
 
     from headway.engine.board import Board
 
-__all__ = ["Mirror", "give_up", "mirror", "use_board", "whole"]
+__all__ = ["Mirror", "mirror", "use_board", "whole"]
 
 NEARLY = 1e-9  # ten times 0.1 is one item
 
 _chosen: str | Board | None = None  # where bars go that are in nothing else
-_told = False  # that something went wrong here
 
 
 class Mirror(Loop):
@@ -52,9 +46,9 @@ class Mirror(Loop):
         self._postfix: tuple[Any, str] = "", ""  # one that was measured, and what of it is no metric
         self._metrics = [] if parts is None else list(task.metrics)  # names
 
-    def name(self, label: str | None) -> None:
-        """Note the label that its task has."""
+    def begin(self, label: str | None) -> None:
         self._label = label or ""
+        super().begin(label)
 
     def was_forked(self) -> None:
         bar = None if self.bar is None else self.bar()
@@ -147,34 +141,8 @@ class Mirror(Loop):
 
 
 def mirror(id: str, label: str | None, unit: str) -> Mirror | None:
-    """A mirror for a bar that begins now, or None where nobody could see it; then one warning says so, and why.
-
-    id: what ids are made of where there is no label. Inside a bar that is gone through, and inside its `with` block, it
-    is a part of that one, and inside a task's block of that one; else it is on the board that is chosen, that the
-    process shows live, that the parent handed down, or that `headway.track` would take.
-    """
-    if support.disabled():
-        return None
-    outer: Any = current()
-    if isinstance(outer, StandinTask):
-        return None  # which was told
-    reason = support.unusable()
-    if reason is None:
-        try:
-            found = Mirror.again(enclosing(), label)
-            if found is None:
-                board = _board() if outer is NOBODY else None
-                found = Mirror(*fresh(id, label, unit, board))
-            if outer is NOBODY:
-                context.hand_down_board(found.board_name)
-            found.name(label)
-            found.begin(label)
-        except (errors.HeadwayError, OSError, ImportError, ValueError) as error:  # a full /dev/shm, an illegal name
-            reason = str(error)
-        else:
-            return found
-    support.warn_once(reason)
-    return None
+    """A mirror for a bar that begins now, or None where nobody could see it; then one warning says so, and why."""
+    return begun(Mirror, id, label, unit, _chosen)
 
 
 def use_board(board: str | Board | None) -> None:
@@ -183,20 +151,6 @@ def use_board(board: str | Board | None) -> None:
     _chosen = board
     if board is not None:
         context.hand_down_board(board if isinstance(board, str) else board.name)
-
-
-def _board() -> str | Board | None:
-    if _chosen is not None or live.shown() is not None:
-        return _chosen
-    name = context.board_handed_down()
-    if name is None:
-        return None
-    from headway.engine.board import open_or_make
-    from headway.files import loops
-    from headway.tasks import checks
-
-    # It stays what it is to the parent: that of a loop, or one with a name.
-    return open_or_make(name, **(checks.LOOPS if loops.is_of_loops(name) else {}))
 
 
 def whole(number: Any) -> int | None:
@@ -216,11 +170,3 @@ def _number(value: Any) -> float | None:
         return float(value)
     except Exception:
         return None
-
-
-def give_up(error: Exception) -> None:
-    """Say once that bars are not mirrored as they should be: progress never stops a job."""
-    global _told
-    if not _told:
-        _told = True
-        errors.tell(f"bars are not mirrored to the end: {type(error).__name__}: {error}")

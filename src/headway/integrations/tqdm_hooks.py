@@ -6,7 +6,8 @@ import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from headway.integrations.mirror import Mirror, give_up, mirror
+from headway.integrations.home import give_up
+from headway.integrations.mirror import Mirror, mirror
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -229,7 +230,7 @@ def detach(bar: Any) -> None:
 
 def _give_up(bar: Any, error: Exception) -> None:
     detach(bar)
-    give_up(error)
+    give_up(error, "bars are not mirrored to the end")
 
 
 def _text(text: Any) -> str:

@@ -88,6 +88,7 @@ cdef class ItemBlock:
     cdef Slot slot
     cdef object item
     cdef str function
+    cdef uint64_t ordinal  # 0: it has none
     cdef bint counted  # by the end of the block
     cdef uint64_t name  # of the item as it was written
     cdef hw_nested *open  # NULL = it has not begun, or was left

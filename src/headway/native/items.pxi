@@ -47,6 +47,11 @@ cdef str _named(item):
         return None
 
 
+def item_name(item):
+    """item_name(item)\n--\n\nWhat an item is shown by: a number, a text, a path or a tuple of those; None for others."""
+    return _named(item)
+
+
 cdef str _name_of(item, int nested):
     """As _named. The methods are those of the types themselves: a subclass may do anything in its own."""
     cdef int kind = _kind_of(type(item))
@@ -132,16 +137,17 @@ cdef int _take_labelled(Counter slot, label, item, uint64_t now) except -1:
 
 
 cdef class ItemBlock:
-    """ItemBlock(slot, item, function=None)\n--\n\nA block in which this process has an item in hand; counts one at its end.
+    """ItemBlock(slot, item, function=None, ordinal=0)\n--\n\nA block in which this process has an item in hand; counts one at its end.
 
     Left by an exception, nothing is counted. The item that was in hand before is so again afterwards. function: a name;
-    then `item` is the tuple of the arguments of its call.
+    then `item` is the tuple of the arguments of its call. ordinal: its number, by which an item without a name is shown.
     """
 
-    def __init__(self, Slot slot not None, item, str function=None):
+    def __init__(self, Slot slot not None, item, str function=None, uint64_t ordinal=0):
         self.slot = slot
         self.item = item
         self.function = function
+        self.ordinal = ordinal
         self.counted = True
         self.open = NULL
         self.name = 0
@@ -167,7 +173,7 @@ cdef class ItemBlock:
         if self.function is not None:
             _take_text(self.slot, _called(self.function, self.item), now)
         else:
-            _take(self.slot, self.item, 0, now)
+            _take(self.slot, self.item, self.ordinal, now)
         self.name = hw_peek(&self.slot.handle.stripe.name)
         return self
 

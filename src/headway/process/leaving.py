@@ -79,6 +79,17 @@ def _call_all() -> None:
             except BaseException as error:  # noqa: BLE001 - nobody could catch it
                 with contextlib.suppress(BaseException):  # standard error is closed; a hook of the program ends it
                     sys.excepthook(type(error), error, error.__traceback__)
+    if mine and isinstance(_reported(), KeyboardInterrupt):
+        _remember_interrupt()
+
+
+def _remember_interrupt() -> None:
+    """Have the process end by SIGINT all the same, as it was ended by Ctrl-C.
+
+    Python notes that of the last text that it ran, and forgets it when a callback imports a module with a dataclass.
+    """
+    with contextlib.suppress(KeyboardInterrupt):
+        exec("raise KeyboardInterrupt")
 
 
 def _frame_of(function: Callable[..., object]) -> FrameType | None:
@@ -89,14 +100,19 @@ def _frame_of(function: Callable[..., object]) -> FrameType | None:
     return frame
 
 
+def _reported() -> BaseException | None:
+    """The exception that ended the program, as it was printed."""
+    found: BaseException | None = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return found
+
+
 def uncaught() -> BaseException | None:
     """The exception that ends this process, if any: one that was reported, or one that multiprocessing is handling.
 
     None for Ctrl-C and for a normal exit. From Python 3.13 on, multiprocessing has dropped the exception of a child by
     the time it runs finalizers: then this is a SystemExit with the exit code.
     """
-    reported: BaseException | None = getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
-    error = sys.exception() or reported
+    error = sys.exception() or _reported()
     if error is None and _bootstrap is not None:
         error = SystemExit(_bootstrap.f_locals.get("exitcode", 0))
     return None if error is None or ending(error)[0] != "failed" else error

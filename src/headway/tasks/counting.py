@@ -12,7 +12,17 @@ from typing import Any, Protocol
 from headway import errors
 from headway.tasks.checks import TOTAL_MOST
 
-__all__ = ["AsyncTracker", "Counted", "Sized", "check_iterable", "counting", "is_async", "length_of", "total_kept"]
+__all__ = [
+    "AsyncTracker",
+    "Counted",
+    "Sized",
+    "check_iterable",
+    "counting",
+    "function_name",
+    "is_async",
+    "length_of",
+    "total_kept",
+]
 
 TICK_NS = 100_000_000
 
@@ -71,6 +81,14 @@ def total_kept(total: Any) -> Any:
     return None
 
 
+def function_name(function: Any) -> str:
+    """What a function is called; what it is of a partial one."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    name = getattr(function, "__name__", None)
+    return name if name and isinstance(name, str) else type(function).__name__
+
+
 def is_async(iterable: object) -> bool:
     """Can it be iterated over only by `async for`?"""
     return isinstance(iterable, AsyncIterable) and not isinstance(iterable, Iterable)
@@ -85,8 +103,7 @@ class Counted:
         functools.update_wrapper(self, function)  # before all else: it copies the attributes of a Counted function, too
         self._task = task
         self._function = function
-        name = getattr(function, "__name__", None) or type(function).__name__  # a partial has none
-        self._name = name if isinstance(name, str) else type(function).__name__
+        self._name = function_name(function)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Counted, (self._task, self._function)

@@ -21,6 +21,7 @@ __all__ = [
     "leave",
     "of_this_context",
     "put",
+    "take_back",
 ]
 
 _KEY = "headway"
@@ -51,6 +52,14 @@ def of_this_context() -> Any:
 def put(task: Any) -> Token[Any]:
     """Make a task the current one of this context only."""
     return _context.set(task)
+
+
+def take_back(token: Token[Any]) -> None:
+    """Undo `put`. In another context, or a second time, it does nothing."""
+    try:
+        _context.reset(token)
+    except (ValueError, RuntimeError):
+        return
 
 
 def enter(task: Any, handle: Any) -> Token[Any]:

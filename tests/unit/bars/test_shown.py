@@ -25,6 +25,7 @@ class Loop:
     label: str
     depth: int = 0
     leave: bool = True
+    with_parts: bool = False
     began: float = 0.0
     count: int = 0
     at: float = 0.0
@@ -43,6 +44,9 @@ class Loop:
             error=self.error,
             taken_at=NOW + self.at,
         )
+
+    def parts(self) -> list[tuple[TaskView, int]]:
+        return []
 
     def address(self) -> tuple[str, str, str] | None:
         return None

@@ -54,7 +54,7 @@ def test_the_programs_of_the_readme_run(run_python: RunPython) -> None:
         assert not finished.stderr
 
 
-@pytest.mark.parametrize(("page", "count"), [("native", 2), ("api", 6)])
+@pytest.mark.parametrize(("page", "count"), [("native", 2), ("api", 7)])
 def test_the_programs_of_a_page_run(page: str, count: int, tmp_path: Path, run_python: RunPython) -> None:
     programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
     assert len(programs) == count

@@ -11,6 +11,7 @@ HELPED = "only does something beside a helper process: its tests start one"
 COMMAND = (
     "a command reads its arguments and prints; what it prints is tested where it is made, the rest as people call it"
 )
+MAP = "a part of a map: processes and threads do its work"
 SERVER = "a part of the server, which is tested through its addresses"
 
 # Modules without a unit test of their own, each with the tests that hold it, and why they are elsewhere.
@@ -23,6 +24,11 @@ ELSEWHERE = {
     "standin.slots": ("tests/unit/tasks/test_checks.py", "one suite over the engine and its stand-in"),
     "process.notebook": ("tests/integration/test_notebook.py", "needs a notebook's kernel"),
     "bars.loop": ("tests/unit/bars/test_track.py", "the loops of headway.track are such loops"),
+    "integrations.home": ("tests/unit/integrations/test_tqdm.py", "where bars go, and what is told where they cannot"),
+    "integrations.joblib_calls": ("tests/unit/integrations/test_joblib.py", "a call as a task"),
+    "integrations.joblib_install": ("tests/unit/integrations/test_joblib.py", "which calls are tasks"),
+    "integrations.joblib_place": ("tests/unit/integrations/test_joblib.py", "where they are taken"),
+    "integrations.sklearn_fits": ("tests/unit/integrations/test_sklearn.py", "what the callback sees"),
     "integrations.mirror": ("tests/unit/integrations/test_tqdm.py", "what it mirrors are bars of tqdm"),
     "integrations.tqdm_hooks": ("tests/unit/integrations/test_tqdm.py", "what it hooks are bars of tqdm"),
     "integrations.tqdm_place": ("tests/unit/integrations/test_tqdm.py", "where the hooks are put"),
@@ -35,6 +41,12 @@ ELSEWHERE = {
     "recorder.recorder_process": ("tests/integration/test_one_recorder.py", PROCESS),
     "recorder.old_loops": ("tests/unit/files/test_loops.py", "which boards go, and that they do"),
     "recorder.recorder": ("tests/integration/test_recorder.py", HELPED),
+    "pools.crew": ("tests/unit/pools/test_maps.py", "what is said between a map and its workers"),
+    "pools.mapping": ("tests/integration/test_maps.py", MAP),
+    "pools.processes": ("tests/integration/test_maps.py", MAP),
+    "pools.threads": ("tests/unit/pools/test_maps.py", MAP),
+    "pools.work": ("tests/integration/test_maps.py", MAP),
+    "pools.worker": ("tests/integration/test_maps.py", MAP),
     "cli.demo": ("tests/integration/test_demo.py", COMMAND),
     "cli.serve": ("tests/integration/test_dashboard_security.py", COMMAND),
     "cli.top": ("tests/integration/test_top.py", COMMAND),

@@ -22,7 +22,10 @@ __all__ = ["FOLDER", "HOOKS", "VARIABLE", "hook"]
 VARIABLE = "HEADWAY_RUN"  # the program that is run: a path, or "-m" and the name of a module
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 # By the module that is hooked into once it is imported: the module here whose install() does that.
-HOOKS = {"tqdm.std": "headway.integrations.tqdm_place"}
+HOOKS = {
+    "tqdm.std": "headway.integrations.tqdm_place",
+    "joblib.parallel": "headway.integrations.joblib_install",
+}
 
 
 def _install(module: str) -> None:
