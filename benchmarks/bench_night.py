@@ -299,7 +299,7 @@ def record(figures: dict[str, Any], reads: list[Read]) -> None:
     table = [("what", "", "budget")]
     table += [
         ("tasks, and how many of them a second", f"{figures['tasks']:,}, {figures['tasks_a_second']:,.0f}", ""),
-        ("missing after SIGKILL", str(figures["missing"]), "0"),
+        ("missing after SIGKILL", str(figures["missing"] or "none"), "none"),
         ("a claim, median", f"{1e6 * figures['claim_p50_s']:.1f} µs", ""),
         ("a claim, 99 %", f"{claim:,.0f} µs", f"{1e6 * budgets.NIGHT_CLAIM_P99_S:,.0f} µs"),
         ("a claim, at most", f"{most:,.0f} ms", ""),
