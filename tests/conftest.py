@@ -226,7 +226,7 @@ def _no_leak(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def headway_dir(_no_leak: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory of the boards of this test, and of the processes it starts."""
     directory = tmp_path / "headway"
-    for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE"):
+    for name in ("HEADWAY_BOARD", "HEADWAY_DISABLE", "HEADWAY_TASK"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HEADWAY_DIR", str(directory))
     monkeypatch.setenv("HEADWAY_RECORD", "0")  # tests of the recorder set it

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -122,7 +123,11 @@ def examples() -> dict[str, list[Any]]:
     counts = ((35, 10), (10, 35), (35, 35), (0, 0), (3, 0), (7, None), (1125, 1152), (999_499, 999_500), (2**20, 2**48))
     return {
         "left": [[*task, numbers.seconds_left(*task), numbers.fraction(*task[1:3])] for task in tasks],
-        "stalled": [[*times, idle, numbers.is_stalled("running", idle, 10.0)] for times, idle in idles],
+        "stalled": [
+            [*times, idle, after, numbers.is_stalled("running", idle, math.inf if after is None else after)]
+            for times, idle in idles
+            for after in (10.0, 25.5, None)
+        ],
         "durations": [[one, words.duration(one), words.duration(one, whole=True)] for one in DURATIONS_S],
         "rates": [[one, unit, words.rate(one, unit)] for one, unit in itertools.product(rates, units)],
         "numbers": [[one, words.number(one)] for one in (0, 999, 1234, 9_999_999, 10**7, 2**48)],

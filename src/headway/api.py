@@ -26,13 +26,16 @@ def open(
     capacity: int | None = None,
     workers: int | None = None,
     result_bytes: int | None = None,
+    stall_after: float | None = None,
     record: bool = True,
 ) -> Board:
     """Open a board, or create it: its shared memory, its semaphore, its directory. One object per process and name.
 
     name: 1 to 64 of A-Z a-z 0-9 . _ -; default: HEADWAY_BOARD, else the program's. For a new board: capacity: tasks
     at a time, default 1024; workers: processes that are listed by name, default 1024; result_bytes: the longest result,
-    as JSON, default 2048. A board that is there already keeps its sizes: one warning tells of others. record: have a
+    as JSON, default 2048. A board that is there already keeps its sizes: one warning tells of others. stall_after:
+    seconds without a sign of life after which its running tasks are called stalled, from now on, math.inf for never;
+    default: as it is, at first each task's own rhythm, see Board.task. record: have a
     helper process write snapshots and history, which outlives the program; not with HEADWAY_RECORD=0.
     The history keeps 30 days and a million rows, or what HEADWAY_HISTORY_DAYS and HEADWAY_HISTORY_ROWS say.
     With HEADWAY_DISABLE=1 it is a board of this process alone.
@@ -44,7 +47,12 @@ def open(
         from headway.standin import board as standin
 
         alone: Any = standin.open_board(
-            name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record
+            name,
+            capacity=capacity,
+            workers=workers,
+            result_bytes=result_bytes,
+            stall_after=stall_after,
+            record=record,
         )
         board: Board = alone  # it has all that a board has; a test compares the two
         return board
@@ -54,7 +62,9 @@ def open(
     from headway.engine.board import open_board
     from headway.files import loops
 
-    board = open_board(name, capacity=capacity, workers=workers, result_bytes=result_bytes, record=record)
+    board = open_board(
+        name, capacity=capacity, workers=workers, result_bytes=result_bytes, stall_after=stall_after, record=record
+    )
     loops.unmark(board.directory)
     return board
 
@@ -62,12 +72,15 @@ def open(
 def current() -> Task:
     """The task of this context: the innermost block or loop, inherited by threads and by the children of a pool.
 
-    Without one, and where the one that was inherited has ended: a task whose every method is a cheap no-op.
+    In a program that `headway exec` started, else that of the command. Without one, and where the one that was
+    inherited has ended: a task whose every method is a cheap no-op.
     """
     task: Task | None = context.innermost()
     if task is None:
         handle = context.handed_down()
-        if handle is not None:
+        if handle is None:
+            task = _of_command()
+        else:
             try:
                 from headway.engine.task import unpickled
             except (ImportError, AttributeError) as error:
@@ -83,6 +96,26 @@ def current() -> Task:
 
 
 _told_ended = _told_unloaded = False
+_asked = False  # was the environment looked at for a task?
+
+
+def _of_command() -> Task | None:
+    """The task of the command that this program is a part of; None without one that runs. Looked for once."""
+    global _asked
+    if _asked:
+        return None
+    _asked = True
+    handle = context.from_environment()
+    if handle is None or support.disabled():
+        return None
+    try:
+        from headway.engine.task import running
+    except (ImportError, AttributeError):  # no board can be had here
+        return None
+    task = running(*handle)
+    if task is not None:
+        context.inherit(task, handle)
+    return task
 
 
 def _tell_unloaded(id: str, error: Exception) -> None:

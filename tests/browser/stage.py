@@ -7,7 +7,9 @@ What it is told are lines of Python, in which `board`, `task(id, …)` and `pool
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import multiprocessing
 import os
 import select
@@ -32,10 +34,13 @@ def main(name: str, capacity: int) -> None:
             tasks[id] = board.task(id, **more)
         return tasks[id]
 
-    def worker(id: str, pause_s: float = 0.01) -> int:
-        """Start a process that owns a task and counts on it for ever; its pid, once it does."""
+    def worker(id: str, pause_s: float = 0.01, item: str = "") -> int:
+        """Start a process that owns a task and counts on it for ever; its pid, once it does.
+
+        item: it has that in hand instead, for ever.
+        """
         handle = task(id)
-        process = multiprocessing.get_context("fork").Process(target=_count, args=(handle, pause_s), daemon=True)
+        process = multiprocessing.get_context("fork").Process(target=_count, args=(handle, pause_s, item), daemon=True)
         process.start()
         workers.append(process)
         until = time.monotonic() + 20
@@ -62,6 +67,7 @@ def main(name: str, capacity: int) -> None:
         "tasks": tasks,
         "worker": worker,
         "kill": kill,
+        "math": math,
         "time": time,
     }
     os.set_blocking(sys.stdin.fileno(), False)
@@ -87,9 +93,12 @@ def main(name: str, capacity: int) -> None:
     board.remove(files=True)
 
 
-def _count(handle: headway.Task, pause_s: float) -> None:
+def _count(handle: headway.Task, pause_s: float, item: str) -> None:
     with handle.adopt() as task:
-        task.stage = "count"
+        with task.item(item) if item else contextlib.nullcontext():
+            task.stage = "count"
+            while item:
+                time.sleep(pause_s)
         while True:
             task.update()
             time.sleep(pause_s)

@@ -166,6 +166,38 @@ def test_workers_that_died_or_stall_stand_first(open_page: Open, stage: Stage) -
     expect(page.locator(".workers tbody tr").first.locator(".state")).to_have_text("lost")
 
 
+def test_what_a_worker_has_in_hand_is_told_while_it_works_and_when_it_was_killed(open_page: Open, stage: Stage) -> None:
+    item = "<i>BTC-1h</i>"
+    died = stage.do(f"worker('hung', item={item!r})", "worker('more', item='SOL-1h')")
+    page = open_page(f"{stage.board}/workers").page
+    row = page.locator(".workers tbody tr")
+    held = re.compile(r"^SOL-1h for \d")
+    expect(row.filter(has_text=str(died)).locator(".in-hand")).to_have_text(held)
+    stage.do(f"kill({died})")
+    expect(row.first.locator(".state")).to_have_text("lost")
+    expect(row.first.locator(".in-hand")).to_have_text(held)
+    escaped = row.filter(has_text="hung").locator(".in-hand")
+    expect(escaped).to_have_text(re.compile(r"^<i>BTC-1h</i> for \d"))
+    expect(escaped.locator("i")).to_have_count(0)
+
+    page.goto(f"{page.url.partition('#')[0]}#/{stage.board}")
+    deaths = page.get_by_role("region", name="1 process died, 1 task lost")
+    expect(deaths).to_contain_text(re.compile(rf"pid {died}\D+ had SOL-1h for .+ in hand"))
+    expect(page.locator(".crew li.is-lost .in-hand")).to_have_text(held)
+    page.goto(f"{page.url.partition('#')[0]}#/{stage.board}/tasks/hung")
+    counted = page.get_by_role("region", name="Who counted")
+    expect(counted.locator("tbody tr .in-hand")).to_have_text(re.compile(r"^<i>BTC-1h</i> for \d"))
+
+
+def test_a_task_is_called_stalled_when_its_own_time_is_over(open_page: Open, stage: Stage) -> None:
+    stage.do("task('soon', total=5, stall_after=1).update()", "task('never', total=5, stall_after=math.inf).update()")
+    page = open_page(f"{stage.board}").page
+    expect(line(page, "soon").locator(".state")).to_have_text("stalled")
+    expect(line(page, "never").locator(".state")).to_have_text("running")
+    page.goto(f"{page.url.partition('#')[0]}#/{stage.board}/tasks/never")
+    expect(page.get_by_role("region", name="Facts")).to_contain_text("Stalled afternever")
+
+
 def test_a_task_that_does_nothing_for_long_is_called_stalled(open_page: Open, stage: Stage) -> None:
     stage.do("task('hung', total=5).update()", "task('busy', total=10**9)", "worker('busy')")
     page = open_page(stage.board).page

@@ -24,13 +24,14 @@ from functools import partial
 
 from headway.engine.board import Board, open_board
 from headway.views.task_view import ShareView
-from tests.blocks import lend_all
+from tests.blocks import BLOCK_STRIPES, lend_all, lent_to
 from tests.faults.children import fresh, told
 from tests.faults.instructions import Shared, Walk, killed_at, masked, volatile, walk
 from tests.faults.look import STEADY, goes_on, look
 from tests.faults.tally import report
 
 CAPACITY, ROWS, STRIPES = 8, 4, 8
+KEPT_BLOCKS = 4  # HW_KEPT_BLOCKS
 MANY = 1_000_000
 DURATIONS_OFFSET, DURATIONS_BYTES = 4736, 256  # of hw_durations in a slot
 RESTS_S = 0.11  # a slot that was freed rests a little less
@@ -93,6 +94,25 @@ def crowded(board: Board) -> None:
     """The same, and there is no block to be had."""
     filled(board)
     lend_all(board._segment, board.attach("steady"))
+
+
+def mourned(board: Board) -> None:
+    """Every counter is that of a dead process: as many as a task has before the dead have to give theirs up."""
+    victim(board)
+    for _ in range(STRIPES + KEPT_BLOCKS * BLOCK_STRIPES):
+        fresh(lambda: board.attach("victim").update())
+
+
+def inherited(board: Board) -> bool:
+    """As joined: by the counter of a dead one, who is told of all the same."""
+    view = look(board)["victim"]
+    shares = [share.count for share in (*view.workers, *view.workers_lost)]
+    assert sum(share or 0 for share in shares) == view.count, shares  # unknown is who died before it counted
+    assert (shares.count(1) >= STRIPES + KEPT_BLOCKS * BLOCK_STRIPES, view.lost_left_out) == (True, 0), shares
+    shows = joined(STRIPES + KEPT_BLOCKS * BLOCK_STRIPES, board)
+    assert len(lent_to(board._segment, board.attach("victim"))) == KEPT_BLOCKS
+    assert board._segment.shared_counters == 0
+    return shows
 
 
 def short(board: Board) -> None:
@@ -401,6 +421,7 @@ CALLS = {
     "a first update: identity, row, stripe and count": Call(victim, joining, partial(joined, 0), joining),
     "a first update where dead ones have all places": Call(crowded, joining, partial(joined, STRIPES), joining),
     "a first update that links a block": Call(filled, joining, partial(joined, STRIPES), joining),
+    "a first update that takes over the counter of a dead one": Call(mourned, joining, inherited, joining),
     "an item": Call(named, taking, taken_up, taking),
     "the next item of a loop": Call(named, looping, looped, taking),
     "a first update that takes back the block of another task": Call(

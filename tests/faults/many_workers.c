@@ -4,6 +4,7 @@
  *     many_workers WORKERS DEAD
  *     many_workers WORKERS TASKS HISTORY
  *     many_workers WORKERS TIMES HANDLES again
+ *     many_workers WORKERS TIMES OTHERS die
  *
  * Each thread has a hold of its own on one mapping, as in storm.c: its own open of the file, so its own locked byte in the
  * kernel. Each counts its number for the first time when all are there, then once more. Then so many of them are dead: the
@@ -238,7 +239,88 @@ static int again_and_again(uint32_t workers, uint32_t times, uint32_t handles) {
     return 0;
 }
 
+static void die(hw_board *board) { /* the kernel lets go of its byte */
+    hw_weigh_anchor(board);
+    close(board->lock_fd);
+    board->lock_fd = -1;
+    hw_forget(board);
+    hw_discard(board);
+}
+
+/* What a copy says of a task of which the kernel let so many workers go: their counts, as it tells them, and of how many. */
+static void tell(hw_board *board, const char *name, uint32_t slot, uint64_t its) {
+    hw_copy copy;
+    uint64_t link = hw_load(&hw_control_of(hw_slot(board, slot))->stripes_used) >> HW_LINK_SHIFT, unknown = 0, dead = 0;
+    int64_t told = 0;
+    hw_copy_begin(&copy, board);
+    CHECK(hw_copy_task(&copy, slot, its) == HW_OK);
+    hw_task_record *task = (hw_task_record *)copy.tasks.data;
+    hw_share_record *shares = (hw_share_record *)copy.shares.data;
+    for (size_t i = 0; i < copy.shares.bytes / sizeof *shares; i++) {
+        if (shares[i].known) told += shares[i].count;
+        unknown += !shares[i].known;
+        dead += !shares[i].alive;
+    }
+    printf("\"%s\": {\"count\": %lld, \"total\": %lld, \"told\": %lld, \"unknown\": %llu, \"dead\": %llu, "
+           "\"left_out\": %u, \"blocks\": %llu}, ", name, (long long)task->count,
+           (long long)hw_total_count(board, hw_slot(board, slot), its), (long long)told, (unsigned long long)unknown,
+           (unsigned long long)dead, task->lost_left_out,
+           (unsigned long long)(link ? board->pool[link - 1].rank : 0));
+    hw_copy_end(&copy);
+}
+
+static int one_dies_after_the_other(uint32_t workers, uint32_t times, uint32_t others) {
+    worker *all = (worker *)calloc(workers + others + 1, sizeof *all);
+    int64_t acknowledged = 0, last = 0;
+    CHECK(all);
+    make_board(workers + others + 2);
+    all[0].board = newcomer();
+    uint32_t slot = claim(all[0].board, "task");
+    uint64_t its = generation;
+    for (uint32_t i = 1; i <= workers; i++) {
+        all[i].board = newcomer();
+        CHECK(hw_bind(all[i].board, &all[i].task, slot, its, 0) == HW_OK);
+    }
+    for (uint32_t n = 1; n <= times; n++) {
+        hw_task task;
+        hw_board *board = newcomer();
+        memset(&task, 0, sizeof task);
+        CHECK(hw_bind(board, &task, slot, its, 0) == HW_OK);
+        for (uint32_t i = 0; i <= workers; i++) {
+            int64_t number = i ? (int64_t)i : (int64_t)n;
+            CHECK(hw_add(i ? &all[i].task : &task, number) == HW_OK);
+            acknowledged += number;
+        }
+        CHECK(hw_total_count(all[0].board, hw_slot(all[0].board, slot), its) == acknowledged);
+        CHECK(hw_item(&task, "it died of this") == HW_OK);
+        last = (int64_t)hw_me(board);
+        die(board);
+    }
+    printf("{");
+    tell(all[0].board, "first", slot, its);
+    hw_copy copy;
+    hw_copy_begin(&copy, all[0].board);
+    CHECK(hw_copy_task(&copy, slot, its) == HW_OK);
+    hw_share_record *shares = (hw_share_record *)copy.shares.data;
+    for (size_t i = 0; i < copy.shares.bytes / sizeof *shares; i++)
+        if ((int64_t)shares[i].worker == last)
+            printf("\"last\": [%lld, \"%s\"], ", (long long)shares[i].count, shares[i].item);
+    hw_copy_end(&copy);
+    slot = claim(all[0].board, "second");
+    for (uint32_t i = workers + 1; i <= workers + others; i++) {
+        all[i].board = newcomer();
+        CHECK(hw_bind(all[i].board, &all[i].task, slot, generation, 0) == HW_OK);
+        CHECK(hw_add(&all[i].task, 1) == HW_OK);
+    }
+    tell(all[0].board, "second", slot, generation);
+    printf("\"acknowledged\": %lld, \"shared\": %llu}\n", (long long)acknowledged,
+           (unsigned long long)hw_load(&all[0].board->header->shared_counters));
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 5 && !strcmp(argv[4], "die"))
+        return one_dies_after_the_other((uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]), (uint32_t)atoi(argv[3]));
     if (argc == 5)
         return again_and_again((uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]), (uint32_t)atoi(argv[3]));
     if (argc == 4) return one_after_the_other((uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]), atoi(argv[3]));

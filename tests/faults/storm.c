@@ -7,6 +7,9 @@
  * it comes back as somebody else. A stalled one sleeps at a step for longer than a freed slot rests. So a second has as
  * many kills as an hour of real ones, and the sanitizers see all of it. Ends with 1 at the first broken promise.
  *
+ * They have items in hand, which say whose they are and of which task, twice: so one that is mixed, or another worker's, or
+ * another task's, is seen. What each one counted on the task that runs all the time is compared with its share at the end.
+ *
  * The history is a table here, which keeps of two copies of a task what the real one keeps. At the end each task that lost
  * its slot has at least the count there that was acknowledged, stragglers included.
  */
@@ -43,6 +46,9 @@ static int told(int fd, int command, struct flock *lock) {
 #define OLD 16
 #define STAGE "%llu takes several words to say: %llu"
 #define MESSAGE "%llu has a message of some length, so that it takes many words: %llu"
+#define ITEM "%llu %llu %s %llu %llu" /* worker, number, task, number, worker */
+#define NUMBERS 1000
+#define WORKERS ((uint64_t)1 << 20) /* that are told apart */
 #define SECOND 1000000000ull
 
 static char *base;
@@ -53,7 +59,10 @@ static int with_semaphore;
 static int stop_now;
 static long kill_one_in, stall_one_in;
 static uint32_t capacity;
-static uint64_t inside, acked_all;
+static uint64_t inside, acked_all, begun_ns;
+static uint32_t all_slot; /* of the task that runs all the time */
+static uint64_t all_generation;
+static uint64_t *meant_by, *acknowledged_by; /* counts on it by its own counter, of each worker */
 /* Of each task, by [slot][generation / 2 % GENERATIONS]: */
 static uint64_t *issued; /* counts meant for it */
 static uint64_t *acknowledged; /* counts of it that hw_add said are counted */
@@ -64,20 +73,24 @@ typedef struct past {
 } past;
 static past *history;
 static pthread_mutex_t history_lock = PTHREAD_MUTEX_INITIALIZER; /* SQLite's; of who is killed it is taken */
-static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused, archives, taken_back;
+static uint64_t kills, stalls, claims, writes, copies, finds, resumes, refused, archives, taken_back, items_seen, taken_over;
 
 typedef struct person {
     hw_board *board;
     jmp_buf dead;
     uint64_t random;
     int armed, in_lock, writing;
+    hw_task *taking; /* has an item written that is of this task: another thread of this process may write one, too */
+    const char *taking_id;
     hw_task all;
+    int all_is_own;
     uint32_t all_slot;
     uint64_t all_generation;
     struct {
         hw_task task;
         uint32_t slot;
         uint64_t generation;
+        char id[16];
     } old[OLD]; /* handles of earlier tasks */
     uint32_t kept;
 } person;
@@ -100,12 +113,20 @@ static uint64_t chance(person *p) { /* xorshift64 (Marsaglia) */
     return p->random ^= p->random << 17;
 }
 
+static void take_up(person *p, hw_task *task, const char *id);
+
 static void add(uint64_t *word, uint64_t n) { __atomic_fetch_add(word, n, __ATOMIC_SEQ_CST); }
 
 void hw_step(const char *where) {
     person *p = self;
     if (!strcmp(where, "taken back")) add(&taken_back, 1);
+    if (!strcmp(where, "remembered")) add(&taken_over, 1);
     if (!p || !p->armed) return;
+    if (p->taking && !strcmp(where, "item word") && chance(p) % 16 == 0) {
+        hw_task *task = p->taking;
+        p->taking = NULL;
+        take_up(p, task, p->taking_id);
+    }
     if (stall_one_in && chance(p) % (uint64_t)stall_one_in == 0) {
         add(&stalls, 1);
         hw_nap(HW_REST_NS + HW_REST_NS / 5);
@@ -204,14 +225,49 @@ static size_t number_of(uint32_t slot, uint64_t generation) {
     return (size_t)slot * GENERATIONS + generation / 2 % GENERATIONS;
 }
 
+/* The place of the worker of a handle, if that counts on the task that runs all the time, by a counter of its own. */
+static uint64_t *by_worker(uint64_t *counts, const hw_task *task, uint32_t slot, uint64_t generation) {
+    static uint64_t nobody;
+    int own = slot == all_slot && generation == all_generation && hw_peek(&task->stripe->worker) == task->worker;
+    return own ? counts + task->worker % WORKERS : &nobody;
+}
+
 static int count_on(hw_task *task, uint32_t slot, uint64_t generation) {
+    uint64_t *acknowledged_there = by_worker(acknowledged_by, task, slot, generation);
     add(issued_for(slot, generation), 1);
+    add(by_worker(meant_by, task, slot, generation), 1);
     int answer = hw_add(task, 1);
-    if (answer == HW_OK) add(acknowledged + number_of(slot, generation), 1);
+    if (answer != HW_OK) return answer;
+    add(acknowledged + number_of(slot, generation), 1);
+    add(acknowledged_there, 1);
     return answer;
 }
 
-static void keep(person *p, const hw_task *task, uint32_t slot, uint64_t generation) {
+/* Have something else in hand, on the task of this id. */
+static void take_up(person *p, hw_task *task, const char *id) {
+    uint64_t number = chance(p) % NUMBERS, worker = task->worker;
+    char text[HW_ITEM_BYTES];
+    p->taking = NULL;
+    switch (chance(p) % 6) {
+    case 0: hw_item(task, NULL); break;
+    case 1: hw_item_number(task, (int64_t)(worker * NUMBERS + number)); break;
+    case 2: /* as a loop does, which has just counted */
+        if (hw_may_take(task) == HW_OK)
+            hw_put_at_beat(&task->stripe->name,
+                           hw_item_name(task->tag, HW_ITEM_NUMBER | HW_ITEM_AT_BEAT, worker * NUMBERS + number));
+        break;
+    default:
+        snprintf(text, sizeof text, ITEM, (unsigned long long)worker, (unsigned long long)number, id,
+                 (unsigned long long)number, (unsigned long long)worker);
+        p->taking = task;
+        p->taking_id = id;
+        hw_item(task, text);
+        p->taking = NULL;
+    }
+}
+
+static void keep(person *p, const hw_task *task, uint32_t slot, uint64_t generation, const char *id) {
+    snprintf(p->old[p->kept % OLD].id, sizeof p->old->id, "%s", id);
     p->old[p->kept % OLD].task = *task;
     p->old[p->kept % OLD].slot = slot;
     p->old[p->kept++ % OLD].generation = generation;
@@ -223,10 +279,13 @@ static void count_on_all(person *p) {
         CHECK(answer == HW_OK, "a task that is there was not found: %d", answer);
         answer = hw_bind(p->board, &p->all, p->all_slot, p->all_generation, soon());
         CHECK(answer == HW_OK, "%d", answer);
+        p->all_is_own = hw_peek(&p->all.stripe->worker) == p->all.worker;
+        if (chance(p) % 4 == 0) hw_nap(HW_REST_NS); /* so that it is seen with nothing in hand */
     }
+    CHECK(!p->all_is_own || hw_peek(&p->all.stripe->worker) == p->all.worker, "a living worker's counter was taken");
     for (int i = 0; i < 20; i++) {
-        add(issued_for(p->all_slot, p->all_generation), 1);
-        CHECK(hw_add(&p->all, 1) == HW_OK, "a task that runs was not counted on");
+        if (i % 4 == 0) take_up(p, &p->all, "all");
+        CHECK(count_on(&p->all, p->all_slot, p->all_generation) == HW_OK, "a task that runs was not counted on");
         add(&acked_all, 1);
     }
 }
@@ -242,6 +301,7 @@ static void carry(person *p, const char *id, uint32_t slot, uint64_t generation)
         CHECK(answer == HW_OK, "%d", answer);
         answer = hw_bind(p->board, &task, slot, generation, soon());
         CHECK(answer == HW_OK, "a living owner cannot count on its task %s: %d", id, answer);
+        take_up(p, &task, id);
         answer = count_on(&task, slot, generation);
         CHECK(answer == HW_OK, "a count of a living owner is refused: %d", answer);
         if (chance(p) % 8 == 0) hw_nap(2 * HW_REST_NS); /* so that others come to a decision about it meanwhile */
@@ -249,7 +309,7 @@ static void carry(person *p, const char *id, uint32_t slot, uint64_t generation)
     answer = set_state(p, slot, generation, chance(p) & 1 ? HW_FAILED : HW_SUCCESS, HW_OPEN_STATES, HW_SET_ENDED);
     CHECK(answer == HW_OK, "a living owner cannot end its task %s: %d", id, answer);
     for (int i = chance(p) % 4; i >= 0; i--) count_on(&task, slot, generation); /* a straggler */
-    keep(p, &task, slot, generation);
+    keep(p, &task, slot, generation, id);
 }
 
 /* Go on with a task that failed, unless somebody else does, or there is a newer one already. */
@@ -360,8 +420,11 @@ static void meddle(person *p, const char *id) {
     write_all(p, slot, generation, chance(p) % 1000, 0, 0);
     write_result(p, slot, generation);
     if (hw_bind(p->board, &task, slot, generation, soon()) != HW_OK) return;
-    for (int i = 0; i < 10; i++) count_on(&task, slot, generation);
-    keep(p, &task, slot, generation);
+    for (int i = 0; i < 10; i++) {
+        take_up(p, &task, id);
+        count_on(&task, slot, generation);
+    }
+    keep(p, &task, slot, generation, id);
 }
 
 /* Come back with a handle of a task that may have gone long ago. */
@@ -371,6 +434,7 @@ static void haunt(person *p) {
     int gone, answer;
     if (!generation) return;
     count_on(&p->old[i].task, slot, generation);
+    take_up(p, &p->old[i].task, p->old[i].id);
     gone = hw_load(&hw_control_of(hw_slot(p->board, slot))->generation) != generation;
     answer = write_all(p, slot, generation, chance(p) % 1000, 0, 0);
     CHECK(!gone || answer == HW_STALE, "a write with a stale handle ended with %d", answer);
@@ -410,6 +474,7 @@ static void *a_life(void *argument) {
     self = p;
     if (setjmp(p->dead)) { /* killed: the kernel closes what the process had open */
         p->armed = 0;
+        p->taking = NULL;
         let_go(p);
         add(&kills, 1);
         if (p->in_lock) __atomic_fetch_sub(&inside, 1, __ATOMIC_SEQ_CST);
@@ -443,6 +508,21 @@ static long long said_by(const char *text, const char *format) {
     return sscanf(text, format, &n, &m) == 2 && n == m ? (long long)n : -1;
 }
 
+/* An item of a task, and of this worker (0 = of any): whole, or there is none. */
+static void check_item(const char *item, uint64_t worker, const char *id) {
+    unsigned long long first, second, third, fourth;
+    char said[HW_ITEM_BYTES];
+    if (!item[0]) return;
+    add(&items_seen, 1);
+    if (sscanf(item, "%llu %llu %s %llu %llu", &first, &second, said, &third, &fourth) == 5) {
+        CHECK(first == fourth && second == third && !strcmp(said, id), "an item of %s is mixed: %s", id, item);
+    } else {
+        CHECK(sscanf(item, "%llu", &first) == 1 && strspn(item, "0123456789") == strlen(item), "an item of %s is mixed: %s", id, item);
+        first /= NUMBERS;
+    }
+    CHECK(!worker || first == worker, "worker %llu has the item of another one: %s", (unsigned long long)worker, item);
+}
+
 /* What was acknowledged of the task of each slot before a copy began. */
 typedef struct known {
     uint64_t generation, acknowledged;
@@ -460,6 +540,7 @@ static void look_at(hw_copy *copy, const known *before) {
     hw_stage_record *stages = (hw_stage_record *)copy->stages.data;
     hw_share_record *shares = (hw_share_record *)copy->shares.data;
     hw_result_record *index = (hw_result_record *)copy->index.data;
+    hw_duration_record *durations = (hw_duration_record *)copy->durations.data;
     int all = 0, moves = 0;
     for (uint32_t i = 0; i < copy->count; i++) {
         hw_task_record *task = tasks + i;
@@ -499,6 +580,16 @@ static void look_at(hw_copy *copy, const known *before) {
         for (size_t j = 0; j < i; j++)
             CHECK(shares[i].task != shares[j].task || shares[i].worker != shares[j].worker || !shares[i].worker,
                   "worker %llu stands twice on %s", (unsigned long long)shares[i].worker, tasks[shares[i].task].id);
+        check_item(shares[i].item, shares[i].worker, tasks[shares[i].task].id);
+    }
+    for (size_t i = 0; i < copy->durations.bytes / sizeof *durations; i++) {
+        hw_task_record *task = tasks + durations[i].task;
+        uint64_t timed = 0, meant = hw_load(issued_for(task->slot, task->generation));
+        for (int kind = 0; kind < HW_DURATIONS; kind++) timed += durations[i].count[kind];
+        CHECK(timed <= meant && durations[i].items <= meant, "%s has the durations of another task: %llu of %llu items", task->id,
+              (unsigned long long)timed, (unsigned long long)meant);
+        CHECK(durations[i].slowest_ns < hw_clock_ns(CLOCK_MONOTONIC) - begun_ns + SECOND, "an item of %s took longer than the storm", task->id);
+        check_item(durations[i].slowest, 0, task->id);
     }
     for (size_t i = 0; i < copy->index.bytes / sizeof *index; i++) {
         const char *json = copy->results.data + index[i].offset;
@@ -565,7 +656,9 @@ static void make_board(void) {
     acknowledged = (uint64_t *)calloc((size_t)capacity * GENERATIONS, sizeof *acknowledged);
     late = (uint64_t *)calloc((size_t)capacity * GENERATIONS, sizeof *late);
     history = (past *)calloc((size_t)capacity * GENERATIONS, sizeof *history);
-    CHECK(issued && acknowledged && late && history, "no memory");
+    meant_by = (uint64_t *)calloc(WORKERS, sizeof *meant_by);
+    acknowledged_by = (uint64_t *)calloc(WORKERS, sizeof *acknowledged_by);
+    CHECK(issued && acknowledged && late && history && meant_by && acknowledged_by, "no memory");
 }
 
 /* What was acknowledged of a task that lost its slot is in the history. Returns how many counts of stragglers are. */
@@ -588,6 +681,31 @@ static uint64_t check_history(hw_board *board) {
         }
     }
     return in_history;
+}
+
+/* What is told of who counted how much on the task that runs all the time is what each one counted. How many items took long
+ * enough to be timed. */
+static uint64_t check_shares(hw_board *board) {
+    hw_copy copy;
+    uint64_t timed = 0;
+    int64_t told = 0;
+    hw_copy_begin(&copy, board);
+    CHECK(hw_copy_task(&copy, all_slot, all_generation) == HW_OK, "no copy");
+    hw_share_record *shares = (hw_share_record *)copy.shares.data;
+    for (size_t i = 0; i < copy.shares.bytes / sizeof *shares; i++) {
+        uint64_t least = hw_load(acknowledged_by + shares[i].worker % WORKERS), most = hw_load(meant_by + shares[i].worker % WORKERS);
+        if (!shares[i].known) continue;
+        told += shares[i].count;
+        CHECK((int64_t)least <= shares[i].count && shares[i].count <= (int64_t)most,
+              "worker %llu has a share of %lld: it counted %llu of %llu", (unsigned long long)shares[i].worker,
+              (long long)shares[i].count, (unsigned long long)least, (unsigned long long)most);
+    }
+    CHECK(told <= ((hw_task_record *)copy.tasks.data)->count, "all shares together are %lld", (long long)told);
+    hw_duration_record *durations = (hw_duration_record *)copy.durations.data;
+    if (copy.durations.bytes)
+        for (int kind = 0; kind < HW_DURATIONS; kind++) timed += durations->count[kind];
+    hw_copy_end(&copy);
+    return timed;
 }
 
 /* Every block of the pool is free, or linked to the task that has it, once, or noted by its slot. How many are linked. */
@@ -684,11 +802,14 @@ int main(int argc, char **argv) {
     with_semaphore = atoi(argv[6]);
     CHECK(n > 0 && n < MOST, "%d threads", n);
     make_board();
+    begun_ns = hw_clock_ns(CLOCK_MONOTONIC);
     owner = newcomer(1000);
     watcher = newcomer(1001);
     CHECK(hw_register(owner->board, 1, 0, "owner") == HW_OK && hw_register(watcher->board, 0, 0, "") == HW_OK, "nobody");
     CHECK(claim(owner, "all", 0, HW_DROP_FREELY, &found) == HW_OK, "no task");
     CHECK(set_state(owner, found.slot, found.generation, HW_RUNNING, HW_ANY_STATE, 0) == HW_OK, "no state");
+    all_slot = found.slot;
+    all_generation = found.generation;
     CHECK(claim(owner, "moves", 0, HW_DROP_FREELY, &found) == HW_OK, "no task");
     CHECK(set_state(owner, found.slot, found.generation, HW_SUCCESS, HW_ANY_STATE, HW_SET_ENDED) == HW_OK, "no state");
     for (int i = 0; i < n; i++) {
@@ -711,6 +832,7 @@ int main(int argc, char **argv) {
     CHECK(acked_all <= count && count <= meant, "%llu acknowledged, %llu counted, %llu issued",
           (unsigned long long)acked_all, (unsigned long long)count, (unsigned long long)meant);
     uint64_t in_history = check_history(owner->board), in_use = check_pool(owner->board);
+    uint64_t timed = check_shares(owner->board);
     check_lists(owner->board);
     /* Nothing is lost: the board can be filled to its last slot. */
     hw_nap(HW_SHARED_GRACE_NS + 20000000u); /* the coarse clock, by which it is told, lags behind by some milliseconds */
@@ -727,17 +849,21 @@ int main(int argc, char **argv) {
     }
     printf("{\"kills\": %llu, \"stalls\": %llu, \"claims\": %llu, \"writes\": %llu, \"copies\": %llu, \"finds\": %llu, "
            "\"resumes\": %llu, \"refused\": %llu, \"archives\": %llu, \"repairs\": %llu, \"count\": %llu, "
-           "\"in_history\": %llu, \"shared\": %llu, \"links\": %llu, \"blocks\": %llu, \"taken_back\": %llu}\n",
+           "\"in_history\": %llu, \"shared\": %llu, \"links\": %llu, \"blocks\": %llu, \"taken_back\": %llu, "
+           "\"items\": %llu, \"timed\": %llu, \"taken_over\": %llu}\n",
            (unsigned long long)kills, (unsigned long long)stalls, (unsigned long long)claims, (unsigned long long)writes,
            (unsigned long long)copies, (unsigned long long)finds, (unsigned long long)resumes,
            (unsigned long long)refused, (unsigned long long)archives, (unsigned long long)hw_load(&owner->board->header->repairs),
            (unsigned long long)count, (unsigned long long)in_history,
            (unsigned long long)hw_load(&owner->board->header->shared_counters), (unsigned long long)links_so_far(owner->board),
-           (unsigned long long)in_use, (unsigned long long)taken_back);
+           (unsigned long long)in_use, (unsigned long long)taken_back, (unsigned long long)items_seen,
+           (unsigned long long)timed, (unsigned long long)taken_over);
     dismiss(owner);
     free(issued);
     free(acknowledged);
     free(late);
     free(history);
+    free(meant_by);
+    free(acknowledged_by);
     return 0;
 }

@@ -46,6 +46,30 @@ def test_workers_that_begin_at_once_have_a_counter_each_and_the_dead_are_named_w
     assert len({worker for worker, *_ in said["shares"]}) == workers
 
 
+def test_all_who_died_of_five_hundred_and_twelve_workers_are_named(program: Path) -> None:
+    done = subprocess.run([program, "512", "511"], capture_output=True, text=True, timeout=500, check=True)
+    said = json.loads(done.stdout)
+    assert sorted(share for _, share, _, alive in said["shares"] if not alive) == [2 * n for n in range(1, 512)]
+
+
+@pytest.mark.parametrize(("workers", "blocks"), [(3, 4), (100, 8)])
+def test_a_task_whose_workers_die_and_are_replaced_all_day_has_hardly_more_counters_than_workers(
+    workers: int, blocks: int, program: Path
+) -> None:
+    """Ten thousand of them; and another task beside it finds counters for all of its workers."""
+    command = [str(program), str(workers), "10000", "100", "die"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    first, second = said["first"], said["second"]
+    assert first["count"] == first["total"] == said["acknowledged"]
+    assert first["blocks"] <= blocks
+    assert first["dead"] + first["left_out"] == 10_000, "each is named or counted"
+    assert first["unknown"] == second["unknown"] == said["shared"] == 0, "whose counter is another's now, shares none"
+    assert said["last"] == [10_000, "it died of this"], "who died last is named with its share and its item"
+    assert (second["count"], second["told"], second["blocks"]) == (100, 100, 7)
+
+
 def test_more_than_a_task_can_have_share_a_counter_and_the_count_is_exact(program: Path) -> None:
     done = subprocess.run([program, "560", "0"], capture_output=True, text=True, timeout=500, check=False)
     assert done.returncode == 0, done.stderr

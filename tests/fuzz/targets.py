@@ -31,6 +31,7 @@ from headway.files import changes, history, npz, snapshot
 from headway.files.members import VERSION
 from headway.native import core
 from headway.native.changes import Base
+from headway.native.records import RECORD_BYTES
 
 __all__ = ["TARGETS", "Target"]
 
@@ -128,7 +129,7 @@ def snapshots(folder: Path) -> Target:
         try:
             for index in range(4):
                 segment.copy_task(index, 1)
-            assert len(segment.copy()[1]) % 1024 == 0
+            assert len(segment.copy()[1]) % RECORD_BYTES["tasks"] == 0
         finally:
             segments.unlink(directory, segment)
             segment.close()

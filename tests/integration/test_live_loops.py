@@ -573,3 +573,27 @@ def test_a_map_has_one_bar_and_what_its_workers_go_through_stands_below(begin: B
     assert sorted(said[:-2]) == sorted(printed * 50)
     assert re.match("colours +▕.*▏ 100% 2/2 it", said[-2])
     assert said[-1] == "['red', 'blue']"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_ctrl_c_at_the_terminal_ends_a_map_and_its_workers_and_says_how_far_it_was(method: str, begin: Begin) -> None:
+    shown = begin("""
+        def work(number):
+            with open(sys.argv[2], "a") as file:
+                file.write(f"{os.getpid()}\\n")
+            time.sleep(0 if number < 4 else 600)
+
+        if __name__ == "__main__":
+            headway.process_map(work, range(9), label="items", max_workers=2, mp_context=sys.argv[1], chunksize=1)
+    """, method, os.fspath(pids := Path(os.environ["HEADWAY_DIR"]).parent / "pids"))  # fmt: skip
+    shown.until(lambda: pids.exists() and len(pids.read_text().splitlines()) == 6)
+    shown.until(lambda: any("items" in line and "4/9" in line for line in shown.screen.display))
+    shown.type("\x03")
+    assert shown.end() == -signal.SIGINT % 256
+    said = shown.said()
+    assert said[-2:] == ["KeyboardInterrupt", "headway: items was at 4/9"]
+    assert sum(line.startswith("Traceback") for line in said) == 1
+    assert shown.screen.margins is None, "not all lines scroll"
+    for pid in {int(line) for line in pids.read_text().split()}:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)

@@ -310,10 +310,22 @@ def slow(number):
         time.sleep(0.02)
     program.kill()
     program.wait()
-    for pid in {int(line) for line in begun.read_text().split()}:
-        while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
-            assert time.monotonic() < deadline, "a worker outlives its program"
-            time.sleep(0.02)
+    pids = {int(line) for line in begun.read_text().split()}
+    try:
+        for pid in pids:
+            while _goes_on(pid):
+                assert time.monotonic() < deadline, "a worker outlives its program"
+                time.sleep(0.02)
+    finally:
+        for pid in filter(_goes_on, pids):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _goes_on(pid: int) -> bool:
+    try:
+        return " Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_what_cannot_be_carried_to_a_worker_or_back_costs_its_own_item_alone(
@@ -507,3 +519,22 @@ except SystemExit as error:
 """
     done = run_python(script(body), board_name, "fork", str(tmp_path))
     assert done.stdout == say("True", "5", "4")
+
+
+def test_a_worker_killed_within_a_chunk_of_slow_items_is_told_with_the_right_one(
+    run_python: RunPython, board_name: str, tmp_path: Path
+) -> None:
+    before = """
+def slow(number):
+    noted(number)
+    time.sleep(0.07)  # so that the results before have been sent
+    if number == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+"""
+    body = """
+found = headway.process_map(slow, range(7), on_error="return", chunksize=7, **options)
+print(found.pop(4).item, found, [times_begun(n) for n in range(7)], headway.open(name).get("slow").count)
+"""
+    done = run_python(script(body, before), board_name, "fork", str(tmp_path))
+    assert done.stdout == say("4 [0, 1, 2, 3, 5, 6] [1, 1, 1, 1, 1, 1, 1] 7")

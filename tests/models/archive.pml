@@ -29,7 +29,7 @@
  *   insert                     files/schema.py ADD: the last one stays
  *   mark                       slots.h hw_mark_archived, under the slot lock, if it was not written to since the copy, and
  *                              no other copy was begun
- *   reopen                     stripes.h hw_bind with hw_unseal, under the slot lock
+ *   reopen                     bind.h hw_bind_free with hw_unseal, under the slot lock
  *   resume, end                status.h hw_write with hw_unseal, under the slot lock
  *
  * Promised, and asserted below

@@ -1,36 +1,45 @@
 /* counters.pml - blocks of counters are lent to tasks, and come back (src/headway/native/blocks.h, pool.h and bind.h).
  *
- * Runs: safety -DROUNDS=1 -DCRASHES=1
- * Runs: safety -DROUNDS=2
- * Runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1
- * Runs: safety -DPOOL=1 -DROUNDS=2
+ * Runs: safety -DROUNDS=2 -DWORKERS=1 -DBINDS=2
+ * Runs: safety -DPOOL=1 -DROUNDS=2 -DWORKERS=1 -DBINDS=2
+ * Runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1 -DWORKERS=1 -DBINDS=2
+ * Runs: safety -DROUNDS=1 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
+ * Runs: safety -DPOOL=1 -DSLOTS=1 -DROUNDS=0 -DCRASHES=1 -DBINDS=2
+ * Runs: safety -DROUNDS=1
+ * Long runs: safety -DPOOL=1 -DROUNDS=2
+ * Long runs: safety -DROUNDS=2
+ * Long runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1
+ * Long runs: safety -DPOOL=1 -DROUNDS=1 -DCRASHES=1
  * Long runs: safety -DPOOL=1 -DROUNDS=1 -DBINDS=2
  * Long runs: safety -DROUNDS=2 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
- * Long runs: safety -DPOOL=1 -DROUNDS=1 -DCRASHES=2
+ * Long runs: safety -DPOOL=1 -DROUNDS=1 -DCRASHES=2 -DWORKERS=1 -DBINDS=2
  * Long runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
  *
  * Two slots, and a pool of two blocks with a counter each, or of one. Workers begin to count on the task of either slot, again and
  * again, and use the handles that they got at any later moment. Somebody frees the slots and fills them again; before
  * that the counters may be closed for a while, and be opened by who begins to count. A reader adds up the counters of
  * the first slot without a lock. A task may end, and be resumed; who finds no free block takes back those of one that has
- * ended. Workers and the one who frees may be killed between any two stores, and go on as the
- * next ones; a slot lock of a dead one is free at once (see latch.pml).
+ * ended, or, if there is none, the counter of a dead worker of the same task. Workers and the one who frees may be killed
+ * between any two stores, and go on as the next ones; a slot lock of a dead one is free at once (see latch.pml).
  *
  * Step of the model            Line of C
  *   bind                       bind.h hw_bind, under the slot lock; find_mine: hw_find_mine, without it
  *   take_back                  pool.h hw_take_back and hw_fold, under that slot's lock, which is only tried
  *   choose, claim, link        pool.h hw_link: note, owner by compare and swap, words, next, head
+ *   take_over                  bind.h hw_take_dead: who is dead is asked without the lock, hw_take_over: under it
+ *   take_counter               bind.h hw_take_stripe
  *   open_all                   stripes.h hw_open_stripes
  *   add                        headway.h hw_count: one compare and swap of tag and count
  *   seal, free                 stripes.h hw_seal, slots.h hw_free_locked: a block is given back by the generation alone
- *   fill                       slots.h hw_fill
+ *   fill                       claim.h hw_fill
  *   sum                        stripes.h hw_total_count, without a lock
  *
  * Promised, and asserted below
  *   1. A handle counts on the task for which it was made, while that has its slot, or is refused.
  *   2. What was acknowledged is in the sum that is taken when the slot is freed.
  *   3. A reader who finds the generation unchanged has the acknowledged counts, none twice.
- *   4. No block is lost: in the end each is free, linked to the task that has it, or noted by that task's slot.
+ *   4. Who counts by a counter is its worker, and what is told of the counts of a worker is what it counted, or nothing is.
+ *   5. No block is lost: in the end each is free, linked to the task that has it, or noted by that task's slot.
  *
  * Left out: the stripes in the slot (slot.pml), more than one counter in a block, the search in a large pool, the mark
  * of counters that were taken. Adds are upwards only.
@@ -56,6 +65,9 @@
 #ifndef READS
 #define READS 0
 #endif
+#ifndef SLOTS
+#define SLOTS 2
+#endif
 #define NOBODY 0 /* else a worker, 1 to WORKERS, or: */
 #define FREER 7
 
@@ -77,15 +89,28 @@ byte folded[4];       /* of each slot the count of blocks that were taken back, 
 byte owner[2];        /* of each block: the task */
 byte own[2];          /* its generation; the tag of closed counters is that of the next one */
 byte next[2];
-byte worker[2];
+byte worker[2];       /* incarnations: 1 and 2; of who goes on after a kill the number after next */
+byte base[2];         /* where the count stood when the worker of `base_of` took it */
+byte base_of[2];
 byte tag[2];          /* tag and count are one word */
 byte count[2];
 
 /* Nothing in the code knows these. */
 byte acknowledged[2]; /* of the task that has the slot */
+byte counted[2];      /* by the worker of each block */
+byte alive[3];        /* who each worker is; the kernel knows */
+#define dead(w) (w != NOBODY && w != alive[1] && w != alive[2])
 byte done;            /* workers that take no further step */
 byte killed;          /* who takes no further step */
 
+inline choose_slot() {
+    if
+    :: s = 0
+#if SLOTS > 1
+    :: s = 1
+#endif
+    fi
+}
 inline take(slot, me) { atomic { locked[slot] == NOBODY -> locked[slot] = me } }
 inline give(slot) { locked[slot] = NOBODY }
 
@@ -116,7 +141,7 @@ inline choose() {
 
 inline write_words() {
     own[c]++;
-    worker[c] = NOBODY;
+    d_step { worker[c] = NOBODY; base_of[c] = NOBODY; base[c] = 0; counted[c] = 0 };
     d_step { tag[c] = tag_for(c, s); count[c] = 0 }
 }
 
@@ -282,6 +307,56 @@ inline find_mine(me) {
     fi
 }
 
+/* Write whose a counter is. */
+inline take_counter(me) {
+    d_step { worker[c] = me; counted[c] = 0 };
+#ifndef MUTANT_WHO_TAKES_OVER_COUNTS_FROM_ZERO
+    base[c] = count[c];
+#endif
+    base_of[c] = me
+}
+
+/* What is told of the counts of a worker is what it counted. */
+#define told(c) (base_of[c] != worker[c] || count[c] - base[c] == counted[c])
+
+/* The counter of a dead worker: who is dead is asked without the lock. */
+inline take_over(me) {
+    c = head[s];
+    do
+    :: c == 0 || owner[c - 1] != mine -> c = 2; break
+    :: c != 0 && owner[c - 1] == mine ->
+        c--;
+        with = own[c];
+        seen = worker[c];
+        if
+        :: dead(seen) -> break
+        :: else -> c = next[c]
+        fi
+    od;
+    if
+    :: c < 2 ->
+#ifndef MUTANT_TAKES_OVER_WITHOUT_THE_LOCK
+        take(s, me);
+#endif
+        if
+#ifdef MUTANT_TAKES_OVER_WITHOUT_A_SECOND_LOOK
+        :: lives(mine) ->
+#else
+        :: lives(mine) && worker[c] == seen ->
+#endif
+            take_counter(me);
+            assert(told(c));
+            d_step { at = c; for_ = mine; bound = true }
+        :: else
+        fi;
+#ifndef MUTANT_TAKES_OVER_WITHOUT_THE_LOCK
+        give(s)
+#endif
+    :: else
+    fi;
+    seen = 0
+}
+
 inline bind(me) {
     d_step { mine = task_of(s); bound = false };
     if
@@ -313,7 +388,7 @@ inline bind(me) {
             fi;
             if
             :: c < 2 ->
-                worker[c] = me;
+                take_counter(me);
                 /* the handle */
                 d_step { at = c; with = tag_for(c, s); for_ = mine; bound = true }
             :: else
@@ -321,7 +396,15 @@ inline bind(me) {
         :: else
         fi;
 #ifndef MUTANT_LINKS_WITHOUT_THE_LOCK
-        give(s)
+        give(s);
+#endif
+#if CRASHES
+        if
+        :: !bound && lives(mine) && !sealed[s] -> take_over(me)
+        :: else
+        fi
+#else
+        skip
 #endif
     :: else
     fi;
@@ -331,30 +414,33 @@ inline bind(me) {
 inline add() {
     if
     :: tag[at] == with ->
-        assert(lives(for_) && owner[at] == for_);
-        count[at]++;
+        assert(lives(for_) && owner[at] == for_ && worker[at] == me);
+        d_step { count[at]++; counted[at]++ };
         acknowledged[slot_of(for_)]++
     :: else
     fi
 }
 
-proctype Worker(byte me) {
+proctype Worker(byte who) {
+    byte me = who;
     byte s, c, seen, mine, at, with, for_, binds, adds, sum;
     bool bound;
 start:
     {
         do
-        :: atomic { binds < BINDS -> if :: s = 0 :: s = 1 fi; binds++ }; bind(me)
+        :: atomic { binds < BINDS -> choose_slot(); binds++ }; bind(me)
         :: atomic { bound && adds < ADDS -> adds++; add() }
         :: true -> break
         od
-    } unless { killed == me };
+    } unless { killed == who };
     if
-    :: atomic { killed != me -> done++ }
+    :: atomic { killed != who -> done++ }
     :: atomic {
-            killed == me ->
+            killed == who ->
             if :: locked[0] == me -> give(0) :: else fi;
             if :: locked[1] == me -> give(1) :: else fi;
+            me = me + 2;
+            alive[who] = me;
             s = 0; c = 0; seen = 0; mine = 0; sum = 0; at = 0; with = 0; for_ = 0; bound = false; killed = NOBODY;
             goto start
        }
@@ -366,7 +452,7 @@ proctype Freer() {
 start:
     {
         do
-        :: atomic { rounds < ROUNDS -> if :: s = 0 :: s = 1 fi; rounds++ };
+        :: atomic { rounds < ROUNDS -> choose_slot(); rounds++ };
             take(s, FREER);
             if
             :: generation[s] % 2 && !ended[s] -> ended[s] = true
@@ -477,6 +563,8 @@ proctype Auditor() {
 
 init {
     atomic {
+        alive[1] = 1;
+        alive[2] = 2;
         run Worker(1);
 #if WORKERS > 1
         run Worker(2);

@@ -137,7 +137,7 @@ def fill(cpu: Cpu) -> None:
 
 
 def by_place(cpu: Cpu) -> str:
-    """stripes.h: hw_bind; copy.h: hw_try_task."""
+    """bind.h: hw_try_bind; copy.h: hw_try_task."""
     if cpu.load("generation", ACQUIRE, name="place: generation") != 3:
         return "gone"
     return str(cpu.load("id", ACQUIRE, name="place: words"))
@@ -154,7 +154,7 @@ PLACE = Protocol(
 
 
 def refill(cpu: Cpu) -> None:
-    """slots.h: hw_free_locked and, after its rest, hw_fill of one slot."""
+    """slots.h: hw_free_locked; after its rest claim.h: hw_fill of that slot."""
     cpu.store("generation", 2, name="free: generation")
     cpu.store("id", "new", name="fill: words")
     cpu.store("generation", 3, name="fill: generation")
@@ -221,7 +221,7 @@ def count_and_finish(cpu: Cpu) -> None:
 
 
 def status_then_count(cpu: Cpu) -> tuple[str, int]:
-    """copy.h: hw_copy_status, then hw_copy_stripe."""
+    """copy.h: hw_copy_status; shares.h: hw_copy_stripe."""
     seen = cpu.load("seq", ACQUIRE, name="begin")
     state = cpu.load(f"state {seen & 1}", ACQUIRE, name="word")
     if cpu.load("seq", ACQUIRE, name="whole") != seen:
@@ -249,7 +249,7 @@ FINISHED = Protocol(
 
 
 def share_and_count(cpu: Cpu) -> bool:
-    """stripes.h: hw_use_stripe and hw_bind, without the lock; headway.h: hw_count. Was it counted?"""
+    """bind.h: hw_use_stripe and hw_try_bind, without the lock; headway.h: hw_count. Was it counted?"""
     cpu.change("used", lambda _: 1, BOTH, name="use: bit")
     cpu.fence(RELEASE, name="bind: fence")
     tag, _ = cpu.change("count", lambda word: (7, 1) if word[0] == 7 else word, PLAIN)
@@ -338,7 +338,7 @@ TAKEN_UP = Protocol(
 
 
 def take_over(cpu: Cpu) -> None:
-    """stripes.h: hw_take_stripe of a dead worker's stripe; then items.h: hw_put_at_beat of its new worker."""
+    """bind.h: hw_take_stripe of a dead worker's stripe; then items.h: hw_put_at_beat of its new worker."""
     cpu.store("item", "none", name="take: item")
     cpu.store("worker", 2, name="take: worker")
     cpu.store("item", 2, name="item")
@@ -706,7 +706,7 @@ RETIRE = Protocol(
 
 
 def take_stripe(cpu: Cpu) -> None:
-    """stripes.h: hw_take_stripe and hw_bind, from one that left with 3 counts; then hw_count."""
+    """bind.h: hw_take_stripe and hw_give_handle, from one that left with 3 counts; headway.h: hw_count."""
     cpu.store("worker", 2, name="take: worker")
     cpu.store("base", 3, name="take: base")
     cpu.store("base of", 2, name="take: base of")
@@ -715,7 +715,7 @@ def take_stripe(cpu: Cpu) -> None:
 
 
 def copy_stripe(cpu: Cpu) -> tuple[int, int]:
-    """copy.h: hw_copy_stripe, then what hw_copy_shares makes of it. The worker that it names, and its share."""
+    """shares.h: hw_copy_stripe, then what hw_copy_share makes of it. The worker that it names, and its share."""
     worker = cpu.load("worker", ACQUIRE, name="copy: worker")
     base_of = cpu.load("base of", ACQUIRE, name="copy: base of")
     base = cpu.load("base", ACQUIRE, name="copy: base")
@@ -727,7 +727,7 @@ def copy_stripe(cpu: Cpu) -> tuple[int, int]:
 
 STRIPE = Protocol(
     "stripe",
-    "hw_take_stripe, hw_bind and hw_count beside hw_copy_stripe and hw_copy_shares",
+    "hw_take_stripe, hw_give_handle and hw_count beside hw_copy_stripe and hw_copy_share",
     {"worker": 1, "base of": 1, "base": 0, "count": 3},
     (take_stripe, copy_stripe),
     lambda _, seen: seen[1] < 0 or (seen[0] == 2 and seen[1] > 1) or (seen[0] == 1 and seen[1] > 3),
@@ -750,7 +750,7 @@ def remember(cpu: Cpu) -> None:
 
 
 def read_lost(cpu: Cpu) -> str:
-    """copy.h: hw_copy_shares; stripes.h: hw_is_remembered."""
+    """shares.h: hw_copy_shares; stripes.h: hw_is_remembered."""
     if not cpu.load("lost count", ACQUIRE, name="copy: lost count"):
         return "none"
     return str(cpu.load("entry", ACQUIRE, name="copy: entry"))

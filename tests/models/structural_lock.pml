@@ -10,13 +10,13 @@
  * own: any process may pause anywhere, for as long as the others take to give up.
  *
  * Step of the model            Line of C
- *   draw, hold                 board.h hw_register: fetch_add, F_OFD_SETLK, page[0]; here in one step, since nobody
+ *   draw, hold                 identity.h hw_register: fetch_add, F_OFD_SETLK, page[0]; here in one step, since nobody
  *                              else meets the number before it is an owner
  *   wait                       lock.h hw_lock: sem_clockwait, which ends with a token, by time, or by a signal
  *   look, ask, swap            hw_load(lock_owner); hw_dead; hw_cas(lock_owner, seen, me)
  *   repair                     hw_repair, store by store
  *   give up                    return HW_TIMEOUT
- *   claim, free                claim.h hw_fill: hash, then generation; slots.h hw_free: generation, then hash
+ *   claim, free                claim.h hw_fill: hash, then generation; slots.h hw_free_locked: generation, then hash
  *   clear, count, post         hw_unlock: hw_cas(lock_owner, me, 0); sem_getvalue; sem_post
  *   release                    the kernel, after a kill; hw_leave otherwise
  *

@@ -61,6 +61,7 @@ class Pretended {
       owner_pid: 4700,
       owner_alive: true,
       resumed_from: null,
+      stall_after: 10,
       worker_count: 0,
       lost_count: 0,
     });
@@ -147,7 +148,6 @@ class Pretended {
       workers_gone: 1,
       workers_lost: 1,
       rates: { bar: bars, task: this.rows[0]?.rate ?? 0 },
-      stall_after: 10,
       interval: 0.25,
       recorder_error: null,
       recorder: "unknown",
@@ -173,6 +173,10 @@ class Pretended {
         beat: Math.max(0, ...tasks.map((row) => row.beat ?? 0)) || null,
         tasks: tasks.slice(0, 20).map((row) => row.id),
         task_count: tasks.length,
+        item: tasks.length ? `BTC-${index + 1}h` : "",
+        item_since: tasks.length ? this.begun + index : null,
+        item_until: null,
+        stall_after: 10,
         rate: alive && tasks.length ? 1200 : null,
       };
     });
@@ -230,7 +234,6 @@ class Pretended {
       stages_left_out: 0,
       workers_lost: [],
       lost_left_out: 0,
-      stall_after: 10,
       durations: null,
       taken_at: Date.now() / 1000,
       workers: [

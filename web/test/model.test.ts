@@ -1,7 +1,17 @@
 import { describe, expect, it } from "vitest";
 import { deathsOf } from "../src/model/deaths";
 import type { State } from "../src/feed/types";
-import { elapsedOf, etaOf, fractionOf, idleOf, isStalled, rateOf, totalOf, workerKind } from "../src/model/derive";
+import {
+  elapsedOf,
+  etaOf,
+  fractionOf,
+  idleOf,
+  inHandFor,
+  isStalled,
+  rateOf,
+  totalOf,
+  workerKind,
+} from "../src/model/derive";
 import { type Point, ratesOf } from "../src/model/series";
 import { stretchesOf, sumsOf } from "../src/model/stages";
 import examples from "./examples.json";
@@ -9,7 +19,7 @@ import { row, worker } from "./rows";
 
 type Maybe = number | null;
 type Left = [state: State, count: number, total: Maybe, rate: Maybe, left: Maybe, fraction: Maybe];
-type Seen = [beat: Maybe, started: Maybe, created: Maybe, idle: Maybe, stalled: boolean];
+type Seen = [beat: Maybe, started: Maybe, created: Maybe, idle: Maybe, stallAfter: Maybe, stalled: boolean];
 
 describe("what follows from a row", () => {
   it("a count above its total drops the total, and nothing is a part of nothing", () => {
@@ -34,10 +44,10 @@ describe("what follows from a row", () => {
   });
 
   it.each(examples.stalled as Seen[])("last seen at %s, %s, %s: as the server reckons", (...example) => {
-    const [beat, started, created, idle, stalled] = example;
-    const shown = row("a", { beat, started, created });
+    const [beat, started, created, idle, stall_after, stalled] = example;
+    const shown = row("a", { beat, started, created, stall_after });
     expect(idleOf(shown, 100)).toBe(idle);
-    expect(isStalled(shown, 100, 10)).toBe(stalled);
+    expect(isStalled(shown, 100)).toBe(stalled);
   });
 
   it("time taken ends with the task, and is never negative", () => {
@@ -48,20 +58,36 @@ describe("what follows from a row", () => {
   });
 
   it("a task that runs without a sign of life is stalled, one that has ended never", () => {
-    expect(isStalled(row("a"), 111, 10)).toBe(true);
-    expect(isStalled(row("a"), 110, 10)).toBe(false);
-    expect(isStalled(row("a", { state: "success" }), 500, 10)).toBe(false);
+    expect(isStalled(row("a"), 111)).toBe(true);
+    expect(isStalled(row("a"), 110)).toBe(false);
+    expect(isStalled(row("a", { state: "success" }), 500)).toBe(false);
     expect(idleOf(row("a", { state: "lost" }), 500)).toBeNull();
     expect(idleOf(row("a", { created: null, started: null, beat: null }), 500)).toBeNull();
     expect(idleOf(row("a", { created: 500, started: 500, beat: 100 }), 111), "the clock was set back").toBe(11);
   });
 
+  it("each task has a time of its own after which it is stalled, and some never are", () => {
+    expect(isStalled(row("a", { stall_after: 3600 }), 3700)).toBe(false);
+    expect(isStalled(row("a", { stall_after: 3600 }), 3701)).toBe(true);
+    expect(isStalled(row("a", { stall_after: null }), 1e9)).toBe(false);
+    expect(workerKind(worker(1, { task_count: 1, beat: 80, stall_after: 30 }), 100)).toBe("working");
+    expect(workerKind(worker(1, { task_count: 1, beat: 80, stall_after: null }), 1e9)).toBe("working");
+  });
+
+  it("what is in hand is so until now, or until its task ended", () => {
+    expect(inHandFor(worker(1), 100)).toBeNull();
+    expect(inHandFor(worker(1, { item: "BTC", item_since: 90 }), 100)).toBe(10);
+    expect(inHandFor(worker(1, { item: "BTC", item_since: 90, item_until: 95 }), 100)).toBe(5);
+    expect(inHandFor(worker(1, { item: "BTC", item_since: 110 }), 100), "the clock was set back").toBe(0);
+    expect(inHandFor(worker(1, { item: "BTC" }), 100)).toBeNull();
+  });
+
   it("a worker is lost at its tasks, and gone without any", () => {
-    expect(workerKind(worker(1, { alive: false, task_count: 1 }), 100, 10)).toBe("lost");
-    expect(workerKind(worker(1, { alive: false }), 100, 10)).toBe("gone");
-    expect(workerKind(worker(1, { task_count: 1, beat: 80 }), 100, 10)).toBe("stalled");
-    expect(workerKind(worker(1, { task_count: 1 }), 100, 10)).toBe("working");
-    expect(workerKind(worker(1), 100, 10)).toBe("idle");
+    expect(workerKind(worker(1, { alive: false, task_count: 1 }), 100)).toBe("lost");
+    expect(workerKind(worker(1, { alive: false }), 100)).toBe("gone");
+    expect(workerKind(worker(1, { task_count: 1, beat: 80 }), 100)).toBe("stalled");
+    expect(workerKind(worker(1, { task_count: 1 }), 100)).toBe("working");
+    expect(workerKind(worker(1), 100)).toBe("idle");
   });
 });
 
@@ -75,6 +101,7 @@ describe("what died and where", () => {
     );
     expect(more).toEqual([]);
     expect(death?.pid).toBe(4701);
+    expect(death?.worker?.incarnation).toBe(1);
     expect(death?.tasks.map((one) => one.id)).toEqual(["all/fold", "all"]);
   });
 

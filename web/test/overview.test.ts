@@ -133,7 +133,7 @@ describe("names and numbers of the list", () => {
 
   it("filters tell what they find in the list, a stalled task twice", () => {
     const rows = [row("a"), row("b", { beat: 80, started: 80, created: 80 }), row("c", { state: "failed" })];
-    expect(foundBy(rows, 100, 10)).toMatchObject({ running: 2, stalled: 1, failed: 1, success: 0 });
+    expect(foundBy(rows, 100)).toMatchObject({ running: 2, stalled: 1, failed: 1, success: 0 });
   });
 
   const lineOf = (count: number, total: number | null, unit = "it"): Line => ({

@@ -7,7 +7,7 @@ const ALL: Query = linkedFilters({});
 const NONE: ReadonlySet<string> = new Set();
 
 function ids(rows: ReturnType<typeof row>[], query: Partial<Query> = {}, closed = NONE, at = 100): string[] {
-  return linesOf(rows, { ...ALL, ...query }, closed, at, 10).map((line) => `${"  ".repeat(line.depth)}${line.row.id}`);
+  return linesOf(rows, { ...ALL, ...query }, closed, at).map((line) => `${"  ".repeat(line.depth)}${line.row.id}`);
 }
 
 describe("lines of a list", () => {
@@ -32,7 +32,7 @@ describe("lines of a list", () => {
   it("of an id that was started anew, only the new task is there", () => {
     const old = row("a", { count: 1 });
     const anew = row("a", { count: 2 });
-    expect(linesOf([anew, old], ALL, NONE, 100, 10).map((line) => line.row.count)).toEqual([2]);
+    expect(linesOf([anew, old], ALL, NONE, 100).map((line) => line.row.count)).toEqual([2]);
   });
 
   it("by urgency: stalled, running, lost, failed, pending, cancelled, success", () => {
@@ -71,7 +71,7 @@ describe("lines of a list", () => {
 
   it("what matches is shown with those above it, which are dim", () => {
     const rows = [row("a"), row("a/x", { parent: "a", state: "lost" }), row("a/y", { parent: "a" }), row("b")];
-    const lines = linesOf(rows, { ...ALL, states: new Set(["lost"]) }, NONE, 100, 10);
+    const lines = linesOf(rows, { ...ALL, states: new Set(["lost"]) }, NONE, 100);
     expect(lines.map((line) => [line.row.id, line.dim])).toEqual([
       ["a", true],
       ["a/x", false],
@@ -95,7 +95,7 @@ describe("lines of a list", () => {
 
   it("what is folded away is not shown, and its parent tells how many there are", () => {
     const rows = [row("a"), row("a/x", { parent: "a" }), row("a/y", { parent: "a" })];
-    const lines = linesOf(rows, ALL, new Set(["a"]), 100, 10);
+    const lines = linesOf(rows, ALL, new Set(["a"]), 100);
     expect(lines.map((line) => [line.row.id, line.open, line.children])).toEqual([["a", false, 2]]);
   });
 
@@ -112,7 +112,7 @@ describe("lines of a list", () => {
       });
     });
     const query = { ...ALL, sort: "rate" as const, descending: true, text: "all" };
-    expect(linesOf([row("all"), ...rows], query, NONE, 100, 10).length).toBe(10_001);
+    expect(linesOf([row("all"), ...rows], query, NONE, 100).length).toBe(10_001);
     expect(looks).toBeGreaterThan(10_000);
     expect(looks).toBeLessThan(10_000 * 100);
   });

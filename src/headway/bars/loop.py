@@ -47,28 +47,32 @@ _when_all_have_ended: list[Callable[[], object]] = []
 # ------------------------------------------------------------------------------------------------------------ its task
 
 
-def fresh(id: str, label: str | None, unit: str, board: str | Board | None) -> tuple[AnyBoard, AnyTask]:
+def fresh(
+    id: str, label: str | None, unit: str, board: str | Board | None, *, by_label: bool = True
+) -> tuple[AnyBoard, AnyTask]:
     """A new task for a loop, and its board: a child of the current task, unless a board is named.
 
-    id: what the id is made of where there is no label. Raises HeadwayError, OSError, ImportError where no board can be
-    had, and ValueError for an illegal name of a board.
+    id: what the id is made of where there is no label, or always, if not by_label. Raises HeadwayError, OSError,
+    ImportError where no board can be had, and ValueError for an illegal name of a board.
     """
     outer: Any = current()
     if board is None and outer is not NOBODY:
-        return part_of(outer, id, label, unit)
+        return part_of(outer, id, label, unit, by_label=by_label)
     if board is None and (shown := _shown_live()) is not None:
         with contextlib.suppress(errors.HeadwayError, OSError):  # full, say: then go on as if none were shown
-            return shown, claimed(shown, id, label, unit)
+            return shown, claimed(shown, id, label, unit, by_label=by_label)
     home: Any = board if hasattr(board, "task") else _opened(board)
-    return home, claimed(home, id, label, unit)
+    return home, claimed(home, id, label, unit, by_label=by_label)
 
 
-def part_of(outer: AnyTask, id: str, label: str | None, unit: str) -> tuple[AnyBoard, AnyTask]:
+def part_of(
+    outer: AnyTask, id: str, label: str | None, unit: str, *, by_label: bool = True
+) -> tuple[AnyBoard, AnyTask]:
     home = _home_of(outer)
     room = ID_BYTES - len(outer.id.encode()) - 1
     if room < len(id) + NUMBER_BYTES:  # nested too deeply for an id: then make it a sibling
-        return home, claimed(home, id, label, unit)
-    return home, claimed(outer, id, label, unit, room)
+        return home, claimed(home, id, label, unit, by_label=by_label)
+    return home, claimed(outer, id, label, unit, room, by_label=by_label)
 
 
 def _home_of(task: AnyTask) -> AnyBoard:
@@ -80,9 +84,11 @@ def _home_of(task: AnyTask) -> AnyBoard:
     return board_of(task)
 
 
-def claimed(maker: AnyBoard | AnyTask, id: str, label: str | None, unit: str, room: int = ID_BYTES) -> AnyTask:
+def claimed(
+    maker: AnyBoard | AnyTask, id: str, label: str | None, unit: str, room: int = ID_BYTES, *, by_label: bool = True
+) -> AnyTask:
     """A new task of a board, or a child of a task, under the first free id. room: for the id, in bytes."""
-    raw = (label or id).replace("\0", " ").encode("utf-8", "replace")
+    raw = ((label if by_label else None) or id).replace("\0", " ").encode("utf-8", "replace")
     base = raw[: room - NUMBER_BYTES].decode("utf-8", "ignore") or id
     for number in itertools.count(1):
         end = f"-{number}" if number > 1 else ""

@@ -41,6 +41,7 @@ COMMANDS = {
     "history": "show the tasks of a board that have ended or were lost",
     "export": "write a board as JSON, CSV or Parquet, or as a snapshot file for NumPy",
     "run": "run a program of Python, unchanged, with its tqdm bars on a board",
+    "exec": "run a command of any kind, unchanged, as a task: it may tell how far it is, and its exit status ends it",
     "record": "record a board in the foreground, instead of its helper process",
     "doctor": "look for what is wrong with boards and machine, or soon will be, each with its remedy",
     "gc": "remove what dead programs left in shared memory",
@@ -48,6 +49,7 @@ COMMANDS = {
     "completion": "print a script that completes commands, options and boards in bash, zsh or fish",
 }
 NEED_MEMORY = ("demo", "record")  # the others read files, or look at what is there
+NEED_NOTHING = ("exec",)  # what it runs matters more than who sees it
 FAILED, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # the last two: as a shell reports SIGINT and SIGPIPE
 
 _HEAD = "Progress of every process of a program, live, and still known after a crash."
@@ -96,9 +98,10 @@ def _run(arguments: list[str]) -> int:
         raise AssertionError("argparse let an unknown command pass")
     command = _command(name)
     options = parser_of(name, command).parse_args(arguments[1:])
-    reason = support.unusable() if name in NEED_MEMORY else support.without_modules()
-    if reason is not None:
-        return _fail(reason)
+    if name not in NEED_NOTHING:
+        reason = support.unusable() if name in NEED_MEMORY else support.without_modules()
+        if reason is not None:
+            return _fail(reason)
     return command.run(options)
 
 

@@ -14,7 +14,7 @@ from headway.exporters.tables import object_lines
 from headway.terminal.plain import lines
 from headway.terminal.row import Style, detail
 from headway.views import chosen
-from headway.views.words import counted, duration, measured, number, percent, rate, state
+from headway.views.words import counted, duration, held, measured, number, percent, rate, state
 from headway.views.workers import KINDS, kind_of
 
 if TYPE_CHECKING:
@@ -69,8 +69,10 @@ def run(options: argparse.Namespace) -> int:
         if options.json:
             print_json({"source": source.state, "board": source.view.name, **task.to_dict()})
             return 0
-        for name, text in _facts(task):
-            say(f"{name:9}{text}")
+        facts = list(_facts(task))
+        wide = max(len(name) for name, _ in facts) + 2
+        for name, text in facts:
+            say(f"{name:{wide}}{text}")
     say()
     say(source.told())
     return 0
@@ -98,7 +100,7 @@ def _alike(one: str, other: str) -> int:
 
 def _show_workers(source: Source, *, all: bool) -> None:
     alive = "was alive" if source.state == "snapshot" else "alive"  # what happened since is not known
-    rows = [("PID", "WORKER", "STATE", "COUNTED", "TASKS")]
+    rows: list[tuple[str, ...]] = [("PID", "WORKER", "STATE", "COUNTED", "IN HAND", "TASKS")]
     workers = source.view.workers
     shown = workers if all or len(workers) <= WORKERS_SHOWN else sorted(workers, key=_urgency)[:WORKERS_SHOWN]
     for worker in shown:
@@ -106,7 +108,10 @@ def _show_workers(source: Source, *, all: bool) -> None:
         now = alive if kind in ("working", "idle") else kind
         last = "never" if worker.idle is None else f"{duration(worker.idle)} ago"
         more = f" and {len(worker.tasks) - 3} more" if len(worker.tasks) > 3 else ""
-        rows.append((str(worker.pid), worker.name, now, last, ", ".join(worker.tasks[:3]) + more))
+        item = held(worker.item, worker.item_seconds)
+        rows.append((str(worker.pid), worker.name, now, last, item, ", ".join(worker.tasks[:3]) + more))
+    if not any(item for *_, item, _ in rows[1:]):
+        rows = [(*first, tasks) for *first, _, tasks in rows]
     if len(rows) > 1:
         say()
         for line in table(rows, right=(0,)):
@@ -171,9 +176,8 @@ def _facts(task: TaskView) -> Iterator[tuple[str, str]]:
 def _item(share: ShareView) -> str:
     if not share.item:
         return ""
-    verb = "has" if share.alive else "had"
     since = "" if share.item_seconds is None else f" for {duration(share.item_seconds)}"
-    return f", {verb} {share.item} in hand{since}"
+    return f", {'has' if share.alive else 'had'} {share.item} in hand{since}"
 
 
 def _durations(task: TaskView) -> Iterator[tuple[str, str]]:

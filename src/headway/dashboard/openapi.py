@@ -63,6 +63,7 @@ _TASK: Schema = {
     "owner_pid": _COUNT,
     "owner_alive": _FLAG,
     "resumed_from": _or_null({"type": "integer"}),
+    "stall_after": _or_null({"type": "number", "exclusiveMinimum": 0}),
 }
 
 
@@ -85,7 +86,6 @@ _WHOLE_TASK: Schema = {
     "workers_lost": _list(_named("Share")),
     "lost_left_out": _COUNT,
     "owner": _COUNT,
-    "stall_after": {"type": "number"},
     "durations": _or_null(_named("Durations")),
     "taken_at": _TIME,
     "result": {"description": "any JSON"},
@@ -137,7 +137,6 @@ _SCHEMAS: dict[str, Schema] = {
         workers_gone=_or_null(_COUNT),
         workers_lost=_or_null(_COUNT),
         rates=_or_null(_map({"type": "number"})),
-        stall_after=_or_null({"type": "number"}),
         interval=_or_null({"type": "number"}),
         recorder_error=_or_null(_TEXT),
         recorder={"type": "string", "enum": ["alive", "gone", "unknown"]},
@@ -175,6 +174,10 @@ _SCHEMAS: dict[str, Schema] = {
         rate=_or_null({"type": "number"}),
         tasks=_list(_TEXT),
         task_count=_COUNT,
+        item=_TEXT,
+        item_since=_or_null(_TIME),
+        item_until=_or_null(_TIME),
+        stall_after=_or_null({"type": "number", "exclusiveMinimum": 0}),
     ),
     "Throughput": _object(
         at=_list(_TIME), running=_list(_COUNT), success=_list(_COUNT), rates=_map(_list(_or_null({"type": "number"})))

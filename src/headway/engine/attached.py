@@ -81,6 +81,7 @@ class Attachment:
             "sequence": segment.sequence,
             "dropped": segment.dropped,
             "shared_counters": segment.shared_counters,
+            "stall_after_ns": segment.stall_after_ns,
             "retired": segment.retired,
             "recorder_pid": segment.recorder_pid if segment.recorder_alive else None,
             "recorder_errors": failed,

@@ -118,13 +118,16 @@ class Board:
         total: int | None = None,
         unit: str = "it",
         label: str | None = None,
+        stall_after: float | None = None,
         resume: bool = False,
         join: bool = False,
     ) -> Task:
         """Create a task, owned by this process. It is pending until it is entered, counted on or written to.
 
         id: 1 to 95 bytes of UTF-8 without NUL; total: number of items, None = unknown; unit: the name of an item;
-        label: shown to people, default the id. If a task of this id has ended or was lost, a new one replaces it; with
+        label: shown to people, default the id; stall_after: seconds without a sign of life after which it is called
+        stalled, math.inf for never; default: what the board was opened with, else three times as long as its slowest
+        item took so far, and 10 s at least. If a task of this id has ended or was lost, a new one replaces it; with
         resume=True, a task that failed, was cancelled or was lost continues instead (see Task.resumed_from).
 
         join: for programs whose processes all start at once (servers, MPI ranks, cluster jobs). The first process
@@ -136,7 +139,8 @@ class Board:
         Raises headway.errors.TaskExists if a task of this id is open and join is False; headway.errors.BoardFull,
         headway.errors.LockTimeout, headway.errors.BoardClosed, TypeError, ValueError.
         """
-        return create(self._attachment or self._at, id, total, unit, "" if label is None else label, resume, join, None)
+        label = "" if label is None else label
+        return create(self._attachment or self._at, id, total, unit, label, stall_after, resume, join, None)
 
     def _restart(self, id: str, label: str) -> Task:
         """Create a task, replacing one of the same id in any state: processes that work on that one find it gone."""
@@ -329,12 +333,16 @@ def open_board(
     capacity: int | None = None,
     workers: int | None = None,
     result_bytes: int | None = None,
+    stall_after: float | None = None,
     record: bool = True,
 ) -> Board:
     """As headway.open, without the check whether Headway is switched off or unsupported here."""
     name = paths.default_name() if name is None else paths.check_name(name)
     given = {"capacity": capacity, "workers": workers, "result_bytes": result_bytes}
+    stall_after_ns = checks.check_stall_after(stall_after)
     board, present = _opened(name, given, record)
+    if stall_after_ns:
+        board._segment.stall_after_ns = stall_after_ns
     if present is not None:
         _tell_differences(present, given)
     return board

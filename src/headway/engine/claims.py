@@ -16,6 +16,7 @@ from headway.native import core, scans
 from headway.process import launch
 from headway.process.leaving import at_exit, uncaught
 from headway.system import workers
+from headway.tasks import checks
 from headway.tasks.ending import LEFT_AT_EXIT, failure_text
 from headway.tasks.states import LIVE_STATES, OPEN_STATES, RESUMABLE_STATES
 
@@ -49,6 +50,7 @@ def claim(
     total: int | None,
     unit: str,
     label: str,
+    stall_after: float | None,
     resume: bool,
     join: bool,
     parent: str | None,
@@ -60,12 +62,14 @@ def claim(
     exactly one becomes the owner, because claims are made under the lock of the segment.
     """
     segment = at.opened()
+    stall_after_ns = checks.check_stall_after(stall_after)
     parent_bytes = len(parent.encode()) if parent else 0
     resumable = RESUMABLE_STATES if resume else ()
     while True:  # another round only if another process claimed the id first, and its task has ended since
         try:
             index, generation, found = segment.claim(
-                id, label, unit, parent_bytes, total, resumable, lambda place: _make_room(at, place)
+                *(id, label, unit, parent_bytes, total, resumable, lambda place: _make_room(at, place)),
+                stall_after_ns=stall_after_ns,
             )
         except errors.TaskExists:
             if not join:
@@ -82,7 +86,10 @@ def claim(
             _make_room(at, (index, generation))  # the run that ended has its row in the history, too
         slot = slot_at(segment, index, generation, id)
         with contextlib.suppress(errors.UnknownTask):  # started anew by another process meanwhile
-            if slot._transition("running", (state,), own=True, resume=True, expected_owner=owner) is not None:
+            was = slot._transition(
+                "running", (state,), own=True, resume=True, expected_owner=owner, stall_after_ns=stall_after_ns
+            )
+            if was is not None:
                 if total is not None:
                     slot._set(total=total)
                 return index, generation, False

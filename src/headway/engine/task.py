@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 from contextvars import Token
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,17 @@ from headway.engine.attached import Attachment
 from headway.native import core
 from headway.standin.records import Record  # here, as the first use may come where no module can be read any more
 from headway.standin.task import StandinTask
-from headway.system import machine
+from headway.system import machine, paths
 from headway.tasks import checks
 from headway.tasks.methods import Label, OnEnd, OnTick, TaskMethods
+from headway.tasks.states import OPEN_STATES
 
 if TYPE_CHECKING:
     from headway.views.task_view import TaskView
 
-__all__ = ["Task", "create", "is_broken_pool", "unpickled"]
+__all__ = ["Task", "create", "handle_of", "is_broken_pool", "running", "unpickled"]
+
+_UUID = re.compile(r"[0-9a-f-]{1,64}\Z")
 
 Alike = tuple[int | None, str, str, str | None]  # total, unit, label and parent of a task that stands apart
 
@@ -152,25 +156,28 @@ class Task(core.Slot, TaskMethods):  # CPython walks the classes up to the one t
     ) -> Any:
         return (core.SizedTracker if sized else core.Tracker)(self, iterable, on_end, on_tick, label=label)
 
-    def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> Task:
+    def _part(
+        self, id: str, total: int | None, unit: str, label: str, stall_after: float | None, resume: bool, join: bool
+    ) -> Task:
         if self._segment() is None:
-            return self._part_apart(id, total, unit, label)
+            return self._part_apart(id, total, unit, label, stall_after)
         at = self._attachment()
         if at.segment.closed:  # closed for this handle, but the board may be open again
             at = attached.known(self._uuid) or at
         try:
-            return create(at, id, total, unit, label, resume, join, self.id)
+            return create(at, id, total, unit, label, stall_after, resume, join, self.id)
         except errors.BoardClosed as error:
             if at.segment.closed:
                 raise  # the program itself closed or removed the board
             _tell_unseen(self._uuid, id, error)  # somebody else removed it
-            return self._part_apart(id, total, unit, label)
+            return self._part_apart(id, total, unit, label, stall_after)
 
-    def _part_apart(self, id: str, total: int | None, unit: str, label: str) -> Task:
+    def _part_apart(self, id: str, total: int | None, unit: str, label: str, stall_after: float | None) -> Task:
         """A part that nobody sees, in no process. Its generation is even, as that of no task on a board."""
         total = checks.check_task(id, total, unit, label)
+        stall_after_ns = checks.check_stall_after(stall_after)
         part = Task._made(None, self._board, self._uuid, 0, int.from_bytes(os.urandom(8)) & ~1, id, False)
-        part._apart = _standin(self._board, id, total, unit, label, self.id)
+        part._apart = _standin(self._board, id, total, unit, label, self.id, stall_after_ns)
         return part
 
     def view(self) -> TaskView:
@@ -204,9 +211,11 @@ def _tell_unseen(uuid: str, id: str, error: errors.HeadwayError) -> None:
         errors.tell(f"nobody sees what this process counts and writes on task {id!r}: {error}", errors.StaleTaskWarning)
 
 
-def _standin(board: str, id: str, total: int | None, unit: str, label: str, parent: str | None) -> StandinTask:
+def _standin(
+    board: str, id: str, total: int | None, unit: str, label: str, parent: str | None, stall_after_ns: int = 0
+) -> StandinTask:
     """A task of this process alone, on no board."""
-    return StandinTask._of(Record(board, id, total, unit, label, parent))
+    return StandinTask._of(Record(board, id, total, unit, label, parent, stall_after_ns))
 
 
 def create(
@@ -215,12 +224,13 @@ def create(
     total: int | None,
     unit: str,
     label: str,
+    stall_after: float | None,
     resume: bool,
     join: bool,
     parent: str | None,
 ) -> Task:
     """Claim a slot for a task and return a handle on it. The arguments are those of `claims.claim`."""
-    index, generation, joined = claims.claim(at, id, total, unit, label, resume, join, parent)
+    index, generation, joined = claims.claim(at, id, total, unit, label, stall_after, resume, join, parent)
     return Task._made(at, at.meta["name"], at.meta["uuid"], index, generation, id, joined)
 
 
@@ -239,3 +249,22 @@ def unpickled(
     task._host = host
     task._alike = alike
     return task
+
+
+def handle_of(task: Task) -> tuple[str, str, int, int, str]:
+    """Everything that a process needs to find this task again, by `running`."""
+    return task._handed_down()
+
+
+def running(board: str, uuid: str, index: int, generation: int, id: str) -> Task | None:
+    """The task of a handle that anybody may have written; None where it has ended, or cannot be had here."""
+    try:
+        if not _UUID.match(uuid):
+            return None
+        at = attached.attached(paths.check_name(board), uuid)
+        if at.opened().find(checks.check_id(id)) != (index, generation):
+            return None
+        task = Task._of(at, index, generation, id)
+        return task if task.state in OPEN_STATES else None
+    except (errors.HeadwayError, OSError, ValueError):  # another machine's, another version's, removed
+        return None

@@ -21,7 +21,6 @@ from headway import errors
 from headway.files import members, npz, replacement
 from headway.files.members import ARRAYS, OF_THE_READER, RUNS, STANDING, VERSION
 from headway.files.replacement import META, META_BYTES_MAX, OF, Copied, previous_of
-from headway.views.numbers import STALL_AFTER_SECONDS
 from headway.views.task_view import Raw
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ def write(
     try:
         members.check_meta(meta)
         records.check(tasks, stages, shares, raw.workers, bytes(index), len(texts), durations)
-        meta[STANDING] = counts(raw.tasks, raw.taken_at, STALL_AFTER_SECONDS)
+        meta[STANDING] = counts(raw.tasks, raw.taken_at)
     except ValueError as error:
         raise raw.damage(error) from None
     pieces = members.packed(meta, zip((RUNS, *ARRAYS), arrays, strict=True))

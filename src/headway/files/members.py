@@ -49,7 +49,8 @@ __all__ = [
     "version_of",
 ]
 
-VERSION = 3  # files of version 1, from before the first release, have no version number; 2 has no items, no durations
+VERSION = 4  # files of version 1, from before the first release, have no version number; 2 has no items, no durations;
+# 3 does not say after how long a task is stalled, which reads as 10 s
 ARRAYS = ("tasks", "stages", "shares", "workers", "index", "results", "durations")  # in the order of Raw
 OLDER_ARRAYS = ARRAYS[:-1]  # of versions 1 and 2
 KEPT = "kept"  # the array that says to which slot and generation each result belongs

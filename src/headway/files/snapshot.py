@@ -35,7 +35,7 @@ from headway.files.members import (
 from headway.files.replacement import META, META_BYTES_MAX, Copied, previous_of
 from headway.system import locks
 from headway.views.board_view import BoardView, Raw
-from headway.views.numbers import STALL_AFTER_SECONDS, Counts, counts_in, gone_in
+from headway.views.numbers import Counts, counts_in, gone_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,7 +168,7 @@ def _pieces(raw: Raw, sync: bool) -> list[Buffer]:
     try:
         members.check_meta(meta)
         members.check_records(raw)
-        meta[STANDING] = counts(raw.tasks, raw.taken_at, STALL_AFTER_SECONDS)
+        meta[STANDING] = counts(raw.tasks, raw.taken_at)
     except ValueError as error:
         raise raw.damage(error) from None
     return members.packed(meta, zip(ARRAYS, (*raw[1:-1], raw.durations or b""), strict=True))

@@ -150,7 +150,8 @@ typedef struct hw_header {
 
     /* 384: identities are drawn here by fetch_add and never recur. */
     uint64_t next_incarnation;
-    uint64_t pad2[15];
+    uint64_t stall_after_ns; /* of tasks that were given none, by who opened the board; 0: by their rhythm, see native/stall.h */
+    uint64_t pad2[14];
 
     /* 512: the recorder of the board, elected by CAS from 0 or from a dead one, as the structural lock's owner is. */
     uint64_t recorder;             /* incarnation, 0 = none */
@@ -242,7 +243,7 @@ typedef struct hw_control {
     uint64_t sealed;       /* the generation whose stripes take no more counts; 1 more while they are being closed or opened */
     uint64_t copies;       /* copies begun for the history, of all tasks of this slot; see hw_begin_archive */
     uint64_t linking;      /* the block that is being linked, + 1; see native/pool.h */
-    uint64_t timed;        /* bit i: the task has durations of kind i; so readers of others look at no line of them */
+    uint64_t timed;        /* bit i: the task has durations of kind i; and when it was resumed: see native/durations.h */
 } hw_control;
 
 HW_ASSERT(sizeof(hw_control) == HW_LINE);
@@ -313,7 +314,7 @@ typedef struct hw_identity {
     uint64_t parent_bytes; /* the parent's id is the first so many bytes of the id, 0 = no parent */
     /* The count of the blocks that were taken back from the task, so often as `stripes_used` says: in place (times & 1). */
     int64_t folded[2];
-    uint64_t pad;
+    uint64_t stall_after_ns; /* given for this task; 0 = none was, see native/stall.h */
 } hw_identity;
 
 HW_ASSERT(sizeof(hw_identity) == 256);

@@ -1,4 +1,21 @@
-/* bind.h - how a process gets a counter of a task: its own, a free one, that of a dead worker, or a share of another one. */
+/* bind.h - how a process gets a counter of a task: its own, a free one, that of a dead worker, or a share of another one.
+ *
+ * Who died on a task keeps its counter, and so is named with its share and its item, as long as the task has HW_KEPT_BLOCKS
+ * blocks or less. Then a newcomer looks for a dead one before it links one more: so a task whose workers die and are replaced
+ * all day has hardly more counters than workers, and leaves the pool to others.
+ *
+ *   free, under the slot lock     a new stripe, one that was given back, or one of a block that is linked now
+ *   dead, without it              who is dead is asked of the kernel: whoever is found dead stays dead
+ *   take over, under it           if the stripe still is the task's, and still names the one who died:
+ *     an entry of the list          the dead one is in the list and has its stripe: readers skip the stripe
+ *     lost_count                    the same
+ *     worker := this process        the dead one is in the list alone; who took over has no base yet: its share is not known
+ *     base, base_of                 what it counts from here on is its own
+ *
+ * The count goes on from where it stood, and its tag stays: what was acknowledged is in the sum at each step, and a child of
+ * the dead that counts by its handle still counts for the task, and marks the stripe as shared. Nowhere else: the tag is that
+ * of this loan of the block.
+ */
 #ifndef HEADWAY_BIND_H
 #define HEADWAY_BIND_H
 
@@ -9,6 +26,9 @@
 #define HW_NO_TAG ((uint64_t)1 << 16) /* of no word: a handle that has it is refused */
 #define HW_SHARING_TICK_BITS 26       /* a tick is 2^26 ns, 67 ms */
 #define HW_SHARING_TICKS 15u
+#define HW_KEPT_BLOCKS 4 /* in which the dead keep their counters */
+HW_ASSERT(HW_KEPT_BLOCKS <= HW_BLOCKS);
+#define HW_LOOKED_AT 16u /* counters, before one more block is linked: the kernel is asked about each */
 
 /* Before the first count: see the fence of hw_bind. `used`: of the slot, or of a block. */
 static inline void hw_use_stripe(uint64_t *used, uint32_t stripe) {
@@ -68,9 +88,9 @@ static hw_mine hw_take_of_slot(hw_board *board, char *slot, uint64_t generation,
 }
 
 /* Take a stripe that nobody has: a new one; else one that was given back, which still names its last worker; else the
- * first of one more block. Under the slot lock, which is held for some stores: who is alive is not asked here. None if
- * the task has as many as it can have, or the pool is used up. */
-static hw_mine hw_take_free(hw_board *board, char *slot, uint64_t generation) {
+ * first of one more block, unless the task has `most`. Under the slot lock, which is held for some stores: who is alive is not
+ * asked here. None if the task has as many as it may have, or the pool is used up. */
+static hw_mine hw_take_free(hw_board *board, char *slot, uint64_t generation, uint64_t most) {
     hw_stripe *stripe;
     hw_counters it = hw_counters_of(board, slot, generation, 0);
     hw_mine mine;
@@ -85,7 +105,7 @@ static hw_mine hw_take_free(hw_board *board, char *slot, uint64_t generation) {
         return hw_mine_at(&it, slot, stripe);
     }
     if (used_there == HW_ALL_OF_BLOCK) {
-        block = hw_link(board, slot, generation);
+        block = hw_link(board, slot, generation, most);
         used_there = 0;
     }
     if (!block) return mine;
@@ -94,26 +114,77 @@ static hw_mine hw_take_free(hw_board *board, char *slot, uint64_t generation) {
     return mine;
 }
 
-/* Take the stripe of a dead worker. The kernel is asked without the lock: for hundreds that takes a millisecond,
- * and whoever is found dead stays dead. */
-static hw_mine hw_take_dead(hw_board *board, char *slot, uint64_t generation, uint64_t deadline_ns) {
+/* Has the task ended, and were its counters closed, or is somebody about to? Sure under the slot lock. */
+static int hw_is_closed(char *slot) {
+    const hw_control *control = hw_control_of(slot);
+    return hw_load(&control->sealed) - hw_load(&control->generation) <= 1 &&
+           hw_ended(hw_load(&hw_status_of(slot, hw_load(&control->status_seq) & 1)->state));
+}
+
+/* ------------------------------------------------------------------------------------------------ of dead workers */
+
+/* The stripe of a dead worker, as it was found without a lock. */
+typedef struct hw_former {
+    hw_counters at; /* has just come to it */
+    hw_stripe *stripe;
+    uint64_t worker;
+} hw_former;
+
+/* Of every so manieth stripe of the task, from the one of this number on, the one whose worker is dead and has been silent
+ * for longest; rather one that nobody shared, as the share of the next worker would not be known either. */
+static int hw_longest_dead(hw_board *board, char *slot, uint64_t generation, uint32_t every, uint32_t from, hw_former *found) {
     hw_counters it = hw_counters_of(board, slot, generation, 0);
     hw_stripe *stripe;
+    uint64_t best = UINT64_MAX;
+    for (uint32_t i = 0; (stripe = hw_next_stripe(&it)) != NULL; i++) {
+        uint64_t worker, age;
+        if (i % every != from) continue;
+        worker = hw_load(&stripe->worker);
+        age = hw_load(&stripe->beat_ns) >> 1 | hw_load(&stripe->shared) << 63;
+        if (age >= best || !hw_dead(board, worker)) continue;
+        best = age;
+        found->at = it;
+        found->stripe = stripe;
+        found->worker = worker;
+    }
+    return best != UINT64_MAX;
+}
+
+/* Take that stripe over. HW_OK; HW_STALE if somebody was quicker, or it is the task's no more; HW_TIMEOUT. */
+static int hw_take_over(hw_board *board, char *slot, uint64_t generation, const hw_former *found, uint64_t deadline_ns) {
+    hw_stripe *stripe = found->stripe;
+    int is_ours;
+    if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
+    /* Under the lock the task keeps its blocks. The tag of a block is that of before: it has not been lent since. */
+    is_ours = hw_load(&hw_control_of(slot)->generation) == generation && hw_kept_blocks(&found->at, slot) &&
+              hw_load(&stripe->worker) == found->worker;
+    if (is_ours) {
+        if (!hw_is_closed(slot)) hw_unseal(board, slot); /* it was lost meanwhile */
+        hw_remember_lost(slot, stripe, found->worker, found->at.tag);
+        hw_take_stripe(board, slot, found->at.block, (uint32_t)(stripe - found->at.stripes));
+    }
+    hw_slot_unlock(slot);
+    return is_ours ? HW_OK : HW_STALE;
+}
+
+/* Take the stripe of a dead worker, if there is one among those that are looked at: HW_LOOKED_AT of them, from all over the
+ * task, or `all`, so many at a time. Each process begins elsewhere: newcomers at one moment hardly meet, and who died last
+ * keeps its counter for longest. */
+static hw_mine hw_take_dead(hw_board *board, char *slot, uint64_t generation, int all, uint64_t deadline_ns) {
+    hw_counters it = hw_counters_of(board, slot, generation, 0);
     hw_mine none = {NULL, 0, 0};
-    while ((stripe = hw_next_stripe(&it)) != NULL) {
-        uint64_t worker = hw_load(&stripe->worker);
-        int is_ours;
-        if (!hw_dead(board, worker)) continue;
-        if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) break;
-        /* Under the lock the task keeps its blocks. The tag of a block is that of before: it has not been lent since. */
-        is_ours = hw_load(&hw_control_of(slot)->generation) == generation && hw_kept_blocks(&it, slot) &&
-                  hw_load(&stripe->worker) == worker;
-        if (is_ours) {
-            hw_remember_lost(slot, stripe, worker, it.tag);
-            hw_take_stripe(board, slot, it.block, (uint32_t)(stripe - it.stripes));
-        }
-        hw_slot_unlock(slot);
-        if (is_ours) return hw_mine_at(&it, slot, stripe);
+    hw_former found;
+    uint32_t n = 0, every, tries = 0;
+    while (hw_next_stripe(&it) != NULL) n++;
+    every = (n + HW_LOOKED_AT - 1) / HW_LOOKED_AT;
+    for (uint32_t turn = 0; turn < (all ? every : every > 0);) {
+        int answer = HW_ABSENT;
+        if (tries < HW_LOOKED_AT && hw_longest_dead(board, slot, generation, every, (uint32_t)((hw_me(board) + turn) % every), &found))
+            answer = hw_take_over(board, slot, generation, &found, deadline_ns);
+        if (answer == HW_OK) return hw_mine_at(&found.at, slot, found.stripe);
+        if (answer == HW_TIMEOUT) break;
+        if (answer == HW_STALE) tries++; /* somebody was quicker: another one of these may be dead, too */
+        else turn++, tries = 0;
     }
     return none;
 }
@@ -154,13 +225,6 @@ static void hw_note_sharing(hw_board *board, uint64_t name) {
     __atomic_store_n(board->sharing + name % HW_SHARING, name << 24 | hw_sharing_tick(), __ATOMIC_RELAXED);
 }
 
-/* Has the task ended, and were its counters closed, or is somebody about to? Sure under the slot lock. */
-static int hw_is_closed(char *slot) {
-    const hw_control *control = hw_control_of(slot);
-    return hw_load(&control->sealed) - hw_load(&control->generation) <= 1 &&
-           hw_ended(hw_load(&hw_status_of(slot, hw_load(&control->status_seq) & 1)->state));
-}
-
 /* How often the blocks of the task in a slot were taken back. */
 static inline uint64_t hw_folds_at(const hw_board *board, uint32_t index) {
     return hw_folds_of(hw_load(&hw_control_of(hw_slot(board, index))->stripes_used));
@@ -186,12 +250,10 @@ static void hw_give_handle(hw_board *board, hw_task *task, char *slot, uint64_t 
     task->clock = hw_clock;
 }
 
-/* A counter that this process has alone, or one whose counts are refused, as those of a task that is closed are: no block
- * is lent for them. HW_OK; HW_STALE; HW_ABSENT if there is none; HW_TIMEOUT if the slot lock was not to be had. */
-static int hw_bind_alone(hw_board *board, char *slot, uint32_t index, uint64_t generation, uint64_t deadline_ns, hw_mine *mine) {
+/* A stripe that nobody has, of a task with at most so many blocks; or one whose counts are refused, as those of a task that is
+ * closed are: no block is lent for them. HW_OK, without a stripe if there is none; HW_STALE; HW_TIMEOUT. */
+static int hw_bind_free(hw_board *board, char *slot, uint64_t generation, uint64_t most, uint64_t deadline_ns, hw_mine *mine) {
     int answer = HW_OK;
-    *mine = hw_find_mine(board, slot, generation);
-    if (mine->stripe) return HW_OK;
     if (hw_slot_lock(board, slot, deadline_ns) != HW_OK) return HW_TIMEOUT;
     if (hw_load(&hw_control_of(slot)->generation) != generation) {
         answer = HW_STALE;
@@ -201,11 +263,22 @@ static int hw_bind_alone(hw_board *board, char *slot, uint32_t index, uint64_t g
         if (!mine->stripe) *mine = hw_mine_of(board, slot, NULL, 0, HW_NO_TAG);
     } else {
         hw_unseal(board, slot);
-        *mine = hw_take_free(board, slot, generation);
+        *mine = hw_take_free(board, slot, generation, most);
     }
     hw_slot_unlock(slot);
-    if (answer != HW_OK) return answer;
-    if (!mine->stripe) *mine = hw_take_dead(board, slot, generation, deadline_ns);
+    return answer;
+}
+
+/* A counter that this process has alone, or one whose counts are refused. HW_OK; HW_STALE; HW_ABSENT if there is none;
+ * HW_TIMEOUT if the slot lock was not to be had. */
+static int hw_bind_alone(hw_board *board, char *slot, uint32_t index, uint64_t generation, uint64_t deadline_ns, hw_mine *mine) {
+    *mine = hw_find_mine(board, slot, generation);
+    if (mine->stripe) return HW_OK;
+    for (int all = 0; all <= 1 && !mine->stripe; all++) {
+        int answer = hw_bind_free(board, slot, generation, all ? HW_BLOCKS : HW_KEPT_BLOCKS, deadline_ns, mine);
+        if (answer != HW_OK) return answer;
+        if (!mine->stripe) *mine = hw_take_dead(board, slot, generation, all, deadline_ns);
+    }
     if (!mine->stripe) return HW_ABSENT;
     if (mine->tag != HW_NO_TAG) hw_hold(board, index, mine->number, generation);
     return HW_OK;

@@ -31,7 +31,7 @@ cdef double _SHARE = 1 / 16.0  # a rate that differs by less is the same
 
 ctypedef struct _Seen:
     uint64_t generation, version, owner, shares
-    int64_t count, beat_ns, ended_ns
+    int64_t count, beat_ns, ended_ns, stall_after_ns
     double rate
     uint32_t lost_left_out
     unsigned char state, written, archived, owner_alive
@@ -57,7 +57,7 @@ cdef inline bint _is_same(const _Seen *one, const _Seen *other) noexcept:
         one.generation == other.generation and one.version == other.version and one.count == other.count
         and one.state == other.state and one.written == other.written and one.archived >= other.archived
         and one.owner_alive == other.owner_alive and one.owner == other.owner and one.shares == other.shares
-        and one.lost_left_out == other.lost_left_out
+        and one.lost_left_out == other.lost_left_out and one.stall_after_ns == other.stall_after_ns
         and _is_near(one.beat_ns, other.beat_ns) and _is_near(one.ended_ns, other.ended_ns)
         and _is_same_rate(one.rate, other.rate)
     )
@@ -79,7 +79,7 @@ cdef int _see(_Seen *to, hw_task_record *r, const char *shares, Py_ssize_t *at, 
     cdef size_t i
     to.generation, to.version, to.owner, to.count = r.generation, r.version, r.owner, r.count
     to.beat_ns, to.ended_ns, to.rate = r.beat_ns, r.ended_ns, r.rate
-    to.lost_left_out = r.lost_left_out
+    to.lost_left_out, to.stall_after_ns = r.lost_left_out, r.stall_after_ns
     to.state, to.written, to.archived, to.owner_alive = r.state, r.written, r.archived, r.owner_alive
     to.shares = 0
     while at[0] < count:

@@ -67,7 +67,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_board *board = copy->board;
     char *slot = hw_slot(board, index);
     hw_control *control = hw_control_of(slot);
-    uint64_t generation = hw_load(&control->generation), beat, seq, used, timed, at = 0, mix;
+    uint64_t generation = hw_load(&control->generation), beat, seq, used, timed, slowest_ns = 0, at = 0, mix;
     uint64_t result_seq = hw_load(&control->result_seq);
     size_t tasks = copy->tasks.bytes, stages = copy->stages.bytes, shares = copy->shares.bytes;
     size_t indexes = copy->index.bytes, results = copy->results.bytes, durations = copy->durations.bytes;
@@ -86,7 +86,7 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     hw_load_text(to->label, hw_identity_of(slot)->label, HW_LABEL_BYTES);
     hw_load_text(to->unit, hw_identity_of(slot)->unit, HW_UNIT_BYTES);
     hw_load_words(&identity.created_ns, &hw_identity_of(slot)->created_ns,
-                  offsetof(hw_identity, pad) - offsetof(hw_identity, created_ns));
+                  sizeof identity - offsetof(hw_identity, created_ns));
     /* The status before the stripes: otherwise a finished task could show a count that is too low. */
     if (hw_copy_status(copy, slot, &status, to, log, &at, copy->monotonic_ns + 1000000000u) != HW_OK) {
         copy->tasks.bytes = tasks;
@@ -142,7 +142,8 @@ static int hw_try_task(hw_copy *copy, uint32_t index, uint64_t wanted, int apart
     to->stages_left_out = stages_left_out;
     to->lost_left_out = lost_left_out;
     timed = hw_load(&control->timed); /* acquire: its words are whole */
-    if (HW_UNLIKELY(timed)) hw_copy_durations(copy, number, slot, generation, timed);
+    if (HW_UNLIKELY(timed & ~HW_RUN_MASK)) slowest_ns = hw_copy_durations(copy, number, slot, generation, timed);
+    to->stall_after_ns = hw_stall_ns(identity.stall_after_ns, hw_peek(&board->header->stall_after_ns), slowest_ns);
     if (hw_load(&control->has_result))
         copy->results_version = hw_mix(copy->results_version, hw_mix(generation, index) ^ result_seq);
     if (!copy->bare && hw_load(&control->has_result)) {
@@ -332,6 +333,8 @@ static int hw_copy_board(hw_copy *copy) {
         if (hw_load(&board->header->frees) == frees) break;
         serial = last;
     }
+    /* What is set for the board changes all tasks, and no word of them. */
+    copy->content_version = hw_mix(copy->content_version, hw_load(&board->header->stall_after_ns));
     if (!copy->failed) hw_copy_unique(copy);
     if (!copy->failed) hw_copy_workers(copy);
     return copy->failed ? HW_SYSTEM : HW_OK;

@@ -9,6 +9,9 @@
  * as those of stripes, so that a stale handle cannot add to the task that has the slot now. Bit i of `timed` in the control
  * words is set with the first duration of kind i; a stale handle may set one, which then leads to a word that says 0.
  *
+ * A task that is resumed goes on with its durations; how long it was at rest is none. So the time at which a run begins
+ * stands in `timed`, too, to the next 2^24 ns below, and no duration begins before it, whoever's counter it is.
+ *
  *   the slowest     `since` has how long it took, and only grows, by compare and swap. Who made it grow writes the name, as
  *                   that of any item, with `naming` taken. The hash of a name holds for the time beside it alone: so
  *                   between two slowest there is a time without a name, never with another one's. Who has taken
@@ -29,6 +32,19 @@ static inline hw_durations *hw_durations_of(char *slot) { return (hw_durations *
 /* The control words of the slot that has these durations. */
 static inline hw_control *hw_control_beside(hw_durations *durations) {
     return (hw_control *)((char *)durations - HW_DURATIONS_OFFSET + HW_CONTROL_OFFSET);
+}
+
+#define HW_RUN_SHIFT HW_DURATIONS
+#define HW_RUN_MASK ((((uint64_t)1 << 40) - 1) << HW_RUN_SHIFT) /* of `timed`, between the kinds and HW_UNTIMED */
+
+/* When the task was resumed, by the monotonic clock; 0 = never. */
+static inline uint64_t hw_run_began(uint64_t timed) { return (timed & HW_RUN_MASK) >> HW_RUN_SHIFT << HW_DURATION_SHIFT; }
+
+/* The task is resumed now. Under the slot lock; workers set bits meanwhile. */
+static inline void hw_begin_run(hw_control *control) {
+    uint64_t now = hw_clock_ns(CLOCK_MONOTONIC_COARSE) >> HW_DURATION_SHIFT << HW_RUN_SHIFT & HW_RUN_MASK, seen;
+    do seen = hw_peek(&control->timed);
+    while (!hw_cas(&control->timed, seen, (seen & ~HW_RUN_MASK) | now));
 }
 
 /* The kind of a duration: its place in the histogram; -1 = too quick to be told. */
@@ -107,11 +123,13 @@ static void hw_note_duration(const hw_task *task, int64_t n, uint64_t ns, const 
 /* The first count of a stripe in this tick of the clock: note the time, and how long it took. Relaxed: for people. */
 static HW_COLD void hw_tick(const hw_task *task, int64_t n, uint64_t now_ns) {
     hw_stripe *stripe = task->stripe;
-    uint64_t begun = hw_peek(&stripe->beat_ns), taken;
+    uint64_t begun = hw_peek(&stripe->beat_ns), taken, run;
     hw_in_hand item;
     if (now_ns < begun && begun - now_ns < HW_NAMING_NS) return; /* another thread was here since we read the clock */
     __atomic_store_n(&stripe->beat_ns, now_ns, __ATOMIC_RELAXED);
     if (n <= 0 || !begun || now_ns <= begun || hw_duration_kind(now_ns - begun) < 0) return;
+    run = hw_run_began(hw_peek(&hw_control_beside((hw_durations *)(uintptr_t)(task->durations & HW_COUNT_MASK))->timed));
+    if (run > begun) begun = run;
     item.name = 0;
     if (hw_peek(&stripe->worker) == task->worker) /* else the item is another worker's */
         hw_load_item(&item, &stripe->name, &stripe->item, task->tag);

@@ -91,6 +91,7 @@ cdef extern from "headway.h" nogil:
         uint64_t repairs
         uint64_t gone[6]
         uint64_t shared_counters
+        uint64_t stall_after_ns
         char directory[3072]
 
     ctypedef struct hw_control:
@@ -122,6 +123,7 @@ cdef extern from "headway.h" nogil:
         char unit[16]
         int64_t created_ns
         uint64_t parent_bytes
+        uint64_t stall_after_ns
 
     ctypedef struct hw_status:
         uint64_t state
@@ -259,6 +261,7 @@ cdef extern from "status.h" nogil:
         HW_SET_STARTED
         HW_SET_ENDED
         HW_SET_RESUMED
+        HW_SET_STALL
         HW_SET_RUNNING
     uint32_t HW_ANY_STATE
     uint32_t HW_OPEN_STATES
@@ -272,6 +275,7 @@ cdef extern from "status.h" nogil:
         uint64_t expected_owner
         uint64_t owner
         uint64_t owner_pid
+        uint64_t stall_after_ns
         uint32_t metrics
         uint64_t was
         char stage[48]

@@ -173,6 +173,15 @@ cdef class MappedSegment:
         return hw_load(&(<hw_header *>self.base).shared_counters)
 
     @property
+    def stall_after_ns(self):
+        """After how long a task of the board is stalled that was given no time of its own; 0: by its rhythm, see stall.h."""
+        return hw_load(&(<hw_header *>self.base).stall_after_ns)
+
+    @stall_after_ns.setter
+    def stall_after_ns(self, uint64_t ns):
+        hw_store(&(<hw_header *>self.base).stall_after_ns, ns)
+
+    @property
     def gone(self):
         """How many tasks lost their slot so far, by the number of their last state."""
         cdef uint64_t *gone = (<hw_header *>self.base).gone

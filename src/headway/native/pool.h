@@ -172,16 +172,16 @@ static void hw_fill_block(hw_block *block, const hw_control *control, uint64_t r
     }
 }
 
-/* Link one more block to the task of a slot, whose stripes are open. Under the slot lock. NULL: it has all that it can
- * have, or none was found. */
-static hw_block *hw_link(hw_board *board, char *slot, uint64_t generation) {
+/* Link one more block to the task of a slot, whose stripes are open. Under the slot lock. NULL: it has `most` already, or
+ * none was found. */
+static hw_block *hw_link(hw_board *board, char *slot, uint64_t generation, uint64_t most) {
     hw_control *control = hw_control_of(slot);
     uint64_t used = hw_load(&control->stripes_used), link, rank = 1;
     uint64_t task = hw_task_name(hw_index_of(board, slot), generation, hw_folds_of(used));
     hw_block *last = hw_linked(board, used >> HW_LINK_SHIFT, task);
     if (last) rank = hw_peek(&last->rank) + 1;
     else if (used >> HW_LINK_SHIFT) return NULL; /* damage */
-    if (rank < 1 || rank > HW_BLOCKS) return NULL;
+    if (rank < 1 || rank > most) return NULL;
     link = hw_claim_block(board, control, task);
     if (!link) return NULL;
     hw_fill_block(board->pool + link - 1, control, rank);

@@ -30,6 +30,7 @@ typedef struct hw_task_record {
     uint64_t generation;
     uint64_t owner; /* incarnation */
     uint64_t version; /* grows with each status and result written */
+    int64_t stall_after_ns; /* so long without a sign of life, and it is stalled; INT64_MAX = never: see stall.h */
     uint32_t owner_pid;
     uint32_t slot;
     uint32_t stages_left_out; /* entered, but no longer in the log */
@@ -43,7 +44,7 @@ typedef struct hw_task_record {
     uint8_t pad[2];
 } hw_task_record;
 
-HW_ASSERT(sizeof(hw_task_record) == 1024);
+HW_ASSERT(sizeof(hw_task_record) == 1032);
 
 /* A place of the stage log: task number `task` of the first array entered `stage`. */
 typedef struct hw_stage_record {

@@ -40,6 +40,7 @@ cdef extern from "record.h" nogil:
         uint64_t generation
         uint64_t owner
         uint64_t version
+        int64_t stall_after_ns
         uint32_t owner_pid
         uint32_t slot
         uint32_t stages_left_out
@@ -100,14 +101,17 @@ cdef extern from * nogil:
     }
     static inline void hw_put_rate(char *to, double rate) { memcpy(to + HW_NUMBERS, &rate, sizeof rate); }
 
+    #include "stall.h"
+
     /* Is the task stalled? The rule is that of views/numbers.py, which a test holds this one to. */
-    static inline int hw_stalled(const hw_task_record *r, double taken_at, double stall_after) {
+    static inline int hw_stalled(const hw_task_record *r, double taken_at) {
         int64_t last_ns = r->beat_ns > 0 ? r->beat_ns : r->started_ns > 0 ? r->started_ns : r->created_ns;
         double idle = taken_at - (double)last_ns / 1e9;
-        return r->state == HW_RUNNING && last_ns > 0 && (idle > 0 ? idle : 0.0) > stall_after;
+        return r->state == HW_RUNNING && last_ns > 0 && (idle > 0 ? idle : 0.0) > hw_stall_seconds(r->stall_after_ns);
     }
     """
     void hw_take_numbers(hw_task_record *to, const char *begin)
     void hw_put_numbers(char *to, const hw_task_record *numbers)
     void hw_put_rate(char *to, double rate)
-    bint hw_stalled(const hw_task_record *record, double taken_at, double stall_after)
+    bint hw_stalled(const hw_task_record *record, double taken_at)
+    double hw_stall_seconds(int64_t ns)

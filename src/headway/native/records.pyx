@@ -37,7 +37,7 @@ cdef extern from *:
         HW_FIELD(task, rate, 'f', 1), HW_SIGNED(task, count), HW_SIGNED(task, total), HW_SIGNED(task, base),
         HW_SIGNED(task, created_ns), HW_SIGNED(task, started_ns), HW_SIGNED(task, ended_ns), HW_SIGNED(task, stage_ns),
         HW_SIGNED(task, beat_ns), HW_UNSIGNED(task, serial), HW_UNSIGNED(task, generation), HW_UNSIGNED(task, owner),
-        HW_UNSIGNED(task, version), HW_UNSIGNED(task, owner_pid), HW_UNSIGNED(task, slot),
+        HW_UNSIGNED(task, version), HW_SIGNED(task, stall_after_ns), HW_UNSIGNED(task, owner_pid), HW_UNSIGNED(task, slot),
         HW_UNSIGNED(task, stages_left_out), HW_UNSIGNED(task, lost_left_out), HW_UNSIGNED(task, state),
         HW_UNSIGNED(task, parent_bytes), HW_UNSIGNED(task, owner_alive), HW_UNSIGNED(task, resumed),
         HW_UNSIGNED(task, written), HW_UNSIGNED(task, archived), HW_FIELD(task, pad, 'V', 1),
@@ -216,6 +216,7 @@ cdef dict _fields(const hw_task_record *r):
         "resumed_from": r.base if r.resumed else None,
         "stages_left_out": r.stages_left_out,
         "lost_left_out": r.lost_left_out,
+        "stall_after": hw_stall_seconds(r.stall_after_ns),
     }
 
 
@@ -242,7 +243,7 @@ def task_metrics(buffer, Py_ssize_t index):
     return _metrics(&r)
 
 
-def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at, double stall_after):
+def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at):
     """An object of class `kind` with the fields of record `index`; raw: the copy they come from. Raises ValueError.
 
     Metrics, stages, shares and results are left out: few of those who look at a task ask for them.
@@ -250,10 +251,9 @@ def task_view(kind, raw, buffer, Py_ssize_t index, double taken_at, double stall
     cdef hw_task_record r
     _take_task(buffer, index, &r)
     cdef dict values = _fields(&r)
-    if hw_stalled(&r, taken_at, stall_after):
+    if hw_stalled(&r, taken_at):
         values["rate"] = 0.0
     values["taken_at"] = taken_at
-    values["stall_after"] = stall_after
     values["_source"] = raw, index
     view = kind.__new__(kind)
     # A frozen dataclass sets its fields one by one, which is slow. PyObject_GenericSetDict does not work: Python 3.13
@@ -353,7 +353,12 @@ def task_ids(buffer):
 
 
 def shares_of_workers(shares, tasks):
-    """The tasks of each worker: a dict from its incarnation to [last beat, numbers of its open tasks]."""
+    """What each worker does: a dict from its incarnation to [last beat, numbers of its open tasks, item, taken up, ended,
+    stall_after].
+
+    item: what it took up last on an open task, and has in hand, or had when it died, "" if that is not known; taken up:
+    when; ended: when the task of it did; stall_after: the longest of its open tasks, in seconds. Times are as of a view.
+    """
     cdef hw_share_record r
     cdef hw_task_record task
     cdef _Array array = _Array(shares, sizeof(r)), of = _Array(tasks, sizeof(task))
@@ -362,13 +367,17 @@ def shares_of_workers(shares, tasks):
         array.take(i, &r)
         if r.task >= of.count:
             raise ValueError(f"record {i} of the shares: there is no task number {r.task}")
-        one = found.setdefault(r.worker, [None, []])
+        one = found.setdefault(r.worker, [None, [], "", None, None, 0.0])
         beat = _seconds(r.beat_ns)
         if beat is not None and (one[0] is None or one[0] < beat):
             one[0] = beat
         hw_take_numbers(&task, of.at(r.task))
         if task.state in (HW_PENDING, HW_RUNNING, HW_LOST_STATE):
             one[1].append(r.task)
+            one[5] = max(<double> one[5], hw_stall_seconds(task.stall_after_ns))
+            since = _seconds(r.item_ns)
+            if r.item[0] and since is not None and (one[3] is None or one[3] < since):
+                one[2], one[3], one[4] = _field_text(r.item, sizeof(r.item)), since, _seconds(task.ended_ns)
     return found
 
 

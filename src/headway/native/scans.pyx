@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 
 from headway.native.records cimport (
-    HW_LOST_STATE, HW_RUNNING, HW_STATES, hw_put_numbers, hw_stalled, hw_take_numbers, hw_task_record
+    HW_LOST_STATE, HW_RUNNING, HW_STATES, hw_put_numbers, hw_stall_seconds, hw_stalled, hw_take_numbers, hw_task_record
 )
 
 from headway.native.records import STATES as _STATES
@@ -59,18 +59,19 @@ cdef inline object _seconds(int64_t ns):
 
 
 def running(const unsigned char[::1] tasks not None):
-    """The running tasks: a list of (number, count, total, rate, beat, started, created), the last six as in a view."""
+    """The running tasks: a list of (number, count, total, rate, beat, started, created, stall_after), as in a view."""
     cdef hw_task_record r
     found = []
     for i in range(_how_many(tasks)):
         _take(&r, tasks, i)
         if r.state == HW_RUNNING:
             found.append((i, r.count, r.total if r.total >= 0 else None, r.rate if isfinite(r.rate) else None,
-                          _seconds(r.beat_ns), _seconds(r.started_ns), _seconds(r.created_ns)))
+                          _seconds(r.beat_ns), _seconds(r.started_ns), _seconds(r.created_ns),
+                          hw_stall_seconds(r.stall_after_ns)))
     return found
 
 
-def counts(const unsigned char[::1] tasks not None, double taken_at, double stall_after):
+def counts(const unsigned char[::1] tasks not None, double taken_at):
     """How many tasks are in each state, and how many of the running ones are stalled.
 
     taken_at: of the copy, in seconds since 1970. Returns a dict with every state and "stalled". Raises ValueError for
@@ -85,7 +86,7 @@ def counts(const unsigned char[::1] tasks not None, double taken_at, double stal
         if r.state >= HW_STATES:
             raise ValueError(f"record {i} of the tasks: its state is unknown")
         found[r.state] += 1
-        stalled += hw_stalled(&r, taken_at, stall_after)
+        stalled += hw_stalled(&r, taken_at)
     told = {state: found[i] for i, state in enumerate(_STATES)}
     told["stalled"] = stalled
     return told

@@ -5,6 +5,7 @@
 #include "copying.h" /* first: it defines _GNU_SOURCE */
 
 #include "record.h"
+#include "stall.h"
 
 /* A fast hash, not a secure one: it has to differ between two copies if anything changed between them. The value comes
  * in after a multiplication, so that small numbers such as a generation and a slot cannot cancel each other. */
@@ -118,13 +119,14 @@ static void hw_copy_shares(hw_copy *copy, uint32_t number, char *slot, const hw_
         hw_copy_share(copy, number, slot, (hw_stripe *)copy->linked.data + i);
 }
 
-/* The durations of a task, of which it has some. A word of another task is 0 here: its generation is looked at afterwards. */
-static HW_APART void hw_copy_durations(hw_copy *copy, uint32_t number, char *slot, uint64_t generation, uint64_t timed) {
+/* The durations of a task, of which it has some. A word of another task is 0 here: its generation is looked at afterwards.
+ * Returns how long the slowest took. */
+static HW_APART uint64_t hw_copy_durations(hw_copy *copy, uint32_t number, char *slot, uint64_t generation, uint64_t timed) {
     hw_durations *from = hw_durations_of(slot);
     hw_duration_record *to = (hw_duration_record *)hw_sink_add(copy, &copy->durations, sizeof *to);
     uint64_t tag = hw_tag(generation), word;
     hw_in_hand slowest;
-    if (!to) return;
+    if (!to) return 0;
     memset(to, 0, sizeof *to);
     to->task = number;
     for (int i = 0; i < HW_DURATIONS; i++) {
@@ -139,6 +141,7 @@ static HW_APART void hw_copy_durations(hw_copy *copy, uint32_t number, char *slo
     if (word >> HW_TAG_SHIFT == tag) to->slowest_ns = hw_since_ns(word);
     hw_load_item(&slowest, &from->slowest.name, &from->slowest, tag);
     if (slowest.name && slowest.since == word) hw_tell_item(to->slowest, &slowest);
+    return to->slowest_ns;
 }
 
 #endif

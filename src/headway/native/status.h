@@ -65,7 +65,8 @@ enum hw_field {
     HW_SET_ENDED = 64,
     HW_SET_STARTED = 128, /* a run begins: started_ns := now */
     HW_SET_RESUMED = 256, /* with it: the run continues an earlier one, base := count, error := "" */
-    HW_SET_RUNNING = 512  /* a pending task becomes running; a lost one too, and its writer becomes the owner */
+    HW_SET_RUNNING = 512, /* a pending task becomes running; a lost one too, and its writer becomes the owner */
+    HW_SET_STALL = 1024   /* after how long it is stalled: a word of its identity, read apart from the status */
 };
 
 #define HW_ANY_STATE ((1u << HW_STATES) - 1)
@@ -80,6 +81,7 @@ typedef struct hw_change {
     int64_t now_ns; /* wall clock */
     uint64_t expected_owner; /* 0 = any; otherwise only while that process owns the task */
     uint64_t owner, owner_pid; /* for HW_SET_OWNER: who; 0 = the writer */
+    uint64_t stall_after_ns;
     uint32_t metrics;
     uint64_t was; /* out: the state before */
     char stage[HW_STAGE_BYTES];
@@ -207,6 +209,8 @@ static int hw_write(hw_board *board, uint32_t index, uint64_t generation, hw_cha
     }
     hw_store(&control->archived, 0); /* before the change: a kill in between then only archives it again */
     if (!hw_ended(change->fields & HW_SET_STATE ? next.state : change->was)) hw_unseal(board, slot);
+    if (next.resumed) hw_begin_run(control);
+    if (change->fields & HW_SET_STALL) hw_put(&hw_identity_of(slot)->stall_after_ns, change->stall_after_ns);
     hw_latch_flip(&control->status_seq);
     hw_apply(copy0, change, &next, metric_at);
     hw_latch_flip(&control->status_seq);

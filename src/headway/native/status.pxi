@@ -219,10 +219,11 @@ cdef class Status(Counter):
         return True
 
     def _transition(self, str state, allowed, error=None, message=None, stage=None, bint own=False, bint resume=False,
-                    uint64_t expected_owner=0):
+                    uint64_t expected_owner=0, uint64_t stall_after_ns=0):
         """Change the state, if it is one of `allowed` and the owner is `expected_owner` (0 = any).
 
-        own: become the owner; resume: a new run begins, at the count of this moment. Returns the state before, or None.
+        own: become the owner; resume: a new run begins, at the count of this moment; stall_after_ns: 0 = as before. Returns
+        the state before, or None.
         """
         cdef hw_change change
         if not _ready(self):
@@ -246,6 +247,9 @@ cdef class Status(Counter):
             change.fields |= HW_SET_OWNER
         if resume:
             change.fields |= HW_SET_RESUMED
+        if stall_after_ns:
+            change.fields |= HW_SET_STALL
+            change.stall_after_ns = stall_after_ns
         return STATES[change.was] if self.write(&change) else None
 
     def _own(self):

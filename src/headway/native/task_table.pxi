@@ -126,7 +126,7 @@ cdef class TaskTable(Recorded):
             free(walk)
 
     def claim(self, id, label, unit, int parent_bytes=0, total=None, resumable=(),
-              archive=None, bint anew=False):
+              archive=None, bint anew=False, uint64_t stall_after_ns=0):
         """Claim a slot for a task and make this process its owner.
 
         resumable: the states in which an existing task is handed back instead of replaced; archive: called, with no
@@ -134,7 +134,7 @@ cdef class TaskTable(Recorded):
         task, or with None for the oldest ones. It returns how many it archived, or None if it cannot; then, without it,
         and after ten seconds of it, tasks may be dropped, and are counted as dropped: if, once the lock is held, there
         is none that was archived; and the ended task of this id, if it was this one that it could not archive. anew:
-        also replace a task that runs.
+        also replace a task that runs. stall_after_ns: see stall.h; 0 = none is given.
         Returns (slot, generation, None), or (slot, generation, (state, owner)) for a task to resume.
         Raises TaskExists, BoardFull, LockTimeout, BoardClosed; TypeError or ValueError for an id or a total.
         """
@@ -147,6 +147,7 @@ cdef class TaskTable(Recorded):
         _put_text(claim.identity.label, HW_LABEL_BYTES, _str(label, "label"))
         _put_text(claim.identity.unit, HW_UNIT_BYTES, _str(unit, "unit"))
         claim.identity.parent_bytes = parent_bytes
+        claim.identity.stall_after_ns = stall_after_ns
         claim.first.state = HW_PENDING
         claim.first.total = _total(total)
         claim.resumable = _state_bits(resumable)

@@ -126,7 +126,8 @@ class Mapping:
             self._exhausted = True
             if self._total is None and self._loop is not None:
                 self._total = self._taken
-                self._loop.task._set(total=self._taken)
+                with contextlib.suppress(errors.HeadwayError, OSError):
+                    self._loop.task._set(total=self._taken)
         return Chunk(first, items) if items else None
 
     def _is_ahead(self) -> bool:

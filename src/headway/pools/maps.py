@@ -6,7 +6,6 @@ prices = headway.process_map(load, symbols)
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
@@ -18,7 +17,7 @@ from headway.pools.threads import Here
 from headway.pools.work import Job
 from headway.system import support, workers
 from headway.tasks import checks
-from headway.tasks.counting import check_iterable, length_of, total_kept
+from headway.tasks.counting import check_iterable, function_name, length_of, total_kept
 from headway.tasks.ending import ending
 
 if TYPE_CHECKING:
@@ -292,7 +291,7 @@ def _mapped(
     for iterable in iterables:
         check_iterable(iterable)
     size = _cores() if max_workers is None else _whole(max_workers, "max_workers", 0)
-    label = _name_of(fn) if label is None else checks.check_text(label, "label")
+    label = _label_of(fn) if label is None else checks.check_text(label, "label")
     checks.check_text(unit, "unit")
     lengths = [length for iterable in iterables if (length := length_of(iterable)) is not None]
     total = checks.check_total(total_kept(min(lengths, default=None) if total is None else total))
@@ -361,11 +360,9 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def _name_of(function: Callable[..., Any]) -> str:
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__name__", None) or type(function).__name__
-    return name if isinstance(name, str) and name != "<lambda>" else ID
+def _label_of(function: Callable[..., Any]) -> str:
+    name = function_name(function)
+    return ID if name == "<lambda>" else name
 
 
 def _is_daemonic() -> bool:

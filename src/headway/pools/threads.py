@@ -59,10 +59,13 @@ class Threads:
             self._said.put(Answered(Chunk(chunk.first + done, chunk.items[here]), part))
             done = here.stop
 
-        perform(self._job, chunk, send, self._journal)
+        try:
+            perform(self._job, chunk, send, self._journal)
+        except BaseException as error:  # no failure of an item, those are in a part: nobody else would hear of it
+            self._said.put(error)
 
     def wait(self, timeout_s: float) -> list[Event]:
-        """As Crew.wait. Raises what the initializer raised."""
+        """As Crew.wait. Raises what the initializer raised, and what keeps a thread from its work, no memory say."""
         found: list[Event] = []
         try:
             while True:
@@ -79,7 +82,7 @@ class Threads:
         self._pool.shutdown(wait=False, cancel_futures=True)
         deadline = time.monotonic() + patience_s
         while self._busy and time.monotonic() < deadline:
-            with contextlib.suppress(Exception):  # of an initializer
+            with contextlib.suppress(Exception):  # as of an initializer, after another one
                 self.wait(0.05)
 
 

@@ -8,10 +8,25 @@ from collections.abc import Callable, MutableSequence, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from headway.tasks import checks, counting
+
 if TYPE_CHECKING:
     from headway.engine.task import Task
 
-__all__ = ["COUNTED", "IN_HAND", "STOP", "WORDS", "Chunk", "Job", "Part", "end", "is_ending", "name_of", "perform"]
+__all__ = [
+    "COUNTED",
+    "IN_HAND",
+    "STOP",
+    "WORDS",
+    "Chunk",
+    "Job",
+    "Part",
+    "call_name",
+    "end",
+    "is_ending",
+    "name_of",
+    "perform",
+]
 
 # The words of a journal, which the parent reads when a worker has died.
 IN_HAND = 0  # the place of the item in hand in its chunk, from 1 on; 0 = none
@@ -19,6 +34,7 @@ COUNTED = 1  # how many items this worker has counted, ever
 STOP = 2  # not 0: take no further item. The parent writes it
 WORDS = 3
 
+ITEM_BYTES = 47  # of a name are shown
 SEND_S = 0.05  # what was done is sent on this often: results of slow items come one by one
 
 _NOTHING: AbstractContextManager[Any] = contextlib.nullcontext()
@@ -72,7 +88,8 @@ def perform(
     results: list[Any] = []
     failures: list[tuple[int, BaseException]] = []
     block = _NOTHING
-    counts = 0
+    in_hand = None if task is None else _item_block()
+    counts, counted = 0, journal[COUNTED]
     sent = time.monotonic()
     left = len(chunk.items)
     for place, item in enumerate(chunk.items, 1):
@@ -80,8 +97,8 @@ def perform(
             return
         journal[IN_HAND] = place
         try:
-            if task is not None:
-                block = _in_hand(task, item, chunk.first + place)
+            if in_hand is not None:
+                block = in_hand(task, item, None, chunk.first + place)
             with block:
                 found = function(*item) if starred else function(item)
         except caught as error:
@@ -92,9 +109,9 @@ def perform(
         else:
             results.append(found)
             found = None
-            if task is not None:
+            if in_hand is not None:
                 counts += 1
-                journal[COUNTED] += 1
+                journal[COUNTED] = counted = counted + 1
         left -= 1
         now = time.monotonic()
         if not left or now - sent >= SEND_S:
@@ -103,10 +120,10 @@ def perform(
     journal[IN_HAND] = 0
 
 
-def _in_hand(task: Task, item: object, ordinal: int) -> AbstractContextManager[Any]:
+def _item_block() -> Callable[..., AbstractContextManager[Any]]:
     from headway.native.core import ItemBlock
 
-    return ItemBlock(task, item, None, ordinal)
+    return ItemBlock
 
 
 def name_of(item: object, ordinal: int) -> str:
@@ -117,6 +134,17 @@ def name_of(item: object, ordinal: int) -> str:
 
         name = item_name(item)
     return f"#{ordinal}" if name is None else name
+
+
+def call_name(function: Callable[..., Any], arguments: tuple[Any, ...]) -> str:
+    """What people call a call that a task counts: what the board shows of it."""
+    name = counting.function_name(function)
+    with contextlib.suppress(ImportError):
+        from headway.native.core import item_name
+
+        if (named := item_name(arguments)) is not None:
+            name = f"{name}({named})"
+    return checks.cut(name, ITEM_BYTES)
 
 
 def is_ending() -> bool:

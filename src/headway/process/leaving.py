@@ -15,7 +15,7 @@ from headway import errors
 from headway.system import workers
 from headway.tasks.ending import ending, leave
 
-__all__ = ["at_exit", "uncaught"]
+__all__ = ["at_exit", "leave_at_once", "uncaught"]
 
 LAST = -(1 << 30)  # exit priority of a finalizer of multiprocessing: after those of the program
 
@@ -62,6 +62,11 @@ def at_exit(callback: Callable[[], object]) -> None:
         util = importlib.import_module(library.__name__.replace(".process", ".util"))
         util.Finalize(None, _call_all, exitpriority=LAST)
         _bootstrap = _frame_of(type(library.current_process())._bootstrap)
+
+
+def leave_at_once() -> None:
+    """Do now what is to be done at the end of this process, which is about to end itself by a signal."""
+    _call_all()
 
 
 def _call_all() -> None:

@@ -89,11 +89,12 @@ class StandinBoard:
         total: int | None = None,
         unit: str = "it",
         label: str | None = None,
+        stall_after: float | None = None,
         resume: bool = False,
         join: bool = False,
     ) -> StandinTask:
         """As Board.task."""
-        return create(self._register, id, total, unit, "" if label is None else label, resume, join)
+        return create(self._register, id, total, unit, "" if label is None else label, stall_after, resume, join)
 
     def attach(self, id: str) -> StandinTask:
         """As Board.attach. A task that is unknown here may belong to another process, so a handle is returned."""
@@ -118,7 +119,15 @@ class StandinBoard:
             self._sequence += 1
             tasks = [record.view(now) for record in self._register.opened().values()]
         worker = WorkerView(incarnation=1, pid=os.getpid(), taken_at=now)
-        return BoardView.of(self.name, tasks, [worker], taken_at=now, sequence=self._sequence, gone=self._register.gone)
+        return BoardView.of(
+            self.name,
+            tasks,
+            [worker],
+            taken_at=now,
+            sequence=self._sequence,
+            gone=self._register.gone,
+            stall_after_ns=self._register.stall_after_ns,
+        )
 
     def watch(self, interval: float = 0.25) -> Iterator[BoardView]:
         """As Board.watch."""
@@ -172,21 +181,25 @@ def open_board(
     capacity: int | None = None,
     workers: int | None = None,
     result_bytes: int | None = None,
+    stall_after: float | None = None,
     record: bool = True,
 ) -> StandinBoard:
     """As headway.open, for this process alone: nothing is recorded."""
     name = paths.default_name(strict=False) if name is None else paths.check_name(name)
     given = {"capacity": capacity, "workers": workers, "result_bytes": result_bytes}
     checks.board_geometry(**given)
+    stall_after_ns = checks.check_stall_after(stall_after)
     with guard:
         board = _boards.get(name)
         if board is not None:
+            board._register.stall_after_ns = stall_after_ns or board._register.stall_after_ns
             text = checks.differences(name, board._register.geometry, given)
             if text is not None and name not in _told:
                 _told.add(name)
                 warnings.warn(text, RuntimeWarning, stacklevel=errors.stacklevel())
             return board
         board = _boards[name] = StandinBoard(register_of(name, **given))  # (known, if a task was unpickled first)
+        board._register.stall_after_ns = stall_after_ns
         return board
 
 

@@ -183,6 +183,7 @@ class Nobody:
         total: int | None = None,
         unit: str = "it",
         label: str | None = None,
+        stall_after: float | None = None,
         resume: bool = False,
         join: bool = False,
     ) -> Nobody:

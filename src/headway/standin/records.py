@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import threading
 import time
@@ -13,6 +14,7 @@ from headway.tasks.ending import LEFT_AT_CLOSE
 from headway.tasks.metrics import Metrics
 from headway.tasks.results import load_result
 from headway.tasks.states import LIVE_STATES, RESUMABLE_STATES
+from headway.views.numbers import STALL_AFTER_SECONDS
 from headway.views.task_view import StageView, TaskView
 
 __all__ = ["Record", "Register", "guard", "register_of", "registers"]
@@ -40,13 +42,23 @@ class Record:
             "serial",
             "stage_count",
             "stages",
+            "stall_after_ns",
             "started",
             "state",
         ),
         *("total", "unit"),
     )
 
-    def __init__(self, board: str, id: str, total: int | None, unit: str, label: str, parent: str | None) -> None:
+    def __init__(
+        self,
+        board: str,
+        id: str,
+        total: int | None,
+        unit: str,
+        label: str,
+        parent: str | None,
+        stall_after_ns: int = 0,
+    ) -> None:
         self.board = board
         self.id = id
         self.number = next(_numbers)  # no other record of this process has it
@@ -62,6 +74,7 @@ class Record:
         self.stages: list[tuple[str, float]] = []  # the last ones; replaced, never changed
         self.stage_count = 0  # of all that it entered
         self.count = self.base = self.serial = 0
+        self.stall_after_ns = stall_after_ns  # given for this task; 0 = none was
         self.resumed = self.gone = False
         self.register: Register | None = None  # None: the task belongs to another process
         self.created = time.time()
@@ -117,20 +130,27 @@ class Record:
             taken_at=now,
             stages=tuple(StageView(*stage, until) for stage, until in zip(stages, left, strict=False)),
             stages_left_out=entered - len(stages),
+            stall_after=self._stall_after(),
             result=load_result(self.result),
         )
+
+    def _stall_after(self) -> float:
+        """As native/stall.h, without durations: here no item is timed."""
+        ns = self.stall_after_ns or (self.register.stall_after_ns if self.register is not None else 0)
+        return STALL_AFTER_SECONDS if not ns else ns / 1e9 if ns < checks.NEVER_NS else math.inf
 
 
 class Register:
     """The tasks of one board."""
 
-    __slots__ = ("closed", "geometry", "gone", "name", "serial", "tasks")
+    __slots__ = ("closed", "geometry", "gone", "name", "serial", "stall_after_ns", "tasks")
 
     def __init__(self, name: str, geometry: dict[str, int]) -> None:
         self.name = name
         self.geometry = geometry
         self.tasks: dict[str, Record] = {}  # in the order of their creation
         self.serial = 0
+        self.stall_after_ns = 0
         self.gone: Counter[str] = Counter()  # tasks that gave up their place, by state
         self.closed = False
 
@@ -146,6 +166,7 @@ class Register:
         total: int | None,
         unit: str,
         label: str,
+        stall_after: float | None,
         *,
         resume: bool,
         join: bool,
@@ -153,6 +174,7 @@ class Register:
     ) -> tuple[Record, bool]:
         """As `claims.claim` of the engine: the record, and whether it was joined."""
         total = checks.check_task(id, total, unit, label)
+        stall_after_ns = checks.check_stall_after(stall_after)
         with guard:
             old = self.opened().get(id)
             if old is not None and old.state in LIVE_STATES:
@@ -164,12 +186,13 @@ class Register:
                 old.state = "running"
                 if total is not None:
                     old.total = total
+                old.stall_after_ns = stall_after_ns or old.stall_after_ns
                 return old, False
             if old is not None:
                 self._drop(old)
             elif len(self.tasks) >= self.geometry["capacity"]:
                 self._make_room()
-            record = self.tasks[id] = Record(self.name, id, total, unit, label, parent)
+            record = self.tasks[id] = Record(self.name, id, total, unit, label, parent, stall_after_ns)
             self.serial += 1
             record.serial, record.register = self.serial, self
             return record, False

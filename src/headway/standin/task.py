@@ -80,11 +80,13 @@ class StandinTask(TaskMethods, PlainSlot):
         next(tracker)
         return Sized(tracker, iterable) if sized else tracker
 
-    def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> StandinTask:
+    def _part(
+        self, id: str, total: int | None, unit: str, label: str, stall_after: float | None, resume: bool, join: bool
+    ) -> StandinTask:
         register = self._record.register or register_of(self._record.board)
         if register.closed:  # the board may be open again
             register = registers.get(register.name, register)
-        return create(register, id, total, unit, label, resume, join, parent=self.id)
+        return create(register, id, total, unit, label, stall_after, resume, join, parent=self.id)
 
     def view(self) -> TaskView:
         """As Task.view."""
@@ -101,12 +103,15 @@ def create(
     total: int | None,
     unit: str,
     label: str,
+    stall_after: float | None,
     resume: bool,
     join: bool,
     parent: str | None = None,
 ) -> StandinTask:
     """Claim a record and return its task. The arguments are those of `Register.claim`."""
-    return StandinTask._of(*register.claim(id, total, unit, label, resume=resume, join=join, parent=parent))
+    return StandinTask._of(
+        *register.claim(id, total, unit, label, stall_after, resume=resume, join=join, parent=parent)
+    )
 
 
 def _unpickled(

@@ -7,6 +7,7 @@ native modules.
 from __future__ import annotations
 
 import contextlib
+import math
 import operator
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = [
     "MESSAGE_BYTES",
     "METRICS",
     "METRIC_BYTES",
+    "NEVER_NS",
     "RESULT_BYTES_MAX",
     "STAGES",
     "STAGE_BYTES",
@@ -38,6 +40,7 @@ __all__ = [
     "check_interval",
     "check_metrics",
     "check_name",
+    "check_stall_after",
     "check_state",
     "check_task",
     "check_text",
@@ -71,6 +74,7 @@ COUNT_LIMIT = 1 << 47  # counts are below it
 TOTAL_MOST = (1 << 63) - 1
 CAPACITY_MAX = 1 << 20  # tasks
 WORKERS_MAX = 1 << 16  # processes
+NEVER_NS = (1 << 63) - 1  # as stall_after: the task is never called stalled
 RESULT_BYTES_MAX = 1 << 20
 
 _ELLIPSIS = "…".encode()
@@ -207,6 +211,29 @@ def check_interval(interval: float) -> float:
     if not interval > 0:
         raise ValueError(f"interval {interval!r} is not a positive number of seconds")
     return interval
+
+
+def check_stall_after(seconds: Any) -> int:
+    """Return after how long a task is stalled, in nanoseconds: 0 for None, `NEVER_NS` for more than 292 years.
+
+    Raises TypeError, ValueError.
+    """
+    if seconds is None:
+        return 0
+    remedy = "give a positive number, math.inf for never, or None for the rhythm of the task"
+    try:
+        if isinstance(seconds, bool) or not is_number(seconds):
+            raise TypeError
+        ns = min(float(seconds) * 1e9, math.inf)
+    except OverflowError:  # an int that no float has room for
+        ns = math.inf if seconds > 0 else 0.0
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"stall_after must be a number of seconds, not {seconds!r:.60} ({type(seconds).__name__}): {remedy}"
+        ) from None
+    if not ns > 0:
+        raise ValueError(f"stall_after {seconds!r:.60} is not a positive number of seconds: {remedy}")
+    return max(1, int(ns)) if ns < NEVER_NS else NEVER_NS
 
 
 def check_state(state: str, states: tuple[str, ...]) -> str:

@@ -11,8 +11,10 @@ from typing import Any
 from headway.system import workers
 
 __all__ = [
+    "VARIABLE",
     "board_handed_down",
     "enter",
+    "from_environment",
     "hand_down_board",
     "handed_down",
     "inherit",
@@ -22,7 +24,12 @@ __all__ = [
     "of_this_context",
     "put",
     "take_back",
+    "to_environment",
 ]
+
+VARIABLE = "HEADWAY_TASK"  # by which the programs that `headway exec` starts learn of their task
+
+DIGITS_MOST = 20  # of a number in it
 
 _KEY = "headway"
 _BOARD_KEY = "headway.board"
@@ -148,6 +155,25 @@ def board_handed_down() -> str | None:
     library = workers.library()
     name: str | None = None if library is None else library.current_process()._config.get(_BOARD_KEY)
     return name
+
+
+def to_environment(handle: tuple[str, str, int, int, str]) -> str:
+    """The handle of a task as the value of a variable, for programs of any kind."""
+    return " ".join(map(str, handle))
+
+
+def from_environment() -> tuple[str, str, int, int, str] | None:
+    """The handle in the environment of this process; None if there is none, or no legal one.
+
+    Its task may have ended long ago: whoever takes it has to look.
+    """
+    parts = os.environ.get(VARIABLE, "").split(" ", 4)
+    if len(parts) != len(("board", "uuid", "slot", "generation", "id")):
+        return None
+    board, uuid, slot, generation, id = parts
+    if not (slot.isdecimal() and generation.isdecimal() and max(len(slot), len(generation)) <= DIGITS_MOST):
+        return None
+    return board, uuid, int(slot), int(generation), id
 
 
 def inherit(task: Any, handle: Any) -> None:

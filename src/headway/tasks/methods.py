@@ -92,7 +92,9 @@ class TaskMethods:
         def _loop(
             self, iterable: Any, sized: bool, on_end: OnEnd | None, on_tick: OnTick | None, label: Label | None
         ) -> Any: ...
-        def _part(self, id: str, total: int | None, unit: str, label: str, resume: bool, join: bool) -> Self: ...
+        def _part(
+            self, id: str, total: int | None, unit: str, label: str, stall_after: float | None, resume: bool, join: bool
+        ) -> Self: ...
 
     # ---------------------------------------------------------------------------------------------------- ownership
 
@@ -272,12 +274,14 @@ class TaskMethods:
         total: int | None = None,
         unit: str = "it",
         label: str | None = None,
+        stall_after: float | None = None,
         resume: bool = False,
         join: bool = False,
     ) -> Self:
         """Create a task that is part of this one; its id is "<this id>/<name>". Arguments and errors as Board.task."""
         checks.check_name(name)
-        return self._part(f"{self.id}/{name}", total, unit, name if label is None else label or name, resume, join)
+        label = name if label is None else label or name
+        return self._part(f"{self.id}/{name}", total, unit, label, stall_after, resume, join)
 
     # ------------------------------------------------------------------------------------------------------- result
 

@@ -94,7 +94,7 @@ def wrong(view: BoardView, style: Style) -> Text:
         return text
     reasons: dict[str, int] = {}
     for record in numbers[-WRONG_MOST:].tolist():
-        why = detail(TaskView.from_raw(view.raw, record, stall_after=view.stall_after), style.encoding)
+        why = detail(TaskView.from_raw(view.raw, record), style.encoding)
         reasons[why] = reasons.get(why, 0) + 1
     text.append(f"\n{plural(len(numbers), 'task')} went wrong", COLOURS["failed"])
     ordered = sorted(reasons, key=lambda why: -reasons[why])
@@ -122,10 +122,15 @@ def crowd(view: BoardView, style: Style, chosen: str = "") -> Text:
     for one in workers[:WORKERS_MOST]:
         word = kinds[one.incarnation]
         tone = _TONES.get(word, word)
-        seen = "" if one.idle is None else duration(one.idle, whole=True)
+        spent = (
+            one.idle if one.item_seconds is None else one.item_seconds
+        )  # since it counted, or at what it has in hand
+        seen = "" if spent is None else duration(spent, whole=True)
         text.append(f"\n{one.pid:>8} ", COLOURS["bold" if chosen in one.tasks else ""])
         text.append(f"{word:8}", COLOURS[tone]).append(f"{seen:>8} ", COLOURS["dim"])
-        text.append(shown(", ".join(one.tasks[:3]) or one.name))
+        if one.item:  # before the tasks: the pane may be narrow
+            text.append(f"{shown(one.item)}  ")
+        text.append(shown(", ".join(one.tasks[:3]) or one.name), COLOURS["dim" if one.item else ""])
     if len(workers) > WORKERS_MOST:
         text.append(f"\nand {number(len(workers) - WORKERS_MOST)} more", COLOURS["dim"])
     return text

@@ -111,12 +111,12 @@ class Order:
     def _sorted(self, view: BoardView, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         serial = array["serial"]
         if self.sort == "tree":
-            self._order_tree(ranks(array, view.taken_at, view.stall_after), serial)
+            self._order_tree(ranks(array, view.taken_at), serial)
             return self._tree
         if self.sort == "newest":
             return np.argsort(serial)[::-1]
         if self.sort == "state":
-            return np.lexsort((serial, ranks(array, view.taken_at, view.stall_after)))
+            return np.lexsort((serial, ranks(array, view.taken_at)))
         if self.sort == "rate":
             rate = np.full(len(array), -1.0)
             rate[[pace.number for pace in view.paces]] = [pace.rate or 0.0 for pace in view.paces]

@@ -109,7 +109,7 @@ class TaskTable(ScrollView, can_focus=True, inherit_bindings=False):
 
     def _decoded(self, number: int) -> TaskView:
         assert self.view is not None
-        return TaskView.from_raw(self.view.raw, number, stall_after=self.view.stall_after)
+        return TaskView.from_raw(self.view.raw, number)
 
     def render_line(self, y: int) -> Strip:
         """Render one line of the window."""

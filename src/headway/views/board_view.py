@@ -7,6 +7,7 @@ native modules. Times are seconds since 1970; values that depend on the clock ar
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -15,8 +16,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from headway.errors import Unsupported
+from headway.tasks.checks import NEVER_NS
 from headway.views.numbers import SMALL, STALL_AFTER_SECONDS, Counts, Pace, TimeLeft, gone_in, paces_of, time_left
-from headway.views.task_view import Raw, ShareView, StageView, TaskView
+from headway.views.task_view import Raw, ShareView, StageView, TaskView, in_hand_for
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +28,17 @@ if TYPE_CHECKING:
 
 __all__ = ["BoardView", "Counts", "Raw", "ShareView", "StageView", "TaskView", "TimeLeft", "WorkerView", "parts_of"]
 
+_NO_SHARES = (None, (), "", None, None, 0.0)  # of a worker that counts on nothing
+
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerView:
-    """A process registered on the board. `tasks`: ids of running tasks it counts on, and of those lost with it."""
+    """A process registered on the board. `tasks`: ids of running tasks it counts on, and of those lost with it.
+
+    item: what it has in hand on one of them, or had when it died, "" if that is not known; of several the one that it
+    took up last, at `item_since`; item_until: when the task of it ended, None: it has not. stall_after: the longest of
+    its tasks.
+    """
 
     __module__ = "headway"
 
@@ -40,6 +49,9 @@ class WorkerView:
     started: float | None = None
     tasks: tuple[str, ...] = ()
     beat: float | None = None
+    item: str = ""
+    item_since: float | None = None
+    item_until: float | None = None
     taken_at: float = 0.0
     stall_after: float = STALL_AFTER_SECONDS
 
@@ -49,13 +61,20 @@ class WorkerView:
         return None if self.beat is None else max(0.0, self.taken_at - self.beat)
 
     @property
+    def item_seconds(self) -> float | None:
+        """Seconds since it took up the item, as in a ShareView: of one that died, until the task ended."""
+        return in_hand_for(self.item_since, self.item_until, self.taken_at)
+
+    @property
     def stalled(self) -> bool:
         """Alive, with tasks, and has counted nothing for longer than `stall_after` seconds?"""
         return self.alive and bool(self.tasks) and (self.idle or 0.0) > self.stall_after
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, derived ones included, in types that JSON has."""
-        return {**asdict(self), "tasks": list(self.tasks), "idle": self.idle, "stalled": self.stalled}
+        after = self.stall_after if math.isfinite(self.stall_after) else None
+        derived = {"idle": self.idle, "item_seconds": self.item_seconds, "stalled": self.stalled}
+        return {**asdict(self), "tasks": list(self.tasks), "stall_after": after, **derived}
 
 
 class BoardView:
@@ -70,7 +89,6 @@ class BoardView:
         "_numbers",
         "_paces",
         "_raw",
-        "_stall_after",
         "_tasks",
         "_views",
         "_workers",
@@ -83,12 +101,10 @@ class BoardView:
         raw: Raw | None = None,
         tasks: Iterable[TaskView] = (),
         workers: Iterable[WorkerView] = (),
-        stall_after: float = STALL_AFTER_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._meta = dict(meta)
         self._raw = raw
-        self._stall_after = stall_after
         self._clock = clock
         self._counts: Counts | None = None
         self._numbers: dict[str, int] | None = None
@@ -106,20 +122,18 @@ class BoardView:
         raw: Raw,
         *,
         rates: Rates | None = None,
-        stall_after: float = STALL_AFTER_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> BoardView:
         """The view of a copy.
 
         rates: fills in the tasks' rates, which a copy from shared memory does not have.
-        stall_after: seconds without a sign of life after which a running task counts as stalled.
         clock: seconds since 1970, for `age`.
         """
         if rates is not None:
             tasks = bytearray(raw.tasks)
             rates.update(tasks, raw.meta["taken_ns"])
             raw = raw._replace(tasks=tasks)
-        return cls(raw.meta, raw=raw, stall_after=stall_after, clock=clock)
+        return cls(raw.meta, raw=raw, clock=clock)
 
     @classmethod
     def of(
@@ -131,11 +145,12 @@ class BoardView:
         taken_at: float,
         sequence: int = 0,
         gone: Mapping[str, int] | None = None,
+        stall_after_ns: int = 0,
         clock: Callable[[], float] = time.time,
     ) -> BoardView:
         """A view of tasks that are not in shared memory. It has no `array`.
 
-        gone: how many tasks gave up their slot, by state.
+        gone: how many tasks gave up their slot, by state; stall_after_ns: what was given for the board, 0 = nothing.
         """
         meta = {
             "name": name,
@@ -143,6 +158,7 @@ class BoardView:
             "taken_ns": int(taken_at * 1e9),
             "sequence": sequence,
             "gone": dict(gone or {}),
+            "stall_after_ns": stall_after_ns,
         }
         return cls(meta, tasks=tasks, workers=workers, clock=clock)
 
@@ -216,9 +232,12 @@ class BoardView:
         return max(0.0, self._clock() - self.taken_at)
 
     @property
-    def stall_after(self) -> float:
-        """Seconds without a sign of life after which a running task counts as stalled."""
-        return self._stall_after
+    def stall_after(self) -> float | None:
+        """What `headway.open` was given as stall_after; None: each task goes by its own rhythm."""
+        ns = self._meta.get("stall_after_ns")  # older files lack it, and a file may hold anything
+        if type(ns) is not int or not 0 < ns <= NEVER_NS:
+            return None
+        return math.inf if ns == NEVER_NS else ns / 1e9
 
     @property
     def raw(self) -> Raw:
@@ -257,9 +276,10 @@ class BoardView:
             views = []
             for number in range(len(raw.workers) // RECORD_BYTES["workers"]):
                 values = self._decode(worker_fields, raw.workers, number)
-                beat, numbers = shares.get(values["incarnation"], (None, ()))
-                values.update(beat=beat, tasks=tuple(ids[at] for at in numbers))
-                views.append(WorkerView(**values, taken_at=self.taken_at, stall_after=self._stall_after))
+                beat, numbers, item, since, until, after = shares.get(values["incarnation"], _NO_SHARES)
+                values.update(beat=beat, tasks=tuple(ids[at] for at in numbers), taken_at=self.taken_at)
+                values.update(item=item, item_since=since, item_until=until, stall_after=after or STALL_AFTER_SECONDS)
+                views.append(WorkerView(**values))
             self._workers = tuple(views)
         return self._workers
 
@@ -290,7 +310,7 @@ class BoardView:
             else:
                 from headway.native.scans import counts
 
-                found = self._decode(counts, self._raw.tasks, self.taken_at, self._stall_after)
+                found = self._decode(counts, self._raw.tasks, self.taken_at)
             self._counts = Counts(**found) + gone_in(self._meta)
         return self._counts
 
@@ -300,7 +320,7 @@ class BoardView:
         if self._raw is not None and self.counts.running > SMALL and self._paces is None:
             from headway.views import columns
 
-            return columns.time_left(self.array, self.taken_at, self._stall_after, self.counts)
+            return columns.time_left(self.array, self.taken_at, self.counts)
         return time_left((pace.left for pace in self.paces), self.counts)
 
     @property
@@ -316,7 +336,7 @@ class BoardView:
             else:
                 from headway.native.scans import running
 
-                self._paces = paces_of(self._decode(running, self._raw.tasks), self.taken_at, self._stall_after)
+                self._paces = paces_of(self._decode(running, self._raw.tasks), self.taken_at)
         return self._paces
 
     def to_pandas(self) -> pd.DataFrame:
@@ -340,7 +360,7 @@ class BoardView:
         return view
 
     def _decoded(self, number: int) -> TaskView:
-        return TaskView.from_raw(self.raw, number, stall_after=self._stall_after)
+        return TaskView.from_raw(self.raw, number)
 
     def _length(self) -> int:
         from headway.native.records import RECORD_BYTES

@@ -32,7 +32,7 @@ def most_urgent(view: BoardView, most: int) -> list[TaskView]:
     from headway.views.columns import ranks
 
     array = view.array
-    rank_of = ranks(array, view.taken_at, view.stall_after)
+    rank_of = ranks(array, view.taken_at)
     last = np.partition(rank_of, most - 1)[most - 1] if 0 < most < len(rank_of) else rank_of.max(initial=0)
     found = np.flatnonzero(rank_of <= last)  # nearly always few: sorting is what takes the time
     ended = np.maximum(array["ended_ns"][found], 0)

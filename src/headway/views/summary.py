@@ -49,7 +49,6 @@ class Summary:
     workers_gone: int
     workers_lost: int
     rates: Mapping[str, float]
-    stall_after: float
     interval: float | None
     recorder_error: str | None
 
@@ -78,7 +77,6 @@ class Summary:
             workers_gone=len(workers) - alive,
             workers_lost=len(np.unique(lost["worker"])),
             rates=_rates(view, tasks),
-            stall_after=view.stall_after,
             interval=_number(meta.get("interval_s")),
             recorder_error=error if isinstance(error := meta.get("recorder_error"), str) else None,
         )

@@ -16,7 +16,7 @@ from headway.views import numbers
 from headway.views.durations import Durations
 from headway.views.numbers import STALL_AFTER_SECONDS
 
-__all__ = ["Durations", "Raw", "ShareView", "StageView", "TaskView"]
+__all__ = ["Durations", "Raw", "ShareView", "StageView", "TaskView", "in_hand_for"]
 
 
 class Raw(NamedTuple):
@@ -89,6 +89,8 @@ class TaskView:
 
     Texts that were never set are "", times None. `rate` is in units a second, None while nothing is known of it, and 0
     while the task is stalled.
+    `stall_after`: seconds without a sign of life after which it is stalled, as was given for it or for the board, else
+    three times as long as its slowest item took so far, and 10 s at least; infinity: never.
     `workers` count on the task, or did so and ended in good order (then they are not `alive`; if several had the same
     counter in turn, only the last one is listed). `workers_lost` died while it ran. Once the task has ended, all are in
     `workers`. `durations`: how long its items took; None where that was not noted.
@@ -131,10 +133,10 @@ class TaskView:
     durations: Durations | None = field(default_factory=_none)
 
     @classmethod
-    def from_raw(cls, raw: Raw, number: int = 0, *, stall_after: float = STALL_AFTER_SECONDS) -> TaskView:
+    def from_raw(cls, raw: Raw, number: int = 0) -> TaskView:
         """The view of record `number`. Raises IndexError, and headway.errors.CorruptBoard or DamagedSnapshot."""
         try:
-            return _native()(cls, raw, raw.tasks, number, raw.meta["taken_ns"] / 1e9, stall_after)
+            return _native()(cls, raw, raw.tasks, number, raw.meta["taken_ns"] / 1e9)
         except ValueError as error:
             raise raw.damage(error) from None
 
@@ -210,6 +212,7 @@ class TaskView:
         values["metrics"] = {name: _json_number(value) for name, value in self.metrics.items()}
         for name in ("stages", "workers", "workers_lost"):
             values[name] = [asdict(one) for one in values[name]]
+        values["stall_after"] = _json_number(self.stall_after)
         values["durations"] = None if self.durations is None else self.durations.to_dict()
         values["error"] = error_told(self)
         for name in ("final", "fraction", "eta", "elapsed", "idle", "stalled"):
@@ -246,12 +249,16 @@ def _shares(view: TaskView, raw: Raw, number: int) -> dict[str, Any]:
     ended = view.final and view.state != "lost"
     workers: list[ShareView] = []
     lost: list[ShareView] = []
-    until = view.taken_at if view.ended is None else view.ended
     for pid, incarnation, count, beat, alive, item, since in share_rows(raw.shares, number):
-        took = None if since is None else max(0.0, until - since)
+        took = in_hand_for(since, view.ended, view.taken_at)
         share = ShareView(pid, incarnation, count, beat, alive == 1, item, took)
         (workers if alive or ended else lost).append(share)
     return {"workers": tuple(workers), "workers_lost": tuple(lost)}
+
+
+def in_hand_for(since: float | None, ended: float | None, taken_at: float) -> float | None:
+    """Seconds that an item has been in hand, on a task that ended then, if it did. None where that is not known."""
+    return None if since is None else max(0.0, (taken_at if ended is None else ended) - since)
 
 
 def _result(_view: TaskView, raw: Raw, number: int) -> dict[str, Any]:

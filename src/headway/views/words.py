@@ -22,6 +22,7 @@ __all__ = [
     "counted",
     "duration",
     "error_told",
+    "held",
     "in_hand",
     "measured",
     "number",
@@ -38,6 +39,7 @@ __all__ = [
 
 UNKNOWN = "–"
 RATE_MOST = 999e18  # the prefixes end there
+NAMED = 4  # workers in one line
 YEARS_MOST = 1000  # a longer duration comes from a wrong clock
 
 STATE_WORDS = {"success": "succeeded"}  # what people read where it is not the state's name
@@ -245,7 +247,7 @@ def why(task: _Task) -> str:
     if task.state == "running" and task.workers_lost:
         lost = task.workers_lost
         if len(lost) > 1:
-            pids = ", ".join(map(_with_item, lost[:4])) + (", ..." if len(lost) > 4 else "")
+            pids = ", ".join(map(_with_item, lost[:NAMED])) + (", ..." if len(lost) > NAMED else "")
             return f"{number(len(lost) + task.lost_left_out)} workers died here: pid {pids}"
         share = lost[0]
         known = share.count is not None
@@ -270,6 +272,11 @@ def in_hand(workers: Sequence[_Share]) -> str:
     return f"pid {first.pid} has had {first.item} in hand for {duration(first.item_seconds or 0.0)}{more}"
 
 
+def held(item: str, seconds: float | None) -> str:
+    """What a worker has in hand, or had, and for how long: "BTC-1h for 3.2 s"; "" if it is not known."""
+    return item if not item or seconds is None else f"{item} for {duration(seconds)}"
+
+
 def who_died(task: _Task) -> str:
     """The workers that died on a task, with what they had in hand: "pid 12 (BTC-1h, taken up 3.2 s ago), pid 13"."""
     named = [f"pid {_with_item(share, since=True)}" for share in task.workers_lost[:8]]
@@ -286,16 +293,23 @@ def _with_item(share: _Share, *, since: bool = False) -> str:
 
 
 def _last_item(task: _Task) -> str:
-    """What the owner of a lost task had in hand, else another one that died: "with BTC-1h in hand for 12 s, "."""
+    """What those had in hand that died on a lost task, its owner first, and of the others who was seen last:
+    "with BTC-1h in hand for 12 s, "; "with BTC-1h in hand for 12 s, and pid 13 (ETH-1h), 14 (SOL-1h), ".
+    """
     having = [share for share in task.workers_lost if share.item]
     having.sort(key=lambda share: (share.pid != task.owner_pid, -(share.beat or 0.0)))
     if not having:
         return ""
-    share = having[0]
-    took = "" if share.item_seconds is None else f" for {duration(share.item_seconds)}"
-    if share.pid == task.owner_pid:
-        return f"with {share.item} in hand{took}, "
-    return f"and pid {share.pid}, which had {share.item} in hand{took}, "
+    first, *others = having
+    took = "" if first.item_seconds is None else f" for {duration(first.item_seconds)}"
+    if first.pid == task.owner_pid:
+        told = f"with {first.item} in hand{took}, "
+    else:
+        told = f"and pid {first.pid}, which had {first.item} in hand{took}, "
+    if not others:
+        return told
+    more = f" and {plural(len(others) - NAMED, 'other')}" if len(others) > NAMED else ""
+    return f"{told}and pid {', '.join(map(_with_item, others[:NAMED]))}{more}, "
 
 
 def error_told(task: _Task) -> str:

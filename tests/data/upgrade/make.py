@@ -29,7 +29,7 @@ def main(number: int) -> None:
         failed = board.task("load/é", total=5)
         failed.update(2)
         failed.fail("ValueError: no prices")
-        board.task("train", total=100).update(40)
+        board.task("train", total=100, stall_after=30).update(40)
         view = board.snapshot()
         ended = [place for place, one in enumerate(view.tasks) if one.id != "train"]
         path = snapshot.write(view, board.directory)

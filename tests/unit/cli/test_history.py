@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,11 +14,14 @@ import headway.files.snapshot
 from headway.engine.board import Board
 from headway.native.records import RECORD_BYTES, task_fields
 from tests.commands import ODD, odd_board
+from tests.unit.conftest import LOST, SECOND, add, ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.commands import Headway
+    from tests.unit.conftest import Arrays
 
 
 @pytest.fixture
@@ -105,3 +109,22 @@ def test_a_damaged_history_is_one_sentence(call: Headway, board: Board) -> None:
     assert call("history", board.name, "--check").stdout == f"{board.directory} has no history yet\n"
     archive(board)
     assert call("history", board.name, "--check").stdout.endswith("history.sqlite3 is whole\n")
+
+
+def test_a_lost_task_is_told_with_what_each_of_its_dead_workers_had_in_hand(
+    call: Headway, headway_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def edit(arrays: Arrays) -> None:
+        shares = arrays["shares"]
+        shares["alive"], shares["pid"] = 0, [4242, 701]
+        shares["item"], shares["item_ns"] = [b"BTC-1h", b"\x1b[31mETH"], int((at - 12) * SECOND)
+
+    monkeypatch.setenv("COLUMNS", "240")
+    at = time.time()
+    directory = headway_dir / "nightly"
+    directory.mkdir(parents=True)
+    add(directory, ended(1, at=at, taken=at, state=LOST, edit=edit))
+    told = call("history", "nightly").stdout
+    assert r"pid 4242 died with BTC-1h in hand for 12 s, and pid 701 (\x1b[31mETH), in stage fit at 20/100 bar" in told
+    (task,) = json.loads(call("history", "nightly", "--json").stdout)
+    assert [(share["pid"], share["item"]) for share in task["workers_lost"]] == [(4242, "BTC-1h"), (701, "\x1b[31mETH")]

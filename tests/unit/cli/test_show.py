@@ -15,13 +15,14 @@ from headway.engine.board import Board, open_board
 from headway.files import snapshot
 from headway.upkeep import removal
 from tests.commands import ODD, odd_board
-from tests.unit.conftest import build_raw
+from tests.unit.conftest import NOW, SECOND, build_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from tests.commands import Headway
+    from tests.unit.conftest import Arrays
 
 
 @pytest.fixture
@@ -124,3 +125,30 @@ def test_among_many_tasks_a_name_like_the_unknown_one_is_found(
     path = snapshot.write(build_raw(300), tmp_path)
     assert main(["show", str(path), "task-15x"]) == 1
     assert "did you mean 'task-15" in capsys.readouterr().err
+
+
+def test_show_tells_of_each_worker_what_it_has_in_hand(call: Headway, headway_dir: Path) -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["shares"]["item"][1], arrays["shares"]["item_ns"][1] = b"\x1b[31mETH", (NOW - 9) * SECOND
+
+    folder = headway_dir / "nightly"
+    folder.mkdir(parents=True)
+    path = snapshot.write(build_raw(1, edit=edit), folder)
+    heads, works, died = call("show", str(path)).stdout.splitlines()[-5:-2]
+    assert heads.split() == ["PID", "WORKER", "STATE", "COUNTED", "IN", "HAND", "TASKS"]
+    assert "item 0 for 5.0 s" in works
+    assert r"\x1b[31mETH for 9.0 s" in died
+    by_pid = {worker["pid"]: worker for worker in json.loads(call("show", str(path), "--json").stdout)["workers"]}
+    assert (by_pid[700]["item"], by_pid[700]["item_seconds"]) == ("item 0", 5.0)
+    assert (by_pid[701]["item"], by_pid[701]["item_seconds"]) == ("\x1b[31mETH", 9.0)
+
+
+def test_show_has_no_column_for_items_where_nobody_has_one(call: Headway, headway_dir: Path) -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["shares"]["item"], arrays["shares"]["item_ns"] = b"", 0
+
+    folder = headway_dir / "nightly"
+    folder.mkdir(parents=True)
+    told = call("show", str(snapshot.write(build_raw(1, edit=edit), folder))).stdout
+    assert "IN HAND" not in told
+    assert "TASKS" in told

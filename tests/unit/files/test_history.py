@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from headway import errors
 from headway.files import database, history, tidying
+from headway.native.records import RECORD_BYTES
 from headway.views.board_view import TaskView
 from tests.unit.conftest import FAILED, LOST, NOW, SECOND, SUCCESS, add, build_raw, ended
 
@@ -104,7 +105,7 @@ def copies(draw: st.DrawFn) -> Raw:
 @given(raw=copies())
 @settings(deadline=None, max_examples=60, suppress_health_check=SLOW)
 def test_a_task_comes_out_of_the_history_as_it_went_in(raw: Raw, tmp_path: Path) -> None:
-    views = [TaskView.from_raw(raw, number) for number in range(len(raw.tasks) // 1016)]
+    views = [TaskView.from_raw(raw, number) for number in range(len(raw.tasks) // RECORD_BYTES["tasks"])]
     series = {0: ((1.5, 0), (2.25, 7)), 1: ()}
     began = time.time()
     assert add(tmp_path, raw, series=series) == len(views)

@@ -18,7 +18,7 @@ import headway
 from headway.engine.board import open_board
 from headway.native import core
 from headway.native import records as native_records
-from tests.blocks import BLOCK_STRIPES, BLOCKS, MOST, lend_all, lent_to, pool_of
+from tests.blocks import BLOCK_STRIPES, lend_all, lent_to, pool_of
 from tests.unit.native.handles import (
     HW_STALE,
     LEFT,
@@ -41,6 +41,7 @@ from tests.unit.native.handles import (
 )
 
 LOCK = 8  # in hw_control
+KEPT = 4  # HW_KEPT_BLOCKS
 
 
 def workers_of(segment: core.Segment) -> Any:
@@ -93,22 +94,56 @@ def test_each_share_of_many_workers_is_told_and_who_is_killed_is_named_with_it(
     assert segment.shared_counters == 0
 
 
-def test_five_hundred_and_twelve_workers_have_a_counter_each_and_all_who_died_are_named(segment: core.Segment) -> None:
-    """One after the other: each is killed, and nobody takes its counter as long as there are new ones."""
+def test_who_died_keeps_its_counter_in_a_few_blocks_then_the_longest_dead_give_theirs_up(segment: core.Segment) -> None:
+    """One after the other: each is killed, and the next one comes."""
     task = claim(segment)
-    meant = {killed_after(counted(task, n)): n for n in range(1, 513)}
-    shares = {pid: share for pid, _, share, _, alive in shares_of(segment, task) if not alive}
-    assert shares == meant
-    assert task.count == sum(meant.values())
-    assert segment.shared_counters == 0
-    for n in range(513, MOST + 1):
-        meant[killed_after(counted(task, n))] = n
+    most = STRIPES + KEPT * BLOCK_STRIPES
+    meant = {killed_after(counted(task, n)): n for n in range(1, most + 1)}
+
+    def dead() -> dict[int, int | None]:
+        return {pid: share for pid, _, share, _, alive in shares_of(segment, task) if not alive}
+
+    assert dead() == meant, "all who died are named, with their shares"
     before = lent_to(segment, task)
-    assert len(before) == BLOCKS
-    meant[killed_after(counted(task, 1000))] = 1000  # takes the place of a dead one, who is remembered
-    shares = {pid: share for pid, _, share, _, alive in shares_of(segment, task) if not alive}
-    assert shares == meant
+    assert len(before) == KEPT
+    for n in range(1, 9):
+        meant[killed_after(counted(task, 1000 + n))] = 1000 + n
+    assert dead() == meant, "those who gave theirs up have room in the list"
+    last = {killed_after(counted(task, 2000 + n)): 2000 + n for n in range(3)}
+    told = dead()
+    assert told.items() >= last.items(), "who died last is named"
+    assert (len(told), int(tasks_of(segment)["a"]["lost_left_out"])) == (most + 8, 3), "the others are counted"
+    assert task.count == sum(meant.values()) + sum(last.values())
     assert lent_to(segment, task) == before
+    assert segment.shared_counters == 0
+
+
+def test_one_more_block_is_lent_where_all_workers_live(segment: core.Segment) -> None:
+    task = claim(segment)
+    with beside(*(counted(task, 1) for _ in range(STRIPES + KEPT * BLOCK_STRIPES + 1))) as pids:
+        assert len(lent_to(segment, task)) == KEPT + 1
+        assert {pid: share for pid, _, share, _, _ in shares_of(segment, task)} == dict.fromkeys(pids, 1)
+
+
+def test_the_counter_of_the_dead_that_a_child_of_it_counts_on_is_given_up_last(segment: core.Segment) -> None:
+    """The share of who got it would not be known."""
+    task = claim(segment)
+    kernel()
+    lend_all(segment, claim(segment, "holder"))
+
+    def share_and_die() -> None:
+        native = task.native()
+        hw_add(native, 1)
+        in_child(lambda: hw_add(native, 1))
+
+    killed_after(share_and_die)
+    for _ in range(STRIPES - 1):
+        killed_after(counted(task, 1))
+    for n in range(STRIPES - 1):
+        killed_after(counted(task, n + 2))
+    assert [share for _, _, share, _, _ in shares_of(segment, task)].count(None) == 1, "the one that was shared"
+    assert task.count == STRIPES + 1 + sum(range(2, STRIPES + 1))
+    assert segment.shared_counters == 0
 
 
 def test_a_place_that_was_given_back_is_taken_before_a_block_is_linked(segment: core.Segment) -> None:

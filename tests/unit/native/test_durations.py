@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from tests.unit.native.handles import (
     durations_of,
     end,
     file_of,
+    fork,
+    handle,
     killed_after,
     quiet,
     slot_offset,
@@ -189,3 +192,72 @@ def test_the_next_task_of_a_slot_begins_with_none(segment: core.Segment) -> None
         segment.free(*task._where, 2**63)
         if n % 12 == 11:
             time.sleep(0.12)
+
+
+def resume(task: core.Slot) -> None:
+    assert task._transition("running", ("failed", "lost"), own=True, resume=True) is not None
+
+
+def test_the_time_at_rest_of_a_task_that_is_resumed_is_no_duration(segment: core.Segment) -> None:
+    """Of the handle that goes on, of one that is made for it, and of an item that was still in hand."""
+    task = claim(segment)
+    for other in (task, handle(segment, *task._where, "a")):
+        task.update()
+        with task.item("BTC"):
+            end(task, "failed")
+            take_back(segment, task, 1000 * SECOND)
+            resume(task)
+            other.update()
+    other.update()
+    counts, slowest, item = durations_of(segment, task)
+    assert slowest < 100
+    assert sum(counts[kind(100 * SECOND) :]) == 0
+    assert item in ("", "BTC")
+
+
+def test_nor_is_it_one_of_a_worker_that_waited_for_it(segment: core.Segment) -> None:
+    task = claim(segment)
+    came, went = os.pipe(), os.pipe()
+
+    def work() -> None:
+        task.update()
+        os.write(came[1], b".")
+        os.read(went[0], 1)
+        task.update()
+
+    pid = fork(work)
+    assert os.read(came[0], 1)
+    end(task, "failed")
+    take_back(segment, task, 1000 * SECOND)
+    resume(task)
+    os.write(went[1], b".")
+    assert os.waitpid(pid, 0)[1] == 0
+    for descriptor in (*came, *went):
+        os.close(descriptor)
+    assert task.count == 2
+    assert durations_of(segment, task)[1] < 100
+
+
+def test_what_a_resumed_task_counts_then_is_timed_beside_what_it_counted_before(segment: core.Segment) -> None:
+    task = claim(segment)
+    task.update()
+    take_back(segment, task, 50 * SECOND)
+    task.update()
+    end(task, "failed")
+    resume(task)
+    task.update()
+    for _ in range(3):
+        time.sleep(0.06)
+        task.update()
+    counts, slowest, _ = durations_of(segment, task)
+    assert sum(counts) >= 4
+    assert 50 <= slowest < 100
+
+
+def test_a_task_that_was_resumed_and_timed_nothing_has_no_durations(segment: core.Segment) -> None:
+    task = claim(segment)
+    end(task, "failed")
+    resume(task)
+    raw = segment.copy_task(*task._where)
+    assert raw is not None
+    assert raw[7] == b""

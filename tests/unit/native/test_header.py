@@ -172,7 +172,7 @@ def test_words_are_aligned_so_that_no_store_tears(struct: str, layout: Layout) -
 # Who writes which words of the header after it was published.
 WRITERS = {
     "lock": ["lock_owner", "lock_pid"],
-    "whoever arrives": ["next_incarnation"],
+    "whoever arrives": ["next_incarnation", "stall_after_ns"],
     "the recorder, and who starts it": [
         "recorder",
         "recorder_wanted",

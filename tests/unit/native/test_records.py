@@ -50,7 +50,7 @@ def test_offsets_are_those_of_the_compiler() -> None:
     tasks = np.dtype(native_records.DTYPES["tasks"])
     assert tasks.fields is not None
     found = {name: tasks.fields[name][1] for name in ("id", "error", "metric", "rate", "serial", "state", "pad")}
-    assert found == {"id": 0, "error": 448, "metric": 832, "rate": 896, "serial": 968, "state": 1016, "pad": 1022}
+    assert found == {"id": 0, "error": 448, "metric": 832, "rate": 896, "serial": 968, "state": 1024, "pad": 1030}
     assert tasks["metric_name"].shape == (8,)
 
 
@@ -182,25 +182,28 @@ def test_tasks_are_counted_by_state_and_the_stalled_among_the_running_ones(make_
         arrays["tasks"]["state"] = [1, 1, 0, 2, 5, 2]
         arrays["tasks"]["beat_ns"] = [90 * 10**9, *5 * [80 * 10**9]]
 
-    counts = native_scans.counts(make_raw(6, edit=edit).tasks, 100.0, 10.0)
+    counts = native_scans.counts(make_raw(6, edit=edit).tasks, 100.0)
     assert counts == {"pending": 1, "running": 2, "success": 2, "failed": 0, "cancelled": 0, "lost": 1, "stalled": 1}
 
 
 _MOMENTS = st.sampled_from([-(2**63), -1, 0, 1, 10**9, 90 * 10**9, 100 * 10**9, 2**63 - 1])
 
 
-@given(st.integers(0, 5), _MOMENTS, _MOMENTS, _MOMENTS, st.sampled_from([0.0, 10.0, 1e-9, math.inf, math.nan]))
+@given(st.integers(0, 5), _MOMENTS, _MOMENTS, _MOMENTS, st.sampled_from([-(2**63), -1, 0, 1, 25 * 10**9, 2**63 - 1]))
 def test_the_native_code_has_the_rule_of_the_views_for_what_is_stalled(
-    state: int, beat: int, started: int, created: int, stall_after: float
+    state: int, beat: int, started: int, created: int, after_ns: int
 ) -> None:
     record = np.zeros(1, np.dtype(native_records.DTYPES["tasks"]))
     record["id"], record["state"], record["rate"] = b"one", state, 3.0
     record["beat_ns"], record["started_ns"], record["created_ns"] = beat, started, created
+    record["stall_after_ns"] = after_ns
     raw = Raw({"taken_ns": 100 * 10**9}, record.tobytes(), b"", b"", b"", b"", b"")
-    view = TaskView.from_raw(raw, stall_after=stall_after)
+    view = TaskView.from_raw(raw)
+    stall_after = 10.0 if after_ns <= 0 else math.inf if after_ns == 2**63 - 1 else after_ns / 1e9
+    assert view.stall_after == stall_after
     idle = numbers.idle(view.beat, view.started, view.created, 100.0)
     stalled = numbers.is_stalled(view.state, idle, stall_after)
-    assert native_scans.counts(raw.tasks, 100.0, stall_after)["stalled"] == int(stalled)
+    assert native_scans.counts(raw.tasks, 100.0)["stalled"] == int(stalled)
     assert view.rate == (0.0 if stalled else 3.0)
     assert view.stalled == stalled
 
@@ -213,7 +216,7 @@ READERS: dict[str, list[Callable[[bytes], object]]] = {
         lambda data: native_records.task_fields(data, 0),
         native_records.task_ids,
         native_scans.serials,
-        lambda data: native_scans.counts(data, 1.7e9, 10.0),
+        lambda data: native_scans.counts(data, 1.7e9),
         lambda data: native_records.check(data, b"", b"", b"", b"", 0),
     ],
     "stages": [

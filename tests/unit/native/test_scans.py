@@ -52,7 +52,9 @@ def test_running_tasks_read_as_in_a_view() -> None:
     def edit(tasks: np.ndarray[Any, Any]) -> None:
         tasks["rate"][1], tasks["total"][1], tasks["beat_ns"][1] = np.nan, -1, 0
 
-    assert scans.running(tasks_of(PENDING, RUNNING, edit=edit)) == [(1, 21, None, None, None, NOW - 10.0, NOW - 10.0)]
+    assert scans.running(tasks_of(PENDING, RUNNING, edit=edit)) == [
+        (1, 21, None, None, None, NOW - 10.0, NOW - 10.0, 10.0)
+    ]
 
 
 def test_the_newest_tasks_are_restored_where_there_is_not_room_for_all() -> None:

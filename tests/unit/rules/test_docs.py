@@ -54,11 +54,20 @@ def test_the_programs_of_the_readme_run(run_python: RunPython) -> None:
         assert not finished.stderr
 
 
-@pytest.mark.parametrize(("page", "count"), [("native", 2), ("api", 7)])
+@pytest.mark.parametrize(("page", "count"), [("native", 2), ("api", 8)])
 def test_the_programs_of_a_page_run(page: str, count: int, tmp_path: Path, run_python: RunPython) -> None:
     programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / f"{page}.md").read_text(), re.DOTALL)
     assert len(programs) == count
     for program in programs:
+        finished = run_python(program, env={"HEADWAY_DIR": str(tmp_path / "boards"), "HEADWAY_BARS": "0"})
+        assert not finished.stderr
+
+
+def test_the_whole_programs_of_the_page_on_other_libraries_run(tmp_path: Path, run_python: RunPython) -> None:
+    programs = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "integrations.md").read_text(), re.DOTALL)
+    whole = [program for program in programs if "__main__" in program]
+    assert whole
+    for program in whole:
         finished = run_python(program, env={"HEADWAY_DIR": str(tmp_path / "boards"), "HEADWAY_BARS": "0"})
         assert not finished.stderr
 

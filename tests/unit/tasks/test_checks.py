@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from contextlib import suppress
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -122,6 +123,26 @@ TOTALS = [
     np.float16(0.5),
     float,
 ]
+STALLS: list[Any] = [
+    *(None, 0.5, 3, 1e-12, 1e300, float("inf"), 1 << 5000, np.float64(7.5), np.int8(4), Fraction(1, 3)),
+    *(
+        0,
+        -1,
+        -0.0,
+        float("nan"),
+        float("-inf"),
+        -(1 << 5000),
+        True,
+        False,
+        "7",
+        b"7",
+        [],
+        1j,
+        np.arange(3),
+        float,
+        object,
+    ),
+]
 UPDATES = [
     1.5,
     2.0,
@@ -177,6 +198,12 @@ CALLS: dict[str, Callable[[Any], object]] = {
     **each("get({})", ILLEGAL_IDS, lambda id, board: board.get(id)),
     **each("{} in board", ILLEGAL_IDS, lambda id, board: id in board),
     **each("total {}", TOTALS, lambda total, board: board.task("one", total=total).total),
+    **each("stall_after {}", STALLS, lambda after, board: board.task("one", stall_after=after).view().stall_after),
+    **each(
+        "stall_after of a part {}",
+        STALLS,
+        lambda after, board: board.task("one").task("part", stall_after=after).view().stall_after,
+    ),
     **each("update {}", UPDATES, update),
     **each("stage = {}", VALUES, partial(put, "stage")),
     **each("message = {}", VALUES, partial(put, "message")),

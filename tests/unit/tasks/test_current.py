@@ -331,3 +331,33 @@ def test_one_that_this_process_entered_itself_stays_current_when_it_has_ended(an
         assert headway.current() is task
         headway.current().update()
     assert task.count == 1
+
+
+# --- by the environment, as `headway exec` hands it down
+
+
+OF_COMMAND = "import headway; task = headway.current(); task.update(); print(headway.current().id or 'nobody')"
+
+
+@pytest.mark.parametrize(
+    "what", ["runs", "has ended", "another generation", "another id", "is no handle", "no such board", "is off"]
+)
+def test_a_program_has_the_task_of_its_command_while_that_runs(board: Board, run_python: RunPython, what: str) -> None:
+    from headway.engine.task import handle_of
+    from headway.tasks import current
+
+    task = board.task("command")
+    task.adopt()
+    name, uuid, slot, generation, id = handle_of(task)
+    handle = {
+        "another generation": (name, uuid, slot, generation + 2, id),
+        "another id": (name, uuid, slot, generation, "other"),
+        "is no handle": (name, "../x", 1 << 70, -1, id),
+        "no such board": (f"{name}-b", uuid, slot, generation, id),
+    }.get(what, (name, uuid, slot, generation, id))
+    if what == "has ended":
+        task.succeed()
+    env = {current.VARIABLE: current.to_environment(handle), "HEADWAY_DISABLE": "1" if what == "is off" else ""}
+    done = run_python(OF_COMMAND, env=env)
+    assert done.stdout.strip() == ("command" if what == "runs" else "nobody")
+    assert (task.count, done.stderr) == (int(what == "runs"), "")

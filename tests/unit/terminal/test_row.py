@@ -58,6 +58,22 @@ def test_who_died_is_named_with_what_it_had_in_hand() -> None:
     assert "pid 9 died and pid 77, which had BTC-1h in hand for 42 s, at 12/40" in lines(board([parents]), 120)[2]
 
 
+def test_all_who_died_on_a_lost_task_are_named_with_what_they_had_in_hand() -> None:
+    names = ("BTC", "ETH", "SOL", "ADA", "XRP", "DOT", "LTC")
+    shares = [ShareView(77 + n, n, 1, NOW - 3 - n, False, name, 42.0) for n, name in enumerate(names)]
+
+    def told(owner: int, count: int) -> str:
+        died = task("x", "lost", count=12, total=40, owner_pid=owner, workers_lost=tuple(reversed(shares[:count])))
+        return lines(board([died]), 200)[2].partition(": ")[0].strip(" ↳")
+
+    assert told(77, 2) == "pid 77 died with BTC in hand for 42 s, and pid 78 (ETH), at 12/40 bar"
+    assert (
+        told(9, 3) == "pid 9 died and pid 77, which had BTC in hand for 42 s, and pid 78 (ETH), 79 (SOL), at 12/40 bar"
+    )
+    four = "pid 77 (BTC), 78 (ETH), 80 (ADA), 81 (XRP)"
+    assert told(79, 7) == f"pid 79 died with SOL in hand for 42 s, and {four} and 2 others, at 12/40 bar"
+
+
 def test_a_stalled_task_says_what_its_workers_have_in_hand() -> None:
     shares = (ShareView(77, 3, 9, NOW - 60, True, "ETH", 60.0), ShareView(78, 4, 9, NOW - 90, True, "BTC", 192.0))
     hangs = task("x", beat=NOW - 60, workers=shares)

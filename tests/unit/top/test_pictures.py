@@ -161,6 +161,18 @@ def test_the_head_and_the_pane_of_workers_count_alike(make_raw: MakeRaw) -> None
     assert pane.splitlines()[0].endswith("│ 1 worker, 1 died")
 
 
+def test_a_worker_is_shown_with_what_it_has_in_hand_whatever_that_is_called(make_raw: MakeRaw) -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["shares"]["item"][0] = "\x1b[31mBTC[bold]é".encode()
+        arrays["shares"]["item_ns"][0] = arrays["shares"]["item_ns"][0] - 7 * SECOND
+
+    view = BoardView.from_raw(make_raw(1, edit=edit))
+    shown = picture(view, (140, 30), Style(colour=True))
+    (line,) = [line for line in shown.splitlines() if "700 working" in line]
+    assert line.endswith(r"700 working     12 s \x1b[31mBTC[bold]é  task-0")
+    assert picture(view, (140, 30), Style(colour=True, unicode=False, encoding="ascii")).isascii()
+
+
 def test_what_few_tasks_leave_is_room_for_what_went_wrong(make_raw: MakeRaw) -> None:
     def edit(arrays: Arrays) -> None:
         _end(arrays, slice(None), FAILED)

@@ -44,6 +44,7 @@ def test_a_task_reads_as_it_was_written(make_raw: MakeRaw) -> None:
         "resumed_from": 7,
         "stages_left_out": 0,
         "lost_left_out": 0,
+        "stall_after": 10.0,
     }
 
 

@@ -95,7 +95,6 @@ export interface Summary {
   workers_gone: number | null;
   workers_lost: number | null;
   rates: Record<string, number> | null;
-  stall_after: number | null;
   interval: number | null;
   recorder_error: string | null;
   recorder: "alive" | "gone" | "unknown";
@@ -126,6 +125,7 @@ export interface Row {
   owner_pid: number;
   owner_alive: boolean;
   resumed_from: number | null;
+  stall_after: number | null;
   worker_count: number;
   lost_count: number;
 }
@@ -153,6 +153,7 @@ export interface Task {
   owner_pid: number;
   owner_alive: boolean;
   resumed_from: number | null;
+  stall_after: number | null;
   final: boolean;
   fraction: number | null;
   eta: number | null;
@@ -165,7 +166,6 @@ export interface Task {
   workers_lost: Share[];
   lost_left_out: number;
   owner: number;
-  stall_after: number;
   durations: Durations | null;
   taken_at: number;
   result: unknown;
@@ -196,6 +196,7 @@ export interface PastTask {
   owner_pid: number;
   owner_alive: boolean;
   resumed_from: number | null;
+  stall_after: number | null;
   final: boolean;
   fraction: number | null;
   eta: number | null;
@@ -208,7 +209,6 @@ export interface PastTask {
   workers_lost: Share[];
   lost_left_out: number;
   owner: number;
-  stall_after: number;
   durations: Durations | null;
   taken_at: number;
   result: unknown;
@@ -257,6 +257,10 @@ export interface Worker {
   rate: number | null;
   tasks: string[];
   task_count: number;
+  item: string;
+  item_since: number | null;
+  item_until: number | null;
+  stall_after: number | null;
 }
 
 export interface Throughput {

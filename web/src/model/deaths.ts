@@ -8,6 +8,8 @@ export interface Death {
   /** 0 if it is unknown which process it was. */
   pid: number;
   name: string;
+  /** The row of the process, which says what it had in hand; null where it has none. */
+  worker: Worker | null;
   /** Its last sign of life. */
   at: number | null;
   tasks: Row[];
@@ -38,6 +40,7 @@ export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>, past: 
       key: `p${worker.pid}`,
       pid: worker.pid,
       name: worker.name,
+      worker,
       at: worker.beat ?? worker.started,
       tasks: rows,
       more: worker.task_count - rows.length,
@@ -50,6 +53,7 @@ export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>, past: 
         key: row.owner_pid ? `p${row.owner_pid}` : `t${row.serial}`, // the same after its place was given to another
         pid: row.owner_pid,
         name: "",
+        worker: null,
         at: beatOf(row),
         tasks: [row],
         more: 0,
@@ -64,7 +68,9 @@ export function deathsOf(tasks: Iterable<Row>, workers: Iterable<Worker>, past: 
   // Where the process really was: first the lost tasks, then the deepest ones.
   const isLost = (row: Row): number => (row.state === "lost" ? 1 : 0);
   for (const death of all) death.tasks = deepestFirst(death.tasks).sort((a, b) => isLost(b) - isLost(a));
-  for (const row of bereft) all.push({ key: `b${row.serial}`, pid: 0, name: "", at: null, tasks: [row], more: 0 });
+  for (const row of bereft) {
+    all.push({ key: `b${row.serial}`, pid: 0, name: "", worker: null, at: null, tasks: [row], more: 0 });
+  }
   return all.sort((a, b) => (b.at ?? 0) - (a.at ?? 0));
 }
 

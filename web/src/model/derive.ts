@@ -5,7 +5,7 @@
 
 import { FINAL_STATES, LEFT_MOST_S, RATE_LEAST, type Row, type State, type Worker } from "../feed/types";
 
-type Timed = Pick<Row, "state" | "started" | "ended" | "created" | "beat">;
+type Timed = Pick<Row, "state" | "started" | "ended" | "created" | "beat" | "stall_after">;
 type Counted = Pick<Row, "state" | "count" | "total" | "rate">;
 
 export function isFinal(state: State): boolean {
@@ -50,16 +50,28 @@ export function idleOf(row: Timed, at: number): number | null {
   return last > 0 ? Math.max(0, at - last) : null;
 }
 
-export function isStalled(row: Timed, at: number, stallAfter: number): boolean {
-  return row.state === "running" && (idleOf(row, at) ?? 0) > stallAfter;
+/** Is it without a sign of life for longer than this? null: however long, that says nothing. */
+function isTooLong(idle: number, stallAfter: number | null): boolean {
+  return stallAfter !== null && idle > stallAfter;
+}
+
+export function isStalled(row: Timed, at: number): boolean {
+  return row.state === "running" && isTooLong(idleOf(row, at) ?? 0, row.stall_after);
 }
 
 export const WORKER_KINDS = ["lost", "stalled", "working", "idle", "gone"] as const;
 export type WorkerKind = (typeof WORKER_KINDS)[number];
 
 /** The state of a worker: lost means dead with open tasks, gone means dead without. */
-export function workerKind(worker: Worker, at: number, stallAfter: number): WorkerKind {
+export function workerKind(worker: Worker, at: number): WorkerKind {
   if (!worker.alive) return worker.task_count > 0 ? "lost" : "gone";
   if (worker.task_count === 0) return "idle";
-  return worker.beat !== null && at - worker.beat > stallAfter ? "stalled" : "working";
+  return worker.beat !== null && isTooLong(at - worker.beat, worker.stall_after) ? "stalled" : "working";
+}
+
+/** Seconds that a worker has had its item in hand, or had it when its task ended; null where it has none. */
+export function inHandFor(worker: Worker, at: number): number | null {
+  return worker.item === "" || worker.item_since === null
+    ? null
+    : Math.max(0, (worker.item_until ?? at) - worker.item_since);
 }

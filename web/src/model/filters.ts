@@ -11,11 +11,11 @@ export const FILTERS: readonly Filter[] = BY_URGENCY.flatMap((state): Filter[] =
 );
 
 /** How many tasks of a list each filter finds. */
-export function foundBy(rows: Iterable<Row>, at: number, stallAfter: number): Record<Filter, number> {
+export function foundBy(rows: Iterable<Row>, at: number): Record<Filter, number> {
   const found = { pending: 0, running: 0, stalled: 0, success: 0, failed: 0, cancelled: 0, lost: 0 };
   for (const row of rows) {
     found[row.state] += 1;
-    if (isStalled(row, at, stallAfter)) found.stalled += 1;
+    if (isStalled(row, at)) found.stalled += 1;
   }
   return found;
 }

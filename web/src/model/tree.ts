@@ -90,18 +90,12 @@ function raise(node: Node): number {
 }
 
 /** A task that matches is shown with its parents, so that it is clear where it belongs. */
-export function linesOf(
-  rows: Iterable<Row>,
-  query: Query,
-  closed: ReadonlySet<string>,
-  at: number,
-  stallAfter: number,
-): Line[] {
+export function linesOf(rows: Iterable<Row>, query: Query, closed: ReadonlySet<string>, at: number): Line[] {
   const words = query.text.toLowerCase().split(/\s+/).filter(Boolean);
   const nodes = new Map<string, Node>();
   for (const row of rows) {
     if ((nodes.get(row.id)?.row.serial ?? -1) > row.serial) continue; // started anew: for a moment both tasks exist
-    const stalled = isStalled(row, at, stallAfter);
+    const stalled = isStalled(row, at);
     const matches = matchesState(row, stalled, query.states) && matchesText(row, words);
     const key = keyOf(row, query.sort, stalled, at);
     nodes.set(row.id, { row, key, children: [], stalled, matches, shown: matches });

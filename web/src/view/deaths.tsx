@@ -6,11 +6,13 @@ import type { Board } from "../feed/patch";
 import type { Row } from "../feed/types";
 import { ago, amount, number, plural } from "../format";
 import { type Death, deathsOf } from "../model/deaths";
+import { inHandFor } from "../model/derive";
 import { nameOf } from "../model/names";
 import { boardHref, taskHref } from "../route";
 import { Alarm, Away } from "./alarm";
 import { useLostBefore } from "./lost";
 import { Text, Unit } from "./parts";
+import { InHand } from "./workers";
 
 const SHOWN = 3;
 const TASKS_SHOWN = 2;
@@ -50,7 +52,7 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
       id="deaths"
       look="lost"
       headline={headline}
-      newest={first && <Newest death={first} board={board.name} />}
+      newest={first && <Newest death={first} board={board.name} at={at} />}
       links={
         lost > 0 && (
           <a class="link" href={boardHref(board.name, "tasks", { state: "lost" })}>
@@ -87,12 +89,24 @@ export function Deaths({ board, at }: { board: Board; at: number }) {
 }
 
 /** The death that was seen last, in one line. */
-function Newest({ death, board }: { death: Death; board: string }) {
+function Newest({ death, board, at }: { death: Death; board: string; at: number }) {
   const row = death.tasks[0];
   return (
     <>
-      <b>{death.pid ? `pid ${death.pid}` : "A process"}</b>{" "}
-      {row ? <Where row={row} board={board} /> : <Text of={death.name} />}
+      <b>{death.pid ? `pid ${death.pid}` : "A process"}</b>
+      <Had death={death} at={at} /> {row ? <Where row={row} board={board} /> : <Text of={death.name} />}
+    </>
+  );
+}
+
+/** What it had in hand, if that is known. */
+function Had({ death: { worker }, at }: { death: Death; at: number }) {
+  if (worker === null || worker.item === "") return null;
+  return (
+    <>
+      {" had "}
+      <InHand item={worker.item} seconds={inHandFor(worker, at)} />
+      {" in hand"}
     </>
   );
 }
@@ -107,6 +121,7 @@ function Who({ death, at }: { death: Death; at: number }) {
           <Text of={death.name} />
         </>
       )}
+      <Had death={death} at={at} />
       {death.at !== null && <span class="dim"> last seen {ago(at - death.at)}</span>}
     </p>
   );

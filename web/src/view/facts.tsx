@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import type { Row, Task } from "../feed/types";
-import { ago, moment as timeOf, number } from "../format";
+import { ago, duration, moment as timeOf, number } from "../format";
 import { idleOf } from "../model/derive";
 import { taskHref } from "../route";
 import { now } from "../store";
@@ -26,6 +26,9 @@ export function Facts({ row, at, board }: { row: Row | Task; at: number; board: 
         {row.ended !== null && <Fact word="Ended">{time(row.ended)}</Fact>}
         {row.resumed_from !== null && <Fact word="Resumed from">{number(row.resumed_from)}</Fact>}
         {idle !== null && row.state === "running" && <Fact word="Last sign of life">{ago(idle)}</Fact>}
+        {row.state === "running" && (
+          <Fact word="Stalled after">{row.stall_after === null ? "never" : duration(row.stall_after, true)}</Fact>
+        )}
         {row.owner_pid > 0 && (
           <Fact word="Owner">
             pid {row.owner_pid}

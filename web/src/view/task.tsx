@@ -15,6 +15,7 @@ import { useKeys } from "./keys";
 import { Bar, Empty, type Look, Panel, StateWord, Text, Unit } from "./parts";
 import { Result } from "./result";
 import { Timeline } from "./timeline";
+import { InHand } from "./workers";
 
 export function TaskPage({ board: name, id }: { board: string; id: string }) {
   const board = followed.value;
@@ -29,8 +30,10 @@ export function TaskPage({ board: name, id }: { board: string; id: string }) {
     { on: ["Escape", "u"], does: "back to the board", run: () => go(boardHref(name)) },
     ...(parent === null ? [] : [{ on: ["p"], does: "the parent", run: () => go(taskHref(name, parent)) }]),
   ]);
+  const held: (number | null)[] = []; // what is taken up changes no row
+  for (const worker of board?.workers.values() ?? []) if (worker.tasks.includes(id)) held.push(worker.item_since);
   const change = row
-    ? [row.serial, row.state, row.count, row.beat, row.stage_entered, row.message].join(" ")
+    ? [row.serial, row.state, row.count, row.beat, row.stage_entered, row.message, ...held].join(" ")
     : `${board !== null}`;
   const detail = useDetail(name, id, change);
   const task = detail.state === "there" ? detail.task : null;
@@ -51,16 +54,7 @@ export function TaskPage({ board: name, id }: { board: string; id: string }) {
       </Empty>
     );
   }
-  return (
-    <Shown
-      board={name}
-      row={shown}
-      task={task}
-      tasks={children}
-      at={moment.value}
-      stallAfter={board?.summary?.stall_after ?? 10}
-    />
-  );
+  return <Shown board={name} row={shown} task={task} tasks={children} at={moment.value} />;
 }
 
 interface ShownProps {
@@ -69,11 +63,10 @@ interface ShownProps {
   task: Task | null;
   tasks: Row[];
   at: number;
-  stallAfter: number;
 }
 
-function Shown({ board, row, task, tasks, at, stallAfter }: ShownProps) {
-  const stalled = isStalled(row, at, stallAfter);
+function Shown({ board, row, task, tasks, at }: ShownProps) {
+  const stalled = isStalled(row, at);
   const died = row.state === "lost" || row.state === "failed";
   const metrics = Object.keys(row.metrics);
   const staged = task ? task.stages.some((stage) => stage.entered !== null) : row.stage !== "";
@@ -313,13 +306,23 @@ function Metric({ name, value, course }: { name: string; value: number | null; c
   );
 }
 
+/** A share has no state of its own: it stalls by the rhythm of the task, as the task does. */
+function lookOf(share: Share, task: Task): Look {
+  if (!share.alive) return "gone";
+  if (isFinal(task.state)) return "idle";
+  return isStalled({ ...task, beat: share.beat }, now.value) ? "stalled" : "working";
+}
+
+/** The view was taken a moment ago; what is in hand while the task goes on is so longer by that. */
+function heldFor(share: Share, task: Task): number | null {
+  if (share.item_seconds === null) return null;
+  return share.item_seconds + (task.ended === null ? Math.max(0, now.value - task.taken_at) : 0);
+}
+
 function Workers({ task }: { task: Task }) {
   const all: [Share, Look][] = [
     ...task.workers_lost.map((share): [Share, Look] => [share, "lost"]),
-    ...task.workers.map((share): [Share, Look] => [
-      share,
-      !share.alive ? "gone" : isFinal(task.state) ? "idle" : "working",
-    ]),
+    ...task.workers.map((share): [Share, Look] => [share, lookOf(share, task)]),
   ];
   if (!all.length) return null;
   return (
@@ -335,6 +338,7 @@ function Workers({ task }: { task: Task }) {
             <th scope="col" class="number">
               Last beat
             </th>
+            <th scope="col">In hand</th>
           </tr>
         </thead>
         <tbody>
@@ -351,6 +355,9 @@ function Workers({ task }: { task: Task }) {
                 )}
               </td>
               <td class="number">{share.beat === null ? "–" : ago(now.value - share.beat)}</td>
+              <td class="in-hand">
+                <InHand item={share.item} seconds={heldFor(share, task)} />
+              </td>
             </tr>
           ))}
         </tbody>

@@ -52,7 +52,7 @@ function useLines(board: Board, query: Query, at: number): Line[] {
     const known = drawn.current;
     const same = known && known.query === query && known.closed === closed.value && known.size === board.tasks.size;
     if (same && !isStable(query.sort) && Date.now() - known.when < REORDER_MS) return known.lines;
-    const lines = linesOf(board.tasks.values(), query, closed.value, at, board.summary?.stall_after ?? 10);
+    const lines = linesOf(board.tasks.values(), query, closed.value, at);
     drawn.current = { lines, query, closed: closed.value, size: board.tasks.size, when: Date.now() };
     return lines;
   }, [board, query, at, closed.value]);
@@ -69,8 +69,7 @@ export function TaskList({ board, at, filters }: { board: Board; at: number; fil
   const span = useSpan(body, lines.length, height);
   const place = placeOf(lines, cursor.value);
   const widths = useMemo(() => widthsOf(lines), [lines]);
-  const stallAfter = board.summary?.stall_after ?? 10;
-  const counts = useMemo(() => foundBy(board.tasks.values(), at, stallAfter), [board, at]);
+  const counts = useMemo(() => foundBy(board.tasks.values(), at), [board, at]);
   const folded = useMemo(() => foldedIn(board), [board, closed.value]);
 
   const narrowTo = (next: Query): void => go(boardHref(board.name, "tasks", paramsOf(next)), true);

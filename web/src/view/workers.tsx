@@ -2,8 +2,8 @@
 
 import type { Board } from "../feed/patch";
 import type { Row, Worker } from "../feed/types";
-import { ago, number, plural, rate } from "../format";
-import { fractionOf, WORKER_KINDS, type WorkerKind, workerKind } from "../model/derive";
+import { ago, duration, number, plural, rate } from "../format";
+import { fractionOf, inHandFor, WORKER_KINDS, type WorkerKind, workerKind } from "../model/derive";
 import { deepestFirst, nameOf } from "../model/names";
 import { workersAlive } from "../model/run";
 import { boardHref, taskHref } from "../route";
@@ -19,7 +19,7 @@ interface Person {
 function peopleOf(board: Board, at: number): Person[] {
   const byId = new Map([...board.tasks.values()].map((row) => [row.id, row]));
   const people = [...board.workers.values()].map((worker): Person => {
-    const kind = workerKind(worker, at, board.summary?.stall_after ?? 10);
+    const kind = workerKind(worker, at);
     const rows = worker.tasks.map((id) => byId.get(id)).filter((row): row is Row => row !== undefined);
     return { worker, kind, rows: deepestFirst(rows) };
   });
@@ -40,6 +40,17 @@ function rateOfWorker({ worker, kind, rows }: Person): string {
 
 function isBusy(kind: WorkerKind): boolean {
   return kind === "working" || kind === "stalled";
+}
+
+/** What a worker has in hand, or had when it died, and for how long. */
+export function InHand({ item, seconds }: { item: string; seconds: number | null }) {
+  if (item === "") return null;
+  return (
+    <>
+      <Text of={item} class="item" />
+      {seconds !== null && <span class="dim"> for {duration(seconds)}</span>}
+    </>
+  );
 }
 
 const PANEL_MOST = 40;
@@ -72,6 +83,11 @@ export function WorkerPanel({ board, at }: { board: Board; at: number }) {
                   <span class="beat number">{rateOfWorker(person)}</span>
                 </p>
               )}
+              {worker.item !== "" && (
+                <p class="in-hand">
+                  <InHand item={worker.item} seconds={inHandFor(worker, now.value)} />
+                </p>
+              )}
               {rows[0] && <Bar fraction={fractionOf(rows[0])} look={kind === "working" ? "running" : kind} />}
             </li>
           );
@@ -102,6 +118,7 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
               Name
             </th>
             <th scope="col">Tasks</th>
+            <th scope="col">In hand</th>
             <th scope="col" class="number wide">
               Rate
             </th>
@@ -132,6 +149,9 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
                   {worker.task_count > Math.min(rows.length, 3) && (
                     <span class="dim">+{number(worker.task_count - Math.min(rows.length, 3))}</span>
                   )}
+                </td>
+                <td class="in-hand">
+                  <InHand item={worker.item} seconds={inHandFor(worker, now.value)} />
                 </td>
                 <td class="number wide">{rateOfWorker(person)}</td>
                 <td class="number">{lastBeat(worker)}</td>

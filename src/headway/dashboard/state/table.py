@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from headway.dashboard.state.removed import Removed
-from headway.dashboard.state.workers import HOLD_BEAT_S, Workers, milliseconds
+from headway.dashboard.state.workers import HOLD_BEAT_S, Workers, milliseconds, seconds_or_never
 from headway.native.records import DTYPES, RECORD_BYTES, task_fields
 from headway.tasks.states import ENDED_STATES, STATES
 from headway.views.numbers import RATE_LEAST
@@ -133,6 +133,7 @@ class Table:
             values[name] = milliseconds(values[name])
         for name, (value,) in _shown(self._moving[:, at : at + 1]).items():
             values[name] = value
+        values["stall_after"] = seconds_or_never(values["stall_after"])
         values["metrics"] = {name: value if math.isfinite(value) else None for name, value in values["metrics"].items()}
         values["worker_count"], values["lost_count"] = self._shares[:, at].tolist()
         return values

@@ -11,10 +11,12 @@ from headway.views.summary import rate_shown, records
 if TYPE_CHECKING:
     from headway.views.board_view import BoardView, WorkerView
 
-__all__ = ["HOLD_BEAT_S", "Workers", "milliseconds"]
+__all__ = ["HOLD_BEAT_S", "Workers", "milliseconds", "seconds_or_never"]
 
 TASKS_MAX = 20
 HOLD_BEAT_S = 0.02
+_TREMBLING = ("beat", "item_since", "item_until")
+_STILL: dict[str, Any] = dict.fromkeys(_TREMBLING)
 TAU_S = 5.0  # the time constant of the average: weights fall by a factor e in it, as in the rates of tasks
 
 
@@ -65,9 +67,11 @@ class Workers:
 
 
 def _is_calm(held: dict[str, Any], row: dict[str, Any]) -> bool:
-    """May the worker keep its old row? Its beat varies slightly, as it is converted from a monotonic clock."""
-    trembles = held["beat"] == row["beat"] or abs((held["beat"] or 0.0) - (row["beat"] or 0.0)) < HOLD_BEAT_S
-    return trembles and {**held, "beat": None} == {**row, "beat": None}
+    """May the worker keep its old row? These times vary slightly, as they are converted from a monotonic clock."""
+    trembles = all(
+        held[one] == row[one] or abs((held[one] or 0.0) - (row[one] or 0.0)) < HOLD_BEAT_S for one in _TREMBLING
+    )
+    return trembles and {**held, **_STILL} == {**row, **_STILL}
 
 
 def _shares(view: BoardView) -> tuple[dict[tuple[int, int], int], set[int]]:
@@ -93,7 +97,16 @@ def _row(worker: WorkerView) -> dict[str, Any]:
         "rate": None,
         "tasks": list(worker.tasks[:TASKS_MAX]),
         "task_count": len(worker.tasks),
+        "item": worker.item,
+        "item_since": milliseconds(worker.item_since),
+        "item_until": milliseconds(worker.item_until),
+        "stall_after": seconds_or_never(worker.stall_after),
     }
+
+
+def seconds_or_never(after: float) -> float | None:
+    """A `stall_after`, for rows; None for never, as JSON has no infinity."""
+    return after if math.isfinite(after) else None
 
 
 def milliseconds(at: float | None) -> float | None:

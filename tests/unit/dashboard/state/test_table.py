@@ -16,10 +16,13 @@ from headway.engine.board import Board, open_board
 from headway.native.records import DTYPES, RECORD_BYTES
 from headway.views.board_view import BoardView
 from headway.views.summary import rate_shown
+from tests.unit.conftest import SECOND, build_raw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.unit.conftest import Arrays
 
 
 @pytest.fixture
@@ -209,3 +212,13 @@ def test_a_fading_rate_comes_to_rest() -> None:
     assert rate_shown(float("nan")) is None
     assert rate_shown(float("inf")) is None
     assert rate_shown(12345.678) == 12350.0
+
+
+def test_a_row_says_after_how_long_it_is_stalled_and_another_time_is_a_change() -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["tasks"]["stall_after_ns"] = [0, 25 * SECOND, 2**63 - 1]
+
+    table = Table(BoardView.from_raw(build_raw(3)), 1)
+    table = table.advanced(BoardView.from_raw(build_raw(3, edit=edit)), 2)
+    assert {row["id"]: row["stall_after"] for row in table.rows()} == {"task-0": 10.0, "task-1": 25.0, "task-2": None}
+    assert {row["id"] for row in table.patch(1).rows} == {"task-1", "task-2"}

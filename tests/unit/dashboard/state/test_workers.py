@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 ALIVE, DEAD = 7, 8  # incarnations; only of the first the counts are known
 
 
-def view(after_s: float = 0.0, more: int = 0, *, beat_ns: int = 0, gone: bool = False) -> BoardView:
+def view(
+    after_s: float = 0.0, more: int = 0, *, beat_ns: int = 0, gone: bool = False, item: str = "BTC", item_ns: int = 0
+) -> BoardView:
     """Three tasks, on each of which either worker has counted so much more."""
 
     def edit(arrays: Arrays) -> None:
         arrays["shares"]["count"] += more
         arrays["shares"]["beat_ns"] = (NOW - 2) * SECOND + beat_ns
+        arrays["shares"]["item"][::2], arrays["shares"]["item_ns"][::2] = item.encode(), (NOW - 5) * SECOND + item_ns
         if gone:
             arrays["workers"] = arrays["workers"][:1]
 
@@ -63,3 +66,26 @@ def test_a_worker_that_is_gone_is_told() -> None:
     assert list(workers.rows) == [ALIVE]
     assert workers.gone.since(1) == [DEAD]
     assert workers.gone.since(2) == []
+
+
+def test_a_row_says_what_is_in_hand_and_since_when_and_when_the_worker_stalls() -> None:
+    rows = Workers(view(), 1).rows
+    held = {name: rows[ALIVE][name] for name in ("item", "item_since", "item_until", "stall_after")}
+    assert held == {"item": "BTC", "item_since": NOW - 5.0, "item_until": None, "stall_after": 10.0}
+    assert (rows[DEAD]["item"], rows[DEAD]["item_since"]) == ("", None)
+
+
+def test_another_item_is_a_change_and_a_time_that_only_trembles_is_none() -> None:
+    workers = Workers(view(), 1)
+    assert workers.advanced(view(item_ns=5_000_000), 2).since(1) == []
+    (row,) = workers.advanced(view(item_ns=50_000_000), 2).since(1)
+    assert row["item_since"] == NOW - 4.95
+    (row,) = workers.advanced(view(item="ETH"), 2).since(1)
+    assert row["item"] == "ETH"
+
+
+def test_one_that_is_never_stalled_says_so_without_an_infinity() -> None:
+    def edit(arrays: Arrays) -> None:
+        arrays["tasks"]["stall_after_ns"][0] = 2**63 - 1
+
+    assert Workers(BoardView.from_raw(build_raw(1, edit=edit)), 1).rows[ALIVE]["stall_after"] is None
