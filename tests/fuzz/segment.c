@@ -354,7 +354,7 @@ static void begin(void) {
     for (int i = 0; i < 2; i++) { /* blocks, of which the first counter was taken by somebody who left */
         char *slot = hw_slot(board, 0);
         CHECK(hw_slot_lock(board, slot, 0) == HW_OK);
-        hw_block *block = hw_link(board, slot, hw_control_of(slot)->generation);
+        hw_block *block = hw_link(board, slot, hw_control_of(slot)->generation, HW_BLOCKS);
         CHECK(block != NULL);
         hw_take_stripe(board, slot, block, 0);
         hw_slot_unlock(slot);

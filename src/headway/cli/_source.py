@@ -30,6 +30,7 @@ class Source:
     view: BoardView
     state: str
     path: Path | None = None
+    alone: bool = False  # a file that a recorder wrote, without the changes that it wrote beside it
 
     def told(self) -> str:
         """Where the state comes from, as a sentence."""
@@ -39,7 +40,8 @@ class Source:
             return "from shared memory; no process uses the board any more"
         taken = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.view.taken_at))
         older = ", the one before the last, which is damaged" if self.view.from_prev else ""
-        return f"from the snapshot of {taken}, {duration(self.view.age)} old{older}: {self.path}"
+        lacks = "; what changed soon after stood in changes.npz, which is not beside it" if self.alone else ""
+        return f"from the snapshot of {taken}, {duration(self.view.age)} old{older}: {self.path}{lacks}"
 
     def parts(self) -> dict[str, Any]:
         """The whole board in types that JSON has; its tasks and workers are iterators."""
@@ -97,13 +99,16 @@ def find(board: str | None) -> Source:
     """The state of a board, or of the snapshot at a path. board: None for the one that `choose` returns."""
     from headway.files import directory as files_of_boards
     from headway.files import snapshot
+    from headway.files.changes import FILES
     from headway.upkeep import listing
 
     if board is None:
         board = choose()
     if _is_file(board):
         view = snapshot.read(board)
-        return Source(view, "snapshot", view.path)
+        changes = [view.path.with_name(name) for name in FILES] if view.path is not None else []
+        alone = bool(view.meta.get(snapshot.MAY_HAVE_CHANGES)) and not any(path.exists() for path in changes)
+        return Source(view, "snapshot", view.path, alone)
     attached = listing.attach(board)
     if attached is not None:
         with contextlib.closing(attached):

@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run_at_once(arguments[1:])
     _fill_closed_streams()
     try:
-        status = _run(arguments)
+        status: int | None = _run(arguments)
         sys.stdout.flush()  # a pipe that was closed is noticed here, not at the exit of the interpreter
     except BrokenPipeError:
         _drop_output()  # the reader of our output has closed it
@@ -84,6 +84,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         return INTERRUPTED
+    except MemoryError:
+        status = None  # what took it is let go of with the exception
+    if status is None:
+        return _fail("there is too little memory for this: ask for less of it, or raise the limit (ulimit -v)")
     return status
 
 

@@ -51,9 +51,11 @@ cdef inline bint _is_same_rate(double one, double other) noexcept:
 
 
 cdef inline bint _is_same(const _Seen *one, const _Seen *other) noexcept:
+    """Is a task as it was? That the history has it now (archived) is no change: it was written as it ended. Should that
+    be the last that is known of it, it is archived once more, which changes no row."""
     return (
         one.generation == other.generation and one.version == other.version and one.count == other.count
-        and one.state == other.state and one.written == other.written and one.archived == other.archived
+        and one.state == other.state and one.written == other.written and one.archived >= other.archived
         and one.owner_alive == other.owner_alive and one.owner == other.owner and one.shares == other.shares
         and one.lost_left_out == other.lost_left_out and one.stall_after_ns == other.stall_after_ns
         and _is_near(one.beat_ns, other.beat_ns) and _is_near(one.ended_ns, other.ended_ns)

@@ -23,6 +23,8 @@ from headway.native.changes import Base
 from headway.native.records import RECORD_BYTES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from headway.engine.board import Board
     from headway.views.board_view import Raw
 
@@ -35,17 +37,34 @@ AGE_S = 60.0  # of a whole snapshot, at most
 PACE = 32 << 10  # bytes a second: a large one gets older, so that no more is written for its age
 
 
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What changes if somebody replaces, cuts or writes a file."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 class _Standing:
     """The whole snapshot that changes belong to."""
 
-    def __init__(self, raw: Raw, size: int, synced: bool) -> None:
+    def __init__(self, raw: Raw, path: Path, more_bytes: int, synced: bool) -> None:
+        self._path, self._file = path, _identity(path)
+        size = path.stat().st_size + more_bytes
         self.base = Base(raw.tasks, raw.shares)
         self.bytes = size  # of all that is written with it
         self.number: int = raw.meta["sequence"]
         self.synced = synced
         self.more = 0  # bytes of changes beyond the least that was needed
         self.least = size
-        self.old_at = time.monotonic() + max(AGE_S, size / PACE)
+        self.made_at = time.monotonic()
+        self.old_at = self.made_at + max(AGE_S, size / PACE)
+
+    @property
+    def stands(self) -> bool:
+        """Is the file as it was written? Changes to one that was cut or overwritten are of no use."""
+        return _identity(self._path) == self._file
 
     @property
     def is_spent(self) -> bool:
@@ -122,15 +141,14 @@ class Writer:
         raw = self._numbered(raw, interval_s)
         raw.meta[snapshot.MAY_HAVE_CHANGES] = not last
         path = snapshot.write(raw, self._board.directory, sync=sync, results_apart=True)
-        size = path.stat().st_size
-        if size > SMALL:
-            self._standing = _Standing(raw, size + (path.parent / snapshot.RESULTS).stat().st_size, sync)
+        if path.stat().st_size > SMALL:
+            self._standing = _Standing(raw, path, (path.parent / snapshot.RESULTS).stat().st_size, sync)
         self._results_seen, self._newer = None, {}
 
     def _changes(self, raw: Raw, whole: bool, sync: bool, interval_s: float) -> bool:
         """Write what has changed. False: all of it is to be written."""
         standing = self._standing
-        if standing is None or (sync and (standing.is_spent or not standing.synced)):
+        if standing is None or not standing.stands or (sync and (standing.is_spent or not standing.synced)):
             return False
         runs, kept = standing.base.runs(raw.tasks, raw.shares)
         if 2 * kept * RECORD_BYTES["tasks"] >= len(raw.tasks):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
+import sqlite3
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,9 +15,22 @@ import pytest
 
 import headway
 from headway.cli.main import COMMANDS, main
+from headway.files import history
+from tests.unit.conftest import add, ended
 
 if TYPE_CHECKING:
+    from headway.engine.board import Board
     from tests.conftest import RunPython
+
+SHORT_OF_MEMORY = """
+import resource, sys
+from headway.cli import history
+from headway.cli.main import main
+from headway.files import query
+has = int(next(line for line in open("/proc/self/status") if line.startswith("VmSize:")).split()[1]) * 1024
+resource.setrlimit(resource.RLIMIT_AS, (has + (8 << 20), resource.getrlimit(resource.RLIMIT_AS)[1]))
+sys.exit(main(sys.argv[1:]))
+"""
 
 LOADED = """
 import json, sys
@@ -204,3 +220,12 @@ def test_the_demo_tells_how_it_is_called_from_another_shell(
 
     monkeypatch.setattr(sys, "argv", [called])
     assert demo._command() == told
+
+
+def test_a_command_that_has_too_little_memory_ends_with_a_sentence(board: Board, run_python: RunPython) -> None:
+    add(board.directory, ended(1, at=time.time()))
+    with contextlib.closing(sqlite3.connect(board.directory / history.HISTORY)) as connection, connection:
+        connection.execute("UPDATE runs SET result = ?", [json.dumps("x" * (15 << 20))])
+    ran = run_python(SHORT_OF_MEMORY, "history", board.name, "--json", "--hours", "inf", check=False)
+    assert (ran.returncode, "Traceback" in ran.stderr) == (1, False)
+    assert "headway: there is too little memory for this: ask for less of it" in ran.stderr

@@ -9,6 +9,7 @@ import pytest
 
 from headway import errors
 from headway.cli import _source
+from headway.files import snapshot
 
 if TYPE_CHECKING:
     from headway.engine.board import Board
@@ -54,6 +55,20 @@ def test_a_state_says_where_it_is_from(board: Board) -> None:
     assert (filed.state, filed.path) == ("snapshot", path)
     assert filed.told().startswith("from the snapshot of ")
     assert filed.told().endswith(f"old: {path}")
+
+
+def test_a_snapshot_of_a_recorder_that_was_copied_without_its_changes_says_so(board: Board, tmp_path: Path) -> None:
+    board.task("one").update()
+    raw = board.snapshot().raw
+    raw.meta[snapshot.MAY_HAVE_CHANGES] = True
+    path = snapshot.write(raw, tmp_path)
+    assert (
+        _source.find(str(path))
+        .told()
+        .endswith(f"{path}; what changed soon after stood in changes.npz, which is not beside it")
+    )
+    (tmp_path / "changes.npz").write_bytes(b"")
+    assert _source.find(str(path)).told().endswith(f"old: {path}")
 
 
 def test_a_board_that_its_processes_have_left_is_unused(board: Board) -> None:

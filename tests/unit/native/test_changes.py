@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headway.views.board_view import Raw
     from tests.unit.conftest import Arrays, MakeRaw
 
-FIELDS = ("version", "count", "state", "written", "archived", "owner_alive", "owner", "lost_left_out", "generation")
+FIELDS = ("version", "count", "state", "written", "owner_alive", "owner", "lost_left_out", "generation")
 RUN = np.dtype([("first", "u4"), ("tasks", "u4"), ("changed", "u4")])
 
 
@@ -72,6 +72,16 @@ def test_each_number_that_tells_a_task_from_what_it_was_has_it_kept(field: str, 
         arrays["tasks"][1][field] ^= 1
 
     assert apart(make_raw(3), make_raw(3, edit=edit))[0] == 1
+
+
+@pytest.mark.parametrize(("before", "after", "kept"), [(0, 1, 0), (1, 1, 0), (1, 0, 1)])
+def test_that_the_history_has_a_task_is_no_change_and_that_it_lacks_something_is_one(
+    before: int, after: int, kept: int, make_raw: MakeRaw
+) -> None:
+    def marked(archived: int) -> Raw:
+        return make_raw(3, edit=lambda arrays: arrays["tasks"]["archived"].__setitem__(1, archived))
+
+    assert apart(marked(before), marked(after))[0] == kept
 
 
 @pytest.mark.parametrize("field", ["count", "alive", "known", "pid", "worker", "beat_ns", "item_ns"])

@@ -11,6 +11,7 @@ import pytest
 
 from headway.engine.board import Board, open_board
 from headway.files import changes, snapshot
+from headway.native import scans
 from headway.recorder import writer
 from headway.recorder.recorder import Recorder
 
@@ -115,12 +116,45 @@ def test_no_snapshot_gets_old_and_the_next_one_is_due_with_what_is_forced(board:
     assert inode(board, snapshot.SNAPSHOT) != before
 
 
-def test_of_a_large_board_no_more_is_written_for_its_age_than_ten_gibibytes_a_day(recorder: Recorder) -> None:
+def test_of_a_large_board_no_more_is_written_for_its_age_than_ten_gibibytes_a_day(
+    board: Board, recorder: Recorder
+) -> None:
     raw = recorder._board._copy()
     for size in (1 << 20, 64 << 20, 1 << 30):
         raw.meta["sequence"] = 1
-        standing = writer._Standing(raw, size, True)
+        standing = writer._Standing(raw, board.directory / snapshot.SNAPSHOT, size, True)
         assert size / (standing.old_at - time.monotonic()) * 86_400 < 4 << 30
+
+
+def test_that_the_history_has_a_task_is_no_change(board: Board, recorder: Recorder) -> None:
+    task = board.task("counts")
+    board._segment.want_recorder()  # nobody is started for it, but now it has a history
+    for number in range(ENDED // 10):
+        board.task(f"new {number}").succeed()
+    forced(recorder)
+    recorder._write(board._copy(results=False), False)  # and nothing is archived yet
+    whole = inode(board, snapshot.SNAPSHOT)
+    changed = (board.directory / changes.CHANGES).stat().st_size
+    task.update()
+    assert recorder._cycle()  # which archives them
+    assert scans.unarchived(board._copy().tasks) == []
+    task.update()
+    assert recorder._cycle()
+    assert (board.directory / changes.CHANGES).stat().st_size <= changed + 2048
+    assert inode(board, snapshot.SNAPSHOT) == whole
+
+
+def test_changes_to_a_snapshot_that_somebody_cut_are_of_no_use_and_the_whole_is_written(
+    board: Board, recorder: Recorder
+) -> None:
+    task = board.task("counts")
+    assert recorder._cycle()
+    with (board.directory / snapshot.SNAPSHOT).open("r+b") as file:
+        file.truncate(1000)
+    task.update()
+    assert recorder._cycle()
+    view = snapshot.read(board.directory)
+    assert (len(view), view.from_prev) == (ENDED + 1, False)
 
 
 def test_a_small_board_is_written_whole_and_not_forced_more_often(board_name: str) -> None:

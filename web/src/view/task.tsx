@@ -1,5 +1,6 @@
 /** One task: progress, rate, timeline of stages, workers and result. */
 
+import { Fragment } from "preact";
 import type { Row, Share, Task } from "../feed/types";
 import { ago, amount, duration, isBytes, measured, number, percent, rateOfUnit, short } from "../format";
 import { elapsedOf, etaOf, fractionOf, isFinal, isStalled, rateOf, totalOf } from "../model/derive";
@@ -338,27 +339,32 @@ function Workers({ task }: { task: Task }) {
             <th scope="col" class="number">
               Last beat
             </th>
-            <th scope="col">In hand</th>
           </tr>
         </thead>
         <tbody>
           {all.map(([share, look]) => (
-            <tr key={share.incarnation}>
-              <td>
-                <StateWord state={look} />
-              </td>
-              <td class="pid">{share.pid}</td>
-              <td class="number">
-                {share.count === null ? <span class="dim">shared</span> : amount(share.count, task.unit)}
-                {share.count !== null && task.count > 0 && (
-                  <span class="dim"> {percent(Math.min(1, share.count / task.count))}</span>
-                )}
-              </td>
-              <td class="number">{share.beat === null ? "–" : ago(now.value - share.beat)}</td>
-              <td class="in-hand">
-                <InHand item={share.item} seconds={heldFor(share, task)} />
-              </td>
-            </tr>
+            <Fragment key={share.incarnation}>
+              <tr>
+                <td>
+                  <StateWord state={look} />
+                </td>
+                <td class="pid">{share.pid}</td>
+                <td class="number">
+                  {share.count === null ? <span class="dim">shared</span> : amount(share.count, task.unit)}
+                  {share.count !== null && task.count > 0 && (
+                    <span class="dim"> {percent(Math.min(1, share.count / task.count))}</span>
+                  )}
+                </td>
+                <td class="number">{share.beat === null ? "–" : ago(now.value - share.beat)}</td>
+              </tr>
+              {share.item !== "" && (
+                <tr class="held">
+                  <td class="in-hand" colSpan={4}>
+                    <InHand item={share.item} seconds={heldFor(share, task)} />
+                  </td>
+                </tr>
+              )}
+            </Fragment>
           ))}
         </tbody>
       </table>

@@ -9,6 +9,7 @@ import { workersAlive } from "../model/run";
 import { boardHref, taskHref } from "../route";
 import { now } from "../store";
 import { Bar, Empty, StateWord, Text } from "./parts";
+import { useMedia } from "./window";
 
 interface Person {
   worker: Worker;
@@ -105,6 +106,7 @@ export function WorkerPanel({ board, at }: { board: Board; at: number }) {
 /** The table of all workers, with all details. */
 export function WorkerTable({ board, at }: { board: Board; at: number }) {
   const people = peopleOf(board, at);
+  const narrow = useMedia("(max-width: 720px)");
   if (!people.length) return <Empty>No process is registered on this board.</Empty>;
   return (
     <div class="panel scroll" tabIndex={0} role="region" aria-label="Workers">
@@ -118,7 +120,7 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
               Name
             </th>
             <th scope="col">Tasks</th>
-            <th scope="col">In hand</th>
+            {!narrow && <th scope="col">In hand</th>}
             <th scope="col" class="number wide">
               Rate
             </th>
@@ -133,6 +135,7 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
         <tbody>
           {people.map((person) => {
             const { worker, kind, rows } = person;
+            const held = <InHand item={worker.item} seconds={inHandFor(worker, now.value)} />;
             return (
               <tr key={worker.incarnation} class={`is-${kind}`}>
                 <td>
@@ -149,10 +152,9 @@ export function WorkerTable({ board, at }: { board: Board; at: number }) {
                   {worker.task_count > Math.min(rows.length, 3) && (
                     <span class="dim">+{number(worker.task_count - Math.min(rows.length, 3))}</span>
                   )}
+                  {narrow && <p class="in-hand">{held}</p>}
                 </td>
-                <td class="in-hand">
-                  <InHand item={worker.item} seconds={inHandFor(worker, now.value)} />
-                </td>
+                {!narrow && <td class="in-hand">{held}</td>}
                 <td class="number wide">{rateOfWorker(person)}</td>
                 <td class="number">{lastBeat(worker)}</td>
                 <td class="number wide">{worker.started !== null && ago(now.value - worker.started)}</td>
