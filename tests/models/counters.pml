@@ -1,16 +1,17 @@
 /* counters.pml - blocks of counters are lent to tasks, and come back (src/headway/native/blocks.h, pool.h and bind.h).
  *
+ * Runs: safety -DSLOTS=1 -DROUNDS=0 -DCRASHES=1
  * Runs: safety -DROUNDS=2 -DWORKERS=1 -DBINDS=2
  * Runs: safety -DPOOL=1 -DROUNDS=2 -DWORKERS=1 -DBINDS=2
  * Runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1 -DWORKERS=1 -DBINDS=2
  * Runs: safety -DROUNDS=1 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
  * Runs: safety -DPOOL=1 -DSLOTS=1 -DROUNDS=0 -DCRASHES=1 -DBINDS=2
  * Runs: safety -DROUNDS=1
+ * Long runs: safety -DPOOL=1 -DROUNDS=1 -DBINDS=2
  * Long runs: safety -DPOOL=1 -DROUNDS=2
  * Long runs: safety -DROUNDS=2
  * Long runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1
  * Long runs: safety -DPOOL=1 -DROUNDS=1 -DCRASHES=1
- * Long runs: safety -DPOOL=1 -DROUNDS=1 -DBINDS=2
  * Long runs: safety -DROUNDS=2 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
  * Long runs: safety -DPOOL=1 -DROUNDS=1 -DCRASHES=2 -DWORKERS=1 -DBINDS=2
  * Long runs: safety -DPOOL=1 -DROUNDS=1 -DREADS=1 -DCRASHES=1 -DWORKERS=1 -DBINDS=2
