@@ -102,7 +102,7 @@ def test_a_part_is_joined_too(any_board: Board) -> None:
 
 # --- processes that begin at once
 
-STORM = """
+STORM = '''
 import os, sys, time
 from headway.engine.board import open_board
 
@@ -127,8 +127,16 @@ def crew(name, size, work):
     for pid in pids:
         assert os.waitpid(pid, 0)[1] == 0
 
+def wait_until_it_is_lost():
+    """Its owner and all who counted are gone. Who had to share a counter is seen to be so some seconds later: on a busy
+    machine, where it does not get the lock in time."""
+    until = time.monotonic() + 60
+    while (state := board.get("shared").state) != "lost":
+        assert time.monotonic() < until, state
+        time.sleep(0.01)
+
 board = open_board(sys.argv[1], capacity=64, workers=64)
-"""
+'''
 
 CREATE = f"""{STORM}
 def work(board, number):
@@ -143,9 +151,8 @@ def work(board, number):
 
 for round in range(20):
     crew(sys.argv[1], 8, work)
-    view = board.get("shared")
-    assert view.count == 8000, (round, view.count)
-    assert view.state == "lost", view.state  # its owner and all who counted are gone: the next round starts it anew
+    assert board.get("shared").count == 8000, (round, board.get("shared").count)
+    wait_until_it_is_lost()  # the next round starts it anew
 board.remove(files=True)
 """
 
@@ -172,6 +179,7 @@ def work(board, number):
 
 for round in range(20):
     crew(sys.argv[1], 8, work)
+    wait_until_it_is_lost()
 view = board.get("shared")
 assert (view.count, view.resumed_from) == (20 * 800, 19 * 800), view
 board.remove(files=True)
