@@ -27,7 +27,7 @@ SAYS = {
     "bars_of_tqdm.py": r"epochs/batches +20 of 20, success \{'loss': 0\.05\}\n(.*\n)*all roots +4 of 4, success",
     "calls_of_joblib.py": r"the sum of the roots is 661\.5\nTerminatedWorkerError: .*died: pid \d+ \(parse\(broken\."
     r".*\n(.*\n)*roots +100 of 100, success \n"
-    r"parse +\d of 4, failed TerminatedWorkerError: pid \d+ was ended by SIGKILL with parse\(broken\.csv\) in hand",
+    r"parse +\d of 4, failed TerminatedWorkerError: pid \d+ was killed by SIGKILL with parse\(broken\.csv\) in hand",
     "search_with_scikit_learn.py": r"the best: \{'logisticregression__C': \d+\.\d\}\n(.*\n)*"
     r"regularization/search +9 of 9, success\n(.*\n)*trees +20 of 20, success",
     "threads_in_c.py": r"in the end 4,000,000, exactly",

@@ -173,7 +173,7 @@ def test_the_item_that_killed_its_worker_is_named_with_the_signal_and_no_other_o
     assert view.state == "failed"
     assert view.error is not None
     assert view.error.startswith("TerminatedWorkerError: pid ")
-    assert view.error.endswith(" was ended by SIGKILL with work(7, BTC-7h) in hand")
+    assert view.error.endswith(" was killed by SIGKILL with work(7, BTC-7h) in hand")
     assert view.count <= 7, "those that had ended: the other worker may have come late"
 
 

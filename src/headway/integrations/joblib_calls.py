@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from typing import TYPE_CHECKING, Any
 
 from joblib import parallel as library
@@ -12,6 +11,7 @@ from headway.bars.loop import AnyBoard, AnyTask, Loop
 from headway.engine.task import is_broken_pool
 from headway.integrations import joblib_place as place
 from headway.integrations.home import begun, give_up
+from headway.pools.crew import ended_by
 from headway.system import support
 from headway.tasks import current as context
 from headway.tasks.counting import function_name, length_of, total_kept
@@ -201,7 +201,7 @@ class _Run(Loop):
             codes = {pid: process.exitcode for pid, process in list(processes.items())}
             died = [share for share in self.task.view().workers_lost if codes.get(share.pid) is not None]
             self._who = ", ".join(
-                f"pid {share.pid} {_how(codes[share.pid])}" + (f" with {share.item} in hand" if share.item else "")
+                f"pid {share.pid} {ended_by(codes[share.pid])}" + (f" with {share.item} in hand" if share.item else "")
                 for share in died
             )
         except Exception as problem:
@@ -225,14 +225,6 @@ class _Run(Loop):
         for owner, name in self._hooked:
             vars(owner).pop(name, None)
         self._hooked.clear()
-
-
-def _how(code: int) -> str:
-    """How a process ended: exit code as of multiprocessing."""
-    try:
-        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"left with status {code}"
-    except ValueError:
-        return f"was ended by signal {-code}"
 
 
 # ------------------------------------------------------------------------------------- wherever the items are done

@@ -17,12 +17,12 @@ from joblib.parallel import ThreadingBackend
 import headway
 from headway.integrations import joblib as ours
 from headway.integrations.joblib_calls import Item
+from tests.looks import seen, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from headway.engine.board import Board
-    from headway.views.task_view import TaskView
     from tests.conftest import RunPython
 
 PLAIN = joblib.Parallel.__call__
@@ -38,16 +38,6 @@ def board(board_name: str) -> Iterator[Board]:
         if not board._segment.retired:
             board.remove()
     assert joblib.Parallel.__call__ is PLAIN
-
-
-def seen(board: Board, id: str) -> TaskView:
-    view = board.get(id)
-    assert view is not None, f"there is no {id}, only {[task.id for task in board]}"
-    return view
-
-
-def told(board: Board) -> dict[str, tuple[str, int, int | None]]:
-    return {task.id: (task.state, task.count, task.total) for task in board}
 
 
 def square(number: int, power: int = 2) -> int:

@@ -15,12 +15,12 @@ from rich.progress import Progress, track
 
 import headway
 from headway.integrations import rich as ours
+from tests.looks import seen, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from headway.engine.board import Board
-    from headway.views.task_view import TaskView
 
 PLAIN = dict(vars(Progress))
 
@@ -33,16 +33,6 @@ def board(board_name: str) -> Iterator[Board]:
         ours.uninstall()
         board.remove()
     assert dict(vars(Progress)) == PLAIN
-
-
-def seen(board: Board, id: str) -> TaskView:
-    view = board.get(id)
-    assert view is not None, f"there is no {id}, only {[task.id for task in board]}"
-    return view
-
-
-def told(board: Board) -> dict[str, tuple[str, int, int | None]]:
-    return {task.id: (task.state, task.count, task.total) for task in board}
 
 
 def shown(**options: Any) -> Progress:

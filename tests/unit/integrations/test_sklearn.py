@@ -19,6 +19,7 @@ from sklearn.preprocessing import StandardScaler
 
 import headway
 from headway.integrations.sklearn import HeadwayCallback
+from tests.looks import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,10 +45,6 @@ def board(board_name: str) -> Iterator[Board]:
         if not board._segment.retired:
             assert not board.tasks("running")
             board.remove()
-
-
-def told(board: Board) -> dict[str, tuple[str, int, int | None]]:
-    return {task.id: (task.state, task.count, task.total) for task in board}
 
 
 class Odd(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

@@ -14,6 +14,7 @@ from headway.engine.board import Board
 from headway.files import retention
 from headway.native import core
 from headway.recorder import orphans
+from headway.system import shm
 
 DIES = """
 import os, signal, sys
@@ -70,6 +71,7 @@ def test_one_of_which_somebody_was_told_in_vain_is_left_to_its_programs(
 
 @pytest.mark.parametrize("content", [b"", b"\xff" * 32, b"0" * 32])
 def test_one_whose_directory_names_anything_else_is_passed_over(orphan: Board, content: bytes) -> None:
+    assert orphan.directory in shm.directories()  # from then on its directory is known, whatever is in it
     named = orphan.directory / "segment"
     before = named.read_bytes()
     named.write_bytes(content)
