@@ -144,7 +144,7 @@ def write(told: Told, task: AnyTask) -> bool:
         changes["stage"] = told.stage
     if told.message is not None:
         changes["message"] = told.message
-    if changes and not task.set(**changes):  # type: ignore[arg-type]
+    if changes and not task.set(**changes):  # type: ignore[arg-type] # by name, of several types
         return False
     more = told.more if count is None else count + told.more - task.count
     if more:

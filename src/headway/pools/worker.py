@@ -61,7 +61,7 @@ class Unread(NamedTuple):
 def words_of(descriptor: int) -> MutableSequence[int]:
     """The journal of a worker, in memory that outlives it. Raises OSError, ValueError."""
     words: Any = memoryview(mmap.mmap(descriptor, mmap.PAGESIZE)).cast("Q")
-    return words  # type: ignore[no-any-return]
+    return words  # type: ignore[no-any-return] # a memoryview has no type for its format
 
 
 def main(requests: Connection, answers: Connection, journal: Connection | None, begin: Begin) -> None:

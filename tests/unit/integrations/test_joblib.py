@@ -227,7 +227,7 @@ def test_the_end_of_the_call_is_that_of_the_first_that_ended_it(board: Board) ->
 # --- backends of others
 
 
-class Elsewhere(ThreadingBackend):  # type: ignore[misc]
+class Elsewhere(ThreadingBackend):  # type: ignore[misc] # its library has no types
     """A backend that joblib does not know, whose workers may be on another machine."""
 
     supports_sharedmem = False

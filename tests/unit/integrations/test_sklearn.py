@@ -47,7 +47,7 @@ def board(board_name: str) -> Iterator[Board]:
             board.remove()
 
 
-class Odd(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class Odd(ClassifierMixin, BaseEstimator):  # type: ignore[misc] # its library has no types
     """An estimator without callbacks, which does in its fit what it is told."""
 
     def __init__(self, does: Callable[[], object] | None = None, number: int = 0) -> None:
@@ -72,7 +72,7 @@ def test_it_is_what_scikit_learn_takes_for_a_callback_that_goes_on_to_estimators
     assert isinstance(callback, AutoPropagatedCallback)
     for depth in (-1, "all", 0.5):
         with pytest.raises(ValueError, match=f"from 0 on, or None for all, not {depth!r}"):
-            HeadwayCallback(max_propagation_depth=depth)  # type: ignore[arg-type]
+            HeadwayCallback(max_propagation_depth=depth)  # type: ignore[arg-type] # what is refused
 
 
 def test_iterations_are_counts_and_what_is_learned_is_the_same(board: Board) -> None:
@@ -215,7 +215,7 @@ def test_a_board_that_is_removed_meanwhile_stops_no_fit(board: Board, recwarn: p
     assert pipeline.set_callbacks(HeadwayCallback(board=board, max_propagation_depth=None)).fit(X, y).score(X, y) > 0.5
 
 
-class Scaler(StandardScaler):  # type: ignore[misc]
+class Scaler(StandardScaler):  # type: ignore[misc] # its library has no types
     def __init__(self, does: Callable[[], object]) -> None:
         super().__init__()
         self.does = does
